@@ -1,0 +1,69 @@
+/**
+ * What a block looks like in memory. The heap's bytes are seen as 32-bit words, and a block is named by the index of
+ * its first word (byte offset / 4), an int32 for every heap up to 8 GiB: the JIT then keeps all of this in integers.
+ *
+ *     used block                              free block
+ *     ┌──────────────────────────┐ block      ┌──────────────────────────┐ block
+ *     │ size │ PREVIOUS_USED │ 1 │            │ size │ PREVIOUS_USED │ 0 │  header
+ *     ├──────────────────────────┤ block + 1  ├──────────────────────────┤ block + 1
+ *     │                          │            │ next free block          │
+ *     │ payload                  │            ├──────────────────────────┤ block + 2
+ *     │ (8-byte aligned)         │            │ previous free block      │
+ *     │                          │            ├──────────────────────────┤
+ *     │                          │            │ …                        │
+ *     │                          │            ├──────────────────────────┤ block + size - 1
+ *     │                          │            │ size in words            │  footer: the boundary tag
+ *     └──────────────────────────┘            └──────────────────────────┘ block + size
+ *
+ * Only a free block has a footer: its right neighbour looks for it only when its own PREVIOUS_USED bit is clear (Knuth's
+ * boundary tags, TAOCP 1, 2.5, with the used block's tag left out as in CS:APP 9.9). So a used block costs one word.
+ *
+ * Sizes are even numbers of words, payloads begin on even words, and therefore a block begins on an odd one. A header holds
+ * twice the size in words, which leaves its two low bits to the flags and its high end to blocks of nearly 8 GiB.
+ */
+
+/** This block is used. */
+export const USED = 1
+/** The left neighbour is used; there is no footer in front of this block. */
+export const PREVIOUS_USED = 2
+
+/** The word of a free block that names the next free block. */
+export const NEXT = 1
+/** The word of a free block that names the previous free block. */
+export const PREVIOUS = 2
+
+/** The smallest block, in words: header, next, previous, footer. */
+export const MINIMUM_WORDS = 4
+/** A heap addresses at most this many bytes: its words must have int32 indexes. */
+export const MAXIMUM_HEAP_BYTES = 2 ** 33
+
+/** The size of a block, in words, from its header. */
+export function sizeOf(header: number): number {
+  return (header >>> 1) & ~1
+}
+
+/** A header for a block of `size` words. */
+export function headerOf(size: number, flags: number): number {
+  return (size << 1) | flags
+}
+
+/** Writes the header and the footer of a free block. Its left neighbour is used: no two free blocks touch. */
+export function writeFree(words: Int32Array, block: number, size: number): void {
+  words[block] = (size << 1) | PREVIOUS_USED
+  words[block + size - 1] = size
+}
+
+/** The payload's byte offset: a block's public name. */
+export function pointerOf(block: number): number {
+  return (block + 1) * 4
+}
+
+/**
+ * The words of the block that a payload of `bytes` needs: header added, rounded up to whole double words.
+ * `bytes` is an integer from 0 to 2 ** 33.
+ */
+export function wordsFor(bytes: number): number {
+  if (bytes <= 12) return MINIMUM_WORDS
+  // Up to 2 GiB in integers; beyond, in doubles.
+  return (bytes | 0) === bytes ? ((bytes + 11) >>> 3) << 1 : Math.floor((bytes + 11) / 8) * 2
+}

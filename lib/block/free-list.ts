@@ -1,0 +1,38 @@
+/**
+ * The doubly linked free list. It is circular through a sentinel: a place in the heap's header that has a `next` and a
+ * `previous` where a block has them, so that no operation asks whether it stands at an end.
+ *
+ *        ┌──────────────────────────────────────────────────────┐
+ *        ▼                                                      │
+ *     sentinel ──next──▶ free block ──next──▶ free block ──next─┘     (and the same backwards with previous)
+ *
+ * Every function takes the heap's words first; nothing else holds state.
+ */
+import { NEXT, PREVIOUS } from './block.js'
+
+/** Makes the list of `sentinel` empty. */
+export function clearList(words: Int32Array, sentinel: number): void {
+  words[sentinel + NEXT] = sentinel
+  words[sentinel + PREVIOUS] = sentinel
+}
+
+/** Puts `block` between two neighbours of a list. */
+export function link(words: Int32Array, block: number, previous: number, next: number): void {
+  words[block + NEXT] = next
+  words[block + PREVIOUS] = previous
+  words[previous + NEXT] = block
+  words[next + PREVIOUS] = block
+}
+
+/** Takes `block` out of its list. */
+export function unlink(words: Int32Array, block: number): void {
+  const next = words[block + NEXT]
+  const previous = words[block + PREVIOUS]
+  words[previous + NEXT] = next
+  words[next + PREVIOUS] = previous
+}
+
+/** Gives the place of `from` in its list to `to`. */
+export function relink(words: Int32Array, from: number, to: number): void {
+  link(words, to, words[from + PREVIOUS], words[from + NEXT])
+}

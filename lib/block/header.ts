@@ -1,0 +1,43 @@
+/**
+ * The header of a heap: its first 32 words. With the index behind it and the blocks themselves it is all the state that a
+ * heap has; a `Heap` object holds views and constants that anyone can rebuild from these bytes.
+ *
+ *     byte 0                128            first block                     top                    end
+ *     ┌─────────────────────┬──────────────┬───────────────────────────────┬──────────────────────┐
+ *     │ header              │ index of the │ blocks, without a gap         │ wilderness: never    │
+ *     │ (this file)         │ placement    │                               │ handed out, or given │
+ *     │                     │              │                               │ back                 │
+ *     └─────────────────────┴──────────────┴───────────────────────────────┴──────────────────────┘
+ *
+ * The names below are word indexes. Positions in the heap are kept as word indexes, amounts as numbers of words.
+ */
+
+/** 'offh': this is a heap. */
+export const MAGIC_WORD = 0
+export const MAGIC = 0x6866666f
+/** Which layout: raised whenever the meaning of a byte changes. */
+export const VERSION_WORD = 1
+export const VERSION = 1
+/** The size of the heap in 8-byte units. */
+export const SIZE_WORD = 2
+/** The placement policy, by its number. */
+export const PLACEMENT_WORD = 3
+/** Where the first block begins. */
+export const FIRST_WORD = 4
+/** Where the wilderness begins. */
+export const TOP_WORD = 5
+/** From here to the end no byte was ever written: all zero. */
+export const TOUCHED_WORD = 6
+/** The highest that `top` ever was. */
+export const HIGH_WATER_WORD = 7
+/** Words in used blocks, now and at the most. */
+export const USED_WORD = 8
+export const PEAK_USED_WORD = 9
+/** How many used blocks there are. */
+export const BLOCKS_WORD = 10
+/** The caller's root pointer, as a word index; 0 is NULL. */
+export const ROOT_WORD = 11
+/** The free list's sentinel, laid out like a free block: its `next` and `previous` are the two words behind it. */
+export const FREE_LIST = 13
+/** The size of the header, in words. */
+export const HEADER_WORDS = 32

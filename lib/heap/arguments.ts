@@ -1,0 +1,40 @@
+/** Arguments of the heap's calls, checked before anything changes. */
+import { invalidType, OffheapError, outOfRange } from '../errors.js'
+
+/** A payload's byte offset in the heap's memory; a multiple of 8. 0 is NULL. */
+export type Pointer = number
+
+/** What stands for a block: its pointer, or a view that begins where its payload begins. */
+export type BlockReference = Pointer | ArrayBufferView
+
+/** An amount of bytes or elements: an integer from 0. Throws as Node does. */
+export function checkAmount(name: string, value: number): void {
+  if (typeof value !== 'number') throw invalidType(name, 'of type number', value)
+  if (!Number.isSafeInteger(value) || value < 0) {
+    throw outOfRange(name, `an integer from 0 to ${Number.MAX_SAFE_INTEGER}`, value)
+  }
+}
+
+/** An alignment in bytes: a power of two. Throws as Node does. */
+export function checkAlignment(value: number): void {
+  if (typeof value !== 'number') throw invalidType('alignment', 'of type number', value)
+  if (!(value >= 1 && value <= 2 ** 52 && Number.isInteger(Math.log2(value)))) {
+    throw outOfRange('alignment', 'a power of two', value)
+  }
+}
+
+/** A pointer by its form alone, whole and from 0 up. Throws as Node does. */
+export function checkPointer(value: unknown): asserts value is Pointer {
+  if (typeof value !== 'number') throw invalidType('pointer', 'a pointer (of type number) or a view of a block', value)
+  if (!Number.isSafeInteger(value) || value < 0) {
+    throw outOfRange('pointer', 'an integer from 0, as malloc returned it', value)
+  }
+}
+
+/** The error of every call on a heap whose memory is gone. */
+export function closedError(): OffheapError {
+  return new OffheapError(
+    'ERR_OFFHEAP_CLOSED',
+    'This heap is closed: close() was called, its region was closed, or its buffer was transferred away'
+  )
+}

@@ -1,0 +1,380 @@
+/**
+ * The heap: malloc, calloc, realloc and free over one stretch of memory. Here arguments are checked and pointers are told
+ * from block indexes; allocator.ts does the work, and lib/placement says which free block a request gets.
+ */
+import { pointerOf, sizeOf, wordsFor } from '../block/block.js'
+import { ROOT_WORD, TOP_WORD, TOUCHED_WORD } from '../block/header.js'
+import { invalidType, OffheapError } from '../errors.js'
+import { Region, type RegionOptions } from '../memory/region.js'
+import { type PlacementName, policyNamed } from '../placement/policies.js'
+import { Allocator, TOO_LARGE } from './allocator.js'
+import {
+  type BlockReference,
+  checkAlignment,
+  checkAmount,
+  checkPointer,
+  closedError,
+  type Pointer
+} from './arguments.js'
+import { checkHeap } from './check.js'
+import { faultOf } from './fault.js'
+import { clearHeap, heapWords, readHeader, writeHeader } from './format.js'
+import { freePages, type HeapStats, readStats } from './stats.js'
+import { type TypedArrayConstructor, Views } from './views.js'
+import { type BlockInfo, describe, walk } from './walk.js'
+
+/** What a heap is to be like. */
+export interface HeapOptions {
+  /** Which free block a request gets; `first-fit` unless told. */
+  readonly placement?: PlacementName
+}
+
+/** The same, with the region that it is to be mapped on; `size` is in bytes, header and index included. */
+export interface HeapMapOptions extends HeapOptions, RegionOptions {}
+
+/** Up to this many words a loop clears faster than TypedArray.fill, whose call costs about 20 ns. */
+const SMALL_FILL = 32
+
+export class Heap extends Views {
+  /** Which free block a request gets. */
+  readonly placement: PlacementName
+  readonly #region: Region | undefined
+  readonly #ownsRegion: boolean
+  #allocator: Allocator
+
+  /**
+   * Maps a new region of `size` bytes and makes a heap of it. close() unmaps it.
+   * Throws ERR_OUT_OF_RANGE, ERR_INVALID_ARG_TYPE, ERR_OFFHEAP_SYSTEM when the system refuses the memory.
+   */
+  static map(options: number | HeapMapOptions): Heap {
+    const { placement = 'first-fit', ...rest } = typeof options === 'number' ? { size: options } : checkObject(options)
+    const policy = policyNamed(placement)
+    if (typeof rest.size === 'number' && rest.size > 0) heapWords(rest.size, policy)
+    const region = Region.map(rest)
+    return Heap.#write(region, { placement }, true)
+  }
+
+  /**
+   * Makes a new, empty heap of memory that the caller provides, over whatever it held. The heap does not own the memory:
+   * close() leaves it as it is. At most 8 GiB of it are used. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE.
+   */
+  static format(memory: Region | ArrayBuffer, options: HeapOptions = {}): Heap {
+    return Heap.#write(memory, checkObject(options), false)
+  }
+
+  /**
+   * Opens the heap that the memory holds already, written by this or another process. The heap does not own the memory.
+   * Throws ERR_OFFHEAP_NOT_A_HEAP, and ERR_OFFHEAP_CORRUPT when an invariant is broken.
+   */
+  static attach(memory: Region | ArrayBuffer): Heap {
+    const buffer = bufferOf(memory)
+    const all = new Int32Array(buffer, 0, Math.floor(Math.min(buffer.byteLength, 2 ** 33) / 4))
+    const { name, length } = readHeader(all)
+    const heap = new Heap(memory, all.subarray(0, length), name, false)
+    heap.check()
+    return heap
+  }
+
+  static #write(memory: Region | ArrayBuffer, options: HeapOptions, mapped: boolean): Heap {
+    const { placement = 'first-fit' } = options
+    const policy = policyNamed(placement)
+    const buffer = bufferOf(memory)
+    const words = new Int32Array(buffer, 0, heapWords(buffer.byteLength, policy))
+    writeHeader(words, policy, mapped)
+    const heap = new Heap(memory, words, placement, mapped)
+    clearHeap(words, heap.#allocator.placement)
+    return heap
+  }
+
+  private constructor(
+    memory: Region | ArrayBuffer,
+    words: Int32Array<ArrayBuffer>,
+    placement: PlacementName,
+    owns: boolean
+  ) {
+    super(words)
+    this.placement = placement
+    this.#region = memory instanceof Region ? memory : undefined
+    this.#ownsRegion = owns
+    this.#allocator = new Allocator(words, policyNamed(placement).open(words))
+  }
+
+  // ---- allocation -------------------------------------------------------------------------------------------------
+
+  /**
+   * A block of at least `size` bytes, 8-byte aligned, contents undefined. 0 bytes give a block of its own.
+   * Returns its pointer, or 0 when no block is large enough. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE,
+   * ERR_OFFHEAP_CLOSED.
+   */
+  malloc(size: number): Pointer {
+    const block = this.#allocator.allocate(this.#request('size', size))
+    this.#allocator.notePeak()
+    return pointerOrNull(block)
+  }
+
+  /** A block of `count` * `size` bytes, all zero. Returns 0 when no block is large enough, or when the product overflows. */
+  calloc(count: number, size: number): Pointer {
+    checkAmount('count', count)
+    checkAmount('size', size)
+    const bytes = count * size
+    if (bytes > Number.MAX_SAFE_INTEGER) return 0
+    const need = this.#request('size', bytes)
+    // From here on memory was never written, before this call.
+    const touched = this.#allocator.words[TOUCHED_WORD]
+    const block = this.#allocator.allocate(need)
+    if (block === 0) return 0
+    this.#allocator.notePeak()
+    const end = Math.min(block + need, touched)
+    if (end - block > SMALL_FILL) this.#allocator.words.fill(0, block + 1, end)
+    else for (let word = block + 1; word < end; word++) this.#allocator.words[word] = 0
+    return pointerOf(block)
+  }
+
+  /**
+   * A block of at least `size` bytes whose pointer is a multiple of `alignment`, a power of two. The address in memory is
+   * aligned as well, as far as the region is (to a page; to 2 MiB with huge pages). Returns 0 when no block is large enough.
+   */
+  alignedAlloc(alignment: number, size: number): Pointer {
+    checkAlignment(alignment)
+    const need = this.#request('size', size)
+    if (alignment >= this.#allocator.words.byteLength || need === TOO_LARGE) return 0
+    const block = alignment <= 8 ? this.#allocator.allocate(need) : this.#allocator.allocateAligned(alignment / 4, need)
+    this.#allocator.notePeak()
+    return pointerOrNull(block)
+  }
+
+  /**
+   * Changes the size of a block; the contents up to the smaller size stay. It stays where it is whenever it can.
+   * realloc(0, n) is malloc(n); realloc(p, 0) frees and returns 0. Returns the block's pointer, new when it moved; 0 when
+   * nothing is large enough, and then the block is as it was. Throws like free.
+   */
+  realloc(block: BlockReference, size: number): Pointer {
+    if (block === 0) return this.malloc(size)
+    const need = this.#request('size', size)
+    const old = this.#used(block, 'realloc')
+    if (size === 0) {
+      this.#allocator.free(old)
+      return 0
+    }
+    const resized = this.#allocator.resize(old, sizeOf(this.#allocator.words[old]), need)
+    this.#allocator.notePeak()
+    return pointerOrNull(resized)
+  }
+
+  /**
+   * Takes a block back and merges it with its free neighbours. free(0) does nothing. A view that begins where a block
+   * begins stands for the block. Throws ERR_OFFHEAP_INVALID_POINTER, ERR_OFFHEAP_DOUBLE_FREE, ERR_OFFHEAP_FOREIGN_VIEW,
+   * ERR_OFFHEAP_CORRUPT, ERR_OFFHEAP_CLOSED; ERR_INVALID_ARG_TYPE or ERR_OUT_OF_RANGE for what is no pointer at all.
+   */
+  free(block: BlockReference): void {
+    if (block === 0) {
+      if (this.#allocator.words.length === 0) throw closedError()
+      return
+    }
+    this.#allocator.free(this.#used(block, 'free'))
+  }
+
+  // ---- blocks as views --------------------------------------------------------------------------------------------
+
+  /** A block of `length` bytes as a Uint8Array, contents undefined. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits. */
+  alloc(length: number): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.buffer, this.#mustHave(this.malloc(length), length), length)
+  }
+
+  /** The same, all zero. */
+  allocZeroed(length: number): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.buffer, this.#mustHave(this.calloc(length, 1), length), length)
+  }
+
+  /** A block of `length` bytes as a Node Buffer, contents undefined. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits. */
+  allocBuffer(length: number): Buffer<ArrayBuffer> {
+    return Buffer.from(this.buffer, this.#mustHave(this.malloc(length), length), length)
+  }
+
+  /**
+   * A block of `length` elements as a typed array of that class, contents undefined:
+   * `heap.allocArray(Float64Array, 1000)`. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits.
+   */
+  allocArray<View>(type: TypedArrayConstructor<View>, length: number): View {
+    if (typeof type !== 'function' || !(type.BYTES_PER_ELEMENT >= 1 && type.BYTES_PER_ELEMENT <= 8)) {
+      throw invalidType('type', 'a typed array class, such as Float64Array', type)
+    }
+    checkAmount('length', length)
+    const bytes = Math.min(length * type.BYTES_PER_ELEMENT, Number.MAX_SAFE_INTEGER)
+    return new type(this.buffer, this.#mustHave(this.malloc(bytes), bytes), length)
+  }
+
+  /** All usable bytes of the block at `pointer`. Throws like free. */
+  view(pointer: BlockReference): Uint8Array<ArrayBuffer> {
+    const block = this.#used(pointer, 'view')
+    return new Uint8Array(this.buffer, pointerOf(block), sizeOf(this.#allocator.words[block]) * 4 - 4)
+  }
+
+  /** The bytes that the block at `pointer` can hold: what was asked for, or up to 15 more. Throws like free. */
+  usableSize(pointer: BlockReference): number {
+    return sizeOf(this.#allocator.words[this.#used(pointer, 'usableSize')]) * 4 - 4
+  }
+
+  /** True when `reference` is the pointer, or a view, of a used block of this heap. Throws ERR_OFFHEAP_CLOSED only. */
+  owns(reference: unknown): boolean {
+    if (this.#allocator.words.length === 0) throw closedError()
+    if (typeof reference === 'number')
+      return Number.isSafeInteger(reference) && this.#allocator.isUsed(locate(reference))
+    return (
+      ArrayBuffer.isView(reference) &&
+      reference.buffer === this.buffer &&
+      this.#allocator.isUsed(locate(reference.byteOffset))
+    )
+  }
+
+  /**
+   * A pointer that is kept in the heap's own header, so that whoever attaches to the memory finds his data. 0 at first.
+   * Set it to 0 or to a used block; throws like free.
+   */
+  get root(): Pointer {
+    if (this.#allocator.words.length === 0) throw closedError()
+    return this.#allocator.words[ROOT_WORD] * 4
+  }
+
+  set root(pointer: Pointer) {
+    if (pointer === 0 && this.#allocator.words.length !== 0) this.#allocator.words[ROOT_WORD] = 0
+    else this.#allocator.words[ROOT_WORD] = this.#used(pointer, 'root') + 1
+  }
+
+  // ---- looking at the heap ----------------------------------------------------------------------------------------
+
+  /** True after close(), and after the memory went away under the heap. */
+  get closed(): boolean {
+    return this.#allocator.words.length === 0
+  }
+
+  /** Figures about the heap. Takes time in proportion to the number of free blocks. Throws ERR_OFFHEAP_CLOSED. */
+  stats(): HeapStats {
+    if (this.#allocator.words.length === 0) throw closedError()
+    const resident = this.#region === undefined ? this.#allocator.words.byteLength : this.#region.residentBytes()
+    return readStats(this.#allocator.words, this.#allocator.placement, resident)
+  }
+
+  /**
+   * All blocks in address order, used and free. The heap must not change meanwhile; throws ERR_OFFHEAP_CORRUPT where a
+   * header leads nowhere.
+   */
+  *blocks(): Generator<BlockInfo, void, undefined> {
+    if (this.#allocator.words.length === 0) throw closedError()
+    for (const block of walk(this.#allocator.words)) yield describe(this.#allocator.words, block)
+  }
+
+  /** Verifies every invariant of the heap, in time proportional to its blocks. Throws ERR_OFFHEAP_CORRUPT, ERR_OFFHEAP_CLOSED. */
+  check(): void {
+    if (this.#allocator.words.length === 0) throw closedError()
+    readHeader(this.#allocator.words)
+    checkHeap(this.#allocator.words, this.#allocator.placement)
+  }
+
+  /**
+   * Gives whole free pages back to the system: those in the wilderness and those inside free blocks. Returns by how many
+   * bytes the region's physical memory shrank; 0 for a heap in an ordinary ArrayBuffer. Throws ERR_OFFHEAP_SYSTEM.
+   */
+  trim(): number {
+    if (this.#allocator.words.length === 0) throw closedError()
+    const region = this.#region
+    if (region === undefined) return 0
+    const words = this.#allocator.words
+    const before = region.residentBytes()
+    for (const [offset, length] of freePages(words, this.#allocator.placement, words[TOUCHED_WORD], region.pageSize)) {
+      region.decommit(offset, length)
+    }
+    // The wilderness is zero again from its first whole page on.
+    const page = region.pageSize / 4
+    words[TOUCHED_WORD] = Math.min(words[TOUCHED_WORD], Math.ceil(words[TOP_WORD] / page) * page + 1)
+    return Math.max(0, before - region.residentBytes())
+  }
+
+  /** Forgets every block: the heap is as new, and every pointer into it is stale. Throws ERR_OFFHEAP_CLOSED. */
+  reset(): void {
+    if (this.#allocator.words.length === 0) throw closedError()
+    clearHeap(this.#allocator.words, this.#allocator.placement)
+  }
+
+  /**
+   * Ends the heap. A heap from Heap.map detaches every view of its memory and unmaps it; one on borrowed memory lets go of
+   * it. Twice is fine.
+   */
+  close(): void {
+    if (this.#ownsRegion) this.#region?.close()
+    const nothing = new Int32Array(0)
+    this.#allocator = new Allocator(nothing, policyNamed(this.placement).open(nothing))
+    this.dropViews()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  // ---- inside -----------------------------------------------------------------------------------------------------
+
+  /** The words of the block that a request of `bytes` needs; TOO_LARGE when no heap has them. Throws before any change. */
+  #request(name: string, bytes: number): number {
+    if (this.#allocator.words.length === 0) throw closedError()
+    if (typeof bytes === 'number' && (bytes | 0) === bytes && bytes >= 0) return wordsFor(bytes)
+    checkAmount(name, bytes)
+    return bytes > this.#allocator.words.byteLength ? TOO_LARGE : wordsFor(bytes)
+  }
+
+  /** The used block that a caller's reference stands for, by its word index. Throws what is wrong with it. */
+  #used(reference: BlockReference, call: string): number {
+    if (this.#allocator.words.length === 0) throw closedError()
+    let block: number
+    if (typeof reference === 'number') block = locate(reference)
+    else if (!ArrayBuffer.isView(reference)) throw notAReference(reference)
+    else if (reference.buffer === this.buffer) block = locate(reference.byteOffset)
+    else throw foreignView(call)
+    if (!this.#allocator.isUsed(block)) throw faultOf(this.#allocator.words, call, reference)
+    return block
+  }
+
+  #mustHave(pointer: Pointer, bytes: number): Pointer {
+    if (pointer !== 0) return pointer
+    throw new OffheapError(
+      'ERR_OFFHEAP_OUT_OF_MEMORY',
+      `No free block can hold ${bytes} bytes; the largest request that fits is ${this.stats().largestFree} bytes. Free something, or map a larger heap`
+    )
+  }
+}
+
+/** The block whose payload begins at `pointer`, by word index; 0, which no block has, for what cannot be a pointer. */
+function locate(pointer: Pointer): number {
+  if ((pointer | 0) === pointer) return (pointer & 7) === 0 ? (pointer >> 2) - 1 : 0
+  return pointer % 8 === 0 && pointer > 0 && pointer < 2 ** 33 ? pointer / 4 - 1 : 0
+}
+
+function pointerOrNull(block: number): Pointer {
+  return block === 0 ? 0 : pointerOf(block)
+}
+
+function notAReference(value: unknown): Error {
+  checkPointer(value)
+  return invalidType('pointer', 'a pointer or a view', value)
+}
+
+function foreignView(call: string): OffheapError {
+  return new OffheapError(
+    'ERR_OFFHEAP_FOREIGN_VIEW',
+    `${call}: this view is of another buffer; give it to the heap that it came from`
+  )
+}
+
+function checkObject<Options extends object>(options: Options): Options {
+  if (typeof options !== 'object' || options === null) throw invalidType('options', 'an object', options)
+  return options
+}
+
+/** The bytes of a region or buffer. Throws ERR_INVALID_ARG_TYPE, and ERR_OFFHEAP_CLOSED when they are gone. */
+function bufferOf(memory: Region | ArrayBuffer): ArrayBuffer {
+  if (memory instanceof Region && memory.closed) throw closedError()
+  const buffer = memory instanceof Region ? memory.buffer : memory
+  if (!(buffer instanceof ArrayBuffer) || buffer.resizable) {
+    throw invalidType('memory', 'a Region or an ArrayBuffer of fixed length', memory)
+  }
+  return buffer
+}

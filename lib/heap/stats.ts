@@ -1,0 +1,89 @@
+/** Figures about a heap, in bytes. */
+import { MINIMUM_WORDS, pointerOf, sizeOf } from '../block/block.js'
+import {
+  BLOCKS_WORD,
+  FIRST_WORD,
+  HIGH_WATER_WORD,
+  PEAK_USED_WORD,
+  SIZE_WORD,
+  TOP_WORD,
+  USED_WORD
+} from '../block/header.js'
+import type { Placement } from '../placement/placement.js'
+
+/** Figures about a heap. Everything is in bytes, but for the two counts of blocks. */
+export interface HeapStats {
+  /** The whole heap: metadata + used + free. */
+  readonly size: number
+  /** The header and the index of the placement policy. */
+  readonly metadata: number
+  /** Used blocks, their headers included. */
+  readonly used: number
+  /** Free blocks and wilderness. */
+  readonly free: number
+  /** How many blocks are used. */
+  readonly blocks: number
+  /** How many free blocks there are between them. */
+  readonly freeBlocks: number
+  /** The largest n for which malloc(n) succeeds now; 0 when nothing fits. */
+  readonly largestFree: number
+  /** The most that `used` ever was. */
+  readonly peakUsed: number
+  /** The byte offset at which the wilderness begins. */
+  readonly top: number
+  /** The bytes of wilderness, from `top` to the end. */
+  readonly wilderness: number
+  /** The most bytes of block space, first block to top, ever in use. Utilization is peak payload / highWater. */
+  readonly highWater: number
+  /** The bytes of the heap that are in physical memory; the whole size when the heap lies in an ordinary ArrayBuffer. */
+  readonly residentBytes: number
+}
+
+/** Reads the figures; takes time in proportion to the number of free blocks. */
+export function readStats(words: Int32Array, placement: Placement, residentBytes: number): HeapStats {
+  const first = words[FIRST_WORD]
+  const top = words[TOP_WORD]
+  const size = words[SIZE_WORD] * 8
+  const used = words[USED_WORD] * 4
+  const end = size / 4 - 1
+  let freeBlocks = 0
+  let largest = end - top
+  for (const block of placement.list()) {
+    freeBlocks++
+    largest = Math.max(largest, sizeOf(words[block]))
+  }
+  return {
+    size,
+    metadata: first * 4 + 4,
+    used,
+    free: (end - first) * 4 - used,
+    blocks: words[BLOCKS_WORD],
+    freeBlocks,
+    largestFree: largest >= MINIMUM_WORDS ? largest * 4 - 4 : 0,
+    peakUsed: words[PEAK_USED_WORD] * 4,
+    top: top * 4,
+    wilderness: (end - top) * 4,
+    highWater: (words[HIGH_WATER_WORD] - first) * 4,
+    residentBytes
+  }
+}
+
+/** The whole free pages of a heap, as [offset, length] in bytes: in the wilderness as far as touched, and in free blocks. */
+export function* freePages(
+  words: Int32Array,
+  placement: Placement,
+  touched: number,
+  pageSize: number
+): Generator<[number, number], void, undefined> {
+  for (const block of placement.list()) {
+    // Header, links and footer stay where they are.
+    yield* wholePages(pointerOf(block) + 8, (block + sizeOf(words[block]) - 1) * 4, pageSize)
+  }
+  yield* wholePages(words[TOP_WORD] * 4, Math.ceil((touched * 4) / pageSize) * pageSize, pageSize)
+}
+
+function* wholePages(begin: number, end: number, pageSize: number): Generator<[number, number], void, undefined> {
+  const first = Math.ceil(begin / pageSize) * pageSize
+  const last = Math.floor(end / pageSize) * pageSize
+  if (last > first) yield [first, last - first]
+}

@@ -1,0 +1,79 @@
+/**
+ * Says in plain words what the operating system refused. The addon reports an error number and a call; what they mean
+ * for memory, and what a caller can do about it, is known here.
+ */
+import { constants } from 'node:os'
+import { OffheapError, type SystemFault } from '../errors.js'
+
+const { errno } = constants
+const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
+
+/** What was being done when the system refused. */
+export interface Attempt {
+  /** As in "could not map 4 GiB". */
+  readonly verb: string
+  /** Bytes. */
+  readonly size: number
+  /** Whether the region is locked in memory. */
+  readonly locked: boolean
+  /** `RLIMIT_MEMLOCK` in bytes, Infinity when there is none. */
+  readonly lockLimit: number
+}
+
+/** A size in the largest unit that keeps it at 1 or more: `4 GiB`, `1.5 MiB`, `100 bytes`. */
+export function bytes(size: number): string {
+  if (size === 1) return '1 byte'
+  const unit = size < 1 ? 0 : Math.min(Math.floor(Math.log2(size) / 10), UNITS.length - 1)
+  const value = size / 2 ** (10 * unit)
+  return `${Number(value.toFixed(1))} ${UNITS[unit]}`
+}
+
+/** The error to throw for one that the addon threw. */
+export function refusal(error: unknown, attempt: Attempt): unknown {
+  const fault = systemFault(error)
+  if (fault === undefined) return ownRefusal(error)
+  const name = Object.entries(errno).find(([, number]) => number === fault.errno)?.[0] ?? `error ${fault.errno}`
+  const what = `The system refused to ${attempt.verb} ${bytes(attempt.size)} (${fault.syscall}: ${name})`
+  if (fault.errno === errno.ENOTSUP && fault.syscall === 'madvise') {
+    return new OffheapError(
+      'ERR_OFFHEAP_UNSUPPORTED',
+      `${what}: it has no transparent huge pages. Leave out hugePages.`,
+      fault
+    )
+  }
+  return new OffheapError('ERR_OFFHEAP_SYSTEM', `${what}: ${meaning(fault, attempt)}`, fault)
+}
+
+function meaning({ errno: number, syscall }: SystemFault, { locked, lockLimit }: Attempt): string {
+  if (syscall === 'mlock') {
+    const limit = lockLimit === Number.POSITIVE_INFINITY ? 'unlimited' : bytes(lockLimit)
+    return (
+      `memory that stays in RAM is limited by RLIMIT_MEMLOCK, which is ${limit} for this process. ` +
+      'Raise it ("ulimit -l", LimitMEMLOCK= of systemd), ask for a smaller region, or leave out lock.'
+    )
+  }
+  if (locked && number === errno.EINVAL) {
+    return 'the pages of a region that was mapped with lock can not be given back while it is open.'
+  }
+  if (number === errno.ENOMEM || number === errno.EAGAIN) {
+    return (
+      'there is not that much free address space or memory, a limit of this process ("ulimit -v") is lower, or the process ' +
+      'has too many mappings (vm.max_map_count on Linux). Ask for less, or close regions that are no longer used.'
+    )
+  }
+  return 'it gave no further reason.'
+}
+
+/** An error of the addon without a system call behind it: either an `OffheapError` in the making, or a `TypeError`. */
+function ownRefusal(error: unknown): unknown {
+  if (!(error instanceof Error) || !('code' in error)) return error
+  const { code } = error
+  if (code === 'ERR_OFFHEAP_CLOSED' || code === 'ERR_OFFHEAP_UNSUPPORTED') return new OffheapError(code, error.message)
+  return error
+}
+
+function systemFault(error: unknown): SystemFault | undefined {
+  if (!(error instanceof Error) || !('errno' in error) || !('syscall' in error)) return undefined
+  const { errno: number, syscall } = error
+  return typeof number === 'number' && typeof syscall === 'string' ? { errno: number, syscall } : undefined
+}

@@ -1,0 +1,236 @@
+/**
+ * Memory that the operating system mapped, as an `ArrayBuffer` with an explicit end. A region knows pages; what is
+ * allocated in them is no concern of its.
+ */
+import { constants } from 'node:buffer'
+import { invalidType, OffheapError, outOfRange } from '../errors.js'
+import { type Access, type Addon, addon, type Mapped } from './addon.js'
+import { refusal } from './refusal.js'
+
+export interface RegionOptions {
+  /** Bytes, an integer from 1; rounded up to whole pages. Nothing is committed before it is touched. */
+  readonly size: number
+  /**
+   * Advises transparent huge pages (2 MiB), which cost fewer misses of the TLB. From 2 MiB on, the region then begins at
+   * a multiple of 2 MiB. Linux only. Default false.
+   */
+  readonly hugePages?: boolean
+  /** Commits every page now instead of at its first touch. Default false. */
+  readonly populate?: boolean
+  /** Commits every page and keeps it in RAM, never swapped; `RLIMIT_MEMLOCK` limits how much. Default false. */
+  readonly lock?: boolean
+  /** Puts an inaccessible page before and one behind, which native code that overruns the region hits. Default true. */
+  readonly guard?: boolean
+}
+
+/** What code may do with a page. */
+export type Protection = 'none' | 'read' | 'readwrite'
+
+const ACCESS: Readonly<Record<Protection, Access>> = { none: 0, read: 1, readwrite: 2 }
+
+interface Settings {
+  readonly size: number
+  readonly guard: boolean
+  readonly hugePages: boolean
+  readonly populate: boolean
+  readonly lock: boolean
+}
+
+/**
+ * A mapped region.
+ *
+ * It ends with `close()`, or when neither it nor its buffer is reachable any more. A buffer that `buffer.transfer()`
+ * moved elsewhere takes the memory along: the region is closed then, and the memory lives as long as the new buffer.
+ *
+ * Don't close a region while an asynchronous operation of Node (`fs.read`, `zlib`, `crypto`) still works on one of
+ * its views: such an operation runs on another thread, on pages that are gone.
+ */
+export class Region {
+  readonly #addon: Addon
+  readonly #mapped: Mapped
+  readonly #locked: boolean
+  #closed = false
+
+  private constructor(native: Addon, mapped: Mapped, locked: boolean) {
+    this.#addon = native
+    this.#mapped = mapped
+    this.#locked = locked
+  }
+
+  /**
+   * Maps private zeroed memory.
+   * @param options a size in bytes, or a size with options. The size is an integer from 1 to the most that this Node can
+   *   wrap (`buffer.constants.MAX_LENGTH`: 4 GiB on Node 20), and is rounded up to whole pages.
+   * @throws TypeError `ERR_INVALID_ARG_TYPE`, RangeError `ERR_OUT_OF_RANGE`; OffheapError `ERR_OFFHEAP_SYSTEM` when the
+   *   system refuses, `ERR_OFFHEAP_UNSUPPORTED` when this platform or this Node can't, `ERR_OFFHEAP_NO_ADDON`.
+   */
+  static map(options: number | RegionOptions): Region {
+    const settings = settingsOf(options)
+    const { size, guard, hugePages, populate, lock } = settings
+    const native = addon()
+    try {
+      return new Region(native, native.map(size, guard, hugePages, populate, lock), lock)
+    } catch (error) {
+      const verb = lock ? 'map and lock' : 'map'
+      throw refusal(error, { verb, size, locked: lock, lockLimit: native.lockLimit() })
+    }
+  }
+
+  /** The memory. Detached (of length 0) once the region is closed. */
+  get buffer(): ArrayBuffer {
+    return this.#mapped.buffer
+  }
+
+  /** Bytes, a multiple of `pageSize`; 0 once the region is closed. */
+  get byteLength(): number {
+    return this.#mapped.buffer.byteLength
+  }
+
+  /** Where the first byte lies, or lay, in the address space of the process. */
+  get address(): bigint {
+    return this.#mapped.address
+  }
+
+  /** Bytes of a page of this system. */
+  get pageSize(): number {
+    return this.#addon.pageSize
+  }
+
+  /** True after `close()`, and when the buffer was transferred away. */
+  get closed(): boolean {
+    // A region has at least one page, so only a detached buffer is empty.
+    return this.#closed || this.#mapped.buffer.byteLength === 0
+  }
+
+  /**
+   * Gives whole pages back to the system. They take no memory until touched, and are then new: zero, readable and writable,
+   * whatever `protect` had said about them.
+   * @param offset byte offset, a multiple of `pageSize`
+   * @param length bytes, a multiple of `pageSize`; 0 does nothing
+   * @throws RangeError `ERR_OUT_OF_RANGE`; OffheapError `ERR_OFFHEAP_CLOSED`, or `ERR_OFFHEAP_SYSTEM` for a locked region
+   */
+  decommit(offset: number, length: number): void {
+    this.#assertPages(offset, length)
+    this.#ask('give back', length, ({ handle, buffer }) => this.#addon.decommit(handle, buffer, offset, length))
+  }
+
+  /**
+   * Bytes of the pages that are in memory now, a multiple of `pageSize`. Protected pages count. A page that was only read
+   * counts too, although the system may back it with its one shared page of zeros (with `hugePages`, 2 MiB at a time).
+   * A page that is swapped out does not count.
+   * @throws OffheapError `ERR_OFFHEAP_CLOSED`, `ERR_OFFHEAP_SYSTEM`
+   */
+  residentBytes(): number {
+    return this.#ask('count the pages of', this.byteLength, ({ handle, buffer }) =>
+      this.#addon.residentBytes(handle, buffer)
+    )
+  }
+
+  /**
+   * Sets what may be done with whole pages.
+   *
+   * An access that a page forbids does not end the process: the page becomes readable and writable again, `faults()`
+   * tells the offset of the access, and the access goes on. When a system call meets such a page it fails with `EFAULT`
+   * instead (as in `fs.readSync`), and the page stays protected.
+   *
+   * The first protection in a process installs a handler for SIGSEGV (on macOS also SIGBUS), which passes on all that
+   * is not its own. `process.on('SIGSEGV')` after that would replace it.
+   * @param offset byte offset, a multiple of `pageSize`
+   * @param length bytes, a multiple of `pageSize`; 0 does nothing
+   * @param mode `'none'`: no access, `'read'`: no writing, `'readwrite'`: as mapped
+   * @throws TypeError `ERR_INVALID_ARG_TYPE`, RangeError `ERR_OUT_OF_RANGE`; OffheapError `ERR_OFFHEAP_CLOSED`,
+   *   `ERR_OFFHEAP_SYSTEM`, or `ERR_OFFHEAP_UNSUPPORTED` when 1,024 other open regions have used protection
+   */
+  protect(offset: number, length: number, mode: Protection): void {
+    if (typeof mode !== 'string') throw invalidType('mode', 'of type string', mode)
+    if (!Object.hasOwn(ACCESS, mode)) throw outOfRange('mode', "'none', 'read' or 'readwrite'", mode)
+    this.#assertPages(offset, length)
+    this.#ask('protect', length, ({ handle, buffer }) =>
+      this.#addon.protect(handle, buffer, offset, length, ACCESS[mode])
+    )
+  }
+
+  /**
+   * Byte offsets of the accesses that hit a protected page since the last call, in the order in which they happened. One
+   * access is told for a page, since the first lifts the protection. At most the first 256 are kept.
+   * @throws OffheapError `ERR_OFFHEAP_CLOSED`
+   */
+  faults(): number[] {
+    return this.#ask('read the faults of', this.byteLength, ({ handle, buffer }) => this.#addon.faults(handle, buffer))
+  }
+
+  /**
+   * Detaches the buffer, which empties every view of it, and unmaps the memory at once. A second call does nothing.
+   * Memory that was transferred away is left to its new buffer.
+   * @throws OffheapError `ERR_OFFHEAP_SYSTEM` when the system refuses to unmap
+   */
+  close(): void {
+    if (this.closed) {
+      this.#closed = true
+      return
+    }
+    this.#ask('unmap', this.byteLength, ({ handle, buffer }) => this.#addon.close(handle, buffer))
+    this.#closed = true
+  }
+
+  /** The same as `close()`, for `using`. */
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  #assertOpen(): void {
+    if (!this.closed) return
+    const reason = this.#closed ? 'The region is closed' : 'The buffer of the region was transferred away'
+    throw new OffheapError('ERR_OFFHEAP_CLOSED', `${reason}; map another with Region.map(size).`)
+  }
+
+  #assertPages(offset: number, length: number): void {
+    this.#assertOpen()
+    assertPageMultiple('offset', offset, this.byteLength, this.pageSize)
+    assertPageMultiple('length', length, this.byteLength - offset, this.pageSize)
+  }
+
+  #ask<Result>(verb: string, size: number, call: (mapped: Mapped) => Result): Result {
+    this.#assertOpen()
+    try {
+      return call(this.#mapped)
+    } catch (error) {
+      throw refusal(error, { verb, size, locked: this.#locked, lockLimit: this.#addon.lockLimit() })
+    }
+  }
+}
+
+function assertPageMultiple(name: string, value: number, most: number, pageSize: number): void {
+  if (typeof value !== 'number') throw invalidType(name, 'of type number', value)
+  if (Number.isInteger(value) && value >= 0 && value <= most && value % pageSize === 0) return
+  throw outOfRange(name, `a multiple of the page size (${pageSize} bytes), from 0 to ${most}`, value)
+}
+
+function settingsOf(options: number | RegionOptions): Settings {
+  if (typeof options === 'number') {
+    return { size: checkedSize('size', options), guard: true, hugePages: false, populate: false, lock: false }
+  }
+  if (typeof options !== 'object' || options === null) {
+    throw invalidType('options', 'a number of bytes or an object with a size', options)
+  }
+  return {
+    size: checkedSize('options.size', options.size),
+    guard: flag('options.guard', options.guard, true),
+    hugePages: flag('options.hugePages', options.hugePages, false),
+    populate: flag('options.populate', options.populate, false),
+    lock: flag('options.lock', options.lock, false)
+  }
+}
+
+function checkedSize(name: string, size: unknown): number {
+  if (typeof size !== 'number') throw invalidType(name, 'of type number (bytes)', size)
+  if (Number.isInteger(size) && size >= 1 && size <= constants.MAX_LENGTH) return size
+  const limit = `an integer from 1 to ${constants.MAX_LENGTH} bytes, the most that this Node can wrap`
+  throw outOfRange(name, limit, size)
+}
+
+function flag(name: string, value: unknown, standard: boolean): boolean {
+  if (value === undefined) return standard
+  if (typeof value === 'boolean') return value
+  throw invalidType(name, 'of type boolean', value)
+}

@@ -1,0 +1,39 @@
+/**
+ * Placement: which free block a request gets. The heap splits, merges and writes headers and footers; a policy keeps the
+ * free blocks in its list or lists (and an index over them, if it has one) and answers `find`. One file for each policy.
+ *
+ * Blocks and sizes are in words, as in block.ts. A policy is never told of a used block nor of the wilderness.
+ */
+
+export interface Placement {
+  /** Forgets every free block and clears the index. */
+  reset(): void
+  /** The free block that a request of `size` words gets by this policy, still in the list; 0 when none is large enough. */
+  find(size: number): number
+  /** Takes in a free block that touches no other free block. Its header and footer are written afterwards. */
+  insert(block: number, size: number): void
+  /** Lets go of a free block. */
+  remove(block: number, size: number): void
+  /**
+   * The free block `from` becomes the free block `to`: the remainder of a split (`to` lies inside `from`), or the result of
+   * a merge (`from` lies inside `to`). No free block lies between the two. Header and footer of `to` are written
+   * afterwards, for they may lie where the links of `from` still are: read those before you write any.
+   */
+  replace(from: number, fromSize: number, to: number, toSize: number): void
+  /** The free blocks in the order of the list or lists, each once. Throws when the links contradict each other. */
+  list(): Iterable<number>
+  /** Verifies what the policy keeps besides the list. Throws ERR_OFFHEAP_CORRUPT. */
+  check(): void
+}
+
+/** What a policy is, before it works on a heap. */
+export interface PlacementPolicy {
+  /** The name that a caller gives: `Heap.map({ placement: name })`. */
+  readonly name: string
+  /** What the heap's header says; never given to another policy. */
+  readonly number: number
+  /** How many words of index a heap of `words` words needs behind its header. */
+  indexWords(words: number): number
+  /** The policy at work on a heap whose header and index are written. */
+  open(words: Int32Array): Placement
+}

@@ -1,0 +1,29 @@
+/** The placement policies by name and by number; the first is the default. */
+import { invalidType, outOfRange } from '../errors.js'
+import { firstFit } from './first-fit.js'
+import type { PlacementPolicy } from './placement.js'
+
+export type PlacementName = 'first-fit'
+
+const policies: ReadonlyMap<PlacementName, PlacementPolicy> = new Map([['first-fit', firstFit]])
+
+/** The names that `placement` takes. */
+export const placements: readonly PlacementName[] = [...policies.keys()]
+
+/** True for the name of a placement policy. */
+export function isPlacement(name: unknown): name is PlacementName {
+  return placements.some(known => known === name)
+}
+
+/** The policy of that name. Throws ERR_INVALID_ARG_TYPE or ERR_OUT_OF_RANGE. */
+export function policyNamed(name: PlacementName): PlacementPolicy {
+  const policy = policies.get(name)
+  if (policy !== undefined) return policy
+  if (typeof name !== 'string') throw invalidType('placement', 'a string', name)
+  throw outOfRange('placement', `one of ${placements.join(', ')}`, name)
+}
+
+/** The policy of that number in a heap's header, with its name; undefined when there is none. */
+export function policyNumbered(number: number): [PlacementName, PlacementPolicy] | undefined {
+  return [...policies].find(([, policy]) => policy.number === number)
+}

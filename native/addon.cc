@@ -1,0 +1,314 @@
+// The JavaScript face of the system calls: checks arguments, wraps pages as an ArrayBuffer, and owns the lifetime.
+//
+// A mapping is shared by two owners: the handle that JavaScript holds, and the finalizer of the ArrayBuffer.
+// Whoever comes last frees the record, but the pages are unmapped exactly once: by close(), or else by the finalizer.
+// A collected handle unmaps nothing, since the buffer may still be in use.
+//
+// After buffer.transfer() the pages belong to an ArrayBuffer that we have never seen. Its finalizer is ours; so close()
+// leaves pages alone whose buffer is detached.
+#include <napi.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+
+#include "faults.h"
+#include "pages.h"
+
+namespace {
+
+constexpr napi_type_tag kTag = {0x6f66666865617031, 0x9d1c3b5e27a84f60};
+
+struct Mapping {
+  pages::Span span;
+  bool locked = false;
+  int watch = -1;
+  std::atomic<bool> mapped{true};
+  std::atomic<int> owners{2};
+
+  pages::Failure Unmap() {
+    if (!mapped.exchange(false)) return {};
+    if (watch >= 0) faults::Unwatch(watch);
+    watch = -1;
+    const pages::Failure failure = pages::Unmap(span);
+    if (failure) mapped.store(true);  // the finalizer tries once more
+    return failure;
+  }
+
+  void Drop() {
+    if (owners.fetch_sub(1) == 1) delete this;
+  }
+};
+
+[[noreturn]] void ThrowType(Napi::Env env, const std::string& message) {
+  Napi::TypeError error = Napi::TypeError::New(env, message);
+  error.Set("code", "ERR_INVALID_ARG_TYPE");
+  throw error;
+}
+
+[[noreturn]] void ThrowRange(Napi::Env env, const std::string& message) {
+  Napi::RangeError error = Napi::RangeError::New(env, message);
+  error.Set("code", "ERR_OUT_OF_RANGE");
+  throw error;
+}
+
+[[noreturn]] void ThrowCode(Napi::Env env, const char* code, const std::string& message) {
+  Napi::Error error = Napi::Error::New(env, message);
+  error.Set("code", code);
+  throw error;
+}
+
+// What the system refused goes to TypeScript as { errno, syscall }, which knows how to say it in words.
+[[noreturn]] void ThrowSystem(Napi::Env env, const pages::Failure& failure) {
+  Napi::Error error = Napi::Error::New(env, std::string(failure.call) + ": " + std::strerror(failure.error));
+  error.Set("errno", Napi::Number::New(env, failure.error));
+  error.Set("syscall", failure.call);
+  throw error;
+}
+
+// A count of bytes: an integer that a double and a size_t can both hold, with room for guards and alignment.
+size_t Bytes(const Napi::CallbackInfo& info, size_t index, const char* name) {
+  const Napi::Env env = info.Env();
+  if (!info[index].IsNumber()) ThrowType(env, std::string(name) + " must be a number");
+  const double value = info[index].As<Napi::Number>().DoubleValue();
+  const double most = std::min(9007199254740991.0, static_cast<double>(std::numeric_limits<size_t>::max() / 4));
+  if (!(value >= 0 && value <= most) || std::floor(value) != value) {
+    ThrowRange(env, std::string(name) + " must be an integer of at least 0");
+  }
+  return static_cast<size_t>(value);
+}
+
+bool Flag(const Napi::CallbackInfo& info, size_t index, const char* name) {
+  if (!info[index].IsBoolean()) ThrowType(info.Env(), std::string(name) + " must be a boolean");
+  return info[index].As<Napi::Boolean>().Value();
+}
+
+Mapping* HandleOf(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  bool ours = false;
+  if (info[0].IsObject()) napi_check_object_type_tag(env, info[0], &kTag, &ours);
+  void* mapping = nullptr;
+  if (!ours || napi_unwrap(env, info[0], &mapping) != napi_ok) ThrowType(env, "handle must come from map()");
+  return static_cast<Mapping*>(mapping);
+}
+
+// Does the second argument hold the pages of this mapping, now? Not after close() or buffer.transfer().
+bool Holds(const Napi::CallbackInfo& info, const Mapping& mapping) {
+  const Napi::Env env = info.Env();
+  if (!info[1].IsArrayBuffer()) ThrowType(env, "buffer must be the ArrayBuffer from map()");
+  bool detached = false;
+  napi_is_detached_arraybuffer(env, info[1], &detached);
+  if (detached || !mapping.mapped.load()) return false;
+  void* data = nullptr;
+  size_t length = 0;
+  napi_get_arraybuffer_info(env, info[1], &data, &length);
+  if (data != mapping.span.start || length != mapping.span.length) {
+    ThrowType(env, "buffer must be the ArrayBuffer from map()");
+  }
+  return true;
+}
+
+// The mapping that the first two arguments name, alive.
+Mapping* LiveMapping(const Napi::CallbackInfo& info) {
+  Mapping* mapping = HandleOf(info);
+  if (!Holds(info, *mapping)) {
+    ThrowCode(info.Env(), "ERR_OFFHEAP_CLOSED", "the region was closed, or its buffer was transferred away");
+  }
+  return mapping;
+}
+
+struct Range {
+  char* start;
+  size_t length;
+};
+
+// Arguments 2 and 3 as whole pages inside the mapping.
+Range PagesOf(const Napi::CallbackInfo& info, const Mapping& mapping) {
+  const size_t offset = Bytes(info, 2, "offset");
+  const size_t length = Bytes(info, 3, "length");
+  const size_t page = pages::PageSize();
+  const bool inside = offset <= mapping.span.length && length <= mapping.span.length - offset;
+  if (!inside || offset % page != 0 || length % page != 0) {
+    ThrowRange(info.Env(), "offset and length must be whole pages inside the region");
+  }
+  return {mapping.span.start + offset, length};
+}
+
+// Runs on a later turn of the event loop, or on the thread of a dying worker: nothing of JavaScript is left to use.
+void FinalizeBuffer(napi_env, void*, void* hint) {
+  Mapping* mapping = static_cast<Mapping*>(hint);
+  mapping->Unmap();
+  mapping->Drop();
+}
+
+void FinalizeHandle(napi_env, void* data, void*) { static_cast<Mapping*>(data)->Drop(); }
+
+// The most bytes that an ArrayBuffer may wrap. Before Node 22 a larger one makes Node abort, so it must never be tried.
+size_t WrapLimit(Napi::Env env) {
+  const napi_node_version* version = nullptr;
+  const bool known = napi_get_node_version(env, &version) == napi_ok;
+  const uint64_t limit = known && version->major >= 22 ? uint64_t{1} << 53 : uint64_t{1} << 32;
+  return static_cast<size_t>(std::min<uint64_t>(limit, std::numeric_limits<size_t>::max()));
+}
+
+Napi::Object WrapHandle(Napi::Env env, Mapping* mapping) {
+  Napi::Object handle = Napi::Object::New(env);
+  napi_status status = napi_wrap(env, handle, mapping, FinalizeHandle, nullptr, nullptr);
+  if (status != napi_ok) {
+    mapping->Unmap();
+    delete mapping;
+    ThrowCode(env, "ERR_OFFHEAP_UNSUPPORTED", "this build of Node can't wrap native memory");
+  }
+  napi_type_tag_object(env, handle, &kTag);
+  return handle;
+}
+
+// node-addon-api's ArrayBuffer::New frees the data a second time when this fails.
+napi_value WrapPages(Napi::Env env, Mapping* mapping) {
+  napi_value buffer = nullptr;
+  const napi_status status = napi_create_external_arraybuffer(env, mapping->span.start, mapping->span.length,
+                                                              FinalizeBuffer, mapping, &buffer);
+  if (status == napi_ok) return buffer;
+
+  // Some failures call the finalizer later and some never, so its share of the record is not dropped here, except
+  // for the one failure that never does.
+  mapping->Unmap();
+  bool pending = false;
+  napi_is_exception_pending(env, &pending);
+  napi_value ignored;
+  if (pending) napi_get_and_clear_last_exception(env, &ignored);
+  if (status == napi_no_external_buffers_allowed) {
+    mapping->Drop();
+    ThrowCode(env, "ERR_OFFHEAP_UNSUPPORTED",
+              "this build of Node does not allow an ArrayBuffer over memory outside its own heap "
+              "(Electron and other builds with the V8 sandbox don't)");
+  }
+  ThrowCode(env, "ERR_OFFHEAP_UNSUPPORTED", "this build of Node refused to wrap the mapped memory as an ArrayBuffer");
+}
+
+// map(size, guard, hugePages, populate, lock) → { handle, buffer, address }
+Napi::Value Map(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const size_t size = Bytes(info, 0, "size");
+  pages::Options options;
+  options.guard = Flag(info, 1, "guard");
+  options.hugePages = Flag(info, 2, "hugePages");
+  options.populate = Flag(info, 3, "populate");
+  options.lock = Flag(info, 4, "lock");
+
+  const size_t page = pages::PageSize();
+  const size_t length = (size + page - 1) / page * page;
+  if (size == 0 || length > WrapLimit(env)) ThrowRange(env, "size must be from 1 to what this Node can wrap");
+
+  pages::Span span;
+  if (const pages::Failure failure = pages::Map(length, options, &span)) ThrowSystem(env, failure);
+  Mapping* mapping = new Mapping();
+  mapping->span = span;
+  mapping->locked = options.lock;
+
+  Napi::Object handle = WrapHandle(env, mapping);
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("buffer", Napi::Value(env, WrapPages(env, mapping)));
+  result.Set("handle", handle);
+  result.Set("address", Napi::BigInt::New(env, static_cast<uint64_t>(reinterpret_cast<uintptr_t>(span.start))));
+  return result;
+}
+
+// close(handle, buffer): detaches every view and unmaps. Does nothing to pages that are not the buffer's any more.
+Napi::Value Close(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Mapping* mapping = HandleOf(info);
+  if (!Holds(info, *mapping)) return env.Undefined();
+  if (napi_detach_arraybuffer(env, info[1]) != napi_ok) {
+    ThrowCode(env, "ERR_OFFHEAP_UNSUPPORTED", "this buffer can't be detached, so its pages stay mapped");
+  }
+  if (const pages::Failure failure = mapping->Unmap()) ThrowSystem(env, failure);
+  return env.Undefined();
+}
+
+// decommit(handle, buffer, offset, length)
+Napi::Value Decommit(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Mapping* mapping = LiveMapping(info);
+  const Range range = PagesOf(info, *mapping);
+  if (range.length == 0) return env.Undefined();
+  const bool restricted = mapping->watch >= 0;
+  if (const pages::Failure failure = pages::Decommit(range.start, range.length, mapping->locked, restricted)) {
+    ThrowSystem(env, failure);
+  }
+  return env.Undefined();
+}
+
+// Makes sure that a fault in this mapping is caught, before there can be one.
+void WatchFaults(Napi::Env env, Mapping* mapping) {
+  if (const pages::Failure failure = faults::Prepare()) ThrowSystem(env, failure);
+  if (mapping->watch >= 0) return;
+  mapping->watch = faults::Watch(mapping->span.start, mapping->span.length);
+  if (mapping->watch < 0) {
+    ThrowCode(env, "ERR_OFFHEAP_UNSUPPORTED",
+              "at most " + std::to_string(faults::kWatches) +
+                  " open regions can have protected pages at a time; close one of them first");
+  }
+}
+
+// protect(handle, buffer, offset, length, access), where access is 0 none, 1 read, 2 read and write
+Napi::Value Protect(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Mapping* mapping = LiveMapping(info);
+  const Range range = PagesOf(info, *mapping);
+  const size_t access = Bytes(info, 4, "access");
+  if (access > 2) ThrowRange(env, "access must be 0, 1 or 2");
+  if (range.length == 0) return env.Undefined();
+  const pages::Access wanted = static_cast<pages::Access>(access);
+  if (wanted != pages::Access::readWrite) WatchFaults(env, mapping);
+  if (const pages::Failure failure = pages::Protect(range.start, range.length, wanted)) {
+    faults::SpendReserve();
+    ThrowSystem(env, failure);
+  }
+  return env.Undefined();
+}
+
+// faults(handle, buffer) → number[]
+Napi::Value Faults(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Mapping* mapping = LiveMapping(info);
+  Napi::Array offsets = Napi::Array::New(env);
+  if (mapping->watch < 0) return offsets;
+  uint32_t index = 0;
+  for (const uint64_t offset : faults::Drain(mapping->watch)) {
+    offsets.Set(index++, Napi::Number::New(env, static_cast<double>(offset)));
+  }
+  return offsets;
+}
+
+// residentBytes(handle, buffer) → number
+Napi::Value ResidentBytes(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Mapping* mapping = LiveMapping(info);
+  uint64_t bytes = 0;
+  if (const pages::Failure failure = pages::Resident(mapping->span.start, mapping->span.length, &bytes)) {
+    ThrowSystem(env, failure);
+  }
+  return Napi::Number::New(env, static_cast<double>(bytes));
+}
+
+Napi::Value LockLimit(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), pages::LockLimit()); }
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  exports.Set("pageSize", Napi::Number::New(env, static_cast<double>(pages::PageSize())));
+  exports.Set("map", Napi::Function::New(env, Map, "map"));
+  exports.Set("close", Napi::Function::New(env, Close, "close"));
+  exports.Set("decommit", Napi::Function::New(env, Decommit, "decommit"));
+  exports.Set("protect", Napi::Function::New(env, Protect, "protect"));
+  exports.Set("faults", Napi::Function::New(env, Faults, "faults"));
+  exports.Set("residentBytes", Napi::Function::New(env, ResidentBytes, "residentBytes"));
+  exports.Set("lockLimit", Napi::Function::New(env, LockLimit, "lockLimit"));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(offheap, Init)

@@ -1,0 +1,222 @@
+#include "faults.h"
+
+#include <dlfcn.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+#include <atomic>
+#include <cerrno>
+#include <mutex>
+
+namespace faults {
+
+namespace {
+
+// The handler reads this table while other threads change it, and may neither lock nor allocate. So it is static,
+// never shrinks, and each watch carries a version that is odd while its bounds change.
+struct WatchEntry {
+  std::atomic<bool> taken;
+  std::atomic<uint32_t> version;
+  std::atomic<uintptr_t> start;
+  std::atomic<uintptr_t> end;
+  std::atomic<uint32_t> count;
+  std::atomic<uint64_t> accesses[kRemembered];  // byte offset + 1; 0 is none
+};
+
+static_assert(std::atomic<uintptr_t>::is_always_lock_free && std::atomic<uint64_t>::is_always_lock_free,
+              "a signal handler can use only lock-free atomics");
+
+WatchEntry watches[kWatches];
+
+// No watch at or above this one was ever taken.
+std::atomic<int> used{0};
+
+// Linux limits the mappings of a process (vm.max_map_count), and each change of protection may need two more. These
+// pages hold some in reserve: every other one is readable, so that each is a mapping. Nobody ever touches them.
+constexpr size_t kReservePages = 65;
+std::atomic<char*> reserve{nullptr};
+std::atomic<bool> reserved{false};
+
+struct sigaction previousSegv;
+#if defined(__APPLE__)
+struct sigaction previousBus;
+#endif
+
+void SetBounds(WatchEntry& watch, uintptr_t start, uintptr_t end) {
+  watch.version.fetch_add(1);
+  watch.start.store(start);
+  watch.end.store(end);
+  watch.version.fetch_add(1);
+}
+
+struct Bounds {
+  uintptr_t start;
+  uintptr_t end;
+  bool contain(uintptr_t address) const { return address >= start && address < end; }
+};
+
+// A watch that is changing is of another mapping than the one being accessed: that one is alive.
+Bounds ReadBounds(const WatchEntry& watch) {
+  const uint32_t version = watch.version.load();
+  const Bounds bounds{watch.start.load(), watch.end.load()};
+  const bool stable = version % 2 == 0 && watch.version.load() == version;
+  return stable ? bounds : Bounds{0, 0};
+}
+
+bool Lift(const Bounds& bounds, uintptr_t address) {
+  const size_t page = pages::PageSize();
+  char* start = reinterpret_cast<char*>(address / page * page);
+  if (!pages::Protect(start, page, pages::Access::readWrite)) return true;
+  // Lifting one page of many splits a mapping, and the process may be at its limit. Lifting all of them needs at most
+  // two more mappings, and nothing of this region can fault after that.
+  SpendReserve();
+  char* whole = reinterpret_cast<char*>(bounds.start);
+  return !pages::Protect(whole, bounds.end - bounds.start, pages::Access::readWrite);
+}
+
+bool Handle(uintptr_t address) {
+  const int end = used.load();
+  for (int index = 0; index < end; index++) {
+    WatchEntry& watch = watches[index];
+    const Bounds bounds = ReadBounds(watch);
+    if (!bounds.contain(address)) continue;
+    if (!Lift(bounds, address)) return false;
+    const uint32_t position = watch.count.fetch_add(1);
+    if (position < kRemembered) watch.accesses[position].store(address - bounds.start + 1);
+    return true;
+  }
+  return false;
+}
+
+// A fault by a forbidden access, as opposed to one by an address without a mapping, or a signal from kill().
+bool IsProtectionFault(const siginfo_t* info) {
+#if defined(__APPLE__)
+  return info->si_code > 0;
+#else
+  return info->si_code == SEGV_ACCERR;
+#endif
+}
+
+// Does what would have happened without our handler.
+void Chain(const struct sigaction& previous, int signal, siginfo_t* info, void* context) {
+  const bool isDefault = (previous.sa_flags & SA_SIGINFO) == 0 && previous.sa_handler == SIG_DFL;
+  const bool isIgnored = (previous.sa_flags & SA_SIGINFO) == 0 && previous.sa_handler == SIG_IGN;
+  const bool sent = info->si_code <= 0;
+  if (isIgnored && sent) return;
+  if (isDefault || isIgnored) {
+    // The instruction faults again after the return, and then nobody is there to catch it.
+    struct sigaction standard = {};
+    standard.sa_handler = SIG_DFL;
+    sigaction(signal, &standard, nullptr);
+    if (sent) raise(signal);
+    return;
+  }
+  if ((previous.sa_flags & SA_SIGINFO) != 0) {
+    previous.sa_sigaction(signal, info, context);
+  } else {
+    previous.sa_handler(signal);
+  }
+}
+
+void OnFault(int signal, siginfo_t* info, void* context) {
+  const int saved = errno;
+  const bool ours = IsProtectionFault(info) && Handle(reinterpret_cast<uintptr_t>(info->si_addr));
+  errno = saved;
+  if (ours) return;
+#if defined(__APPLE__)
+  if (signal == SIGBUS) return Chain(previousBus, signal, info, context);
+#endif
+  Chain(previousSegv, signal, info, context);
+}
+
+pages::Failure InstallFor(int signal, struct sigaction* previous) {
+  if (sigaction(signal, nullptr, previous) != 0) return {errno, "sigaction"};
+  struct sigaction action = {};
+  action.sa_sigaction = OnFault;
+  // The handler before ours runs inside ours, so it gets the signal mask that it asked for.
+  action.sa_mask = previous->sa_mask;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | (previous->sa_flags & (SA_NODEFER | SA_RESTART));
+  if (sigaction(signal, &action, nullptr) != 0) return {errno, "sigaction"};
+  return {};
+}
+
+pages::Failure FillReserve() {
+  if (reserved.load()) return {};
+  const size_t page = pages::PageSize();
+  if (reserve.load() == nullptr) {
+    void* address = mmap(nullptr, kReservePages * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (address == MAP_FAILED) return {errno, "mmap"};
+    reserve.store(static_cast<char*>(address));
+  }
+  for (size_t index = 1; index < kReservePages; index += 2) {
+    if (const pages::Failure failure = pages::Protect(reserve.load() + index * page, page, pages::Access::read)) {
+      SpendReserve();
+      return failure;
+    }
+  }
+  reserved.store(true);
+  return {};
+}
+
+// Node unloads an addon when the last worker that loaded it ends. The handler must stay.
+void StayLoaded() {
+  Dl_info library;
+  if (dladdr(reinterpret_cast<void*>(&OnFault), &library) != 0) {
+    dlopen(library.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+  }
+}
+
+}  // namespace
+
+pages::Failure Prepare() {
+  static std::mutex mutex;
+  static bool installed = false;
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (const pages::Failure failure = FillReserve()) return failure;
+  if (installed) return {};
+  StayLoaded();
+  if (const pages::Failure failure = InstallFor(SIGSEGV, &previousSegv)) return failure;
+#if defined(__APPLE__)
+  if (const pages::Failure failure = InstallFor(SIGBUS, &previousBus)) return failure;
+#endif
+  installed = true;
+  return {};
+}
+
+void SpendReserve() {
+  reserved.store(false);
+  if (char* start = reserve.load()) mprotect(start, kReservePages * pages::PageSize(), PROT_NONE);
+}
+
+int Watch(const char* start, size_t length) {
+  for (int index = 0; index < kWatches; index++) {
+    WatchEntry& watch = watches[index];
+    if (watch.taken.exchange(true)) continue;
+    int known = used.load();
+    while (known <= index && !used.compare_exchange_weak(known, index + 1)) {
+    }
+    watch.count.store(0);
+    for (auto& access : watch.accesses) access.store(0);
+    const uintptr_t first = reinterpret_cast<uintptr_t>(start);
+    SetBounds(watch, first, first + length);
+    return index;
+  }
+  return -1;
+}
+
+void Unwatch(int watch) {
+  SetBounds(watches[watch], 0, 0);
+  watches[watch].taken.store(false);
+}
+
+std::vector<uint64_t> Drain(int watch) {
+  std::vector<uint64_t> offsets;
+  WatchEntry& entry = watches[watch];
+  entry.count.store(0);
+  for (auto& access : entry.accesses) {
+    if (const uint64_t value = access.exchange(0); value != 0) offsets.push_back(value - 1);
+  }
+  return offsets;
+}
+
+}  // namespace faults

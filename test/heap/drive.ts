@@ -1,0 +1,139 @@
+/**
+ * Drives a heap and the slow model side by side: every pointer, every payload byte and every total is compared, and on small
+ * heaps every invariant after every step. A sequence that fails is shrunk by fast-check and printed as a trace, which
+ * `offheap replay` can run.
+ */
+import fc from 'fast-check'
+import { Heap, type HeapOptions } from '../../lib/index.js'
+import { type Choice, Model } from '../model.js'
+
+export interface Step {
+  readonly kind: 'malloc' | 'calloc' | 'realloc' | 'aligned' | 'free'
+  /** Bytes. */
+  readonly size: number
+  /** Which of the live blocks, counted modulo their number. */
+  readonly which: number
+  /** A power of two. */
+  readonly alignment: number
+}
+
+/** Sequences of steps for a heap of `bytes` bytes. */
+export function steps(bytes: number, length: number): fc.Arbitrary<Step[]> {
+  const size = fc.oneof(
+    { weight: 6, arbitrary: fc.integer({ min: 0, max: 64 }) },
+    { weight: 3, arbitrary: fc.integer({ min: 0, max: 1024 }) },
+    { weight: 1, arbitrary: fc.integer({ min: 0, max: Math.min(Math.ceil(bytes / 3), 2 ** 19) }) }
+  )
+  const kind = fc.oneof(
+    { weight: 8, arbitrary: fc.constant<Step['kind']>('malloc') },
+    { weight: 1, arbitrary: fc.constant<Step['kind']>('calloc') },
+    { weight: 3, arbitrary: fc.constant<Step['kind']>('realloc') },
+    { weight: 1, arbitrary: fc.constant<Step['kind']>('aligned') },
+    { weight: 8, arbitrary: fc.constant<Step['kind']>('free') }
+  )
+  const alignment = fc.integer({ min: 0, max: 13 }).map(power => 2 ** power)
+  return fc.array(fc.record({ kind, size, which: fc.nat(), alignment }), {
+    minLength: 1,
+    maxLength: length,
+    size: 'max'
+  })
+}
+
+/** Runs the steps on a new heap in `buffer` and on the model. Throws with the trace so far at the first difference. */
+export function drive(buffer: ArrayBuffer, sequence: readonly Step[], options: HeapOptions, choose?: Choice): void {
+  const heap = Heap.format(buffer, options)
+  const { size, metadata } = heap.stats()
+  const model = new Model(metadata - 4, size - 4, choose)
+  const small = size <= 2 ** 16
+  const live: { pointer: number; id: number }[] = []
+  const trace: string[] = []
+  let ids = 0
+
+  const same = (what: string, actual: unknown, expected: unknown): void => {
+    if (actual !== expected) throw new Error(`${what} is ${actual}, and should be ${expected}`)
+  }
+  const compare = (pointer: number, length: number): void => {
+    const expected = model.contents(pointer)
+    for (let i = 0; i < length; i++) same(`byte ${i} of the block at ${pointer}`, heap.u8[pointer + i], expected[i])
+  }
+  /** Gives every byte of a block a value that both sides know. */
+  const fill = (pointer: number): void => {
+    const contents = model.contents(pointer)
+    same(`usableSize(${pointer})`, heap.usableSize(pointer), contents.length)
+    for (let i = 0; i < contents.length; i++) contents[i] = pointer + i * 7 + ids
+    heap.u8.set(contents, pointer)
+  }
+  const add = (pointer: number): void => {
+    if (pointer === 0) return
+    fill(pointer)
+    live.push({ pointer, id: ids++ })
+  }
+  const take = (which: number): { pointer: number; id: number } | undefined => live.splice(which % live.length, 1)[0]
+
+  const run = ({ kind, size, which, alignment }: Step): void => {
+    if (kind === 'malloc') {
+      trace.push(`a ${ids} ${size}`)
+      const pointer = heap.malloc(size)
+      same(`malloc(${size})`, pointer, model.malloc(size))
+      add(pointer)
+    } else if (kind === 'calloc') {
+      trace.push(`c ${ids} ${size} 1`)
+      const pointer = heap.calloc(size, 1)
+      same(`calloc(${size}, 1)`, pointer, model.calloc(size, 1))
+      if (pointer !== 0) compare(pointer, size)
+      add(pointer)
+    } else if (kind === 'aligned') {
+      trace.push(`m ${ids} ${alignment} ${size}`)
+      const pointer = heap.alignedAlloc(alignment, size)
+      same(`alignedAlloc(${alignment}, ${size})`, pointer, model.alignedAlloc(alignment, size))
+      same(`${pointer} modulo ${alignment}`, pointer % alignment, 0)
+      add(pointer)
+    } else if (live.length > 0 && kind === 'realloc') {
+      const block = take(which)
+      if (block === undefined) return
+      trace.push(`r ${block.id} ${size}`)
+      const kept = Math.min(size, model.contents(block.pointer).length)
+      const pointer = heap.realloc(block.pointer, size)
+      same(`realloc(${block.pointer}, ${size})`, pointer, model.realloc(block.pointer, size))
+      if (pointer !== 0) {
+        compare(pointer, kept)
+        fill(pointer)
+        live.push({ pointer, id: block.id })
+      } else if (size !== 0) {
+        compare(block.pointer, model.contents(block.pointer).length)
+        live.push(block)
+      }
+    } else if (live.length > 0) {
+      const block = take(which)
+      if (block === undefined) return
+      trace.push(`f ${block.id}`)
+      compare(block.pointer, model.contents(block.pointer).length)
+      heap.free(block.pointer)
+      model.free(block.pointer)
+    }
+  }
+
+  try {
+    for (const step of sequence) {
+      run(step)
+      if (small) heap.check()
+    }
+    heap.check()
+    const blocks = [...heap.blocks()]
+    same('the number of blocks', blocks.length, model.blocks.length)
+    model.blocks.forEach((block, i) => {
+      same(`the offset of block ${i}`, blocks[i]?.offset, block.offset)
+      same(`the size of block ${i}`, blocks[i]?.size, block.size)
+      same(`used, of block ${i}`, blocks[i]?.used, block.used)
+    })
+    same('top', heap.stats().top, model.top)
+    same('highWater', heap.stats().highWater, model.highWater)
+    for (const { pointer } of live) compare(pointer, model.contents(pointer).length)
+  } catch (error) {
+    const header = [size, ids, trace.length, 1]
+    const why = error instanceof Error ? error.message : String(error)
+    throw new Error(
+      `${why}\nReplay it: offheap replay --verify --size ${size} --placement ${heap.placement} on this trace:\n${[...header, ...trace].join('\n')}\n`
+    )
+  }
+}

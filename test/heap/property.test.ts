@@ -1,0 +1,41 @@
+/** The heap against the slow model, on random sequences of calls. */
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { drive, steps } from './drive.js'
+
+/** Bytes of the heap, longest sequence, how many sequences: more than 200,000 steps together. */
+const heaps: [bytes: number, length: number, runs: number][] = [
+  [1024, 300, 700],
+  [4096, 500, 400],
+  [65536, 800, 150],
+  [2 ** 20, 800, 60],
+  [64 * 2 ** 20, 400, 40]
+]
+
+describe('a heap returns the same pointers and keeps the same bytes as the model', () => {
+  test.each(heaps)('%i bytes, up to %i steps, %i times', (bytes, length, runs) => {
+    const buffer = new ArrayBuffer(bytes)
+    let count = 0
+    fc.assert(
+      fc.property(steps(bytes, length), sequence => {
+        count += sequence.length
+        drive(buffer, sequence, {})
+      }),
+      { numRuns: runs }
+    )
+    expect(count).toBeGreaterThan((runs * length) / 5)
+  })
+
+  test('a sequence that fails is printed as a trace', () => {
+    const wrong = (): { offset: number; size: number } => ({ offset: 0, size: 0 })
+    const sequence = [
+      { kind: 'malloc', size: 40, which: 0, alignment: 1 },
+      { kind: 'malloc', size: 8, which: 0, alignment: 1 },
+      { kind: 'free', size: 0, which: 0, alignment: 1 },
+      { kind: 'malloc', size: 8, which: 0, alignment: 1 }
+    ] as const
+    expect(() => drive(new ArrayBuffer(4096), sequence, {}, wrong)).toThrow(
+      /malloc\(8\) is \d+, and should be 0\n[^]*\na 0 40\na 1 8\nf 0\na 2 8\n/
+    )
+  })
+})

@@ -1,0 +1,49 @@
+/**
+ * The library as a child process or a worker can load it: compiled, in a folder that looks like the package. What ends
+ * a process, or takes a whole process to see, is tested there.
+ */
+import { execFileSync, type SpawnSyncReturns, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+
+export interface Compiled {
+  readonly folder: string
+  /** URL of the compiled `lib/memory/region.ts`, to import it by. */
+  readonly region: string
+  /**
+   * Runs the body of a module in a new Node, with `Region` in scope.
+   * @param prefix a command that runs a command, such as `prlimit --memlock=0`
+   */
+  run(body: string, prefix?: readonly string[]): SpawnSyncReturns<string>
+  remove(): void
+}
+
+export function compile(): Compiled {
+  const folder = mkdtempSync(join(tmpdir(), 'offheap-test-'))
+  for (const name of ['package.json', 'node_modules', 'build']) symlinkSync(join(root, name), join(folder, name))
+  const config = {
+    extends: join(root, 'tsconfig.json'),
+    compilerOptions: { noEmit: false, noEmitOnError: true, rootDir: join(root, 'lib'), outDir: join(folder, 'dist') },
+    // Together they replace what the package's own tsconfig includes: its tests would be emitted beside their sources.
+    include: [join(root, 'lib/memory')]
+  }
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config))
+  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder], { stdio: 'inherit' })
+  const region = pathToFileURL(join(folder, 'dist/memory/region.js')).href
+  let scripts = 0
+  return {
+    folder,
+    region,
+    run(body, prefix = []) {
+      const script = join(folder, `script-${scripts++}.mjs`)
+      writeFileSync(script, `import { Region } from ${JSON.stringify(region)}\n${body}\n`)
+      const [command = '', ...words] = [...prefix, process.execPath, '--expose-gc', script]
+      return spawnSync(command, words, { encoding: 'utf8', timeout: 60_000 })
+    },
+    remove: () => rmSync(folder, { recursive: true, force: true })
+  }
+}

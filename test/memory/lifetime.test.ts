@@ -1,0 +1,265 @@
+import { once } from 'node:events'
+import { setImmediate } from 'node:timers/promises'
+import { MessageChannel, Worker } from 'node:worker_threads'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Region } from '../../lib/memory/region.js'
+import { type Compiled, compile } from './compiled.js'
+import { accessAt, collectUntil, hasTransfer, mappedBytes, mappings, onLinux, transfer } from './maps.js'
+
+const MiB = 2 ** 20
+const closedError = expect.objectContaining({ name: 'OffheapError', code: 'ERR_OFFHEAP_CLOSED' })
+
+/** Every operation that needs the memory. */
+function operations(region: Region): (() => unknown)[] {
+  return [
+    () => region.decommit(0, 4096),
+    () => region.protect(0, 4096, 'none'),
+    () => region.residentBytes(),
+    () => region.faults()
+  ]
+}
+
+describe('close', () => {
+  test('detaches every view', () => {
+    const region = Region.map(MiB)
+    const { buffer } = region
+    const bytes = new Uint8Array(buffer, 100, 50)
+    const floats = new Float64Array(buffer)
+    bytes[0] = 1
+    region.close()
+    expect([buffer.byteLength, bytes.length, floats.length]).toEqual([0, 0, 0])
+    bytes[0] = 2
+    expect(bytes[0]).toBeUndefined()
+    expect(region.byteLength).toBe(0)
+    expect(region.closed).toBe(true)
+  })
+
+  test('twice is fine, and what needs memory then says so', () => {
+    const region = Region.map(MiB)
+    expect(region.closed).toBe(false)
+    region.close()
+    region.close()
+    region[Symbol.dispose]()
+    for (const operation of operations(region)) expect(operation).toThrow(closedError)
+  })
+
+  test('using closes', () => {
+    let kept: Region
+    {
+      using region = Region.map(MiB)
+      kept = region
+      expect(kept.closed).toBe(false)
+    }
+    expect(kept.closed).toBe(true)
+  })
+})
+
+describe.runIf(onLinux)('in /proc/self/maps', () => {
+  let compiled: Compiled
+  beforeAll(() => {
+    compiled = compile()
+  })
+  afterAll(() => compiled.remove())
+
+  test('a region is there from map to close, between its guard pages', () => {
+    for (const hugePages of [false, true]) {
+      const region = Region.map({ size: 4 * MiB, hugePages })
+      const { address, pageSize } = region
+      const [before, behind] = [address - 1n, address + BigInt(4 * MiB)]
+      expect(mappings()).toContainEqual({ start: address, end: behind, access: 'rw-p' })
+      expect([accessAt(before), accessAt(behind)]).toEqual(['---p', '---p'])
+      region.close()
+      expect(mappedBytes(address, 4 * MiB)).toBe(0)
+      expect([accessAt(address - BigInt(pageSize)), accessAt(address)]).not.toContain('rw-p')
+    }
+  })
+
+  test('without guard there is nothing but the region', () => {
+    const before = new Set(mappings().flatMap(({ start, end }) => [start, end]))
+    const region = Region.map({ size: 64 * MiB, guard: false })
+    const inaccessible = mappings().filter(({ start, access }) => access === '---p' && !before.has(start))
+    expect(mappedBytes(region.address, 64 * MiB)).toBe(64 * MiB)
+    expect(inaccessible).toEqual([])
+    region.close()
+    expect(mappedBytes(region.address, 64 * MiB)).toBe(0)
+  })
+
+  test('close unmaps once: memory that comes to lie at the same place stays', async () => {
+    const first = Region.map(64 * MiB)
+    const { address } = first
+    first.close()
+    const second = Region.map(64 * MiB)
+    expect(second.address).toBe(address)
+    new Uint8Array(second.buffer).fill(3)
+    // The finalizer of the first buffer runs on a later turn.
+    for (let turn = 0; turn < 20; turn++) {
+      globalThis.gc?.()
+      await setImmediate()
+    }
+    first.close()
+    expect(mappedBytes(address, 64 * MiB)).toBe(64 * MiB)
+    expect(new Uint8Array(second.buffer).every(byte => byte === 3)).toBe(true)
+    second.close()
+  })
+
+  test('a region that is not closed is unmapped when it is collected', async () => {
+    const address = (() => {
+      const region = Region.map(64 * MiB)
+      new Uint8Array(region.buffer)[0] = 1
+      return region.address
+    })()
+    expect(mappedBytes(address, 64 * MiB)).toBe(64 * MiB)
+    expect(await collectUntil(() => mappedBytes(address, 64 * MiB) === 0)).toBe(true)
+  })
+
+  test('a view alone keeps the memory', async () => {
+    let bytes: Uint8Array<ArrayBuffer> | undefined
+    const address = (() => {
+      const region = Region.map(64 * MiB)
+      bytes = new Uint8Array(region.buffer, 4096, 4096).fill(5)
+      return region.address
+    })()
+    expect(await collectUntil(() => mappedBytes(address, 64 * MiB) === 0, 20)).toBe(false)
+    expect(bytes.every(byte => byte === 5)).toBe(true)
+    bytes = undefined
+    expect(await collectUntil(() => mappedBytes(address, 64 * MiB) === 0)).toBe(true)
+  })
+
+  test('a thousand regions leave nothing behind', async () => {
+    const cycle = () => {
+      const region = Region.map({ size: 3 * MiB, hugePages: true })
+      new Uint8Array(region.buffer)[MiB] = 1
+      region.close()
+    }
+    cycle()
+    const before = mappings().length
+    for (let count = 0; count < 1000; count++) cycle()
+    // The heap of JavaScript itself may map a few pieces more meanwhile.
+    expect(await collectUntil(() => mappings().length < before + 50)).toBe(true)
+  })
+
+  test('a thousand regions that are never closed are collected', async () => {
+    const before = mappings().length
+    const addresses = Array.from({ length: 1000 }, () => Region.map(MiB).address)
+    expect(await collectUntil(() => addresses.every(address => mappedBytes(address, MiB) === 0))).toBe(true)
+    expect(mappings().length).toBeLessThan(before + 50)
+  })
+
+  /** A worker that maps, says where, and waits. */
+  async function workerWith(body: string): Promise<{ worker: Worker; address: bigint }> {
+    const worker = new Worker(
+      `const { parentPort } = require('node:worker_threads')
+       import(${JSON.stringify(compiled.region)}).then(({ Region }) => {
+         ${body}
+         parentPort.postMessage(region.address)
+         parentPort.once('message', () => process.exit(region.byteLength))
+       })`,
+      { eval: true }
+    )
+    const [address] = await once(worker, 'message')
+    return { worker, address }
+  }
+
+  test('a worker that is terminated leaves nothing mapped', async () => {
+    const { worker, address } = await workerWith(
+      `globalThis.region = Region.map(${64 * MiB}); new Uint8Array(region.buffer).fill(1)`
+    )
+    expect(mappedBytes(address, 64 * MiB)).toBe(64 * MiB)
+    await worker.terminate()
+    expect(await collectUntil(() => mappedBytes(address, 64 * MiB) === 0)).toBe(true)
+  })
+
+  test('a worker that ends by itself leaves nothing mapped, and what it closed is not unmapped again', async () => {
+    const { worker, address } = await workerWith(
+      `globalThis.region = Region.map(${64 * MiB}); globalThis.second = Region.map(${MiB}); second.close()`
+    )
+    worker.postMessage('end')
+    await once(worker, 'exit')
+    expect(await collectUntil(() => mappedBytes(address, 64 * MiB) === 0)).toBe(true)
+  })
+
+  test('regions of several workers at a time are their own', async () => {
+    const mine = Region.map(MiB)
+    const workers = await Promise.all(
+      [1, 2, 3].map(value =>
+        workerWith(`globalThis.region = Region.map(${MiB}); new Uint8Array(region.buffer).fill(${value})`)
+      )
+    )
+    expect(new Set([mine.address, ...workers.map(({ address }) => address)]).size).toBe(4)
+    await Promise.all(workers.map(({ worker }) => worker.terminate()))
+    new Uint8Array(mine.buffer).fill(1)
+    expect(mine.residentBytes()).toBe(MiB)
+    mine.close()
+  })
+
+  test('process exit with open regions is quiet', () => {
+    const { status, signal, stderr } = compiled.run(`
+      globalThis.kept = [Region.map(1e6), Region.map({ size: 1e7, hugePages: true }), Region.map(1e6)]
+      kept[0].close()
+      kept[1].protect(0, kept[1].pageSize, 'none')`)
+    expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: '' })
+  })
+
+  describe.runIf(hasTransfer)('after buffer.transfer() (Node 22 and later)', () => {
+    test('the region is closed, and the memory lives on with the new buffer', async () => {
+      const region = Region.map(64 * MiB)
+      new Uint8Array(region.buffer).fill(8)
+      let moved: ArrayBuffer | undefined = transfer(region.buffer)
+      expect(region.closed).toBe(true)
+      for (const operation of operations(region)) expect(operation).toThrow(closedError)
+      region.close()
+      expect(mappedBytes(region.address, 64 * MiB)).toBe(64 * MiB)
+      expect(await collectUntil(() => mappedBytes(region.address, 64 * MiB) === 0, 20)).toBe(false)
+      expect(new Uint8Array(moved).every(byte => byte === 8)).toBe(true)
+      moved = undefined
+      expect(await collectUntil(() => mappedBytes(region.address, 64 * MiB) === 0)).toBe(true)
+    })
+
+    test('to another size, the memory is unmapped once', async () => {
+      const region = Region.map(64 * MiB)
+      const resized: unknown = Reflect.apply(Reflect.get(region.buffer, 'transfer'), region.buffer, [100])
+      expect(resized).toHaveProperty('byteLength', 100)
+      region.close()
+      expect(await collectUntil(() => mappedBytes(region.address, 64 * MiB) === 0)).toBe(true)
+    })
+
+    test('and back and forth, closing ends with the last buffer', async () => {
+      const address = (() => {
+        const region = Region.map(64 * MiB)
+        transfer(transfer(transfer(region.buffer)))
+        region.close()
+        return region.address
+      })()
+      expect(await collectUntil(() => mappedBytes(address, 64 * MiB) === 0)).toBe(true)
+    })
+  })
+
+  // Node refuses to transfer such a buffer to another thread, or (Node 20) copies it. Either way nothing is lost.
+  test.each([
+    ['structuredClone', (buffer: ArrayBuffer) => structuredClone(buffer, { transfer: [buffer] })],
+    [
+      'postMessage',
+      (buffer: ArrayBuffer) => {
+        const { port1, port2 } = new MessageChannel()
+        try {
+          port1.postMessage(buffer, [buffer])
+        } finally {
+          port1.close()
+          port2.close()
+        }
+      }
+    ]
+  ])('%s with a transfer list takes no memory away', async (_, send) => {
+    const region = Region.map(MiB)
+    const bytes = new Uint8Array(region.buffer).fill(4)
+    try {
+      send(region.buffer)
+    } catch (error) {
+      expect(error).toHaveProperty('name', 'DataCloneError')
+    }
+    expect(region.closed).toBe(false)
+    expect(bytes.every(byte => byte === 4)).toBe(true)
+    region.close()
+    expect(await collectUntil(() => mappedBytes(region.address, MiB) === 0)).toBe(true)
+  })
+})

@@ -1,0 +1,363 @@
+import { execFileSync } from 'node:child_process'
+import { closeSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { deflate, inflateSync } from 'node:zlib'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { Region } from '../../lib/memory/region.js'
+import { type Compiled, compile } from './compiled.js'
+import { accessAt, collectUntil, hasTransfer, mappedBytes, onLinux, transfer } from './maps.js'
+
+const PAGES = 300
+let region: Region
+let bytes: Uint8Array<ArrayBuffer>
+let page: number
+
+beforeEach(() => {
+  region = Region.map(1)
+  page = region.pageSize
+  region.close()
+  region = Region.map(PAGES * page)
+  bytes = new Uint8Array(region.buffer).fill(1)
+})
+
+afterEach(() => region.close())
+
+describe('protect', () => {
+  test.runIf(onLinux)('sets what the system allows', () => {
+    const at = (index: number) => accessAt(region.address + BigInt(index * page))
+    region.protect(page, 2 * page, 'none')
+    region.protect(3 * page, page, 'read')
+    expect([0, 1, 2, 3, 4].map(at)).toEqual(['rw-p', '---p', '---p', 'r--p', 'rw-p'])
+    region.protect(page, page, 'readwrite')
+    expect([0, 1, 2, 3, 4].map(at)).toEqual(['rw-p', 'rw-p', '---p', 'r--p', 'rw-p'])
+    region.protect(0, 0, 'none')
+    expect(at(0)).toBe('rw-p')
+  })
+
+  test('a write to a read page goes on, and is told', () => {
+    region.protect(0, 3 * page, 'read')
+    expect(bytes[10]).toBe(1)
+    expect(region.faults()).toEqual([])
+    bytes[page + 7] = 42
+    expect(bytes[page + 7]).toBe(42)
+    expect(region.faults()).toEqual([page + 7])
+    expect(region.faults()).toEqual([])
+  })
+
+  test('a read of a none page goes on, and is told', () => {
+    bytes[2 * page + 5] = 33
+    region.protect(2 * page, page, 'none')
+    expect(bytes[2 * page + 5]).toBe(33)
+    expect(region.faults()).toEqual([2 * page + 5])
+  })
+
+  test('one fault for a page: the first lifts its protection, and no other', () => {
+    region.protect(0, 3 * page, 'none')
+    bytes[page] = 2
+    bytes[page + 1] = 3
+    expect(region.faults()).toEqual([page])
+    bytes[0] = 2
+    bytes[2 * page] = 2
+    expect(region.faults()).toEqual([0, 2 * page])
+  })
+
+  test('a page can be protected again', () => {
+    for (let round = 0; round < 3; round++) {
+      region.protect(0, page, 'read')
+      bytes[round] = 9
+      expect(region.faults()).toEqual([round])
+    }
+  })
+
+  test('keeps the first 256 faults', () => {
+    region.protect(0, PAGES * page, 'none')
+    for (let index = PAGES - 1; index >= 0; index--) bytes[index * page] = 5
+    const faults = region.faults()
+    expect(faults).toEqual(Array.from({ length: 256 }, (_, index) => (PAGES - 1 - index) * page))
+    expect(region.faults()).toEqual([])
+  })
+
+  test.each([
+    ['fill', () => bytes.fill(6)],
+    ['set', () => bytes.set(new Uint8Array(PAGES * page).fill(6))],
+    ['copyWithin', () => bytes.fill(6, 0, page).copyWithin(page, 0)],
+    ['Float64Array', () => new Float64Array(region.buffer).fill(1)],
+    ['Buffer', () => Buffer.from(region.buffer).write('x'.repeat(PAGES * page))],
+    ['Atomics', () => Atomics.add(new Int32Array(region.buffer), page / 4, 1)],
+    ['DataView', () => new DataView(region.buffer).setBigUint64(page, 1n)],
+    ['slice', () => region.buffer.slice(0)],
+    ['structuredClone', () => structuredClone(bytes)]
+  ])('%s survives', (_, access) => {
+    region.protect(page, 5 * page, 'none')
+    access()
+    expect(region.faults().length).toBeGreaterThan(0)
+    expect(region.closed).toBe(false)
+  })
+
+  test('a system call gets EFAULT instead, and the page stays protected', () => {
+    const zero = openSync('/dev/zero', 'r')
+    region.protect(0, page, 'read')
+    const fault = expect.objectContaining({ code: 'EFAULT' })
+    expect(() => readSync(zero, bytes, 0, 100, null)).toThrow(fault)
+    closeSync(zero)
+    const file = openSync(join(compiled.folder, 'out'), 'w')
+    region.protect(page, page, 'none')
+    expect(() => writeSync(file, bytes, page, 100)).toThrow(fault)
+    closeSync(file)
+    expect(region.faults()).toEqual([])
+    bytes[3] = 1
+    expect(region.faults()).toEqual([3])
+  })
+
+  test('a library on a thread of the pool survives', async () => {
+    region.protect(0, PAGES * page, 'none')
+    const packed = await promisify(deflate)(bytes)
+    expect(inflateSync(packed).equals(Buffer.alloc(PAGES * page, 1))).toBe(true)
+    expect(region.faults().length).toBe(256)
+  })
+
+  test('decommit gives new pages, whatever they were', () => {
+    region.protect(0, 2 * page, 'none')
+    region.protect(2 * page, page, 'read')
+    region.decommit(0, 3 * page)
+    bytes[0] = 1
+    bytes[2 * page] = 1
+    expect([bytes[1], bytes[2 * page + 1]]).toEqual([0, 0])
+    expect(region.faults()).toEqual([])
+  })
+
+  test('protected pages count as resident', () => {
+    region.protect(0, 10 * page, 'none')
+    expect(region.residentBytes()).toBe(PAGES * page)
+  })
+
+  test('takes no other mode', () => {
+    for (const mode of ['', 'write', 'NONE', 'toString', '__proto__']) {
+      expect(() => Reflect.apply(region.protect, region, [0, page, mode])).toThrow(
+        expect.objectContaining({ code: 'ERR_OUT_OF_RANGE', message: expect.stringContaining("'readwrite'") })
+      )
+    }
+    for (const mode of [undefined, null, 0, {}]) {
+      expect(() => Reflect.apply(region.protect, region, [0, page, mode])).toThrow(
+        expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' })
+      )
+    }
+    bytes.fill(2)
+    expect(region.faults()).toEqual([])
+  })
+
+  test.runIf(hasTransfer && onLinux)('pages stay watched after buffer.transfer() (Node 22 and later)', async () => {
+    region.protect(0, page, 'none')
+    const readMoved = () => {
+      const moved = new Uint8Array(transfer(region.buffer))
+      moved[0] = 2
+      return [moved[0], moved[1]]
+    }
+    expect(readMoved()).toEqual([2, 1])
+    expect(await collectUntil(() => mappedBytes(region.address, PAGES * page) === 0)).toBe(true)
+  })
+
+  test('faults belong to their region', () => {
+    const other = Region.map(page)
+    other.protect(0, page, 'none')
+    region.protect(0, page, 'none')
+    new Uint8Array(other.buffer)[4] = 1
+    expect([region.faults(), other.faults()]).toEqual([[], [4]])
+    other.close()
+    bytes[5] = 1
+    expect(region.faults()).toEqual([5])
+  })
+
+  test('a region at the place of a closed one starts without faults', () => {
+    region.protect(0, PAGES * page, 'none')
+    bytes[0] = 1
+    const { address } = region
+    region.close()
+    region = Region.map(PAGES * page)
+    if (onLinux) expect(region.address).toBe(address)
+    new Uint8Array(region.buffer).fill(1)
+    expect(region.faults()).toEqual([])
+    region.protect(0, page, 'none')
+    expect(region.faults()).toEqual([])
+  })
+
+  test('1,024 regions can have protected pages; one more is told so, and unchanged', () => {
+    const regions = Array.from({ length: 1024 }, () => Region.map(page))
+    const last = Region.map(page)
+    try {
+      for (const each of regions) each.protect(0, page, 'read')
+      expect(() => last.protect(0, page, 'read')).toThrow(
+        expect.objectContaining({ code: 'ERR_OFFHEAP_UNSUPPORTED', message: expect.stringContaining('1024') })
+      )
+      new Uint8Array(last.buffer)[0] = 1
+      expect(last.faults()).toEqual([])
+      regions.pop()?.close()
+      last.protect(0, page, 'read')
+      new Uint8Array(last.buffer)[8] = 1
+      expect(last.faults()).toEqual([8])
+    } finally {
+      for (const each of [...regions, last]) each.close()
+    }
+  })
+
+  test.runIf(onLinux)('survives in a process that can have no more mappings', ({ skip }) => {
+    // To lift one page of three would make three mappings of one, for which there is no room left.
+    const middle = Region.map(3 * page)
+    const view = new Uint8Array(middle.buffer).fill(7)
+    middle.protect(0, 3 * page, 'none')
+    // Every other page protected is as many mappings as pages: the system refuses at vm.max_map_count.
+    const many = Region.map(2 ** 29)
+    let refused: unknown
+    let value: number | undefined
+    globalThis.gc?.()
+    try {
+      for (let offset = 0; offset < many.byteLength; offset += 2 * page) many.protect(offset, page, 'none')
+    } catch (error) {
+      refused = error
+      value = view[page + 1]
+    }
+    many.close()
+    const faults = middle.faults()
+    middle.close()
+    if (refused === undefined) skip('vm.max_map_count is too high to be reached here')
+    expect(refused).toMatchObject({ code: 'ERR_OFFHEAP_SYSTEM', syscall: 'mprotect' })
+    expect([value, faults]).toEqual([7, [page + 1]])
+  })
+})
+
+let compiled: Compiled
+beforeAll(() => {
+  compiled = compile()
+})
+afterAll(() => compiled.remove())
+
+describe('faults that are not of a region', () => {
+  const protectedRegion = `
+    const region = Region.map(1e6)
+    region.protect(0, region.pageSize, 'none')
+    new Uint8Array(region.buffer)[1] = 1
+    console.log(region.faults())`
+
+  // (module (memory 1) (func (export "load") (param i32) (result i32) local.get 0 i32.load))
+  const wasm = `
+    const wasm = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 6, 1, 96, 1, 127, 1, 127, 3, 2, 1, 0, 5, 3, 1, 0, 1,
+      7, 8, 1, 4, 108, 111, 97, 100, 0, 0, 10, 9, 1, 7, 0, 32, 0, 40, 2, 0, 11])
+    const { load } = new WebAssembly.Instance(new WebAssembly.Module(wasm)).exports
+    const trap = () => { try { load(-1); return 'nothing' } catch (error) { return error instanceof WebAssembly.RuntimeError && error.message } }`
+
+  test('WebAssembly still traps', () => {
+    const { stdout, status } = compiled.run(`${wasm}
+      const before = trap()
+      ${protectedRegion}
+      for (let count = 0; count < 100; count++) if (trap() !== before) console.log('lost')
+      console.log(before, load(0))
+      new Uint8Array(region.buffer)[2] = 1
+      console.log(region.faults())`)
+    expect(stdout.split('\n')).toEqual(['[ 1 ]', 'memory access out of bounds 0', '[]', ''])
+    expect(status).toBe(0)
+  })
+
+  test('the handler outlives the worker that alone had loaded the addon', () => {
+    const { stdout, status } = compiled.run(`
+      import { Worker } from 'node:worker_threads'
+      import { once } from 'node:events'
+      ${wasm}
+      const before = trap()
+      const code = \`
+        const { parentPort, workerData } = require('node:worker_threads')
+        import(workerData).then(({ Region }) => {
+          const region = Region.map(1e6)
+          region.protect(0, region.pageSize, 'none')
+          new Uint8Array(region.buffer)[1] = 1
+          parentPort.postMessage(region.faults())
+        })\`
+      const worker = new Worker(code, { eval: true, workerData: ${JSON.stringify(compiled.region)} })
+      const exit = once(worker, 'exit')
+      console.log((await once(worker, 'message'))[0])
+      await exit
+      console.log(before, trap() === before)`)
+    expect(stdout.split('\n')).toEqual(['[ 1 ]', 'memory access out of bounds true', ''])
+    expect(status).toBe(0)
+  })
+
+  test('workers fault at the same time, each in its own region', () => {
+    const { stdout, status } = compiled.run(`
+      import { Worker } from 'node:worker_threads'
+      import { once } from 'node:events'
+      const code = \`
+        const { parentPort, workerData } = require('node:worker_threads')
+        import(workerData).then(({ Region }) => {
+          let told = 0
+          for (let round = 0; round < 200; round++) {
+            const region = Region.map(32 * 4096 * 4)
+            const { pageSize } = region
+            const bytes = new Uint8Array(region.buffer).fill(1)
+            region.protect(0, region.byteLength, round % 2 ? 'none' : 'read')
+            for (let offset = 0; offset < bytes.length; offset += pageSize) bytes[offset] = 2
+            const faults = region.faults()
+            if (faults.every((offset, index) => offset === index * pageSize)) told += faults.length * pageSize
+            region.close()
+          }
+          parentPort.postMessage(told)
+        })\`
+      const workers = [1, 2, 3, 4].map(() => new Worker(code, { eval: true, workerData: ${JSON.stringify(compiled.region)} }))
+      const told = await Promise.all(workers.map(async worker => (await once(worker, 'message'))[0]))
+      console.log(JSON.stringify(told))`)
+    expect(JSON.parse(stdout)).toEqual(Array.from({ length: 4 }, () => 200 * 32 * 4096 * 4))
+    expect(status).toBe(0)
+  })
+
+  // Without V8's handler there is none before ours: the default action is what follows.
+  const handlers: [string, string[]][] = [
+    ['after the handler of V8', []],
+    ['with no other handler', ['env', 'NODE_OPTIONS=--disable-wasm-trap-handler']]
+  ]
+
+  test.each(handlers)('a signal that was sent still ends the process, %s', (_, prefix) => {
+    const body = `${protectedRegion}; process.kill(process.pid, 'SIGSEGV'); setTimeout(() => {}, 60000)`
+    const { stdout, signal } = compiled.run(body, prefix)
+    expect(stdout).toBe('[ 1 ]\n')
+    expect(signal).toBe('SIGSEGV')
+  })
+
+  test('a listener of SIGSEGV still hears it', () => {
+    const { stdout, status } = compiled.run(`
+      process.once('SIGSEGV', () => { console.log('heard'); clearInterval(timer) })
+      const timer = setInterval(() => {}, 1000)
+      ${protectedRegion}
+      process.kill(process.pid, 'SIGSEGV')`)
+    expect({ stdout, status }).toEqual({ stdout: '[ 1 ]\nheard\n', status: 0 })
+  })
+
+  test.each(handlers)('a wild pointer of native code still ends the process, %s', (_, prefix) => {
+    const library = libraryThat('*(volatile int *)8 = 1;')
+    const { stdout, signal, stderr } = compiled.run(
+      `import { createRequire } from 'node:module'
+      ${protectedRegion}
+      try { createRequire(import.meta.url)(${JSON.stringify(library)}) } catch {}
+      console.log('survived')`,
+      prefix
+    )
+    expect({ stdout, stderr, signal }).toEqual({ stdout: '[ 1 ]\n', stderr: '', signal: 'SIGSEGV' })
+  })
+
+  test('a guard page still ends the process of native code that overruns the region', () => {
+    const library = libraryThat('*(volatile char *)strtoull(getenv("OVERRUN"), 0, 10) = 1;')
+    const { stdout, signal } = compiled.run(`
+      import { createRequire } from 'node:module'
+      ${protectedRegion}
+      process.env.OVERRUN = String(region.address + BigInt(region.byteLength))
+      try { createRequire(import.meta.url)(${JSON.stringify(library)}) } catch {}
+      console.log('survived')`)
+    expect({ stdout, signal }).toEqual({ stdout: '[ 1 ]\n', signal: onLinux ? 'SIGSEGV' : 'SIGBUS' })
+  })
+
+  /** A library that does something when it is loaded. Whoever built the addon has a C compiler. */
+  function libraryThat(does: string): string {
+    const [source, library] = [join(compiled.folder, 'library.c'), join(compiled.folder, 'library.node')]
+    writeFileSync(source, `#include <stdlib.h>\n__attribute__((constructor)) static void run(void) { ${does} }\n`)
+    execFileSync('cc', ['-shared', '-fPIC', '-o', library, source])
+    return library
+  }
+})

@@ -1,0 +1,280 @@
+import { constants } from 'node:buffer'
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { constants as os } from 'node:os'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { Region, type RegionOptions } from '../../lib/memory/region.js'
+import { type Compiled, compile } from './compiled.js'
+import { flagsAt, onLinux } from './maps.js'
+
+const MiB = 2 ** 20
+const GiB = 2 ** 30
+const { errno } = os
+
+const open: Region[] = []
+
+function map(options: number | RegionOptions): Region {
+  const region = Region.map(options)
+  open.push(region)
+  return region
+}
+
+afterEach(() => {
+  for (const region of open.splice(0)) region.close()
+})
+
+/** Calls with an argument that the types forbid. */
+function mapAnything(value: unknown): unknown {
+  return Reflect.apply(Region.map, Region, [value])
+}
+
+describe('Region.map', () => {
+  test('maps zeroed memory that can be written to its last byte', () => {
+    const region = map(3 * MiB)
+    const bytes = new Uint8Array(region.buffer)
+    expect(region.byteLength).toBe(3 * MiB)
+    expect(bytes.every(byte => byte === 0)).toBe(true)
+    bytes[0] = 1
+    bytes[bytes.length - 1] = 2
+    expect([bytes[0], bytes[bytes.length - 1]]).toEqual([1, 2])
+  })
+
+  test('rounds the size up to whole pages', () => {
+    const { pageSize } = map(1)
+    expect(map(1).byteLength).toBe(pageSize)
+    expect(map(pageSize).byteLength).toBe(pageSize)
+    expect(map(pageSize + 1).byteLength).toBe(2 * pageSize)
+    expect(map({ size: 3 * pageSize - 1 }).byteLength).toBe(3 * pageSize)
+  })
+
+  test('begins at a page', () => {
+    const region = map(1)
+    expect(region.address % BigInt(region.pageSize)).toBe(0n)
+  })
+
+  test('gives each region memory of its own', () => {
+    const [one, two] = [new Uint8Array(map(100).buffer), new Uint8Array(map(100).buffer)]
+    one.fill(1)
+    expect(two.every(byte => byte === 0)).toBe(true)
+  })
+
+  test.each([0, -0, -1, -4096, 0.5, 4096.5, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
+    'refuses a size of %d',
+    size => {
+      const expected = expect.objectContaining({ name: 'RangeError', code: 'ERR_OUT_OF_RANGE' })
+      expect(() => Region.map(size)).toThrow(expected)
+      expect(() => Region.map({ size })).toThrow(expected)
+    }
+  )
+
+  test.each([
+    ['a string', '4096'],
+    ['a bigint', 4096n],
+    ['null', null],
+    ['nothing', undefined],
+    ['a boolean', true],
+    ['a symbol', Symbol('4096')],
+    ['a function', () => 1]
+  ])('refuses %s', (_, value) => {
+    const expected = expect.objectContaining({ name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' })
+    expect(() => mapAnything(value)).toThrow(expected)
+    expect(() => mapAnything({ size: value })).toThrow(expected)
+  })
+
+  test.each(['hugePages', 'populate', 'lock', 'guard'])('refuses %s that is not a boolean', name => {
+    for (const value of ['yes', 1, null, {}]) {
+      const expected = expect.objectContaining({
+        code: 'ERR_INVALID_ARG_TYPE',
+        message: expect.stringContaining(`"options.${name}"`)
+      })
+      expect(() => mapAnything({ size: 4096, [name]: value })).toThrow(expected)
+    }
+  })
+
+  test('maps all that this Node can wrap, but not a byte more', () => {
+    const region = map(4 * GiB)
+    const bytes = new Uint8Array(region.buffer)
+    bytes[4 * GiB - 1] = 9
+    expect(bytes[4 * GiB - 1]).toBe(9)
+    expect(() => Region.map(constants.MAX_LENGTH + 1)).toThrow(
+      expect.objectContaining({
+        code: 'ERR_OUT_OF_RANGE',
+        message: expect.stringContaining(String(constants.MAX_LENGTH))
+      })
+    )
+  })
+
+  test.skipIf(constants.MAX_LENGTH < 2 ** 47)('says in words when the system has not that much', () => {
+    expect(() => Region.map(2 ** 47)).toThrow(
+      expect.objectContaining({
+        code: 'ERR_OFFHEAP_SYSTEM',
+        errno: errno.ENOMEM,
+        syscall: 'mmap',
+        message: expect.stringContaining('128 TiB (mmap: ENOMEM)')
+      })
+    )
+  })
+
+  test('commits nothing before it is touched', () => {
+    const before = process.memoryUsage.rss()
+    const region = map(4 * GiB)
+    expect(region.residentBytes()).toBe(0)
+    expect(process.memoryUsage.rss() - before).toBeLessThan(64 * MiB)
+  })
+
+  test('populate commits every page', () => {
+    expect(map({ size: 8 * MiB, populate: true }).residentBytes()).toBe(8 * MiB)
+    expect(new Uint8Array(map({ size: MiB, populate: true }).buffer).every(byte => byte === 0)).toBe(true)
+  })
+
+  test('lock within the limit commits every page and keeps it', () => {
+    const region = map({ size: 4096, lock: true })
+    expect(region.residentBytes()).toBe(region.byteLength)
+    if (onLinux) expect(flagsAt(region.address)).toContain('lo')
+    expect(() => region.decommit(0, region.pageSize)).toThrow(
+      expect.objectContaining({
+        code: 'ERR_OFFHEAP_SYSTEM',
+        errno: errno.EINVAL,
+        message: expect.stringContaining('mapped with lock')
+      })
+    )
+  })
+
+  test.runIf(onLinux)('hugePages advises the kernel, and aligns to a huge page', ({ skip }) => {
+    try {
+      readFileSync('/sys/kernel/mm/transparent_hugepage/enabled')
+    } catch {
+      skip('this kernel has no transparent huge pages')
+    }
+    for (const guard of [true, false]) {
+      const region = map({ size: 5 * MiB, hugePages: true, guard })
+      expect(region.address % BigInt(2 * MiB)).toBe(0n)
+      expect(region.byteLength).toBe(5 * MiB)
+      expect(flagsAt(region.address)).toContain('hg')
+    }
+    expect(flagsAt(map(5 * MiB).address)).not.toContain('hg')
+    expect(map({ size: 4096, hugePages: true }).byteLength).toBe(4096)
+  })
+
+  test.runIf(!onLinux)('hugePages is refused where there are none', () => {
+    expect(() => Region.map({ size: 5 * MiB, hugePages: true })).toThrow(
+      expect.objectContaining({ code: 'ERR_OFFHEAP_UNSUPPORTED' })
+    )
+  })
+})
+
+describe('decommit and residentBytes', () => {
+  test('count the pages that were touched, and give them back', () => {
+    const region = map(16 * MiB)
+    const { pageSize } = region
+    const bytes = new Uint8Array(region.buffer)
+    for (const page of [0, 1, 5]) bytes[page * pageSize] = 7
+    expect(region.residentBytes()).toBe(3 * pageSize)
+    region.decommit(pageSize, 8 * pageSize)
+    expect(region.residentBytes()).toBe(pageSize)
+    expect([bytes[0], bytes[pageSize], bytes[5 * pageSize]]).toEqual([7, 0, 0])
+    bytes.fill(1)
+    expect(region.residentBytes()).toBe(16 * MiB)
+    region.decommit(0, 16 * MiB)
+    expect(region.residentBytes()).toBe(0)
+    expect(bytes.every(byte => byte === 0)).toBe(true)
+  })
+
+  test('count right beyond the first chunk of pages', () => {
+    const region = map(GiB)
+    const bytes = new Uint8Array(region.buffer)
+    for (let offset = 0; offset < GiB; offset += GiB / 8) bytes[offset] = 1
+    bytes[GiB - 1] = 1
+    expect(region.residentBytes()).toBe(9 * region.pageSize)
+  })
+
+  test('a length of nothing gives nothing back', () => {
+    const region = map(MiB)
+    new Uint8Array(region.buffer).fill(1)
+    region.decommit(0, 0)
+    region.decommit(MiB, 0)
+    expect(region.residentBytes()).toBe(MiB)
+  })
+
+  test('refuse what is not whole pages of the region, and change nothing', () => {
+    const region = map(MiB)
+    const { pageSize } = region
+    new Uint8Array(region.buffer).fill(1)
+    const wrong = [
+      [1, pageSize],
+      [0, 1],
+      [pageSize / 2, pageSize],
+      [-pageSize, pageSize],
+      [0, -pageSize],
+      [0, MiB + pageSize],
+      [pageSize, MiB],
+      [MiB, pageSize],
+      [2 ** 53, pageSize],
+      [0, Number.NaN],
+      [0.5, pageSize]
+    ] as const
+    for (const [offset, length] of wrong) {
+      const expected = expect.objectContaining({
+        code: 'ERR_OUT_OF_RANGE',
+        message: expect.stringContaining(`${pageSize} bytes`)
+      })
+      expect(() => region.decommit(offset, length)).toThrow(expected)
+      expect(() => region.protect(offset, length, 'read')).toThrow(expected)
+    }
+    for (const value of ['0', 0n, null, undefined, {}]) {
+      const expected = expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' })
+      expect(() => Reflect.apply(region.decommit, region, [value, pageSize])).toThrow(expected)
+      expect(() => Reflect.apply(region.decommit, region, [0, value])).toThrow(expected)
+      expect(() => Reflect.apply(region.protect, region, [value, pageSize, 'none'])).toThrow(expected)
+    }
+    expect(region.residentBytes()).toBe(MiB)
+    new Uint8Array(region.buffer).fill(2)
+    expect(region.faults()).toEqual([])
+  })
+})
+
+describe('limits of the process', () => {
+  let compiled: Compiled
+  beforeAll(() => {
+    compiled = compile()
+  })
+  afterAll(() => compiled.remove())
+
+  const report = `
+    try { const region = Region.map(options); console.log(JSON.stringify({ resident: region.residentBytes() })) }
+    catch (error) { console.log(JSON.stringify({ ...error, message: error.message })) }`
+
+  test.runIf(onLinux)('a lock beyond RLIMIT_MEMLOCK names the limit', ({ skip }) => {
+    const unprivileged = ['setpriv', '--inh-caps=-ipc_lock', '--bounding-set=-ipc_lock', '--']
+    const drop = process.getuid?.() === 0 ? unprivileged : []
+    const limited = [...drop, 'prlimit', '--memlock=65536:65536']
+    const [command = '', ...words] = limited
+    if (spawnSync(command, [...words, 'true']).status !== 0) skip('no setpriv and prlimit to lower the limit with')
+
+    const before =
+      'import { readFileSync } from "node:fs"; const maps = () => readFileSync("/proc/self/maps", "utf8").split("\\n").length; Region.map(1).close(); const start = maps();'
+    const after = 'console.log(maps() - start)'
+    const refused = compiled.run(`${before} const options = { size: 1048576, lock: true } ${report} ${after}`, limited)
+    const [error = '', growth] = refused.stdout.split('\n')
+    expect(JSON.parse(error)).toMatchObject({ code: 'ERR_OFFHEAP_SYSTEM', errno: errno.ENOMEM, syscall: 'mlock' })
+    expect(JSON.parse(error).message).toMatch(/RLIMIT_MEMLOCK.* 64 KiB /)
+    expect(Number(growth)).toBeLessThanOrEqual(2)
+
+    const granted = compiled.run(`const options = { size: 8192, lock: true } ${report}`, limited)
+    expect(JSON.parse(granted.stdout)).toEqual({ resident: 8192 })
+  })
+
+  test.runIf(onLinux)('an address space that is too small is an error with errno and syscall', ({ skip }) => {
+    if (spawnSync('prlimit', ['--version']).status !== 0) skip('no prlimit to lower the limit with')
+    const body = `
+      import { execFileSync } from 'node:child_process'
+      import { readFileSync } from 'node:fs'
+      const used = Number(/VmSize:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024
+      Region.map(1).close()
+      execFileSync('prlimit', ['--pid', String(process.pid), '--as=' + (used + 2 ** 30)])
+      const options = 2 ** 32 ${report}`
+    const { stdout } = compiled.run(body)
+    expect(JSON.parse(stdout)).toMatchObject({ code: 'ERR_OFFHEAP_SYSTEM', errno: errno.ENOMEM, syscall: 'mmap' })
+    expect(JSON.parse(stdout).message).toContain('refused to map 4 GiB (mmap: ENOMEM)')
+  })
+})

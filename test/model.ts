@@ -1,0 +1,242 @@
+/**
+ * The slow model: a heap as a plain array of blocks, written from the rules of DESIGN and nothing of lib/. Every request
+ * looks at every block; contents live in arrays of their own. It says which pointer each call must return.
+ */
+
+interface ModelBlock {
+  /** Byte offset of the header. */
+  offset: number
+  /** Bytes, header included. */
+  size: number
+  used: boolean
+  contents: Uint8Array
+}
+
+/** Which of the free blocks that are large enough a request gets. `fits` is in address order, and never empty. */
+export type Choice = (fits: readonly { offset: number; size: number }[]) => { offset: number; size: number }
+
+export const lowestAddress: Choice = fits => fits.reduce((best, block) => (block.offset < best.offset ? block : best))
+
+const SMALLEST = 16
+
+export class Model {
+  /** Blocks in address order, from the first block to `top`. */
+  blocks: ModelBlock[] = []
+  highWater = 0
+  top: number
+  readonly first: number
+  readonly end: number
+  readonly choose: Choice
+
+  /** Blocks lie between the byte offsets `first` and `end`. */
+  constructor(first: number, end: number, choose: Choice = lowestAddress) {
+    this.first = first
+    this.top = first
+    this.end = end
+    this.choose = choose
+  }
+
+  malloc(size: number): number {
+    return this.#give(this.#place(blockSize(size)))
+  }
+
+  calloc(count: number, size: number): number {
+    const pointer = this.malloc(count * size)
+    if (pointer !== 0) this.contents(pointer).fill(0, 0, count * size)
+    return pointer
+  }
+
+  free(pointer: number): void {
+    this.at(pointer).used = false
+    this.#merge()
+  }
+
+  alignedAlloc(alignment: number, size: number): number {
+    if (alignment <= 8) return this.malloc(size)
+    const need = blockSize(size)
+    const gap = (offset: number): number => {
+      let bytes = 0
+      while ((offset + bytes + 4) % alignment !== 0 || (bytes !== 0 && bytes < SMALLEST)) bytes += 8
+      return bytes
+    }
+    // The policy chooses among blocks that fit wherever they lie; then comes the wilderness; then whatever happens to fit.
+    const roomy = this.#fits(need + alignment + 8)
+    let block = roomy.length > 0 ? this.#find(this.choose(roomy).offset) : undefined
+    if (block === undefined && this.top + gap(this.top) + need <= this.end) {
+      block = this.#grow(gap(this.top) + need)
+    }
+    block ??= this.blocks.find(candidate => !candidate.used && candidate.size >= gap(candidate.offset) + need)
+    if (block === undefined) return 0
+    const front = gap(block.offset)
+    if (front !== 0) {
+      const rest = this.#cut(block, front)
+      block.used = false
+      block = rest
+    }
+    block.used = true
+    resize(block)
+    if (block.size - need >= SMALLEST) this.#cut(block, need).used = false
+    else this.#lend(block, need)
+    this.#merge()
+    return block.offset + 4
+  }
+
+  realloc(pointer: number, size: number): number {
+    if (pointer === 0) return this.malloc(size)
+    if (size === 0) {
+      this.free(pointer)
+      return 0
+    }
+    const block = this.at(pointer)
+    const need = blockSize(size)
+    const right = this.blocks[this.blocks.indexOf(block) + 1]
+    if (need <= block.size) {
+      if (block.size - need >= SMALLEST) this.#cut(block, need).used = false
+      else this.#lend(block, need)
+      this.#merge()
+      return pointer
+    }
+    const available = right === undefined ? this.end - this.top : right.used ? 0 : right.size
+    if (block.size + available >= need) {
+      this.#swallow(block, right, need)
+      return pointer
+    }
+    const moved = this.#give(this.#place(need))
+    if (moved !== 0) {
+      this.contents(moved).set(block.contents)
+      this.free(pointer)
+      return moved
+    }
+    const left = this.blocks[this.blocks.indexOf(block) - 1]
+    if (left === undefined || left.used || left.size + block.size + available < need) return 0
+    const contents = block.contents
+    left.used = true
+    left.size += block.size
+    this.blocks.splice(this.blocks.indexOf(block), 1)
+    if (left.size < need) this.#swallow(left, right, need)
+    else if (left.size - need >= SMALLEST) this.#cut(left, need).used = false
+    else this.#lend(left, need)
+    this.#merge()
+    resize(left)
+    left.contents.set(contents)
+    return left.offset + 4
+  }
+
+  /** The used block at a pointer. */
+  at(pointer: number): ModelBlock {
+    const block = this.#find(pointer - 4)
+    if (block === undefined || !block.used) throw new Error(`the model has no used block at ${pointer}`)
+    return block
+  }
+
+  contents(pointer: number): Uint8Array {
+    return this.at(pointer).contents
+  }
+
+  #find(offset: number): ModelBlock | undefined {
+    return this.blocks.find(block => block.offset === offset)
+  }
+
+  #fits(need: number): ModelBlock[] {
+    return this.blocks.filter(block => !block.used && block.size >= need)
+  }
+
+  /** A block for `need` bytes: a free one, split when the rest can stand alone; else a new one off the wilderness. */
+  #place(need: number): ModelBlock | undefined {
+    const fits = this.#fits(need)
+    if (fits.length === 0) return this.top + need <= this.end ? this.#grow(need) : undefined
+    const block = this.#find(this.choose(fits).offset)
+    if (block !== undefined && block.size - need >= SMALLEST) this.#cut(block, need)
+    return block
+  }
+
+  #give(block: ModelBlock | undefined): number {
+    if (block === undefined) return 0
+    block.used = true
+    resize(block)
+    return block.offset + 4
+  }
+
+  #grow(size: number): ModelBlock {
+    const block = { offset: this.top, size, used: true, contents: new Uint8Array(size - 4) }
+    this.blocks.push(block)
+    this.#setTop(this.top + size)
+    return block
+  }
+
+  #setTop(top: number): void {
+    this.top = top
+    this.highWater = Math.max(this.highWater, top - this.first)
+  }
+
+  /** Shortens `block` to `size` bytes; the rest becomes a free block behind it, which is returned. */
+  #cut(block: ModelBlock, size: number): ModelBlock {
+    const rest = { offset: block.offset + size, size: block.size - size, used: false, contents: new Uint8Array(0) }
+    block.size = size
+    resize(block)
+    resize(rest)
+    this.blocks.splice(this.blocks.indexOf(block) + 1, 0, rest)
+    return rest
+  }
+
+  /** What `block` has beyond `need`, too little to stand alone, goes to a right neighbour that is free, if it has one. */
+  #lend(block: ModelBlock, need: number): void {
+    const rest = block.size - need
+    const right = this.blocks[this.blocks.indexOf(block) + 1]
+    if (rest === 0 || right?.used) return
+    block.size = need
+    resize(block)
+    if (right === undefined) {
+      this.top -= rest
+    } else {
+      right.offset -= rest
+      right.size += rest
+    }
+  }
+
+  /** Grows `block` to `need` bytes into the free block `right`, or into the wilderness when there is none. */
+  #swallow(block: ModelBlock, right: ModelBlock | undefined, need: number): void {
+    if (right === undefined) {
+      this.#setTop(block.offset + need)
+      block.size = need
+    } else {
+      const rest = block.size + right.size - need
+      if (rest >= SMALLEST) {
+        right.offset = block.offset + need
+        right.size = rest
+        block.size = need
+      } else {
+        block.size += right.size
+        this.blocks.splice(this.blocks.indexOf(right), 1)
+      }
+    }
+    resize(block)
+  }
+
+  /** Joins free blocks that touch, and lets the wilderness have a free one in front of it. */
+  #merge(): void {
+    for (let i = 0; i + 1 < this.blocks.length; ) {
+      const [block, right] = this.blocks.slice(i, i + 2)
+      if (block !== undefined && right !== undefined && !block.used && !right.used) {
+        block.size += right.size
+        this.blocks.splice(i + 1, 1)
+      } else i++
+    }
+    const last = this.blocks.at(-1)
+    if (last !== undefined && !last.used) {
+      this.blocks.pop()
+      this.top = last.offset
+    }
+  }
+}
+
+/** A header of 4 bytes, whole multiples of 8, at least 16. */
+function blockSize(bytes: number): number {
+  return Math.max(SMALLEST, Math.ceil((bytes + 4) / 8) * 8)
+}
+
+function resize(block: ModelBlock): void {
+  const contents = new Uint8Array(block.size - 4)
+  contents.set(block.contents.subarray(0, contents.length))
+  block.contents = contents
+}
