@@ -1,0 +1,45 @@
+/** Arguments that several subcommands take. */
+
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { InvalidArgumentError } from 'commander'
+
+const FACTORS = new Map([
+  ['', 1],
+  ['k', 2 ** 10],
+  ['m', 2 ** 20],
+  ['g', 2 ** 30]
+])
+
+/** `4096`, `64K`, `64MiB`, `1.5G`: bytes. Throws commander's error for anything else. */
+export function parseBytes(text: string): number {
+  const match = /^(\d+(?:\.\d+)?) ?(?:([kmg])(?:ib)?|b)?$/i.exec(text.trim())
+  const factor = FACTORS.get((match?.[2] ?? '').toLowerCase())
+  const bytes = match === null || factor === undefined ? Number.NaN : Number(match[1]) * factor
+  if (!Number.isSafeInteger(bytes) || bytes === 0) {
+    throw new InvalidArgumentError('Give bytes, or KiB, MiB or GiB such as 64MiB or 1G.')
+  }
+  return bytes
+}
+
+/** A mistake in the command line that commander can't see; ends the command with exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+/** The trace files that are meant: files as they are, folders as every `.rep` and `.rep.gz` right in them, sorted. */
+export async function findTraces(paths: readonly string[]): Promise<string[]> {
+  const found: string[] = []
+  for (const path of paths) {
+    const info = await stat(path).catch(() => undefined)
+    if (info === undefined) throw new UsageError(`there is no file or folder ${path}`)
+    if (!info.isDirectory()) {
+      found.push(path)
+      continue
+    }
+    const names = (await readdir(path)).filter(name => /\.rep(\.gz)?$/.test(name)).sort()
+    if (names.length === 0) throw new UsageError(`the folder ${path} holds no .rep or .rep.gz file`)
+    found.push(...names.map(name => join(path, name)))
+  }
+  return found
+}

@@ -1,0 +1,40 @@
+/** `offheap record`: runs a program and writes down what it allocates. */
+import { Command } from 'commander'
+import { type RecordSummary, record } from '../trace/record.js'
+
+/** The subcommand; its exit code is the program's own, 128 + the signal's number when a signal ended it. */
+export function recordCommand(): Command {
+  return new Command('record')
+    .description('record the malloc, calloc, realloc, memalign and free calls of a program as a .rep trace (Linux)')
+    .usage('-o FILE -- PROGRAM [ARGUMENTS...]')
+    .requiredOption('-o, --output <file>', 'trace to write; gzipped when the name ends in .gz')
+    .argument('<program>', 'program to run: a path, or a name to look up in PATH')
+    .argument('[arguments...]', 'its arguments')
+    .addHelpText(
+      'after',
+      `
+Threads are recorded, child processes are not: record a script's interpreter or a wrapper's program itself.
+The exit code is the program's own, or 128 + the signal's number.
+
+Example:
+  offheap record -o sqlite.rep.gz -- sqlite3 :memory: "select 1"`
+    )
+    .action(async (program: string, args: string[], options: { output: string }) => {
+      const summary = await record({ program, args, output: options.output })
+      process.stderr.write(`${describe(summary, options.output)}\n`)
+      process.exitCode = summary.exitCode
+    })
+}
+
+function describe(summary: RecordSummary, output: string): string {
+  const count = (n: number) => n.toLocaleString('en-US')
+  const parts = [
+    `${count(summary.operations)} operations on ${count(summary.ids)} blocks`,
+    `peak ${count(summary.peakBytes)} bytes`,
+    `alive at the end ${count(summary.aliveBlocks)} blocks, ${count(summary.aliveBytes)} bytes`
+  ]
+  if (summary.failed > 0) parts.push(`${count(summary.failed)} refused by the program's allocator`)
+  if (summary.dropped > 0) parts.push(`${count(summary.dropped)} on blocks older than the recording left out`)
+  if (summary.lost > 0) parts.push(`${count(summary.lost)} lost: the recording was full`)
+  return `${output}: ${parts.join('; ')}`
+}

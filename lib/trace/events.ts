@@ -1,0 +1,223 @@
+/**
+ * Reads the file that native/recorder.c leaves behind and turns its events into `.rep` operations: addresses become ids, the two
+ * halves of a realloc become one operation. A recording can be far larger than memory, so it is translated piece by piece; only the
+ * blocks that are alive are remembered.
+ *
+ * The layout (header, windows, events) is drawn in native/recorder.c; the constants here repeat it.
+ */
+import { type FileHandle, open } from 'node:fs/promises'
+
+const MAGIC = Buffer.from('OFHPREC1')
+const HEADER_BYTES = 65536
+/** Events in a window; a recording holds a whole number of windows. */
+export const WINDOW_EVENTS = 65536
+const EVENT_BYTES = 24
+const ATTACHED_OFFSET = 8
+const CAPACITY_OFFSET = 16
+const NEXT_OFFSET = 64
+
+const MALLOC = 1
+const CALLOC = 2
+const ALIGNED = 3
+const FREE = 4
+const REALLOC_BEGIN = 5
+const REALLOC_END = 6
+
+/** Creates the sparse file that the recorder maps, with room for `windows` windows of events. */
+export async function createEvents(path: string, windows: number): Promise<void> {
+  const file = await open(path, 'wx', 0o600)
+  try {
+    const header = Buffer.alloc(HEADER_BYTES)
+    MAGIC.copy(header)
+    await file.write(header)
+    await file.truncate(HEADER_BYTES + windows * WINDOW_EVENTS * EVENT_BYTES)
+  } finally {
+    await file.close()
+  }
+}
+
+/** What the recorder wrote into the header. */
+export interface EventsHeader {
+  /** The recorder ran inside the program. */
+  readonly attached: boolean
+  /** Events in the file. */
+  readonly events: number
+  /** Events that found no room. */
+  readonly lost: number
+}
+
+async function readHeader(file: FileHandle): Promise<EventsHeader> {
+  const { buffer } = await file.read(Buffer.alloc(HEADER_BYTES), 0, HEADER_BYTES, 0)
+  const taken = Number(buffer.readBigUInt64LE(NEXT_OFFSET))
+  const events = Math.min(taken, Number(buffer.readBigUInt64LE(CAPACITY_OFFSET)))
+  return { attached: buffer.readBigUInt64LE(ATTACHED_OFFSET) === 1n, events, lost: taken - events }
+}
+
+export async function readEventsHeader(path: string): Promise<EventsHeader> {
+  const file = await open(path)
+  try {
+    return await readHeader(file)
+  } finally {
+    await file.close()
+  }
+}
+
+interface LiveBlock {
+  readonly id: number
+  size: number
+  /** Bytes that it takes in a heap with generous headers. */
+  space: number
+}
+
+/** Follows the events of one recording, in order. */
+export class Translation {
+  /** Operations written so far. */
+  operations = 0
+  /** Blocks allocated so far; every one has an id of its own. */
+  ids = 0
+  /** Bytes of the blocks alive now. */
+  aliveBytes = 0
+  /** The largest that `aliveBytes` ever was. */
+  peakBytes = 0
+  /** The largest sum of blocks with a generous header and padding each: a heap for this trace needs room for it. */
+  peakSpace = 0
+  /** Frees and reallocs of blocks that are older than the recording. */
+  dropped = 0
+  /** Requests that the program's allocator refused. */
+  failed = 0
+  #space = 0
+  #slot = 0
+  /** By address / 8: an address can have 56 bits, a number holds 53. */
+  readonly #live = new Map<number, LiveBlock>()
+  /** Blocks whose realloc has begun, by the slot of its begin, and where they were. */
+  readonly #moving = new Map<number, { block: LiveBlock; address: number }>()
+
+  /** Blocks alive now, those in the middle of a realloc included. */
+  get aliveBlocks(): number {
+    return this.#live.size + this.#moving.size
+  }
+
+  /** Translates whole events, the next in the file, to lines of text. */
+  translate(events: Buffer): string {
+    const lines: string[] = []
+    for (let at = 0; at < events.length; at += EVENT_BYTES) {
+      const low = events.readUInt32LE(at)
+      const address = events.readUInt32LE(at + 4) * 2 ** 29 + (low >>> 3)
+      const size = readUInt64(events, at + 8)
+      const extra = readUInt64(events, at + 16)
+      this.#event(lines, low & 7, address, size, extra)
+      this.#slot++
+    }
+    this.operations += lines.length
+    return lines.length === 0 ? '' : `${lines.join('\n')}\n`
+  }
+
+  #event(lines: string[], kind: number, address: number, size: number, extra: number): void {
+    if (kind === FREE) this.#free(lines, address)
+    else if (kind === REALLOC_BEGIN) this.#beginRealloc(address)
+    else if (kind === REALLOC_END) this.#endRealloc(lines, address, size, extra)
+    else if (kind === MALLOC || kind === CALLOC || kind === ALIGNED) {
+      if (address === 0) this.failed++
+      else if (kind === MALLOC) lines.push(`a ${this.#add(lines, address, size)} ${size}`)
+      else if (kind === CALLOC) lines.push(`c ${this.#add(lines, address, size * extra)} ${extra} ${size}`)
+      else this.#align(lines, address, size, extra)
+    }
+    // Any other kind: the program died between taking the slot and writing it.
+  }
+
+  #align(lines: string[], address: number, size: number, asked: number): void {
+    // C's memalign takes any alignment and rounds it up; the trace holds what it became.
+    const alignment = 2 ** Math.ceil(Math.log2(Math.max(1, asked)))
+    lines.push(`m ${this.#add(lines, address, size, alignment)} ${alignment} ${size}`)
+  }
+
+  #add(lines: string[], address: number, size: number, alignment = 0): number {
+    // The allocator handed out an address that was never freed before our eyes: it must have been.
+    if (this.#live.has(address)) this.#free(lines, address)
+    const block = { id: this.ids++, size: 0, space: 0 }
+    this.#resize(block, size, spaceOf(size + alignment))
+    this.#live.set(address, block)
+    return block.id
+  }
+
+  #free(lines: string[], address: number): void {
+    const block = this.#live.get(address)
+    if (block === undefined) {
+      this.dropped++
+      return
+    }
+    this.#live.delete(address)
+    this.#end(lines, block)
+  }
+
+  #end(lines: string[], block: LiveBlock): void {
+    this.#resize(block, 0, 0)
+    lines.push(`f ${block.id}`)
+  }
+
+  /** From here on another thread may be given this address. */
+  #beginRealloc(address: number): void {
+    const block = this.#live.get(address)
+    if (block === undefined) {
+      this.dropped++
+      return
+    }
+    this.#live.delete(address)
+    this.#moving.set(this.#slot, { block, address })
+  }
+
+  #endRealloc(lines: string[], address: number, size: number, begin: number): void {
+    const moving = this.#moving.get(begin)
+    this.#moving.delete(begin)
+    if (address === 0 && size > 0) {
+      this.failed++
+      if (moving !== undefined) this.#live.set(moving.address, moving.block)
+    } else if (size === 0) {
+      // In a trace this frees; some allocators answer with a new empty block.
+      if (moving !== undefined) this.#end(lines, moving.block)
+      if (address !== 0) lines.push(`a ${this.#add(lines, address, 0)} 0`)
+    } else if (moving === undefined) {
+      lines.push(`a ${this.#add(lines, address, size)} ${size}`)
+    } else {
+      if (this.#live.has(address)) this.#free(lines, address)
+      this.#resize(moving.block, size, spaceOf(size))
+      this.#live.set(address, moving.block)
+      lines.push(`r ${moving.block.id} ${size}`)
+    }
+  }
+
+  #resize(block: LiveBlock, size: number, space: number): void {
+    this.aliveBytes += size - block.size
+    this.#space += space - block.space
+    block.size = size
+    block.space = space
+    this.peakBytes = Math.max(this.peakBytes, this.aliveBytes)
+    this.peakSpace = Math.max(this.peakSpace, this.#space)
+  }
+}
+
+function readUInt64(bytes: Buffer, at: number): number {
+  return bytes.readUInt32LE(at + 4) * 2 ** 32 + bytes.readUInt32LE(at)
+}
+
+/** Bytes of a block with its header, boundary tag and padding, in an allocator with 16-byte alignment. */
+function spaceOf(size: number): number {
+  return Math.ceil((size + 16) / 16) * 16
+}
+
+/** Runs a translation over a whole recording and yields its text, a piece for each stretch of the file. */
+export async function* translateEvents(path: string, translation: Translation): AsyncGenerator<string> {
+  const file = await open(path)
+  try {
+    const { events } = await readHeader(file)
+    const piece = Buffer.alloc(8192 * EVENT_BYTES)
+    for (let done = 0; done < events; done += 8192) {
+      const length = Math.min(8192, events - done) * EVENT_BYTES
+      await file.read(piece, 0, length, HEADER_BYTES + done * EVENT_BYTES)
+      const text = translation.translate(piece.subarray(0, length))
+      if (text !== '') yield text
+    }
+  } finally {
+    await file.close()
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * Puts a trace on a mapped heap and tells how it went: the shape of the heap that it left, and how long an operation takes.
+ */
+
+import { constants } from 'node:buffer'
+import { performance } from 'node:perf_hooks'
+import { MAXIMUM_HEAP_BYTES } from '../block/block.js'
+import { OffheapError } from '../errors.js'
+import { Heap } from '../heap/heap.js'
+import type { PlacementName } from '../placement/policies.js'
+import { pointersFor, replay } from './replay.js'
+import { peaksOf, type Trace } from './trace.js'
+import { VerifiedReplay } from './verify.js'
+
+export interface MeasureOptions {
+  /** Bytes of the heap; default `roomFor(trace)`. */
+  readonly size?: number
+  /** Default: the heap's own default. */
+  readonly placement?: PlacementName
+  /** Check every byte in a first replay, which is not timed; default false. */
+  readonly verify?: boolean
+  /** Shown the heap at the peak of its payload, after so many operations. */
+  readonly inspect?: (heap: Heap, operations: number) => void
+  /** Told now and then which share of the work is done, 0 … 1. */
+  readonly progress?: (share: number) => void
+}
+
+/** Everything is in bytes, but for the two counts of blocks. */
+export interface HeapShape {
+  readonly used: number
+  readonly free: number
+  readonly blocks: number
+  readonly freeBlocks: number
+  readonly largestFree: number
+  readonly top: number
+}
+
+export interface Measurement {
+  readonly trace: string
+  readonly operations: number
+  readonly placement: PlacementName
+  /** The most payload bytes that the program had asked for at one time. */
+  readonly peakPayload: number
+  /** Peak payload / high water; NaN for a trace without operations. */
+  readonly utilization: number
+  /** Median over the rounds, in nanoseconds; NaN for a trace without operations. */
+  readonly nsPerOperation: number
+  /** How many timed replays there were. */
+  readonly rounds: number
+  readonly verified: boolean
+  /** Bytes of the heap. */
+  readonly size: number
+  /** The most bytes of block space ever in use. */
+  readonly highWater: number
+  /** The heap when its payload was at its peak. */
+  readonly atPeak: HeapShape
+  /** The heap as the trace left it. */
+  readonly atEnd: HeapShape
+  readonly notes: readonly string[]
+}
+
+/** Replays are timed at least so often… */
+const MIN_ROUNDS = 5
+/** …and for at least so long, in milliseconds. */
+const MIN_TIME = 300
+/** The share of the whole work that goes into the first replay, roughly. */
+const FIRST_SHARE = 0.6
+
+const MIB = 2 ** 20
+
+/** Bytes of a heap that the trace fits in with generous room: pages that nobody touches cost nothing. */
+export function roomFor(trace: Trace): number {
+  const size = Math.ceil((4 * peaksOf(trace).blocks) / MIB + 1) * MIB
+  return Math.min(size, MAXIMUM_HEAP_BYTES, constants.MAX_LENGTH)
+}
+
+/**
+ * Replays the trace on a heap of its own, which is closed afterwards. Throws an `OffheapError` that names the operation when
+ * the heap is too small (`ERR_OFFHEAP_OUT_OF_MEMORY`) or a promise was broken (`ERR_OFFHEAP_CORRUPT`).
+ */
+export function measure(trace: Trace, options: MeasureOptions = {}): Measurement {
+  const { placement, verify = false, inspect, progress } = options
+  const room = options.size ?? roomFor(trace)
+  const heap = Heap.map(placement === undefined ? { size: room } : { size: room, placement })
+  try {
+    const pointers = pointersFor(trace, room)
+    const verified = verify ? new VerifiedReplay(trace, heap) : undefined
+    const peak = peaksOf(trace)
+    const report = (done: number) => progress?.((done / trace.length) * FIRST_SHARE)
+    const replayPart = (from: number, to: number) => {
+      if (verified === undefined) replay(trace, heap, pointers, from, to)
+      else verified.run(to, report)
+    }
+    replayPart(0, peak.operations)
+    const atPeak = shapeOf(heap)
+    inspect?.(heap, peak.operations)
+    replayPart(peak.operations, trace.length)
+    const atEnd = shapeOf(heap)
+    const { size, highWater } = heap.stats()
+    if (verified !== undefined) {
+      verified.release()
+      checkEmpty(heap)
+    }
+    const { nanoseconds, rounds } = time(trace, heap, pointers, progress)
+    return {
+      trace: trace.name,
+      operations: trace.length,
+      placement: heap.placement,
+      peakPayload: peak.payload,
+      utilization: peak.payload / highWater,
+      nsPerOperation: nanoseconds / trace.length,
+      rounds,
+      verified: verify,
+      size,
+      highWater,
+      atPeak,
+      atEnd,
+      notes: trace.notes ?? []
+    }
+  } finally {
+    heap.close()
+  }
+}
+
+function shapeOf(heap: Heap): HeapShape {
+  const { used, free, blocks, freeBlocks, largestFree, top } = heap.stats()
+  return { used, free, blocks, freeBlocks, largestFree, top }
+}
+
+/** A heap whose last block was freed is one wilderness again. */
+function checkEmpty(heap: Heap): void {
+  const { blocks, freeBlocks, used } = heap.stats()
+  if (blocks === 0 && freeBlocks === 0 && used === 0) return
+  throw new OffheapError(
+    'ERR_OFFHEAP_CORRUPT',
+    `after freeing what the trace left, the heap should be empty but has ${blocks} used and ${freeBlocks} free blocks`
+  )
+}
+
+/** Replays again and again on the emptied heap: on warm pages, so that it is the allocator that is timed. */
+function time(
+  trace: Trace,
+  heap: Heap,
+  pointers: Int32Array | Float64Array,
+  progress: MeasureOptions['progress']
+): { nanoseconds: number; rounds: number } {
+  if (trace.length === 0) return { nanoseconds: Number.NaN, rounds: 0 }
+  const times: number[] = []
+  let total = 0
+  while (times.length < MIN_ROUNDS || total < MIN_TIME) {
+    heap.reset()
+    const start = performance.now()
+    replay(trace, heap, pointers)
+    const took = performance.now() - start
+    times.push(took)
+    total += took
+    progress?.(FIRST_SHARE + (1 - FIRST_SHARE) * Math.min(1, times.length / MIN_ROUNDS, total / MIN_TIME))
+  }
+  times.sort((a, b) => a - b)
+  return { nanoseconds: times[times.length >> 1] * 1e6, rounds: times.length }
+}

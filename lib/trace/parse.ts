@@ -1,0 +1,359 @@
+/**
+ * Understands `.rep` text, the trace format of CS:APP's malloc lab, byte by byte as it arrives: nothing of the text is kept
+ * but the line at hand.
+ *
+ *     20000       up to four header lines: suggested heap size or weight,
+ *     3             number of ids,
+ *     6             number of operations,
+ *     1             weight or peak bytes
+ *     a 0 512     malloc   ID SIZE
+ *     c 1 4 16    calloc   ID COUNT SIZE
+ *     m 2 64 100  aligned  ID ALIGNMENT SIZE
+ *     r 0 640     realloc  ID SIZE
+ *     f 1         free     ID
+ *     f -1        free(NULL)
+ *
+ * The files people have differ: CRLF, fewer header lines, comments (`#` to the end of the line), counts that are off by one,
+ * `r` on an id that has no block (malloc), `r ID 0` (free). All of these are read; what is beyond sense gets an
+ * error that names the line.
+ */
+
+import { OffheapError } from '../errors.js'
+import {
+  ALIGNED,
+  CALLOC,
+  FREE,
+  type Kind,
+  MALLOC,
+  MAX_OPERATIONS,
+  NULL_ID,
+  REALLOC,
+  type Trace,
+  TraceBuilder
+} from './trace.js'
+
+/** Longest line that can make sense, in bytes; comments may be longer. */
+const MAX_LINE = 256
+/** File ids below this are looked up in a table, those above in a map. */
+const TABLE_IDS = 2 ** 24
+/** Most ids that a Map can hold. */
+const MAX_MAP_IDS = 2 ** 24
+
+const TAB = 0x09
+const LF = 0x0a
+const CR = 0x0d
+const SPACE = 0x20
+const HASH = 0x23
+const MINUS = 0x2d
+const ZERO = 0x30
+const NINE = 0x39
+const A = 0x61
+const C = 0x63
+const F = 0x66
+const M = 0x6d
+const R = 0x72
+
+function isSpace(byte: number): boolean {
+  return byte === SPACE || byte === TAB || byte === CR
+}
+
+/** Gives each id of the file the next number when it first appears, and knows which have a block. */
+class Ids {
+  count = 0
+  #table = new Int32Array(1024) // dense id + 1; 0 for never seen
+  readonly #map = new Map<number, number>()
+  #live = new Uint8Array(1024)
+
+  /** The dense id of a file's id, or -1 when it never appeared. */
+  find(id: number): number {
+    if (id < TABLE_IDS) return (this.#table[id] ?? 0) - 1
+    return this.#map.get(id) ?? -1
+  }
+
+  /** Takes in a file's id that never appeared before; -1 when there are too many. */
+  add(id: number): number {
+    const dense = this.count
+    if (id < TABLE_IDS) {
+      if (id >= this.#table.length) {
+        const table = new Int32Array(Math.max(id + 1, this.#table.length * 2))
+        table.set(this.#table)
+        this.#table = table
+      }
+      this.#table[id] = dense + 1
+    } else {
+      if (this.#map.size === MAX_MAP_IDS) return -1
+      this.#map.set(id, dense)
+    }
+    if (dense === this.#live.length) {
+      const live = new Uint8Array(dense * 2)
+      live.set(this.#live)
+      this.#live = live
+    }
+    this.count = dense + 1
+    return dense
+  }
+
+  isLive(dense: number): boolean {
+    return this.#live[dense] === 1
+  }
+
+  setLive(dense: number, live: boolean): void {
+    this.#live[dense] = live ? 1 : 0
+  }
+}
+
+/** Takes the bytes of a `.rep` file in any portions: `push` each, then `finish`. */
+export class TraceParser {
+  readonly #source: string
+  readonly #builder = new TraceBuilder()
+  readonly #ids = new Ids()
+  readonly #header: number[] = []
+  /** The beginning of a line whose end has not arrived: a byte order mark, a line and one byte too many. */
+  readonly #rest = new Uint8Array(3 + MAX_LINE + 1)
+  #restLength = 0
+  /** The line being parsed is `#bytes` from `#cursor` to `#end`. */
+  #bytes: Uint8Array = this.#rest
+  #cursor = 0
+  #end = 0
+  #line = 1
+  #seen = false
+
+  /** `source` names the file in errors. */
+  constructor(source: string) {
+    this.#source = source
+  }
+
+  /** The line being read, counted from 1. */
+  get line(): number {
+    return this.#line
+  }
+
+  /** Reads a portion. Throws `ERR_OFFHEAP_TRACE` with the line that can't be understood. */
+  push(bytes: Uint8Array): void {
+    let start = 0
+    for (let end = bytes.indexOf(LF); end !== -1; end = bytes.indexOf(LF, start)) {
+      if (this.#restLength === 0) this.#parseLine(bytes, start, end)
+      else {
+        this.#keep(bytes, start, end)
+        this.#parseRest()
+      }
+      start = end + 1
+    }
+    this.#keep(bytes, start, bytes.length)
+  }
+
+  /** The trace, after the last portion. */
+  finish(name: string): Trace {
+    if (this.#restLength > 0) this.#parseRest()
+    if (!this.#seen) {
+      throw new OffheapError('ERR_OFFHEAP_TRACE', `${this.#source}: there is neither a header nor an operation in it`)
+    }
+    return this.#builder.build(name, this.#notes())
+  }
+
+  fail(message: string): OffheapError {
+    return new OffheapError('ERR_OFFHEAP_TRACE', `${this.#source}:${this.#line}: ${message}`)
+  }
+
+  #notes(): string[] {
+    const header = this.#header
+    // With two lines it is ids and operations; with three or four, something else stands before them.
+    const [ids, operations] = header.length === 2 ? header : header.slice(1)
+    const notes: string[] = []
+    if (header.length === 0) notes.push('there is no header')
+    const seen = this.#builder.length
+    if (operations !== undefined && operations !== seen) {
+      notes.push(`the header says ${operations} operations, there are ${seen}`)
+    }
+    if (ids !== undefined && ids !== this.#ids.count) {
+      notes.push(`the header says ${ids} ids, there are ${this.#ids.count}`)
+    }
+    return notes
+  }
+
+  /** Keeps a part of a line; no more of it than shows that it is too long or that a comment has begun. */
+  #keep(bytes: Uint8Array, start: number, end: number): void {
+    const room = this.#rest.length - this.#restLength
+    const length = Math.min(end - start, room)
+    this.#rest.set(bytes.subarray(start, start + length), this.#restLength)
+    this.#restLength += length
+  }
+
+  #parseRest(): void {
+    this.#parseLine(this.#rest, 0, this.#restLength)
+    this.#restLength = 0
+  }
+
+  #parseLine(bytes: Uint8Array, start: number, end: number): void {
+    this.#bytes = bytes
+    this.#cursor = this.#line === 1 ? skipByteOrderMark(bytes, start, end) : start
+    this.#end = this.#endOfText(end)
+    this.#skipSpace()
+    if (this.#cursor < this.#end) {
+      this.#seen = true
+      const first = bytes[this.#cursor]
+      if (first === MINUS || (first >= ZERO && first <= NINE)) this.#parseHeader()
+      else this.#parseOperation()
+      this.#skipSpace()
+      if (this.#cursor < this.#end) throw this.fail(`'${this.#token()}' is one field too many`)
+    }
+    this.#line++
+  }
+
+  /** Where the line's comment begins, or its end. Throws when what stands before it can't be part of a trace. */
+  #endOfText(end: number): number {
+    const bytes = this.#bytes
+    const limit = Math.min(end, this.#cursor + MAX_LINE)
+    for (let i = this.#cursor; i < limit; i++) {
+      const byte = bytes[i]
+      if (byte === HASH) return i
+      if ((byte < SPACE && !isSpace(byte)) || byte > 0x7e) {
+        throw this.fail(`byte 0x${byte.toString(16).padStart(2, '0')} is not text; this is not a .rep trace`)
+      }
+    }
+    if (limit === end || bytes[limit] === HASH) return limit
+    throw this.fail(`the line is longer than ${MAX_LINE} bytes; an operation is a letter and up to three numbers`)
+  }
+
+  #parseHeader(): void {
+    if (this.#builder.length > 0) throw this.fail(`expected an operation (a, r, c, m or f), found '${this.#token()}'`)
+    if (this.#header.length === 4) throw this.fail('a header has at most four lines, this is a fifth number')
+    this.#header.push(this.#number('a header line'))
+  }
+
+  #parseOperation(): void {
+    if (this.#builder.length === MAX_OPERATIONS) throw this.fail(`more than ${MAX_OPERATIONS} operations`)
+    const start = this.#cursor
+    switch (this.#letter()) {
+      case A: {
+        const id = this.#id()
+        this.#allocate(MALLOC, id, this.#number('SIZE'), 0)
+        break
+      }
+      case C: {
+        const id = this.#id()
+        const count = this.#number('COUNT')
+        const size = this.#number('SIZE')
+        if (count * size > Number.MAX_SAFE_INTEGER) throw this.fail(`${count} × ${size} bytes is more than 2^53 - 1`)
+        this.#allocate(CALLOC, id, size, count)
+        break
+      }
+      case M: {
+        const id = this.#id()
+        const alignment = this.#number('ALIGNMENT')
+        const isPower = alignment >= 1 && Number.isInteger(Math.log2(alignment))
+        if (!isPower) throw this.fail(`ALIGNMENT must be a power of two, found ${alignment}`)
+        this.#allocate(ALIGNED, id, this.#number('SIZE'), alignment)
+        break
+      }
+      case R: {
+        const id = this.#id()
+        this.#reallocate(id, this.#number('SIZE'))
+        break
+      }
+      case F:
+        this.#free()
+        break
+      default:
+        this.#cursor = start
+        throw this.fail(`unknown operation '${this.#token()}'; expected a, r, c, m or f`)
+    }
+  }
+
+  /** The letter that stands alone at the cursor, which moves behind it; 0 for a longer word. */
+  #letter(): number {
+    const letter = this.#bytes[this.#cursor++]
+    return this.#cursor === this.#end || isSpace(this.#bytes[this.#cursor]) ? letter : 0
+  }
+
+  #allocate(kind: Kind, id: number, size: number, extra: number): void {
+    const dense = this.#dense(id)
+    if (this.#ids.isLive(dense)) throw this.fail(`id ${id} is allocated again while its block is still in use`)
+    this.#ids.setLive(dense, true)
+    this.#builder.add(kind, dense, size, extra, this.#line)
+  }
+
+  /** C's realloc(NULL, n) is malloc(n); realloc(p, 0) is free(p). */
+  #reallocate(id: number, size: number): void {
+    if (size === 0) {
+      this.#release(id)
+      return
+    }
+    const dense = this.#dense(id)
+    if (this.#ids.isLive(dense)) this.#builder.add(REALLOC, dense, size, 0, this.#line)
+    else this.#allocate(MALLOC, id, size, 0)
+  }
+
+  #free(): void {
+    this.#skipSpace()
+    if (this.#bytes[this.#cursor] === MINUS) {
+      const token = this.#token()
+      if (token !== '-1') throw this.fail(`ID must be a whole number, or -1 for NULL, found '${token}'`)
+      this.#builder.add(FREE, NULL_ID, 0, 0, this.#line)
+    } else this.#release(this.#id())
+  }
+
+  #release(id: number): void {
+    const dense = this.#ids.find(id)
+    if (dense === -1) throw this.fail(`id ${id} is freed but was never allocated`)
+    if (!this.#ids.isLive(dense)) throw this.fail(`id ${id} is freed but is free already`)
+    this.#ids.setLive(dense, false)
+    this.#builder.add(FREE, dense, 0, 0, this.#line)
+  }
+
+  #dense(id: number): number {
+    const found = this.#ids.find(id)
+    if (found !== -1) return found
+    const added = this.#ids.add(id)
+    if (added === -1) throw this.fail(`more than ${MAX_MAP_IDS} ids of ${TABLE_IDS} and above; number them from 0`)
+    return added
+  }
+
+  #id(): number {
+    return this.#number('ID')
+  }
+
+  /** The whole number at the cursor, which moves behind it. */
+  #number(what: string): number {
+    this.#skipSpace()
+    const start = this.#cursor
+    if (start === this.#end) throw this.fail(`the line ends where ${what} should be`)
+    let value = 0
+    let i = start
+    for (; i < this.#end; i++) {
+      const byte = this.#bytes[i]
+      if (byte < ZERO || byte > NINE) break
+      value = value * 10 + (byte - ZERO)
+    }
+    if (i < this.#end && !isSpace(this.#bytes[i])) {
+      throw this.fail(`${what} must be a whole number, 0 or more, found '${this.#token()}'`)
+    }
+    if (value > Number.MAX_SAFE_INTEGER) throw this.fail(`${what} must be less than 2^53, found ${this.#token()}`)
+    this.#cursor = i
+    return value
+  }
+
+  #skipSpace(): void {
+    while (this.#cursor < this.#end && isSpace(this.#bytes[this.#cursor])) this.#cursor++
+  }
+
+  /** The word at the cursor, which moves behind it; shortened, as it goes into messages. */
+  #token(): string {
+    const start = this.#cursor
+    while (this.#cursor < this.#end && !isSpace(this.#bytes[this.#cursor])) this.#cursor++
+    const text = String.fromCharCode(...this.#bytes.subarray(start, Math.min(this.#cursor, start + 40)))
+    return this.#cursor - start > 40 ? `${text}…` : text
+  }
+}
+
+function skipByteOrderMark(bytes: Uint8Array, start: number, end: number): number {
+  const marked = end - start >= 3 && bytes[start] === 0xef && bytes[start + 1] === 0xbb && bytes[start + 2] === 0xbf
+  return marked ? start + 3 : start
+}
+
+/** Reads a whole trace from text. Throws `ERR_OFFHEAP_TRACE` with the line that can't be understood. */
+export function parseTrace(text: string, name = 'trace'): Trace {
+  const parser = new TraceParser(name)
+  parser.push(new TextEncoder().encode(text))
+  return parser.finish(name)
+}

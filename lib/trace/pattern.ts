@@ -1,0 +1,69 @@
+/**
+ * The pattern that a verified replay writes into a payload: every word depends on the block's seed and on its place in the
+ * block, so that a byte of another block, or of another place in the same one, is told from the right one.
+ */
+
+/** One word, and the same word as bytes in the order of this machine. */
+const word = new Int32Array(1)
+const bytesOfWord = new Uint8Array(word.buffer)
+
+function byteAt(seed: number, index: number): number {
+  word[0] = (seed + Math.imul(index >>> 2, 0x9e3779b1)) | 0
+  return bytesOfWord[index & 3]
+}
+
+/** A heap's bytes, and the same bytes as words where that is faster. */
+export class Payloads {
+  readonly #u8: Uint8Array
+  readonly #i32: Int32Array
+
+  /** `u8` must begin at a multiple of 4 in its buffer, as every heap does. */
+  constructor(u8: Uint8Array) {
+    this.#u8 = u8
+    this.#i32 = new Int32Array(u8.buffer, u8.byteOffset, Math.floor(u8.length / 4))
+  }
+
+  /** Writes bytes `from` to `to` of the block at `pointer`, a multiple of 4. */
+  fill(pointer: number, seed: number, from: number, to: number): void {
+    const i32 = this.#i32
+    const u8 = this.#u8
+    const firstWord = Math.ceil(from / 4)
+    const lastWord = Math.floor(to / 4)
+    const base = pointer / 4
+    for (let i = from; i < to && i < firstWord * 4; i++) u8[pointer + i] = byteAt(seed, i)
+    for (let i = firstWord; i < lastWord; i++) i32[base + i] = seed + Math.imul(i, 0x9e3779b1)
+    for (let i = Math.max(from, lastWord * 4); i < to; i++) u8[pointer + i] = byteAt(seed, i)
+  }
+
+  /** The first of the block's first `length` bytes that is not as `fill` wrote it; -1 when all are. */
+  firstChanged(pointer: number, seed: number, length: number): number {
+    const i32 = this.#i32
+    const words = Math.floor(length / 4)
+    const base = pointer / 4
+    let i = 0
+    while (i < words && i32[base + i] === ((seed + Math.imul(i, 0x9e3779b1)) | 0)) i++
+    for (let j = i * 4; j < length; j++) if (this.#u8[pointer + j] !== byteAt(seed, j)) return j
+    return -1
+  }
+
+  /** The first of the `length` bytes at `pointer` that is not zero; -1 when all are. */
+  firstNonZero(pointer: number, length: number): number {
+    const i32 = this.#i32
+    const words = Math.floor(length / 4)
+    const base = pointer / 4
+    let i = 0
+    while (i < words && i32[base + i] === 0) i++
+    for (let j = i * 4; j < length; j++) if (this.#u8[pointer + j] !== 0) return j
+    return -1
+  }
+
+  /** What byte `index` of the block at `pointer` is. */
+  found(pointer: number, index: number): number {
+    return this.#u8[pointer + index]
+  }
+}
+
+/** What byte `index` of a block with this seed should be. */
+export function expectedByte(seed: number, index: number): number {
+  return byteAt(seed, index)
+}

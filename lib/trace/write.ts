@@ -1,0 +1,52 @@
+/**
+ * Writes a trace as `.rep` text, which `readTrace` and the drivers of CS:APP's malloc lab read.
+ */
+
+import { createWriteStream } from 'node:fs'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { createGzip } from 'node:zlib'
+import { ALIGNED, CALLOC, FREE, MALLOC, peaksOf, type Trace } from './trace.js'
+
+/** Operations in one portion of text. */
+const PORTION = 4096
+
+/** The trace as `.rep` text with the four header lines of CS:APP; for short ones, such as a shrunk counterexample. */
+export function formatTrace(trace: Trace): string {
+  return [...portions(trace)].join('')
+}
+
+/** Writes the trace to `path`, gzipped when the name ends in `.gz`. Rejects with Node's error when it can't. */
+export async function writeTrace(path: string, trace: Trace): Promise<void> {
+  const source = Readable.from(portions(trace), { objectMode: false })
+  const file = createWriteStream(path)
+  if (path.endsWith('.gz')) await pipeline(source, createGzip({ level: 9 }), file)
+  else await pipeline(source, file)
+}
+
+function* portions(trace: Trace): Generator<string> {
+  yield `${peaksOf(trace).payload}\n${trace.ids}\n${trace.length}\n1\n`
+  for (let start = 0; start < trace.length; start += PORTION) {
+    const end = Math.min(start + PORTION, trace.length)
+    let text = ''
+    for (let i = start; i < end; i++) text += `${lineOf(trace, i)}\n`
+    yield text
+  }
+}
+
+function lineOf(trace: Trace, i: number): string {
+  const id = trace.idOf[i]
+  const size = trace.sizes[i]
+  switch (trace.kinds[i]) {
+    case MALLOC:
+      return `a ${id} ${size}`
+    case CALLOC:
+      return `c ${id} ${trace.extras[i]} ${size}`
+    case ALIGNED:
+      return `m ${id} ${trace.extras[i]} ${size}`
+    case FREE:
+      return `f ${id}`
+    default:
+      return `r ${id} ${size}`
+  }
+}

@@ -1,0 +1,145 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { offheap } from './terminal.js'
+
+const SMALL = '100\n3\n6\n1\na 0 100\na 1 200\nf 0\na 2 40\nf 1\nf 2\n'
+const MEDIUM = Array.from({ length: 300 }, (_, i) => `a ${i} ${(i * 37) % 500}\n`).join('')
+
+let folder = ''
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'offheap-cli-'))
+  mkdirSync(join(folder, 'traces', 'deeper'), { recursive: true })
+  mkdirSync(join(folder, 'empty'))
+  writeFileSync(join(folder, 'traces', 'small.rep'), SMALL)
+  writeFileSync(join(folder, 'traces', 'medium.rep.gz'), gzipSync(`1\n300\n300\n1\n${MEDIUM}`))
+  writeFileSync(join(folder, 'traces', 'README.md'), 'not a trace')
+  writeFileSync(join(folder, 'traces', 'deeper', 'other.rep'), SMALL)
+  writeFileSync(join(folder, 'odd.rep'), SMALL.replace('6', '7'))
+  writeFileSync(join(folder, 'bad.rep'), `${SMALL}f 2\n`)
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const at = (...names: string[]) => join(folder, ...names)
+
+describe('offheap replay', () => {
+  it('prints the table, and one large picture with its legend', async () => {
+    const { code, out, err } = await offheap(['replay', at('traces', 'small.rep')])
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(out).toMatch(/trace +operations +payload +utilization +ns\/op +blocks +blocks *\n/)
+    expect(out).toMatch(/\nsmall +6 +300 B +\d+\.\d % +\d+\.\d +2 +0 *\n/)
+    expect(out).toContain('small, after 2 operations\n')
+    expect(out).toMatch(/│█+\n.*│╌+ wilderness, .* MiB\n.*cell = 16 B\n$/)
+    expect(out).not.toMatch(/valid|mean/)
+  })
+
+  it('verifies on demand, and says so', async () => {
+    const { code, out } = await offheap(['replay', '--verify', at('traces', 'small.rep')])
+    expect(code).toBe(0)
+    expect(out).toContain('valid')
+    expect(out).toMatch(/\nsmall .* ✓ *\n/)
+  })
+
+  it('takes a folder as its traces in order, with means and one legend', async () => {
+    const { code, out } = await offheap(['replay', at('traces')])
+    expect(code).toBe(0)
+    expect(out).toMatch(/\nmedium [^\n]*\nsmall [^\n]*\nmean /)
+    expect(out).not.toContain('other')
+    expect(out.match(/█ used/g)).toHaveLength(1)
+    expect(out).toMatch(/\nmedium, after 300 operations\n.*│[^\n]+\n[^\n]+│[^\n]+\n[^\n]+wilderness/)
+  })
+
+  it('prints JSON and nothing else when asked to', async () => {
+    const { code, out, err } = await offheap(['replay', '--json', '--verify', '--size', '1MiB', at('traces')], {
+      interactive: false
+    })
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    const { results, mean } = JSON.parse(out)
+    expect(results).toHaveLength(2)
+    expect(results[1]).toMatchObject({
+      trace: 'small',
+      operations: 6,
+      placement: 'first-fit',
+      peakPayload: 300,
+      verified: true,
+      size: 2 ** 20,
+      atPeak: { blocks: 2, freeBlocks: 0 },
+      atEnd: { blocks: 0, freeBlocks: 0 },
+      notes: []
+    })
+    expect(mean.utilization).toBeCloseTo((results[0].utilization + results[1].utilization) / 2, 12)
+  })
+
+  it('goes on after a trace that fails, and exits with 1', async () => {
+    const { code, out, err } = await offheap(['replay', at('bad.rep'), at('traces', 'small.rep')])
+    expect(code).toBe(1)
+    expect(err).toBe(`offheap: ${at('bad.rep')}:11: id 2 is freed but is free already\n`)
+    expect(out).toMatch(/\nsmall /)
+    const json = await offheap(['replay', '--json', at('bad.rep')])
+    expect(json.code).toBe(1)
+    expect(JSON.parse(json.out)).toMatchObject({
+      results: [{ trace: at('bad.rep'), error: { code: 'ERR_OFFHEAP_TRACE' } }],
+      mean: null
+    })
+  })
+
+  it('says which operation a small heap had no room for', async () => {
+    const { code, out, err } = await offheap(['replay', '--size', '8K', at('traces', 'medium.rep.gz')])
+    expect({ code, out }).toEqual({ code: 1, out: '' })
+    expect(err).toMatch(
+      /^offheap: .*medium\.rep\.gz: operation \d+ \(line \d+\), malloc of \d+ bytes for id \d+: the heap of 8192 bytes .* --size\n$/
+    )
+  })
+
+  it('notes what was odd about a file', async () => {
+    const { code, err } = await offheap(['replay', at('odd.rep')])
+    expect(code).toBe(0)
+    expect(err).toBe('offheap: note: odd: the header says 7 operations, there are 6\n')
+  })
+
+  it('draws progress only where somebody looks', async () => {
+    expect((await offheap(['replay', at('traces')])).err).toBe('')
+  })
+
+  it('keeps to ASCII where the terminal does', async () => {
+    const { out } = await offheap(['replay', '--verify', at('traces')], { ascii: true })
+    expect(out).toMatch(/^[\n -~]+$/)
+  })
+
+  it.each([
+    [['replay'], "error: missing required argument 'trace'"],
+    [['replay', 'no/such/file.rep'], 'offheap: there is no file or folder no/such/file.rep'],
+    [['replay', '--size', '12parsecs', '.'], 'Give bytes, or KiB, MiB or GiB such as 64MiB or 1G.'],
+    [['replay', '--placement', 'worst-fit', '.'], 'Allowed choices are first-fit'],
+    [['replay', '--frobnicate', '.'], "error: unknown option '--frobnicate'"],
+    [['reply'], "error: unknown command 'reply'\n(Did you mean replay?)"],
+    [[], 'Usage: offheap [options] [command]']
+  ])('exits with 2 for the command line %j', async (args, message) => {
+    const { code, out, err } = await offheap(args)
+    expect({ code, out }).toEqual({ code: 2, out: '' })
+    expect(err).toContain(message)
+  })
+
+  it('exits with 2 for a folder without traces', async () => {
+    const { code, err } = await offheap(['replay', at('empty')])
+    expect(code).toBe(2)
+    expect(err).toBe(`offheap: the folder ${at('empty')} holds no .rep or .rep.gz file\n`)
+  })
+})
+
+describe('offheap', () => {
+  it('explains itself, with the exit codes', async () => {
+    const { code, out, err } = await offheap(['--help'])
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(out).toMatch(/replay .*\n +record /)
+    expect(out).toContain('2  the command line was wrong')
+    expect((await offheap(['replay', '--help'])).out).toContain('--verify')
+  })
+
+  it('tells the version of its package', async () => {
+    const { version } = await import('../../package.json', { with: { type: 'json' } }).then(module => module.default)
+    expect(await offheap(['--version'])).toEqual({ code: 0, out: `${version}\n`, err: '' })
+  })
+})

@@ -1,0 +1,115 @@
+import { describe, expect, test } from 'vitest'
+import { Translation } from '../../lib/trace/events.js'
+
+const MALLOC = 1
+const CALLOC = 2
+const ALIGNED = 3
+const FREE = 4
+const REALLOC_BEGIN = 5
+const REALLOC_END = 6
+
+type Event = readonly [kind: number, address: number, size?: number, extra?: number]
+
+const P = 0x7f00_0000_1000
+const Q = 0x7f00_0000_2000
+
+function encode(events: readonly Event[]): Buffer {
+  const bytes = Buffer.alloc(events.length * 24)
+  events.forEach(([kind, address, size = 0, extra = 0], i) => {
+    bytes.writeBigUInt64LE(BigInt(address) | BigInt(kind), i * 24)
+    bytes.writeBigUInt64LE(BigInt(size), i * 24 + 8)
+    bytes.writeBigUInt64LE(BigInt(extra), i * 24 + 16)
+  })
+  return bytes
+}
+
+function translate(...events: Event[]) {
+  const translation = new Translation()
+  const text = translation.translate(encode(events))
+  return { lines: text.split('\n').slice(0, -1), translation }
+}
+
+describe('events become operations', () => {
+  test('an address used again is a new id', () => {
+    const { lines, translation } = translate([MALLOC, P, 10], [FREE, P], [CALLOC, P, 8, 4], [ALIGNED, Q, 7, 48])
+    expect(lines).toEqual(['a 0 10', 'f 0', 'c 1 4 8', 'm 2 64 7'])
+    expect(translation).toMatchObject({ operations: 4, ids: 3, aliveBlocks: 2, aliveBytes: 39, peakBytes: 39 })
+  })
+
+  test('addresses that differ only in their highest bits are different', () => {
+    const high = 2 ** 55
+    const { lines } = translate([MALLOC, high + 16, 1], [MALLOC, high + 32, 2], [FREE, high + 16], [FREE, high + 32])
+    expect(lines).toEqual(['a 0 1', 'a 1 2', 'f 0', 'f 1'])
+  })
+
+  test('a realloc gives its old address away before it is done', () => {
+    const { lines, translation } = translate(
+      [MALLOC, P, 10],
+      [REALLOC_BEGIN, P, 100],
+      [MALLOC, P, 20],
+      [REALLOC_END, Q, 100, 1],
+      [FREE, P],
+      [FREE, Q]
+    )
+    expect(lines).toEqual(['a 0 10', 'a 1 20', 'r 0 100', 'f 1', 'f 0'])
+    expect(translation).toMatchObject({ peakBytes: 120, aliveBlocks: 0, aliveBytes: 0, dropped: 0 })
+  })
+
+  test('pieces of a recording continue each other', () => {
+    const translation = new Translation()
+    translation.translate(
+      encode([
+        [MALLOC, P, 10],
+        [0, 0],
+        [REALLOC_BEGIN, P, 30]
+      ])
+    )
+    expect(translation.aliveBlocks).toBe(1)
+    expect(
+      translation.translate(
+        encode([
+          [REALLOC_END, Q, 30, 2],
+          [FREE, Q]
+        ])
+      )
+    ).toBe('r 0 30\nf 0\n')
+    expect(translation.translate(encode([[0, 0]]))).toBe('')
+  })
+
+  test('a refused realloc leaves the block, and refused requests are counted', () => {
+    const { lines, translation } = translate(
+      [MALLOC, P, 10],
+      [MALLOC, 0, 2 ** 50],
+      [CALLOC, 0, 2 ** 50, 2],
+      [REALLOC_BEGIN, P, 2 ** 50],
+      [REALLOC_END, 0, 2 ** 50, 3],
+      [FREE, P]
+    )
+    expect(lines).toEqual(['a 0 10', 'f 0'])
+    expect(translation).toMatchObject({ failed: 3, peakBytes: 10, dropped: 0 })
+  })
+
+  test('realloc(p, 0) frees, whatever the allocator answers', () => {
+    const begin: Event = [REALLOC_BEGIN, P, 0]
+    expect(translate([MALLOC, P, 10], begin, [REALLOC_END, 0, 0, 1]).lines).toEqual(['a 0 10', 'f 0'])
+    const answered = translate([MALLOC, P, 10], begin, [REALLOC_END, Q, 0, 1], [FREE, Q])
+    expect(answered.lines).toEqual(['a 0 10', 'f 0', 'a 1 0', 'f 1'])
+    expect(answered.translation.failed).toBe(0)
+  })
+
+  test('blocks older than the recording: frees are dropped, a realloc begins a new block', () => {
+    const { lines, translation } = translate([FREE, P], [REALLOC_BEGIN, Q, 50], [REALLOC_END, P, 50, 1], [FREE, P])
+    expect(lines).toEqual(['a 0 50', 'f 0'])
+    expect(translation).toMatchObject({ dropped: 2, ids: 1, operations: 2 })
+  })
+
+  test('a block in the middle of a realloc when the program died is alive', () => {
+    const { translation } = translate([MALLOC, P, 10], [REALLOC_BEGIN, P, 50])
+    expect(translation).toMatchObject({ aliveBlocks: 1, aliveBytes: 10, operations: 1 })
+  })
+
+  test('a block handed out twice without a free must have been freed', () => {
+    const { lines } = translate([MALLOC, P, 10], [MALLOC, P, 20], [FREE, P])
+    expect(lines).toEqual(['a 0 10', 'f 0', 'a 1 20', 'f 1'])
+  })
+})

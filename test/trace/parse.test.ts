@@ -1,0 +1,170 @@
+import { describe, expect, it } from 'vitest'
+import { parseTrace, TraceParser } from '../../lib/trace/parse.js'
+import { ALIGNED, CALLOC, FREE, MALLOC, REALLOC, type Trace } from '../../lib/trace/trace.js'
+
+const HEADER = '1000\n2\n3\n1\n'
+
+/** The operations of a trace as rows: kind, id, size, extra, line. */
+function rows(trace: Trace): number[][] {
+  return Array.from(trace.kinds, (kind, i) => [kind, trace.idOf[i], trace.sizes[i], trace.extras[i], trace.lines[i]])
+}
+
+describe('parseTrace', () => {
+  it('reads every kind of operation with its line', () => {
+    const trace = parseTrace(`1000\n3\n7\n1\na 0 512\nc 1 4 16\nm 2 64 100\nr 0 640\nf 1\nf 0\nf 2\n`)
+    expect(rows(trace)).toEqual([
+      [MALLOC, 0, 512, 0, 5],
+      [CALLOC, 1, 16, 4, 6],
+      [ALIGNED, 2, 100, 64, 7],
+      [REALLOC, 0, 640, 0, 8],
+      [FREE, 1, 0, 0, 9],
+      [FREE, 0, 0, 0, 10],
+      [FREE, 2, 0, 0, 11]
+    ])
+    expect(trace).toMatchObject({ length: 7, ids: 3, notes: [] })
+  })
+
+  it('reads CRLF, tabs, indentation, blank lines, a byte order mark and a last line without an end', () => {
+    const trace = parseTrace('\ufeff1000\r\n2\r\n3\r\n1\r\n\r\n  a\t0  8\r\n\r\na 1 9 \r\nf 0')
+    expect(rows(trace)).toEqual([
+      [MALLOC, 0, 8, 0, 6],
+      [MALLOC, 1, 9, 0, 8],
+      [FREE, 0, 0, 0, 9]
+    ])
+    expect(trace.notes).toEqual([])
+  })
+
+  it('skips comments of any length, anywhere', () => {
+    const trace = parseTrace(
+      `# made by hand\n${HEADER}a 0 8 # first\n#${'x'.repeat(5000)}\n   # é\na 1 8\n#\nf 0\n# end`
+    )
+    expect(rows(trace).map(row => row[4])).toEqual([6, 9, 11])
+  })
+
+  it.each([
+    ['1000\n2\n3\n1\n', []],
+    ['1\n2\n3\n', []],
+    ['2\n3\n', []],
+    ['20000\n', []],
+    ['', ['there is no header']],
+    ['1000\n2\n4\n1\n', ['the header says 4 operations, there are 3']],
+    ['1000\n2\n2\n1\n', ['the header says 2 operations, there are 3']],
+    ['2\n9\n', ['the header says 9 operations, there are 3']],
+    ['1000\n5\n3\n1\n', ['the header says 5 ids, there are 2']]
+  ])('takes the header %j with the notes %j', (header, notes) => {
+    const trace = parseTrace(`${header}a 0 8\na 1 8\nf 0\n`)
+    expect(trace.length).toBe(3)
+    expect(trace.notes).toEqual(notes)
+  })
+
+  it('reads a trace that is a header alone', () => {
+    expect(parseTrace('1000\n0\n0\n1\n')).toMatchObject({ length: 0, ids: 0, notes: [] })
+  })
+
+  it('numbers ids densely by first appearance, however large or scattered they are', () => {
+    const trace = parseTrace('a 900 1\na 7 1\na 9007199254740991 1\na 16777216 1\nf 7\nf 9007199254740991\na 7 2\n')
+    expect(Array.from(trace.idOf)).toEqual([0, 1, 2, 3, 1, 2, 1])
+    expect(trace.ids).toBe(4)
+  })
+
+  it('reads free(NULL), realloc of an id without a block and realloc to 0', () => {
+    const trace = parseTrace(`${HEADER}f -1\nr 0 10\nr 0 20\nr 0 0\nr 0 30\nf 0\n`)
+    expect(rows(trace).map(row => row.slice(0, 3))).toEqual([
+      [FREE, -1, 0],
+      [MALLOC, 0, 10],
+      [REALLOC, 0, 20],
+      [FREE, 0, 0],
+      [MALLOC, 0, 30],
+      [FREE, 0, 0]
+    ])
+  })
+
+  it('grows over many operations', () => {
+    const count = 5000
+    const text = Array.from({ length: count }, (_, i) => `a ${i} ${i}\n`).join('')
+    const trace = parseTrace(text)
+    expect(trace.length).toBe(count)
+    expect(Array.from(trace.sizes)).toEqual(Array.from({ length: count }, (_, i) => i))
+    expect(trace.lines[count - 1]).toBe(count)
+  })
+
+  it('reads the same in portions of any size', () => {
+    const text = `# c\r\n${HEADER}a 0 512\nc 1 4 16 # x\nr 0 640\nf -1\nf 1`
+    const whole = rows(parseTrace(text))
+    const bytes = new TextEncoder().encode(text)
+    for (const size of [1, 2, 3, 7]) {
+      const parser = new TraceParser('t')
+      for (let i = 0; i < bytes.length; i += size) parser.push(bytes.subarray(i, i + size))
+      expect(rows(parser.finish('t'))).toEqual(whole)
+    }
+  })
+
+  it.each([
+    ['x 0 8', "t:5: unknown operation 'x'; expected a, r, c, m or f"],
+    ['a0 8', "t:5: unknown operation 'a0'; expected a, r, c, m or f"],
+    ['a', 't:5: the line ends where ID should be'],
+    ['a 0', 't:5: the line ends where SIZE should be'],
+    ['c 0 8', 't:5: the line ends where SIZE should be'],
+    ['m 0 8', 't:5: the line ends where SIZE should be'],
+    ['a 0 8 9', "t:5: '9' is one field too many"],
+    ['f 0 8', 't:5: id 0 is freed but was never allocated'],
+    ['a 0 -8', "t:5: SIZE must be a whole number, 0 or more, found '-8'"],
+    ['a 0 1.5', "t:5: SIZE must be a whole number, 0 or more, found '1.5'"],
+    ['a 0 1e3', "t:5: SIZE must be a whole number, 0 or more, found '1e3'"],
+    ['a 0 0x10', "t:5: SIZE must be a whole number, 0 or more, found '0x10'"],
+    ['a 0 NaN', "t:5: SIZE must be a whole number, 0 or more, found 'NaN'"],
+    ['a -1 8', "t:5: ID must be a whole number, 0 or more, found '-1'"],
+    ['f -2', "t:5: ID must be a whole number, or -1 for NULL, found '-2'"],
+    ['a 0 9007199254740992', 't:5: SIZE must be less than 2^53, found 9007199254740992'],
+    [`a 0 ${'9'.repeat(200)}`, `t:5: SIZE must be less than 2^53, found ${'9'.repeat(40)}…`],
+    ['c 0 9007199254740991 2', 't:5: 9007199254740991 × 2 bytes is more than 2^53 - 1'],
+    ['m 0 24 8', 't:5: ALIGNMENT must be a power of two, found 24'],
+    ['m 0 0 8', 't:5: ALIGNMENT must be a power of two, found 0'],
+    ['a 0 8\na 0 8', 't:6: id 0 is allocated again while its block is still in use'],
+    ['a 0 8\nc 0 8 8', 't:6: id 0 is allocated again while its block is still in use'],
+    ['a 0 8\nf 0\nf 0', 't:7: id 0 is freed but is free already'],
+    ['r 0 0', 't:5: id 0 is freed but was never allocated'],
+    ['a 0 8\nf 0\nr 0 0', 't:7: id 0 is freed but is free already'],
+    ['5', 't:5: a header has at most four lines, this is a fifth number'],
+    ['a 0 8\n5', "t:6: expected an operation (a, r, c, m or f), found '5'"],
+    ['a 0 8\u0000', 't:5: byte 0x00 is not text; this is not a .rep trace'],
+    ['é 0 8', 't:5: byte 0xc3 is not text; this is not a .rep trace'],
+    [
+      `a ${' '.repeat(300)} 0 8`,
+      't:5: the line is longer than 256 bytes; an operation is a letter and up to three numbers'
+    ]
+  ])('refuses %j', (text, message) => {
+    expect(() => parseTrace(HEADER + text, 't')).toThrow(
+      expect.objectContaining({ name: 'OffheapError', code: 'ERR_OFFHEAP_TRACE', message })
+    )
+  })
+
+  it.each(['', '\n\n', '# only a comment\n'])('refuses %j, which holds nothing', text => {
+    expect(() => parseTrace(text, 't')).toThrow('t: there is neither a header nor an operation in it')
+  })
+
+  it.each([0, 1, 2, 3, 4, 5])(
+    'takes a line of 256 bytes and no more, behind a byte order mark too, in portions of %i',
+    portion => {
+      for (const mark of ['', '\ufeff']) {
+        for (const length of [256, 257, 258, 259, 260, 300]) {
+          const bytes = new TextEncoder().encode(`${mark}a 0${' '.repeat(length - 5)}12\n`)
+          const parser = new TraceParser('t')
+          const push = () => {
+            for (let i = 0; i < bytes.length; i += portion || 1000)
+              parser.push(bytes.subarray(i, i + (portion || 1000)))
+            return parser.finish('t')
+          }
+          if (length === 256) expect(push().sizes[0]).toBe(12)
+          else expect(push).toThrow('t:1: the line is longer than 256 bytes')
+        }
+      }
+    }
+  )
+
+  it('refuses a header that is no whole number', () => {
+    expect(() => parseTrace('12.5\n', 't')).toThrow(
+      "t:1: a header line must be a whole number, 0 or more, found '12.5'"
+    )
+  })
+})

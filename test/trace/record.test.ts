@@ -1,0 +1,297 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { gunzipSync } from 'node:zlib'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { recordCommand } from '../../lib/cli/record.js'
+import { createEvents, readEventsHeader } from '../../lib/trace/events.js'
+import { type RecordSummary, record } from '../../lib/trace/record.js'
+
+const SOURCE = fileURLToPath(new URL('../../native/recorder.c', import.meta.url))
+const PROGRAMS = fileURLToPath(new URL('./recorded-program.c', import.meta.url))
+
+const hasCompiler = spawnSync('cc', ['--version']).status === 0
+const why = process.platform !== 'linux' ? 'recording needs Linux' : hasCompiler ? '' : 'no C compiler (cc)'
+
+let folder = ''
+let recorder = ''
+let program = ''
+const cc = (...args: string[]) => execFileSync('cc', ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror', ...args])
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'offheap-record-'))
+  recorder = join(folder, 'recorder.so')
+  program = join(folder, 'program')
+  if (why !== '') return
+  cc('-fPIC', '-shared', '-fno-builtin', '-fvisibility=hidden', SOURCE, '-o', recorder, '-ldl')
+  cc('-fno-builtin', PROGRAMS, '-o', program, '-pthread')
+})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+interface Recording {
+  readonly summary: RecordSummary
+  readonly header: readonly number[]
+  readonly lines: readonly string[]
+  readonly comments: readonly string[]
+  /** Sizes of the blocks that the trace leaves alive, by id. */
+  readonly alive: ReadonlyMap<number, number>
+  readonly peakBytes: number
+}
+
+/** Records one part of recorded-program.c, and checks what holds for every trace. */
+async function run(part: string, maximumEvents = 2 ** 24, name = 'trace.rep'): Promise<Recording> {
+  const output = join(folder, name)
+  const summary = await record({ program, args: [part], output, recorder, maximumEvents })
+  expect(readdirSync(folder).filter(entry => entry.startsWith(`${name}-`))).toEqual([])
+  const bytes = readFileSync(output)
+  const text = (name.endsWith('.gz') ? gunzipSync(bytes) : bytes).toString()
+  const all = text.trimEnd().split('\n')
+  const header = all.slice(0, 4).map(Number)
+  const lines = all.slice(4).filter(line => !line.startsWith('#'))
+  const comments = all.slice(4).filter(line => line.startsWith('#'))
+  const { alive, peakBytes, ids } = simulate(lines)
+  const aliveBytes = [...alive.values()].reduce((sum, size) => sum + size, 0)
+  expect(header.slice(1)).toEqual([ids, lines.length, 1])
+  expect(header[0]).toBeGreaterThan(peakBytes)
+  expect(comments).toEqual([`# alive at the end: ${alive.size} blocks, ${aliveBytes} bytes`])
+  expect(summary).toMatchObject({ operations: lines.length, ids, peakBytes, aliveBlocks: alive.size, aliveBytes })
+  return { summary, header, lines, comments, alive, peakBytes }
+}
+
+function simulate(lines: readonly string[]) {
+  const alive = new Map<number, number>()
+  let ids = 0
+  let bytes = 0
+  let peakBytes = 0
+  for (const line of lines) {
+    const [kind, id = -1, first = 0, second = 0] = line.split(' ').map((word, i) => (i === 0 ? word : Number(word)))
+    if (typeof id !== 'number' || typeof first !== 'number' || typeof second !== 'number') throw new Error(line)
+    const old = alive.get(id)
+    if (kind === 'f' || kind === 'r') {
+      if (old === undefined) throw new Error(`${line}: not alive`)
+      bytes -= old
+      alive.delete(id)
+    } else if (id !== ids++) throw new Error(`${line}: ids are dense`)
+    if (kind === 'f') continue
+    const size = kind === 'c' ? first * second : kind === 'm' ? second : first
+    alive.set(id, size)
+    bytes += size
+    peakBytes = Math.max(peakBytes, bytes)
+  }
+  return { alive, ids, peakBytes }
+}
+
+const sized = (lines: readonly string[], size: number) =>
+  lines.filter(line => line.startsWith('a ') && line.endsWith(` ${size}`))
+
+describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, () => {
+  test('writes every kind of call, in order, and nothing else', async () => {
+    const { summary, lines, alive } = await run('sequence')
+    const start = lines.findIndex(line => line.endsWith(' 12345'))
+    const base = Number(lines[start]?.split(' ')[1])
+    const page = Number(execFileSync('getconf', ['PAGESIZE']))
+    const relative = lines.slice(start).map(line => line.replace(/ (\d+)/, (_, id) => ` ${Number(id) - base}`))
+    expect(relative).toEqual([
+      'a 0 12345',
+      'c 1 3 111',
+      'a 2 77',
+      'f 2',
+      'm 3 64 1000',
+      'm 4 128 256',
+      'm 5 4096 10',
+      `m 6 ${page} 5`,
+      `m 7 ${page} ${page}`,
+      'r 1 700',
+      'a 8 0',
+      'r 0 5000000',
+      'a 9 12345',
+      'f 1',
+      'f 3',
+      'f 4',
+      'f 5',
+      'f 6',
+      'f 7',
+      'f 0',
+      'a 10 31'
+    ])
+    expect([...alive].filter(([id]) => id >= base).map(([id, size]) => [id - base, size])).toEqual([
+      [8, 0],
+      [9, 12345],
+      [10, 31]
+    ])
+    expect(summary).toMatchObject({ exitCode: 7, failed: 4, lost: 0, dropped: 0 })
+  })
+
+  test('a block that another thread has before free or realloc returned is seen free first', async context => {
+    const allocator = join(folder, 'handover.so')
+    const source = fileURLToPath(new URL('./handover-allocator.c', import.meta.url))
+    if (spawnSync('cc', ['-fPIC', '-shared', '-fno-builtin', source, '-o', allocator]).status !== 0)
+      context.skip('no cc')
+    // What the user preloads stays in force, behind the recorder.
+    process.env.LD_PRELOAD = allocator
+    const recording = await run('handover').finally(() => delete process.env.LD_PRELOAD)
+    expect(recording.summary).toMatchObject({ exitCode: 0, dropped: 0 })
+    const marked = new Map<string, string[]>()
+    for (const line of recording.lines) {
+      const [, id = ''] = line.split(' ')
+      const name = line.replace(` ${id}`, ' _')
+      if (/ (777|778)$/.test(name)) marked.set(id, [])
+      marked.get(id)?.push(name)
+    }
+    expect([...marked.values()]).toEqual([
+      ['a _ 777', 'f _'],
+      ['a _ 777', 'f _'],
+      ['a _ 778', 'f _'],
+      ['a _ 777', 'r _ 888', 'f _'],
+      ['a _ 777', 'r _ 999'],
+      ['a _ 778', 'f _']
+    ])
+  })
+
+  test('every block of three busy threads is allocated and freed once', async () => {
+    const { summary, lines, alive } = await run('threads')
+    expect(summary).toMatchObject({ exitCode: 0, dropped: 0, lost: 0, failed: 0 })
+    for (const size of [1600, 1616, 1632]) {
+      expect(sized(lines, size)).toHaveLength(60_000)
+    }
+    expect(lines.filter(line => line.startsWith('r'))).toHaveLength(60_000)
+    expect([...alive.values()].filter(size => [1600, 1616, 1632, 5000].includes(size))).toEqual([])
+  })
+
+  test('leaves children alone, forked or executed, and what they find in their environment', async () => {
+    const { summary, lines } = await run('children')
+    expect(summary.exitCode).toBe(0)
+    expect(sized(lines, 11111)).toHaveLength(1)
+    expect(sized(lines, 22222)).toHaveLength(0)
+    expect(sized(lines, 44444)).toHaveLength(0)
+    expect(sized(lines, 33333)).toHaveLength(1)
+  })
+
+  test('does not follow an execve', async () => {
+    const { summary, lines } = await run('execute')
+    expect(summary.exitCode).toBe(5)
+    expect(sized(lines, 12345)).toHaveLength(1)
+    expect(sized(lines, 44444)).toHaveLength(0)
+  })
+
+  test('keeps what a killed program did, though it had closed every descriptor', async () => {
+    const { summary, lines, alive } = await run('killed')
+    expect(summary.exitCode).toBe(128 + 9)
+    expect(sized(lines, 12345)).toHaveLength(1)
+    expect([...alive.values()]).toContain(12345)
+  })
+
+  test('keeps what a crashed program did', async () => {
+    const { summary, lines } = await run('crashed')
+    expect(summary.exitCode).toBe(128 + 11)
+    expect(sized(lines, 12345)).toHaveLength(1)
+  })
+
+  test('works under a limit of address space', async () => {
+    // The shell that sets the limit is not the program to record, so its child gets the recorder by hand.
+    const events = join(folder, 'events')
+    await createEvents(events, 2 ** 14)
+    const env = { ...process.env, RECORDER: recorder, EVENTS: events }
+    const script = `ulimit -v 400000; LD_PRELOAD="$RECORDER" OFFHEAP_RECORD_FILE="$EVENTS" exec "$0" sequence`
+    expect(spawnSync('sh', ['-c', script, program], { env }).status).toBe(7)
+    expect(await readEventsHeader(events)).toMatchObject({ attached: true, lost: 0 })
+    expect((await readEventsHeader(events)).events).toBeGreaterThan(20)
+  })
+
+  test('a recording longer than a window is complete', async () => {
+    const { summary, lines } = await run('many', 2 ** 24, 'many.rep.gz')
+    expect(summary).toMatchObject({ exitCode: 0, lost: 0, dropped: 0 })
+    expect(sized(lines, 345)).toHaveLength(200_000)
+    expect(summary.operations).toBeGreaterThanOrEqual(400_000)
+  })
+
+  test('a full recording is a true beginning, and what is lost is counted', async () => {
+    const { summary, lines } = await run('many', 65_536)
+    expect(summary.exitCode).toBe(0)
+    expect(lines).toHaveLength(65_536)
+    expect(summary.lost).toBeGreaterThanOrEqual(400_000 - 65_536)
+  })
+
+  test('a recorder whose path has spaces and colons', async () => {
+    const strange = join(folder, 'a b:c')
+    mkdirSync(strange)
+    const library = join(strange, 'recorder.so')
+    writeFileSync(library, readFileSync(recorder))
+    const output = join(folder, 'strange.rep')
+    const summary = await record({ program, args: ['sequence'], output, recorder: library, maximumEvents: 1 })
+    expect(summary.exitCode).toBe(7)
+  })
+
+  test('a statically linked program is an error that says so, and leaves no file', async context => {
+    const fixed = join(folder, 'static')
+    if (spawnSync('cc', ['-static', '-fno-builtin', PROGRAMS, '-o', fixed, '-pthread']).status !== 0) {
+      context.skip('no static libc')
+    }
+    const output = join(folder, 'static.rep')
+    await expect(record({ program: fixed, args: ['sequence'], output, recorder })).rejects.toMatchObject({
+      code: 'ERR_OFFHEAP_UNSUPPORTED',
+      message: 'nothing was recorded: the program is statically linked or setuid'
+    })
+    expect(existsSync(output)).toBe(false)
+  })
+
+  test('an output that cannot be written is an error before the program runs', async () => {
+    const proof = join(folder, 'proof')
+    const touch = { program: 'touch', args: [proof], recorder }
+    const missing = join(folder, 'missing', 'x.rep')
+    await expect(record({ ...touch, output: missing })).rejects.toMatchObject({
+      code: 'ERR_OFFHEAP_SYSTEM',
+      syscall: 'mkdtemp',
+      errno: 2,
+      message: `can't write ${missing}: no such file or folder`
+    })
+    await expect(record({ ...touch, output: folder })).rejects.toMatchObject({
+      code: 'ERR_OFFHEAP_SYSTEM',
+      message: `can't write ${folder}: it is not a file`
+    })
+    expect(existsSync(proof)).toBe(false)
+  })
+
+  test('a program that does not exist, and a recorder that was not built', async () => {
+    const output = join(folder, 'none.rep')
+    await expect(record({ program: '/no/such/program', output, recorder })).rejects.toMatchObject({
+      code: 'ERR_OFFHEAP_SYSTEM',
+      errno: 2
+    })
+    await expect(record({ program, output, recorder: '/no/such.so' })).rejects.toMatchObject({
+      code: 'ERR_OFFHEAP_NO_ADDON',
+      message: expect.stringContaining('npm run build:native')
+    })
+    expect(existsSync(output)).toBe(false)
+  })
+
+  test('the subcommand reports one line and exits as the program did', async () => {
+    const output = join(folder, 'command.rep.gz')
+    const written: string[] = []
+    const before = process.exitCode
+    const write = process.stderr.write
+    process.stderr.write = chunk => written.push(String(chunk)) > 0
+    try {
+      await recordCommand().parseAsync(['-o', output, '--', 'sh', '-c', 'exit 3'], { from: 'user' })
+      expect(process.exitCode).toBe(3)
+    } finally {
+      process.stderr.write = write
+      process.exitCode = before
+    }
+    expect(written.join('')).toMatch(
+      /^\S+command\.rep\.gz: [\d,]+ operations on [\d,]+ blocks; peak [\d,]+ bytes; alive .*\n$/
+    )
+    expect(gunzipSync(readFileSync(output)).toString()).toMatch(/^\d+\n\d+\n\d+\n1\n[acm] 0 /)
+  })
+})
+
+test('wrong options are refused before anything happens', async () => {
+  const good = { program: 'true', output: '/tmp/never' }
+  await expect(record({ ...good, output: '' })).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+  await expect(record({ ...good, program: '' })).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+  for (const maximumEvents of [0, -1, 1.5, Number.NaN, 2 ** 31]) {
+    await expect(record({ ...good, maximumEvents })).rejects.toMatchObject({ code: 'ERR_OUT_OF_RANGE' })
+  }
+})
