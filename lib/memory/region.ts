@@ -133,6 +133,9 @@ export class Region {
    * tells the offset of the access, and the access goes on. When a system call meets such a page it fails with `EFAULT`
    * instead (as in `fs.readSync`), and the page stays protected.
    *
+   * Protecting every other page costs the process one mapping for each page, and Linux limits those
+   * (`vm.max_map_count`). At that limit a forbidden access lifts the protection of the whole region.
+   *
    * The first protection in a process installs a handler for SIGSEGV (on macOS also SIGBUS), which passes on all that
    * is not its own. `process.on('SIGSEGV')` after that would replace it.
    * @param offset byte offset, a multiple of `pageSize`

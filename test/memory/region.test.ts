@@ -188,6 +188,12 @@ describe('decommit and residentBytes', () => {
     expect(region.residentBytes()).toBe(9 * region.pageSize)
   })
 
+  test.runIf(onLinux)('count a page that was only read', () => {
+    const region = map(MiB)
+    expect(new Uint8Array(region.buffer)[3 * region.pageSize]).toBe(0)
+    expect(region.residentBytes()).toBe(region.pageSize)
+  })
+
   test('a length of nothing gives nothing back', () => {
     const region = map(MiB)
     new Uint8Array(region.buffer).fill(1)
