@@ -10,10 +10,35 @@ interface ModelBlock {
   size: number
   used: boolean
   contents: Uint8Array
+  /** When the block became free, or became what it is by a split or a merge: a number that only grows. 0 while it is used. */
+  since: number
 }
 
-/** Which of the free blocks that are large enough a request gets. `fits` is in address order, and never empty. */
-export type Choice = (fits: readonly { offset: number; size: number }[]) => { offset: number; size: number }
+export interface FreeBlock {
+  readonly offset: number
+  readonly size: number
+  readonly since: number
+}
+
+/** What a policy may know when it chooses. */
+export interface Request {
+  /** Bytes of the block that is asked for, header included. */
+  readonly need: number
+  /** Bytes of the wilderness. */
+  readonly room: number
+  /** All free blocks in address order, those that are too small included. */
+  readonly free: readonly FreeBlock[]
+}
+
+/**
+ * Which of the free blocks that are large enough a request gets. `fits` is in address order, and never empty.
+ * Undefined: none of them, but one off the wilderness.
+ */
+export interface Choice {
+  (fits: readonly FreeBlock[], request: Request): { offset: number; size: number } | undefined
+  /** The order of the free list; by address unless given. */
+  readonly order?: (a: FreeBlock, b: FreeBlock) => number
+}
 
 export const lowestAddress: Choice = fits => fits.reduce((best, block) => (block.offset < best.offset ? block : best))
 
@@ -27,6 +52,7 @@ export class Model {
   readonly first: number
   readonly end: number
   readonly choose: Choice
+  #changes = 0
 
   /** Blocks lie between the byte offsets `first` and `end`. */
   constructor(first: number, end: number, choose: Choice = lowestAddress) {
@@ -60,22 +86,28 @@ export class Model {
       return bytes
     }
     // The policy chooses among blocks that fit wherever they lie; then comes the wilderness; then whatever happens to fit.
-    const roomy = this.#fits(need + alignment + 8)
-    let block = roomy.length > 0 ? this.#find(this.choose(roomy).offset) : undefined
-    if (block === undefined && this.top + gap(this.top) + need <= this.end) {
+    const padded = need + alignment + 8
+    const chosen = this.#choose(padded)
+    let block = chosen === undefined ? undefined : this.#find(chosen.offset)
+    if (block !== undefined) {
+      this.#take(block, padded)
+    } else if (this.top + gap(this.top) + need <= this.end) {
       block = this.#grow(gap(this.top) + need)
+    } else {
+      block = this.#listed().find(candidate => candidate.size >= gap(candidate.offset) + need)
+      if (block === undefined) return 0
+      this.#take(block, gap(block.offset) + need)
     }
-    block ??= this.blocks.find(candidate => !candidate.used && candidate.size >= gap(candidate.offset) + need)
-    if (block === undefined) return 0
     const front = gap(block.offset)
     if (front !== 0) {
       const rest = this.#cut(block, front)
+      rest.used = true
       block.used = false
+      this.#note()
       block = rest
     }
-    block.used = true
     resize(block)
-    if (block.size - need >= SMALLEST) this.#cut(block, need).used = false
+    if (block.size - need >= SMALLEST) this.#cut(block, need)
     else this.#lend(block, need)
     this.#merge()
     return block.offset + 4
@@ -137,17 +169,40 @@ export class Model {
     return this.blocks.find(block => block.offset === offset)
   }
 
-  #fits(need: number): ModelBlock[] {
-    return this.blocks.filter(block => !block.used && block.size >= need)
+  /** Where the policy finds `need` bytes; undefined for the wilderness, or nowhere. */
+  #choose(need: number): { offset: number } | undefined {
+    const free = this.blocks.filter(block => !block.used)
+    const fits = free.filter(block => block.size >= need)
+    return fits.length === 0 ? undefined : this.choose(fits, { need, room: this.end - this.top, free })
   }
 
   /** A block for `need` bytes: a free one, split when the rest can stand alone; else a new one off the wilderness. */
   #place(need: number): ModelBlock | undefined {
-    const fits = this.#fits(need)
-    if (fits.length === 0) return this.top + need <= this.end ? this.#grow(need) : undefined
-    const block = this.#find(this.choose(fits).offset)
-    if (block !== undefined && block.size - need >= SMALLEST) this.#cut(block, need)
+    const chosen = this.#choose(need)
+    if (chosen === undefined) return this.top + need <= this.end ? this.#grow(need) : undefined
+    const block = this.#find(chosen.offset)
+    if (block !== undefined) this.#take(block, need)
     return block
+  }
+
+  /** Makes a free block a used one of `need` bytes, or of all its bytes when the rest can't stand alone. */
+  #take(block: ModelBlock, need: number): void {
+    block.used = true
+    if (block.size - need >= SMALLEST) this.#cut(block, need)
+    this.#note()
+  }
+
+  /** The free blocks in the order of the list. */
+  #listed(): ModelBlock[] {
+    return this.blocks.filter(block => !block.used).sort(this.choose.order ?? ((a, b) => a.offset - b.offset))
+  }
+
+  /** Notes which free blocks are new, or changed, since the last call. */
+  #note(): void {
+    for (const block of this.blocks) {
+      if (block.used) block.since = 0
+      else if (block.since === 0) block.since = ++this.#changes
+    }
   }
 
   #give(block: ModelBlock | undefined): number {
@@ -158,7 +213,7 @@ export class Model {
   }
 
   #grow(size: number): ModelBlock {
-    const block = { offset: this.top, size, used: true, contents: new Uint8Array(size - 4) }
+    const block = { offset: this.top, size, used: true, contents: new Uint8Array(size - 4), since: 0 }
     this.blocks.push(block)
     this.#setTop(this.top + size)
     return block
@@ -171,7 +226,8 @@ export class Model {
 
   /** Shortens `block` to `size` bytes; the rest becomes a free block behind it, which is returned. */
   #cut(block: ModelBlock, size: number): ModelBlock {
-    const rest = { offset: block.offset + size, size: block.size - size, used: false, contents: new Uint8Array(0) }
+    const offset = block.offset + size
+    const rest = { offset, size: block.size - size, used: false, contents: new Uint8Array(0), since: 0 }
     block.size = size
     resize(block)
     resize(rest)
@@ -191,6 +247,7 @@ export class Model {
     } else {
       right.offset -= rest
       right.size += rest
+      right.since = 0
     }
   }
 
@@ -204,12 +261,14 @@ export class Model {
       if (rest >= SMALLEST) {
         right.offset = block.offset + need
         right.size = rest
+        right.since = 0
         block.size = need
       } else {
         block.size += right.size
         this.blocks.splice(this.blocks.indexOf(right), 1)
       }
     }
+    this.#note()
     resize(block)
   }
 
@@ -219,6 +278,7 @@ export class Model {
       const [block, right] = this.blocks.slice(i, i + 2)
       if (block !== undefined && right !== undefined && !block.used && !right.used) {
         block.size += right.size
+        block.since = 0
         this.blocks.splice(i + 1, 1)
       } else i++
     }
@@ -227,6 +287,7 @@ export class Model {
       this.blocks.pop()
       this.top = last.offset
     }
+    this.#note()
   }
 }
 

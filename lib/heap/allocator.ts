@@ -21,84 +21,71 @@ import type { Placement } from '../placement/placement.js'
 /** A request that nothing can meet: more words than any block has. */
 export const TOO_LARGE = 2 ** 31 - 1
 
+/** Up to this many words a loop copies faster than TypedArray.copyWithin, whose call costs about 50 ns. */
+const SMALL_COPY = 64
+
 export class Allocator {
   /** The whole heap as 32-bit words; empty when its memory is gone. */
   readonly words: Int32Array<ArrayBuffer>
   readonly placement: Placement
-  readonly #first: number
+  private readonly first: number
   /** The end of the wilderness. */
-  readonly #limit: number
+  private readonly limit: number
 
   constructor(words: Int32Array<ArrayBuffer>, placement: Placement) {
     this.words = words
     this.placement = placement
-    this.#first = words[FIRST_WORD]
-    this.#limit = words.length - 1
+    this.first = words[FIRST_WORD]
+    this.limit = words.length - 1
   }
 
   /** A used block of at least `need` words, or 0. */
   allocate(need: number): number {
     const block = this.placement.find(need)
-    if (block === 0) return this.#extend(need)
-    this.#take(block, need)
+    if (block === 0) return this.extend(need)
+    this.take(block, need)
     return block
   }
 
   /** Makes a used block of the free `block`, and splits off what `need` words leave of it. */
-  #take(block: number, need: number): void {
+  private take(block: number, need: number): void {
     const words = this.words
     const have = sizeOf(words[block])
     const rest = have - need
+    let size = need
     if (rest >= MINIMUM_WORDS) {
       // Split: the front is handed out, the remainder takes the block's place in the list.
-      const remainder = block + need
-      this.placement.replace(block, have, remainder, rest)
-      writeFree(words, remainder, rest)
-      words[block] = (need << 1) | PREVIOUS_USED | USED
-      this.#count(need, 1)
+      this.placement.replace(block, have, block + need, rest)
+      writeFree(words, block + need, rest)
     } else {
       this.placement.remove(block, have)
-      words[block] = (have << 1) | PREVIOUS_USED | USED
       words[block + have] |= PREVIOUS_USED
-      this.#count(have, 1)
+      size = have
     }
+    words[block] = (size << 1) | PREVIOUS_USED | USED
+    countBlock(words, size)
   }
 
   /** A used block of `need` words cut off the wilderness, or 0. */
-  #extend(need: number): number {
+  private extend(need: number): number {
     const words = this.words
     const block = words[TOP_WORD]
-    if (need > this.#limit - block) return 0
-    this.#raiseTop(block + need)
+    // Also when the memory is gone, and `block` undefined.
+    if (!(need <= this.limit - block)) return 0
+    raiseTop(words, block + need)
     words[block] = (need << 1) | PREVIOUS_USED | USED
-    this.#count(need, 1)
+    countBlock(words, need)
     return block
   }
 
-  #raiseTop(top: number): void {
-    const words = this.words
-    words[TOP_WORD] = top
-    if (top > words[HIGH_WATER_WORD]) words[HIGH_WATER_WORD] = top
-    if (top > words[TOUCHED_WORD]) words[TOUCHED_WORD] = top
-  }
-
-  /** Notes `size` more words in used blocks, and `blocks` more of these. */
-  #count(size: number, blocks: number): void {
-    this.words[USED_WORD] += size
-    this.words[BLOCKS_WORD] += blocks
-  }
-
-  /** The last step of every call that may use more memory than before it. */
-  notePeak(): void {
-    const used = this.words[USED_WORD]
-    if (used > this.words[PEAK_USED_WORD]) this.words[PEAK_USED_WORD] = used
-  }
-
-  /** Does a used block begin here? As exact as its own header and its right neighbour's can tell, in constant time. */
+  /**
+   * Does a used block begin here? As exact as its own header and its right neighbour's can tell, in constant time.
+   * False for every block when the memory is gone.
+   */
   isUsed(block: number): boolean {
     const words = this.words
     const top = words[TOP_WORD]
-    if (block < this.#first || block >= top) return false
+    if (block < this.first || !(block < top)) return false
     const header = words[block]
     const size = sizeOf(header)
     const next = block + size
@@ -106,51 +93,77 @@ export class Allocator {
     return next === top || (words[next] & PREVIOUS_USED) !== 0
   }
 
-  free(block: number): void {
-    const header = this.words[block]
+  /** Takes back the used block `block`. False, and nothing changed, when no used block begins there (see isUsed). */
+  free(block: number): boolean {
+    const words = this.words
+    const top = words[TOP_WORD]
+    if (block < this.first || !(block < top)) return false
+    const header = words[block]
     const size = sizeOf(header)
-    this.words[BLOCKS_WORD]--
-    this.#release(block, size, (header & PREVIOUS_USED) !== 0)
+    const next = block + size
+    if ((header & USED) === 0 || size < MINIMUM_WORDS || next > top) return false
+    if (next === top) {
+      this.giveToWilderness(block, size, header & PREVIOUS_USED)
+    } else {
+      const nextHeader = words[next]
+      if ((nextHeader & PREVIOUS_USED) === 0) return false
+      this.release(block, size, header & PREVIOUS_USED, next, nextHeader)
+    }
+    words[BLOCKS_WORD]--
+    return true
   }
 
-  /** Makes `size` words from `block` on free, and merges them with what is free beside them. */
-  #release(block: number, size: number, previousUsed: boolean): void {
+  /** Makes the `size` words from `block` to the top wilderness again, with a free left neighbour. */
+  private giveToWilderness(block: number, size: number, previousUsed: number): void {
+    const words = this.words
+    let top = block
+    if (previousUsed === 0) {
+      top = this.leftOf(block)
+      this.placement.remove(top, block - top)
+    }
+    words[USED_WORD] -= size
+    words[block] &= ~USED
+    words[TOP_WORD] = top
+  }
+
+  /** Makes `size` words from `block` on free, and merges them with what is free beside them; `next` is no wilderness. */
+  private release(block: number, size: number, previousUsed: number, next: number, nextHeader: number): void {
     const words = this.words
     const policy = this.placement
-    const next = block + size
-    const left = previousUsed ? block : this.#leftOf(block)
-    const leftSize = block - left
+    let free = block
+    let freeSize = size
+    if ((nextHeader & USED) !== 0) {
+      if (previousUsed !== 0) {
+        policy.insert(block, size)
+      } else {
+        free = this.leftOf(block)
+        freeSize = next - free
+        policy.replace(free, block - free, free, freeSize)
+      }
+      words[next] = nextHeader & ~PREVIOUS_USED
+    } else {
+      const nextSize = sizeOf(nextHeader)
+      if (previousUsed !== 0) {
+        freeSize = size + nextSize
+        policy.replace(next, nextSize, block, freeSize)
+      } else {
+        free = this.leftOf(block)
+        freeSize = next + nextSize - free
+        policy.remove(next, nextSize)
+        policy.replace(free, block - free, free, freeSize)
+      }
+    }
     words[USED_WORD] -= size
     // No longer a used block, even where it disappears inside a larger one: a second free must find it so.
     words[block] &= ~USED
-    if (next === words[TOP_WORD]) {
-      if (leftSize !== 0) policy.remove(left, leftSize)
-      words[TOP_WORD] = left
-      return
-    }
-    const nextHeader = words[next]
-    if ((nextHeader & USED) !== 0) {
-      words[next] = nextHeader & ~PREVIOUS_USED
-      if (leftSize === 0) policy.insert(block, size)
-      else policy.replace(left, leftSize, left, leftSize + size)
-      writeFree(words, left, leftSize + size)
-      return
-    }
-    const nextSize = sizeOf(nextHeader)
-    if (leftSize === 0) {
-      policy.replace(next, nextSize, block, size + nextSize)
-    } else {
-      policy.remove(next, nextSize)
-      policy.replace(left, leftSize, left, leftSize + size + nextSize)
-    }
-    writeFree(words, left, leftSize + size + nextSize)
+    writeFree(words, free, freeSize)
   }
 
   /** The free left neighbour of `block`, by its boundary tag. Throws ERR_OFFHEAP_CORRUPT when tag and header disagree. */
-  #leftOf(block: number): number {
+  private leftOf(block: number): number {
     const size = this.words[block - 1]
     const left = block - size
-    if (left < this.#first || this.words[left] !== ((size << 1) | PREVIOUS_USED)) {
+    if (left < this.first || this.words[left] !== ((size << 1) | PREVIOUS_USED)) {
       throw corrupt(`the free block in front of byte ${block * 4} has a footer that does not match its header`)
     }
     return left
@@ -159,19 +172,28 @@ export class Allocator {
   /** Gives a used block of `have` words `need` words, in place where that is possible. Returns it, moved or not; or 0. */
   resize(block: number, have: number, need: number): number {
     if (need <= have) {
-      this.#shrink(block, have, need)
+      if (need < have) this.shrink(block, have, need)
       return block
     }
-    if (this.#growInPlace(block, have, need)) return block
+    if (this.growInPlace(block, have, need)) {
+      notePeak(this.words)
+      return block
+    }
     const moved = this.allocate(need)
-    if (moved === 0) return this.#growLeft(block, have, need)
-    this.words.copyWithin(moved + 1, block + 1, block + have)
+    if (moved === 0) {
+      const grown = this.growLeft(block, have, need)
+      notePeak(this.words)
+      return grown
+    }
+    const words = this.words
+    if (have <= SMALL_COPY) for (let i = 1; i < have; i++) words[moved + i] = words[block + i]
+    else words.copyWithin(moved + 1, block + 1, block + have)
     this.free(block)
     return moved
   }
 
   /** Shrinks a used block from `have` to `need` words; what can stand as free memory is given back. */
-  #shrink(block: number, have: number, need: number): void {
+  private shrink(block: number, have: number, need: number): void {
     const words = this.words
     const next = block + have
     const rest = have - need
@@ -179,17 +201,18 @@ export class Allocator {
     // A rest too small for a block of its own can only go to a free neighbour.
     if (rest < MINIMUM_WORDS && next !== words[TOP_WORD] && (words[next] & USED) !== 0) return
     words[block] -= rest << 1
-    this.#release(block + need, rest, true)
+    if (next === words[TOP_WORD]) this.giveToWilderness(block + need, rest, PREVIOUS_USED)
+    else this.release(block + need, rest, PREVIOUS_USED, next, words[next])
   }
 
   /** Grows a used block into the wilderness or its free right neighbour. False when that is not enough. */
-  #growInPlace(block: number, have: number, need: number): boolean {
+  private growInPlace(block: number, have: number, need: number): boolean {
     const words = this.words
     const next = block + have
     const more = need - have
     if (next === words[TOP_WORD]) {
-      if (need > this.#limit - block) return false
-      this.#raiseTop(block + need)
+      if (need > this.limit - block) return false
+      raiseTop(words, block + need)
     } else {
       const nextHeader = words[next]
       const nextSize = sizeOf(nextHeader)
@@ -199,41 +222,44 @@ export class Allocator {
         this.placement.remove(next, nextSize)
         words[next + nextSize] |= PREVIOUS_USED
         words[block] += nextSize << 1
-        this.#count(nextSize, 0)
+        words[USED_WORD] += nextSize
         return true
       }
       this.placement.replace(next, nextSize, block + need, rest)
       writeFree(words, block + need, rest)
     }
     words[block] += more << 1
-    this.#count(more, 0)
+    words[USED_WORD] += more
     return true
   }
 
   /** When nothing else is large enough: grows a used block into its free left neighbour as well. Returns it, or 0. */
-  #growLeft(block: number, have: number, need: number): number {
+  private growLeft(block: number, have: number, need: number): number {
     const words = this.words
     if ((words[block] & PREVIOUS_USED) !== 0) return 0
-    const left = this.#leftOf(block)
+    const left = this.leftOf(block)
     const next = block + have
     const top = words[TOP_WORD]
-    const beyond = next === top ? this.#limit - top : (words[next] & USED) === 0 ? sizeOf(words[next]) : 0
+    const beyond = next === top ? this.limit - top : (words[next] & USED) === 0 ? sizeOf(words[next]) : 0
     if (need > next + beyond - left) return 0
     // Left neighbour and block become one used block, which then grows or shrinks to what is needed.
     this.placement.remove(left, block - left)
     words[left] = ((next - left) << 1) | PREVIOUS_USED | USED
+    // No block begins there any more: its old pointer must be found stale.
+    words[block] &= ~USED
     words.copyWithin(left + 1, block + 1, next)
-    this.#count(block - left, 0)
+    words[USED_WORD] += block - left
     if (next !== top) words[next] |= PREVIOUS_USED
-    if (need > next - left) this.#growInPlace(left, next - left, need)
-    else this.#shrink(left, next - left, need)
+    if (need > next - left) this.growInPlace(left, next - left, need)
+    else this.shrink(left, next - left, need)
     return left
   }
 
   /** A used block of at least `need` words whose payload begins at a multiple of `alignment` words, or 0. */
   allocateAligned(alignment: number, need: number): number {
     const words = this.words
-    const block = this.#findAligned(alignment, need)
+    const peak = words[PEAK_USED_WORD]
+    const block = this.findAligned(alignment, need)
     if (block === 0) return 0
     const gap = gapBefore(block, alignment)
     const have = sizeOf(words[block])
@@ -241,32 +267,52 @@ export class Allocator {
       // Cut in two used blocks, of which the first is given back.
       words[block] = (gap << 1) | PREVIOUS_USED | USED
       words[block + gap] = ((have - gap) << 1) | PREVIOUS_USED | USED
-      this.#release(block, gap, true)
+      this.release(block, gap, PREVIOUS_USED, block + gap, words[block + gap])
     }
-    this.#shrink(block + gap, have - gap, need)
+    this.shrink(block + gap, have - gap, need)
+    // What was taken for a moment, and given back, does not count.
+    words[PEAK_USED_WORD] = Math.max(peak, words[USED_WORD])
     return block + gap
   }
 
   /** A used block with room for `need` words behind its gap, or 0. */
-  #findAligned(alignment: number, need: number): number {
+  private findAligned(alignment: number, need: number): number {
     const words = this.words
     // Room for the widest gap is enough in any case; without it the gap of each candidate decides.
     const padded = need + alignment + 2
     const found = padded < TOO_LARGE ? this.placement.find(padded) : 0
     if (found !== 0) {
-      this.#take(found, padded)
+      this.take(found, padded)
       return found
     }
-    const extended = this.#extend(gapBefore(words[TOP_WORD], alignment) + need)
+    const extended = this.extend(gapBefore(words[TOP_WORD], alignment) + need)
     if (extended !== 0) return extended
     for (const block of this.placement.list()) {
       const size = gapBefore(block, alignment) + need
       if (sizeOf(words[block]) < size) continue
-      this.#take(block, size)
+      this.take(block, size)
       return block
     }
     return 0
   }
+}
+
+/** Notes one more used block, of `size` words. */
+function countBlock(words: Int32Array, size: number): void {
+  const used = words[USED_WORD] + size
+  words[USED_WORD] = used
+  words[BLOCKS_WORD]++
+  if (used > words[PEAK_USED_WORD]) words[PEAK_USED_WORD] = used
+}
+
+function notePeak(words: Int32Array): void {
+  if (words[USED_WORD] > words[PEAK_USED_WORD]) words[PEAK_USED_WORD] = words[USED_WORD]
+}
+
+function raiseTop(words: Int32Array, top: number): void {
+  words[TOP_WORD] = top
+  if (top > words[HIGH_WATER_WORD]) words[HIGH_WATER_WORD] = top
+  if (top > words[TOUCHED_WORD]) words[TOUCHED_WORD] = top
 }
 
 /** The words to leave free in front, so that the payload of a block at `block` is aligned: none, or enough for a block. */

@@ -18,7 +18,8 @@ export function checkAmount(name: string, value: number): void {
 /** An alignment in bytes: a power of two. Throws as Node does. */
 export function checkAlignment(value: number): void {
   if (typeof value !== 'number') throw invalidType('alignment', 'of type number', value)
-  if (!(value >= 1 && value <= 2 ** 52 && Number.isInteger(Math.log2(value)))) {
+  // The logarithm alone would round 2 ** 50 + 1 to a power of two.
+  if (!(value >= 1 && value <= 2 ** 52 && 2 ** Math.round(Math.log2(value)) === value)) {
     throw outOfRange('alignment', 'a power of two', value)
   }
 }

@@ -54,6 +54,8 @@ function checkBlocks(words: Int32Array): Set<number> {
   if (words[HIGH_WATER_WORD] < words[TOP_WORD] || words[TOUCHED_WORD] < words[TOP_WORD]) {
     throw corrupt('the wilderness begins above the highest byte that the header says was ever used')
   }
+  if (words[PEAK_USED_WORD] > words[HIGH_WATER_WORD] - words[FIRST_WORD])
+    throw corrupt('the header says that more bytes were in use once than blocks ever had')
   return free
 }
 

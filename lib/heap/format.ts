@@ -83,6 +83,10 @@ export function readHeader(words: Int32Array): { name: PlacementName; first: num
       throw notAHeap(`word ${word} of its header names byte ${limit * 4}, which lies outside its blocks`)
     }
   }
+  const root = words[ROOT_WORD]
+  if (root !== 0 && !(root > first && root < length && root % 2 === 0)) {
+    throw notAHeap(`its root pointer is ${root * 4}, which lies outside its blocks`)
+  }
   return { name, first, length }
 }
 

@@ -38,9 +38,9 @@ const SMALL_FILL = 32
 export class Heap extends Views {
   /** Which free block a request gets. */
   readonly placement: PlacementName
-  readonly #region: Region | undefined
-  readonly #ownsRegion: boolean
-  #allocator: Allocator
+  private readonly region: Region | undefined
+  private readonly ownsRegion: boolean
+  private allocator: Allocator
 
   /**
    * Maps a new region of `size` bytes and makes a heap of it. close() unmaps it.
@@ -51,7 +51,7 @@ export class Heap extends Views {
     const policy = policyNamed(placement)
     if (typeof rest.size === 'number' && rest.size > 0) heapWords(rest.size, policy)
     const region = Region.map(rest)
-    return Heap.#write(region, { placement }, true)
+    return Heap.write(region, { placement }, true)
   }
 
   /**
@@ -59,7 +59,7 @@ export class Heap extends Views {
    * close() leaves it as it is. At most 8 GiB of it are used. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE.
    */
   static format(memory: Region | ArrayBuffer, options: HeapOptions = {}): Heap {
-    return Heap.#write(memory, checkObject(options), false)
+    return Heap.write(memory, checkObject(options), false)
   }
 
   /**
@@ -75,14 +75,14 @@ export class Heap extends Views {
     return heap
   }
 
-  static #write(memory: Region | ArrayBuffer, options: HeapOptions, mapped: boolean): Heap {
+  private static write(memory: Region | ArrayBuffer, options: HeapOptions, mapped: boolean): Heap {
     const { placement = 'first-fit' } = options
     const policy = policyNamed(placement)
     const buffer = bufferOf(memory)
     const words = new Int32Array(buffer, 0, heapWords(buffer.byteLength, policy))
     writeHeader(words, policy, mapped)
     const heap = new Heap(memory, words, placement, mapped)
-    clearHeap(words, heap.#allocator.placement)
+    clearHeap(words, heap.allocator.placement)
     return heap
   }
 
@@ -94,9 +94,9 @@ export class Heap extends Views {
   ) {
     super(words)
     this.placement = placement
-    this.#region = memory instanceof Region ? memory : undefined
-    this.#ownsRegion = owns
-    this.#allocator = new Allocator(words, policyNamed(placement).open(words))
+    this.region = memory instanceof Region ? memory : undefined
+    this.ownsRegion = owns
+    this.allocator = new Allocator(words, policyNamed(placement).open(words))
   }
 
   // ---- allocation -------------------------------------------------------------------------------------------------
@@ -107,26 +107,23 @@ export class Heap extends Views {
    * ERR_OFFHEAP_CLOSED.
    */
   malloc(size: number): Pointer {
-    const block = this.#allocator.allocate(this.#request('size', size))
-    this.#allocator.notePeak()
-    return pointerOrNull(block)
+    const small = typeof size === 'number' && (size | 0) === size && size >= 0
+    const block = this.allocator.allocate(small ? wordsFor(size) : this.request('size', size))
+    return block === 0 ? this.nothing() : pointerOf(block)
   }
 
   /** A block of `count` * `size` bytes, all zero. Returns 0 when no block is large enough, or when the product overflows. */
   calloc(count: number, size: number): Pointer {
     checkAmount('count', count)
     checkAmount('size', size)
-    const bytes = count * size
-    if (bytes > Number.MAX_SAFE_INTEGER) return 0
-    const need = this.#request('size', bytes)
+    const need = this.request('size', Math.min(count * size, Number.MAX_SAFE_INTEGER))
     // From here on memory was never written, before this call.
-    const touched = this.#allocator.words[TOUCHED_WORD]
-    const block = this.#allocator.allocate(need)
+    const touched = this.allocator.words[TOUCHED_WORD]
+    const block = this.allocator.allocate(need)
     if (block === 0) return 0
-    this.#allocator.notePeak()
     const end = Math.min(block + need, touched)
-    if (end - block > SMALL_FILL) this.#allocator.words.fill(0, block + 1, end)
-    else for (let word = block + 1; word < end; word++) this.#allocator.words[word] = 0
+    if (end - block > SMALL_FILL) this.allocator.words.fill(0, block + 1, end)
+    else for (let word = block + 1; word < end; word++) this.allocator.words[word] = 0
     return pointerOf(block)
   }
 
@@ -136,10 +133,9 @@ export class Heap extends Views {
    */
   alignedAlloc(alignment: number, size: number): Pointer {
     checkAlignment(alignment)
-    const need = this.#request('size', size)
-    if (alignment >= this.#allocator.words.byteLength || need === TOO_LARGE) return 0
-    const block = alignment <= 8 ? this.#allocator.allocate(need) : this.#allocator.allocateAligned(alignment / 4, need)
-    this.#allocator.notePeak()
+    const need = this.request('size', size)
+    if (alignment >= this.allocator.words.byteLength || need === TOO_LARGE) return 0
+    const block = alignment <= 8 ? this.allocator.allocate(need) : this.allocator.allocateAligned(alignment / 4, need)
     return pointerOrNull(block)
   }
 
@@ -150,14 +146,13 @@ export class Heap extends Views {
    */
   realloc(block: BlockReference, size: number): Pointer {
     if (block === 0) return this.malloc(size)
-    const need = this.#request('size', size)
-    const old = this.#used(block, 'realloc')
+    const need = this.request('size', size)
+    const old = this.used(block, 'realloc')
     if (size === 0) {
-      this.#allocator.free(old)
+      this.allocator.free(old)
       return 0
     }
-    const resized = this.#allocator.resize(old, sizeOf(this.#allocator.words[old]), need)
-    this.#allocator.notePeak()
+    const resized = this.allocator.resize(old, sizeOf(this.allocator.words[old]), need)
     return pointerOrNull(resized)
   }
 
@@ -167,28 +162,28 @@ export class Heap extends Views {
    * ERR_OFFHEAP_CORRUPT, ERR_OFFHEAP_CLOSED; ERR_INVALID_ARG_TYPE or ERR_OUT_OF_RANGE for what is no pointer at all.
    */
   free(block: BlockReference): void {
-    if (block === 0) {
-      if (this.#allocator.words.length === 0) throw closedError()
-      return
+    if (typeof block === 'number' && (block | 0) === block && (block & 7) === 0) {
+      if (this.allocator.free((block >> 2) - 1)) return
     }
-    this.#allocator.free(this.#used(block, 'free'))
+    if (block === 0) this.nothing()
+    else this.allocator.free(this.used(block, 'free'))
   }
 
   // ---- blocks as views --------------------------------------------------------------------------------------------
 
   /** A block of `length` bytes as a Uint8Array, contents undefined. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits. */
   alloc(length: number): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(this.buffer, this.#mustHave(this.malloc(length), length), length)
+    return new Uint8Array(this.buffer, this.mustHave(this.malloc(length), length), length)
   }
 
   /** The same, all zero. */
   allocZeroed(length: number): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(this.buffer, this.#mustHave(this.calloc(length, 1), length), length)
+    return new Uint8Array(this.buffer, this.mustHave(this.calloc(length, 1), length), length)
   }
 
   /** A block of `length` bytes as a Node Buffer, contents undefined. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits. */
   allocBuffer(length: number): Buffer<ArrayBuffer> {
-    return Buffer.from(this.buffer, this.#mustHave(this.malloc(length), length), length)
+    return Buffer.from(this.buffer, this.mustHave(this.malloc(length), length), length)
   }
 
   /**
@@ -201,29 +196,29 @@ export class Heap extends Views {
     }
     checkAmount('length', length)
     const bytes = Math.min(length * type.BYTES_PER_ELEMENT, Number.MAX_SAFE_INTEGER)
-    return new type(this.buffer, this.#mustHave(this.malloc(bytes), bytes), length)
+    return new type(this.buffer, this.mustHave(this.malloc(bytes), bytes), length)
   }
 
   /** All usable bytes of the block at `pointer`. Throws like free. */
   view(pointer: BlockReference): Uint8Array<ArrayBuffer> {
-    const block = this.#used(pointer, 'view')
-    return new Uint8Array(this.buffer, pointerOf(block), sizeOf(this.#allocator.words[block]) * 4 - 4)
+    const block = this.used(pointer, 'view')
+    return new Uint8Array(this.buffer, pointerOf(block), sizeOf(this.allocator.words[block]) * 4 - 4)
   }
 
   /** The bytes that the block at `pointer` can hold: what was asked for, or up to 15 more. Throws like free. */
   usableSize(pointer: BlockReference): number {
-    return sizeOf(this.#allocator.words[this.#used(pointer, 'usableSize')]) * 4 - 4
+    return sizeOf(this.allocator.words[this.used(pointer, 'usableSize')]) * 4 - 4
   }
 
   /** True when `reference` is the pointer, or a view, of a used block of this heap. Throws ERR_OFFHEAP_CLOSED only. */
   owns(reference: unknown): boolean {
-    if (this.#allocator.words.length === 0) throw closedError()
+    if (this.allocator.words.length === 0) throw closedError()
     if (typeof reference === 'number')
-      return Number.isSafeInteger(reference) && this.#allocator.isUsed(locate(reference))
+      return Number.isSafeInteger(reference) && this.allocator.isUsed(locate(reference))
     return (
       ArrayBuffer.isView(reference) &&
       reference.buffer === this.buffer &&
-      this.#allocator.isUsed(locate(reference.byteOffset))
+      this.allocator.isUsed(locate(reference.byteOffset))
     )
   }
 
@@ -232,27 +227,27 @@ export class Heap extends Views {
    * Set it to 0 or to a used block; throws like free.
    */
   get root(): Pointer {
-    if (this.#allocator.words.length === 0) throw closedError()
-    return this.#allocator.words[ROOT_WORD] * 4
+    if (this.allocator.words.length === 0) throw closedError()
+    return this.allocator.words[ROOT_WORD] * 4
   }
 
   set root(pointer: Pointer) {
-    if (pointer === 0 && this.#allocator.words.length !== 0) this.#allocator.words[ROOT_WORD] = 0
-    else this.#allocator.words[ROOT_WORD] = this.#used(pointer, 'root') + 1
+    if (pointer === 0 && this.allocator.words.length !== 0) this.allocator.words[ROOT_WORD] = 0
+    else this.allocator.words[ROOT_WORD] = this.used(pointer, 'root') + 1
   }
 
   // ---- looking at the heap ----------------------------------------------------------------------------------------
 
   /** True after close(), and after the memory went away under the heap. */
   get closed(): boolean {
-    return this.#allocator.words.length === 0
+    return this.allocator.words.length === 0
   }
 
   /** Figures about the heap. Takes time in proportion to the number of free blocks. Throws ERR_OFFHEAP_CLOSED. */
   stats(): HeapStats {
-    if (this.#allocator.words.length === 0) throw closedError()
-    const resident = this.#region === undefined ? this.#allocator.words.byteLength : this.#region.residentBytes()
-    return readStats(this.#allocator.words, this.#allocator.placement, resident)
+    if (this.allocator.words.length === 0) throw closedError()
+    const resident = this.region === undefined ? this.allocator.words.byteLength : this.region.residentBytes()
+    return readStats(this.allocator.words, this.allocator.placement, resident)
   }
 
   /**
@@ -260,15 +255,24 @@ export class Heap extends Views {
    * header leads nowhere.
    */
   *blocks(): Generator<BlockInfo, void, undefined> {
-    if (this.#allocator.words.length === 0) throw closedError()
-    for (const block of walk(this.#allocator.words)) yield describe(this.#allocator.words, block)
+    if (this.allocator.words.length === 0) throw closedError()
+    for (const block of walk(this.allocator.words)) yield describe(this.allocator.words, block)
+  }
+
+  /**
+   * The free blocks in the order of the placement policy's list or lists, each once. `used` is false in all of them. The
+   * heap must not change meanwhile; throws ERR_OFFHEAP_CORRUPT where a link leads nowhere, ERR_OFFHEAP_CLOSED.
+   */
+  *freeBlocks(): Generator<BlockInfo, void, undefined> {
+    if (this.allocator.words.length === 0) throw closedError()
+    for (const block of this.allocator.placement.list()) yield describe(this.allocator.words, block)
   }
 
   /** Verifies every invariant of the heap, in time proportional to its blocks. Throws ERR_OFFHEAP_CORRUPT, ERR_OFFHEAP_CLOSED. */
   check(): void {
-    if (this.#allocator.words.length === 0) throw closedError()
-    readHeader(this.#allocator.words)
-    checkHeap(this.#allocator.words, this.#allocator.placement)
+    if (this.allocator.words.length === 0) throw closedError()
+    readHeader(this.allocator.words)
+    checkHeap(this.allocator.words, this.allocator.placement)
   }
 
   /**
@@ -276,12 +280,12 @@ export class Heap extends Views {
    * bytes the region's physical memory shrank; 0 for a heap in an ordinary ArrayBuffer. Throws ERR_OFFHEAP_SYSTEM.
    */
   trim(): number {
-    if (this.#allocator.words.length === 0) throw closedError()
-    const region = this.#region
+    if (this.allocator.words.length === 0) throw closedError()
+    const region = this.region
     if (region === undefined) return 0
-    const words = this.#allocator.words
+    const words = this.allocator.words
     const before = region.residentBytes()
-    for (const [offset, length] of freePages(words, this.#allocator.placement, words[TOUCHED_WORD], region.pageSize)) {
+    for (const [offset, length] of freePages(words, this.allocator.placement, words[TOUCHED_WORD], region.pageSize)) {
       region.decommit(offset, length)
     }
     // The wilderness is zero again from its first whole page on.
@@ -292,8 +296,8 @@ export class Heap extends Views {
 
   /** Forgets every block: the heap is as new, and every pointer into it is stale. Throws ERR_OFFHEAP_CLOSED. */
   reset(): void {
-    if (this.#allocator.words.length === 0) throw closedError()
-    clearHeap(this.#allocator.words, this.#allocator.placement)
+    if (this.allocator.words.length === 0) throw closedError()
+    clearHeap(this.allocator.words, this.allocator.placement)
   }
 
   /**
@@ -301,9 +305,9 @@ export class Heap extends Views {
    * it. Twice is fine.
    */
   close(): void {
-    if (this.#ownsRegion) this.#region?.close()
+    if (this.ownsRegion) this.region?.close()
     const nothing = new Int32Array(0)
-    this.#allocator = new Allocator(nothing, policyNamed(this.placement).open(nothing))
+    this.allocator = new Allocator(nothing, policyNamed(this.placement).open(nothing))
     this.dropViews()
   }
 
@@ -314,26 +318,32 @@ export class Heap extends Views {
   // ---- inside -----------------------------------------------------------------------------------------------------
 
   /** The words of the block that a request of `bytes` needs; TOO_LARGE when no heap has them. Throws before any change. */
-  #request(name: string, bytes: number): number {
-    if (this.#allocator.words.length === 0) throw closedError()
+  private request(name: string, bytes: number): number {
+    if (this.allocator.words.length === 0) throw closedError()
     if (typeof bytes === 'number' && (bytes | 0) === bytes && bytes >= 0) return wordsFor(bytes)
     checkAmount(name, bytes)
-    return bytes > this.#allocator.words.byteLength ? TOO_LARGE : wordsFor(bytes)
+    return bytes > this.allocator.words.byteLength ? TOO_LARGE : wordsFor(bytes)
   }
 
   /** The used block that a caller's reference stands for, by its word index. Throws what is wrong with it. */
-  #used(reference: BlockReference, call: string): number {
-    if (this.#allocator.words.length === 0) throw closedError()
+  private used(reference: BlockReference, call: string): number {
+    if (this.allocator.words.length === 0) throw closedError()
     let block: number
     if (typeof reference === 'number') block = locate(reference)
     else if (!ArrayBuffer.isView(reference)) throw notAReference(reference)
     else if (reference.buffer === this.buffer) block = locate(reference.byteOffset)
     else throw foreignView(call)
-    if (!this.#allocator.isUsed(block)) throw faultOf(this.#allocator.words, call, reference)
+    if (!this.allocator.isUsed(block)) throw faultOf(this.allocator.words, call, reference)
     return block
   }
 
-  #mustHave(pointer: Pointer, bytes: number): Pointer {
+  /** What there is when nothing fits: 0, unless the heap is closed. */
+  private nothing(): Pointer {
+    if (this.allocator.words.length === 0) throw closedError()
+    return 0
+  }
+
+  private mustHave(pointer: Pointer, bytes: number): Pointer {
     if (pointer !== 0) return pointer
     throw new OffheapError(
       'ERR_OFFHEAP_OUT_OF_MEMORY',

@@ -1,11 +1,19 @@
 /** The placement policies by name and by number; the first is the default. */
 import { invalidType, outOfRange } from '../errors.js'
+import { bestFit } from './best-fit.js'
 import { firstFit } from './first-fit.js'
+import { nextFit } from './next-fit.js'
 import type { PlacementPolicy } from './placement.js'
+import { segregatedFit } from './segregated-fit.js'
 
-export type PlacementName = 'first-fit'
+export type PlacementName = 'first-fit' | 'segregated-fit' | 'best-fit' | 'next-fit'
 
-const policies: ReadonlyMap<PlacementName, PlacementPolicy> = new Map([['first-fit', firstFit]])
+const policies: ReadonlyMap<PlacementName, PlacementPolicy> = new Map([
+  ['first-fit', firstFit],
+  ['segregated-fit', segregatedFit],
+  ['best-fit', bestFit],
+  ['next-fit', nextFit]
+])
 
 /** The names that `placement` takes. */
 export const placements: readonly PlacementName[] = [...policies.keys()]

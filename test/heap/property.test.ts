@@ -35,7 +35,7 @@ describe('a heap returns the same pointers and keeps the same bytes as the model
       { kind: 'malloc', size: 8, which: 0, alignment: 1 }
     ] as const
     expect(() => drive(new ArrayBuffer(4096), sequence, {}, wrong)).toThrow(
-      /malloc\(8\) is \d+, and should be 0\n[^]*\na 0 40\na 1 8\nf 0\na 2 8\n/
+      /malloc\(8\) is \d+, and should be 0\n[\s\S]*\na 0 40\na 1 8\nf 0\na 2 8\n/
     )
   })
 })

@@ -1,0 +1,85 @@
+/**
+ * Best fit: of all free blocks that are large enough, the smallest; among equals, the one with the lowest address.
+ *
+ * The free lists are those of the size classes (see size-classes.ts), each in order of size and address, so that a request
+ * takes the front block of a list, unless its own class has several sizes. The place of a block in its list comes from a tree
+ * in the blocks of each class (size-tree.ts). Only the smallest blocks, of 16 bytes, have no room for it: they are all of
+ * one size, and a card index over their addresses (card-index.ts) serves them. Everything takes logarithmic time.
+ *
+ * The index, behind the lists and their bitmap: the roots of the trees, a word for each class; the card index.
+ */
+import { MINIMUM_WORDS, sizeOf } from '../block/block.js'
+import { HEADER_WORDS } from '../block/header.js'
+import { corrupt } from '../errors.js'
+import { CardIndex, cardIndexWords } from './card-index.js'
+import type { Placement, PlacementPolicy } from './placement.js'
+import { SizeClasses, sizeClassCount, sizeClassWords } from './size-classes.js'
+import { plant, smallestFrom, treeOf, uproot } from './size-tree.js'
+
+class BestFit extends SizeClasses implements Placement {
+  private readonly roots: number
+  private readonly smallest: CardIndex
+
+  constructor(words: Int32Array) {
+    super(words)
+    this.roots = HEADER_WORDS + sizeClassWords(words.length)
+    this.smallest = new CardIndex(words, this.roots + this.classes, this.sentinelOf(this.classOf(MINIMUM_WORDS)))
+  }
+
+  override reset(): void {
+    super.reset()
+    this.words.fill(0, this.roots, this.roots + this.classes)
+    this.smallest.reset()
+  }
+
+  find(size: number): number {
+    const words = this.words
+    if (size >= words.length) return 0
+    const sizeClass = this.classOf(size)
+    if (sizeClass >= this.blurred) {
+      const own = smallestFrom(words, this.roots + sizeClass, size)
+      if (own !== 0) return own
+    }
+    const block = this.frontFrom(sizeClass < this.blurred ? sizeClass : sizeClass + 1)
+    if (block === 0 || sizeOf(words[block]) >= size) return block
+    throw corrupt(`the free list for blocks of ${size * 4} bytes or more begins with byte ${block * 4}, which is none`)
+  }
+
+  insert(block: number, size: number): void {
+    const sizeClass = this.classOf(size)
+    if (size === MINIMUM_WORDS) this.smallest.insert(block, size)
+    else plant(this.words, this.roots + sizeClass, this.sentinelOf(sizeClass), block, size)
+    this.mark(sizeClass)
+  }
+
+  remove(block: number, size: number): void {
+    if (size === MINIMUM_WORDS) this.smallest.remove(block)
+    else uproot(this.words, this.roots + this.classOf(size), block, size)
+  }
+
+  replace(from: number, fromSize: number, to: number, toSize: number): void {
+    this.remove(from, fromSize)
+    this.insert(to, toSize)
+  }
+
+  override check(): void {
+    super.check()
+    this.smallest.check()
+    for (let i = this.classOf(MINIMUM_WORDS) + 1; i < this.classes; i++) {
+      const tree = treeOf(this.words, this.roots + i)
+      for (const block of this.listOf(i)) {
+        if (tree.next().value === block) continue
+        throw corrupt(`the free block at byte ${block * 4} has another place in its list than in the tree of its size`)
+      }
+      if (tree.next().done !== true)
+        throw corrupt(`the tree of size class ${i} has a block that its list does not have`)
+    }
+  }
+}
+
+export const bestFit: PlacementPolicy = {
+  name: 'best-fit',
+  number: 3,
+  indexWords: words => sizeClassWords(words) + sizeClassCount(words) + cardIndexWords(words),
+  open: words => new BestFit(words)
+}

@@ -1,0 +1,74 @@
+/**
+ * Next fit: first fit from where the last search ended, and round to the beginning when nothing lies behind (Knuth, TAOCP 1,
+ * 2.5, exercise 6). The free list is in address order; card-index.ts finds the place in it without a walk.
+ *
+ * What the policy promises, so that its answers can be predicted: a search begins with the first free block that ends behind
+ * the address where the block began that the last successful search found. Of the free blocks from there on it takes
+ * the first that is large enough; else the first of all. A new heap begins at its first block.
+ */
+import { PREVIOUS, sizeOf } from '../block/block.js'
+import { FREE_LIST, HEADER_WORDS } from '../block/header.js'
+import { CardIndex, cardIndexWords } from './card-index.js'
+import type { Placement, PlacementPolicy } from './placement.js'
+
+/** Where the rover is kept: the block that the last search found, free or not by now. */
+const ROVER = HEADER_WORDS
+
+class NextFit implements Placement {
+  private readonly words: Int32Array
+  private readonly index: CardIndex
+
+  constructor(words: Int32Array) {
+    this.words = words
+    this.index = new CardIndex(words, ROVER + 1, FREE_LIST)
+  }
+
+  reset(): void {
+    this.words[ROVER] = 0
+    this.index.reset()
+  }
+
+  find(size: number): number {
+    const words = this.words
+    let found = this.index.find(this.start(), size)
+    if (found === 0) found = this.index.find(this.index.after(0), size)
+    if (found !== 0) words[ROVER] = found
+    return found
+  }
+
+  /** The free block that the rover is in, or the first behind it. */
+  private start(): number {
+    const words = this.words
+    const rover = words[ROVER]
+    const next = this.index.after(rover)
+    const previous = words[next + PREVIOUS]
+    return previous !== FREE_LIST && previous + sizeOf(words[previous]) > rover ? previous : next
+  }
+
+  insert(block: number, size: number): void {
+    this.index.insert(block, size)
+  }
+
+  remove(block: number, _size: number): void {
+    this.index.remove(block)
+  }
+
+  replace(from: number, _fromSize: number, to: number, toSize: number): void {
+    this.index.replace(from, to, toSize)
+  }
+
+  list(): Iterable<number> {
+    return this.index.list()
+  }
+
+  check(): void {
+    this.index.check()
+  }
+}
+
+export const nextFit: PlacementPolicy = {
+  name: 'next-fit',
+  number: 4,
+  indexWords: words => 1 + cardIndexWords(words),
+  open: words => new NextFit(words)
+}

@@ -1,0 +1,85 @@
+/**
+ * Segregated fit: a free list for each class of sizes (see size-classes.ts), first fit within a class, and else the next
+ * larger class that has a block. Finding, inserting and removing take constant time, whatever the heap looks like.
+ *
+ * What the policy promises, so that its answers can be predicted:
+ * - Each list is last in, first out: a free block that is new, or whose address or size has changed, goes to its front.
+ * - Where every size has a class of its own, a request takes the front block of the lowest class that is large enough.
+ * - Above, it looks at the first WALK blocks of its own class and takes the first that is large enough;
+ *   then it takes the front block of the lowest of the larger classes that has one, for there every block is large enough;
+ *   and when the wilderness has too little room as well, the first of its own class that is large enough, however far back.
+ *   So no request fails while there is a block for it.
+ */
+import { NEXT, sizeOf } from '../block/block.js'
+import { link, unlink } from '../block/free-list.js'
+import { TOP_WORD } from '../block/header.js'
+import { corrupt } from '../errors.js'
+import type { Placement, PlacementPolicy } from './placement.js'
+import { SizeClasses, sizeClassWords } from './size-classes.js'
+
+/** How many blocks of its own class a request looks at before it takes a larger one. */
+const WALK = 4
+
+class SegregatedFit extends SizeClasses implements Placement {
+  find(size: number): number {
+    const words = this.words
+    if (size >= words.length) return 0
+    const sizeClass = this.classOf(size)
+    if (sizeClass >= this.blurred) return this.findBlurred(sizeClass, size)
+    const block = this.frontFrom(sizeClass)
+    if (block !== 0 && sizeOf(words[block]) < size) throw misplaced(block, size)
+    return block
+  }
+
+  /** The same for a class with several sizes. */
+  private findBlurred(sizeClass: number, size: number): number {
+    const words = this.words
+    const near = this.walk(sizeClass, size, WALK)
+    if (near !== 0) return near
+    const block = this.frontFrom(sizeClass + 1)
+    if (block === 0) return size < words.length - words[TOP_WORD] ? 0 : this.walk(sizeClass, size, words.length)
+    if (sizeOf(words[block]) < size) throw misplaced(block, size)
+    return block
+  }
+
+  /** The first block large enough among the first `limit` in the list of a class; 0 when there is none. */
+  private walk(sizeClass: number, size: number, limit: number): number {
+    const words = this.words
+    const sentinel = this.sentinelOf(sizeClass)
+    let block = words[sentinel + NEXT]
+    for (let i = 0; i < limit && block !== sentinel; i++) {
+      if (sizeOf(words[block]) >= size) return block
+      block = words[block + NEXT]
+    }
+    return 0
+  }
+
+  insert(block: number, size: number): void {
+    const words = this.words
+    const sizeClass = this.classOf(size)
+    const sentinel = this.sentinelOf(sizeClass)
+    const next = words[sentinel + NEXT]
+    link(words, block, sentinel, next)
+    if (next === sentinel) this.mark(sizeClass)
+  }
+
+  remove(block: number, _size: number): void {
+    unlink(this.words, block)
+  }
+
+  replace(from: number, _fromSize: number, to: number, toSize: number): void {
+    unlink(this.words, from)
+    this.insert(to, toSize)
+  }
+}
+
+function misplaced(block: number, size: number): Error {
+  return corrupt(`the free list for blocks of ${size * 4} bytes or more begins with byte ${block * 4}, which is none`)
+}
+
+export const segregatedFit: PlacementPolicy = {
+  name: 'segregated-fit',
+  number: 2,
+  indexWords: sizeClassWords,
+  open: words => new SegregatedFit(words)
+}

@@ -1,0 +1,178 @@
+/**
+ * Free lists by size class: what segregated fit and best fit have in common. A doubly linked list for each class of sizes,
+ * circular through a sentinel, and a two-level bitmap that says which lists hold a block, so that the next class with one
+ * is two loads away (TLSF: Masmano, Ripoll, Crespo and Real, "TLSF: a new dynamic memory allocator for real-time systems",
+ * 2004). The bitmap is a little lazy: taking the last block of a list leaves its bit set, until a search finds out.
+ *
+ * Sizes are counted in units of 8 bytes. Up to 2 ** (k + 1) units every size has a class of its own; above, each octave has
+ * 2 ** k classes of equal width. k is 5, and less in heaps so small that the index would take more than 1/32 of them.
+ *
+ *     units      0 … 63     64 … 127   128 … 255   256 … 511   …      (k = 5)
+ *     width      1          2          4           8
+ *     classes    0 … 63     64 … 95    96 … 127    128 … 159
+ *
+ * The index, behind the heap's header:
+ *
+ *     ┌─────────┬───────────────────────┬────────────────┬────────────────┬───
+ *     │ summary │ rows: one bit for     │ class 0:       │ class 1:       │ …
+ *     │         │ each class, 32 a word │ next, previous │ next, previous │
+ *     └─────────┴───────────────────────┴────────────────┴────────────────┴───
+ *
+ * A bit of the summary stands for a row that is not zero. Class 0 and row 0 have the highest bit, so that Math.clz32 finds the
+ * lowest of those that are set.
+ */
+import { MINIMUM_WORDS, NEXT, PREVIOUS, sizeOf } from '../block/block.js'
+import { clearList } from '../block/free-list.js'
+import { HEADER_WORDS } from '../block/header.js'
+import { corrupt } from '../errors.js'
+
+const SUMMARY = HEADER_WORDS
+const ROWS = SUMMARY + 1
+const FINEST_STEPS = 5
+
+/** The size classes of a heap: 2 ** steps of them in an octave. */
+interface Shape {
+  readonly steps: number
+  readonly classes: number
+  readonly rows: number
+}
+
+function shapeOf(words: number): Shape {
+  // Sizes below 2 ** (octaves + 1) units exist.
+  const octaves = 31 - Math.clz32((words >> 1) - 1)
+  let steps = FINEST_STEPS
+  let classes = classCount(octaves, steps)
+  while (steps > 1 && classes * 2 > words / 32) classes = classCount(octaves, --steps)
+  return { steps, classes, rows: (classes + 31) >> 5 }
+}
+
+function classCount(octaves: number, steps: number): number {
+  return (Math.max(0, octaves - steps) + 2) << steps
+}
+
+/** How many size classes a heap of `words` words has. */
+export function sizeClassCount(words: number): number {
+  return shapeOf(words).classes
+}
+
+/** How many words the lists and their bitmap take in a heap of `words` words. */
+export function sizeClassWords(words: number): number {
+  const { classes, rows } = shapeOf(words)
+  return 1 + rows + 2 * classes
+}
+
+export class SizeClasses {
+  protected readonly words: Int32Array
+  protected readonly classes: number
+  /** From this class on, a class has several sizes. */
+  protected readonly blurred: number
+  private readonly steps: number
+  private readonly rows: number
+  /** The sentinel of class 0, laid out like a free block; those of the other classes follow, two words apart. */
+  private readonly lists: number
+
+  constructor(words: Int32Array) {
+    const { steps, classes, rows } = shapeOf(words.length)
+    this.words = words
+    this.classes = classes
+    this.blurred = 2 << steps
+    this.steps = steps
+    this.rows = rows
+    this.lists = ROWS + rows - NEXT
+  }
+
+  /** Makes every list empty. */
+  reset(): void {
+    this.words.fill(0, SUMMARY, ROWS + this.rows)
+    for (let i = 0; i < this.classes; i++) clearList(this.words, this.sentinelOf(i))
+  }
+
+  /** The class of blocks of `size` words. */
+  protected classOf(size: number): number {
+    const units = size >> 1
+    // How many low bits of the size its class does not tell apart.
+    const blur = 31 - this.steps - Math.clz32(units)
+    return blur <= 0 ? units : (blur << this.steps) + (units >> blur)
+  }
+
+  protected sentinelOf(sizeClass: number): number {
+    return this.lists + 2 * sizeClass
+  }
+
+  /** The front block of the lowest class from `sizeClass` on that has a block; 0 when none has. */
+  protected frontFrom(sizeClass: number): number {
+    const words = this.words
+    let row = sizeClass >> 5
+    // Of this row, the bits from the class on.
+    let bits = words[ROWS + row] & (-1 >>> sizeClass)
+    for (;;) {
+      if (bits === 0) {
+        const rows = words[SUMMARY] & (0x7fffffff >>> row)
+        if (rows === 0) return 0
+        row = Math.clz32(rows)
+        bits = words[ROWS + row]
+      }
+      const column = Math.clz32(bits)
+      const sentinel = this.lists + 2 * ((row << 5) + column)
+      const block = words[sentinel + NEXT]
+      if (block !== sentinel) return block
+      bits &= ~bitOf(column)
+      this.unmark(row, column)
+    }
+  }
+
+  /** Notes that the list of a class has a block. */
+  protected mark(sizeClass: number): void {
+    this.words[ROWS + (sizeClass >> 5)] |= bitOf(sizeClass)
+    this.words[SUMMARY] |= bitOf(sizeClass >> 5)
+  }
+
+  private unmark(row: number, column: number): void {
+    const bits = this.words[ROWS + row] & ~bitOf(column)
+    this.words[ROWS + row] = bits
+    if (bits === 0) this.words[SUMMARY] &= ~bitOf(row)
+  }
+
+  /** The free blocks, class by class. Throws ERR_OFFHEAP_CORRUPT when a list does not end. */
+  *list(): Iterable<number> {
+    for (let i = 0; i < this.classes; i++) yield* this.listOf(i)
+  }
+
+  /** The free blocks of one class. Throws ERR_OFFHEAP_CORRUPT when the list does not end. */
+  protected *listOf(sizeClass: number): Iterable<number> {
+    const sentinel = this.sentinelOf(sizeClass)
+    let left = this.words.length / MINIMUM_WORDS
+    for (let block = this.words[sentinel + NEXT]; block !== sentinel; block = this.words[block + NEXT]) {
+      if (!(block > 0 && left-- > 0)) throw corrupt(`the free list of size class ${sizeClass} does not end`)
+      yield block
+    }
+  }
+
+  /** Verifies that every block is in the list of its class, and that the bitmap leaves out no list that has one. */
+  check(): void {
+    const words = this.words
+    for (let i = 0; i < this.classes; i++) {
+      const sentinel = this.sentinelOf(i)
+      const empty = words[sentinel + NEXT] === sentinel
+      if (empty !== (words[sentinel + PREVIOUS] === sentinel)) {
+        throw corrupt(`the free list of size class ${i} is empty in one direction only`)
+      }
+      if (!empty && (words[ROWS + (i >> 5)] & bitOf(i)) === 0) {
+        throw corrupt(`the free list of size class ${i} is not empty, and its bit is not set`)
+      }
+      for (const block of this.listOf(i)) {
+        if (this.classOf(sizeOf(words[block])) === i) continue
+        throw corrupt(`the free block at byte ${block * 4} is in the list of size class ${i}, where its size is not`)
+      }
+    }
+    for (let row = 0; row < this.rows; row++) {
+      if ((words[ROWS + row] === 0) === ((words[SUMMARY] & bitOf(row)) === 0)) continue
+      throw corrupt(`row ${row} of the bitmap over the size classes and its bit in the summary contradict each other`)
+    }
+  }
+}
+
+/** The bit of a class in its row, or of a row in the summary. */
+function bitOf(i: number): number {
+  return 0x80000000 >>> i
+}

@@ -1,0 +1,145 @@
+/**
+ * A treap of free blocks in the blocks themselves: a search tree by size, and by address among equals, that is a heap by
+ * priority (Aragon and Seidel, "Randomized search trees", 1989). The priority of a block is a hash of its address, so that
+ * nothing but the two children needs room, and a tree of n blocks is about 2 ln n deep.
+ *
+ *     ┌────────┬──────┬──────────┬──────┬───────┬───┬────────┐
+ *     │ header │ next │ previous │ left │ right │ … │ footer │     at least 6 words
+ *     └────────┴──────┴──────────┴──────┴───────┴───┴────────┘
+ *
+ * A tree is named by the word that holds its root; 0 stands for no block. Its blocks are linked in the same order.
+ */
+import { sizeOf } from '../block/block.js'
+import { link, unlink } from '../block/free-list.js'
+import { corrupt } from '../errors.js'
+
+/** The smallest block that has room for its children, in words. */
+export const MINIMUM_TREE_WORDS = 6
+const LEFT = 3
+const RIGHT = 4
+/** No tree is as deep as this; a circle is. */
+const DEEPEST = 512
+
+/** Takes a block of `size` words into the tree at `root`, and links it into the list of `sentinel`. */
+export function plant(words: Int32Array, root: number, sentinel: number, block: number, size: number): void {
+  const priority = priorityOf(block)
+  let previous = sentinel
+  let next = sentinel
+  let slot = root
+  let node = words[slot]
+  let depth = 0
+  while (node !== 0 && priorityOf(node) > priority) {
+    if (isBefore(words, node, block, size)) {
+      previous = node
+      slot = node + RIGHT
+    } else {
+      next = node
+      slot = node + LEFT
+    }
+    node = words[slot]
+    if (++depth > DEEPEST) throw tooDeep(node)
+  }
+  // From here down everything goes below the block: what is smaller to its left, what is larger to its right.
+  words[slot] = block
+  let left = block + LEFT
+  let right = block + RIGHT
+  while (node !== 0) {
+    if (isBefore(words, node, block, size)) {
+      words[left] = node
+      previous = node
+      left = node + RIGHT
+      node = words[left]
+    } else {
+      words[right] = node
+      next = node
+      right = node + LEFT
+      node = words[right]
+    }
+    if (++depth > DEEPEST) throw tooDeep(node)
+  }
+  words[left] = 0
+  words[right] = 0
+  link(words, block, previous, next)
+}
+
+/** Takes a block of `size` words out of the tree at `root` and out of its list. */
+export function uproot(words: Int32Array, root: number, block: number, size: number): void {
+  let slot = root
+  let node = words[slot]
+  let depth = 0
+  while (node !== block) {
+    slot = isBefore(words, node, block, size) ? node + RIGHT : node + LEFT
+    node = words[slot]
+    if (node === 0 || ++depth > DEEPEST)
+      throw corrupt(`the free block at byte ${block * 4} is not in the tree of its size`)
+  }
+  // Its two subtrees become one in its place.
+  let left = words[block + LEFT]
+  let right = words[block + RIGHT]
+  while (left !== 0 && right !== 0) {
+    if (priorityOf(left) > priorityOf(right)) {
+      words[slot] = left
+      slot = left + RIGHT
+      left = words[slot]
+    } else {
+      words[slot] = right
+      slot = right + LEFT
+      right = words[slot]
+    }
+    if (++depth > DEEPEST) throw tooDeep(left)
+  }
+  words[slot] = left === 0 ? right : left
+  unlink(words, block)
+}
+
+/** The smallest block of the tree at `root` that has `size` words, the lowest among equals; 0 when none has. */
+export function smallestFrom(words: Int32Array, root: number, size: number): number {
+  let best = 0
+  let node = words[root]
+  for (let depth = 0; node !== 0; depth++) {
+    if (depth > DEEPEST) throw tooDeep(node)
+    if (sizeOf(words[node]) >= size) {
+      best = node
+      node = words[node + LEFT]
+    } else node = words[node + RIGHT]
+  }
+  return best
+}
+
+/** The blocks of the tree at `root`, in order. Throws ERR_OFFHEAP_CORRUPT when it is no treap. */
+export function* treeOf(words: Int32Array, root: number): Generator<number, void, undefined> {
+  const above: number[] = []
+  let previous = 0
+  let node = words[root]
+  while (node !== 0 || above.length > 0) {
+    for (; node !== 0; node = words[node + LEFT]) {
+      const parent = above.at(-1)
+      if (parent !== undefined && !(priorityOf(node) < priorityOf(parent))) throw tooDeep(node)
+      above.push(node)
+      if (above.length > DEEPEST) throw tooDeep(node)
+    }
+    const block = above.pop() ?? 0
+    if (previous !== 0 && !isBefore(words, previous, block, sizeOf(words[block]))) {
+      throw corrupt(`the tree of free blocks has those at bytes ${previous * 4} and ${block * 4} in the wrong order`)
+    }
+    yield block
+    previous = block
+    node = words[block + RIGHT]
+  }
+}
+
+/** Does `node` come before a block of that address and size? */
+function isBefore(words: Int32Array, node: number, block: number, size: number): boolean {
+  const has = sizeOf(words[node])
+  return has === size ? node < block : has < size
+}
+
+/** A hash that mixes all bits, and has no two equal values: no two blocks have the same priority. */
+function priorityOf(block: number): number {
+  const mixed = Math.imul(block, 0x9e3779b1)
+  return Math.imul(mixed ^ (mixed >>> 15), 0x85ebca6b)
+}
+
+function tooDeep(block: number): Error {
+  return corrupt(`the links of the tree of free blocks contradict each other at byte ${block * 4}`)
+}
