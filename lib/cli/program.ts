@@ -4,8 +4,10 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { UsageError } from './arguments.js'
 import type { Io } from './io.js'
+import { labCommand } from './lab.js'
 import { recordCommand } from './record.js'
 import { replayCommand } from './replay.js'
+import { viewCommand } from './view.js'
 
 const EXIT_CODES = `
 Exit codes:
@@ -36,7 +38,11 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     replayCommand(io, exitCode => {
       code = exitCode
     }),
-    recordCommand()
+    recordCommand(),
+    labCommand(io, exitCode => {
+      code = exitCode
+    }),
+    viewCommand(io)
   ]
   for (const command of commands) program.addCommand(command.copyInheritedSettings(program))
   try {

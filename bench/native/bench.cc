@@ -1,0 +1,315 @@
+// The C++ side of the benchmark: malloc and free of the C library, or of a library opened with dlopen, replayed in one
+// loop over the same columns as the JavaScript loop (../replay.ts), and malloc and free as one Node-API call each.
+// Plain node_api.h, without a C++ wrapper, so that the calls cost as little as they can.
+
+#include <dlfcn.h>
+#include <node_api.h>
+
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace {
+
+struct Allocator {
+  void* (*malloc)(size_t);
+  void* (*calloc)(size_t, size_t);
+  void* (*realloc)(void*, size_t);
+  void* (*aligned)(size_t, size_t);  // alignment first
+  void (*free)(void*);
+};
+
+Allocator allocator = {std::malloc, std::calloc, std::realloc, std::aligned_alloc, std::free};
+std::vector<void*> table;  // slot -> pointer, as in the JavaScript loop
+
+struct Columns {
+  const uint8_t* kinds;
+  const int32_t* slots;
+  const int32_t* sizes;
+  const int32_t* extras;
+};
+
+enum Kind { MALLOC, CALLOC, REALLOC, ALIGNED, FREE };
+
+double Now() {
+  return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// The allocator is passed by value: its functions stay in registers or on the stack, and each is an indirect call with
+// one target, as a call into a shared library is anyway.
+void Replay(const Allocator a, const Columns& c, void** slots_to_pointers, size_t from, size_t to) {
+  for (size_t i = from; i < to; i++) {
+    void** entry = &slots_to_pointers[c.slots[i]];
+    switch (c.kinds[i]) {
+      case MALLOC: *entry = a.malloc(c.sizes[i]); break;
+      case FREE: a.free(*entry); *entry = nullptr; break;
+      case REALLOC: *entry = a.realloc(*entry, c.sizes[i]); break;
+      case CALLOC: *entry = a.calloc(c.extras[i], c.sizes[i]); break;
+      case ALIGNED: *entry = a.aligned(c.extras[i], c.sizes[i]); break;
+    }
+  }
+}
+
+// The same operations with every payload filled and compared. Returns what went wrong, or nothing.
+std::string Verify(const Allocator& a, const Columns& c, size_t length) {
+  std::vector<size_t> sizes(table.size());
+  auto intact = [&](size_t slot, size_t bytes) {
+    const auto* p = static_cast<const unsigned char*>(table[slot]);
+    const auto pattern = static_cast<unsigned char>(slot * 31 + 7);
+    return bytes == 0 || (p[0] == pattern && std::memcmp(p, p + 1, bytes - 1) == 0);
+  };
+  for (size_t i = 0; i < length; i++) {
+    const size_t slot = c.slots[i];
+    const size_t before = sizes[slot];
+    const std::string where = "operation " + std::to_string(i) + ": ";
+    if (table[slot] != nullptr && !intact(slot, before)) return where + "a payload was overwritten";
+    if (c.kinds[i] == FREE) {
+      a.free(table[slot]);
+      table[slot] = nullptr;
+      sizes[slot] = 0;
+      continue;
+    }
+    size_t size = c.sizes[i];
+    if (c.kinds[i] == MALLOC) table[slot] = a.malloc(size);
+    if (c.kinds[i] == REALLOC) table[slot] = a.realloc(table[slot], size);
+    if (c.kinds[i] == ALIGNED) table[slot] = a.aligned(c.extras[i], size);
+    if (c.kinds[i] == CALLOC) {
+      table[slot] = a.calloc(c.extras[i], size);
+      size *= c.extras[i];
+      const auto* p = static_cast<const unsigned char*>(table[slot]);
+      for (size_t byte = 0; p != nullptr && byte < size; byte++) {
+        if (p[byte] != 0) return where + "calloc left a byte that is not zero";
+      }
+    }
+    if (table[slot] == nullptr) return where + "no memory";
+    if (c.kinds[i] == REALLOC && !intact(slot, before < size ? before : size)) return where + "realloc lost bytes";
+    if (reinterpret_cast<uintptr_t>(table[slot]) % (c.kinds[i] == ALIGNED ? c.extras[i] : 8) != 0) {
+      return where + "misaligned";
+    }
+    std::memset(table[slot], static_cast<unsigned char>(slot * 31 + 7), size);
+    sizes[slot] = size;
+  }
+  for (size_t slot = 0; slot < table.size(); slot++) {
+    if (table[slot] != nullptr && !intact(slot, sizes[slot])) return "at the end: a payload was overwritten";
+    a.free(table[slot]);
+    table[slot] = nullptr;
+  }
+  return "";
+}
+
+// ---- Node-API ------------------------------------------------------------------------------------------------------
+
+struct Arguments {
+  napi_value values[6];
+  Arguments(napi_env env, napi_callback_info info) {
+    size_t count = 6;
+    napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
+  }
+};
+
+double ToNumber(napi_env env, napi_value value) {
+  double number = 0;
+  napi_get_value_double(env, value, &number);
+  return number;
+}
+
+napi_value FromNumber(napi_env env, double number) {
+  napi_value value;
+  napi_create_double(env, number, &value);
+  return value;
+}
+
+napi_value FromPointer(napi_env env, void* pointer) {
+  return FromNumber(env, static_cast<double>(reinterpret_cast<uintptr_t>(pointer)));
+}
+
+void* ToPointer(napi_env env, napi_value value) {
+  return reinterpret_cast<void*>(static_cast<uintptr_t>(ToNumber(env, value)));
+}
+
+template <typename Element>
+const Element* ToArray(napi_env env, napi_value value) {
+  void* data = nullptr;
+  napi_get_typedarray_info(env, value, nullptr, nullptr, &data, nullptr, nullptr);
+  return static_cast<const Element*>(data);
+}
+
+Columns ToColumns(napi_env env, const Arguments& a) {
+  return {ToArray<uint8_t>(env, a.values[0]), ToArray<int32_t>(env, a.values[1]), ToArray<int32_t>(env, a.values[2]),
+          ToArray<int32_t>(env, a.values[3])};
+}
+
+// open(file, prefix): from now on the functions of this library. Returns what dlopen or dlsym said, or "".
+napi_value Open(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  char file[256] = "", prefix[16] = "";
+  napi_get_value_string_utf8(env, a.values[0], file, sizeof file, nullptr);
+  napi_get_value_string_utf8(env, a.values[1], prefix, sizeof prefix, nullptr);
+  std::string problem;
+  void* library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) {
+    problem = dlerror();
+  } else {
+    auto find = [&](const char* name) {
+      void* symbol = dlsym(library, (std::string(prefix) + name).c_str());
+      if (symbol == nullptr) problem = dlerror();
+      return symbol;
+    };
+    Allocator opened;
+    opened.malloc = reinterpret_cast<void* (*)(size_t)>(find("malloc"));
+    opened.calloc = reinterpret_cast<void* (*)(size_t, size_t)>(find("calloc"));
+    opened.realloc = reinterpret_cast<void* (*)(void*, size_t)>(find("realloc"));
+    opened.aligned = reinterpret_cast<void* (*)(size_t, size_t)>(find("memalign"));
+    opened.free = reinterpret_cast<void (*)(void*)>(find("free"));
+    if (problem.empty()) allocator = opened;
+  }
+  napi_value text;
+  napi_create_string_utf8(env, problem.c_str(), NAPI_AUTO_LENGTH, &text);
+  return text;
+}
+
+// prepare(slots): an empty pointer table.
+napi_value Prepare(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  table.assign(static_cast<size_t>(ToNumber(env, a.values[0])), nullptr);
+  return nullptr;
+}
+
+// replay(kinds, slots, sizes, extras, from, to): nanoseconds.
+napi_value ReplayColumns(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  const Columns columns = ToColumns(env, a);
+  const auto from = static_cast<size_t>(ToNumber(env, a.values[4]));
+  const auto to = static_cast<size_t>(ToNumber(env, a.values[5]));
+  const double begin = Now();
+  Replay(allocator, columns, table.data(), from, to);
+  return FromNumber(env, Now() - begin);
+}
+
+// verify(kinds, slots, sizes, extras, length): what went wrong, or "".
+napi_value VerifyColumns(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  const std::string problem = Verify(allocator, ToColumns(env, a), static_cast<size_t>(ToNumber(env, a.values[4])));
+  napi_value text;
+  napi_create_string_utf8(env, problem.c_str(), NAPI_AUTO_LENGTH, &text);
+  return text;
+}
+
+// freeSlots(slots): frees what a replay left alive.
+napi_value FreeSlots(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  void* data = nullptr;
+  size_t length = 0;
+  napi_get_typedarray_info(env, a.values[0], nullptr, &length, &data, nullptr, nullptr);
+  for (size_t i = 0; i < length; i++) {
+    void** entry = &table[static_cast<int32_t*>(data)[i]];
+    allocator.free(*entry);
+    *entry = nullptr;
+  }
+  return nullptr;
+}
+
+// pairs(size, count, cleared): nanoseconds for `count` times malloc (or calloc) and free.
+napi_value Pairs(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  const auto size = static_cast<size_t>(ToNumber(env, a.values[0]));
+  const auto count = static_cast<size_t>(ToNumber(env, a.values[1]));
+  bool cleared = false;
+  napi_get_value_bool(env, a.values[2], &cleared);
+  const Allocator used = allocator;
+  const double begin = Now();
+  if (cleared) {
+    for (size_t i = 0; i < count; i++) used.free(used.calloc(1, size));
+  } else {
+    for (size_t i = 0; i < count; i++) used.free(used.malloc(size));
+  }
+  return FromNumber(env, Now() - begin);
+}
+
+// touch(size, count, pointers): nanoseconds to allocate `count` blocks and write one byte into each 4 KiB page of them.
+// The blocks stay; release() frees them.
+std::vector<void*> touched;
+napi_value Touch(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  const auto size = static_cast<size_t>(ToNumber(env, a.values[0]));
+  const auto count = static_cast<size_t>(ToNumber(env, a.values[1]));
+  touched.reserve(count);
+  const double begin = Now();
+  for (size_t i = 0; i < count; i++) {
+    auto* block = static_cast<volatile char*>(allocator.malloc(size));
+    for (size_t offset = 0; offset < size; offset += 4096) block[offset] = 1;
+    touched.push_back(const_cast<char*>(block));
+  }
+  return FromNumber(env, Now() - begin);
+}
+
+napi_value Release(napi_env, napi_callback_info) {
+  for (void* block : touched) allocator.free(block);
+  touched.clear();
+  return nullptr;
+}
+
+// One call each: malloc(size), calloc(count, size), realloc(pointer, size), alignedAlloc(alignment, size), free(pointer).
+// A pointer is a double: user addresses have at most 48 bits.
+napi_value CallMalloc(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  return FromPointer(env, std::malloc(static_cast<size_t>(ToNumber(env, a.values[0]))));
+}
+
+napi_value CallCalloc(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  const auto count = static_cast<size_t>(ToNumber(env, a.values[0]));
+  return FromPointer(env, std::calloc(count, static_cast<size_t>(ToNumber(env, a.values[1]))));
+}
+
+napi_value CallRealloc(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  return FromPointer(env, std::realloc(ToPointer(env, a.values[0]), static_cast<size_t>(ToNumber(env, a.values[1]))));
+}
+
+napi_value CallAlignedAlloc(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  void* pointer = nullptr;
+  const auto alignment = static_cast<size_t>(ToNumber(env, a.values[0]));
+  const auto size = static_cast<size_t>(ToNumber(env, a.values[1]));
+  if (posix_memalign(&pointer, alignment < sizeof(void*) ? sizeof(void*) : alignment, size) != 0) pointer = nullptr;
+  return FromPointer(env, pointer);
+}
+
+napi_value CallFree(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  std::free(ToPointer(env, a.values[0]));
+  return nullptr;
+}
+
+// bytes(pointer, size): an ArrayBuffer over the block, for the verification of the one-call contender.
+napi_value Bytes(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  napi_value buffer;
+  const auto size = static_cast<size_t>(ToNumber(env, a.values[1]));
+  napi_create_external_arraybuffer(env, ToPointer(env, a.values[0]), size, nullptr, nullptr, &buffer);
+  return buffer;
+}
+
+napi_value Initialize(napi_env env, napi_value exports) {
+  const struct {
+    const char* name;
+    napi_callback function;
+  } functions[] = {{"open", Open},           {"prepare", Prepare},     {"replay", ReplayColumns}, {"verify", VerifyColumns},
+                   {"freeSlots", FreeSlots}, {"pairs", Pairs},         {"touch", Touch},          {"release", Release},
+                   {"malloc", CallMalloc},   {"calloc", CallCalloc},   {"realloc", CallRealloc},
+                   {"alignedAlloc", CallAlignedAlloc}, {"free", CallFree}, {"bytes", Bytes}};
+  for (const auto& entry : functions) {
+    napi_value function;
+    napi_create_function(env, entry.name, NAPI_AUTO_LENGTH, entry.function, nullptr, &function);
+    napi_set_named_property(env, exports, entry.name, function);
+  }
+  return exports;
+}
+
+}  // namespace
+
+NAPI_MODULE(NODE_GYP_MODULE_NAME, Initialize)

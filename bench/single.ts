@@ -1,0 +1,75 @@
+/**
+ * Work that a process does once: what a million live blocks cost the garbage collector, and what pages cost that
+ * nobody touched before.
+ */
+import { PerformanceObserver } from 'node:perf_hooks'
+import { setTimeout } from 'node:timers/promises'
+import { randomSource } from './columns.js'
+import { contenderOf } from './contenders.js'
+import type { Facts, FreshWork, GcWork, SingleWork } from './entry.js'
+import { openNative, openSubject, type Subject } from './open.js'
+import { freeAll } from './replay.js'
+
+const BLOCK_BYTES = 1024
+const PAGE_BYTES = 4096
+
+async function collected<P>({ allocator, table: makeTable }: Subject<P>, { live }: GcWork): Promise<Facts> {
+  const pauses: number[] = []
+  const observer = new PerformanceObserver(list => {
+    for (const entry of list.getEntries()) pauses.push(entry.duration)
+  })
+  observer.observe({ entryTypes: ['gc'] })
+  const random = randomSource(live)
+  const table = makeTable(live)
+  const before = performance.now()
+  for (let slot = 0; slot < live; slot++) table[slot] = allocator.malloc(BLOCK_BYTES)
+  for (let i = 0; i < live; i++) {
+    const slot = random(live)
+    allocator.free(table[slot])
+    table[slot] = allocator.malloc(BLOCK_BYTES)
+  }
+  const totalMs = performance.now() - before
+  // The entries are delivered on a later turn of the event loop.
+  await setTimeout(20)
+  observer.disconnect()
+  const gcMs = pauses.reduce((sum, pause) => sum + pause, 0)
+  return { totalMs, gcMs, worstPauseMs: Math.max(0, ...pauses), collections: pauses.length }
+}
+
+function touchPages<P>({ allocator, bytes }: Subject<P>, { size, count }: FreshWork, table: P[]): number {
+  const before = performance.now()
+  for (let i = 0; i < count; i++) {
+    const block = allocator.malloc(size)
+    const view = bytes(block, size)
+    if (view === undefined) throw new Error('there are no pages to touch')
+    for (let offset = 0; offset < size; offset += PAGE_BYTES) view[offset] = 1
+    table[i] = block
+  }
+  return ((performance.now() - before) * 1e6) / (count * (size / PAGE_BYTES))
+}
+
+function touched<P>(subject: Subject<P>, work: FreshWork): Facts {
+  const table = new Array<P>(work.count).fill(subject.none)
+  const fresh = touchPages(subject, work, table)
+  freeAll(subject.allocator, Int32Array.from(table.keys()), table, subject.none)
+  return { fresh, warm: touchPages(subject, work, table) }
+}
+
+function touchedNatively(id: string, { size, count }: FreshWork): Facts {
+  const native = openNative(id)
+  const pages = count * (size / PAGE_BYTES)
+  const fresh = native.touch(size, count) / pages
+  native.release()
+  return { fresh, warm: native.touch(size, count) / pages }
+}
+
+/** Does the work; the figures are described with `Facts`. */
+export async function single(contender: string, work: SingleWork): Promise<Facts> {
+  if (work.kind === 'fresh') {
+    if (contenderOf(contender).loop === 'c++') return touchedNatively(contender, work)
+    const subject = await openSubject(contender, 2 * work.size * work.count)
+    return 'pointers' in subject ? touched(subject.pointers, work) : touched(subject.buffers, work)
+  }
+  const subject = await openSubject(contender, 1.5 * BLOCK_BYTES * work.live)
+  return 'pointers' in subject ? collected(subject.pointers, work) : collected(subject.buffers, work)
+}

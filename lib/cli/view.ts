@@ -1,0 +1,118 @@
+/** `offheap view`: what allocators do with a trace, as a page to look at or as a still picture. */
+
+import { writeFile } from 'node:fs/promises'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { isPlacement, placements } from '../placement/policies.js'
+import type { Timeline, TimelineTarget } from '../report/timeline.js'
+import type { Trace } from '../trace/trace.js'
+import { parseBytes, UsageError } from './arguments.js'
+import type { Io } from './io.js'
+import { startProgress } from './progress.js'
+
+/** An allocator to look at: a placement of the built-in heap, or a file of a lab's. */
+interface Choice {
+  readonly kind: 'placement' | 'file'
+  readonly name: string
+}
+
+interface ViewOptions {
+  readonly output: string
+  readonly size?: number
+  readonly svg?: boolean
+}
+
+/** So many fit side by side. */
+const MOST_ALLOCATORS = 2
+
+export function viewCommand(io: Io): Command {
+  // In the order of the command line, whichever option each came from.
+  const choices: Choice[] = []
+  return new Command('view')
+    .summary('a page that shows the heap at every moment of a trace')
+    .description(
+      'Writes one HTML page, which needs no network: address against time, the heap at each moment with its free list, and curves of what it holds and wastes.'
+    )
+    .argument('<trace>', 'a .rep or .rep.gz file')
+    .requiredOption('-o, --output <file>', 'page or picture to write')
+    .addOption(
+      new Option('-p, --placement <policy>', `which free block a request gets: ${placements.join(', ')}`).argParser(
+        name => {
+          if (!isPlacement(name)) throw new InvalidArgumentError(`Allowed choices are ${placements.join(', ')}.`)
+          choices.push({ kind: 'placement', name })
+        }
+      )
+    )
+    .option('-a, --allocator <file>', "a lab's allocator.ts instead of the built-in heap", name => {
+      choices.push({ kind: 'file', name })
+    })
+    .option('-s, --size <bytes>', 'size of each heap, such as 64MiB (default: ample for the trace)', parseBytes)
+    .option('--svg', 'a still picture instead, address against time, for a paper or a slide')
+    .addHelpText(
+      'after',
+      `
+Give --placement and --allocator twice, or one of each, for two heaps side by side.
+
+Examples:
+  offheap view sqlite.rep.gz -o heap.html
+  offheap view sqlite.rep.gz -o heap.html --placement ${placements[0]} --allocator allocator.ts
+  offheap view sqlite.rep.gz --svg -o heap.svg`
+    )
+    .action((path: string, options: ViewOptions) => view(io, path, choices, options))
+}
+
+async function view(io: Io, path: string, chosen: readonly Choice[], options: ViewOptions): Promise<void> {
+  const { size, svg = false, output } = options
+  const choices: readonly Choice[] = chosen.length > 0 ? chosen : [{ kind: 'placement', name: placements[0] }]
+  if (choices.length > MOST_ALLOCATORS) {
+    throw new UsageError(`${choices.length} allocators; at most ${MOST_ALLOCATORS} fit side by side`)
+  }
+  const [{ readTrace }, { humanBytes, humanCount }] = await Promise.all([
+    import('../trace/read.js'),
+    import('../report/sizes.js')
+  ])
+  const trace = await readTrace(path)
+  const progress = await startProgress(io, choices.length)
+  const timelines: Timeline[] = []
+  try {
+    for (const [index, choice] of choices.entries()) {
+      timelines.push(await timelineOf(trace, choice, size, share => progress.update(index + share, choice.name)))
+    }
+  } finally {
+    progress.stop()
+  }
+  const source = { trace, timelines }
+  const text = svg
+    ? (await import('../report/view-svg.js')).viewSvg(source)
+    : (await import('../report/view-page.js')).viewPage(source)
+  await writeFile(output, text)
+  io.out.write(`${output}: ${humanCount(trace.length)} operations, ${humanBytes(Buffer.byteLength(text))}\n`)
+}
+
+async function timelineOf(
+  trace: Trace,
+  choice: Choice,
+  size: number | undefined,
+  progress: (share: number) => void
+): Promise<Timeline> {
+  const { recordTimeline } = await import('../report/timeline.js')
+  const { target, close } = await openAllocator(trace, choice, size)
+  try {
+    return recordTimeline(trace, target, choice.name, progress)
+  } finally {
+    close()
+  }
+}
+
+async function openAllocator(
+  trace: Trace,
+  { kind, name }: Choice,
+  size: number | undefined
+): Promise<{ target: TimelineTarget; close(): void }> {
+  if (kind === 'file') {
+    const { openSubmission, roomForSubmission } = await import('../lab/view-target.js')
+    return openSubmission(name, size ?? roomForSubmission(trace))
+  }
+  const [{ Heap }, { roomFor }] = await Promise.all([import('../heap/heap.js'), import('../trace/measure.js')])
+  const heap = Heap.map({ size: size ?? roomFor(trace), ...(isPlacement(name) ? { placement: name } : {}) })
+  return { target: heap, close: () => heap.close() }
+}

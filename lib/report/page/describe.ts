@@ -1,0 +1,79 @@
+/** Blocks and moments in words, for the eye and for a screen reader. */
+
+import { describeOperation, type Trace } from '../../trace/trace.js'
+import { humanBytes, humanCount } from '../sizes.js'
+import type { Subject, Target } from './view.js'
+
+/** What happened last, as a sentence. */
+export function describeMoment(trace: Trace, operations: number): string {
+  if (operations === 0) return 'Before the first operation.'
+  return `After ${describeOperation(trace, operations - 1)}.`
+}
+
+/** What the allocator did in the last operation. */
+export function describeResult({ history }: Subject, operations: number): string {
+  if (operations === 0) return 'The heap is empty.'
+  const i = operations - 1
+  const pointer = history.timeline.pointers[i]
+  const gone = history.ended[i]
+  if (pointer === 0) return gone === -1 ? 'Nothing changed.' : `Gave back ${place(history.timeline.pointers[gone])}.`
+  if (gone === -1) return `Returned ${place(pointer)}.`
+  const before = history.timeline.pointers[gone]
+  return before === pointer ? `Stayed at ${place(pointer)}.` : `Moved from ${place(before)} to ${place(pointer)}.`
+}
+
+/** What a block is, in lines: size, place, who made it, age. `operations` is the moment it is seen in. */
+export function describeTarget(subject: Subject, target: Target, operations: number): string[] {
+  const { offset, size } = subject.extent(target)
+  const where = `bytes ${humanCount(offset)} … ${humanCount(offset + size - 1)}`
+  if (target.kind === 'free') {
+    const { freeOffsets } = subject.now
+    if (target.place === -1) {
+      const whole = subject.history.timeline.wholeBlocks
+      return [`${humanCount(size)} bytes ${whole ? 'free, in no list' : 'between payloads: headers or free'}`, where]
+    }
+    const next = freeOffsets[target.place + 1]
+    return [
+      `free block of ${humanCount(size)} bytes`,
+      where,
+      `number ${humanCount(target.place + 1)} of ${humanCount(freeOffsets.length)} in the free list`,
+      next === undefined ? 'last in the list' : `next in the list: the block at byte ${humanCount(next)}`
+    ]
+  }
+  const { history } = subject
+  const { trace, timeline } = history
+  const { block } = target
+  const birth = history.births[block]
+  const death = history.deaths[block]
+  const lines = [`${humanCount(history.payload(block))} bytes, id ${trace.idOf[block]}`]
+  if (timeline.wholeBlocks) {
+    const slack = timeline.slacks[block]
+    lines.push(`whole block ${humanCount(size)} bytes: header ${timeline.headerBytes}, slack ${slack}`)
+  }
+  lines.push(where, `made by ${describeOperation(trace, birth)}`)
+  if (block !== birth) lines.push(`as it is since ${describeOperation(trace, block)}`)
+  lines.push(`age ${count(operations - birth - 1, 'operation')}`)
+  if (death === trace.length) lines.push('never freed')
+  else lines.push(`until ${describeOperation(trace, death)}`)
+  return lines
+}
+
+/** The free list in one line. */
+export function describeFreeList({ history, now }: Subject): string {
+  if (history.timeline.freeList === undefined) {
+    return 'This allocator shows no free list; what lies between payloads is its headers and free memory.'
+  }
+  const { freeOffsets, freeSizes } = now
+  if (freeOffsets.length === 0) return 'The free list is empty.'
+  const total = freeSizes.reduce((sum, size) => sum + size, 0)
+  const largest = freeSizes.reduce((most, size) => Math.max(most, size), 0)
+  return `Free list: ${count(freeOffsets.length, 'block')}, ${humanBytes(total)}, the largest ${humanBytes(largest)}; it begins at byte ${humanCount(freeOffsets[0])}.`
+}
+
+function place(pointer: number): string {
+  return `byte ${humanCount(pointer)}`
+}
+
+function count(n: number, what: string): string {
+  return `${humanCount(n)} ${what}${n === 1 ? '' : 's'}`
+}

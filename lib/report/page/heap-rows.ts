@@ -1,0 +1,236 @@
+/** The heap at the moment, a window of it, in rows of bytes: headers, payloads, slack, free blocks and the list's arrows. */
+
+import { sizeClassOf } from '../size-classes.js'
+import { Stage } from './elements.js'
+import { drawArrow, type Point } from './list-arrows.js'
+import { SMALL_FONT } from './theme.js'
+import { MARGIN, type Subject, type Target, type View } from './view.js'
+
+/** The part of the heap in the rows. */
+export interface HeapWindow {
+  readonly start: number
+  readonly bytes: number
+}
+
+export const ROWS = 8
+const ROW_HEIGHT = 24
+/** From one row to the next; the room between is for the arrows. */
+const ROW_PITCH = 44
+const TOP = 20
+/** A block's text needs so many pixels besides its own width. */
+const PADDING = 6
+
+/** One row of pixels that a stretch of bytes takes. */
+interface Piece {
+  readonly x: number
+  readonly y: number
+  readonly width: number
+  /** Whether the stretch begins and ends in this piece. */
+  readonly first: boolean
+  readonly last: boolean
+}
+
+export class HeapRows {
+  readonly stage: Stage
+  readonly #subject: Subject
+  window: HeapWindow
+
+  constructor(canvas: HTMLCanvasElement, subject: Subject, window: HeapWindow) {
+    this.stage = new Stage(canvas)
+    this.#subject = subject
+    this.window = window
+  }
+
+  get #bytesPerRow(): number {
+    return this.window.bytes / ROWS
+  }
+
+  get #across(): number {
+    return this.stage.width - MARGIN.left - MARGIN.right
+  }
+
+  /** The address under a point of the canvas; undefined between rows. */
+  addressAt(x: number, y: number): number | undefined {
+    const row = Math.floor((y - TOP) / ROW_PITCH)
+    const inRow = (y - TOP) % ROW_PITCH
+    if (row < 0 || row >= ROWS || inRow > ROW_HEIGHT || x < MARGIN.left || x >= MARGIN.left + this.#across) {
+      return undefined
+    }
+    const column = Math.floor(((x - MARGIN.left) / this.#across) * this.#bytesPerRow)
+    return this.window.start + row * this.#bytesPerRow + column
+  }
+
+  /** Moves the window so that `address` is in it; stays where that is so already. */
+  reveal(address: number): void {
+    const { start, bytes } = this.window
+    if (address >= start && address < start + bytes) return
+    this.move(address - bytes / 2)
+  }
+
+  /** Begins the window at the row that holds `address`, within the heap at its largest. */
+  move(address: number): void {
+    const { history } = this.#subject
+    const row = this.#bytesPerRow
+    const highest = Math.max(history.low, history.high - this.window.bytes + row)
+    const wanted = Math.min(highest, Math.max(history.low, address))
+    this.window = { ...this.window, start: Math.floor(wanted / row) * row }
+  }
+
+  /** Shows `bytes`, a power of two, around the middle of what was shown. */
+  resize(bytes: number): void {
+    const { start, bytes: before } = this.window
+    this.window = { start, bytes }
+    this.move(start + (before - bytes) / 2)
+  }
+
+  draw(view: View): void {
+    const { stage } = this
+    stage.fit()
+    const context = stage.clear()
+    const { theme } = view
+    const { history, now } = this.#subject
+    const { start, bytes } = this.window
+    const heapEnd = history.low + history.curves.heap[now.operations]
+    this.#drawAddresses(context, view)
+    for (const piece of this.#pieces(start, bytes)) this.#fill(context, piece, theme.plot)
+    const from = Math.max(start, history.low)
+    for (const piece of this.#pieces(from, Math.min(heapEnd, start + bytes) - from))
+      this.#fill(context, piece, theme.free)
+    context.font = SMALL_FONT
+    context.textBaseline = 'middle'
+    context.textAlign = 'center'
+    for (let i = Math.max(0, now.find(start)); i < now.count; i++) {
+      const block = now.blocks[i]
+      if (history.offset(block) >= start + bytes) break
+      this.#drawUsed(context, view, block)
+    }
+    this.#drawFreeList(context, view)
+    this.#drawTarget(context, view)
+  }
+
+  #drawAddresses(context: CanvasRenderingContext2D, { theme }: View): void {
+    context.font = SMALL_FONT
+    context.textAlign = 'right'
+    context.textBaseline = 'middle'
+    context.fillStyle = theme.muted
+    for (let row = 0; row < ROWS; row++) {
+      const address = this.window.start + row * this.#bytesPerRow
+      context.fillText(address.toLocaleString('en-US'), MARGIN.left - 8, TOP + row * ROW_PITCH + ROW_HEIGHT / 2)
+    }
+  }
+
+  #drawUsed(context: CanvasRenderingContext2D, view: View, block: number): void {
+    const { theme } = view
+    const { history } = this.#subject
+    const { headerBytes, pointers } = history.timeline
+    const index = sizeClassOf(history.size(block))
+    const payload = history.payload(block)
+    const offset = history.offset(block)
+    for (const piece of this.#pieces(offset, history.size(block))) this.#fill(context, piece, theme.sizes[index], true)
+    const slack = pointers[block] + payload
+    for (const piece of this.#pieces(slack, history.end(block) - slack)) this.#fill(context, piece, theme.slack, true)
+    for (const piece of this.#pieces(offset, headerBytes)) this.#fill(context, piece, theme.header)
+    context.fillStyle = theme.sizeInks[index]
+    this.#write(context, offset + headerBytes, payload, `${payload}`)
+  }
+
+  #drawFreeList(context: CanvasRenderingContext2D, view: View): void {
+    const { theme } = view
+    const { freeOffsets, freeSizes } = this.#subject.now
+    const { headerBytes } = this.#subject.history.timeline
+    for (const [place, offset] of freeOffsets.entries()) {
+      if (!this.#shows(offset, freeSizes[place])) continue
+      for (const piece of this.#pieces(offset, freeSizes[place])) this.#edge(context, piece, theme.freeEdge)
+      for (const piece of this.#pieces(offset, headerBytes)) this.#fill(context, piece, theme.freeEdge)
+      context.fillStyle = theme.ink
+      this.#write(context, offset + headerBytes, freeSizes[place] - headerBytes, `#${place + 1}`)
+    }
+    context.strokeStyle = theme.freeEdge
+    context.fillStyle = theme.freeEdge
+    context.lineWidth = 1.25
+    for (let place = 0; place + 1 < freeOffsets.length; place++) {
+      const from = freeOffsets[place]
+      const to = freeOffsets[place + 1]
+      if (!this.#shows(from, freeSizes[place]) && !this.#shows(to, freeSizes[place + 1])) continue
+      // An arrow begins at the word that names the next free block, behind the header.
+      drawArrow(context, this.#point(from + headerBytes + 2), this.#point(to), this.stage.height)
+    }
+  }
+
+  #drawTarget(context: CanvasRenderingContext2D, view: View): void {
+    const { target } = this.#subject
+    if (target === undefined || !this.#isHere(target)) return
+    const { offset, size } = this.#subject.extent(target)
+    for (const { x, y, width } of this.#pieces(offset, size)) {
+      context.strokeStyle = view.theme.ink
+      context.lineWidth = 2
+      context.strokeRect(x - 1, y - 1, width + 2, ROW_HEIGHT + 2)
+    }
+  }
+
+  /** Whether the target is in the heap at this moment: one that was pointed at may be gone. */
+  #isHere(target: Target): boolean {
+    const { now, history } = this.#subject
+    const { offset } = this.#subject.extent(target)
+    if (target.kind === 'used') return target.block < now.operations && history.deaths[target.block] >= now.operations
+    return target.place === -1 || now.freeOffsets[target.place] === offset
+  }
+
+  #shows(offset: number, size: number): boolean {
+    const { start, bytes } = this.window
+    return offset < start + bytes && offset + size > start
+  }
+
+  /** The rows' pieces of a stretch of bytes, as far as the window goes. */
+  *#pieces(offset: number, size: number): Generator<Piece> {
+    const { start, bytes } = this.window
+    const row = this.#bytesPerRow
+    const end = Math.min(offset + size, start + bytes)
+    const perByte = this.#across / row
+    let at = Math.max(offset, start)
+    while (at < end) {
+      const index = Math.floor((at - start) / row)
+      const rowStart = start + index * row
+      const until = Math.min(end, rowStart + row)
+      yield {
+        x: MARGIN.left + (at - rowStart) * perByte,
+        y: TOP + index * ROW_PITCH,
+        width: (until - at) * perByte,
+        first: at === offset,
+        last: until === offset + size
+      }
+      at = until
+    }
+  }
+
+  /** Where an address is on the canvas: the middle of its row, above or below the canvas for what is not in the window. */
+  #point(address: number): Point {
+    const row = this.#bytesPerRow
+    const away = address - this.window.start
+    const index = Math.floor(away / row)
+    const x = MARGIN.left + ((away - index * row) / row) * this.#across
+    return { x, top: TOP + index * ROW_PITCH, bottom: TOP + index * ROW_PITCH + ROW_HEIGHT }
+  }
+
+  #fill(context: CanvasRenderingContext2D, piece: Piece, color: string, gap = false): void {
+    context.fillStyle = color
+    const width = gap && piece.last && piece.width > 3 ? piece.width - 1 : piece.width
+    context.fillRect(piece.x, piece.y, width, ROW_HEIGHT)
+  }
+
+  #edge(context: CanvasRenderingContext2D, { x, y, width }: Piece, color: string): void {
+    context.strokeStyle = color
+    context.lineWidth = 1
+    context.strokeRect(x + 0.5, y + 0.5, Math.max(1, width - 2), ROW_HEIGHT - 1)
+  }
+
+  /** Text into the widest piece of a stretch, when there is room. */
+  #write(context: CanvasRenderingContext2D, offset: number, size: number, text: string): void {
+    let widest: Piece | undefined
+    for (const piece of this.#pieces(offset, size)) {
+      if (widest === undefined || piece.width > widest.width) widest = piece
+    }
+    if (widest === undefined || context.measureText(text).width + PADDING > widest.width) return
+    context.fillText(text, widest.x + widest.width / 2, widest.y + ROW_HEIGHT / 2 + 1)
+  }
+}

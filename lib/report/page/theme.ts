@@ -1,0 +1,55 @@
+/** The colours of the page, as its style sheet says them, for what is drawn on canvas. */
+
+import { SIZE_CLASSES } from '../size-classes.js'
+
+export interface Theme {
+  readonly name: 'light' | 'dark'
+  readonly ink: string
+  readonly muted: string
+  readonly grid: string
+  readonly plot: string
+  readonly panel: string
+  readonly now: string
+  readonly header: string
+  readonly slack: string
+  readonly free: string
+  readonly freeEdge: string
+  readonly payload: string
+  readonly heap: string
+  readonly utilization: string
+  readonly fragmentation: string
+  /** One for each size class, and what is written on it. */
+  readonly sizes: readonly string[]
+  readonly sizeInks: readonly string[]
+}
+
+export const FONT = '12px system-ui, sans-serif'
+export const SMALL_FONT = '11px system-ui, sans-serif'
+
+/** What the reader chose, or else what the system says. */
+export function currentTheme(): Theme {
+  const root = document.documentElement
+  const chosen = root.dataset.theme
+  const dark = chosen === 'dark' || (chosen !== 'light' && matchMedia('(prefers-color-scheme: dark)').matches)
+  const style = getComputedStyle(root)
+  const color = (name: string) => style.getPropertyValue(`--${name}`).trim()
+  return {
+    name: dark ? 'dark' : 'light',
+    ink: color('ink'),
+    muted: color('muted'),
+    grid: color('grid'),
+    plot: color('plot'),
+    panel: color('panel'),
+    now: color('now'),
+    header: color('header'),
+    slack: color('slack'),
+    free: color('free'),
+    freeEdge: color('free-edge'),
+    payload: color('payload'),
+    heap: color('heap'),
+    utilization: color('utilization'),
+    fragmentation: color('fragmentation'),
+    sizes: SIZE_CLASSES.map((_, i) => color(`size-${i}`)),
+    sizeInks: SIZE_CLASSES.map((_, i) => color(`size-ink-${i}`))
+  }
+}

@@ -1,0 +1,98 @@
+/** What all parts of the page share: the moment, the window of time and addresses, the block that is pointed at. */
+
+import type { History } from '../history.js'
+import type { Moment } from '../moment.js'
+import type { Theme } from './theme.js'
+
+/** A stretch of operations or of addresses. */
+export interface Span {
+  readonly from: number
+  readonly to: number
+}
+
+/** A block in use, by the operation that made it, or a stretch of free memory. */
+export type Target =
+  | { readonly kind: 'used'; readonly block: number }
+  | { readonly kind: 'free'; readonly offset: number; readonly size: number; readonly place: number }
+
+export interface View {
+  /** Operations so far. */
+  now: number
+  time: Span
+  /** In bytes from each heap's beginning, so that heaps that begin elsewhere can be compared. */
+  addresses: Span
+  theme: Theme
+}
+
+/** One allocator, its moment now, and one more for looking elsewhere. */
+export class Subject {
+  readonly history: History
+  readonly now: Moment
+  readonly probe: Moment
+  /** The block that is outlined everywhere. */
+  target: Target | undefined
+
+  constructor(history: History) {
+    this.history = history
+    this.now = history.open()
+    this.probe = history.open()
+  }
+
+  /** What lies at `address` in that moment; undefined outside the heap. */
+  at(moment: Moment, address: number): Target | undefined {
+    const { history } = this
+    const index = moment.find(address)
+    if (index >= 0 && address < history.end(moment.blocks[index])) return { kind: 'used', block: moment.blocks[index] }
+    const heapEnd = history.low + history.curves.heap[moment.operations]
+    if (address < history.low || address >= heapEnd) return undefined
+    const place = moment.freeOffsets.findIndex(
+      (offset, i) => address >= offset && address < offset + moment.freeSizes[i]
+    )
+    if (place !== -1) return this.free(moment, place)
+    const begin = index < 0 ? history.low : history.end(moment.blocks[index])
+    const end = index + 1 < moment.count ? history.offset(moment.blocks[index + 1]) : heapEnd
+    return { kind: 'free', offset: begin, size: end - begin, place: -1 }
+  }
+
+  /** The free block at a place of the list. */
+  free(moment: Moment, place: number): Target {
+    return { kind: 'free', offset: moment.freeOffsets[place], size: moment.freeSizes[place], place }
+  }
+
+  /** Where the target lies: byte offset and bytes. */
+  extent(target: Target): { offset: number; size: number } {
+    if (target.kind === 'free') return target
+    return { offset: this.history.offset(target.block), size: this.history.size(target.block) }
+  }
+}
+
+/** Space around the plots, the same in all so that one lies above another; CSS pixels. */
+export const MARGIN = { left: 68, right: 14, top: 8, bottom: 22 }
+
+/** From values to pixels and back. */
+export interface Scale {
+  (value: number): number
+  invert(pixel: number): number
+}
+
+export function scale(span: Span, from: number, to: number): Scale {
+  const factor = (to - from) / (span.to - span.from)
+  const forth = (value: number) => from + (value - span.from) * factor
+  return Object.assign(forth, { invert: (pixel: number) => span.from + (pixel - from) / factor })
+}
+
+/** About `count` round values inside a span: 1, 2 or 5 times a power of ten; or powers of two for bytes. */
+export function ticks(span: Span, count: number, binary: boolean): number[] {
+  const raw = (span.to - span.from) / count
+  if (!(raw > 0)) return []
+  let step: number
+  if (binary) step = 2 ** Math.max(0, Math.ceil(Math.log2(raw)))
+  else {
+    const power = 10 ** Math.floor(Math.log10(raw))
+    const times = [1, 2, 5, 10].find(factor => power * factor >= raw) ?? 10
+    step = Math.max(1, power * times)
+  }
+  const found: number[] = []
+  for (let value = Math.ceil(span.from / step) * step; value <= span.to; value += step) found.push(value)
+  return found
+}

@@ -1,0 +1,27 @@
+/** Blocks are coloured by size, in a few classes, the same in a page and in a still picture. */
+
+import { humanBytes } from './sizes.js'
+
+/** For each class the most bytes that a block of it has. */
+export const SIZE_CLASSES: readonly number[] = [32, 128, 512, 2048, 16_384, Number.POSITIVE_INFINITY]
+
+/** Light and dark colours of the classes, from the smallest blocks to the largest, and what is readable on them. */
+export const SIZE_COLORS = {
+  light: ['#a5dccb', '#62bfc0', '#3b9bc0', '#3a72b5', '#46499c', '#3c2670'],
+  lightInk: ['#0d2b2b', '#06282b', '#03222e', '#ffffff', '#ffffff', '#ffffff'],
+  dark: ['#24666a', '#2a8795', '#42a5c8', '#74b9ea', '#a9c6fb', '#e0d9ff'],
+  darkInk: ['#f0ffff', '#ffffff', '#041a24', '#05182a', '#0a1430', '#170f33']
+} as const
+
+/** The class of a block of so many bytes. */
+export function sizeClassOf(bytes: number): number {
+  let index = 0
+  while (bytes > SIZE_CLASSES[index]) index++
+  return index
+}
+
+/** `up to 32 B`, …, `over 16 KiB`. */
+export function sizeClassName(index: number): string {
+  const most = SIZE_CLASSES[index]
+  return Number.isFinite(most) ? `up to ${humanBytes(most)}` : `over ${humanBytes(SIZE_CLASSES[index - 1])}`
+}

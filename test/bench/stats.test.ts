@@ -1,0 +1,59 @@
+import { describe, expect, it } from 'vitest'
+import { comparison } from '../../bench/grids.js'
+import { geometricMean, median, quantile, ratio, significant, spread } from '../../bench/stats.js'
+
+describe('statistics of the benchmark', () => {
+  it('takes medians of odd and even numbers of values, in any order', () => {
+    expect(median([9, 1, 5])).toBe(5)
+    expect(median([4, 1, 3, 2])).toBe(2.5)
+    expect(median([7])).toBe(7)
+    expect(median([])).toBeNaN()
+  })
+
+  it('sorts by value, not as text, and leaves its argument alone', () => {
+    const values = [100, 9, 20]
+    expect(median(values)).toBe(20)
+    expect(values).toEqual([100, 9, 20])
+  })
+
+  it('interpolates quantiles', () => {
+    expect(quantile([0, 10, 20, 30, 40], 0.25)).toBe(10)
+    expect(quantile([0, 10], 0.75)).toBe(7.5)
+    expect(quantile([3, 1, 2], 1)).toBe(3)
+  })
+
+  it('gives half the distance between the quartiles as a part of the median', () => {
+    expect(spread([10, 20, 30, 40, 50])).toBeCloseTo(10 / 30)
+    expect(spread([5, 5, 5])).toBe(0)
+  })
+
+  it('multiplies for the geometric mean', () => {
+    expect(geometricMean([1, 4, 16])).toBeCloseTo(4)
+    expect(geometricMean([0.5, 2])).toBeCloseTo(1)
+  })
+
+  it('makes ratios within a round before it takes their median', () => {
+    // The machine was ten times slower in the second round: the ratio of the medians would be 5.
+    expect(ratio([10, 200, 50], [10, 100, 10])).toBe(2)
+    // A round that one of the two did not finish does not count.
+    expect(ratio([3, 6, 100], [1, 2])).toBe(3)
+  })
+
+  it('says in words who is faster, and where it is the other way round', () => {
+    const words = (...ratios: number[]) => comparison(new Map(ratios.map((value, i) => [`c${i}`, value])))
+    expect(words(2, 2)).toBe('loses 2x')
+    expect(words(0.25)).toBe('wins 4x')
+    expect(words(1.02)).toBe('even')
+    expect(words(2, 0.5)).toBe('even, loses at c0')
+    expect(words(0.1, 1.6, 0.1)).toBe('wins 3.97x, loses at c1')
+    expect(words(0.5, 4)).toBe('loses 1.41x, wins at c0')
+    expect(words(2, 2, 2, 2, 0.01)).toBe('wins 1.44x, loses at 4 of 5')
+    expect(words()).toBe('')
+  })
+
+  it('writes three digits', () => {
+    expect(significant(1234.5)).toBe('1230')
+    expect(significant(0.012345)).toBe('0.0123')
+    expect(significant(5)).toBe('5')
+  })
+})

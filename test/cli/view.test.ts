@@ -1,0 +1,89 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { offheap } from './terminal.js'
+
+const BUMP = `interface Memory { sbrk(bytes: number): number; readonly u8: Uint8Array }
+export function create(memory: Memory) {
+  const malloc = (size: number): number => Math.max(0, memory.sbrk(Math.ceil((size + 1) / 8) * 8))
+  return { malloc, free() {}, realloc(from: number, size: number): number {
+    const to = malloc(size)
+    memory.u8.copyWithin(to, from, from + size)
+    return to
+  } }
+}`
+
+let folder = ''
+const at = (name: string) => join(folder, name)
+const text = (name: string) => readFileSync(at(name), 'utf8')
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'offheap-view-'))
+  writeFileSync(at('small.rep'), '100\n3\n6\n1\na 0 100\na 1 200\nf 0\nr 1 400\nm 2 64 40\nf 1\n')
+  writeFileSync(at('bump.ts'), BUMP)
+  writeFileSync(at('nothing.ts'), 'export const malloc = 1')
+  writeFileSync(at('broken.ts'), 'export function create( {')
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+/** What the page in a file says of its allocators. */
+function allocators(name: string) {
+  const data = /<script type="application\/json" id="data">(.*?)<\/script>/.exec(text(name))?.[1] ?? ''
+  return JSON.parse(data).allocators
+}
+
+describe('offheap view', () => {
+  it('writes a page and says how large it is', async () => {
+    const { code, out, err } = await offheap(['view', at('small.rep'), '-o', at('heap.html')])
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(out).toMatch(/heap\.html: 6 operations, \d+(\.\d+)? KiB\n$/)
+    expect(text('heap.html')).toMatch(/^<!doctype html>/)
+    expect(allocators('heap.html')).toMatchObject([{ label: 'first-fit', hasFreeList: true, headerBytes: 4 }])
+  })
+
+  it('puts a file and a placement side by side, in the order of the command line', async () => {
+    const page = at('two.html')
+    const args = ['view', at('small.rep'), '-a', at('bump.ts'), '-p', 'first-fit', '-o', page]
+    expect((await offheap(args)).code).toBe(0)
+    expect(allocators('two.html')).toMatchObject([
+      { label: at('bump.ts'), hasFreeList: false, hasEnds: true, wholeBlocks: false },
+      { label: 'first-fit' }
+    ])
+  })
+
+  it('writes a picture with --svg', async () => {
+    expect((await offheap(['view', at('small.rep'), '--svg', '-o', at('heap.svg')])).code).toBe(0)
+    expect(text('heap.svg')).toMatch(
+      /^<svg xmlns[\s\S]*<title>operation 1 \(line 5\), malloc of 100 bytes[\s\S]*<\/svg>\n$/
+    )
+  })
+
+  it.each([
+    ['nothing.ts', 'it exports no function "create"'],
+    ['broken.ts', 'the submission does not compile'],
+    ['missing.ts', 'does not compile']
+  ])('says why %s is no allocator', async (file, message) => {
+    const { code, err } = await offheap(['view', at('small.rep'), '-a', at(file), '-o', at('none.html')])
+    expect(code).toBe(1)
+    expect(err).toContain(message)
+    expect(err).toContain(file)
+  })
+
+  it('says which operation a small heap had no room for', async () => {
+    writeFileSync(at('large.rep'), 'a 0 8\na 1 1000000\n')
+    const { code, err } = await offheap(['view', at('large.rep'), '-s', '64K', '-o', at('none.html')])
+    expect(code).toBe(1)
+    expect(err).toContain('operation 2 (line 2), malloc of 1000000 bytes for id 1')
+  })
+
+  it.each([
+    [['view', 'x.rep'], "required option '-o, --output <file>' not specified"],
+    [['view', 'x.rep', '-o', 'x', '-p', 'worst-fit'], 'Allowed choices are first-fit'],
+    [['view', 'x.rep', '-o', 'x', ...Array.from({ length: 3 }, () => '-pfirst-fit')], '3 allocators; at most 2 fit']
+  ])('exits with 2 for the command line %j', async (args, message) => {
+    const { code, err } = await offheap(args)
+    expect(code).toBe(2)
+    expect(err).toContain(message)
+  })
+})

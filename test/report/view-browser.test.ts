@@ -1,0 +1,196 @@
+/** The page in a real browser: Chromium without a window, from CHROMIUM or from where systems install it. */
+
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { type Browser, chromium, type Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { viewPage } from '../../lib/report/view-page.js'
+import { randomTrace, timelineOf, traceOf } from './timelines.js'
+
+const PLACES = [
+  process.env.CHROMIUM,
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'
+]
+const executablePath = PLACES.find(place => place !== undefined && existsSync(place))
+const reason = executablePath === undefined ? ' (skipped: no Chromium here; install it or set CHROMIUM)' : ''
+
+/** One block for all of the time, and above it four, of which two are freed. */
+const LINES = ['a 0 400', 'a 1 40', 'a 2 40', 'a 3 40', 'a 4 40', 'r 0 404', 'f 1', 'f 3', 'a 5 4']
+
+describe.skipIf(executablePath === undefined)(`the page of offheap view${reason}`, () => {
+  let folder = ''
+  let browser: Browser
+  const problems: string[] = []
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'offheap-page-'))
+    const small = traceOf(LINES, 'small')
+    const random = randomTrace(4000)
+    writeFileSync(join(folder, 'small.html'), viewPage({ trace: small, timelines: [timelineOf(small)] }))
+    const timeline = timelineOf(random)
+    const both = [timeline, { ...timeline, label: 'gaps only', freeList: undefined }]
+    writeFileSync(join(folder, 'two.html'), viewPage({ trace: random, timelines: both }))
+    // Containers often run as root, where Chromium's sandbox can't be.
+    browser = await chromium.launch({
+      ...(executablePath === undefined ? {} : { executablePath }),
+      args: ['--no-sandbox']
+    })
+  })
+  afterEach(() => {
+    expect(problems.splice(0)).toEqual([])
+  })
+  afterAll(async () => {
+    await browser.close()
+    rmSync(folder, { recursive: true })
+  })
+
+  async function open(name: string, colorScheme: 'light' | 'dark' = 'light'): Promise<Page> {
+    const page = await browser.newPage({ viewport: { width: 1400, height: 1000 }, colorScheme })
+    page.on('pageerror', error => problems.push(error.message))
+    page.on('console', message => {
+      if (message.type() === 'error' || message.type() === 'warning') problems.push(message.text())
+    })
+    page.on('request', request => {
+      if (!/^(file|data):/.test(request.url())) problems.push(`asked for ${request.url()}`)
+    })
+    await page.goto(pathToFileURL(join(folder, name)).href)
+    await page.waitForSelector('html[data-ready]')
+    return page
+  }
+
+  /** Waits until the page says so. */
+  const says = (page: Page, selector: string, text: string | RegExp) =>
+    page.locator(selector, { hasText: text }).first().waitFor()
+
+  it('opens at the peak, with the operation in words and figures', async () => {
+    const page = await open('small.html')
+    await says(page, '#moment', 'After operation 6 (line 6), realloc of id 0 to 404 bytes.')
+    await says(page, '#about', '9 operations on 6 ids, at most 564 B of payload')
+    await says(page, '[data-say=payload]', '564 B')
+    await says(page, '[data-say=result]', /^Moved from byte|^Stayed at byte/)
+    expect(await page.locator('#scrubber').inputValue()).toBe('6')
+    await page.close()
+  })
+
+  it('moves by buttons, scrubber, number and keyboard', async () => {
+    const page = await open('small.html')
+    const at = (n: number) => says(page, '#moment', n === 0 ? 'Before the first' : `After operation ${n} `)
+    await page.getByRole('button', { name: 'One operation forward' }).click()
+    await at(7)
+    await page.getByRole('button', { name: 'First operation' }).click()
+    await at(0)
+    await page.getByRole('slider', { name: 'Operation' }).fill('4')
+    await at(4)
+    await page.getByRole('spinbutton', { name: 'operation' }).fill('9')
+    await page.keyboard.press('Enter')
+    await at(9)
+    await page.getByRole('slider', { name: 'Operation' }).focus()
+    await page.keyboard.press('ArrowLeft')
+    await at(8)
+    expect(await page.getByRole('slider', { name: 'Operation' }).getAttribute('aria-valuetext')).toContain(
+      'free of id 3'
+    )
+    await page.keyboard.press('Home')
+    await at(0)
+    await page.keyboard.press('Shift+ArrowRight')
+    await at(9)
+    await page.keyboard.press('p')
+    await at(6)
+    await page.close()
+  })
+
+  it('plays to the end and stops', async () => {
+    const page = await open('small.html')
+    await page.getByRole('combobox', { name: 'speed' }).selectOption('1000')
+    await page.getByRole('button', { name: 'Play' }).click()
+    await says(page, '#moment', 'After operation 9 ')
+    await page.getByRole('button', { name: 'Play' }).waitFor()
+    await page.close()
+  })
+
+  it('tells of the block under the pointer: size, place, making, age', async () => {
+    const page = await open('small.html')
+    await page.getByRole('slider', { name: 'Operation' }).fill('5')
+    const rows = page.locator('canvas.rows')
+    // The first block begins in the first row.
+    await rows.hover({ position: { x: 200, y: 30 } })
+    await says(page, '#tip', '400 bytes, id 0')
+    await says(page, '#tip', /whole block 408 bytes: header 4, slack 4/)
+    await says(page, '#tip', 'made by operation 1 (line 1), malloc of 400 bytes for id 0')
+    await says(page, '#tip', 'age 4 operations')
+    await says(page, '[data-say=target]', '400 bytes, id 0')
+    // On the map the same block lies lowest, until the realloc moved it.
+    await page.locator('canvas.map').hover({ position: { x: 250, y: 300 } })
+    await says(page, '#tip', 'until operation 6 (line 6), realloc of id 0 to 404 bytes')
+    await page.locator('canvas.map').hover({ position: { x: 20, y: 300 } })
+    await page.locator('#tip').waitFor({ state: 'hidden' })
+    await page.close()
+  })
+
+  it('goes where the map is clicked, and looks closer where it is dragged', async () => {
+    const page = await open('two.html')
+    const map = page.locator('canvas.map').first()
+    const place = { x: 75, y: 200 }
+    const operation = async () => Number(await page.locator('#operation').inputValue())
+    await map.click({ position: place })
+    await expect.poll(operation).toBeLessThan(300)
+    const box = await map.boundingBox()
+    if (box === null) throw new Error('the map is not there')
+    await page.mouse.move(box.x + 200, box.y + 100)
+    await page.mouse.down()
+    await page.mouse.move(box.x + 300, box.y + 200, { steps: 3 })
+    await page.mouse.up()
+    await map.click({ position: place })
+    await expect.poll(operation).toBeGreaterThan(600)
+    await page.getByRole('button', { name: 'Whole trace' }).click()
+    await map.click({ position: place })
+    await expect.poll(operation).toBeLessThan(300)
+    await page.close()
+  })
+
+  it('goes along the free list and from block to block', async () => {
+    const page = await open('small.html')
+    await page.keyboard.press('End')
+    await says(page, '[data-say=list]', /^Free list: \d blocks?, /)
+    await page.keyboard.press('n')
+    await says(page, '[data-say=target]', /^free block of \d+ bytes; .*number 1 of \d in the free list/)
+    await page.keyboard.press('N')
+    await says(page, '[data-say=target]', /last in the list/)
+    await page.keyboard.press('b')
+    await says(page, '[data-say=target]', /made by operation/)
+    await page.keyboard.press('Escape')
+    await expect.poll(() => page.locator('[data-say=target]').textContent()).toBe('')
+    await page.close()
+  })
+
+  it('shows two allocators on one clock', async () => {
+    const page = await open('two.html')
+    expect(await page.locator('h2').allTextContents()).toEqual(['first-fit', 'gaps only'])
+    await page.keyboard.press('End')
+    await says(page, '#moment', 'After operation 4000 ')
+    const [one, two] = await page.locator('[data-say=payload]').allTextContents()
+    expect(one).toBe(two)
+    await says(page, '[data-say=list]', 'This allocator shows no free list')
+    await page.close()
+  })
+
+  it('follows the system to light or dark until told otherwise', async () => {
+    const page = await open('small.html', 'dark')
+    const background = () => page.evaluate('getComputedStyle(document.body).backgroundColor')
+    const rows = page.locator('canvas.rows')
+    const dark = await background()
+    const darkRows = await rows.screenshot()
+    await page.emulateMedia({ colorScheme: 'light' })
+    await expect.poll(background).not.toBe(dark)
+    await expect.poll(async () => Buffer.compare(darkRows, await rows.screenshot())).not.toBe(0)
+    await page.keyboard.press('t')
+    await expect.poll(background).toBe(dark)
+    await expect.poll(async () => Buffer.compare(darkRows, await rows.screenshot())).toBe(0)
+    await page.close()
+  })
+})
