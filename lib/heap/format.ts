@@ -29,9 +29,16 @@ function firstBlock(words: number, policy: PlacementPolicy): number {
 /** The words that a heap in `bytes` bytes of memory has. Throws ERR_OUT_OF_RANGE when they are too few for one block. */
 export function heapWords(bytes: number, policy: PlacementPolicy): number {
   const words = Math.floor(Math.min(bytes, MAXIMUM_HEAP_BYTES) / 8) * 2
-  const least = firstBlock(words, policy) + MINIMUM_WORDS + 1
-  if (words < least) throw outOfRange('size', `at least ${least * 4} bytes for a ${policy.name} heap`, bytes)
-  return words
+  if (words >= leastWords(words, policy)) return words
+  // A larger heap has a larger index: look for the smallest that has room for its own.
+  let least = HEADER_WORDS
+  while (least < leastWords(least, policy)) least += 2
+  throw outOfRange('size', `at least ${least * 4} bytes for a ${policy.name} heap`, bytes)
+}
+
+/** What a heap of `words` words cannot do without: header, index, the smallest block, and a word at the end. */
+function leastWords(words: number, policy: PlacementPolicy): number {
+  return firstBlock(words, policy) + MINIMUM_WORDS + 1
 }
 
 /** Writes an empty heap over all of `words`. When `zeroed`, the memory is known to be untouched. */

@@ -106,7 +106,8 @@ class FirstFit implements Placement {
     const sizeClass = classOf(size)
     if (sizeClass >= this.classes) return 0
     const card = words[this.hints + sizeClass]
-    if (!(card < this.cards)) return 0
+    // None has a block of this class; or the hint was overwritten.
+    if (card >>> 0 >= this.cards) return 0
     if (words[this.bounds + card] >= size) {
       const block = this.findIn(card, size)
       if (block !== 0) return block

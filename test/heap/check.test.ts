@@ -1,0 +1,183 @@
+/** check() finds every kind of damage, and names the block. */
+import { beforeEach, describe, expect, test } from 'vitest'
+import { NEXT, PREVIOUS, PREVIOUS_USED, USED } from '../../lib/block/block.js'
+import {
+  BLOCKS_WORD,
+  HIGH_WATER_WORD,
+  PEAK_USED_WORD,
+  ROOT_WORD,
+  SIZE_WORD,
+  TOP_WORD,
+  TOUCHED_WORD,
+  USED_WORD
+} from '../../lib/block/header.js'
+import { type Heap, OffheapError } from '../../lib/index.js'
+import { errorOf, newHeap, row, sketch } from './support.js'
+
+let heap: Heap
+/** Word indexes of the blocks: used a, free b, used c, free d, used e. */
+let a: number, b: number, c: number, d: number, e: number
+
+beforeEach(() => {
+  heap = newHeap(16384)
+  ;[a = 0, b = 0, c = 0, d = 0, e = 0] = row(heap, 4, 60).map(pointer => pointer / 4 - 1)
+  e = d + 16
+  heap.free((b + 1) * 4)
+  heap.free((d + 1) * 4)
+  expect(sketch(heap)).toBe('u64 f64 u64 f64 u64')
+  heap.check()
+})
+
+function expectCorrupt(message: RegExp): void {
+  const before = heap.u8.slice()
+  const error = errorOf(() => heap.check())
+  expect(error).toBeInstanceOf(OffheapError)
+  expect(`${error.code} ${error.message}`).toMatch(/^ERR_OFFHEAP_(CORRUPT|NOT_A_HEAP) /)
+  expect(error.message).toMatch(message)
+  expect(Buffer.compare(heap.u8, before)).toBe(0)
+}
+
+/** A message that names this block. */
+function names(block: number): RegExp {
+  return new RegExp(`\\bbyte ${block * 4}\\b`)
+}
+
+describe('headers', () => {
+  test('a size that leads beyond the wilderness', () => {
+    heap.i32[c] = ((2 ** 20) << 1) | USED
+    expectCorrupt(names(c))
+    heap.i32[c] = -1
+    expectCorrupt(names(c))
+  })
+
+  test('a size of nothing, or less than a block', () => {
+    for (const header of [0, USED, (2 << 1) | USED | PREVIOUS_USED]) {
+      heap.i32[c] = header
+      expectCorrupt(names(c))
+    }
+  })
+
+  test('a size that ends elsewhere', () => {
+    heap.i32[a] += 8 << 1
+    expectCorrupt(/byte \d+/)
+    heap.i32[a] -= 16 << 1
+    expectCorrupt(/byte \d+/)
+  })
+
+  test('a used block that says it is free', () => {
+    heap.i32[a] &= ~USED
+    expectCorrupt(names(a))
+    heap.i32[a] |= USED
+    heap.i32[c] &= ~USED
+    expectCorrupt(names(c))
+  })
+
+  test('a free block that says it is used', () => {
+    heap.i32[b] |= USED
+    expectCorrupt(names(c))
+  })
+
+  test('a block that is wrong about its left neighbour', () => {
+    for (const block of [a, b, c, d, e]) {
+      heap.i32[block] ^= PREVIOUS_USED
+      expectCorrupt(names(block))
+      heap.i32[block] ^= PREVIOUS_USED
+    }
+  })
+
+  test('two free neighbours', () => {
+    heap.i32[c] &= ~USED
+    heap.i32[c + 15] = 16
+    expectCorrupt(/not merged/)
+    expectCorrupt(names(c))
+  })
+
+  test('a free block in front of the wilderness', () => {
+    heap.i32[TOP_WORD] = e
+    expectCorrupt(/last block is free/)
+  })
+})
+
+describe('footers', () => {
+  test('that disagree with their header', () => {
+    for (const size of [0, 14, 18, -1]) {
+      heap.i32[c - 1] = size
+      expectCorrupt(names(b))
+    }
+  })
+
+  test('free refuses to follow one, before anything changes', () => {
+    heap.i32[c - 1] = 14
+    const before = heap.u8.slice()
+    const error = errorOf(() => heap.free((c + 1) * 4))
+    expect(error.message).toMatch(names(c))
+    expect(`${error.code}`).toBe('ERR_OFFHEAP_CORRUPT')
+    expect(Buffer.compare(heap.u8, before)).toBe(0)
+  })
+})
+
+describe('the free list', () => {
+  test('with a link forwards that leads astray', () => {
+    for (const target of [a, c, e, d + 2, 0, -1, 2 ** 30, b]) {
+      heap.i32[b + NEXT] = target
+      expectCorrupt(/free/)
+    }
+  })
+
+  test('with a link backwards that leads astray', () => {
+    for (const target of [a, c, d, 0, -1, 2 ** 30]) {
+      heap.i32[d + PREVIOUS] = target
+      expectCorrupt(/not linked both ways/)
+    }
+  })
+
+  test('that misses a block', () => {
+    const sentinel = heap.i32[b + PREVIOUS]
+    heap.i32[b + NEXT] = heap.i32[d + NEXT]
+    heap.i32[sentinel + PREVIOUS] = b
+    expectCorrupt(names(d))
+  })
+
+  test('that goes round', () => {
+    heap.i32[d + NEXT] = b
+    heap.i32[b + PREVIOUS] = d
+    expectCorrupt(/free/)
+  })
+})
+
+describe('the header of the heap', () => {
+  test.each([
+    ['used bytes', USED_WORD, /bytes are in used blocks/],
+    ['used blocks', BLOCKS_WORD, /blocks are used/],
+    ['the peak, too low', PEAK_USED_WORD, /never were as many/],
+    ['the high water', HIGH_WATER_WORD, /wilderness begins above/],
+    ['what was touched', TOUCHED_WORD, /wilderness begins above/]
+  ])('%s', (_, word, message) => {
+    heap.i32[word] -= 2
+    if (word === PEAK_USED_WORD) heap.i32[word] = heap.i32[USED_WORD] - 2
+    if (word === TOUCHED_WORD) heap.i32[word] = heap.i32[TOP_WORD] - 2
+    expectCorrupt(message)
+  })
+
+  test('a peak that was impossible', () => {
+    heap.i32[PEAK_USED_WORD] = heap.i32[HIGH_WATER_WORD]
+    expectCorrupt(/more bytes were in use once/)
+  })
+
+  test('a wilderness that begins inside a block, outside, or nowhere', () => {
+    for (const top of [e + 2, c, 0, -1, 2 ** 30, heap.i32[TOP_WORD] + 1]) {
+      heap.i32[TOP_WORD] = top
+      expectCorrupt(/./)
+    }
+  })
+
+  test('a size beyond the memory', () => {
+    heap.i32[SIZE_WORD] += 1
+    expectCorrupt(/memory has 16384/)
+  })
+
+  test('a root outside the blocks', () => {
+    heap.i32[ROOT_WORD] = 3
+    expectCorrupt(/root pointer/)
+  })
+})

@@ -1,0 +1,29 @@
+import { describe, expect, it } from 'vitest'
+import { Heap } from '../../lib/heap/heap.js'
+import { placements } from '../../lib/placement/policies.js'
+
+describe('freeBlocks', () => {
+  it('gives the free list of first fit in address order', () => {
+    using heap = Heap.map({ size: 65_536, placement: 'first-fit' })
+    const pointers = Array.from({ length: 7 }, () => heap.malloc(44))
+    for (const i of [5, 1, 3]) heap.free(pointers[i])
+    expect([...heap.freeBlocks()]).toEqual(
+      [1, 3, 5].map(i => ({ pointer: pointers[i], offset: pointers[i] - 4, size: 48, used: false }))
+    )
+  })
+
+  it.each(placements)('gives every free block of a %s heap once', placement => {
+    using heap = Heap.map({ size: 65_536, placement })
+    const pointers = Array.from({ length: 60 }, (_, i) => heap.malloc((i * 37) % 300))
+    for (const [i, pointer] of pointers.entries()) if (i % 3 !== 0) heap.free(pointer)
+    const listed = [...heap.freeBlocks()].sort((a, b) => a.offset - b.offset)
+    expect(listed.length).toBeGreaterThan(10)
+    expect(listed).toEqual([...heap.blocks()].filter(({ used }) => !used))
+  })
+
+  it('refuses a closed heap', () => {
+    const heap = Heap.map(65_536)
+    heap.close()
+    expect(() => [...heap.freeBlocks()]).toThrow(expect.objectContaining({ code: 'ERR_OFFHEAP_CLOSED' }))
+  })
+})

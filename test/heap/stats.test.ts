@@ -1,0 +1,100 @@
+/** The figures and the walk agree with each other and with what malloc then does. */
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { Heap } from '../../lib/index.js'
+import { newHeap, row } from './support.js'
+
+/** Everything that must hold between figures, whatever was done. */
+function expectConsistent(heap: Heap): void {
+  const stats = heap.stats()
+  const blocks = [...heap.blocks()]
+  const used = blocks.filter(block => block.used)
+  const sum = (list: typeof blocks): number => list.reduce((total, { size }) => total + size, 0)
+  expect(stats.metadata + stats.used + stats.free).toBe(stats.size)
+  expect(sum(used)).toBe(stats.used)
+  expect(used.length).toBe(stats.blocks)
+  expect(blocks.length - used.length).toBe(stats.freeBlocks)
+  expect(sum(blocks) - stats.used + stats.wilderness).toBe(stats.free)
+  expect(stats.top + stats.wilderness).toBe(stats.size - 4)
+  expect(stats.peakUsed).toBeGreaterThanOrEqual(stats.used)
+  expect(stats.highWater).toBeGreaterThanOrEqual(sum(blocks))
+  let offset = stats.metadata - 4
+  for (const block of blocks) {
+    expect(block.offset).toBe(offset)
+    expect(block.pointer).toBe(offset + 4)
+    expect(block.size % 8).toBe(0)
+    expect(block.size).toBeGreaterThanOrEqual(16)
+    expect(heap.owns(block.pointer)).toBe(block.used)
+    if (block.used) expect(heap.usableSize(block.pointer)).toBe(block.size - 4)
+    offset += block.size
+  }
+  expect(offset).toBe(stats.top)
+}
+
+describe('stats', () => {
+  test('of a new heap', () => {
+    using heap = Heap.map(2 ** 20)
+    const stats = heap.stats()
+    expect(stats).toMatchObject({ size: 2 ** 20, used: 0, blocks: 0, freeBlocks: 0, peakUsed: 0, highWater: 0 })
+    expect(stats.largestFree).toBe(stats.size - stats.metadata - 4)
+    expect(stats.metadata).toBeLessThanOrEqual(stats.size / 100)
+    expect(stats.residentBytes).toBeLessThan(2 ** 20)
+    heap.u8.fill(1, stats.top)
+    expect(heap.stats().residentBytes).toBe(2 ** 20)
+  })
+
+  test('of a heap on an ordinary ArrayBuffer count all of it as resident', () => {
+    expect(newHeap().stats().residentBytes).toBe(65536)
+  })
+
+  test('agree with blocks after any calls, and malloc(largestFree) is the most that succeeds', () => {
+    const step = fc.record({ kind: fc.nat(3), size: fc.nat(700), which: fc.nat() })
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), sequence => {
+        const heap = newHeap(8192)
+        const live: number[] = []
+        for (const { kind, size, which } of sequence) {
+          const [old] = kind >= 2 && live.length > 0 ? live.splice(which % live.length, 1) : []
+          const pointer = old === undefined ? heap.malloc(size) : kind === 2 ? heap.realloc(old, size) : heap.free(old)
+          if (pointer) live.push(pointer)
+          else if (old !== undefined && kind === 2 && size !== 0) live.push(old)
+        }
+        expectConsistent(heap)
+        const { largestFree } = heap.stats()
+        expect(heap.malloc(largestFree + 1)).toBe(0)
+        if (largestFree > 0) expect(heap.malloc(largestFree)).not.toBe(0)
+        else expect(heap.malloc(0)).toBe(0)
+        expectConsistent(heap)
+        heap.check()
+      }),
+      { numRuns: 300 }
+    )
+  })
+
+  test('remember the peaks', () => {
+    const heap = newHeap()
+    const a = heap.malloc(1000)
+    const b = heap.malloc(1000)
+    heap.free(a)
+    heap.free(b)
+    expect(heap.stats()).toMatchObject({ used: 0, peakUsed: 2016, highWater: 2016 })
+    heap.malloc(100)
+    expect(heap.stats()).toMatchObject({ used: 104, peakUsed: 2016, highWater: 2016 })
+    heap.reset()
+    expect(heap.stats()).toMatchObject({ used: 0, peakUsed: 0, highWater: 0 })
+  })
+})
+
+describe('blocks', () => {
+  test('come one by one, in address order', () => {
+    const heap = newHeap()
+    const [a = 0, b = 0, c = 0] = row(heap, 3)
+    heap.free(b)
+    const iterator = heap.blocks()
+    expect(iterator.next().value).toEqual({ pointer: a, offset: a - 4, size: 48, used: true })
+    expect(iterator.next().value).toEqual({ pointer: b, offset: b - 4, size: 48, used: false })
+    expect(iterator.next().value).toMatchObject({ pointer: c, used: true })
+    expect([...iterator]).toHaveLength(1)
+    expectConsistent(heap)
+  })
+})

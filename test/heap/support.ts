@@ -1,0 +1,86 @@
+/** What the tests of the heap share: small heaps, calls with arguments of any type, and proof that a refusal changed nothing. */
+import { expect } from 'vitest'
+import { Heap } from '../../lib/index.js'
+
+export type Method =
+  | 'malloc'
+  | 'calloc'
+  | 'realloc'
+  | 'free'
+  | 'alignedAlloc'
+  | 'usableSize'
+  | 'owns'
+  | 'view'
+  | 'alloc'
+  | 'allocZeroed'
+  | 'allocBuffer'
+  | 'allocArray'
+
+export function newHeap(bytes = 65536): Heap {
+  return Heap.format(new ArrayBuffer(bytes))
+}
+
+/** A call with arguments that the compiler would refuse. */
+export function call(heap: Heap, method: Method, ...args: unknown[]): unknown {
+  return Reflect.apply(heap[method], heap, args)
+}
+
+/** The error of `action`; fails when there is none. */
+export function errorOf(action: () => unknown): Error & { code?: unknown } {
+  try {
+    action()
+  } catch (error) {
+    if (error instanceof Error) return error
+    throw new Error(`${String(error)} was thrown, and is no Error`)
+  }
+  throw new Error('nothing was thrown')
+}
+
+export function expectError(action: () => unknown, code: string, message: RegExp = /./): void {
+  const error = errorOf(action)
+  expect(`${error.code}: ${error.message}`).toMatch(new RegExp(`^${code}: `))
+  expect(error.message).toMatch(message)
+}
+
+/** `action` throws that error, and not one byte of the heap is another one afterwards. */
+export function expectRefusal(heap: Heap, action: () => unknown, code: string, message?: RegExp): void {
+  const before = heap.u8.slice()
+  expectError(action, code, message)
+  expect(Buffer.compare(heap.u8, before)).toBe(0)
+  heap.check()
+}
+
+/** `action` returns 0, and no block has changed; an index may have learnt something from the search. */
+export function expectNull(heap: Heap, action: () => unknown): void {
+  const blocksBegin = heap.stats().metadata - 4
+  const before = heap.u8.slice(blocksBegin)
+  const { residentBytes: _, ...figures } = heap.stats()
+  expect(action()).toBe(0)
+  expect(Buffer.compare(heap.u8.subarray(blocksBegin), before)).toBe(0)
+  expect(heap.stats()).toMatchObject(figures)
+  heap.check()
+}
+
+/** So many blocks of `size` bytes side by side, with a used one behind the last. */
+export function row<Count extends number>(heap: Heap, count: Count, size = 40): number[] {
+  const pointers = Array.from({ length: count }, () => heap.malloc(size))
+  heap.malloc(size)
+  return pointers
+}
+
+/** The blocks as one line of text: `u48 f96` is a used block of 48 bytes and a free one of 96. */
+export function sketch(heap: Heap): string {
+  return [...heap.blocks()].map(({ used, size }) => `${used ? 'u' : 'f'}${size}`).join(' ')
+}
+
+/** Fills a block with bytes that tell their place. */
+export function fill(heap: Heap, pointer: number): void {
+  for (let i = 0; i < heap.usableSize(pointer); i++) heap.u8[pointer + i] = i * 7 + 1
+}
+
+/** The first `length` bytes are those that `fill` wrote. */
+export function expectFilled(heap: Heap, pointer: number, length: number): void {
+  const expected = Uint8Array.from({ length }, (_, i) => i * 7 + 1)
+  // Not toEqual, which would take minutes to print how two megabytes differ.
+  expect(Buffer.compare(heap.u8.subarray(pointer, pointer + length), expected)).toBe(0)
+}

@@ -1,0 +1,149 @@
+/** Memory back to the system, a heap emptied, a heap ended; what counts is what the system says is resident. */
+import { describe, expect, test } from 'vitest'
+import { Heap, Region } from '../../lib/index.js'
+import { expectFilled, fill, newHeap, sketch } from './support.js'
+
+const MiB = 2 ** 20
+
+function isZero(heap: Heap, pointer: number, length: number): boolean {
+  return Buffer.compare(heap.u8.subarray(pointer, pointer + length), Buffer.alloc(length)) === 0
+}
+
+describe('trim', () => {
+  test('gives the wilderness back, and calloc knows that it is zero', () => {
+    using heap = Heap.map(64 * MiB)
+    const keep = heap.malloc(1000)
+    fill(heap, keep)
+    const large = heap.malloc(32 * MiB)
+    heap.view(large).fill(0xee)
+    heap.free(large)
+    const before = heap.stats().residentBytes
+    const given = heap.trim()
+    expect(given).toBeGreaterThanOrEqual(32 * MiB - 8192)
+    expect(heap.stats().residentBytes).toBe(before - given)
+    expectFilled(heap, keep, 1000)
+    heap.check()
+    const again = heap.calloc(32 * MiB, 1)
+    expect(again).toBe(large)
+    expect(heap.stats().residentBytes - (before - given)).toBeLessThanOrEqual(MiB)
+    expect(isZero(heap, again, 32 * MiB)).toBe(true)
+    heap.check()
+  })
+
+  test('gives the inside of free blocks back, and leaves their links and neighbours alone', () => {
+    using heap = Heap.map(64 * MiB)
+    const blocks = Array.from({ length: 9 }, () => heap.malloc(MiB))
+    for (const pointer of blocks) fill(heap, pointer)
+    const free = blocks.filter((_, i) => i % 2 === 1)
+    for (const pointer of free) heap.free(pointer)
+    const shape = sketch(heap)
+    const given = heap.trim()
+    expect(given).toBeGreaterThanOrEqual(free.length * (MiB - 3 * 4096))
+    expect(sketch(heap)).toBe(shape)
+    heap.check()
+    for (const pointer of blocks.filter((_, i) => i % 2 === 0)) expectFilled(heap, pointer, MiB)
+    for (const pointer of free) {
+      expect(heap.calloc(MiB, 1)).toBe(pointer)
+      expect(isZero(heap, pointer, MiB)).toBe(true)
+    }
+    heap.check()
+  })
+
+  test('gives nothing twice, and nothing of a heap that is all used', () => {
+    using heap = Heap.map(4 * MiB)
+    const all = heap.malloc(heap.stats().largestFree)
+    heap.view(all).fill(1)
+    expect(heap.trim()).toBe(0)
+    expect(heap.view(all).every(byte => byte === 1)).toBe(true)
+    heap.free(all)
+    expect(heap.trim()).toBeGreaterThan(3 * MiB)
+    expect(heap.trim()).toBe(0)
+    heap.check()
+  })
+
+  test('leaves blocks smaller than a page as they are', () => {
+    using heap = Heap.map(MiB)
+    const blocks = Array.from({ length: 99 }, () => heap.malloc(500))
+    for (const pointer of blocks) fill(heap, pointer)
+    for (const pointer of blocks.filter((_, i) => i % 2 === 1)) heap.free(pointer)
+    heap.trim()
+    heap.check()
+    for (const pointer of blocks.filter((_, i) => i % 2 === 0)) expectFilled(heap, pointer, 500)
+  })
+
+  test('works on a heap over a borrowed region', () => {
+    using region = Region.map(16 * MiB)
+    const heap = Heap.format(region)
+    const block = heap.malloc(8 * MiB)
+    heap.view(block).fill(1)
+    heap.free(block)
+    expect(heap.trim()).toBeGreaterThanOrEqual(8 * MiB - 8192)
+    expect(isZero(heap, heap.calloc(8 * MiB, 1), 8 * MiB)).toBe(true)
+  })
+
+  test('of a heap in an ordinary ArrayBuffer gives nothing, and changes nothing', () => {
+    const heap = newHeap()
+    heap.free(heap.malloc(30_000))
+    const before = heap.u8.slice()
+    expect(heap.trim()).toBe(0)
+    expect(Buffer.compare(heap.u8, before)).toBe(0)
+  })
+})
+
+describe('reset', () => {
+  test('empties the heap: the same calls give the same pointers again', () => {
+    const heap = newHeap()
+    const script = (): number[] => {
+      const a = heap.malloc(100)
+      const b = heap.malloc(200)
+      heap.free(a)
+      return [a, b, heap.malloc(50), heap.alignedAlloc(256, 10)]
+    }
+    const first = script()
+    heap.reset()
+    expect([...heap.blocks()]).toEqual([])
+    heap.check()
+    expect(script()).toEqual(first)
+    heap.check()
+  })
+
+  test('makes every earlier pointer stale', () => {
+    const heap = newHeap()
+    const pointer = heap.malloc(100)
+    heap.reset()
+    expect(heap.owns(pointer)).toBe(false)
+    expect(() => heap.free(pointer)).toThrow(/wilderness/)
+  })
+})
+
+describe('close', () => {
+  test('twice is fine, on mapped and on borrowed memory', () => {
+    for (const heap of [Heap.map(65536), newHeap()]) {
+      heap.close()
+      heap.close()
+      heap[Symbol.dispose]()
+      expect(heap.closed).toBe(true)
+    }
+  })
+
+  test('of a mapped heap unmaps, of a borrowed region does not', () => {
+    const mapped = Heap.map(65536)
+    const { buffer } = mapped
+    mapped.close()
+    expect(buffer.byteLength).toBe(0)
+    using region = Region.map(65536)
+    Heap.format(region).close()
+    expect(region.closed).toBe(false)
+    expect(region.byteLength).toBe(65536)
+  })
+
+  test('comes with the end of a using block, also when it ends by an error', () => {
+    let seen: Heap | undefined
+    expect(() => {
+      using heap = Heap.map(65536)
+      seen = heap
+      throw new Error('out')
+    }).toThrow('out')
+    expect(seen?.closed).toBe(true)
+  })
+})
