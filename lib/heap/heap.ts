@@ -20,7 +20,7 @@ import { checkHeap } from './check.js'
 import { faultOf } from './fault.js'
 import { clearHeap, heapWords, readHeader, writeHeader } from './format.js'
 import { freePages, type HeapStats, readStats } from './stats.js'
-import { type TypedArrayConstructor, Views } from './views.js'
+import { bufferOver, type TypedArrayConstructor, Views } from './views.js'
 import { type BlockInfo, describe, walk } from './walk.js'
 
 /** What a heap is to be like. */
@@ -183,7 +183,7 @@ export class Heap extends Views {
 
   /** A block of `length` bytes as a Node Buffer, contents undefined. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits. */
   allocBuffer(length: number): Buffer<ArrayBuffer> {
-    return Buffer.from(this.buffer, this.mustHave(this.malloc(length), length), length)
+    return bufferOver(this.buffer, this.mustHave(this.malloc(length), length), length)
   }
 
   /**
