@@ -13,7 +13,7 @@ export type OffheapErrorCode =
   | 'ERR_OFFHEAP_INVALID_POINTER'
   /** The block at this pointer is already free. */
   | 'ERR_OFFHEAP_DOUBLE_FREE'
-  /** A view of another buffer, or one that does not begin where a block begins. */
+  /** A view of another buffer. */
   | 'ERR_OFFHEAP_FOREIGN_VIEW'
   /** The bytes of the heap contradict each other: something wrote where it should not. */
   | 'ERR_OFFHEAP_CORRUPT'
