@@ -1,24 +1,24 @@
 /**
  * A free list in address order with an index over it, so that neither the place of a new block nor the first block that is
  * large enough is looked for block by block. The heap is cut into cards of 2 KiB; a card knows its first free block, and
- * how large its largest may be. Above these bounds stands a tree: each word bounds 32 words of the level below.
+ * how large its largest may be. Above these bounds stands a tree: each word bounds 16 words of the level below.
  *
  *     bounds, level 2   ┌──┐
  *                       └┬─┘
- *     bounds, level 1    ├──┬──┬──┬ …             one word for 32 cards
+ *     bounds, level 1    ├──┬──┬──┬ …             one word for 16 cards
  *                        ├──┬──┬──┬──┬──┬ …       one word for each card; 0: the card has no free block
  *     bounds, level 0    └┬─┴┬─┴┬─┴┬─┴┬─┴ …
  *     first block         │  │  │  │  │           one word for each card
  *
  * The bounds are lazy: taking a block lowers none of them. A search that a bound sent on a fool's errand lowers it. So a search
- * looks at no more than 64 words on each level, and into few cards, and each of these has at most 64 free blocks.
+ * looks at no more than 32 words on each level, up and down again, and into few cards, and each of these has at most 64 free blocks.
  */
 import { NEXT, PREVIOUS, sizeOf } from '../block/block.js'
 import { clearList, link, unlink } from '../block/free-list.js'
 import { corrupt } from '../errors.js'
 
 const CARD_SHIFT = 9
-const FAN_SHIFT = 5
+const FAN_SHIFT = 4
 const FAN = 1 << FAN_SHIFT
 
 /** How many words each level of bounds has, for a heap of `words` words. */
@@ -71,22 +71,33 @@ export class CardIndex {
 
   /** The first block of the cards from `card` on; the sentinel when they have none. */
   private firstFrom(card: number): number {
-    const found = this.cardFrom(card, 1)
+    const found = this.cardFrom(card, 1, 0)
     return found < 0 ? this.sentinel : this.words[this.firsts + found]
   }
 
+  /** Of all free blocks, the first that has `size` words; 0 when none has. */
+  findFirst(size: number): number {
+    const card = this.cardFrom(0, size, this.levels.length - 2)
+    return card < 0 ? 0 : this.findFrom(this.words[this.firsts + card], size)
+  }
+
   /** Of the free blocks from the free block `start` on, the first that has `size` words; 0 when none has. */
-  find(start: number, size: number): number {
+  findFrom(start: number, size: number): number {
     if (start === this.sentinel) return 0
     let card = start >>> CARD_SHIFT
     let block = start
     for (;;) {
       const found = this.findInCard(card, block, size)
       if (found !== 0) return found
-      card = this.cardFrom(card + 1, size)
+      card = this.cardFrom(card + 1, size, 0)
       if (card < 0) return 0
       block = this.words[this.firsts + card]
     }
+  }
+
+  /** Whether there may be a block of `size` words at all. */
+  mayHave(size: number): boolean {
+    return this.words[this.levels[this.levels.length - 2]] >= size
   }
 
   /** The same within one card, of whose blocks `start` is one. */
@@ -105,12 +116,12 @@ export class CardIndex {
     return 0
   }
 
-  /** The lowest card from `card` on whose bound is at least `size`; -1 when there is none. */
-  private cardFrom(card: number, size: number): number {
+  /** The lowest card whose bound is at least `size`, from word `from` of a level on; -1 when there is none. */
+  private cardFrom(from: number, size: number, fromLevel: number): number {
     const { words, levels } = this
     const depth = levels.length - 1
-    let level = 0
-    let at = card
+    let level = fromLevel
+    let at = from
     while (level < depth) {
       const begin = levels[level] + at
       const end = Math.min(levels[level] + (((at >>> FAN_SHIFT) + 1) << FAN_SHIFT), levels[level + 1])

@@ -8,6 +8,7 @@
  */
 import { PREVIOUS, sizeOf } from '../block/block.js'
 import { FREE_LIST, HEADER_WORDS } from '../block/header.js'
+import { corrupt } from '../errors.js'
 import { CardIndex, cardIndexWords } from './card-index.js'
 import type { Placement, PlacementPolicy } from './placement.js'
 
@@ -30,8 +31,9 @@ class NextFit implements Placement {
 
   find(size: number): number {
     const words = this.words
-    let found = this.index.find(this.start(), size)
-    if (found === 0) found = this.index.find(this.index.after(0), size)
+    if (!this.index.mayHave(size)) return 0
+    let found = this.index.findFrom(this.start(), size)
+    if (found === 0) found = this.index.findFirst(size)
     if (found !== 0) words[ROVER] = found
     return found
   }
@@ -62,6 +64,10 @@ class NextFit implements Placement {
   }
 
   check(): void {
+    const rover = this.words[ROVER]
+    if (rover < 0 || rover >= this.words.length) {
+      throw corrupt(`the last search is said to have ended at byte ${rover * 4}, which is outside`)
+    }
     this.index.check()
   }
 }

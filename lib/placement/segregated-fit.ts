@@ -37,7 +37,7 @@ class SegregatedFit extends SizeClasses implements Placement {
     const near = this.walk(sizeClass, size, WALK)
     if (near !== 0) return near
     const block = this.frontFrom(sizeClass + 1)
-    if (block === 0) return size < words.length - words[TOP_WORD] ? 0 : this.walk(sizeClass, size, words.length)
+    if (block === 0) return size < words.length - words[TOP_WORD] ? 0 : this.walk(sizeClass, size, words.length >> 2)
     if (sizeOf(words[block]) < size) throw misplaced(block, size)
     return block
   }

@@ -7,16 +7,18 @@
  *     │ header │ next │ previous │ left │ right │ … │ footer │     at least 6 words
  *     └────────┴──────┴──────────┴──────┴───────┴───┴────────┘
  *
- * A tree is named by the word that holds its root; 0 stands for no block. Its blocks are linked in the same order.
+ * A tree is named by the word that holds its root. Its blocks are linked in the same order. Blocks begin at odd words, so the
+ * lowest bit of left and right tells nothing, and need not be kept: when two blocks merge, `right` of the new one may lie where
+ * the header of the right one was, whose flag the heap still clears.
  */
 import { sizeOf } from '../block/block.js'
 import { link, unlink } from '../block/free-list.js'
 import { corrupt } from '../errors.js'
 
-/** The smallest block that has room for its children, in words. */
-export const MINIMUM_TREE_WORDS = 6
 const LEFT = 3
 const RIGHT = 4
+/** No block: 0 or 1 in memory. */
+const NONE = 1
 /** No tree is as deep as this; a circle is. */
 const DEEPEST = 512
 
@@ -26,9 +28,9 @@ export function plant(words: Int32Array, root: number, sentinel: number, block: 
   let previous = sentinel
   let next = sentinel
   let slot = root
-  let node = words[slot]
+  let node = words[slot] | 1
   let depth = 0
-  while (node !== 0 && priorityOf(node) > priority) {
+  while (node !== NONE && priorityOf(node) > priority) {
     if (isBefore(words, node, block, size)) {
       previous = node
       slot = node + RIGHT
@@ -36,72 +38,73 @@ export function plant(words: Int32Array, root: number, sentinel: number, block: 
       next = node
       slot = node + LEFT
     }
-    node = words[slot]
+    node = words[slot] | 1
     if (++depth > DEEPEST) throw tooDeep(node)
   }
   // From here down everything goes below the block: what is smaller to its left, what is larger to its right.
   words[slot] = block
   let left = block + LEFT
   let right = block + RIGHT
-  while (node !== 0) {
+  while (node !== NONE) {
     if (isBefore(words, node, block, size)) {
       words[left] = node
       previous = node
       left = node + RIGHT
-      node = words[left]
+      node = words[left] | 1
     } else {
       words[right] = node
       next = node
       right = node + LEFT
-      node = words[right]
+      node = words[right] | 1
     }
     if (++depth > DEEPEST) throw tooDeep(node)
   }
-  words[left] = 0
-  words[right] = 0
+  words[left] = NONE
+  words[right] = NONE
   link(words, block, previous, next)
 }
 
 /** Takes a block of `size` words out of the tree at `root` and out of its list. */
 export function uproot(words: Int32Array, root: number, block: number, size: number): void {
   let slot = root
-  let node = words[slot]
+  let node = words[slot] | 1
   let depth = 0
   while (node !== block) {
-    slot = isBefore(words, node, block, size) ? node + RIGHT : node + LEFT
-    node = words[slot]
-    if (node === 0 || ++depth > DEEPEST)
+    if (node === NONE || ++depth > DEEPEST) {
       throw corrupt(`the free block at byte ${block * 4} is not in the tree of its size`)
+    }
+    slot = isBefore(words, node, block, size) ? node + RIGHT : node + LEFT
+    node = words[slot] | 1
   }
   // Its two subtrees become one in its place.
-  let left = words[block + LEFT]
-  let right = words[block + RIGHT]
-  while (left !== 0 && right !== 0) {
+  let left = words[block + LEFT] | 1
+  let right = words[block + RIGHT] | 1
+  while (left !== NONE && right !== NONE) {
     if (priorityOf(left) > priorityOf(right)) {
       words[slot] = left
       slot = left + RIGHT
-      left = words[slot]
+      left = words[slot] | 1
     } else {
       words[slot] = right
       slot = right + LEFT
-      right = words[slot]
+      right = words[slot] | 1
     }
     if (++depth > DEEPEST) throw tooDeep(left)
   }
-  words[slot] = left === 0 ? right : left
+  words[slot] = left === NONE ? right : left
   unlink(words, block)
 }
 
 /** The smallest block of the tree at `root` that has `size` words, the lowest among equals; 0 when none has. */
 export function smallestFrom(words: Int32Array, root: number, size: number): number {
   let best = 0
-  let node = words[root]
-  for (let depth = 0; node !== 0; depth++) {
+  let node = words[root] | 1
+  for (let depth = 0; node !== NONE; depth++) {
     if (depth > DEEPEST) throw tooDeep(node)
     if (sizeOf(words[node]) >= size) {
       best = node
-      node = words[node + LEFT]
-    } else node = words[node + RIGHT]
+      node = words[node + LEFT] | 1
+    } else node = words[node + RIGHT] | 1
   }
   return best
 }
@@ -110,9 +113,9 @@ export function smallestFrom(words: Int32Array, root: number, size: number): num
 export function* treeOf(words: Int32Array, root: number): Generator<number, void, undefined> {
   const above: number[] = []
   let previous = 0
-  let node = words[root]
-  while (node !== 0 || above.length > 0) {
-    for (; node !== 0; node = words[node + LEFT]) {
+  let node = words[root] | 1
+  while (node !== NONE || above.length > 0) {
+    for (; node !== NONE; node = words[node + LEFT] | 1) {
       const parent = above.at(-1)
       if (parent !== undefined && !(priorityOf(node) < priorityOf(parent))) throw tooDeep(node)
       above.push(node)
@@ -124,7 +127,7 @@ export function* treeOf(words: Int32Array, root: number): Generator<number, void
     }
     yield block
     previous = block
-    node = words[block + RIGHT]
+    node = words[block + RIGHT] | 1
   }
 }
 

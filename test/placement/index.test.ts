@@ -1,0 +1,151 @@
+/** The indexes of the placement policies: how large they are, that check() sees what is wrong in them, and many free blocks. */
+import { describe, expect, test } from 'vitest'
+import { Heap, type PlacementName } from '../../lib/index.js'
+import { placements, policyNamed } from '../../lib/placement/policies.js'
+
+const HEADER_BYTES = 128
+
+describe.each(placements)('the index of %s', placement => {
+  test.each([2 ** 20, 3 * 2 ** 20 + 8, 2 ** 26, 2 ** 30, 2 ** 33])('takes at most 1 %% of %i bytes', bytes => {
+    expect(policyNamed(placement).indexWords(bytes / 4) * 4 + HEADER_BYTES).toBeLessThanOrEqual(bytes / 100)
+  })
+
+  test('leaves most of 1 KiB to blocks', () => {
+    expect(Heap.format(new ArrayBuffer(1024), { placement }).stats().metadata).toBeLessThanOrEqual(1024 * 0.4)
+  })
+
+  test('works in the smallest heap that there can be', () => {
+    let bytes = 0
+    expect(() => Heap.format(new ArrayBuffer(bytes), { placement })).toThrow(RangeError)
+    for (let heap: Heap | undefined; heap === undefined; bytes += 8) {
+      try {
+        heap = Heap.format(new ArrayBuffer(bytes), { placement })
+        heap.free(heap.malloc(8))
+        expect(heap.malloc(8)).toBeGreaterThan(0)
+        expect(heap.malloc(8)).toBe(0)
+        heap.check()
+      } catch (error) {
+        expect(error).toBeInstanceOf(RangeError)
+      }
+    }
+  })
+})
+
+/** A heap with `holes` free blocks of many sizes between used ones. */
+function holed(placement: PlacementName, bytes: number, holes: number): { heap: Heap; kept: number[] } {
+  const heap = Heap.format(new ArrayBuffer(bytes), { placement })
+  const pointers = Array.from({ length: 2 * holes }, (_, i) => heap.malloc((i * 37) % 700))
+  for (let i = 0; i < 2 * holes; i += 2) heap.free(pointers[i] ?? 0)
+  return { heap, kept: pointers.filter((_, i) => i % 2 === 1) }
+}
+
+describe.each(placements)('check() of a %s heap', placement => {
+  test('is silent with many free blocks, and when all of them are one again', () => {
+    const { heap, kept } = holed(placement, 2 ** 25, 20_000)
+    expect(heap.stats().freeBlocks).toBe(20_000)
+    heap.check()
+    kept.sort((a, b) => ((a * 7919) % 104729) - ((b * 7919) % 104729))
+    for (const pointer of kept) heap.free(pointer)
+    heap.check()
+    expect(heap.stats()).toMatchObject({ blocks: 0, freeBlocks: 0 })
+  })
+
+  test('finds a free block whose links lead elsewhere', () => {
+    const { heap } = holed(placement, 2 ** 16, 40)
+    for (const { offset, used } of heap.blocks()) {
+      if (used) continue
+      for (const link of [1, 2]) {
+        const word = offset / 4 + link
+        const value = heap.i32[word] ?? 0
+        heap.i32[word] = value + 2
+        expect(() => heap.check()).toThrow(expect.objectContaining({ code: 'ERR_OFFHEAP_CORRUPT' }))
+        heap.i32[word] = value
+      }
+    }
+    heap.check()
+  })
+})
+
+/** First fit keeps hints besides, for which 0, the beginning, is never wrong; its own test knows them. */
+describe.each(placements.filter(placement => placement !== 'first-fit'))('check() of a %s heap', placement => {
+  test('finds every word of the lists and the index that says too little', () => {
+    const { heap } = holed(placement, 2 ** 16, 40)
+    const { metadata } = heap.stats()
+    const firstBlock = metadata / 4 - 1
+    for (let word = HEADER_BYTES / 4; word < firstBlock; word++) {
+      const value = heap.i32[word] ?? 0
+      // What is not there can't be missing.
+      if (value === 0 || isRover(placement, word)) continue
+      heap.i32[word] = 0
+      expect(() => heap.check(), `word ${word} was ${value}, and is 0`).toThrow(
+        expect.objectContaining({ code: 'ERR_OFFHEAP_CORRUPT' })
+      )
+      heap.i32[word] = value
+    }
+    heap.check()
+  })
+})
+
+/** Next fit may begin anywhere: its first word of index is never wrong as long as it is an address. */
+function isRover(placement: PlacementName, word: number): boolean {
+  return placement === 'next-fit' && word === HEADER_BYTES / 4
+}
+
+describe('best fit', () => {
+  test('finds a block whose children are wrong', () => {
+    const { heap } = holed('best-fit', 2 ** 16, 60)
+    let found = 0
+    for (const { offset, size, used } of heap.blocks()) {
+      if (used || size < 24) continue
+      for (const child of [3, 4]) {
+        const word = offset / 4 + child
+        const value = heap.i32[word] ?? 0
+        if (value < 2) continue
+        heap.i32[word] = 0
+        expect(() => heap.check()).toThrow(/tree|list/)
+        heap.i32[word] = value
+        found++
+      }
+    }
+    expect(found).toBeGreaterThan(5)
+  })
+
+  test('takes the lowest of equal blocks, whatever the order in which they became free', () => {
+    const heap = Heap.format(new ArrayBuffer(2 ** 20), { placement: 'best-fit' })
+    for (const size of [8, 100, 2000]) {
+      const pointers = Array.from({ length: 41 }, () => [heap.malloc(size), heap.malloc(8)][0] ?? 0)
+      const shuffled = [...pointers].sort((a, b) => ((a * 7919) % 10007) - ((b * 7919) % 10007))
+      for (const pointer of shuffled) heap.free(pointer)
+      expect(pointers.map(() => heap.malloc(size))).toEqual(pointers)
+    }
+  })
+})
+
+describe('segregated fit', () => {
+  test.each([
+    [0, 'that block'],
+    [3, 'that block'],
+    [4, 'a larger one']
+  ])('with %i blocks of its class that are too small in front of one that is not, a request gets %s', (front, what) => {
+    const heap = Heap.format(new ArrayBuffer(2 ** 16), { placement: 'segregated-fit' })
+    const separated = (bytes: number): number => [heap.malloc(bytes), heap.malloc(8)][0] ?? 0
+    const larger = separated(2000)
+    const fit = separated(1028)
+    const small = Array.from({ length: front }, () => separated(1020))
+    for (const pointer of [larger, fit, ...small]) heap.free(pointer)
+    expect(heap.malloc(1028)).toBe(what === 'that block' ? fit : larger)
+  })
+
+  test('does not fail while the last block of a long class is large enough', () => {
+    const heap = Heap.format(new ArrayBuffer(2 ** 16), { placement: 'segregated-fit' })
+    // All of one class: 1,032 bytes first, and so at the back of the list, then many that are too small.
+    const pointers = [1032, 1024, 1024, 1024, 1024, 1024, 1024].map(
+      size => [heap.malloc(size - 4), heap.malloc(8)][0] ?? 0
+    )
+    while (heap.malloc(2000) !== 0);
+    for (const pointer of pointers) heap.free(pointer)
+    while (heap.stats().size - heap.stats().top >= 1032) heap.malloc(900)
+    expect(heap.malloc(1028)).toBe(pointers[0])
+    expect(heap.malloc(1028)).toBe(0)
+  })
+})

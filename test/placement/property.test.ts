@@ -1,0 +1,42 @@
+/** Every placement policy against the slow model, with what the policy promises said once more in the simplest way. */
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { PlacementName } from '../../lib/index.js'
+import { placements } from '../../lib/placement/policies.js'
+import { drive, steps } from '../heap/drive.js'
+import { type Choice, lowestAddress } from '../model.js'
+import { bestFit } from './best-fit.js'
+import { nextFit } from './next-fit.js'
+import { segregatedFit } from './segregated-fit.js'
+
+/** The model's choice for a heap of so many bytes, new for each sequence: next fit remembers. */
+const choices: Record<PlacementName, (heapBytes: number) => Choice> = {
+  'first-fit': () => lowestAddress,
+  'segregated-fit': segregatedFit,
+  'best-fit': bestFit,
+  'next-fit': nextFit
+}
+
+/** Bytes of the heap, longest sequence, how many sequences. */
+const heaps: [bytes: number, length: number, runs: number][] = [
+  [1024, 300, 300],
+  [4096, 500, 200],
+  [65536, 800, 80],
+  [2 ** 20, 800, 30],
+  [64 * 2 ** 20, 400, 20]
+]
+
+describe.each(placements)('%s returns the same pointers and keeps the same bytes as the model', placement => {
+  test.each(heaps)('%i bytes, up to %i steps, %i times', (bytes, length, runs) => {
+    const buffer = new ArrayBuffer(bytes)
+    let count = 0
+    fc.assert(
+      fc.property(steps(bytes, length), sequence => {
+        count += sequence.length
+        drive(buffer, sequence, { placement }, choices[placement](bytes))
+      }),
+      { numRuns: runs }
+    )
+    expect(count).toBeGreaterThan((runs * length) / 5)
+  })
+})
