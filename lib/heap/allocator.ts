@@ -116,13 +116,10 @@ export class Allocator {
   /** Makes the `size` words from `block` to the top wilderness again, with a free left neighbour. */
   private giveToWilderness(block: number, size: number, previousUsed: number): void {
     const words = this.words
-    let top = block
-    if (previousUsed === 0) {
-      top = this.leftOf(block)
-      this.placement.remove(top, block - top)
-    }
-    words[USED_WORD] -= size
+    const top = previousUsed !== 0 ? block : this.leftOf(block)
     words[block] &= ~USED
+    if (top !== block) this.placement.remove(top, block - top)
+    words[USED_WORD] -= size
     words[TOP_WORD] = top
   }
 
@@ -130,33 +127,26 @@ export class Allocator {
   private release(block: number, size: number, previousUsed: number, next: number, nextHeader: number): void {
     const words = this.words
     const policy = this.placement
-    let free = block
-    let freeSize = size
+    const left = previousUsed !== 0 ? block : this.leftOf(block)
+    let freeSize = next - left
+    // No longer a used block, even where it disappears inside a larger one: a second free must find it so.
+    words[block] &= ~USED
     if ((nextHeader & USED) !== 0) {
-      if (previousUsed !== 0) {
-        policy.insert(block, size)
-      } else {
-        free = this.leftOf(block)
-        freeSize = next - free
-        policy.replace(free, block - free, free, freeSize)
-      }
+      if (left === block) policy.insert(block, size)
+      else policy.replace(left, block - left, left, freeSize)
       words[next] = nextHeader & ~PREVIOUS_USED
     } else {
       const nextSize = sizeOf(nextHeader)
-      if (previousUsed !== 0) {
-        freeSize = size + nextSize
+      freeSize += nextSize
+      if (left === block) {
         policy.replace(next, nextSize, block, freeSize)
       } else {
-        free = this.leftOf(block)
-        freeSize = next + nextSize - free
         policy.remove(next, nextSize)
-        policy.replace(free, block - free, free, freeSize)
+        policy.replace(left, block - left, left, freeSize)
       }
     }
     words[USED_WORD] -= size
-    // No longer a used block, even where it disappears inside a larger one: a second free must find it so.
-    words[block] &= ~USED
-    writeFree(words, free, freeSize)
+    writeFree(words, left, freeSize)
   }
 
   /** The free left neighbour of `block`, by its boundary tag. Throws ERR_OFFHEAP_CORRUPT when tag and header disagree. */

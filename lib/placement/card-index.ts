@@ -1,232 +1,325 @@
 /**
- * A free list in address order with an index over it, so that neither the place of a new block nor the first block that is
- * large enough is looked for block by block. The heap is cut into cards of 2 KiB; a card knows its first free block, and
- * how large its largest may be. Above these bounds stands a tree: each word bounds 16 words of the level below.
+ * A free list in address order with an index over it, so that neither the place of a block nor the first that is large enough
+ * is looked for block by block. The heap is cut into cards of 4 KiB:
  *
- *     bounds, level 2   ┌──┐
- *                       └┬─┘
- *     bounds, level 1    ├──┬──┬──┬ …             one word for 16 cards
- *                        ├──┬──┬──┬──┬──┬ …       one word for each card; 0: the card has no free block
- *     bounds, level 0    └┬─┴┬─┴┬─┴┬─┴┬─┴ …
- *     first block         │  │  │  │  │           one word for each card
+ *     cards     │ 0           │ 1           │ 2           │ 3           │ …
+ *     FIRST     │ block       │ 0: none     │ block       │ block       │     the first free block that begins in the card
+ *     BOUND     │ 12 words    │ 0           │ 40 words    │ 6 words     │     no free block of the card is larger
+ *               └──────┬──────┴─ … 16 … ────┴──────┬──────┘
+ *     level 1       40 words                    …                              the largest bound of 16 cards,
+ *     level 2       …                                                          of 16 times 16, and so on: a tree of maxima
  *
- * The bounds are lazy: taking a block lowers none of them. A search that a bound sent on a fool's errand lowers it. So a search
- * looks at no more than 32 words on each level, up and down again, and into few cards, and each of these has at most 64 free blocks.
+ * Bounds are lazy: taking a block leaves them as they are; a card, or a family of 16 bounds, in which nothing was found gets
+ * the right one. Only for a card without free blocks the bound is exact: 0. So a search looks at no more than 32 words on
+ * each level, up and down again, and into few cards.
  */
-import { NEXT, PREVIOUS, sizeOf } from '../block/block.js'
-import { clearList, link, unlink } from '../block/free-list.js'
+import { MINIMUM_WORDS, NEXT, PREVIOUS, sizeOf } from '../block/block.js'
+import { clearList, link, relink, unlink } from '../block/free-list.js'
 import { corrupt } from '../errors.js'
 
-const CARD_SHIFT = 9
-const FAN_SHIFT = 4
-const FAN = 1 << FAN_SHIFT
+/** A card has 2 ** CARD_SHIFT words: 4 KiB. */
+const CARD_SHIFT = 10
+/** A bound of the tree covers a family of 2 ** FAMILY_SHIFT bounds below it. */
+const FAMILY_SHIFT = 4
+const FAMILY_MASK = (1 << FAMILY_SHIFT) - 1
 
-/** How many words each level of bounds has, for a heap of `words` words. */
-function levelSizes(words: number): number[] {
-  const sizes: number[] = []
-  let size = (words >>> CARD_SHIFT) + 1
-  for (; size > 1; size = ((size - 1) >>> FAN_SHIFT) + 1) sizes.push(size)
-  return [...sizes, 1]
+/** Where the parts of the index lie, from the word `index` on, in a heap of `words` words. */
+function layoutOf(words: number, index: number) {
+  const cards = ((words - 1) >>> CARD_SHIFT) + 1
+  const levels: number[] = []
+  let end = index + cards
+  let bounds = cards
+  for (;;) {
+    levels.push(end)
+    end += bounds
+    if (bounds === 1) return { cards, levels, end }
+    bounds = ((bounds - 1) >>> FAMILY_SHIFT) + 1
+  }
 }
 
 /** How many words of index a heap of `words` words needs. */
 export function cardIndexWords(words: number): number {
-  return levelSizes(words).reduce((sum, size) => sum + size, (words >>> CARD_SHIFT) + 1)
+  return layoutOf(words, 0).end
 }
 
 export class CardIndex {
-  private readonly words: Int32Array
+  protected readonly words: Int32Array
+  /** How many cards there are. */
+  protected readonly cards: number
   private readonly sentinel: number
-  /** Where the first blocks of the cards are kept. */
-  private readonly firsts: number
-  /** Where each level of bounds begins, and where the last one ends. */
+  /** Word indexes: of FIRST, of BOUND, which is level 0 of the tree, of each level, and of the end. */
+  private readonly first: number
+  protected readonly bounds: number
   private readonly levels: readonly number[]
+  private readonly end: number
 
-  /** The index in the words from `index` on, over the list of `sentinel`. */
+  /** The index in the words from `index` on, over the list of `sentinel`, which lies in front of all blocks. */
   constructor(words: Int32Array, index: number, sentinel: number) {
+    const { cards, levels, end } = layoutOf(words.length, index)
     this.words = words
+    this.cards = cards
     this.sentinel = sentinel
-    this.firsts = index
-    const levels = [index + (words.length >>> CARD_SHIFT) + 1]
-    for (const size of levelSizes(words.length)) levels.push(levels[levels.length - 1] + size)
+    this.first = index
+    this.bounds = index + cards
     this.levels = levels
+    this.end = end
   }
 
   /** Makes the list empty. */
   reset(): void {
     clearList(this.words, this.sentinel)
-    this.words.fill(0, this.firsts, this.levels[this.levels.length - 1])
+    this.words.fill(0, this.first, this.end)
   }
 
   /** The free block with the lowest address from `from` on; the sentinel when there is none. */
   after(from: number): number {
     const words = this.words
     const card = from >>> CARD_SHIFT
-    const first = words[this.firsts + card]
-    if (first === 0) return this.firstFrom(card + 1)
-    let block = first
-    while (block < from && block !== this.sentinel) block = this.follow(block)
+    let block = words[this.first + card]
+    if (block === 0) return this.firstFrom(card + 1)
+    let previous = 0
+    while (block > previous && block < from) {
+      previous = block
+      block = words[block + NEXT]
+    }
     return block
   }
 
-  /** The first block of the cards from `card` on; the sentinel when they have none. */
+  /** The first free block of the cards from `card` on; the sentinel when they have none. */
   private firstFrom(card: number): number {
-    const found = this.cardFrom(card, 1, 0)
-    return found < 0 ? this.sentinel : this.words[this.firsts + found]
+    const found = this.nextCard(card, MINIMUM_WORDS)
+    return found < this.cards ? this.words[this.first + found] : this.sentinel
   }
 
-  /** Of all free blocks, the first that has `size` words; 0 when none has. */
+  /** Whether there may be a free block of `size` words at all. */
+  mayHave(size: number): boolean {
+    return this.words[this.end - 1] >= size
+  }
+
+  /** Of all free blocks, the first with at least `size` words; 0 when none has. */
   findFirst(size: number): number {
-    const card = this.cardFrom(0, size, this.levels.length - 2)
-    return card < 0 ? 0 : this.findFrom(this.words[this.firsts + card], size)
+    return this.findInCards(0, size)
   }
 
-  /** Of the free blocks from the free block `start` on, the first that has `size` words; 0 when none has. */
+  /** Of the free blocks from the free block `start` on, the first with at least `size` words; 0 when none has. */
   findFrom(start: number, size: number): number {
     if (start === this.sentinel) return 0
-    let card = start >>> CARD_SHIFT
-    let block = start
-    for (;;) {
-      const found = this.findInCard(card, block, size)
+    const card = start >>> CARD_SHIFT
+    const found = this.findBetween(start, (card + 1) << CARD_SHIFT, size)
+    return found === 0 ? this.findInCards(card + 1, size) : found
+  }
+
+  /** The same from a card on. */
+  private findInCards(from: number, size: number): number {
+    let card = this.nextCard(from, size)
+    while (card < this.cards) {
+      const found = this.findInCard(card, size)
       if (found !== 0) return found
-      card = this.cardFrom(card + 1, size, 0)
-      if (card < 0) return 0
-      block = this.words[this.firsts + card]
+      card = this.nextCard(card + 1, size)
     }
-  }
-
-  /** Whether there may be a block of `size` words at all. */
-  mayHave(size: number): boolean {
-    return this.words[this.levels[this.levels.length - 2]] >= size
-  }
-
-  /** The same within one card, of whose blocks `start` is one. */
-  private findInCard(card: number, start: number, size: number): number {
-    const words = this.words
-    const whole = start === words[this.firsts + card]
-    let largest = 0
-    let block = start
-    do {
-      const has = sizeOf(words[block])
-      if (has >= size) return block
-      if (has > largest) largest = has
-      block = this.follow(block)
-    } while (block >>> CARD_SHIFT === card && block !== this.sentinel)
-    if (whole) words[this.levels[0] + card] = largest
     return 0
   }
 
-  /** The lowest card whose bound is at least `size`, from word `from` of a level on; -1 when there is none. */
-  private cardFrom(from: number, size: number, fromLevel: number): number {
-    const { words, levels } = this
-    const depth = levels.length - 1
-    let level = fromLevel
-    let at = from
-    while (level < depth) {
-      const begin = levels[level] + at
-      const end = Math.min(levels[level] + (((at >>> FAN_SHIFT) + 1) << FAN_SHIFT), levels[level + 1])
-      let most = 0
-      let word = begin
-      for (; word < end && words[word] < size; word++) if (words[word] > most) most = words[word]
-      if (word < end) {
-        at = word - levels[level]
-        if (level === 0) return at
+  /** The same within a card; when none has, the bound of the card is set right. */
+  protected findInCard(card: number, size: number): number {
+    const found = this.findBetween(this.words[this.first + card], (card + 1) << CARD_SHIFT, size)
+    if (found === 0) this.words[this.bounds + card] = this.largestIn(card)
+    return found
+  }
+
+  /** The same from the free block `start` on, up to the word `end`. */
+  private findBetween(start: number, end: number, size: number): number {
+    const words = this.words
+    let block = start
+    let previous = 0
+    while (block > previous && block < end) {
+      if (sizeOf(words[block]) >= size) return block
+      previous = block
+      block = words[block + NEXT]
+    }
+    return 0
+  }
+
+  /** The first card from `from` on whose bound is at least `size`; the number of cards when there is none. */
+  protected nextCard(from: number, size: number): number {
+    const words = this.words
+    const levels = this.levels
+    let level = 0
+    let index = from
+    for (;;) {
+      // The rest of the family; then, a level up, the families behind it.
+      const count = level + 1 < levels.length ? levels[level + 1] - levels[level] : 1
+      const end = Math.min((index | FAMILY_MASK) + 1, count)
+      while (index < end && words[levels[level] + index] < size) index++
+      if (index < end) {
+        if (level === 0) return index
         level--
-        at <<= FAN_SHIFT
+        index = this.descend(level, index, size)
       } else {
-        const parent = at >>> FAN_SHIFT
-        // All that this bound is over has been seen: what it promised is not there.
-        if (at % FAN === 0 && begin < end && level + 1 < depth) words[levels[level + 1] + parent] = most
         level++
-        at = parent + 1
+        if (level >= levels.length) return this.cards
+        index = ((index - 1) >>> FAMILY_SHIFT) + 1
       }
     }
-    return -1
+  }
+
+  /**
+   * Where to go on at `level`, below a bound of at least `size` one level up: the first member of its family that is as large,
+   * or the end of the family, when the bound promised too much; then it is lowered.
+   */
+  private descend(level: number, parent: number, size: number): number {
+    const words = this.words
+    const begin = this.levels[level]
+    const end = Math.min(((parent + 1) << FAMILY_SHIFT) + begin, this.levels[level + 1])
+    let largest = 0
+    for (let member = begin + (parent << FAMILY_SHIFT); member < end; member++) {
+      if (words[member] >= size) return member - begin
+      if (words[member] > largest) largest = words[member]
+    }
+    words[this.levels[level + 1] + parent] = largest
+    return end - begin
   }
 
   /** Takes in a free block. */
   insert(block: number, size: number): void {
     const words = this.words
     const card = block >>> CARD_SHIFT
-    const next = this.after(block)
-    const first = words[this.firsts + card]
-    if (first === 0 || first === next) words[this.firsts + card] = block
-    link(words, block, words[next + PREVIOUS], next)
+    const first = words[this.first + card]
+    if (first === 0) {
+      this.insertAlone(block, card)
+    } else if (block < first) {
+      words[this.first + card] = block
+      link(words, block, words[first + PREVIOUS], first)
+    } else {
+      let previous = first
+      let next = words[first + NEXT]
+      while (next > previous && next < block) {
+        previous = next
+        next = words[next + NEXT]
+      }
+      link(words, block, previous, next)
+    }
     this.raise(card, size)
+  }
+
+  /** Links the only free block of a card in front of the next card's first. */
+  private insertAlone(block: number, card: number): void {
+    const words = this.words
+    const next = this.firstFrom(card + 1)
+    words[this.first + card] = block
+    link(words, block, words[next + PREVIOUS], next)
   }
 
   /** Lets go of a free block. */
   remove(block: number): void {
     const words = this.words
     const card = block >>> CARD_SHIFT
-    if (words[this.firsts + card] === block) {
-      const next = words[block + NEXT]
-      const more = next !== this.sentinel && next >>> CARD_SHIFT === card
-      words[this.firsts + card] = more ? next : 0
-      if (!more) words[this.levels[0] + card] = 0
-    }
+    if (words[this.first + card] === block) this.removeFirst(card, block)
     unlink(words, block)
   }
 
-  /** The free block `from` becomes the free block `to`, with no other between them. */
-  replace(from: number, to: number, size: number): void {
+  /** The first free block of a card goes. */
+  private removeFirst(card: number, block: number): void {
     const words = this.words
-    if (from === to) {
-      this.raise(to >>> CARD_SHIFT, size)
-      return
+    const next = words[block + NEXT]
+    if (next > block && next >>> CARD_SHIFT === card) {
+      words[this.first + card] = next
+    } else {
+      words[this.first + card] = 0
+      words[this.bounds + card] = 0
     }
-    const next = words[from + NEXT]
-    const previous = words[from + PREVIOUS]
-    this.remove(from)
+  }
+
+  /** The free block `from` becomes the free block `to`, of `toSize` words, with no other between them. */
+  replace(from: number, _fromSize: number, to: number, toSize: number): void {
+    const words = this.words
     const card = to >>> CARD_SHIFT
-    const first = words[this.firsts + card]
-    if (first === 0 || first === next) words[this.firsts + card] = to
-    link(words, to, previous, next)
-    this.raise(card, size)
+    if (from !== to) {
+      if (from >>> CARD_SHIFT !== card) this.moveToCard(from, to, card)
+      else if (words[this.first + card] === from) words[this.first + card] = to
+      relink(words, from, to)
+    }
+    this.raise(card, toSize)
   }
 
-  /** Card `card` has a block of `size` words. */
+  private moveToCard(from: number, to: number, card: number): void {
+    const words = this.words
+    const old = from >>> CARD_SHIFT
+    if (words[this.first + old] === from) this.removeFirst(old, from)
+    const first = words[this.first + card]
+    if (first === 0 || to < first) words[this.first + card] = to
+  }
+
+  /** A card has a free block of `size` words. */
   private raise(card: number, size: number): void {
-    const { words, levels } = this
-    let at = card
-    for (let level = 0; level < levels.length - 1 && words[levels[level] + at] < size; level++) {
-      words[levels[level] + at] = size
-      at >>>= FAN_SHIFT
+    if (size > this.words[this.bounds + card]) this.raiseBounds(card, size)
+  }
+
+  /** The same, where the bound says less. */
+  protected raiseBounds(card: number, size: number): void {
+    const words = this.words
+    let index = card
+    for (const level of this.levels) {
+      if (words[level + index] >= size) break
+      words[level + index] = size
+      index >>>= FAMILY_SHIFT
     }
   }
 
-  /** The block behind `block` in the list. Addresses ascend, and so every walk ends. */
-  follow(block: number): number {
-    const next = this.words[block + NEXT]
-    if (next === this.sentinel || (next > block && next < this.words.length)) return next
-    throw corrupt(`the free list goes from the block at byte ${block * 4} to byte ${next * 4}`)
+  /** The size of the largest free block of a card; 0 when it has none. */
+  private largestIn(card: number): number {
+    const words = this.words
+    const end = (card + 1) << CARD_SHIFT
+    let largest = 0
+    let previous = 0
+    for (let block = words[this.first + card]; block > previous && block < end; block = words[block + NEXT]) {
+      largest = Math.max(largest, sizeOf(words[block]))
+      previous = block
+    }
+    return largest
   }
 
   /** The free blocks in address order. Throws ERR_OFFHEAP_CORRUPT when they are not. */
   *list(): Iterable<number> {
-    for (let block = this.words[this.sentinel + NEXT]; block !== this.sentinel; block = this.follow(block)) yield block
+    const { words, sentinel } = this
+    let block = words[sentinel + NEXT]
+    while (block !== sentinel) {
+      yield block
+      const next = words[block + NEXT]
+      if (next !== sentinel && !(next > block && next < words.length)) {
+        throw corrupt(`the free list goes from the block at byte ${block * 4} to byte ${next * 4}`)
+      }
+      block = next
+    }
   }
 
-  /** Verifies the cards and the bounds against the list. */
+  /** Verifies the index. Throws ERR_OFFHEAP_CORRUPT. */
   check(): void {
+    this.checkCards()
+  }
+
+  /** Verifies cards and bounds against the list. Returns the size of the largest free block of each card that has one. */
+  protected checkCards(): Map<number, number> {
     const { words, levels } = this
-    const firsts = new Map<number, number>()
+    const largest = new Map<number, number>()
     for (const block of this.list()) {
       const card = block >>> CARD_SHIFT
-      if (!firsts.has(card)) firsts.set(card, block)
-      let at = card
-      for (let level = 0; level < levels.length - 1; level++) {
-        if (words[levels[level] + at] < sizeOf(words[block])) {
-          throw corrupt(`the free block at byte ${block * 4} is larger than the index says of its surroundings`)
-        }
-        at >>>= FAN_SHIFT
+      if (!largest.has(card) && words[this.first + card] !== block) throw wrong(card, 'its first free block')
+      largest.set(card, Math.max(largest.get(card) ?? 0, sizeOf(words[block])))
+    }
+    for (let card = 0; card < this.cards; card++) {
+      const size = largest.get(card) ?? 0
+      if (size === 0 && words[this.first + card] !== 0) throw wrong(card, 'its first free block')
+      if (size === 0 && words[this.bounds + card] !== 0) throw wrong(card, 'its largest free block')
+      for (const [level, begin] of levels.entries()) {
+        if (words[begin + (card >>> (level * FAMILY_SHIFT))] < size) throw wrong(card, 'its largest free block')
       }
     }
-    for (let card = 0; card <= words.length >>> CARD_SHIFT; card++) {
-      const first = firsts.get(card) ?? 0
-      if (words[this.firsts + card] !== first || (words[levels[0] + card] === 0) !== (first === 0)) {
-        throw corrupt(`the index is wrong about the first free block from byte ${(card << CARD_SHIFT) * 4} on`)
-      }
-    }
+    return largest
   }
+}
+
+/** What the index says of a card does not agree with the list. */
+export function wrong(card: number, about: string): Error {
+  return corrupt(`the index is wrong about the memory from byte ${(card << CARD_SHIFT) * 4} on: ${about}`)
 }

@@ -15,26 +15,21 @@ import type { Placement, PlacementPolicy } from './placement.js'
 /** Where the rover is kept: the block that the last search found, free or not by now. */
 const ROVER = HEADER_WORDS
 
-class NextFit implements Placement {
-  private readonly words: Int32Array
-  private readonly index: CardIndex
-
+class NextFit extends CardIndex implements Placement {
   constructor(words: Int32Array) {
-    this.words = words
-    this.index = new CardIndex(words, ROVER + 1, FREE_LIST)
+    super(words, ROVER + 1, FREE_LIST)
   }
 
-  reset(): void {
+  override reset(): void {
     this.words[ROVER] = 0
-    this.index.reset()
+    super.reset()
   }
 
   find(size: number): number {
-    const words = this.words
-    if (!this.index.mayHave(size)) return 0
-    let found = this.index.findFrom(this.start(), size)
-    if (found === 0) found = this.index.findFirst(size)
-    if (found !== 0) words[ROVER] = found
+    if (!this.mayHave(size)) return 0
+    let found = this.findFrom(this.start(), size)
+    if (found === 0) found = this.findFirst(size)
+    if (found !== 0) this.words[ROVER] = found
     return found
   }
 
@@ -42,33 +37,17 @@ class NextFit implements Placement {
   private start(): number {
     const words = this.words
     const rover = words[ROVER]
-    const next = this.index.after(rover)
+    const next = this.after(rover)
     const previous = words[next + PREVIOUS]
     return previous !== FREE_LIST && previous + sizeOf(words[previous]) > rover ? previous : next
   }
 
-  insert(block: number, size: number): void {
-    this.index.insert(block, size)
-  }
-
-  remove(block: number, _size: number): void {
-    this.index.remove(block)
-  }
-
-  replace(from: number, _fromSize: number, to: number, toSize: number): void {
-    this.index.replace(from, to, toSize)
-  }
-
-  list(): Iterable<number> {
-    return this.index.list()
-  }
-
-  check(): void {
+  override check(): void {
     const rover = this.words[ROVER]
     if (rover < 0 || rover >= this.words.length) {
       throw corrupt(`the last search is said to have ended at byte ${rover * 4}, which is outside`)
     }
-    this.index.check()
+    super.check()
   }
 }
 
