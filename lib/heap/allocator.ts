@@ -128,23 +128,26 @@ export class Allocator {
     const words = this.words
     const policy = this.placement
     const left = previousUsed !== 0 ? block : this.leftOf(block)
-    let freeSize = next - left
     // No longer a used block, even where it disappears inside a larger one: a second free must find it so.
     words[block] &= ~USED
+    // The free neighbour, if any, that the merged block takes the place of.
+    let from = left
+    let fromSize = block - left
+    let freeSize = next - left
     if ((nextHeader & USED) !== 0) {
-      if (left === block) policy.insert(block, size)
-      else policy.replace(left, block - left, left, freeSize)
       words[next] = nextHeader & ~PREVIOUS_USED
     } else {
       const nextSize = sizeOf(nextHeader)
       freeSize += nextSize
-      if (left === block) {
-        policy.replace(next, nextSize, block, freeSize)
+      if (fromSize === 0) {
+        from = next
+        fromSize = nextSize
       } else {
         policy.remove(next, nextSize)
-        policy.replace(left, block - left, left, freeSize)
       }
     }
+    if (fromSize === 0) policy.insert(block, freeSize)
+    else policy.replace(from, fromSize, left, freeSize)
     words[USED_WORD] -= size
     writeFree(words, left, freeSize)
   }
