@@ -1,0 +1,203 @@
+/** `offheap lab`: a course's allocator lab. `init` lays out a workspace, `grade` grades a submission. */
+
+import { existsSync, watch, writeFileSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import type { LabConfig, Step } from '../lab/config.js'
+import type { Grade } from '../lab/grade.js'
+import { findTraces, UsageError } from './arguments.js'
+import type { Io } from './io.js'
+import { startProgress } from './progress.js'
+
+interface GradeCommandOptions {
+  readonly traces?: string
+  readonly file?: string
+  readonly step?: number
+  readonly config?: string
+  readonly checkEvery?: boolean
+  readonly timeout?: number
+  readonly format: 'text' | 'json' | 'gradescope'
+  readonly json?: boolean
+  readonly output?: string
+  readonly watch?: boolean
+}
+
+const EXIT_CODES = `
+Exit codes:
+  0  every trace is valid
+  1  a trace is not valid, or the submission as a whole
+  2  the command line, the configuration or a trace file is wrong`
+
+/** Milliseconds that a file must be left alone before --watch grades it again: editors save in several steps. */
+const SETTLE = 150
+
+/** `done` is told the exit code. */
+export function labCommand(io: Io, done: (code: number) => void): Command {
+  const lab = new Command('lab').description('write an allocator of your own, step by step, and have it graded')
+  const commands = [initCommand(io), gradeCommand(io, done)]
+  for (const command of commands) lab.addCommand(command)
+  // Subcommands report errors as the program does; commander copies this only on request.
+  lab.copyInheritedSettings = program => {
+    Command.prototype.copyInheritedSettings.call(lab, program)
+    for (const command of commands) command.copyInheritedSettings(program)
+    return lab
+  }
+  return lab
+}
+
+function initCommand(io: Io): Command {
+  return new Command('init')
+    .description('lay out a workspace: a first allocator, the handout, traces, editor settings; overwrites nothing')
+    .argument('<dir>', 'folder to fill; made when it is not there')
+    .action(async (folder: string) => {
+      const { initLab } = await import('../lab/init.js')
+      const { written, kept } = initLab(folder)
+      if (written.length > 0) io.out.write(`${folder}: wrote ${written.join(', ')}\n`)
+      if (kept.length > 0) io.out.write(`${folder}: left as they were: ${kept.join(', ')}\n`)
+      io.out.write(`Begin with ${join(folder, 'handout', 'README.md')}, then: cd ${folder} && npm run grade\n`)
+    })
+}
+
+function gradeCommand(io: Io, done: (code: number) => void): Command {
+  return new Command('grade')
+    .description('grade an allocator: is it valid on every trace, how much memory does it waste, how fast is it')
+    .argument('<file>', 'the TypeScript or JavaScript file that exports create(memory)')
+    .option(
+      '-t, --traces <dir>',
+      'folder of .rep or .rep.gz files (default: traces/ beside the file, else those that ship)'
+    )
+    .option('-f, --file <trace>', 'grade this trace alone')
+    .option('--step <n>', 'the traces and thresholds of this step of the handout', number(1, 100))
+    .option('--config <file>', 'weights and thresholds (default: lab.jsonc beside the file, else the one that ships)')
+    .option('--check-every', 'compare all payloads and call check() after every operation; slow')
+    .option('--timeout <seconds>', 'stop a trace that takes longer', number(0.1, 3600))
+    .addOption(
+      new Option('--format <format>', 'how the result is told').choices(['text', 'json', 'gradescope']).default('text')
+    )
+    .option('--json', 'the same as --format json')
+    .option('-o, --output <file>', 'write the result here (default: to the terminal; gradescope: results.json)')
+    .option('--watch', 'grade again whenever a file of the submission changes')
+    .addHelpText('after', EXIT_CODES)
+    .action(async (file: string, options: GradeCommandOptions) => {
+      if (options.watch) await watchAndGrade(io, file, options)
+      else done((await gradeOnce(io, file, options)).code)
+    })
+}
+
+function number(least: number, most: number): (text: string) => number {
+  return text => {
+    const value = text.trim() === '' ? Number.NaN : Number(text)
+    if (value >= least && value <= most) return value
+    throw new InvalidArgumentError(`Give a number from ${least} to ${most}.`)
+  }
+}
+
+interface Graded {
+  readonly code: number
+  readonly sources: readonly string[]
+}
+
+async function gradeOnce(io: Io, file: string, options: GradeCommandOptions): Promise<Graded> {
+  const { grade } = await import('../lab/grade.js')
+  const { isValid } = await import('../lab/export.js')
+  const config = await configFor(file, options)
+  const step = stepOf(config, options.step)
+  const traces = await tracesFor(file, options, step)
+  const progress = await startProgress(io, 1)
+  let result: Grade
+  try {
+    result = await grade({
+      submission: file,
+      config,
+      traces,
+      ...(step === undefined ? {} : { step }),
+      ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
+      checkEvery: options.checkEvery === true,
+      progress: (share, what) => progress.update(share, basename(what)),
+      onOutput: text => io.err.write(text)
+    })
+  } finally {
+    progress.stop()
+  }
+  await tell(io, result, config, options)
+  return { code: isValid(result) ? 0 : 1, sources: result.sources }
+}
+
+async function tell(io: Io, result: Grade, config: LabConfig, options: GradeCommandOptions): Promise<void> {
+  const { gradeJson, gradescopeResults } = await import('../lab/export.js')
+  const format = options.json ? 'json' : options.format
+  let text: string
+  if (format === 'json') text = JSON.stringify(gradeJson(result), null, 2)
+  else if (format === 'gradescope') text = JSON.stringify(gradescopeResults(result, config.points), null, 2)
+  else {
+    const { gradeReport } = await import('../lab/report.js')
+    text = gradeReport(result, options.output === undefined ? io : { color: false, ascii: io.ascii })
+  }
+  const output = options.output ?? (format === 'gradescope' ? 'results.json' : undefined)
+  if (output === undefined) io.out.write(`${text}\n`)
+  else {
+    writeFileSync(output, `${text}\n`)
+    io.err.write(`offheap: ${result.points.score.toFixed(1)} of ${result.points.maximum} points; wrote ${output}\n`)
+  }
+}
+
+/** Grades until Ctrl-C ends the process. */
+async function watchAndGrade(io: Io, file: string, options: GradeCommandOptions): Promise<void> {
+  for (;;) {
+    if (io.color) io.out.write('\x1b[2J\x1b[3J\x1b[H')
+    const { sources } = await gradeOnce(io, file, options)
+    io.err.write(`offheap: watching ${file} and what it imports; Ctrl-C ends\n`)
+    await changed([...new Set([resolve(file), ...sources])])
+  }
+}
+
+/** Resolves when one of the files was written. Folders are watched: editors replace files. */
+function changed(files: readonly string[]): Promise<void> {
+  return new Promise(done => {
+    let timer: NodeJS.Timeout | undefined
+    const watchers = [...new Set(files.map(file => dirname(file)))].map(folder =>
+      watch(folder, (_event, name) => {
+        if (name === null || !files.includes(join(folder, name))) return
+        clearTimeout(timer)
+        timer = setTimeout(() => {
+          for (const watcher of watchers) watcher.close()
+          done()
+        }, SETTLE)
+      })
+    )
+  })
+}
+
+async function configFor(file: string, options: GradeCommandOptions): Promise<LabConfig> {
+  const { ConfigError, readConfig } = await import('../lab/config.js')
+  const { labsFolder } = await import('../lab/init.js')
+  const beside = join(dirname(file), 'lab.jsonc')
+  const path = options.config ?? (existsSync(beside) ? beside : join(labsFolder, 'lab.jsonc'))
+  try {
+    return readConfig(path)
+  } catch (error) {
+    throw error instanceof ConfigError ? new UsageError(error.message) : error
+  }
+}
+
+function stepOf(config: LabConfig, number: number | undefined): Step | undefined {
+  if (number === undefined) return undefined
+  const step = config.steps.find(each => each.step === number)
+  if (step !== undefined) return step
+  throw new UsageError(`there is no step ${number}; the steps are ${config.steps.map(each => each.step).join(', ')}`)
+}
+
+async function tracesFor(file: string, options: GradeCommandOptions, step: Step | undefined): Promise<string[]> {
+  if (options.file !== undefined) return findTraces([options.file])
+  const { labsFolder } = await import('../lab/init.js')
+  const beside = join(dirname(file), 'traces')
+  const folder = options.traces ?? (existsSync(beside) ? beside : join(labsFolder, 'traces'))
+  const found = await findTraces([folder])
+  const wanted = step?.traces
+  if (wanted === undefined) return found
+  return wanted.map(name => {
+    const path = found.find(each => basename(each).replace(/\.rep(\.gz)?$/, '') === name)
+    if (path !== undefined) return path
+    throw new UsageError(`step ${step?.step} is graded on the trace ${name}, which ${folder} does not hold`)
+  })
+}

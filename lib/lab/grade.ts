@@ -1,0 +1,174 @@
+/** Grades a submission: compiles it, runs every trace in a worker of its own, and adds up the points. */
+
+import { existsSync } from 'node:fs'
+import { readTrace } from '../trace/read.js'
+import type { LabConfig, Step } from './config.js'
+import { type Fault, faultOf } from './fault.js'
+import type { BuiltIn } from './job.js'
+import { compileSubmission, type Submission } from './load.js'
+import { type Points, performanceOf, pointsOf, type Scales } from './score.js'
+import { type Limits, supervise } from './supervise.js'
+
+export interface GradeOptions {
+  /** The student's file. */
+  readonly submission: string
+  readonly config: LabConfig
+  /** Paths of `.rep` or `.rep.gz` files. */
+  readonly traces: readonly string[]
+  /** Grade by the scales of this step; else by those of the whole lab. */
+  readonly step?: Step
+  /** Look at the whole heap after every operation. */
+  readonly checkEvery?: boolean
+  /** Seconds for each trace; the configuration's by default. */
+  readonly timeout?: number
+  /** Told what is being done, and how much of the work, 0 … 1. */
+  readonly progress?: (share: number, what: string) => void
+  /** Hears what the submission prints. */
+  readonly onOutput?: (text: string) => void
+}
+
+export interface TraceResult {
+  readonly trace: string
+  readonly operations: number
+  readonly fault?: Fault
+  /** Peak payload / bytes of the heap. */
+  readonly utilization?: number
+  /** As a share of the reference allocator's. */
+  readonly throughput?: number
+  readonly nsPerOperation?: number
+  /** 0 … 1; undefined for traces that are too short to be measured. */
+  readonly performance?: number
+  /** The built-in heap on the same trace, in the steps that ask for it. */
+  readonly builtIn?: BuiltIn
+}
+
+export interface Grade {
+  readonly submission: string
+  readonly step?: Step
+  /** What makes the whole submission invalid, whatever the traces say. */
+  readonly fault?: Fault
+  readonly results: readonly TraceResult[]
+  /** What the student should know although it costs no points. */
+  readonly notes: readonly string[]
+  readonly points: Points
+  /** Absolute paths of the submission's files. */
+  readonly sources: readonly string[]
+  /** How long the grading took. */
+  readonly seconds: number
+}
+
+const MIB = 2 ** 20
+/** The whole heap is looked at this many times in a trace… */
+const CHECKS = 50
+/** …and after every operation when the trace is no longer than this. */
+const TINY = 500
+
+/** Seconds for finding state outside of the memory. */
+const STATE_SECONDS = 10
+
+/** Rejects only for traces that can't be read; whatever the submission does is in the grade. */
+export async function grade(options: GradeOptions): Promise<Grade> {
+  const begin = performance.now()
+  const { submission: path, config, step, progress = () => {} } = options
+  const base = { submission: path, ...(step === undefined ? {} : { step }) }
+  const nothing = pointsOf(0, 0, [], config)
+  const failed = (fault: Fault): Grade => ({
+    ...base,
+    fault,
+    results: [],
+    notes: [],
+    points: nothing,
+    sources: [],
+    seconds: (performance.now() - begin) / 1000
+  })
+  if (!existsSync(path)) return failed(faultOf('load', `there is no file ${path}`))
+  const submission = await compileSubmission(path)
+  if (!('url' in submission)) return failed(submission)
+  const limits: Limits = {
+    timeout: options.timeout ?? config.timeout,
+    javascript: config.javascriptMemory * MIB,
+    onOutput: options.onOutput ?? (() => {})
+  }
+  try {
+    const results: TraceResult[] = []
+    const notes: string[] = []
+    for (const [index, trace] of options.traces.entries()) {
+      progress(index / (options.traces.length + 1), trace)
+      const result = await gradeTrace(trace, submission, options, limits)
+      results.push(result)
+      // A submission that can't even be loaded fails everywhere alike.
+      if (result.fault?.kind === 'load') return { ...failed(result.fault), sources: submission.sources }
+    }
+    progress(options.traces.length / (options.traces.length + 1), 'state outside the memory')
+    const state = await findStateOutside(submission, config, limits)
+    const isFatal = state !== undefined && config.stateOutside === 'fault'
+    if (state !== undefined && !isFatal) notes.push(`${state.what}. ${state.details.join(' ')}`)
+    return {
+      ...base,
+      ...(isFatal ? { fault: state } : {}),
+      results,
+      notes,
+      points: isFatal ? nothing : pointsOfResults(results, config),
+      sources: submission.sources,
+      seconds: (performance.now() - begin) / 1000
+    }
+  } finally {
+    submission.remove()
+  }
+}
+
+async function gradeTrace(
+  path: string,
+  submission: Submission,
+  options: GradeOptions,
+  limits: Limits
+): Promise<TraceResult> {
+  const { config, checkEvery = false } = options
+  const trace = await readTrace(path)
+  const isMeasured = trace.length >= config.minimumOperations
+  const outcome = await supervise(
+    {
+      task: 'trace',
+      url: submission.url,
+      sources: submission.sources,
+      memory: config.memory * MIB,
+      trace,
+      alignment: config.alignment,
+      checkInterval: checkEvery || trace.length <= TINY ? 1 : Math.ceil(trace.length / CHECKS),
+      pair: config.stateOutside === 'fault',
+      timing: isMeasured ? config.timing * 1000 : 0,
+      builtIn: options.step?.builtIn === true
+    },
+    limits
+  )
+  const result = { trace: trace.name, operations: trace.length }
+  if (outcome.fault !== undefined) {
+    return { ...result, fault: outcome.fault, ...(isMeasured ? { performance: 0 } : {}) }
+  }
+  const utilization = outcome.heap === 0 ? 0 : outcome.peakPayload / outcome.heap
+  if (outcome.timing === undefined) return { ...result, utilization }
+  const { ratio: throughput, nsPerOperation } = outcome.timing
+  const scales: Scales = options.step ?? config
+  return {
+    ...result,
+    utilization,
+    throughput,
+    nsPerOperation,
+    performance: performanceOf(utilization, throughput, scales, config),
+    ...(outcome.timing.builtIn === undefined ? {} : { builtIn: outcome.timing.builtIn })
+  }
+}
+
+async function findStateOutside(submission: Submission, config: LabConfig, limits: Limits): Promise<Fault | undefined> {
+  const { fault } = await supervise(
+    { task: 'state', url: submission.url, sources: submission.sources, memory: config.memory * MIB },
+    { ...limits, timeout: STATE_SECONDS }
+  )
+  return fault?.kind === 'state-outside' ? fault : undefined
+}
+
+function pointsOfResults(results: readonly TraceResult[], config: LabConfig): Points {
+  const valid = results.filter(result => result.fault === undefined).length
+  const performances = results.flatMap(result => (result.performance === undefined ? [] : [result.performance]))
+  return pointsOf(valid, results.length, performances, config)
+}

@@ -1,0 +1,70 @@
+/**
+ * Sees whether a submission keeps its books in JavaScript objects: with so many thousand blocks in use, or free, the JavaScript heap
+ * must not have grown with them. A few variables and small tables don't show, and are nobody's concern.
+ */
+
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { type Fault, faultOf } from './fault.js'
+import { HINTS } from './hints.js'
+import { type Create, LabMemory } from './memory.js'
+import { createAllocator } from './runs.js'
+
+const BLOCKS = 20_000
+/** With fewer blocks than this the noise of the JavaScript heap is in the way. */
+const FEWEST_BLOCKS = 5000
+/** Milliseconds for the first blocks; a slow allocator gets fewer. */
+const TIME = 700
+/** The smallest record for a block that shows, in bytes. */
+const RECORD_BYTES = 4
+const ROUNDS = 3
+
+/** The fault, or undefined when no state is seen outside, which is no proof. */
+export function stateOutside(create: Create, memory: number, sources: readonly string[]): Fault | undefined {
+  setFlagsFromString('--expose-gc')
+  const gc: unknown = runInNewContext('gc')
+  const lab = new LabMemory(memory)
+  const collect = () => {
+    if (typeof gc === 'function') gc()
+    const { heapUsed, arrayBuffers } = process.memoryUsage()
+    return heapUsed + arrayBuffers
+  }
+  /** Bytes of JavaScript for each block while they are in use, and for each that is free. */
+  const round = (most: number) => {
+    lab.clear()
+    const before = collect()
+    const allocator = createAllocator(create, lab.face, sources)
+    const pointers = new Int32Array(most)
+    const deadline = performance.now() + TIME
+    let count = 0
+    // The first round finds out how many blocks there is time for.
+    while (count < most && (most < BLOCKS || performance.now() < deadline)) {
+      const pointer = allocator.malloc(24)
+      if (pointer === 0) break
+      pointers[count++] = pointer
+    }
+    const inUse = (collect() - before - pointers.byteLength) / count
+    for (let i = 0; i < count; i++) allocator.free(pointers[i])
+    const free = (collect() - before - pointers.byteLength) / count
+    // Still in use here, so that it was not collected before.
+    allocator.free(0)
+    return { count, inUse, free }
+  }
+  try {
+    const { count } = round(BLOCKS)
+    if (count < FEWEST_BLOCKS) return undefined
+    const rounds = Array.from({ length: ROUNDS }, () => round(Math.min(count, BLOCKS - 1)))
+    const inUse = Math.min(...rounds.map(each => each.inUse))
+    const free = Math.min(...rounds.map(each => each.free))
+    if (inUse < RECORD_BYTES && free < RECORD_BYTES) return undefined
+    const [rate, what] = inUse >= RECORD_BYTES ? [inUse, 'in use'] : [free, 'freed']
+    return faultOf('state-outside', 'the allocator keeps its books in JavaScript objects, outside the mapped memory', {
+      details: [
+        `With ${count} blocks ${what}, the JavaScript heap has grown by about ${Math.round(rate)} bytes for each of them.`
+      ],
+      hint: HINTS.outsideState
+    })
+  } finally {
+    lab.close()
+  }
+}

@@ -1,0 +1,75 @@
+/** A submission as something to look at: what `offheap view --allocator` draws. It runs in this process and is not verified. */
+
+import { constants } from 'node:buffer'
+import { OffheapError } from '../errors.js'
+import type { TimelineTarget } from '../report/timeline.js'
+import { roomFor } from '../trace/measure.js'
+import { payloadOf, type Trace } from '../trace/trace.js'
+import { FaultFound } from './fault.js'
+import { compileSubmission } from './load.js'
+import { type Create, LabMemory } from './memory.js'
+import { createAllocator } from './runs.js'
+
+export interface OpenSubmission {
+  readonly target: TimelineTarget
+  /** Unmaps the memory. */
+  close(): void
+}
+
+/**
+ * Compiles the submission at `path` and creates its allocator on memory of `size` bytes. Throws an `OffheapError`
+ * `ERR_OFFHEAP_UNSUPPORTED` that says why when it can't be compiled or loaded, or creates no allocator.
+ */
+export async function openSubmission(path: string, size: number): Promise<OpenSubmission> {
+  const submission = await compileSubmission(path)
+  if (!('url' in submission)) throw unusable(path, [submission.what, ...submission.details])
+  try {
+    const create = createOf(await import(submission.url), path)
+    const lab = new LabMemory(size)
+    try {
+      const allocator = createAllocator(create, lab.face, submission.sources)
+      const target: TimelineTarget = {
+        malloc: bytes => allocator.malloc(bytes),
+        calloc: (count, bytes) => allocator.malloc(count * bytes),
+        realloc: (pointer, bytes) => allocator.realloc(pointer, bytes),
+        free: pointer => allocator.free(pointer),
+        // A lab's allocator knows one alignment.
+        alignedAlloc: (_, bytes) => allocator.malloc(bytes),
+        check: () => {},
+        u8: lab.views.u8,
+        extent: () => ({ low: lab.low, high: lab.high })
+      }
+      return { target, close: () => lab.close() }
+    } catch (error) {
+      lab.close()
+      throw error
+    }
+  } catch (error) {
+    if (error instanceof FaultFound) throw unusable(path, [error.fault.what, error.fault.hint])
+    if (error instanceof OffheapError) throw error
+    throw unusable(path, [`it can't be loaded: ${error instanceof Error ? error.message : String(error)}`])
+  } finally {
+    submission.remove()
+  }
+}
+
+/** Bytes of memory that are enough even for an allocator that takes nothing back. */
+export function roomForSubmission(trace: Trace): number {
+  let total = roomFor(trace)
+  for (let i = 0; i < trace.length; i++) total += payloadOf(trace, i) + 64
+  return Math.min(total, constants.MAX_LENGTH / 2)
+}
+
+function createOf(module: unknown, path: string): Create {
+  if (typeof module === 'object' && module !== null) {
+    for (const name of ['create', 'default']) {
+      const create: unknown = Reflect.get(module, name)
+      if (typeof create === 'function') return memory => Reflect.apply(create, undefined, [memory])
+    }
+  }
+  throw unusable(path, ['it exports no function "create"', 'export function create(memory: Memory): Allocator { … }'])
+}
+
+function unusable(path: string, reasons: readonly string[]): OffheapError {
+  return new OffheapError('ERR_OFFHEAP_UNSUPPORTED', `${path}: ${reasons.filter(reason => reason !== '').join('\n  ')}`)
+}

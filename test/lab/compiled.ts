@@ -1,0 +1,61 @@
+/**
+ * The package as it is installed: compiled, with its data beside it. Submissions run in workers, and a worker can load
+ * nothing but JavaScript.
+ */
+
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import type * as Grading from '../../lib/lab/grade.js'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+
+export interface CompiledLab {
+  /** A folder for the test's own files. */
+  readonly folder: string
+  grading(): Promise<typeof Grading>
+  /** Runs `offheap` with these arguments, to its end. */
+  offheap(...args: string[]): { readonly code: number | null; readonly out: string; readonly err: string }
+  /** Starts `offheap` with these arguments. */
+  start(...args: string[]): ReturnType<typeof spawn>
+  remove(): void
+}
+
+export function compileLab(): CompiledLab {
+  const home = mkdtempSync(join(tmpdir(), 'offheap-test-'))
+  for (const name of ['package.json', 'node_modules', 'build', 'labs']) symlinkSync(join(root, name), join(home, name))
+  const config = {
+    extends: join(root, 'tsconfig.json'),
+    // The type checker has a run of its own.
+    compilerOptions: { noEmit: false, noCheck: true, rootDir: join(root, 'lib'), outDir: join(home, 'dist') },
+    include: [join(root, 'lib')]
+  }
+  writeFileSync(join(home, 'tsconfig.json'), JSON.stringify(config))
+  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', home], { stdio: 'inherit' })
+  const folder = join(home, 'work')
+  mkdirSync(folder)
+  const main = join(home, 'dist/cli/main.js')
+  return {
+    folder,
+    grading: () => import(pathToFileURL(join(home, 'dist/lab/grade.js')).href),
+    offheap(...args) {
+      const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], {
+        cwd: folder,
+        encoding: 'utf8',
+        timeout: 100_000
+      })
+      return { code: status, out: stdout, err: stderr }
+    },
+    start: (...args) => spawn(process.execPath, [main, ...args], { cwd: folder }),
+    remove: () => rmSync(home, { recursive: true, force: true })
+  }
+}
+
+/** The path of a trace that ships with the lab. */
+export function labTrace(name: string): string {
+  return join(root, 'labs/traces', name === 'hello' ? 'hello.rep' : `${name}.rep.gz`)
+}
+
+export const shippedConfig = join(root, 'labs/lab.jsonc')

@@ -1,0 +1,53 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { parseConfig, readConfig } from '../../lib/lab/config.js'
+import { shippedConfig } from './compiled.js'
+
+const text = readFileSync(shippedConfig, 'utf8')
+
+describe('the configuration that ships', () => {
+  const config = readConfig(shippedConfig)
+
+  it('names only traces that ship', () => {
+    const traces = readdirSync(join(dirname(shippedConfig), 'traces')).map(name => name.replace(/\.rep(\.gz)?$/, ''))
+    for (const step of config.steps) for (const name of step.traces ?? []) expect(traces).toContain(name)
+    expect(config.steps.map(step => step.step)).toEqual([1, 2, 3, 4, 5, 6, 7])
+  })
+
+  it('makes 100 points', () => {
+    expect(config.points.correctness + config.points.performance).toBe(100)
+  })
+})
+
+describe('a configuration', () => {
+  it.each([
+    ['"alignment": 8', '"alignment": 12', 'lab.jsonc: "alignment" must be a power of two'],
+    ['"alignment": 8', '"alignment": "8"', `lab.jsonc: "alignment" must be an integer from 8 to 4096; found '8'`],
+    ['"timeout": 15,', '', 'lab.jsonc: "timeout" must be a number from 0.1 to 3600; it is missing'],
+    ['"timeout": 15,', '"timeout": 15, "timeuot": 3,', `lab.jsonc: "timeuot" is no entry of a lab's configuration`],
+    ['"utilization": 0.6', '"utilization": 0.7', 'lab.jsonc: the two "weights" must add up to 1'],
+    [
+      '{ "none": 0, "full": 0.05 }',
+      '{ "none": 0.5, "full": 0.5 }',
+      'lab.jsonc: in "steps[0].utilization", "none" must be less than "full"'
+    ],
+    ['"title": "bump"', '"title": 1', 'lab.jsonc: "steps[0].title" must be a string; found 1'],
+    ['"traces": ["hello"', '"traces": [1', 'lab.jsonc: "steps[0].traces" must be a list of strings; found an array'],
+    ['"builtIn": true', '"builtIn": 1', 'lab.jsonc: "steps[6].builtIn" must be true or false; found 1'],
+    [
+      '"stateOutside": "fault"',
+      '"stateOutside": "maybe"',
+      `lab.jsonc: "stateOutside" must be "fault" or "note"; found 'maybe'`
+    ]
+  ])('with %s as %s is refused', (from, to, message) => {
+    expect(text).toContain(from)
+    expect(() => parseConfig(text.replace(from, to), 'lab.jsonc')).toThrow(message)
+  })
+
+  it('that is no JSON, or not there, is refused', () => {
+    expect(() => parseConfig('{ // here\n}', 'lab.jsonc')).toThrow(/^lab\.jsonc: .*comments need lines of their own$/)
+    expect(() => parseConfig('[]', 'lab.jsonc')).toThrow('lab.jsonc: the file must be an object; found an array')
+    expect(() => readConfig('no/such/lab.jsonc')).toThrow("no/such/lab.jsonc: can't be read")
+  })
+})

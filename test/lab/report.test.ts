@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest'
+import { gradescopeResults } from '../../lib/lab/export.js'
+import { faultOf, placesIn } from '../../lib/lab/fault.js'
+import type { Grade } from '../../lib/lab/grade.js'
+import { gradeReport } from '../../lib/lab/report.js'
+
+const fault = faultOf('overlap', 'malloc returned 8', {
+  operation: 3,
+  where: 'operation 4 (line 8), malloc of 40 bytes for id 3',
+  details: ['One more thing.'],
+  picture: ['4096 |..aa..|'],
+  hint: 'draw it'
+})
+const grade: Grade = {
+  submission: 'allocator.ts',
+  results: [
+    { trace: 'hello', operations: 11, utilization: 0.5 },
+    {
+      trace: 'stack',
+      operations: 4278,
+      utilization: 0.9,
+      throughput: 0.25,
+      nsPerOperation: 123.4,
+      performance: 0.75,
+      builtIn: { utilization: 0.95, throughput: 0.5 }
+    },
+    { trace: 'queue', operations: 4120, fault, performance: 0 }
+  ],
+  notes: ['a note'],
+  points: { correctness: 13.333, performance: 30, score: 43.333, maximum: 100 },
+  sources: [],
+  seconds: 1.6
+}
+
+describe('the report of a grade', () => {
+  it('has a row for each trace, the faults in words, and the points', () => {
+    const lines = gradeReport(grade, { color: false, ascii: true }).split('\n')
+    expect(lines.filter(line => line.startsWith('--'))).toHaveLength(2)
+    expect(lines.find(line => line.startsWith('hello'))).toMatch(/^hello +yes +11 +50\.0 % *$/)
+    expect(lines.find(line => line.startsWith('stack'))).toMatch(
+      /^stack +yes +4,278 +90\.0 % +0\.250 +123 +0\.750 +95\.0 % +0\.500$/
+    )
+    expect(lines.join('\n')).toContain(
+      [
+        'queue',
+        'Operation 4 (line 8), malloc of 40 bytes for id 3:',
+        '  malloc returned 8.',
+        '',
+        '  4096 |..aa..|',
+        '',
+        '  One more thing.',
+        '',
+        '  Hint: draw it.',
+        '',
+        'Note: a note',
+        '',
+        'correctness   13.3  (2 of 3 traces valid)',
+        'performance   30.0',
+        'score         43.3  of 100'
+      ].join('\n')
+    )
+    expect(lines.join('\n')).toMatch(/^[\n -~]+$/)
+  })
+})
+
+describe('the results for Gradescope', () => {
+  const points = { correctness: 20, performance: 80 }
+
+  it('share the points out', () => {
+    expect(gradescopeResults(grade, points)).toMatchObject({
+      score: 43.33,
+      execution_time: 2,
+      output: 'a note',
+      tests: [
+        { name: 'hello: valid', score: 6.6667, max_score: 6.6667, status: 'passed' },
+        { name: 'stack: valid', score: 6.6667 },
+        { name: 'stack: performance', score: 30, max_score: 40 },
+        { name: 'queue: valid', score: 0, status: 'failed', output: expect.stringContaining('malloc returned 8.') },
+        { name: 'queue: performance', score: 0, max_score: 40 }
+      ]
+    })
+  })
+
+  it('give nothing to a submission that is not valid as a whole', () => {
+    const invalid = { ...grade, fault, points: { ...grade.points, correctness: 0, performance: 0, score: 0 } }
+    const results = gradescopeResults(invalid, points)
+    expect(JSON.stringify(results)).not.toMatch(/"score":(?!0[,}])/)
+  })
+})
+
+describe('the places of a stack', () => {
+  it('are those in the student’s files, innermost first', () => {
+    const stack = [
+      'Error: no',
+      '    at Object.write (/lib/lab/strict.js:9:9)',
+      '    at place (/home/me/allocator.ts:40:5)',
+      '    at Object.malloc (file:///home/me/allocator.ts:12:10)',
+      '    at /home/me/allocator.ts:3:1',
+      '    at run (/lib/lab/runs.js:1:1)'
+    ].join('\n')
+    const file = '/home/me/allocator.ts'
+    expect(placesIn(stack, [file])).toEqual([
+      { file, line: 40, column: 5, function: 'place' },
+      { file, line: 12, column: 10, function: 'malloc' },
+      { file, line: 3, column: 1, function: '' }
+    ])
+  })
+})

@@ -1,0 +1,26 @@
+import { describe, expect, expectTypeOf, it } from 'vitest'
+import { create } from '../../labs/starter/allocator.js'
+import type { Allocator as StudentAllocator, Memory as StudentMemory } from '../../labs/starter/memory.js'
+import { type Allocator, type Create, LabMemory, type Memory } from '../../lib/lab/memory.js'
+
+describe('the starter', () => {
+  it('has the types that the grader has', () => {
+    expectTypeOf<StudentMemory>().toEqualTypeOf<Memory>()
+    expectTypeOf<StudentAllocator>().toEqualTypeOf<Allocator>()
+    expectTypeOf(create).toEqualTypeOf<Create>()
+  })
+
+  it('is what step 1 of the handout says', () => {
+    const lab = new LabMemory(2 ** 16)
+    const { malloc, free, realloc } = create(lab.face)
+    const p = malloc(5)
+    expect(p % 8).toBe(0)
+    lab.face.u8.set([1, 2, 3, 4, 5], p)
+    const q = realloc(p, 100)
+    expect([...lab.face.u8.subarray(q, q + 6)]).toEqual([1, 2, 3, 4, 5, 0])
+    free(q)
+    expect(malloc(100)).toBeGreaterThan(q)
+    expect(malloc(2 ** 17)).toBe(0)
+    lab.close()
+  })
+})

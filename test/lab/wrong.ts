@@ -1,0 +1,368 @@
+/**
+ * Wrong allocators, each a right one with one mistake: what is replaced by what. The grader must find every one of them and say what
+ * is really wrong: `kind`, and `says` somewhere in the message.
+ */
+
+import { readFileSync } from 'node:fs'
+import type { FaultKind } from '../../lib/lab/fault.js'
+
+export interface Wrong {
+  readonly name: string
+  /** Which solution it is made from. */
+  readonly step: number
+  /** Pairs of texts: the first is replaced by the second wherever it stands. */
+  readonly change: readonly (readonly [from: string, to: string])[]
+  readonly kind: FaultKind | readonly FaultKind[]
+  readonly says: RegExp
+  /** The function in whose line the fault lies. */
+  readonly in?: string
+  /** The trace that shows it; `hello` by default. */
+  readonly trace?: string
+  /** Keep the solution's own check(); else the grader must find the fault by itself. */
+  readonly check?: boolean
+}
+
+export const wrongs: readonly Wrong[] = [
+  {
+    name: 'payloads at odd multiples of 4',
+    step: 1,
+    change: [['const HEADER = 8', 'const HEADER = 4']],
+    kind: 'misaligned',
+    says: /malloc returned \d+, which is not a multiple of 8[\s\S]*so that its payload, not its header, is aligned/
+  },
+  {
+    name: 'no room for the header asked from sbrk',
+    step: 1,
+    change: [['memory.sbrk(HEADER + roundUp(size))', 'memory.sbrk(roundUp(size))']],
+    kind: 'outside',
+    says: /lies outside the heap; it ends 8 bytes beyond memory\.high[\s\S]*header, payload and footer together/
+  },
+  {
+    name: 'first fit that does not look whether a block is used',
+    step: 2,
+    change: [['(header & 1) === 0 && header >= size', 'header >= size']],
+    kind: 'overlap',
+    says: /overlap id 0 \(\d+ bytes at \d+, from operation 1, line 5\), which is in use[\s\S]*handed out twice/,
+    in: 'malloc',
+    trace: 'stack'
+  },
+  {
+    name: 'a list that is never told that its block was taken',
+    step: 4,
+    change: [['    if (block === 0) return 0\n    remove(block)\n', '    if (block === 0) return 0\n']],
+    kind: 'access',
+    says: /read \w+\[[^\]]+\], an element that does not exist[\s\S]*Before that it read bytes \d+ to \d+ as if they were its own, in find, line \d+; but they are payload of id 0[\s\S]*a list that a block in use is still on/,
+    in: 'find'
+  },
+  {
+    name: 'realloc that frees before it copies',
+    step: 4,
+    change: [
+      [
+        '    u8.copyWithin(moved, pointer, pointer + Math.min(old, bytes))\n    free(pointer)\n',
+        '    free(pointer)\n    u8.copyWithin(moved, pointer, pointer + Math.min(old, bytes))\n'
+      ]
+    ],
+    kind: 'realloc',
+    says: /realloc must keep the first 24 bytes of the block, but byte 0 was lost[\s\S]*before the old block is freed/
+  },
+  {
+    name: 'realloc that copies the new size',
+    step: 3,
+    change: [['Math.min(old, bytes)', 'bytes']],
+    kind: 'realloc',
+    says: /realloc read bytes \d+ to \d+, (which belong to id \d+|beyond memory\.high)[\s\S]*copying the new size reads beyond the end of the old block/,
+    in: 'realloc',
+    trace: 'buffers'
+  },
+  {
+    name: 'realloc that copies the header size too little',
+    step: 3,
+    change: [['(i32[pointer / 4 - 1] & ~7) - 8\n', '(i32[pointer / 4 - 1] & ~7) - 16\n']],
+    kind: 'realloc',
+    says: /but byte 16 was lost/
+  },
+  {
+    name: 'an exception',
+    step: 2,
+    change: [
+      [
+        '    const rest = i32[block] - size',
+        "    if (bytes === 40) throw new Error('no idea')\n    const rest = i32[block] - size"
+      ]
+    ],
+    kind: 'exception',
+    says: /malloc of 40 bytes for id 3:\n {2}malloc threw Error: no idea\./,
+    in: 'malloc'
+  },
+  {
+    name: 'an epilogue header that is forgotten',
+    step: 3,
+    change: [['    i32[block + size / 4] = 1\n    return coalesce', '    return coalesce']],
+    kind: 'endless',
+    says: /this operation does not end[\s\S]*The last bytes it touched: (\d+), \1[\s\S]*a block of size 0/,
+    in: 'find'
+  },
+  {
+    name: 'a loop that does not touch the memory',
+    step: 2,
+    change: [['    if (pointer !== 0) i32', '    while (pointer !== 0) {}\n    if (pointer !== 0) i32']],
+    kind: 'endless',
+    says: /free of id 1:\n {2}this operation did not end within 2 s\.[\s\S]*does not touch the mapped memory/i
+  },
+  {
+    name: 'memory that is never used again',
+    step: 1,
+    change: [['roundUp(size))\n', 'roundUp(size) + 400_000)\n']],
+    kind: 'out-of-memory',
+    says: /the memory is used up[\s\S]*The heap has grown to \d+ bytes for \d+ bytes of payload/,
+    trace: 'queue'
+  },
+  {
+    name: 'a refused sbrk that nobody looks at',
+    step: 1,
+    change: [
+      ['    if (block === -1) return 0\n', ''],
+      ['roundUp(size))\n', 'roundUp(size) + 400_000)\n']
+    ],
+    kind: ['access', 'not-a-pointer', 'misaligned', 'outside'],
+    says: /u32\[-0\.25\], an element that does not exist|sbrk, of \d+ bytes, was refused/,
+    trace: 'queue'
+  },
+  {
+    name: 'NULL long before the memory is used up',
+    step: 4,
+    change: [
+      ['    if (memory.sbrk(size) === -1) return 0', '    if (memory.high > 8192 || memory.sbrk(size) === -1) return 0']
+    ],
+    kind: 'out-of-memory',
+    says: /returned 0 \(NULL\) for \d+ bytes, although there is memory left/,
+    trace: 'stack'
+  },
+  {
+    name: 'JavaScript objects without end',
+    step: 1,
+    change: [
+      [
+        '  function free(_pointer: number): void {}',
+        '  const log: number[][] = []\n  function free(_pointer: number): void {\n    for (;;) log.push(new Array(1000).fill(1))\n  }'
+      ]
+    ],
+    kind: 'runaway',
+    says: /JavaScript objects take more than \d+ MiB/
+  },
+  {
+    name: 'books kept in a Map',
+    step: 1,
+    change: [
+      ['  function malloc(', '  const sizes = new Map<number, number>()\n  function malloc('],
+      ['    u32[block / 4] = size\n', '    u32[block / 4] = size\n    sizes.set(block, size)\n']
+    ],
+    kind: 'state-outside',
+    says: /JavaScript heap has grown by about \d+ bytes for each/
+  },
+  {
+    name: 'freed blocks kept in an array',
+    step: 1,
+    change: [
+      [
+        '  function free(_pointer: number): void {}',
+        '  const list: number[] = []\n  function free(pointer: number): void {\n    list.push(pointer)\n  }'
+      ]
+    ],
+    kind: 'state-outside',
+    says: /blocks freed, the JavaScript heap has grown/
+  },
+  {
+    name: 'a free list that begins in a variable of the module',
+    step: 4,
+    change: [
+      ['const MINIMUM = 16', 'const MINIMUM = 16\nlet list = 0'],
+      ['  const prologue = head + 1', '  list = 0\n  const prologue = head + 1'],
+      ['i32[head]', 'list']
+    ],
+    kind: 'shared-state',
+    says: /two heaps at a time disturb each other[\s\S]*variables inside create/
+  },
+  {
+    name: 'a check() that fails: freed blocks are not merged',
+    step: 3,
+    check: true,
+    change: [['    tag(block, i32[block] & ~7, 0)\n    coalesce(block)\n', '    tag(block, i32[block] & ~7, 0)\n']],
+    kind: 'check',
+    says: /after this operation your check\(\) threw: block at \d+: two free blocks touch/,
+    in: 'check',
+    trace: 'stack'
+  },
+  {
+    name: 'a forgotten footer',
+    step: 3,
+    change: [['    i32[block + size / 4 - 1] = size | used\n', '']],
+    kind: 'access',
+    says: /Before that it read bytes \d+ to \d+ as if they were its own, in coalesce[\s\S]*no tag or link is at this place[\s\S]*a forgotten footer\?/,
+    trace: 'stack'
+  },
+  {
+    name: 'a footer that still says free when the block is used',
+    step: 3,
+    change: [['      tag(block, size, 1)\n', '      i32[block] = size | 1\n']],
+    kind: 'access',
+    says: /as if they were its own, in coalesce[\s\S]*no tag or link is at this place/,
+    trace: 'stack'
+  },
+  {
+    name: 'a split whose rest is 8 bytes too long',
+    step: 4,
+    change: [['      tag(block + size / 4, rest, 0)', '      tag(block + size / 4, rest + 8, 0)']],
+    kind: 'payload',
+    says: /it wrote 72, which looks like a header or footer[\s\S]*Check the sizes in split/,
+    in: 'tag'
+  },
+  {
+    name: 'a link lost on removal',
+    step: 4,
+    change: [
+      [
+        '    if (previous !== 0) i32[previous + 1] = next\n    else i32[head] = next\n',
+        '    if (previous === 0) i32[head] = next\n'
+      ]
+    ],
+    kind: ['payload', 'overlap', 'endless'],
+    says: /link of a free list: a block in use is still on the list/,
+    trace: 'random'
+  },
+  {
+    name: 'a merged neighbour left on its list',
+    step: 4,
+    change: [['      remove(right)\n', '']],
+    kind: 'payload',
+    says: /link of a free list[\s\S]*when it is merged/,
+    trace: 'stack'
+  },
+  {
+    name: 'coalescing across the end of the heap',
+    step: 3,
+    change: [
+      ['const prologue = memory.sbrk(16) / 4 + 1', 'const prologue = memory.sbrk(12) / 4 + 1'],
+      ['  i32[prologue + 2] = 1\n', ''],
+      ['    const block = memory.high / 4 - 1\n', '    const block = memory.high / 4\n'],
+      ['    i32[block + size / 4] = 1\n', ''],
+      [
+        '      const header = i32[block]\n      if (header === 1) break',
+        '      if (block * 4 === memory.high) break\n      const header = i32[block]'
+      ],
+      ['const last = memory.high / 4 - 2', 'const last = memory.high / 4 - 1']
+    ],
+    kind: 'access',
+    says: /read bytes (\d+) to \d+, beyond memory\.high \(\1\)[\s\S]*the last block has none/,
+    in: 'coalesce'
+  },
+  {
+    name: 'coalescing across the beginning of the heap',
+    step: 3,
+    change: [
+      ['const prologue = memory.sbrk(16) / 4 + 1', 'const prologue = memory.sbrk(8) / 4 + 1'],
+      ['  i32[prologue] = 8 | 1\n  i32[prologue + 1] = 8 | 1\n  i32[prologue + 2] = 1\n', '  i32[prologue] = 1\n'],
+      ['i32[block - 1] & 1', 'i32[block - 2] & 1']
+    ],
+    kind: 'access',
+    says: /read bytes \d+ to \d+, below memory\.low[\s\S]*the first block has none/,
+    in: 'coalesce'
+  },
+  {
+    name: 'blocks too small for their links and tags',
+    step: 4,
+    change: [['const MINIMUM = 16', 'const MINIMUM = 8']],
+    kind: ['payload', 'overlap', 'endless', 'access'],
+    says: /./,
+    trace: 'random'
+  },
+  {
+    name: 'a block that is listed twice',
+    step: 4,
+    change: [['    insert(first)\n', '    insert(first)\n    insert(first)\n']],
+    kind: 'access',
+    says: /as if they were its own, in find[\s\S]*payload of id 0[\s\S]*a list that a block in use is still on/
+  },
+  {
+    name: 'a byte offset used as an index',
+    step: 1,
+    change: [['u32[block / 4] = size', 'u32[block] = size']],
+    kind: 'access',
+    says: /wrote bytes \d+ to \d+, beyond memory\.high[\s\S]*a byte offset leads that is used as an index/,
+    in: 'malloc'
+  },
+  {
+    name: 'NULL followed like a pointer',
+    step: 4,
+    change: [['block !== 0; block = i32[block + 1]) if', 'true; block = i32[block + 1]) if']],
+    kind: 'access',
+    says: /in the page that NULL points to[\s\S]*a 0 that ends a list/,
+    in: 'find'
+  },
+  {
+    name: 'a path without return',
+    step: 4,
+    change: [['    return (block + 1) * 4\n', '    if (rest < MINIMUM) return (block + 1) * 4\n']],
+    kind: 'not-a-pointer',
+    says: /malloc returned undefined, which is no pointer[\s\S]*ends without a return/
+  },
+  {
+    name: 'slow in every operation',
+    step: 1,
+    change: [
+      [
+        '    const block = memory.sbrk',
+        '    const until = performance.now() + 20\n    while (performance.now() < until);\n    const block = memory.sbrk'
+      ]
+    ],
+    kind: 'slow',
+    says: /the trace takes longer than 2 s; \d+ of 4120 operations were done[\s\S]*walks through too many blocks/,
+    trace: 'queue'
+  },
+  {
+    name: 'faults that are caught and kept quiet',
+    step: 3,
+    change: [
+      [
+        '  function free(pointer: number): void {',
+        '  function free(pointer: number): void {\n    try {\n      release(pointer)\n    } catch {}\n  }\n\n  function release(pointer: number): void {'
+      ],
+      ['    tag(first, size, 0)\n', '    tag(first, size, 0)\n    i32[memory.high / 4] = 1\n']
+    ],
+    kind: 'access',
+    says: /wrote bytes (\d+) to \d+, beyond memory\.high \(\1\)/,
+    in: 'coalesce'
+  },
+  {
+    name: 'process.exit',
+    step: 1,
+    change: [['(_pointer: number): void {}', '(_pointer: number): void {\n    process.exit(0)\n  }']],
+    kind: 'exit',
+    says: /the worker ended before the trace did[\s\S]*process\.exit\(\)/
+  },
+  {
+    name: 'a typing mistake',
+    step: 1,
+    change: [['return block + HEADER', 'return block + + HEADER)']],
+    kind: 'load',
+    says: /does not compile: Expected ";" but found "\)"[\s\S]*in allocator\.ts:\d+:\d+/
+  },
+  {
+    name: 'no create',
+    step: 1,
+    change: [['export function create', 'export function make']],
+    kind: 'load',
+    says: /exports no function "create"[\s\S]*It exports make\./
+  }
+]
+
+/** The source of a wrong allocator. Throws when a text to be replaced is not there, or nothing changes. */
+export function sourceOf(wrong: Wrong): string {
+  let source = readFileSync(new URL(`solutions/step${wrong.step}.ts`, import.meta.url), 'utf8')
+  for (const [from, to] of wrong.change) {
+    if (!source.includes(from)) throw new Error(`${wrong.name}: step ${wrong.step} has no text ${JSON.stringify(from)}`)
+    source = source.replaceAll(from, to)
+  }
+  return wrong.check === true ? source : source.replace('realloc, check }', 'realloc }')
+}
