@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { UsageError } from './arguments.js'
+import { benchCommand } from './bench.js'
 import type { Io } from './io.js'
 import { labCommand } from './lab.js'
 import { recordCommand } from './record.js'
@@ -45,6 +46,8 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     viewCommand(io)
   ]
   for (const command of commands) program.addCommand(command.copyInheritedSettings(program))
+  // Without the settings above: all of its options, --help too, are for the benchmark's own command line.
+  program.addCommand(benchCommand())
   try {
     await program.parseAsync(args, { from: 'user' })
     return code
