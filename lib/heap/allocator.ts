@@ -21,8 +21,8 @@ import type { Placement } from '../placement/placement.js'
 /** A request that nothing can meet: more words than any block has. */
 export const TOO_LARGE = 2 ** 31 - 1
 
-/** Up to this many words a loop copies faster than TypedArray.copyWithin, whose call costs about 50 ns. */
-const SMALL_COPY = 64
+/** Up to this many words a loop copies faster than TypedArray.copyWithin: 0.9 ns a word, where the call costs 15 ns. */
+const SMALL_COPY = 16
 
 export class Allocator {
   /** The whole heap as 32-bit words; empty when its memory is gone. */
