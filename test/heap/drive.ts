@@ -64,7 +64,11 @@ export function drive(buffer: ArrayBuffer, sequence: readonly Step[], options: H
     heap.u8.set(contents, pointer)
   }
   const add = (pointer: number): void => {
-    if (pointer === 0) return
+    if (pointer === 0) {
+      // A request that both refuse changes nothing, and a trace has no word for it.
+      trace.pop()
+      return
+    }
     fill(pointer)
     live.push({ pointer, id: ids++ })
   }
@@ -100,6 +104,7 @@ export function drive(buffer: ArrayBuffer, sequence: readonly Step[], options: H
         fill(pointer)
         live.push({ pointer, id: block.id })
       } else if (size !== 0) {
+        trace.pop()
         compare(block.pointer, model.contents(block.pointer).length)
         live.push(block)
       }
