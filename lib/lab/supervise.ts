@@ -94,7 +94,8 @@ function runWorker(job: Unstarted<Job>, limits: Limits): Promise<End> {
       if (progress[PHASE] !== phase || progress[OPERATION] !== operation) operationBegan = now
       phase = progress[PHASE]
       operation = progress[OPERATION]
-      const grace = phase === TIMING || phase === DIAGNOSING ? GRACE : 0
+      // A search for an endless loop may be endless itself.
+      const grace = phase === TIMING || (phase === DIAGNOSING && job.task !== 'diagnose') ? GRACE : 0
       if (now - phaseBegan > limits.timeout * 1000 + grace) kill('time')
       if (process.memoryUsage.rss() - residentBefore > job.memory + limits.javascript + SLACK) kill('memory')
     }
