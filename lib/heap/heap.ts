@@ -2,7 +2,7 @@
  * The heap: malloc, calloc, realloc and free over one stretch of memory. Here arguments are checked and pointers are told
  * from block indexes; allocator.ts does the work, and lib/placement says which free block a request gets.
  */
-import { pointerOf, sizeOf, wordsFor } from '../block/block.js'
+import { MAXIMUM_HEAP_BYTES, pointerOf, sizeOf, wordsFor } from '../block/block.js'
 import { ROOT_WORD, TOP_WORD, TOUCHED_WORD } from '../block/header.js'
 import { invalidType, OffheapError } from '../errors.js'
 import { Region, type RegionOptions } from '../memory/region.js'
@@ -68,7 +68,7 @@ export class Heap extends Views {
    */
   static attach(memory: Region | ArrayBuffer): Heap {
     const buffer = bufferOf(memory)
-    const all = new Int32Array(buffer, 0, Math.floor(Math.min(buffer.byteLength, 2 ** 33) / 4))
+    const all = new Int32Array(buffer, 0, Math.floor(Math.min(buffer.byteLength, MAXIMUM_HEAP_BYTES) / 4))
     const { name, length } = readHeader(all)
     const heap = new Heap(memory, all.subarray(0, length), name, false)
     heap.check()
@@ -355,7 +355,7 @@ export class Heap extends Views {
 /** The block whose payload begins at `pointer`, by word index; 0, which no block has, for what cannot be a pointer. */
 function locate(pointer: Pointer): number {
   if ((pointer | 0) === pointer) return (pointer & 7) === 0 ? (pointer >> 2) - 1 : 0
-  return pointer % 8 === 0 && pointer > 0 && pointer < 2 ** 33 ? pointer / 4 - 1 : 0
+  return pointer % 8 === 0 && pointer > 0 && pointer < MAXIMUM_HEAP_BYTES ? pointer / 4 - 1 : 0
 }
 
 function pointerOrNull(block: number): Pointer {
