@@ -3,12 +3,14 @@
  * looks at every block; contents live in arrays of their own. It says which pointer each call must return.
  */
 
-interface ModelBlock {
+export interface ModelBlock {
   /** Byte offset of the header. */
   offset: number
   /** Bytes, header included. */
   size: number
   used: boolean
+  /** Given back, and kept for the next request of its size (see quick-model.ts); `used` is true. */
+  cached?: boolean
   contents: Uint8Array
   /** When the block became free, or became what it is by a split or a merge: a number that only grows. 0 while it is used. */
   since: number
@@ -63,7 +65,7 @@ export class Model {
   }
 
   malloc(size: number): number {
-    return this.#give(this.#place(blockSize(size)))
+    return this.#give(this.place(blockSize(size)))
   }
 
   calloc(count: number, size: number): number {
@@ -121,26 +123,24 @@ export class Model {
     }
     const block = this.at(pointer)
     const need = blockSize(size)
-    const right = this.blocks[this.blocks.indexOf(block) + 1]
     if (need <= block.size) {
       if (block.size - need >= SMALLEST) this.#cut(block, need).used = false
       else this.#lend(block, need)
       this.#merge()
       return pointer
     }
-    const available = right === undefined ? this.end - this.top : right.used ? 0 : right.size
-    if (block.size + available >= need) {
-      this.#swallow(block, right, need)
-      return pointer
-    }
-    const moved = this.#give(this.#place(need))
+    if (this.#growRight(block, need)) return pointer
+    const moved = this.#give(this.place(need))
     if (moved !== 0) {
       this.contents(moved).set(block.contents)
       this.free(pointer)
       return moved
     }
+    // To look for another place may have emptied quick lists, and made room here.
+    if (this.#growRight(block, need)) return pointer
     const left = this.blocks[this.blocks.indexOf(block) - 1]
-    if (left === undefined || left.used || left.size + block.size + available < need) return 0
+    const right = this.#right(block)
+    if (left === undefined || left.used || left.size + block.size + this.#free(right) < need) return 0
     const contents = block.contents
     left.used = true
     left.size += block.size
@@ -154,10 +154,27 @@ export class Model {
     return left.offset + 4
   }
 
+  /** Grows a block in place. False when there is too little room behind it. */
+  #growRight(block: ModelBlock, need: number): boolean {
+    const right = this.#right(block)
+    if (block.size + this.#free(right) < need) return false
+    this.#swallow(block, right, need)
+    return true
+  }
+
+  #right(block: ModelBlock): ModelBlock | undefined {
+    return this.blocks[this.blocks.indexOf(block) + 1]
+  }
+
+  /** The bytes to be had of a right neighbour; undefined is the wilderness. */
+  #free(right: ModelBlock | undefined): number {
+    return right === undefined ? this.end - this.top : right.used ? 0 : right.size
+  }
+
   /** The used block at a pointer. */
   at(pointer: number): ModelBlock {
     const block = this.#find(pointer - 4)
-    if (block === undefined || !block.used) throw new Error(`the model has no used block at ${pointer}`)
+    if (block === undefined || !block.used || block.cached) throw new Error(`the model has no used block at ${pointer}`)
     return block
   }
 
@@ -177,7 +194,7 @@ export class Model {
   }
 
   /** A block for `need` bytes: a free one, split when the rest can stand alone; else a new one off the wilderness. */
-  #place(need: number): ModelBlock | undefined {
+  protected place(need: number): ModelBlock | undefined {
     const chosen = this.#choose(need)
     if (chosen === undefined) return this.top + need <= this.end ? this.#grow(need) : undefined
     const block = this.#find(chosen.offset)

@@ -27,6 +27,12 @@ export const USED = 1
 /** The left neighbour is used; there is no footer in front of this block. */
 export const PREVIOUS_USED = 2
 
+/**
+ * With USED, in a heap with quick lists: this block was given back and is cached there (see heap/quick-lists.ts); to its
+ * neighbours it looks used. The bit is the highest of the size, which no block in a quick list comes near.
+ */
+export const CACHED = 1 << 31
+
 /** The word of a free block that names the next free block. */
 export const NEXT = 1
 /** The word of a free block that names the previous free block. */
@@ -45,6 +51,11 @@ export function sizeOf(header: number): number {
 /** A header for a block of `size` words. */
 export function headerOf(size: number, flags: number): number {
   return (size << 1) | flags
+}
+
+/** Is this, in a heap with quick lists, the header of a cached block? */
+export function isCached(header: number): boolean {
+  return (header & CACHED) !== 0 && (header & USED) !== 0
 }
 
 /** Writes the header and the footer of a free block. Its left neighbour is used: no two free blocks touch. */

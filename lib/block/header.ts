@@ -2,12 +2,12 @@
  * The header of a heap: its first 32 words. With the index behind it and the blocks themselves it is all the state that a
  * heap has; a `Heap` object holds views and constants that anyone can rebuild from these bytes.
  *
- *     byte 0                128            first block                     top                    end
- *     ┌─────────────────────┬──────────────┬───────────────────────────────┬──────────────────────┐
- *     │ header              │ index of the │ blocks, without a gap         │ wilderness: never    │
- *     │ (this file)         │ placement    │                               │ handed out, or given │
- *     │                     │              │                               │ back                 │
- *     └─────────────────────┴──────────────┴───────────────────────────────┴──────────────────────┘
+ *     byte 0                128                            first block             top                    end
+ *     ┌─────────────────────┬──────────────┬───────────────┬───────────────────────┬──────────────────────┐
+ *     │ header              │ index of the │ quick lists,  │ blocks, without a gap │ wilderness: never    │
+ *     │ (this file)         │ placement    │ if it has any │                       │ handed out, or given │
+ *     │                     │              │               │                       │ back                 │
+ *     └─────────────────────┴──────────────┴───────────────┴───────────────────────┴──────────────────────┘
  *
  * The names below are word indexes. Positions in the heap are kept as word indexes, amounts as numbers of words.
  */
@@ -37,7 +37,15 @@ export const PEAK_USED_WORD = 9
 export const BLOCKS_WORD = 10
 /** The caller's root pointer, as a word index; 0 is NULL. */
 export const ROOT_WORD = 11
+/** What the heap was asked to be besides: a sum of the options below. */
+export const OPTIONS_WORD = 12
+export const WITH_QUICK_LISTS = 1
 /** The free list's sentinel, laid out like a free block: its `next` and `previous` are the two words behind it. */
 export const FREE_LIST = 13
+/** Words in cached blocks. */
+export const CACHED_WORD = 16
+/** After so many freed words free pages are given back to the system, 0 for never; and how many were freed since. */
+export const TRIM_THRESHOLD_WORD = 17
+export const FREED_WORD = 18
 /** The size of the header, in words. */
 export const HEADER_WORDS = 32

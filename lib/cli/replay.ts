@@ -1,7 +1,8 @@
 /** `offheap replay`: traces on a mapped heap, with a table and a picture. */
 
 import { Command, Option } from 'commander'
-import { type PlacementName, placements } from '../placement/policies.js'
+import type { PlacementName } from '../placement/placement.js'
+import { placements } from '../placement/policies.js'
 import type { Measurement } from '../trace/measure.js'
 import { findTraces, parseBytes } from './arguments.js'
 import type { Io } from './io.js'

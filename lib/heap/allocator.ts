@@ -28,7 +28,7 @@ export class Allocator {
   /** The whole heap as 32-bit words; empty when its memory is gone. */
   readonly words: Int32Array<ArrayBuffer>
   readonly placement: Placement
-  private readonly first: number
+  protected readonly first: number
   /** The end of the wilderness. */
   private readonly limit: number
 
@@ -37,6 +37,11 @@ export class Allocator {
     this.placement = placement
     this.first = words[FIRST_WORD]
     this.limit = words.length - 1
+  }
+
+  /** Forgets every free block. */
+  reset(): void {
+    this.placement.reset()
   }
 
   /** A used block of at least `need` words, or 0. */
@@ -168,15 +173,11 @@ export class Allocator {
       if (need < have) this.shrink(block, have, need)
       return block
     }
-    if (this.growInPlace(block, have, need)) {
-      notePeak(this.words)
-      return block
-    }
+    if (this.growInPlace(block, have, need)) return block
     const moved = this.allocate(need)
     if (moved === 0) {
-      const grown = this.growLeft(block, have, need)
-      notePeak(this.words)
-      return grown
+      // To look for another place may have emptied quick lists, and made room here.
+      return this.growInPlace(block, have, need) ? block : this.growLeft(block, have, need)
     }
     const words = this.words
     if (have <= SMALL_COPY) for (let i = 1; i < have; i++) words[moved + i] = words[block + i]
@@ -200,6 +201,12 @@ export class Allocator {
 
   /** Grows a used block into the wilderness or its free right neighbour. False when that is not enough. */
   private growInPlace(block: number, have: number, need: number): boolean {
+    const grown = this.growRight(block, have, need)
+    if (grown) notePeak(this.words)
+    return grown
+  }
+
+  private growRight(block: number, have: number, need: number): boolean {
     const words = this.words
     const next = block + have
     const more = need - have
@@ -243,8 +250,9 @@ export class Allocator {
     words.copyWithin(left + 1, block + 1, next)
     words[USED_WORD] += block - left
     if (next !== top) words[next] |= PREVIOUS_USED
-    if (need > next - left) this.growInPlace(left, next - left, need)
+    if (need > next - left) this.growRight(left, next - left, need)
     else this.shrink(left, next - left, need)
+    notePeak(words)
     return left
   }
 
@@ -267,6 +275,17 @@ export class Allocator {
     words[PEAK_USED_WORD] = Math.max(peak, words[USED_WORD])
     return block + gap
   }
+
+  /** Frees every block that is cached in a quick list. False when there is none. */
+  flush(): boolean {
+    return false
+  }
+
+  /** The blocks that are cached in quick lists. Throws ERR_OFFHEAP_CORRUPT. */
+  *cachedBlocks(): Generator<number, void, undefined> {}
+
+  /** Verifies that the quick lists hold the cached blocks of the heap: `blocks`, with `words` words. Throws the same. */
+  checkCached(_blocks: number, _words: number): void {}
 
   /** A used block with room for `need` words behind its gap, or 0. */
   private findAligned(alignment: number, need: number): number {

@@ -1,5 +1,5 @@
 /** The invariants of a heap, stated as code. Each names the first block that breaks it. */
-import { NEXT, PREVIOUS, PREVIOUS_USED, sizeOf, USED } from '../block/block.js'
+import { NEXT, PREVIOUS, PREVIOUS_USED, USED } from '../block/block.js'
 import {
   BLOCKS_WORD,
   FIRST_WORD,
@@ -11,24 +11,29 @@ import {
 } from '../block/header.js'
 import { corrupt } from '../errors.js'
 import type { Placement } from '../placement/placement.js'
-import { walk } from './walk.js'
+import type { Allocator } from './allocator.js'
+import { isCachedBlock, sizeAt, walk } from './walk.js'
 
 /** Verifies every invariant of the heap. Throws ERR_OFFHEAP_CORRUPT. */
-export function checkHeap(words: Int32Array, placement: Placement): void {
-  const free = checkBlocks(words)
+export function checkHeap(allocator: Allocator): void {
+  const { words, placement } = allocator
+  const { free, cached, cachedWords } = checkBlocks(words)
   checkList(words, placement, free)
   placement.check()
+  allocator.checkCached(cached, cachedWords)
 }
 
-/** Blocks tile the heap, flags and footers agree, no two free blocks touch, the counters count. Returns the free blocks. */
-function checkBlocks(words: Int32Array): Set<number> {
+/** Blocks tile the heap, flags and footers agree, no two free blocks touch, the counters count. Says what was found. */
+function checkBlocks(words: Int32Array): { free: Set<number>; cached: number; cachedWords: number } {
   const free = new Set<number>()
+  let cached = 0
+  let cachedWords = 0
   let used = 0
   let blocks = 0
   let previousUsed = true
   for (const block of walk(words)) {
     const header = words[block]
-    const size = sizeOf(header)
+    const size = sizeAt(words, block)
     const at = `the block at byte ${block * 4} (${size * 4} bytes)`
     if (((header & PREVIOUS_USED) !== 0) !== previousUsed) {
       throw corrupt(`${at} says that its left neighbour is ${previousUsed ? 'free' : 'used'}, and it is not`)
@@ -38,6 +43,9 @@ function checkBlocks(words: Int32Array): Set<number> {
       if (words[block + size - 1] !== size)
         throw corrupt(`${at} is free, and its footer says ${words[block + size - 1] * 4} bytes`)
       free.add(block)
+    } else if (isCachedBlock(words, block)) {
+      cached++
+      cachedWords += size
     } else {
       used += size
       blocks++
@@ -56,7 +64,7 @@ function checkBlocks(words: Int32Array): Set<number> {
   }
   if (words[PEAK_USED_WORD] > words[HIGH_WATER_WORD] - words[FIRST_WORD])
     throw corrupt('the header says that more bytes were in use once than blocks ever had')
-  return free
+  return { free, cached, cachedWords }
 }
 
 /** The list holds every free block once, linked both ways. */

@@ -2,11 +2,11 @@
  * Names what is wrong with a pointer that was given back. The calls themselves only find that something is wrong, in a few
  * instructions; here the whole heap is walked to say what, in the words of its caller.
  */
-import { pointerOf, sizeOf, USED } from '../block/block.js'
+import { pointerOf, USED } from '../block/block.js'
 import { FIRST_WORD, HIGH_WATER_WORD, SIZE_WORD, TOP_WORD } from '../block/header.js'
 import { corrupt, OffheapError } from '../errors.js'
 import { type BlockReference, checkPointer, type Pointer } from './arguments.js'
-import { walk } from './walk.js'
+import { isCachedBlock, sizeAt, walk } from './walk.js'
 
 /** The error for `reference`, which is not the pointer of a used block. */
 export function faultOf(words: Int32Array, call: string, reference: BlockReference): Error {
@@ -32,15 +32,12 @@ export function faultOf(words: Int32Array, call: string, reference: BlockReferen
 function inside(words: Int32Array, call: string, pointer: Pointer, block: number): Error {
   for (const candidate of walk(words)) {
     const header = words[candidate]
-    const end = candidate + sizeOf(header)
+    const size = sizeAt(words, candidate)
+    const end = candidate + size
     if (block >= end) continue
-    const where = `the block at ${pointerOf(candidate)} (${sizeOf(header) * 4} bytes)`
-    if ((header & USED) === 0) {
-      return doubleFree(
-        call,
-        pointer,
-        candidate === block ? 'is free already' : `is free already: it is part of ${where}`
-      )
+    const where = `the block at ${pointerOf(candidate)} (${size * 4} bytes)`
+    if ((header & USED) === 0 || isCachedBlock(words, candidate)) {
+      return doubleFree(call, pointer, `is free already${candidate === block ? '' : `: it is part of ${where}`}`)
     }
     if (candidate !== block) return invalid(call, pointer, `lies inside ${where}; only its beginning can be given`)
     return corrupt(`${where} and the one behind it disagree about which of them is used`)

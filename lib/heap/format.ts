@@ -2,72 +2,99 @@
 import { MAXIMUM_HEAP_BYTES, MINIMUM_WORDS } from '../block/block.js'
 import {
   BLOCKS_WORD,
+  CACHED_WORD,
   FIRST_WORD,
+  FREED_WORD,
   HEADER_WORDS,
   HIGH_WATER_WORD,
   MAGIC,
   MAGIC_WORD,
+  OPTIONS_WORD,
   PEAK_USED_WORD,
   PLACEMENT_WORD,
   ROOT_WORD,
   SIZE_WORD,
   TOP_WORD,
   TOUCHED_WORD,
+  TRIM_THRESHOLD_WORD,
   USED_WORD,
   VERSION,
-  VERSION_WORD
+  VERSION_WORD,
+  WITH_QUICK_LISTS
 } from '../block/header.js'
 import { OffheapError, outOfRange } from '../errors.js'
-import type { Placement, PlacementPolicy } from '../placement/placement.js'
-import { type PlacementName, policyNumbered } from '../placement/policies.js'
+import type { PlacementPolicy } from '../placement/placement.js'
+import { policyNumbered } from '../placement/policies.js'
+import { quickListWords } from './quick-lists.js'
 
-/** Where the first block of a heap begins: behind header and index, on an odd word so that payloads are 8-byte aligned. */
-function firstBlock(words: number, policy: PlacementPolicy): number {
-  return (HEADER_WORDS + policy.indexWords(words)) | 1
+/** What decides where everything lies in a heap of a given size. */
+export interface Shape {
+  readonly policy: PlacementPolicy
+  readonly quickLists: boolean
+}
+
+/** What else a heap was asked to be. */
+export interface Settings {
+  /** In words; 0 for never. */
+  readonly trimThreshold: number
+}
+
+/** Where the parts behind the header lie. */
+export interface Layout {
+  /** The heads of the quick lists; their end when there are none. */
+  readonly quickLists: number
+  /** The first block: on an odd word, so that payloads are 8-byte aligned. */
+  readonly first: number
+}
+
+/** The layout of a heap of `words` words. */
+export function layoutOf(words: number, { policy, quickLists }: Shape): Layout {
+  const index = HEADER_WORDS + policy.indexWords(words)
+  return { quickLists: index, first: (index + (quickLists ? quickListWords(words) : 0)) | 1 }
 }
 
 /** The words that a heap in `bytes` bytes of memory has. Throws ERR_OUT_OF_RANGE when they are too few for one block. */
-export function heapWords(bytes: number, policy: PlacementPolicy): number {
+export function heapWords(bytes: number, shape: Shape): number {
   const words = Math.floor(Math.min(bytes, MAXIMUM_HEAP_BYTES) / 8) * 2
-  if (words >= leastWords(words, policy)) return words
+  if (words >= leastWords(words, shape)) return words
   // A larger heap has a larger index: look for the smallest that has room for its own.
   let least = HEADER_WORDS
-  while (least < leastWords(least, policy)) least += 2
-  throw outOfRange('size', `at least ${least * 4} bytes for a ${policy.name} heap`, bytes)
+  while (least < leastWords(least, shape)) least += 2
+  throw outOfRange('size', `at least ${least * 4} bytes for a ${shape.policy.name} heap`, bytes)
 }
 
 /** What a heap of `words` words cannot do without: header, index, the smallest block, and a word at the end. */
-function leastWords(words: number, policy: PlacementPolicy): number {
-  return firstBlock(words, policy) + MINIMUM_WORDS + 1
+function leastWords(words: number, shape: Shape): number {
+  return layoutOf(words, shape).first + MINIMUM_WORDS + 1
 }
 
-/** Writes an empty heap over all of `words`. When `zeroed`, the memory is known to be untouched. */
-export function writeHeader(words: Int32Array, policy: PlacementPolicy, zeroed: boolean): void {
-  const first = firstBlock(words.length, policy)
+/** Writes the header of an empty heap over all of `words`. When `zeroed`, the memory is known to be untouched. */
+export function writeHeader(words: Int32Array, shape: Shape, settings: Settings, zeroed: boolean): void {
+  const { first } = layoutOf(words.length, shape)
   if (!zeroed) words.fill(0, 0, first)
   words[MAGIC_WORD] = MAGIC
   words[VERSION_WORD] = VERSION
   words[SIZE_WORD] = words.length / 2
-  words[PLACEMENT_WORD] = policy.number
+  words[PLACEMENT_WORD] = shape.policy.number
+  words[OPTIONS_WORD] = shape.quickLists ? WITH_QUICK_LISTS : 0
+  words[TRIM_THRESHOLD_WORD] = settings.trimThreshold
   words[FIRST_WORD] = first
   words[TOUCHED_WORD] = zeroed ? first : words.length - 1
 }
 
-/** Empties a heap whose header stands: no block, no root; what was touched stays touched. Figures start anew. */
-export function clearHeap(words: Int32Array, placement: Placement): void {
+/** Sets a heap whose header stands to no block and no root; what was touched stays touched. Figures start anew. */
+export function clearHeader(words: Int32Array): void {
   words[TOP_WORD] = words[FIRST_WORD]
   words[HIGH_WATER_WORD] = words[FIRST_WORD]
   words[USED_WORD] = 0
   words[PEAK_USED_WORD] = 0
   words[BLOCKS_WORD] = 0
   words[ROOT_WORD] = 0
-  placement.reset()
+  words[FREED_WORD] = 0
 }
 
-/**
- * Verifies the header of the heap in `words` and returns its policy. Throws ERR_OFFHEAP_NOT_A_HEAP.
- */
-export function readHeader(words: Int32Array): { name: PlacementName; first: number; length: number } {
+/** Verifies the header of the heap in `words`; returns its shape, and its length in words. Throws ERR_OFFHEAP_NOT_A_HEAP. */
+export function readHeader(words: Int32Array): { shape: Shape; length: number } {
   if (words.length < HEADER_WORDS || words[MAGIC_WORD] !== MAGIC)
     throw notAHeap('it does not begin with the mark of one')
   if (words[VERSION_WORD] !== VERSION) {
@@ -77,10 +104,8 @@ export function readHeader(words: Int32Array): { name: PlacementName; first: num
   if (!(length >= HEADER_WORDS && length <= words.length)) {
     throw notAHeap(`it says that it has ${words[SIZE_WORD] * 8} bytes, and the memory has ${words.length * 4}`)
   }
-  const found = policyNumbered(words[PLACEMENT_WORD])
-  if (found === undefined) throw notAHeap(`its placement policy, number ${words[PLACEMENT_WORD]}, is unknown`)
-  const [name, policy] = found
-  const first = firstBlock(length, policy)
+  const shape = readShape(words)
+  const { first } = layoutOf(length, shape)
   if (words[FIRST_WORD] !== first) {
     throw notAHeap(`its first block is at byte ${words[FIRST_WORD] * 4}, where byte ${first * 4} is expected`)
   }
@@ -94,7 +119,18 @@ export function readHeader(words: Int32Array): { name: PlacementName; first: num
   if (root !== 0 && !(root > first && root < length && root % 2 === 0)) {
     throw notAHeap(`its root pointer is ${root * 4}, which lies outside its blocks`)
   }
-  return { name, first, length }
+  for (const word of [CACHED_WORD, TRIM_THRESHOLD_WORD, FREED_WORD]) {
+    if (words[word] < 0) throw notAHeap(`word ${word} of its header counts ${words[word]} words`)
+  }
+  return { shape, length }
+}
+
+function readShape(words: Int32Array): Shape {
+  const policy = policyNumbered(words[PLACEMENT_WORD])
+  if (policy === undefined) throw notAHeap(`its placement policy, number ${words[PLACEMENT_WORD]}, is unknown`)
+  const options = words[OPTIONS_WORD]
+  if ((options & ~WITH_QUICK_LISTS) !== 0) throw notAHeap(`its options, ${options}, are unknown`)
+  return { policy, quickLists: (options & WITH_QUICK_LISTS) !== 0 }
 }
 
 function notAHeap(why: string): OffheapError {

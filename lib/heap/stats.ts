@@ -1,7 +1,8 @@
 /** Figures about a heap, in bytes. */
-import { MINIMUM_WORDS, pointerOf, sizeOf } from '../block/block.js'
+import { MINIMUM_WORDS, pointerOf, sizeOf, USED } from '../block/block.js'
 import {
   BLOCKS_WORD,
+  CACHED_WORD,
   FIRST_WORD,
   HIGH_WATER_WORD,
   PEAK_USED_WORD,
@@ -10,21 +11,26 @@ import {
   USED_WORD
 } from '../block/header.js'
 import type { Placement } from '../placement/placement.js'
+import type { Allocator } from './allocator.js'
+import { isCachedBlock, sizeAt, walk } from './walk.js'
 
 /** Figures about a heap. Everything is in bytes, but for the two counts of blocks. */
 export interface HeapStats {
   /** The whole heap: metadata + used + free. */
   readonly size: number
-  /** The header and the index of the placement policy. */
+  /** The header, the index of the placement policy, and the heads of the quick lists. */
   readonly metadata: number
   /** Used blocks, their headers included. */
   readonly used: number
-  /** Free blocks and wilderness. */
+  /** Free blocks, cached blocks and wilderness. */
   readonly free: number
   /** How many blocks are used. */
   readonly blocks: number
   /** How many free blocks there are between them. */
   readonly freeBlocks: number
+  /** Blocks that were given back and wait in quick lists, their headers included; and how many there are. */
+  readonly cached: number
+  readonly cachedBlocks: number
   /** The largest n for which malloc(n) succeeds now; 0 when nothing fits. */
   readonly largestFree: number
   /** The most that `used` ever was. */
@@ -39,8 +45,12 @@ export interface HeapStats {
   readonly residentBytes: number
 }
 
-/** Reads the figures; takes time in proportion to the number of free blocks. */
-export function readStats(words: Int32Array, placement: Placement, residentBytes: number): HeapStats {
+/**
+ * Reads the figures. Takes time in proportion to the number of free blocks; with cached blocks, to the number of all blocks.
+ * Throws ERR_OFFHEAP_CORRUPT where links or headers lead nowhere.
+ */
+export function readStats(allocator: Allocator, residentBytes: number): HeapStats {
+  const { words, placement } = allocator
   const first = words[FIRST_WORD]
   const top = words[TOP_WORD]
   const size = words[SIZE_WORD] * 8
@@ -52,6 +62,9 @@ export function readStats(words: Int32Array, placement: Placement, residentBytes
     freeBlocks++
     largest = Math.max(largest, sizeOf(words[block]))
   }
+  let cachedBlocks = 0
+  for (const _ of allocator.cachedBlocks()) cachedBlocks++
+  if (cachedBlocks !== 0) largest = largestWhenMerged(words, end)
   return {
     size,
     metadata: first * 4 + 4,
@@ -59,6 +72,8 @@ export function readStats(words: Int32Array, placement: Placement, residentBytes
     free: (end - first) * 4 - used,
     blocks: words[BLOCKS_WORD],
     freeBlocks,
+    cached: words[CACHED_WORD] * 4,
+    cachedBlocks,
     largestFree: largest >= MINIMUM_WORDS ? largest * 4 - 4 : 0,
     peakUsed: words[PEAK_USED_WORD] * 4,
     top: top * 4,
@@ -66,6 +81,18 @@ export function readStats(words: Int32Array, placement: Placement, residentBytes
     highWater: (words[HIGH_WATER_WORD] - first) * 4,
     residentBytes
   }
+}
+
+/** The largest free block, in words, that there were if all cached blocks were freed. */
+function largestWhenMerged(words: Int32Array, end: number): number {
+  let largest = 0
+  let run = 0
+  for (const block of walk(words)) {
+    const used = (words[block] & USED) !== 0 && !isCachedBlock(words, block)
+    run = used ? 0 : run + sizeAt(words, block)
+    largest = Math.max(largest, run)
+  }
+  return Math.max(largest, run + end - words[TOP_WORD])
 }
 
 /** The whole free pages of a heap, as [offset, length] in bytes: in the wilderness as far as touched, and in free blocks. */

@@ -26,10 +26,13 @@ export interface Placement {
   check(): void
 }
 
+/** The names of the policies; policies.ts has the policies themselves. */
+export type PlacementName = 'first-fit' | 'segregated-fit' | 'best-fit' | 'next-fit'
+
 /** What a policy is, before it works on a heap. */
 export interface PlacementPolicy {
   /** The name that a caller gives: `Heap.map({ placement: name })`. */
-  readonly name: string
+  readonly name: PlacementName
   /** What the heap's header says; never given to another policy. */
   readonly number: number
   /** How many words of index a heap of `words` words needs behind its header. */

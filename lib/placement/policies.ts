@@ -3,10 +3,8 @@ import { invalidType, outOfRange } from '../errors.js'
 import { bestFit } from './best-fit.js'
 import { firstFit } from './first-fit.js'
 import { nextFit } from './next-fit.js'
-import type { PlacementPolicy } from './placement.js'
+import type { PlacementName, PlacementPolicy } from './placement.js'
 import { segregatedFit } from './segregated-fit.js'
-
-export type PlacementName = 'first-fit' | 'segregated-fit' | 'best-fit' | 'next-fit'
 
 const policies: ReadonlyMap<PlacementName, PlacementPolicy> = new Map([
   ['first-fit', firstFit],
@@ -31,7 +29,7 @@ export function policyNamed(name: PlacementName): PlacementPolicy {
   throw outOfRange('placement', `one of ${placements.join(', ')}`, name)
 }
 
-/** The policy of that number in a heap's header, with its name; undefined when there is none. */
-export function policyNumbered(number: number): [PlacementName, PlacementPolicy] | undefined {
-  return [...policies].find(([, policy]) => policy.number === number)
+/** The policy of that number in a heap's header; undefined when there is none. */
+export function policyNumbered(number: number): PlacementPolicy | undefined {
+  return [...policies.values()].find(policy => policy.number === number)
 }

@@ -6,6 +6,7 @@
 import fc from 'fast-check'
 import { Heap, type HeapOptions } from '../../lib/index.js'
 import { type Choice, Model } from '../model.js'
+import { QuickModel } from './quick-model.js'
 
 export interface Step {
   readonly kind: 'malloc' | 'calloc' | 'realloc' | 'aligned' | 'free'
@@ -43,7 +44,10 @@ export function steps(bytes: number, length: number): fc.Arbitrary<Step[]> {
 export function drive(buffer: ArrayBuffer, sequence: readonly Step[], options: HeapOptions, choose?: Choice): void {
   const heap = Heap.format(buffer, options)
   const { size, metadata } = heap.stats()
-  const model = new Model(metadata - 4, size - 4, choose)
+  const model = options.quickLists
+    ? new QuickModel(metadata - 4, size - 4, choose)
+    : new Model(metadata - 4, size - 4, choose)
+  if (model instanceof QuickModel) model.largest = Math.min(1024, Math.max(16, Math.floor(size / 64 / 8) * 8))
   const small = size <= 2 ** 16
   const live: { pointer: number; id: number }[] = []
   const trace: string[] = []
@@ -129,8 +133,16 @@ export function drive(buffer: ArrayBuffer, sequence: readonly Step[], options: H
     model.blocks.forEach((block, i) => {
       same(`the offset of block ${i}`, blocks[i]?.offset, block.offset)
       same(`the size of block ${i}`, blocks[i]?.size, block.size)
-      same(`used, of block ${i}`, blocks[i]?.used, block.used)
+      same(`used, of block ${i}`, blocks[i]?.used, block.used && !block.cached)
+      same(`cached, of block ${i}`, blocks[i]?.cached ?? false, block.cached ?? false)
     })
+    const cached = model.blocks.filter(block => block.cached)
+    same(
+      'cached',
+      heap.stats().cached,
+      cached.reduce((sum, block) => sum + block.size, 0)
+    )
+    same('cachedBlocks', heap.stats().cachedBlocks, cached.length)
     same('top', heap.stats().top, model.top)
     same('highWater', heap.stats().highWater, model.highWater)
     for (const { pointer } of live) compare(pointer, model.contents(pointer).length)

@@ -39,4 +39,14 @@ describe.each(placements)('%s returns the same pointers and keeps the same bytes
     )
     expect(count).toBeGreaterThan((runs * length) / 5)
   })
+
+  test.each(heaps)('with quick lists: %i bytes, up to %i steps, %i times', (bytes, length, runs) => {
+    const buffer = new ArrayBuffer(bytes)
+    fc.assert(
+      fc.property(steps(bytes, length), sequence => {
+        drive(buffer, sequence, { placement, quickLists: true }, choices[placement](bytes))
+      }),
+      { numRuns: runs }
+    )
+  })
 })

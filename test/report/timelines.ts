@@ -1,7 +1,7 @@
 /** Traces and their timelines for the tests of the view. */
 
 import { Heap } from '../../lib/heap/heap.js'
-import type { PlacementName } from '../../lib/placement/policies.js'
+import type { PlacementName } from '../../lib/placement/placement.js'
 import { recordTimeline, type Timeline } from '../../lib/report/timeline.js'
 import { parseTrace } from '../../lib/trace/parse.js'
 import type { Trace } from '../../lib/trace/trace.js'

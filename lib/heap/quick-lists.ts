@@ -1,0 +1,177 @@
+/**
+ * Quick lists in front of the allocator: a small block that is given back stays as it is, in a list of blocks of exactly its
+ * size, and the next request of that size gets it back, last in, first out. No splitting, no merging (deferred coalescing:
+ * Weinstock and Wulf, "Quick Fit", 1988; Wilson et al. 1995, 3.11).
+ *
+ *     HEADS     │ 2 words: – │ 4 words │ 6 words │ 8 words │ …       one word for each size, behind the placement's index
+ *                                 │
+ *                                 ▼
+ *                      ┌──────────────────────┐      ┌──────────────────────┐
+ *                      │ 4 │ CACHED … USED    │  ┌──▶│ 4 │ CACHED … USED    │      header
+ *                      ├──────────────────────┤  │   ├──────────────────────┤
+ *                      │ next ────────────────┼──┘   │ next: 0              │      first word of the payload
+ *                      └──────────────────────┘      └──────────────────────┘
+ *
+ * Cached blocks look used to their neighbours, and are counted neither as used nor as free blocks of the placement policy.
+ * They may hold 1/32 of the block space, so that a small heap is not eaten up; what would be more empties all lists, as does
+ * a request that nothing else can meet: then every cached block is freed in earnest, and merges.
+ */
+import { CACHED, isCached, MINIMUM_WORDS, NEXT, PREVIOUS_USED, sizeOf, USED } from '../block/block.js'
+import { BLOCKS_WORD, CACHED_WORD, PEAK_USED_WORD, TOP_WORD, USED_WORD } from '../block/header.js'
+import { corrupt } from '../errors.js'
+import type { Placement } from '../placement/placement.js'
+import { TrimmingAllocator } from './trimming.js'
+
+/** Blocks of more words are never cached: payloads up to 1020 bytes are. */
+const LARGEST_WORDS = 256
+/** Cached blocks hold at most 1 / 2 ** SHARE_SHIFT of the block space. */
+const SHARE_SHIFT = 5
+
+/** The largest block that a heap of `words` words caches; less in heaps so small that the heads would take more than 1/128. */
+function largestFor(words: number): number {
+  return Math.min(LARGEST_WORDS, Math.max(MINIMUM_WORDS, (words >> 6) & ~1))
+}
+
+/** How many words the heads take in a heap of `words` words: one for each even size from 0 on. */
+export function quickListWords(words: number): number {
+  return (largestFor(words) >> 1) + 1
+}
+
+/** An allocator with quick lists in front. */
+export class QuickAllocator extends TrimmingAllocator {
+  /** Where the heads lie. */
+  private readonly heads: number
+  /** The largest size that is cached. */
+  private readonly largest: number
+
+  constructor(words: Int32Array<ArrayBuffer>, placement: Placement, heads: number, trim: () => void) {
+    super(words, placement, trim)
+    this.heads = heads
+    this.largest = words.length === 0 ? 0 : largestFor(words.length)
+  }
+
+  override reset(): void {
+    super.reset()
+    this.words.fill(0, this.heads, this.heads + (this.largest >> 1) + 1)
+    this.words[CACHED_WORD] = 0
+  }
+
+  override allocate(need: number): number {
+    if (need <= this.largest) {
+      const words = this.words
+      const head = this.heads + (need >> 1)
+      const block = words[head]
+      if (block !== 0) {
+        const header = words[block]
+        if ((header | PREVIOUS_USED) !== cachedHeader(need)) throw broken(need, block)
+        words[head] = words[block + NEXT]
+        words[block] = header ^ CACHED
+        words[CACHED_WORD] -= need
+        words[BLOCKS_WORD]++
+        const used = words[USED_WORD] + need
+        words[USED_WORD] = used
+        if (used > words[PEAK_USED_WORD]) words[PEAK_USED_WORD] = used
+        return block
+      }
+    }
+    return this.allocateAnew(need)
+  }
+
+  /** A block that no quick list has; all of them are emptied before the request is refused. */
+  private allocateAnew(need: number): number {
+    const block = super.allocate(need)
+    if (block !== 0 || !this.flush()) return block
+    return super.allocate(need)
+  }
+
+  override allocateAligned(alignment: number, need: number): number {
+    const block = super.allocateAligned(alignment, need)
+    if (block !== 0 || !this.flush()) return block
+    return super.allocateAligned(alignment, need)
+  }
+
+  override isUsed(block: number): boolean {
+    return !isCached(this.words[block]) && super.isUsed(block)
+  }
+
+  override free(block: number): boolean {
+    const words = this.words
+    const top = words[TOP_WORD]
+    if (block < this.first || !(block < top)) return false
+    const header = words[block]
+    const size = sizeOf(header)
+    const budget = (top - this.first) >> SHARE_SHIFT
+    if (size > this.largest || size > budget) return this.freeInEarnest(block)
+    const next = block + size
+    if ((header & USED) === 0 || size < MINIMUM_WORDS || next > top) return false
+    if (next !== top && (words[next] & PREVIOUS_USED) === 0) return false
+    if (words[CACHED_WORD] + size > budget) this.flush()
+    const head = this.heads + (size >> 1)
+    words[block + NEXT] = words[head]
+    words[block] |= CACHED
+    words[head] = block
+    words[CACHED_WORD] += size
+    words[USED_WORD] -= size
+    words[BLOCKS_WORD]--
+    return true
+  }
+
+  private freeInEarnest(block: number): boolean {
+    return !isCached(this.words[block]) && super.free(block)
+  }
+
+  /** Frees every cached block in earnest. False when there is none. Throws ERR_OFFHEAP_CORRUPT. */
+  override flush(): boolean {
+    const words = this.words
+    if (!(words[CACHED_WORD] > 0)) return false
+    for (const block of this.cachedBlocks()) {
+      const size = sizeOf(words[block] ^ CACHED)
+      words[this.heads + (size >> 1)] = words[block + NEXT]
+      words[block] ^= CACHED
+      // Once more used, for a moment.
+      words[CACHED_WORD] -= size
+      words[USED_WORD] += size
+      words[BLOCKS_WORD]++
+      if (!super.free(block)) throw broken(size, block)
+    }
+    return true
+  }
+
+  /** The cached blocks, list by list. The caller may free a block once he has it. Throws ERR_OFFHEAP_CORRUPT. */
+  override *cachedBlocks(): Generator<number, void, undefined> {
+    const words = this.words
+    for (let size = MINIMUM_WORDS; size <= this.largest; size += 2) {
+      let left = words.length / size
+      for (let block = words[this.heads + (size >> 1)]; block !== 0; ) {
+        if ((words[block] | PREVIOUS_USED) !== cachedHeader(size) || left-- < 0) throw broken(size, block)
+        const next = words[block + NEXT]
+        yield block
+        block = next
+      }
+    }
+  }
+
+  /** Verifies the quick lists: they hold every cached block of the heap, of which there are `blocks` with `words` words. */
+  override checkCached(blocks: number, words: number): void {
+    let found = 0
+    for (const block of this.cachedBlocks()) {
+      if (block < this.first || block >= this.words[TOP_WORD]) throw broken(sizeOf(this.words[block] ^ CACHED), block)
+      found++
+    }
+    if (found !== blocks) throw corrupt(`${blocks} blocks are cached, and the quick lists have ${found}`)
+    if (this.words[CACHED_WORD] !== words) {
+      throw corrupt(`${words * 4} bytes are in cached blocks, and the header says ${this.words[CACHED_WORD] * 4}`)
+    }
+  }
+}
+
+/** The header of a cached block of `size` words whose left neighbour is used. */
+function cachedHeader(size: number): number {
+  return (size << 1) | CACHED | PREVIOUS_USED | USED
+}
+
+function broken(size: number, block: number): Error {
+  return corrupt(
+    `the quick list for blocks of ${size * 4} bytes leads to byte ${block * 4}, where no such block is cached`
+  )
+}
