@@ -11,13 +11,13 @@
 import { NEXT, PREVIOUS } from './block.js'
 
 /** Makes the list of `sentinel` empty. */
-export function clearList(words: Int32Array, sentinel: number): void {
+export const clearList = (words: Int32Array, sentinel: number): void => {
   words[sentinel + NEXT] = sentinel
   words[sentinel + PREVIOUS] = sentinel
 }
 
 /** Puts `block` between two neighbours of a list. */
-export function link(words: Int32Array, block: number, previous: number, next: number): void {
+export const link = (words: Int32Array, block: number, previous: number, next: number): void => {
   words[block + NEXT] = next
   words[block + PREVIOUS] = previous
   words[previous + NEXT] = block
@@ -25,7 +25,7 @@ export function link(words: Int32Array, block: number, previous: number, next: n
 }
 
 /** Takes `block` out of its list. */
-export function unlink(words: Int32Array, block: number): void {
+export const unlink = (words: Int32Array, block: number): void => {
   const next = words[block + NEXT]
   const previous = words[block + PREVIOUS]
   words[previous + NEXT] = next
@@ -33,6 +33,6 @@ export function unlink(words: Int32Array, block: number): void {
 }
 
 /** Gives the place of `from` in its list to `to`. */
-export function relink(words: Int32Array, from: number, to: number): void {
+export const relink = (words: Int32Array, from: number, to: number): void => {
   link(words, to, words[from + PREVIOUS], words[from + NEXT])
 }

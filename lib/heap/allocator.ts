@@ -2,6 +2,10 @@
  * The algorithm of the heap, in word indexes: blocks are cut off the wilderness, split, merged, resized and taken back.
  * Arguments have been checked by the caller (heap.ts); which free block a request gets is for the placement policy to say.
  *
+ * allocate and free are written in one piece each, and integers are told to be integers (`| 0`), because V8 inlines no more than
+ * 920 bytes of bytecode into a function: in smaller pieces segregated fit took 1.5 times as long as glibc over 18 recorded
+ * programs, and first fit 2.2 times; like this, 1.3 and 2.0.
+ *
  * Free blocks merge at once: after every call no two of them touch, and none touches the wilderness, for a free block in
  * front of it becomes part of it.
  */
@@ -46,40 +50,38 @@ export class Allocator {
 
   /** A used block of at least `need` words, or 0. */
   allocate(need: number): number {
-    const block = this.placement.find(need)
-    if (block === 0) return this.extend(need)
-    this.take(block, need)
-    return block
+    return this.place(this.placement.find(need), need)
   }
 
-  /** Makes a used block of the free `block`, and splits off what `need` words leave of it. */
-  private take(block: number, need: number): void {
+  /** A used block of at least `need` words made of the free block `found`, or, when that is 0, cut off the wilderness; or 0. */
+  private place(found: number, need: number): number {
     const words = this.words
-    const have = sizeOf(words[block])
-    const rest = have - need
+    let block = found | 0
     let size = need
-    if (rest >= MINIMUM_WORDS) {
-      // Split: the front is handed out, the remainder takes the block's place in the list.
-      this.placement.replace(block, have, block + need, rest)
-      writeFree(words, block + need, rest)
+    if (block === 0) {
+      block = words[TOP_WORD]
+      // Also when the memory is gone, and `block` undefined.
+      if (!(need <= this.limit - block)) return 0
+      raiseTop(words, (block + need) | 0)
     } else {
-      this.placement.remove(block, have)
-      words[block + have] |= PREVIOUS_USED
-      size = have
+      const have = sizeOf(words[block])
+      const rest = (have - need) | 0
+      if (rest >= MINIMUM_WORDS) {
+        // Split: the front is handed out, the remainder takes the block's place in the list.
+        const remainder = (block + need) | 0
+        this.placement.replace(block, have, remainder, rest)
+        writeFree(words, remainder, rest)
+      } else {
+        this.placement.remove(block, have)
+        words[block + have] |= PREVIOUS_USED
+        size = have
+      }
     }
     words[block] = (size << 1) | PREVIOUS_USED | USED
-    countBlock(words, size)
-  }
-
-  /** A used block of `need` words cut off the wilderness, or 0. */
-  private extend(need: number): number {
-    const words = this.words
-    const block = words[TOP_WORD]
-    // Also when the memory is gone, and `block` undefined.
-    if (!(need <= this.limit - block)) return 0
-    raiseTop(words, block + need)
-    words[block] = (need << 1) | PREVIOUS_USED | USED
-    countBlock(words, need)
+    const used = words[USED_WORD] + size
+    words[USED_WORD] = used
+    words[BLOCKS_WORD]++
+    if (used > words[PEAK_USED_WORD]) words[PEAK_USED_WORD] = used
     return block
   }
 
@@ -100,70 +102,57 @@ export class Allocator {
 
   /** Takes back the used block `block`. False, and nothing changed, when no used block begins there (see isUsed). */
   free(block: number): boolean {
+    return this.release(block)
+  }
+
+  /** The same, past what subclasses do with a freed block: it becomes free memory, and merges with what is free beside it. */
+  private release(given: number): boolean {
     const words = this.words
+    const block = given | 0
     const top = words[TOP_WORD]
     if (block < this.first || !(block < top)) return false
     const header = words[block]
     const size = sizeOf(header)
-    const next = block + size
+    const next = (block + size) | 0
     if ((header & USED) === 0 || size < MINIMUM_WORDS || next > top) return false
-    if (next === top) {
-      this.giveToWilderness(block, size, header & PREVIOUS_USED)
-    } else {
-      const nextHeader = words[next]
-      if ((nextHeader & PREVIOUS_USED) === 0) return false
-      this.release(block, size, header & PREVIOUS_USED, next, nextHeader)
-    }
-    words[BLOCKS_WORD]--
-    return true
-  }
-
-  /** Makes the `size` words from `block` to the top wilderness again, with a free left neighbour. */
-  private giveToWilderness(block: number, size: number, previousUsed: number): void {
-    const words = this.words
-    const top = previousUsed !== 0 ? block : this.leftOf(block)
-    words[block] &= ~USED
-    if (top !== block) this.placement.remove(top, block - top)
-    words[USED_WORD] -= size
-    words[TOP_WORD] = top
-  }
-
-  /** Makes `size` words from `block` on free, and merges them with what is free beside them; `next` is no wilderness. */
-  private release(block: number, size: number, previousUsed: number, next: number, nextHeader: number): void {
-    const words = this.words
-    const policy = this.placement
-    const left = previousUsed !== 0 ? block : this.leftOf(block)
+    const nextHeader = next === top ? USED : words[next]
+    if (next !== top && (nextHeader & PREVIOUS_USED) === 0) return false
+    const left = (header & PREVIOUS_USED) !== 0 ? block : this.leftOf(block)
     // No longer a used block, even where it disappears inside a larger one: a second free must find it so.
-    words[block] &= ~USED
+    words[block] = header & ~USED
+    words[USED_WORD] -= size
+    words[BLOCKS_WORD]--
     // The free neighbour, if any, that the merged block takes the place of.
-    let from = left
-    let fromSize = block - left
-    let freeSize = next - left
+    let from = left === block ? 0 : left
+    let fromSize = (block - left) | 0
+    if (next === top) {
+      if (from !== 0) this.placement.remove(from, fromSize)
+      words[TOP_WORD] = left
+      return true
+    }
+    let freeSize = (next - left) | 0
     if ((nextHeader & USED) !== 0) {
       words[next] = nextHeader & ~PREVIOUS_USED
     } else {
       const nextSize = sizeOf(nextHeader)
-      freeSize += nextSize
-      if (fromSize === 0) {
+      freeSize = (freeSize + nextSize) | 0
+      if (from === 0) {
         from = next
         fromSize = nextSize
       } else {
-        policy.remove(next, nextSize)
+        this.placement.remove(next, nextSize)
       }
     }
-    if (fromSize === 0) policy.insert(block, freeSize)
-    else policy.replace(from, fromSize, left, freeSize)
-    words[USED_WORD] -= size
+    this.placement.replace(from, fromSize, left, freeSize)
     writeFree(words, left, freeSize)
+    return true
   }
 
   /** The free left neighbour of `block`, by its boundary tag. Throws ERR_OFFHEAP_CORRUPT when tag and header disagree. */
   private leftOf(block: number): number {
     const size = this.words[block - 1]
     const left = block - size
-    if (left < this.first || this.words[left] !== ((size << 1) | PREVIOUS_USED)) {
-      throw corrupt(`the free block in front of byte ${block * 4} has a footer that does not match its header`)
-    }
+    if (left < this.first || this.words[left] !== ((size << 1) | PREVIOUS_USED)) throw unmatchedFooter(block)
     return left
   }
 
@@ -188,15 +177,38 @@ export class Allocator {
 
   /** Shrinks a used block from `have` to `need` words; what can stand as free memory is given back. */
   private shrink(block: number, have: number, need: number): void {
+    const rest = have - need
+    if (rest >= MINIMUM_WORDS) {
+      this.cut(block, have, need)
+      this.release(block + need)
+    } else if (rest !== 0) {
+      this.lend(block, have, rest)
+    }
+  }
+
+  /** Makes two used blocks of one, the first with `front` words. */
+  private cut(block: number, have: number, front: number): void {
+    const words = this.words
+    words[block] -= (have - front) << 1
+    words[block + front] = ((have - front) << 1) | PREVIOUS_USED | USED
+    words[BLOCKS_WORD]++
+  }
+
+  /** Gives the last `rest` words of a used block, too few for a block of their own, to what is free behind it, if anything. */
+  private lend(block: number, have: number, rest: number): void {
     const words = this.words
     const next = block + have
-    const rest = have - need
-    if (rest === 0) return
-    // A rest too small for a block of its own can only go to a free neighbour.
-    if (rest < MINIMUM_WORDS && next !== words[TOP_WORD] && (words[next] & USED) !== 0) return
+    if (next === words[TOP_WORD]) {
+      words[TOP_WORD] -= rest
+    } else {
+      const nextHeader = words[next]
+      if ((nextHeader & USED) !== 0) return
+      const nextSize = sizeOf(nextHeader)
+      this.placement.replace(next, nextSize, next - rest, nextSize + rest)
+      writeFree(words, next - rest, nextSize + rest)
+    }
     words[block] -= rest << 1
-    if (next === words[TOP_WORD]) this.giveToWilderness(block + need, rest, PREVIOUS_USED)
-    else this.release(block + need, rest, PREVIOUS_USED, next, words[next])
+    words[USED_WORD] -= rest
   }
 
   /** Grows a used block into the wilderness or its free right neighbour. False when that is not enough. */
@@ -265,10 +277,8 @@ export class Allocator {
     const gap = gapBefore(block, alignment)
     const have = sizeOf(words[block])
     if (gap !== 0) {
-      // Cut in two used blocks, of which the first is given back.
-      words[block] = (gap << 1) | PREVIOUS_USED | USED
-      words[block + gap] = ((have - gap) << 1) | PREVIOUS_USED | USED
-      this.release(block, gap, PREVIOUS_USED, block + gap, words[block + gap])
+      this.cut(block, have, gap)
+      this.release(block)
     }
     this.shrink(block + gap, have - gap, need)
     // What was taken for a moment, and given back, does not count.
@@ -293,28 +303,19 @@ export class Allocator {
     // Room for the widest gap is enough in any case; without it the gap of each candidate decides.
     const padded = need + alignment + 2
     const found = padded < TOO_LARGE ? this.placement.find(padded) : 0
-    if (found !== 0) {
-      this.take(found, padded)
-      return found
-    }
-    const extended = this.extend(gapBefore(words[TOP_WORD], alignment) + need)
+    if (found !== 0) return this.place(found, padded)
+    const extended = this.place(0, gapBefore(words[TOP_WORD], alignment) + need)
     if (extended !== 0) return extended
     for (const block of this.placement.list()) {
       const size = gapBefore(block, alignment) + need
-      if (sizeOf(words[block]) < size) continue
-      this.take(block, size)
-      return block
+      if (sizeOf(words[block]) >= size) return this.place(block, size)
     }
     return 0
   }
 }
 
-/** Notes one more used block, of `size` words. */
-function countBlock(words: Int32Array, size: number): void {
-  const used = words[USED_WORD] + size
-  words[USED_WORD] = used
-  words[BLOCKS_WORD]++
-  if (used > words[PEAK_USED_WORD]) words[PEAK_USED_WORD] = used
+function unmatchedFooter(block: number): Error {
+  return corrupt(`the free block in front of byte ${block * 4} has a footer that does not match its header`)
 }
 
 function notePeak(words: Int32Array): void {

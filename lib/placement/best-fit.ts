@@ -45,7 +45,7 @@ class BestFit extends SizeClasses implements Placement {
     throw corrupt(`the free list for blocks of ${size * 4} bytes or more begins with byte ${block * 4}, which is none`)
   }
 
-  insert(block: number, size: number): void {
+  private insert(block: number, size: number): void {
     const sizeClass = this.classOf(size)
     if (size === MINIMUM_WORDS) this.smallest.insert(block, size)
     else plant(this.words, this.roots + sizeClass, this.sentinelOf(sizeClass), block, size)
@@ -58,7 +58,7 @@ class BestFit extends SizeClasses implements Placement {
   }
 
   replace(from: number, fromSize: number, to: number, toSize: number): void {
-    this.remove(from, fromSize)
+    if (from !== 0) this.remove(from, fromSize)
     this.insert(to, toSize)
   }
 

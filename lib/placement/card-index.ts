@@ -180,7 +180,7 @@ export class CardIndex {
     return end - begin
   }
 
-  /** Takes in a free block. */
+  /** Takes in a free block that touches no other. */
   insert(block: number, size: number): void {
     const words = this.words
     const card = block >>> CARD_SHIFT
@@ -230,8 +230,12 @@ export class CardIndex {
     }
   }
 
-  /** The free block `from` becomes the free block `to`, of `toSize` words, with no other between them. */
+  /** The free block `from` becomes the free block `to`, of `toSize` words, with no other between them; 0 for `from`: none did. */
   replace(from: number, _fromSize: number, to: number, toSize: number): void {
+    if (from === 0) {
+      this.insert(to, toSize)
+      return
+    }
     const words = this.words
     const card = to >>> CARD_SHIFT
     if (from !== to) {

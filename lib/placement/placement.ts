@@ -10,14 +10,13 @@ export interface Placement {
   reset(): void
   /** The free block that a request of `size` words gets by this policy, still in the list; 0 when none is large enough. */
   find(size: number): number
-  /** Takes in a free block that touches no other free block. Its header and footer are written afterwards. */
-  insert(block: number, size: number): void
   /** Lets go of a free block. */
   remove(block: number, size: number): void
   /**
    * The free block `from` becomes the free block `to`: the remainder of a split (`to` lies inside `from`), or the result of
-   * a merge (`from` lies inside `to`). No free block lies between the two. Header and footer of `to` are written
-   * afterwards, for they may lie where the links of `from` still are: read those before you write any.
+   * a merge (`from` lies inside `to`). No free block lies between the two. When `from` is 0, `to` is a new free block, which
+   * touches no other. Header and footer of `to` are written afterwards, for they may lie where the links of `from` still are:
+   * read those before you write any.
    */
   replace(from: number, fromSize: number, to: number, toSize: number): void
   /** The free blocks in the order of the list or lists, each once. Throws when the links contradict each other. */

@@ -54,22 +54,18 @@ class SegregatedFit extends SizeClasses implements Placement {
     return 0
   }
 
-  insert(block: number, size: number): void {
-    const words = this.words
-    const sizeClass = this.classOf(size)
-    const sentinel = this.sentinelOf(sizeClass)
-    const next = words[sentinel + NEXT]
-    link(words, block, sentinel, next)
-    if (next === sentinel) this.mark(sizeClass)
-  }
-
   remove(block: number, _size: number): void {
     unlink(this.words, block)
   }
 
   replace(from: number, _fromSize: number, to: number, toSize: number): void {
-    unlink(this.words, from)
-    this.insert(to, toSize)
+    const words = this.words
+    if (from !== 0) unlink(words, from)
+    const sizeClass = this.classOf(toSize)
+    const sentinel = this.sentinelOf(sizeClass)
+    const next = words[sentinel + NEXT]
+    link(words, to, sentinel, next)
+    if (next === sentinel) this.mark(sizeClass)
   }
 }
 

@@ -105,20 +105,19 @@ export class SizeClasses {
     let row = sizeClass >> 5
     // Of this row, the bits from the class on.
     let bits = words[ROWS + row] & (-1 >>> sizeClass)
-    for (;;) {
-      if (bits === 0) {
-        const rows = words[SUMMARY] & (0x7fffffff >>> row)
-        if (rows === 0) return 0
-        row = Math.clz32(rows)
-        bits = words[ROWS + row]
-      }
-      const column = Math.clz32(bits)
-      const sentinel = this.lists + 2 * ((row << 5) + column)
-      const block = words[sentinel + NEXT]
-      if (block !== sentinel) return block
-      bits &= ~bitOf(column)
-      this.unmark(row, column)
+    if (bits === 0) {
+      const rows = words[SUMMARY] & (0x7fffffff >>> row)
+      if (rows === 0) return 0
+      row = Math.clz32(rows)
+      bits = words[ROWS + row]
     }
+    const found = (row << 5) + Math.clz32(bits)
+    const sentinel = this.sentinelOf(found)
+    const block = words[sentinel + NEXT]
+    if (block !== sentinel) return block
+    // The bit was still set. Without it, the search goes on.
+    this.unmark(found)
+    return this.frontFrom(found)
   }
 
   /** Notes that the list of a class has a block. */
@@ -127,8 +126,9 @@ export class SizeClasses {
     this.words[SUMMARY] |= bitOf(sizeClass >> 5)
   }
 
-  private unmark(row: number, column: number): void {
-    const bits = this.words[ROWS + row] & ~bitOf(column)
+  private unmark(sizeClass: number): void {
+    const row = sizeClass >> 5
+    const bits = this.words[ROWS + row] & ~bitOf(sizeClass)
     this.words[ROWS + row] = bits
     if (bits === 0) this.words[SUMMARY] &= ~bitOf(row)
   }
