@@ -122,9 +122,20 @@ export class CardIndex {
 
   /** The same within a card; when none has, the bound of the card is set right. */
   protected findInCard(card: number, size: number): number {
-    const found = this.findBetween(this.words[this.first + card], (card + 1) << CARD_SHIFT, size)
-    if (found === 0) this.words[this.bounds + card] = this.largestIn(card)
-    return found
+    const words = this.words
+    const end = (card + 1) << CARD_SHIFT
+    let block = words[this.first + card]
+    let previous = 0
+    let largest = 0
+    while (block > previous && block < end) {
+      const have = sizeOf(words[block])
+      if (have >= size) return block
+      if (have > largest) largest = have
+      previous = block
+      block = words[block + NEXT]
+    }
+    words[this.bounds + card] = largest
+    return 0
   }
 
   /** The same from the free block `start` on, up to the word `end`. */
@@ -148,10 +159,13 @@ export class CardIndex {
     let index = from
     for (;;) {
       // The rest of the family; then, a level up, the families behind it.
-      const count = level + 1 < levels.length ? levels[level + 1] - levels[level] : 1
-      const end = Math.min((index | FAMILY_MASK) + 1, count)
-      while (index < end && words[levels[level] + index] < size) index++
-      if (index < end) {
+      const base = levels[level]
+      const last = level + 1 < levels.length ? levels[level + 1] : base + 1
+      const end = Math.min(base + (index | FAMILY_MASK) + 1, last)
+      let at = base + index
+      while (at < end && words[at] < size) at++
+      index = at - base
+      if (at < end) {
         if (level === 0) return index
         level--
         index = this.descend(level, index, size)
@@ -268,19 +282,6 @@ export class CardIndex {
       words[level + index] = size
       index >>>= FAMILY_SHIFT
     }
-  }
-
-  /** The size of the largest free block of a card; 0 when it has none. */
-  private largestIn(card: number): number {
-    const words = this.words
-    const end = (card + 1) << CARD_SHIFT
-    let largest = 0
-    let previous = 0
-    for (let block = words[this.first + card]; block > previous && block < end; block = words[block + NEXT]) {
-      largest = Math.max(largest, sizeOf(words[block]))
-      previous = block
-    }
-    return largest
   }
 
   /** The free blocks in address order. Throws ERR_OFFHEAP_CORRUPT when they are not. */
