@@ -36,20 +36,45 @@ export interface SystemFault {
   readonly syscall: string
 }
 
-/** An error of offheap's own; `code` tells which. */
+/** The block that a fault is about, as a hardened heap tells it. */
+export interface FaultyBlock {
+  /** What malloc returned for it. */
+  readonly pointer: number
+  /** The bytes that were asked for; of free memory, the bytes of the block. */
+  readonly size: number
+  /** Where it was allocated: a stack, in a heap with `trackAllocations`. */
+  readonly allocated?: string
+  /** Where it was given back, the same way. */
+  readonly freed?: string
+}
+
+/** Where each code has its paragraph: a file of the package. */
+const HELP = 'offheap/docs/troubleshooting.md'
+const LINKS = new RegExp(` \\(see ${HELP}#\\w+\\)`, 'g')
+
+/** The link at the end of the message of an error with this code. */
+export function linkOf(code: OffheapErrorCode): string {
+  return ` (see ${HELP}#${code.toLowerCase()})`
+}
+
+/** An error of offheap's own; `code` tells which, and the message ends with a link to what can be done about it. */
 export class OffheapError extends Error {
   override readonly name = 'OffheapError'
   readonly code: OffheapErrorCode
   readonly errno?: number
   readonly syscall?: string
+  /** In a hardened heap, the block that the fault is about. */
+  readonly block?: FaultyBlock
 
-  constructor(code: OffheapErrorCode, message: string, system?: SystemFault) {
-    super(message)
+  constructor(code: OffheapErrorCode, message: string, system?: SystemFault, block?: FaultyBlock) {
+    // A message that quotes another error's brings its link along; one is enough.
+    super(message.replace(LINKS, '') + linkOf(code))
     this.code = code
     if (system !== undefined) {
       this.errno = system.errno
       this.syscall = system.syscall
     }
+    if (block !== undefined) this.block = block
   }
 }
 

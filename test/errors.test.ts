@@ -1,4 +1,5 @@
 /** Errors: their codes, what they carry, and that naming a value runs none of its code. */
+import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { corrupt, inspect, invalidType, OffheapError, outOfRange } from '../lib/errors.js'
 
@@ -8,9 +9,27 @@ describe('OffheapError', () => {
     expect(error).toBeInstanceOf(Error)
     expect(error.code).toBe('ERR_OFFHEAP_CLOSED')
     expect(error.name).toBe('OffheapError')
-    expect(String(error)).toBe('OffheapError: it is closed')
+    expect(String(error)).toMatch(/^OffheapError: it is closed /)
     expect(error.stack).toContain('errors.test')
     expect('errno' in error && error.errno !== undefined).toBe(false)
+  })
+
+  test('ends its message with a link to the paragraph on its code, once', () => {
+    const inner = new OffheapError('ERR_OFFHEAP_CLOSED', 'it is closed')
+    expect(inner.message).toBe('it is closed (see offheap/docs/troubleshooting.md#err_offheap_closed)')
+    const outer = new OffheapError('ERR_OFFHEAP_TRACE', `operation 2: ${inner.message}, again: ${inner.message}`)
+    expect(outer.message).toBe(
+      'operation 2: it is closed, again: it is closed (see offheap/docs/troubleshooting.md#err_offheap_trace)'
+    )
+  })
+
+  test('every code has its paragraph there, under a heading that its link leads to', () => {
+    const source = readFileSync(new URL('../lib/errors.ts', import.meta.url), 'utf8')
+    const codes = [...source.matchAll(/^ {2}\| '(ERR_OFFHEAP_\w+)'/gm)].map(([, code]) => code)
+    expect(codes.length).toBeGreaterThan(10)
+    const page = readFileSync(new URL('../docs/troubleshooting.md', import.meta.url), 'utf8')
+    const paragraphs = [...page.matchAll(/^## (ERR_OFFHEAP_\w+)\n\n(?!#).{80}/gm)].map(([, code]) => code)
+    expect(paragraphs.toSorted()).toEqual(codes.toSorted())
   })
 
   test('carries what the system said', () => {

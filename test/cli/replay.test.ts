@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { linkOf } from '../../lib/errors.js'
 import { offheap } from './terminal.js'
 
 const SMALL = '100\n3\n6\n1\na 0 100\na 1 200\nf 0\na 2 40\nf 1\nf 2\n'
@@ -75,7 +76,7 @@ describe('offheap replay', () => {
   it('goes on after a trace that fails, and exits with 1', async () => {
     const { code, out, err } = await offheap(['replay', at('bad.rep'), at('traces', 'small.rep')])
     expect(code).toBe(1)
-    expect(err).toBe(`offheap: ${at('bad.rep')}:11: id 2 is freed but is free already\n`)
+    expect(err).toBe(`offheap: ${at('bad.rep')}:11: id 2 is freed but is free already${linkOf('ERR_OFFHEAP_TRACE')}\n`)
     expect(out).toMatch(/\nsmall /)
     const json = await offheap(['replay', '--json', at('bad.rep')])
     expect(json.code).toBe(1)
@@ -89,7 +90,7 @@ describe('offheap replay', () => {
     const { code, out, err } = await offheap(['replay', '--size', '8K', at('traces', 'medium.rep.gz')])
     expect({ code, out }).toEqual({ code: 1, out: '' })
     expect(err).toMatch(
-      /^offheap: .*medium\.rep\.gz: operation \d+ \(line \d+\), malloc of \d+ bytes for id \d+: the heap of 8192 bytes .* --size\n$/
+      /^offheap: .*medium\.rep\.gz: operation \d+ \(line \d+\), malloc of \d+ bytes for id \d+: the heap of 8192 bytes .* --size \(see .*\n$/
     )
   })
 

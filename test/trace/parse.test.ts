@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { linkOf } from '../../lib/errors.js'
 import { parseTrace, TraceParser } from '../../lib/trace/parse.js'
 import { ALIGNED, CALLOC, FREE, MALLOC, REALLOC, type Trace } from '../../lib/trace/trace.js'
 
@@ -135,7 +136,11 @@ describe('parseTrace', () => {
     ]
   ])('refuses %j', (text, message) => {
     expect(() => parseTrace(HEADER + text, 't')).toThrow(
-      expect.objectContaining({ name: 'OffheapError', code: 'ERR_OFFHEAP_TRACE', message })
+      expect.objectContaining({
+        name: 'OffheapError',
+        code: 'ERR_OFFHEAP_TRACE',
+        message: message + linkOf('ERR_OFFHEAP_TRACE')
+      })
     )
   })
 

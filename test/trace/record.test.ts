@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { recordCommand } from '../../lib/cli/record.js'
+import { linkOf } from '../../lib/errors.js'
 import { createEvents, readEventsHeader } from '../../lib/trace/events.js'
 import { type RecordSummary, record } from '../../lib/trace/record.js'
 
@@ -232,7 +233,7 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
     const output = join(folder, 'static.rep')
     await expect(record({ program: fixed, args: ['sequence'], output, recorder })).rejects.toMatchObject({
       code: 'ERR_OFFHEAP_UNSUPPORTED',
-      message: 'nothing was recorded: the program is statically linked or setuid'
+      message: `nothing was recorded: the program is statically linked or setuid${linkOf('ERR_OFFHEAP_UNSUPPORTED')}`
     })
     expect(existsSync(output)).toBe(false)
   })
@@ -245,11 +246,11 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
       code: 'ERR_OFFHEAP_SYSTEM',
       syscall: 'mkdtemp',
       errno: 2,
-      message: `can't write ${missing}: no such file or folder`
+      message: `can't write ${missing}: no such file or folder${linkOf('ERR_OFFHEAP_SYSTEM')}`
     })
     await expect(record({ ...touch, output: folder })).rejects.toMatchObject({
       code: 'ERR_OFFHEAP_SYSTEM',
-      message: `can't write ${folder}: it is not a file`
+      message: `can't write ${folder}: it is not a file${linkOf('ERR_OFFHEAP_SYSTEM')}`
     })
     expect(existsSync(proof)).toBe(false)
   })

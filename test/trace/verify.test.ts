@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { OffheapError } from '../../lib/errors.js'
+import { linkOf, OffheapError, type OffheapErrorCode } from '../../lib/errors.js'
 import { Heap } from '../../lib/heap/heap.js'
 import { parseTrace } from '../../lib/trace/parse.js'
 import { type ReplayTarget, VerifiedReplay } from '../../lib/trace/verify.js'
@@ -14,8 +14,8 @@ function verify(text: string, target: ReplayTarget): void {
   replay.release()
 }
 
-function broken(message: string, code = 'ERR_OFFHEAP_CORRUPT') {
-  return expect.objectContaining({ name: 'OffheapError', code, message })
+function broken(message: string, code: OffheapErrorCode = 'ERR_OFFHEAP_CORRUPT') {
+  return expect.objectContaining({ name: 'OffheapError', code, message: message + linkOf(code) })
 }
 
 describe('VerifiedReplay', () => {
@@ -194,7 +194,7 @@ describe('VerifiedReplay', () => {
         message: expect.stringMatching(
           new RegExp(
             `^operation 2 \\(line 2\\), realloc of id 0 to ${to} bytes: the block moved from 8 to \\d+, and byte ${at} of it is ` +
-              `0x[0-9a-f]{2} instead of 0x[0-9a-f]{2}; realloc must keep the first ${kept} bytes$`
+              `0x[0-9a-f]{2} instead of 0x[0-9a-f]{2}; realloc must keep the first ${kept} bytes \\(see`
           )
         )
       })

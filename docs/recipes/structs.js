@@ -1,0 +1,168 @@
+/**
+ * Structs in a heap: an array of structs, and a struct of arrays. Run it to compare both with an array of objects:
+ *
+ *     node docs/recipes/structs.js               a million particles
+ */
+import { fileURLToPath } from 'node:url'
+import { Heap } from 'offheap'
+
+/** Each array in a block of its own: x[0] x[1] x[2] …, y[0] y[1] y[2] … */
+export class ParticleArrays {
+  #heap
+  count
+  x
+  y
+  vx
+  vy
+
+  constructor(heap, count) {
+    this.#heap = heap
+    this.count = count
+    this.x = heap.allocArray(Float64Array, count)
+    this.y = heap.allocArray(Float64Array, count)
+    this.vx = heap.allocArray(Float64Array, count)
+    this.vy = heap.allocArray(Float64Array, count)
+  }
+
+  set(i, x, y, vx, vy) {
+    this.x[i] = x
+    this.y[i] = y
+    this.vx[i] = vx
+    this.vy[i] = vy
+  }
+
+  move(time) {
+    const { x, y, vx, vy, count } = this
+    for (let i = 0; i < count; i++) {
+      x[i] += vx[i] * time
+      y[i] += vy[i] * time
+    }
+  }
+
+  distance(i) {
+    return Math.hypot(this.x[i], this.y[i])
+  }
+
+  free() {
+    for (const array of [this.x, this.y, this.vx, this.vy]) this.#heap.free(array)
+  }
+}
+
+/** All in one block, one particle behind the other: x y vx vy, x y vx vy, … */
+const X = 0
+const Y = 1
+const VX = 2
+const VY = 3
+const STRIDE = 4
+
+export class ParticleStructs {
+  #heap
+  #fields
+  count
+
+  constructor(heap, count) {
+    this.#heap = heap
+    this.#fields = heap.allocArray(Float64Array, count * STRIDE)
+    this.count = count
+  }
+
+  set(i, x, y, vx, vy) {
+    const at = i * STRIDE
+    this.#fields[at + X] = x
+    this.#fields[at + Y] = y
+    this.#fields[at + VX] = vx
+    this.#fields[at + VY] = vy
+  }
+
+  move(time) {
+    const fields = this.#fields
+    for (let at = 0; at < fields.length; at += STRIDE) {
+      fields[at + X] += fields[at + VX] * time
+      fields[at + Y] += fields[at + VY] * time
+    }
+  }
+
+  distance(i) {
+    return Math.hypot(this.#fields[i * STRIDE + X], this.#fields[i * STRIDE + Y])
+  }
+
+  free() {
+    this.#heap.free(this.#fields)
+  }
+}
+
+/** Doubles as many places as are needed, so that adding is cheap; realloc stays in place when it can. */
+export class GrowingNumbers {
+  #heap
+  #pointer
+  #capacity = 8
+  length = 0
+
+  constructor(heap) {
+    this.#heap = heap
+    this.#pointer = heap.malloc(this.#capacity * 8)
+  }
+
+  push(value) {
+    if (this.length === this.#capacity) {
+      const moved = this.#heap.realloc(this.#pointer, this.#capacity * 16)
+      if (moved === 0) throw new RangeError('The heap is full') // and the old block is as it was
+      this.#pointer = moved
+      this.#capacity *= 2
+    }
+    this.#heap.f64[this.#pointer / 8 + this.length++] = value
+  }
+
+  at(i) {
+    if (!(i >= 0 && i < this.length)) throw new RangeError(`There is no element ${i}`)
+    return this.#heap.f64[this.#pointer / 8 + i]
+  }
+
+  free() {
+    this.#heap.free(this.#pointer)
+  }
+}
+
+/** The same as an array of objects, to compare with. */
+class ParticleObjects {
+  #all = []
+
+  set(i, x, y, vx, vy) {
+    this.#all[i] = { x, y, vx, vy }
+  }
+
+  move(time) {
+    for (const particle of this.#all) {
+      particle.x += particle.vx * time
+      particle.y += particle.vy * time
+    }
+  }
+}
+
+function measure(name, particles, count) {
+  globalThis.gc?.()
+  const before = process.memoryUsage().heapUsed
+  const fill = performance.now()
+  for (let i = 0; i < count; i++) particles.set(i, i / 2, -i / 2, 0.25 + i, 0.5)
+  const filled = performance.now()
+  for (let i = 0; i < 20; i++) particles.move(0.125)
+  const moved = performance.now()
+  const perMove = ((moved - filled) * 1e6) / (20 * count)
+  const heapBytes = (process.memoryUsage().heapUsed - before) / count
+  const cells = [
+    `${(filled - fill).toFixed(0)} ms`.padStart(8),
+    `${perMove.toFixed(1)} ns`.padStart(10),
+    `${heapBytes.toFixed(0)} B`.padStart(15)
+  ]
+  console.log(`${name} ${cells.join(' ')}`)
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const count = Number(process.argv[2] ?? 1e6)
+  const heap = Heap.map(count * 80 + 2 ** 20)
+  console.log(`${count.toLocaleString('en')} particles, Node ${process.version}`)
+  console.log('                     fill   move one    V8 heap each')
+  measure('struct of arrays', new ParticleArrays(heap, count), count)
+  measure('array of structs', new ParticleStructs(heap, count), count)
+  measure('array of objects', new ParticleObjects(), count)
+}

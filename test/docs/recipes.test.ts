@@ -1,0 +1,275 @@
+/** The recipes, with real files, sockets, modules and collections of garbage. What the pages show is run by samples.test.ts. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type InstalledPackage, installPackage, root } from './package.js'
+
+let offheap: InstalledPackage
+
+beforeAll(() => {
+  offheap = installPackage()
+})
+
+afterAll(() => offheap.remove())
+
+/** Runs a module beside the recipes; it fails by throwing. */
+async function passes(text: string): Promise<void> {
+  const head = `import assert from 'node:assert/strict'\nimport { Heap } from 'offheap'\n`
+  expect(await offheap.sample(head + text, 'docs/recipes')).toEqual({ code: 0, out: '', err: '' })
+}
+
+describe('HeapReadStream', () => {
+  const head = `
+    import { createHash, randomBytes } from 'node:crypto'
+    import { mkdtempSync, writeFileSync } from 'node:fs'
+    import { tmpdir } from 'node:os'
+    import { join } from 'node:path'
+    import { setTimeout } from 'node:timers/promises'
+    import { HeapReadStream } from './heap-read-stream.js'
+
+    const heap = Heap.map(2 ** 20)
+    const path = join(mkdtempSync(join(tmpdir(), 'offheap-')), 'data')
+    const data = randomBytes(1_000_003)
+    writeFileSync(path, data)
+  `
+
+  test('gives the bytes of a file in blocks of the heap, also to a slow reader', async () => {
+    await passes(`${head}
+      const parts = []
+      for await (const chunk of new HeapReadStream(path, heap, 10_000)) {
+        assert.equal(chunk.buffer, heap.buffer)
+        if (parts.length % 16 === 0) await setTimeout(1)
+        parts.push(Buffer.from(chunk))
+        heap.free(chunk)
+      }
+      assert.deepEqual(Buffer.concat(parts), data)
+      assert.equal(heap.stats().blocks, 0)`)
+  })
+
+  test('gives them to a listener too', async () => {
+    await passes(`${head}
+      const hash = createHash('sha256')
+      const stream = new HeapReadStream(path, heap)
+      stream.on('data', chunk => {
+        hash.update(chunk)
+        heap.free(chunk)
+      })
+      await new Promise((resolve, reject) => stream.on('close', resolve).on('error', reject))
+      assert.equal(hash.digest('hex'), createHash('sha256').update(data).digest('hex'))
+      assert.equal(heap.stats().blocks, 0)`)
+  })
+
+  test('frees what nobody took when the reader stops, at any time', async () => {
+    await passes(`${head}
+      for (const wait of [0, 1, 5]) {
+        const stream = new HeapReadStream(path, heap, 10_000)
+        for await (const chunk of stream) {
+          await setTimeout(wait)
+          heap.free(chunk)
+          break
+        }
+        if (!stream.closed) await new Promise(resolve => stream.on('close', resolve))
+        assert.equal(heap.stats().blocks, 0)
+      }
+      const unread = new HeapReadStream(path, heap)
+      unread.destroy()
+      await new Promise(resolve => unread.on('close', resolve))
+      assert.equal(heap.stats().blocks, 0)
+      heap.check()`)
+  })
+
+  test('fails for a file that is not there, and for a heap without room, and loses no block', async () => {
+    await passes(`${head}
+      const read = async stream => {
+        for await (const chunk of stream) heap.free(chunk)
+      }
+      await assert.rejects(read(new HeapReadStream(path + '-not', heap)), { code: 'ENOENT' })
+      await assert.rejects(read(new HeapReadStream(path, heap, 2 ** 21)), { code: 'ERR_OFFHEAP_OUT_OF_MEMORY' })
+      assert.equal(heap.stats().blocks, 0)`)
+  })
+})
+
+describe('zero-copy parsing', () => {
+  test('of records gives back what was encoded', async () => {
+    await passes(`
+      import { encode, RecordCursor } from './records.js'
+      const heap = Heap.map(2 ** 20)
+      const written = ['', 'a', 'exactly8', 'nine char', 'ünïcødé ✓'].map((name, kind) => ({ kind, time: kind / 3, name }))
+      const bytes = encode(written)
+      const block = heap.allocBuffer(bytes.length)
+      bytes.copy(block)
+      const record = new RecordCursor(heap, block)
+      const read = []
+      while (record.next()) read.push({ kind: record.kind, time: record.time, name: record.name })
+      assert.deepEqual(read, written)`)
+  })
+
+  test('of records reads nothing behind the block, whatever is in it', async () => {
+    await passes(`
+      import { encode, RecordCursor } from './records.js'
+      const heap = Heap.map(2 ** 20)
+      const good = encode([{ kind: 1, time: 2, name: 'four' }])
+      for (const size of [0, 8, 15, 17, 32, 2 ** 31, 2 ** 32 - 8]) {
+        const block = heap.allocBuffer(good.length)
+        good.copy(block)
+        block.writeUInt32LE(size)
+        assert.throws(() => new RecordCursor(heap, block).next(), /^RangeError: Byte 0: a record of/)
+      }
+      const cut = heap.allocBuffer(12)
+      assert.throws(() => new RecordCursor(heap, cut).next(), RangeError)`)
+  })
+
+  test('of request heads finds all parts, waits for the rest, and refuses what is none', async () => {
+    await passes(`
+      import { parseHead } from './request-head.js'
+      const heap = Heap.map(2 ** 20)
+      const parse = (text, places = 64) => {
+        const bytes = heap.allocBuffer(Buffer.byteLength(text))
+        bytes.write(text)
+        const parts = new Int32Array(places)
+        const count = parseHead(bytes, parts)
+        const found = []
+        for (let i = 0; i < count; i += 2) found.push(bytes.toString('latin1', parts[i], parts[i + 1]))
+        return found
+      }
+      const head = 'POST /a?b=c HTTP/1.1\\r\\nHost:x\\r\\nLength:  17 \\nEmpty:\\r\\n\\r\\n'
+      assert.deepEqual(parse(head + 'body: not a header'), ['POST', '/a?b=c', 'HTTP/1.1', 'Host', 'x', 'Length', '17 ', 'Empty', ''])
+      for (let length = 0; length < head.length; length++) assert.deepEqual(parse(head.slice(0, length)), [])
+      for (const bad of ['\\r\\n\\r\\n x', 'GET\\r\\n\\r\\n', 'GET /\\r\\n\\r\\n', 'GET / HTTP/1.1\\r\\nno colon\\r\\n\\r\\n']) {
+        if (bad.startsWith('\\r')) assert.deepEqual(parse(bad), [])
+        else assert.throws(() => parse(bad), RangeError)
+      }
+      assert.throws(() => parse(head, 8), /Too many headers/)`)
+  })
+})
+
+test('struct arrays: both layouts and plain numbers agree', async () => {
+  await passes(`
+    import { GrowingNumbers, ParticleArrays, ParticleStructs } from './structs.js'
+    const heap = Heap.map(2 ** 20)
+    const all = [new ParticleArrays(heap, 50), new ParticleStructs(heap, 50)]
+    for (const particles of all) for (let i = 0; i < 50; i++) particles.set(i, i, -i, i / 3, 7)
+    for (const particles of all) for (let step = 0; step < 3; step++) particles.move(0.5)
+    for (let i = 0; i < 50; i++) {
+      const expected = Math.hypot(i + 1.5 * (i / 3), -i + 1.5 * 7)
+      for (const particles of all) assert.ok(Math.abs(particles.distance(i) - expected) < 1e-9)
+    }
+    const numbers = new GrowingNumbers(heap)
+    const other = new GrowingNumbers(heap)
+    for (let i = 0; i < 3000; i++) {
+      numbers.push(i)
+      other.push(-i)
+    }
+    for (let i = 0; i < 3000; i++) assert.deepEqual([numbers.at(i), other.at(i)], [i, -i])
+    assert.throws(() => numbers.at(3000), RangeError)
+    assert.throws(() => { for (;;) numbers.push(1) }, /The heap is full/)
+    assert.equal(numbers.at(2999), 2999)
+    for (const one of [...all, numbers, other]) one.free()
+    assert.equal(heap.stats().blocks, 0)`)
+})
+
+describe('the LRU cache', () => {
+  test('drops what was used least recently, and never gives the value of another key', async () => {
+    await passes(`
+      import { HeapCache } from './lru-cache.js'
+      const cache = new HeapCache(64 * 1024)
+      const order = new Map() // the same as a model, oldest first
+      let seed = 1
+      const random = below => {
+        seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0
+        return Math.floor((seed / 2 ** 32) * below)
+      }
+      let hits = 0
+      for (let i = 0; i < 20_000; i++) {
+        const key = 'key ✓ ' + random(400)
+        const expected = order.get(key)
+        if (random(3) === 0) {
+          const value = Buffer.alloc(random(300), i)
+          cache.set(key, value)
+          order.delete(key)
+          order.set(key, value)
+        } else {
+          const found = cache.get(key)
+          if (found === undefined) order.delete(key)
+          else {
+            hits++
+            assert.deepEqual(found, expected)
+            order.delete(key)
+            order.set(key, expected)
+          }
+        }
+      }
+      assert.ok(hits > 1000)
+      // What is left are the newest: as soon as one is missing, all older ones are.
+      const newestFirst = [...order].reverse().map(([key]) => cache.get(key) !== undefined)
+      assert.ok(newestFirst.slice(0, cache.size).every(Boolean))
+      assert.throws(() => cache.set('x', Buffer.alloc(64 * 1024)), /larger than the cache/)
+      assert.equal(cache.size, 0)
+      cache.set('again', Buffer.from('ok'))
+      assert.equal(cache.get('again').toString(), 'ok')
+      cache.close()`)
+  })
+
+  test('is measured beside a Map: as many hits, fewer pauses in sum', async () => {
+    const { code, out, err } = await offheap.recipe('lru-cache.js', '20000')
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    const [title, head, heap, map, ...rest] = out.split('\n')
+    expect(title).toMatch(/^20,000 entries, Node v\d+/)
+    expect(head).toMatch(/^cache +entries at the end +seconds +GC pauses +worst pause +in GC +resident$/)
+    const cells = /^(heap|map) +[\d,]{6} +[\d.]+ +\d+ +[\d.]+ ms +\d+ ms +\d+ MiB$/
+    expect(heap).toMatch(cells)
+    expect(map).toMatch(cells)
+    expect(rest).toEqual([''])
+    const single = await Promise.all(['heap', 'map'].map(kind => offheap.recipe('lru-cache.js', '20000', kind)))
+    const [ours, theirs] = single.map(one => JSON.parse(one.out))
+    expect(theirs.size).toBe(20_000)
+    expect(Math.abs(ours.size - theirs.size)).toBeLessThan(1000)
+    expect(Math.abs(ours.hits / theirs.hits - 1)).toBeLessThan(0.05)
+    expect(ours.pauses).toBeGreaterThan(0)
+  })
+})
+
+describe('WebAssembly', () => {
+  test('a module and JavaScript share blocks, and both allocate', async () => {
+    await passes(`
+      import { SharedModule } from './webassembly.js'
+      const { heap, exports, memory } = new SharedModule(2)
+      const floats = heap.allocArray(Float64Array, 500).fill(0.5)
+      assert.equal(floats.buffer, memory.buffer)
+      assert.equal(exports.sum(floats.byteOffset, 500), 250)
+      const pointer = exports.squares(100)
+      assert.ok(heap.owns(pointer))
+      assert.equal(exports.sum(pointer, 100), 328350)
+      assert.equal(exports.squares(1e6), 0)
+      heap.free(pointer)
+      heap.free(floats)
+      assert.equal(heap.stats().blocks, 0)`)
+  })
+
+  test('growing detaches the heap; attached again it has all its blocks', async () => {
+    await passes(`
+      import { SharedModule } from './webassembly.js'
+      const shared = new SharedModule(1)
+      const before = shared.heap
+      const pointer = shared.exports.squares(50)
+      const view = before.view(pointer)
+      shared.grow(3)
+      assert.equal(view.length, 0)
+      assert.throws(() => before.malloc(8), { code: 'ERR_OFFHEAP_CLOSED' })
+      assert.equal(shared.exports.sum(pointer, 50), 40425)
+      assert.ok(shared.heap.owns(pointer))
+      assert.equal(shared.heap.stats().size, 65536)
+      shared.heap.free(pointer)
+      shared.heap.check()`)
+  })
+})
+
+test('the commands that the pages name run, and what they show are figures of that form', async () => {
+  const { out, err, code } = await offheap.recipe('structs.js', '2000')
+  expect({ err, code }).toEqual({ err: '', code: 0 })
+  const shape = (text: string) => text.replace(/[\d.,]+/g, '#').replace(/ +/g, ' ')
+  const page = (name: string) => readFileSync(join(root, 'docs/recipes', name), 'utf8')
+  expect(shape(page('struct-arrays.md'))).toContain(shape(out.split('\n').slice(1).join('\n')))
+  const { out: table } = await offheap.recipe('lru-cache.js', '2000')
+  expect(shape(page('lru-cache.md'))).toContain(shape(table.split('\n').slice(1).join('\n')))
+})
