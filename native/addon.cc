@@ -6,13 +6,19 @@
 //
 // After buffer.transfer() the pages belong to an ArrayBuffer that we have never seen. Its finalizer is ours; so close()
 // leaves pages alone whose buffer is detached.
+
+// A worker may be terminated while it runs a call. Nothing can be thrown in it any more, and node-addon-api would end the
+// process for that.
+#define NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS
 #include <napi.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <new>
 #include <string>
 
 #include "faults.h"
@@ -31,11 +37,16 @@ struct Mapping {
 
   pages::Failure Unmap() {
     if (!mapped.exchange(false)) return {};
-    if (watch >= 0) faults::Unwatch(watch);
-    watch = -1;
+    if (watch >= 0) faults::Pause(watch);
     const pages::Failure failure = pages::Unmap(span);
-    if (failure) mapped.store(true);  // the finalizer tries once more
-    return failure;
+    if (failure) {
+      if (watch >= 0) faults::Resume(watch, span.start, span.length);
+      mapped.store(true);
+      return failure;
+    }
+    if (watch >= 0) faults::Release(watch);
+    watch = -1;
+    return {};
   }
 
   void Drop() {
@@ -203,11 +214,14 @@ Napi::Value Map(const Napi::CallbackInfo& info) {
   const size_t length = (size + page - 1) / page * page;
   if (size == 0 || length > WrapLimit(env)) ThrowRange(env, "size must be from 1 to what this Node can wrap");
 
-  pages::Span span;
-  if (const pages::Failure failure = pages::Map(length, options, &span)) ThrowSystem(env, failure);
-  Mapping* mapping = new Mapping();
-  mapping->span = span;
+  Mapping* mapping = new (std::nothrow) Mapping();
+  if (mapping == nullptr) ThrowSystem(env, {ENOMEM, "malloc"});
+  if (const pages::Failure failure = pages::Map(length, options, &mapping->span)) {
+    delete mapping;
+    ThrowSystem(env, failure);
+  }
   mapping->locked = options.lock;
+  const pages::Span span = mapping->span;
 
   Napi::Object handle = WrapHandle(env, mapping);
   Napi::Object result = Napi::Object::New(env);
@@ -217,15 +231,17 @@ Napi::Value Map(const Napi::CallbackInfo& info) {
   return result;
 }
 
-// close(handle, buffer): detaches every view and unmaps. Does nothing to pages that are not the buffer's any more.
+// close(handle, buffer): unmaps, and detaches every view. Does nothing to pages that are not the buffer's any more.
 Napi::Value Close(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Mapping* mapping = HandleOf(info);
   if (!Holds(info, *mapping)) return env.Undefined();
-  if (napi_detach_arraybuffer(env, info[1]) != napi_ok) {
-    ThrowCode(env, "ERR_OFFHEAP_UNSUPPORTED", "this buffer can't be detached, so its pages stay mapped");
-  }
+  // First what the system may refuse: then the region is as it was. No JavaScript runs before the views are detached,
+  // which succeeds for every buffer that Node lets an addon wrap; were it not to, each access would be a wild one.
   if (const pages::Failure failure = mapping->Unmap()) ThrowSystem(env, failure);
+  if (napi_detach_arraybuffer(env, info[1]) != napi_ok) {
+    Napi::Error::Fatal("offheap close", "an ArrayBuffer over unmapped pages can't be detached");
+  }
   return env.Undefined();
 }
 

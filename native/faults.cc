@@ -31,9 +31,11 @@ WatchEntry watches[kWatches];
 // No watch at or above this one was ever taken.
 std::atomic<int> used{0};
 
-// Linux limits the mappings of a process (vm.max_map_count), and each change of protection may need two more. These
-// pages hold some in reserve: every other one is readable, so that each is a mapping. Nobody ever touches them.
-constexpr size_t kReservePages = 65;
+// Linux limits the mappings of a process (vm.max_map_count) and its writable bytes (RLIMIT_DATA). Lifting a protection
+// may need two more mappings, and makes a page writable. So some of both are held in reserve: pieces of address space, every
+// other one of them writable, so that each is a mapping. Nobody ever touches them.
+constexpr size_t kReservePieces = 65;
+constexpr size_t kPiecePages = 16;
 std::atomic<char*> reserve{nullptr};
 std::atomic<bool> reserved{false};
 
@@ -65,13 +67,15 @@ Bounds ReadBounds(const WatchEntry& watch) {
 
 bool Lift(const Bounds& bounds, uintptr_t address) {
   const size_t page = pages::PageSize();
-  char* start = reinterpret_cast<char*>(address / page * page);
+  const uintptr_t first = address / page * page;
+  char* start = reinterpret_cast<char*>(first);
   if (!pages::Protect(start, page, pages::Access::readWrite)) return true;
-  // Lifting one page of many splits a mapping, and the process may be at its limit. Lifting all of them needs at most
-  // two more mappings, and nothing of this region can fault after that.
   SpendReserve();
-  char* whole = reinterpret_cast<char*>(bounds.start);
-  return !pages::Protect(whole, bounds.end - bounds.start, pages::Access::readWrite);
+  // At the limit of mappings: one page of many splits a mapping each time, but all pages from this one on merge, and
+  // none of them can fault after that.
+  if (!pages::Protect(start, bounds.end - first, pages::Access::readWrite)) return true;
+  // At the limit of writable bytes, so many pages were too many.
+  return !pages::Protect(start, page, pages::Access::readWrite);
 }
 
 bool Handle(uintptr_t address) {
@@ -142,14 +146,14 @@ pages::Failure InstallFor(int signal, struct sigaction* previous) {
 
 pages::Failure FillReserve() {
   if (reserved.load()) return {};
-  const size_t page = pages::PageSize();
+  const size_t piece = kPiecePages * pages::PageSize();
   if (reserve.load() == nullptr) {
-    void* address = mmap(nullptr, kReservePages * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* address = mmap(nullptr, kReservePieces * piece, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (address == MAP_FAILED) return {errno, "mmap"};
     reserve.store(static_cast<char*>(address));
   }
-  for (size_t index = 1; index < kReservePages; index += 2) {
-    if (const pages::Failure failure = pages::Protect(reserve.load() + index * page, page, pages::Access::read)) {
+  for (size_t index = 1; index < kReservePieces; index += 2) {
+    if (const pages::Failure failure = pages::Protect(reserve.load() + index * piece, piece, pages::Access::readWrite)) {
       SpendReserve();
       return failure;
     }
@@ -159,11 +163,11 @@ pages::Failure FillReserve() {
 }
 
 // Node unloads an addon when the last worker that loaded it ends. The handler must stay.
-void StayLoaded() {
+pages::Failure StayLoaded() {
   Dl_info library;
-  if (dladdr(reinterpret_cast<void*>(&OnFault), &library) != 0) {
-    dlopen(library.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
-  }
+  const bool known = dladdr(reinterpret_cast<void*>(&OnFault), &library) != 0;
+  if (known && dlopen(library.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE) != nullptr) return {};
+  return {ENOMEM, "dlopen"};
 }
 
 }  // namespace
@@ -174,7 +178,7 @@ pages::Failure Prepare() {
   const std::lock_guard<std::mutex> lock(mutex);
   if (const pages::Failure failure = FillReserve()) return failure;
   if (installed) return {};
-  StayLoaded();
+  if (const pages::Failure failure = StayLoaded()) return failure;
   if (const pages::Failure failure = InstallFor(SIGSEGV, &previousSegv)) return failure;
 #if defined(__APPLE__)
   if (const pages::Failure failure = InstallFor(SIGBUS, &previousBus)) return failure;
@@ -185,7 +189,7 @@ pages::Failure Prepare() {
 
 void SpendReserve() {
   reserved.store(false);
-  if (char* start = reserve.load()) mprotect(start, kReservePages * pages::PageSize(), PROT_NONE);
+  if (char* start = reserve.load()) mprotect(start, kReservePieces * kPiecePages * pages::PageSize(), PROT_NONE);
 }
 
 int Watch(const char* start, size_t length) {
@@ -197,17 +201,20 @@ int Watch(const char* start, size_t length) {
     }
     watch.count.store(0);
     for (auto& access : watch.accesses) access.store(0);
-    const uintptr_t first = reinterpret_cast<uintptr_t>(start);
-    SetBounds(watch, first, first + length);
+    Resume(index, start, length);
     return index;
   }
   return -1;
 }
 
-void Unwatch(int watch) {
-  SetBounds(watches[watch], 0, 0);
-  watches[watch].taken.store(false);
+void Pause(int watch) { SetBounds(watches[watch], 0, 0); }
+
+void Resume(int watch, const char* start, size_t length) {
+  const uintptr_t first = reinterpret_cast<uintptr_t>(start);
+  SetBounds(watches[watch], first, first + length);
 }
+
+void Release(int watch) { watches[watch].taken.store(false); }
 
 std::vector<uint64_t> Drain(int watch) {
   std::vector<uint64_t> offsets;

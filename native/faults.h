@@ -20,14 +20,17 @@ constexpr int kRemembered = 256;
 // Installs the signal handler, once for the process, and fills the reserve. Must precede each protection.
 pages::Failure Prepare();
 
-// Gives the process the mappings held in reserve, so that it survives having reached its limit.
+// Gives the process the mappings and the writable bytes held in reserve, so that it survives having reached its limit.
 void SpendReserve();
 
 // Begins to watch a mapping and returns the number of its watch, or -1 when all are taken.
 int Watch(const char* start, size_t length);
 
-// Ends a watch. Must precede the unmapping.
-void Unwatch(int watch);
+// Stops watching, so that the pages can be unmapped; then comes either Release, which gives the watch back, or Resume,
+// when the pages are still there.
+void Pause(int watch);
+void Resume(int watch, const char* start, size_t length);
+void Release(int watch);
 
 // Takes the byte offsets of the accesses that faulted, oldest first.
 std::vector<uint64_t> Drain(int watch);

@@ -54,7 +54,7 @@ Failure Populate(char* start, size_t length) {
   int result;
   do {
     result = madvise(start, length, kPopulateWrite);
-  } while (result != 0 && (errno == EINTR || errno == EAGAIN));
+  } while (result != 0 && errno == EINTR);
   if (result == 0) return {};
   if (errno != EINVAL) return Refused("madvise");
 #endif
@@ -151,10 +151,13 @@ Failure Unmap(const Span& span) {
 
 Failure Decommit(char* start, size_t length, bool locked, bool restricted) {
 #if defined(__linux__)
-  (void)locked;  // the kernel refuses by itself
+  // The kernel would refuse this by itself, but only after the protection was lifted.
+  if (locked) return {EINVAL, "madvise"};
+  // madvise leaves a protection as it is; new pages have none. First, because it may be refused, and then no byte is lost.
+  if (restricted) {
+    if (const Failure failure = Protect(start, length, Access::readWrite)) return failure;
+  }
   if (madvise(start, length, MADV_DONTNEED) != 0) return Refused("madvise");
-  // madvise leaves a protection as it is; new pages have none.
-  if (restricted) return Protect(start, length, Access::readWrite);
   return {};
 #else
   // madvise of macOS doesn't promise zeros; a new mapping over the old one does. It would also unlock silently.

@@ -45,7 +45,8 @@ export function refusal(error: unknown, attempt: Attempt): unknown {
 }
 
 function meaning({ errno: number, syscall }: SystemFault, { locked, lockLimit }: Attempt): string {
-  if (syscall === 'mlock') {
+  // EAGAIN is not about the limit: the pages could not be brought into memory.
+  if (syscall === 'mlock' && number !== errno.EAGAIN) {
     const limit = lockLimit === Number.POSITIVE_INFINITY ? 'unlimited' : bytes(lockLimit)
     return (
       `memory that stays in RAM is limited by RLIMIT_MEMLOCK, which is ${limit} for this process. ` +
@@ -55,10 +56,13 @@ function meaning({ errno: number, syscall }: SystemFault, { locked, lockLimit }:
   if (locked && number === errno.EINVAL) {
     return 'the pages of a region that was mapped with lock can not be given back while it is open.'
   }
+  if (number === errno.EPERM || number === errno.EACCES || number === errno.ENOSYS) {
+    return 'a security policy of this process or its container, such as seccomp, forbids the call.'
+  }
   if (number === errno.ENOMEM || number === errno.EAGAIN) {
     return (
-      'there is not that much free address space or memory, a limit of this process ("ulimit -v") is lower, or the process ' +
-      'has too many mappings (vm.max_map_count on Linux). Ask for less, or close regions that are no longer used.'
+      'there is not that much free address space or memory, a limit of this process ("ulimit -v", "ulimit -d") or of its cgroup ' +
+      'is lower, or the process has too many mappings (vm.max_map_count on Linux). Ask for less, or close regions that are no longer used.'
     )
   }
   return 'it gave no further reason.'

@@ -134,7 +134,9 @@ export class Region {
    * instead (as in `fs.readSync`), and the page stays protected.
    *
    * Protecting every other page costs the process one mapping for each page, and Linux limits those
-   * (`vm.max_map_count`). At that limit a forbidden access lifts the protection of the whole region.
+   * (`vm.max_map_count`). At that limit a forbidden access lifts the protection of its page and of all behind it. A process
+   * at its limit of writable memory (`RLIMIT_DATA`, "ulimit -d") survives 512 forbidden accesses. When the system refuses
+   * in the middle of many pages, the first of them may have the new mode.
    *
    * The first protection in a process installs a handler for SIGSEGV (on macOS also SIGBUS), which passes on all that
    * is not its own. `process.on('SIGSEGV')` after that would replace it.
@@ -165,7 +167,7 @@ export class Region {
   /**
    * Detaches the buffer, which empties every view of it, and unmaps the memory at once. A second call does nothing.
    * Memory that was transferred away is left to its new buffer.
-   * @throws OffheapError `ERR_OFFHEAP_SYSTEM` when the system refuses to unmap
+   * @throws OffheapError `ERR_OFFHEAP_SYSTEM` when the system refuses to unmap; then the region is open, and as it was
    */
   close(): void {
     if (this.closed) {

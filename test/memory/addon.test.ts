@@ -1,42 +1,120 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterEach, describe, expect, test } from 'vitest'
-import { addon, load } from '../../lib/memory/addon.js'
+import { dirname, join, relative } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { addon, load, recorderPath } from '../../lib/memory/addon.js'
 
-const nodeGypBuild = createRequire(import.meta.url)('node-gyp-build')
 const native = addon()
 const { pageSize } = native
 const wrongType = expect.objectContaining({ name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' })
 const wrongRange = expect.objectContaining({ name: 'RangeError', code: 'ERR_OUT_OF_RANGE' })
 
 describe('loading', () => {
-  test('where nothing was built, says what was looked for and the command that builds it', () => {
-    const folder = mkdtempSync(join(tmpdir(), 'offheap-test-'))
-    const message = new RegExp(
-      `${process.platform}-${process.arch}.*${folder}.*No native build.*"npm rebuild offheap".*"npm run build:native"`
-    )
-    expect(() => load(`${folder}/`, nodeGypBuild)).toThrow(
-      expect.objectContaining({ code: 'ERR_OFFHEAP_NO_ADDON', message: expect.stringMatching(message) })
-    )
+  const { platform, arch } = process
+  const prebuilt = (name: string) => join('prebuilds', `${platform}-${arch}`, name)
+  const libc = platform === 'linux' ? 'glibc' : ''
+  const plain = prebuilt(platform === 'linux' ? 'offheap.glibc.node' : 'offheap.node')
+  const local = join('build', 'Release', 'offheap.node')
+  let folder: string
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'offheap-test-'))
+  })
+
+  afterEach(() => {
     rmSync(folder, { recursive: true })
   })
 
+  /** Puts empty files in the folder. */
+  function put(...paths: string[]): void {
+    for (const path of paths) {
+      mkdirSync(dirname(join(folder, path)), { recursive: true })
+      writeFileSync(join(folder, path), '')
+    }
+  }
+
+  /** Loads with a loader that knows these files, and throws for others; returns what was loaded, and the paths in order. */
+  function loadFrom(working: readonly string[], on = libc) {
+    const paths: string[] = []
+    const found = { ...native }
+    const loader = (path: string) => {
+      paths.push(relative(folder, path))
+      if (!working.includes(relative(folder, path))) throw new Error('wrong ELF class\nsecond line')
+      return found
+    }
+    return { isOurs: load(folder, loader, platform, on) === found, paths }
+  }
+
+  test('takes the build of this machine before the prebuilt one', () => {
+    put(local, plain)
+    expect(loadFrom([local, plain])).toEqual({ isOurs: true, paths: [local] })
+  })
+
+  test('takes the prebuilt one where nothing was built', () => {
+    put(plain)
+    expect(loadFrom([plain])).toEqual({ isOurs: true, paths: [plain] })
+  })
+
+  test('goes on to the prebuilt one when the build of another machine lies there', () => {
+    put(local, plain)
+    expect(loadFrom([plain])).toEqual({ isOurs: true, paths: [local, plain] })
+  })
+
+  test.runIf(platform === 'linux')('never tries the binary for the other C library', () => {
+    const musl = prebuilt('offheap.musl.node')
+    put(plain, musl)
+    expect(loadFrom([plain, musl], 'musl').paths).toEqual([musl])
+    expect(loadFrom([plain, musl], 'glibc').paths).toEqual([plain])
+  })
+
+  test('where there is nothing, says what was looked for and the command that builds it', () => {
+    const missing = new RegExp(
+      `${platform}-${arch}.*Node ${process.version}.*` +
+        `${folder}/build/Release/offheap.node \\(no such file\\); ${folder}/prebuilds/${platform}-${arch}/.*\\(no such file\\).*` +
+        `npm --prefix "${folder}" run build:native.*"allowScripts"`
+    )
+    expect(() => loadFrom([])).toThrow(
+      expect.objectContaining({ code: 'ERR_OFFHEAP_NO_ADDON', message: expect.stringMatching(missing) })
+    )
+  })
+
+  test('of a file that the system refuses gives the first line of the reason', () => {
+    put(plain)
+    const reason = expect.stringContaining(`${join(folder, plain)} (wrong ELF class). `)
+    expect(() => loadFrom([])).toThrow(expect.objectContaining({ code: 'ERR_OFFHEAP_NO_ADDON', message: reason }))
+  })
+
   test('of a file that is not this addon is refused', () => {
+    put(plain)
     for (const found of [{}, null, 'offheap', { map: 1, faults: 2 }]) {
-      expect(() => load('/', () => found)).toThrow(expect.objectContaining({ code: 'ERR_OFFHEAP_NO_ADDON' }))
+      const reason = expect.stringContaining(`${join(folder, plain)} (not the addon of this version)`)
+      expect(() => load(folder, () => found)).toThrow(
+        expect.objectContaining({ code: 'ERR_OFFHEAP_NO_ADDON', message: reason })
+      )
     }
   })
 
-  test.each(['win32', 'freebsd', 'aix'])('on %s says that it is not supported', platform => {
-    expect(() => load('/', nodeGypBuild, platform)).toThrow(
-      expect.objectContaining({ code: 'ERR_OFFHEAP_UNSUPPORTED', message: expect.stringContaining(platform) })
+  test.each(['win32', 'freebsd', 'aix'])('on %s says that it is not supported', system => {
+    expect(() => load(folder, () => native, system)).toThrow(
+      expect.objectContaining({ code: 'ERR_OFFHEAP_UNSUPPORTED', message: expect.stringContaining(system) })
     )
   })
 
   test('happens once', () => {
     expect(addon()).toBe(native)
+  })
+
+  test('the recorder is the one beside the addon, for the same C library', () => {
+    const linux = (name: string) => join('prebuilds', `linux-${arch}`, name)
+    put(linux('recorder.glibc.so'), linux('recorder.musl.so'))
+    expect(recorderPath(folder, 'musl')).toBe(join(folder, linux('recorder.musl.so')))
+    expect(recorderPath(folder, 'glibc')).toBe(join(folder, linux('recorder.glibc.so')))
+    put('build/Release/recorder.so')
+    expect(recorderPath(folder, 'musl')).toBe(join(folder, 'build/Release/recorder.so'))
+  })
+
+  test('without a recorder its path is where a build would put it', () => {
+    expect(recorderPath(folder, 'glibc')).toBe(join(folder, 'build/Release/recorder.so'))
   })
 })
 

@@ -14,35 +14,42 @@ export interface Compiled {
   readonly folder: string
   /** URL of the compiled `lib/memory/region.ts`, to import it by. */
   readonly region: string
+  /** URL of the compiled `lib/heap/heap.ts`, when that room was asked for. */
+  readonly heap: string
   /**
-   * Runs the body of a module in a new Node, with `Region` in scope.
+   * Runs the body of a module in a new Node, with `Region` in scope, and `Heap` when its room was asked for.
    * @param prefix a command that runs a command, such as `prlimit --memlock=0`
    */
   run(body: string, prefix?: readonly string[]): SpawnSyncReturns<string>
   remove(): void
 }
 
-export function compile(): Compiled {
+export function compile(room: 'memory' | 'heap' = 'memory'): Compiled {
   const folder = mkdtempSync(join(tmpdir(), 'offheap-test-'))
+  const entry = room === 'heap' ? 'heap/heap.ts' : 'memory/region.ts'
   for (const name of ['package.json', 'node_modules', 'build']) symlinkSync(join(root, name), join(folder, name))
   const config = {
     extends: join(root, 'tsconfig.json'),
     compilerOptions: { noEmit: false, noEmitOnError: true, rootDir: join(root, 'lib'), outDir: join(folder, 'dist') },
     // Together they replace what the package's own tsconfig includes: its tests would be emitted beside their sources.
-    include: [join(root, 'lib/memory')]
+    include: [join(root, 'lib', entry)]
   }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config))
   execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder], { stdio: 'inherit' })
   const region = pathToFileURL(join(folder, 'dist/memory/region.js')).href
+  const heap = pathToFileURL(join(folder, 'dist/heap/heap.js')).href
+  const imports = [`import { Region } from ${JSON.stringify(region)}`]
+  if (room === 'heap') imports.push(`import { Heap } from ${JSON.stringify(heap)}`)
   let scripts = 0
   return {
     folder,
     region,
+    heap,
     run(body, prefix = []) {
       const script = join(folder, `script-${scripts++}.mjs`)
-      writeFileSync(script, `import { Region } from ${JSON.stringify(region)}\n${body}\n`)
+      writeFileSync(script, `${[...imports, body].join('\n')}\n`)
       const [command = '', ...words] = [...prefix, process.execPath, '--expose-gc', script]
-      return spawnSync(command, words, { encoding: 'utf8', timeout: 60_000 })
+      return spawnSync(command, words, { encoding: 'utf8', timeout: 600_000 })
     },
     remove: () => rmSync(folder, { recursive: true, force: true })
   }

@@ -4,6 +4,14 @@ import { setImmediate } from 'node:timers/promises'
 
 export const onLinux = process.platform === 'linux'
 
+/**
+ * Why a test can't be done under AddressSanitizer (npm run test:asan), else undefined: it turns mlock into nothing, and its own
+ * allocator ends a process that has no address space left.
+ */
+export const underAsan = /asan/.test(process.env.LD_PRELOAD ?? '')
+  ? 'AddressSanitizer locks nothing, and dies of a lack of memory itself'
+  : undefined
+
 interface Mapping {
   start: bigint
   end: bigint

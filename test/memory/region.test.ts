@@ -5,7 +5,7 @@ import { constants as os } from 'node:os'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { Region, type RegionOptions } from '../../lib/memory/region.js'
 import { type Compiled, compile } from './compiled.js'
-import { flagsAt, onLinux } from './maps.js'
+import { flagsAt, onLinux, underAsan } from './maps.js'
 
 const MiB = 2 ** 20
 const GiB = 2 ** 30
@@ -127,7 +127,8 @@ describe('Region.map', () => {
     expect(new Uint8Array(map({ size: MiB, populate: true }).buffer).every(byte => byte === 0)).toBe(true)
   })
 
-  test('lock within the limit commits every page and keeps it', () => {
+  test('lock within the limit commits every page and keeps it', ({ skip }) => {
+    if (underAsan) skip(underAsan)
     const region = map({ size: 4096, lock: true })
     expect(region.residentBytes()).toBe(region.byteLength)
     if (onLinux) expect(flagsAt(region.address)).toContain('lo')
@@ -251,6 +252,7 @@ describe('limits of the process', () => {
     catch (error) { console.log(JSON.stringify({ ...error, message: error.message })) }`
 
   test.runIf(onLinux)('a lock beyond RLIMIT_MEMLOCK names the limit', ({ skip }) => {
+    if (underAsan) skip(underAsan)
     const unprivileged = ['setpriv', '--inh-caps=-ipc_lock', '--bounding-set=-ipc_lock', '--']
     const drop = process.getuid?.() === 0 ? unprivileged : []
     const limited = [...drop, 'prlimit', '--memlock=65536:65536']
@@ -271,6 +273,7 @@ describe('limits of the process', () => {
   })
 
   test.runIf(onLinux)('an address space that is too small is an error with errno and syscall', ({ skip }) => {
+    if (underAsan) skip(underAsan)
     if (spawnSync('prlimit', ['--version']).status !== 0) skip('no prlimit to lower the limit with')
     const body = `
       import { execFileSync } from 'node:child_process'

@@ -1,0 +1,263 @@
+/**
+ * Every system call of the addon is refused once, at every place where it is made. Each refusal must be an error that names the
+ * call, and must leave the region and the heap as they were: the same bytes, mappings, protections and figures.
+ */
+import { execFileSync } from 'node:child_process'
+import { constants } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Compiled, compile } from './compiled.js'
+import { onLinux } from './maps.js'
+
+const { ENOMEM, EPERM, EAGAIN } = constants.errno
+
+/** What a child process defines before each script: a heap with contents, a region with protected pages, and `refuseEach`. */
+const prelude = `
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+
+const MiB = 2 ** 20
+const page = 4096
+let orders = 0
+const refuse = (nth, errno) => { process.env.OFFHEAP_REFUSE = nth + ' ' + errno + ' ' + orders++ }
+const allow = () => { process.env.OFFHEAP_REFUSE = '' }
+const digest = bytes => createHash('sha256').update(bytes).digest('hex')
+
+const heap = Heap.map(8 * MiB)
+const blocks = []
+for (let size = 1; size < 2000; size++) blocks.push(heap.alloc(size).fill(size))
+const large = heap.malloc(2 * MiB)
+heap.malloc(1)
+heap.u8.fill(7, large, large + 2 * MiB)
+for (let index = 0; index < blocks.length; index += 3) heap.free(blocks[index])
+heap.free(large)
+
+const region = Region.map({ size: 64 * page, guard: false })
+const bytes = new Uint8Array(region.buffer).fill(9)
+
+function accesses({ address }, size) {
+  const ranges = []
+  for (const line of readFileSync('/proc/self/maps', 'utf8').trim().split('\\n')) {
+    const [, start, end, access] = /^(\\w+)-(\\w+) (\\S+)/.exec(line)
+    const [from, to] = [BigInt('0x' + start), BigInt('0x' + end)]
+    const [first, last] = [from > address ? from : address, to < address + size ? to : address + size]
+    if (last > first) ranges.push([Number(first - address), Number(last - first), access])
+  }
+  return ranges
+}
+const addressSpace = () => Number(/VmSize:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024
+
+function payloads() {
+  const hash = createHash('sha256')
+  for (const { used, pointer, size } of heap.blocks()) if (used) hash.update(heap.u8.subarray(pointer, pointer + size - 4))
+  return hash.digest('hex')
+}
+
+/** All that must stay; pages without any access are looked at only by their mapping. */
+function state() {
+  allow()
+  heap.check()
+  return JSON.stringify([
+    region.byteLength,
+    digest(bytes.subarray(8 * page)),
+    accesses(region, BigInt(64 * page)),
+    region.faults(),
+    payloads(),
+    { ...heap.stats(), residentBytes: 0 }
+  ])
+}
+
+/** Does it with the first call refused, then with the second, until none is left to refuse. */
+function refuseEach(errno, operation, prepare = () => {}) {
+  const told = []
+  for (let nth = 1; ; nth++) {
+    prepare()
+    const before = state()
+    const space = addressSpace()
+    let error
+    let result
+    refuse(nth, errno)
+    try { result = operation() } catch (thrown) { error = thrown }
+    allow()
+    if (error === undefined) return { told, result }
+    told.push(error.code === 'ERR_OFFHEAP_SYSTEM' && error.errno === errno ? error.syscall : String(error))
+    if (!error.message.includes('(' + error.syscall + ': ')) told.push('a message without its call: ' + error.message)
+    if (state() !== before) told.push('changed by ' + error.syscall + ': ' + before + ' → ' + state())
+    if (addressSpace() - space > 128 * MiB) told.push('memory left mapped by ' + error.syscall)
+  }
+}
+const report = ({ told }) => console.log(JSON.stringify(told))
+`
+
+describe.runIf(onLinux)('a refused', () => {
+  let compiled: Compiled
+  let shim: string
+  beforeAll(() => {
+    compiled = compile('heap')
+    shim = join(compiled.folder, 'refuse.so')
+    const source = fileURLToPath(new URL('../native/refuse.c', import.meta.url))
+    execFileSync('cc', ['-shared', '-fPIC', '-o', shim, source, '-ldl'])
+  })
+  afterAll(() => compiled.remove())
+
+  function run(body: string): unknown[] {
+    const preload = [shim, process.env.LD_PRELOAD].filter(Boolean).join(':')
+    const { stdout, stderr, status, signal } = compiled.run(prelude + body, ['env', `LD_PRELOAD=${preload}`])
+    expect({ stderr, status, signal }).toEqual({ stderr: '', status: 0, signal: null })
+    return stdout
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line))
+  }
+
+  /** Syscalls in the order in which they are made, each refused once. */
+  const maps: [string, string, string[]][] = [
+    ['Region.map', 'Region.map(256 * MiB)', ['mmap', 'mprotect']],
+    ['Region.map without guard', 'Region.map({ size: 256 * MiB, guard: false })', ['mmap', 'mprotect']],
+    ['Heap.map', 'Heap.map(256 * MiB)', ['mmap', 'mprotect']],
+    ['Region.map with populate', 'Region.map({ size: MiB, populate: true })', ['mmap', 'mprotect', 'madvise']],
+    ['Region.map with lock', 'Region.map({ size: page, lock: true })', ['mmap', 'mprotect', 'mlock']]
+  ]
+
+  test.each(maps)('%s maps nothing', (_, call, syscalls) => {
+    const told = run(`for (const errno of [${ENOMEM}, ${EPERM}, ${EAGAIN}]) {
+      const outcome = refuseEach(errno, () => ${call})
+      outcome.result.close()
+      report(outcome)
+    }`)
+    expect(told).toEqual([syscalls, syscalls, syscalls])
+  })
+
+  test('Region.map with hugePages maps nothing', () => {
+    // Alignment reserves too much, and gives back what lies before and behind; either may be nothing.
+    const [told] = run(`const outcome = refuseEach(${ENOMEM}, () => Region.map({ size: 256 * MiB, hugePages: true }))
+      outcome.result.close()
+      report(outcome)`)
+    expect(new Set(Array.isArray(told) ? told : [])).toEqual(new Set(['mmap', 'munmap', 'mprotect', 'madvise']))
+  })
+
+  test('decommit keeps the bytes', () => {
+    expect(
+      run(`report(refuseEach(${ENOMEM}, () => region.decommit(16 * page, 4 * page)))
+      console.log(JSON.stringify([bytes[16 * page], bytes[20 * page]]))`)
+    ).toEqual([['madvise'], [0, 9]])
+  })
+
+  test('decommit of protected pages keeps their bytes and what they allow', () => {
+    expect(
+      run(`region.protect(16 * page, 2 * page, 'read')
+      const before = state()
+      refuse(1, ${ENOMEM})
+      try { region.decommit(16 * page, 4 * page) } catch (error) {
+        console.log(JSON.stringify([error.code, error.syscall, state() === before]))
+      }
+      refuse(2, ${ENOMEM})
+      try { region.decommit(16 * page, 4 * page) } catch (error) {
+        allow()
+        console.log(JSON.stringify([error.code, error.syscall, bytes[16 * page], bytes[18 * page]]))
+      }`)
+    ).toEqual([
+      ['ERR_OFFHEAP_SYSTEM', 'mprotect', true],
+      ['ERR_OFFHEAP_SYSTEM', 'madvise', 9, 9]
+    ])
+  })
+
+  test('protect keeps what the pages allow, the first one too', () => {
+    const [first, second] = run(`
+      report(refuseEach(${ENOMEM}, () => region.protect(0, 4 * page, 'none')))
+      report(refuseEach(${ENOMEM}, () => region.protect(16 * page, 4 * page, 'read')))
+      bytes[1] = 1
+      bytes[17 * page] = 2
+      console.log(JSON.stringify([region.faults(), bytes[0], bytes[1], bytes[17 * page]]))`)
+    // The first in a process fills the reserve of mappings.
+    expect(new Set(Array.isArray(first) ? first : [])).toEqual(new Set(['mmap', 'mprotect']))
+    expect(new Set(Array.isArray(second) ? second : [])).toEqual(new Set(['mprotect']))
+  })
+
+  test('lift of a protection is tried in other ways', () => {
+    expect(
+      run(`
+      for (const nth of [1, 2, 3]) {
+        region.protect(0, 8 * page, 'none')
+        refuse(nth, ${ENOMEM})
+        bytes[page] = nth
+        allow()
+        console.log(JSON.stringify([bytes[page], region.faults()]))
+      }`)
+    ).toEqual([
+      [1, [4096]],
+      [2, [4096]],
+      [3, [4096]]
+    ])
+  })
+
+  test('residentBytes and stats change nothing', () => {
+    expect(
+      run(`report(refuseEach(${ENOMEM}, () => region.residentBytes()))
+      report(refuseEach(${ENOMEM}, () => heap.stats()))`)
+    ).toEqual([['mincore'], ['mincore']])
+  })
+
+  test('trim leaves a whole heap, and another gives the rest back', () => {
+    const [told, trimmed] = run(`
+      const outcome = refuseEach(${ENOMEM}, () => heap.trim())
+      report(outcome)
+      console.log(heap.stats().residentBytes < 3 * MiB)`)
+    expect(new Set(Array.isArray(told) ? told : [])).toEqual(new Set(['mincore', 'madvise']))
+    expect(trimmed).toBe(true)
+  })
+
+  test('close leaves the region open, its faults watched, and a second close ends it', () => {
+    expect(
+      run(`
+      region.protect(0, 4 * page, 'none')
+      refuse(1, ${ENOMEM})
+      const told = []
+      const before = state()
+      refuse(1, ${ENOMEM})
+      try { region.close() } catch (error) { told.push(error.code, error.syscall, error.errno) }
+      told.push(state() === before, region.closed)
+      bytes[page] = 4
+      told.push(region.faults(), bytes[page], bytes[0])
+      region.close()
+      told.push(region.closed, accesses(region, BigInt(64 * page)).length)
+      console.log(JSON.stringify(told))
+      refuse(1, ${ENOMEM})
+      try { heap.close() } catch (error) { console.log(JSON.stringify([error.code, error.syscall, heap.closed])) }
+      allow()
+      heap.check()
+      heap.free(heap.malloc(100))
+      heap.close()
+      console.log(heap.closed)`)
+    ).toEqual([
+      ['ERR_OFFHEAP_SYSTEM', 'munmap', ENOMEM, true, false, [4096], 4, 9, true, 0],
+      ['ERR_OFFHEAP_SYSTEM', 'munmap', false],
+      true
+    ])
+  })
+
+  test('finalizer leaves the process alive', () => {
+    expect(
+      run(`
+      ;(() => { for (let count = 0; count < 50; count++) new Uint8Array(Region.map(MiB).buffer)[0] = 1 })()
+      for (let turn = 0; turn < 20; turn++) {
+        refuse(3, ${ENOMEM})
+        globalThis.gc()
+        await new Promise(resolve => setImmediate(resolve))
+      }
+      allow()
+      heap.check()
+      console.log(Region.map(MiB).byteLength)`)
+    ).toEqual([2 ** 20])
+  })
+
+  test.each([
+    [EPERM, /security policy.*seccomp/],
+    [ENOMEM, /free address space or memory/]
+  ])('call with error %d says what that means', (errno, meaning) => {
+    const [message] = run(`refuse(1, ${errno})
+      try { Heap.map(MiB) } catch (error) { console.log(JSON.stringify(error.message)) }`)
+    expect(message).toMatch(meaning)
+  })
+})
