@@ -9,23 +9,21 @@ export interface Contender {
   readonly buffers: boolean
   /** More live blocks than this take it minutes: it isn't asked. */
   readonly maxLive: number
-  /** Whether it is part of offheap. */
-  readonly ours: boolean
 }
 
 export const PLACEMENTS = ['first-fit', 'segregated-fit', 'best-fit', 'next-fit'] as const
 
 function contender(id: string, label: string, rest: Partial<Contender> = {}): Contender {
-  return { id, label, loop: 'js', buffers: false, maxLive: Infinity, ours: false, ...rest }
+  return { id, label, loop: 'js', buffers: false, maxLive: Infinity, ...rest }
 }
 
 export const CONTENDERS: readonly Contender[] = [
   ...PLACEMENTS.flatMap(name => [
-    contender(name, `offheap ${name}`, { ours: true }),
-    contender(`${name}+quick`, `offheap ${name}, quick lists`, { ours: true })
+    contender(name, `offheap ${name}`),
+    contender(`${name}+quick`, `offheap ${name}, quick lists`)
   ]),
-  contender('heap-buffers', 'offheap allocBuffer', { ours: true, buffers: true }),
-  contender('heap-buffers+quick', 'offheap allocBuffer, quick lists', { ours: true, buffers: true }),
+  contender('heap-buffers', 'offheap allocBuffer', { buffers: true }),
+  contender('heap-buffers+quick', 'offheap allocBuffer, quick lists', { buffers: true }),
   contender('glibc-c++', 'C library, C++ loop', { loop: 'c++' }),
   contender('mimalloc-c++', 'mimalloc, C++ loop', { loop: 'c++' }),
   contender('jemalloc-c++', 'jemalloc, C++ loop', { loop: 'c++' }),

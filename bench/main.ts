@@ -1,7 +1,6 @@
 /** The benchmark's command line: `npm run bench -- --help`. */
 import { SingleBar } from 'cli-progress'
 import { Command, InvalidArgumentError } from 'commander'
-import { missingConfigurations } from './available.js'
 import { environment, type Results, writeDocuments, writeResults } from './documents.js'
 import { gridOf } from './grids.js'
 import { FULL, type Part, plan, QUICK } from './plan.js'
@@ -46,7 +45,7 @@ function progress(total: number): { step(name: string): void; stop(): void } {
 
 async function run(options: Options): Promise<void> {
   const { quick = false, node } = options
-  const absent = new Map([...setUp(), ...missingConfigurations()].map(({ id, reason }) => [id, reason]))
+  const absent = new Map(setUp().map(({ id, reason }) => [id, reason]))
   for (const [id, reason] of absent) console.log(`Without ${id}: ${reason}`)
   const has = (id: string) => !absent.has(id)
   const rounds = options.rounds ?? (quick ? 2 : 5)
