@@ -1,6 +1,6 @@
 /** `offheap lab`: a course's allocator lab. `init` lays out a workspace, `grade` grades a submission. */
 
-import { existsSync, watch, writeFileSync } from 'node:fs'
+import { existsSync, statSync, watch, writeFileSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { LabConfig, Step } from '../lab/config.js'
@@ -54,7 +54,9 @@ function initCommand(io: Io): Command {
       const { written, kept } = initLab(folder)
       if (written.length > 0) io.out.write(`${folder}: wrote ${written.join(', ')}\n`)
       if (kept.length > 0) io.out.write(`${folder}: left as they were: ${kept.join(', ')}\n`)
-      io.out.write(`Begin with ${join(folder, 'handout', 'README.md')}, then: cd ${folder} && npm run grade\n`)
+      io.out.write(
+        `Begin with ${join(folder, 'handout', 'README.md')}, then: cd ${folder} && npm install && npm run grade\n`
+      )
     })
 }
 
@@ -145,26 +147,32 @@ async function tell(io: Io, result: Grade, config: LabConfig, options: GradeComm
 async function watchAndGrade(io: Io, file: string, options: GradeCommandOptions): Promise<void> {
   for (;;) {
     if (io.color) io.out.write('\x1b[2J\x1b[3J\x1b[H')
+    const began = Date.now()
     const { sources } = await gradeOnce(io, file, options)
+    const change = changed([...new Set([resolve(file), ...sources])], began)
     io.err.write(`offheap: watching ${file} and what it imports; Ctrl-C ends\n`)
-    await changed([...new Set([resolve(file), ...sources])])
+    await change
   }
 }
 
-/** Resolves when one of the files was written. Folders are watched: editors replace files. */
-function changed(files: readonly string[]): Promise<void> {
+/** Resolves when one of the files was written since then, in milliseconds of the epoch. Folders are watched: editors replace files. */
+function changed(files: readonly string[], since: number): Promise<void> {
   return new Promise(done => {
     let timer: NodeJS.Timeout | undefined
+    const settle = () => {
+      clearTimeout(timer)
+      timer = setTimeout(() => {
+        for (const watcher of watchers) watcher.close()
+        done()
+      }, SETTLE)
+    }
     const watchers = [...new Set(files.map(file => dirname(file)))].map(folder =>
       watch(folder, (_event, name) => {
-        if (name === null || !files.includes(join(folder, name))) return
-        clearTimeout(timer)
-        timer = setTimeout(() => {
-          for (const watcher of watchers) watcher.close()
-          done()
-        }, SETTLE)
+        if (name !== null && files.includes(join(folder, name))) settle()
       })
     )
+    // It may have been saved while the last version was graded.
+    if (files.some(file => (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0) > since)) settle()
   })
 }
 

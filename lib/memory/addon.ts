@@ -1,8 +1,12 @@
 /**
- * Loads the native addon. This is the only file that does, and only when memory is first mapped: a heap over
- * an ordinary `ArrayBuffer` needs no addon.
+ * Finds and loads the native addon. This is the only file that does, and only when memory is first mapped: a heap over
+ * an ordinary `ArrayBuffer` needs no addon. A build in build/Release, which a checkout has, comes before the one for this platform
+ * in prebuilds/, which the npm package has. The names are those that node-gyp-build looks for; unlike it, this knows musl on every
+ * Linux, tries the next file when one can't be loaded, and works in a bundle.
  */
+import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { OffheapError } from '../errors.js'
 
@@ -32,9 +36,9 @@ export interface Addon {
   lockLimit(): number
 }
 
-type Loader = (folder: string) => unknown
-
-const root = fileURLToPath(new URL('../../', import.meta.url))
+const file = fileURLToPath(import.meta.url)
+/** The root of the package; in a bundle, which has another name than this file, the folder of the bundle. */
+const root = join(dirname(file), basename(file, '.js') === 'addon' || basename(file, '.ts') === 'addon' ? '../..' : '.')
 const require = createRequire(import.meta.url)
 
 let loaded: Addon | undefined
@@ -45,12 +49,17 @@ let loaded: Addon | undefined
  *   no build of the addon for this platform can be loaded.
  */
 export function addon(): Addon {
-  loaded ??= load(root, require('node-gyp-build'))
+  loaded ??= load(root, require)
   return loaded
 }
 
 /** Loads the addon of the package in `folder`; apart from `addon()` so that its failures can be tested. */
-export function load(folder: string, loader: Loader, platform: string = process.platform): Addon {
+export function load(
+  folder: string,
+  loader: (path: string) => unknown,
+  platform: string = process.platform,
+  libc: string = libcOf(platform)
+): Addon {
   if (platform !== 'linux' && platform !== 'darwin') {
     throw new OffheapError(
       'ERR_OFFHEAP_UNSUPPORTED',
@@ -58,14 +67,48 @@ export function load(folder: string, loader: Loader, platform: string = process.
         'A heap over an ordinary ArrayBuffer works everywhere: Heap.format(new ArrayBuffer(size)).'
     )
   }
-  let built: unknown
-  try {
-    built = loader(folder)
-  } catch (error) {
-    throw notLoaded(folder, error instanceof Error ? error.message : String(error))
+  const tried: string[] = []
+  for (const path of pathsOf(folder, platform, libc)) {
+    try {
+      const built = existsSync(path) ? loader(path) : undefined
+      if (isAddon(built)) return built
+      tried.push(`${path} (${built === undefined ? 'no such file' : 'not the addon of this version'})`)
+    } catch (error) {
+      const [reason = ''] = (error instanceof Error ? error.message : String(error)).split('\n')
+      tried.push(`${path} (${reason})`)
+    }
   }
-  if (!isAddon(built)) throw notLoaded(folder, 'the file that was found is not the addon of this version')
-  return built
+  throw notLoaded(folder, [platform, process.arch, libc].filter(Boolean).join('-'), tried)
+}
+
+/**
+ * Path of the library that `offheap record` preloads: it lies beside the addon and is for the same C library. When there is none, the
+ * path at which a build would put it.
+ */
+export function recorderPath(folder: string = root, libc: string = libcOf('linux')): string {
+  const [built = '', ...others] = pathsOf(folder, 'linux', libc).map(path =>
+    join(dirname(path), basename(path).replace(/^offheap(.*)\.node$/, 'recorder$1.so'))
+  )
+  return [built, ...others].find(existsSync) ?? built
+}
+
+/** Where the addon may lie, in the order in which to try. */
+function pathsOf(folder: string, platform: string, libc: string): string[] {
+  const name = libc === '' ? 'offheap.node' : `offheap.${libc}.node`
+  return [
+    join(folder, 'build', 'Release', 'offheap.node'),
+    join(folder, 'prebuilds', `${platform}-${process.arch}`, name)
+  ]
+}
+
+/** The C library of this process: '' where there is no choice. What is loaded already tells it for certain. */
+function libcOf(platform: string): '' | 'glibc' | 'musl' {
+  if (platform !== 'linux') return ''
+  try {
+    return readFileSync('/proc/self/maps', 'latin1').includes('/ld-musl-') ? 'musl' : 'glibc'
+  } catch {
+    return 'glibc'
+  }
 }
 
 function isAddon(value: unknown): value is Addon {
@@ -78,13 +121,12 @@ function isAddon(value: unknown): value is Addon {
   )
 }
 
-function notLoaded(folder: string, reason: string): OffheapError {
-  const target = `${process.platform}-${process.arch}`
-  const [cause = ''] = reason.split('\n')
+function notLoaded(folder: string, target: string, tried: readonly string[]): OffheapError {
   return new OffheapError(
     'ERR_OFFHEAP_NO_ADDON',
-    `The native addon of offheap could not be loaded for ${target} (Node ${process.version}): looked for a .node file in ` +
-      `${folder}build/Release and ${folder}prebuilds/${target}. The reason: ${cause}. ` +
-      'Build it with "npm rebuild offheap", or in a checkout of offheap with "npm run build:native".'
+    `No native addon of offheap for ${target} could be loaded by Node ${process.version}. Tried: ${tried.join('; ')}. ` +
+      `Build it, with a C++ compiler, make and python3: npm --prefix ${JSON.stringify(folder)} run build:native. ` +
+      '(npm 12 needs no "allowScripts" for it: offheap has no install script that could be allowed.) ' +
+      'In a bundle, keep offheap external or copy its folder prebuilds beside the bundle.'
   )
 }

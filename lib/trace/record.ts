@@ -9,12 +9,11 @@ import { access, mkdtemp, rename, rm, stat, symlink } from 'node:fs/promises'
 import { constants as osConstants, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { fileURLToPath } from 'node:url'
 import { createGzip } from 'node:zlib'
 import { inspect, invalidType, OffheapError, outOfRange } from '../errors.js'
+import { recorderPath } from '../memory/addon.js'
 import { createEvents, readEventsHeader, Translation, translateEvents, WINDOW_EVENTS } from './events.js'
 
-const RECORDER = fileURLToPath(new URL('../../build/Release/recorder.so', import.meta.url))
 const MAXIMUM_EVENTS = 2 ** 30
 
 export interface RecordOptions {
@@ -94,7 +93,7 @@ export async function record(options: RecordOptions): Promise<RecordSummary> {
 }
 
 function validate(options: RecordOptions) {
-  const { program, args = [], output, maximumEvents = MAXIMUM_EVENTS, recorder = RECORDER } = options
+  const { program, args = [], output, maximumEvents = MAXIMUM_EVENTS, recorder = recorderPath() } = options
   if (typeof program !== 'string' || program === '') throw invalidType('program', 'a non-empty string', program)
   if (typeof output !== 'string' || output === '') throw invalidType('output', 'a non-empty string', output)
   if (typeof recorder !== 'string' || recorder === '') throw invalidType('recorder', 'a non-empty string', recorder)

@@ -1,0 +1,83 @@
+/**
+ * Builds the addon and the recorder for this machine, into build/Release. `npm run build:native` runs it, in a checkout and in an
+ * installed package alike; an installed package has no node-addon-api, so its headers are then fetched for the time of the build.
+ * With `--if-changed` it does nothing when build/Release was built from these very sources.
+ *
+ * Needs a C++ compiler, make, python3, and node-gyp in PATH, where `npm run` puts the one that npm brings along.
+ */
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** The root of the package. */
+export const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const STAMP = join(ROOT, 'build', 'sources.sha256')
+const HEADERS = 'node-addon-api@8'
+
+/** Paths, from the root, of everything that decides what the addon is. */
+export function sources() {
+  const native = readdirSync(join(ROOT, 'native')).filter(name => /\.(cc|c|h)$/.test(name))
+  return ['binding.gyp', ...native.sort().map(name => `native/${name}`)]
+}
+
+/** SHA-256, in hex, of the sources and of whatever else the caller says decides the outcome. */
+export function digest(...rest) {
+  const hash = createHash('sha256')
+  for (const path of sources()) hash.update(`${path}\n`).update(readFileSync(join(ROOT, path)))
+  for (const text of rest) hash.update(`\n${text}`)
+  return hash.digest('hex')
+}
+
+/** Runs a command on this terminal. Throws when it fails. */
+export function run(command, args, options = {}) {
+  const { status, error } = spawnSync(command, args, { stdio: 'inherit', ...options })
+  if (error !== undefined) throw new Error(`${command}: ${error.message}`)
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${status}`)
+}
+
+/** Options for node-gyp: the headers of the Node that runs this, when it has them beside it. */
+export function headersOfThisNode() {
+  const prefix = dirname(dirname(process.execPath))
+  return existsSync(join(prefix, 'include', 'node', 'node_api.h')) ? [`--nodedir=${prefix}`] : []
+}
+
+/** Calls `build` with an environment in which binding.gyp finds node-addon-api. */
+export function withNodeAddonApi(build) {
+  const paths = createRequire(import.meta.url).resolve.paths('node-addon-api') ?? []
+  const installed = paths.find(path => existsSync(join(path, 'node-addon-api')))
+  if (installed !== undefined) return build({ ...process.env, NODE_PATH: installed })
+  const folder = mkdtempSync(join(tmpdir(), 'offheap-build-'))
+  try {
+    run('npm', ['install', '--silent', '--ignore-scripts', '--no-package-lock', '--prefix', folder, HEADERS])
+    return build({ ...process.env, NODE_PATH: join(folder, 'node_modules') })
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+function builtFrom() {
+  return existsSync(STAMP) ? readFileSync(STAMP, 'utf8') : ''
+}
+
+/** Builds into build/Release, unless `ifChanged` and it is up to date. */
+export function buildHere(ifChanged) {
+  const stamp = digest(process.platform, process.arch)
+  if (ifChanged && builtFrom() === stamp) return
+  const args = ['rebuild', '--loglevel=warn', ...headersOfThisNode()]
+  withNodeAddonApi(env => run('node-gyp', args, { cwd: ROOT, env }))
+  writeFileSync(STAMP, stamp)
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  try {
+    buildHere(process.argv.includes('--if-changed'))
+  } catch (error) {
+    console.error(`offheap: the addon could not be built: ${error.message}`)
+    console.error('It needs a C++ compiler, make, python3 and node-gyp; run this as: npm run build:native')
+    process.exitCode = 1
+  }
+}

@@ -1,0 +1,25 @@
+/**
+ * Part of `prepare`, so of `npm install` in a checkout and of `npm pack`: a package must at least run on the machine that packed it.
+ * Copies the addon from build/Release to prebuilds/, unless a release's binary for this platform is there; throws away what older
+ * sources left; and says which platforms the package will lack. Only a release must have all (`npm run prebuilds -- --check`).
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { digest, ROOT } from '../build.js'
+import { hostTarget, isReleasable, noteOf, remove, store, TARGETS } from './targets.js'
+
+const host = hostTarget()
+const fromHere = digest(host.name)
+if (!isReleasable(host) && noteOf(host)?.sources !== fromHere) {
+  const read = name => readFileSync(join(ROOT, 'build', 'Release', name))
+  const recorder = host.platform === 'linux' ? read('recorder.so') : undefined
+  store(host, { addon: read('offheap.node'), recorder }, 'the compiler of this machine', fromHere)
+}
+const missing = TARGETS.filter(target => target.name !== host.name && !isReleasable(target))
+for (const target of missing) remove(target)
+if (missing.length > 0) {
+  const names = missing.map(({ name }) => name).join(', ')
+  console.error(
+    `offheap: npm pack would pack binaries for ${host.name}, none for ${names}; npm run prebuilds builds those.`
+  )
+}

@@ -1,0 +1,110 @@
+/** What offheap tells through diagnostics_channel and NODE_DEBUG. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { afterEach, describe, expect, test } from 'vitest'
+import { Heap, Region } from '../../lib/index.js'
+import { compile } from './compiled.js'
+
+const NAMES = ['map', 'close', 'grow', 'trim', 'out-of-memory', 'fault']
+
+interface Told {
+  readonly name: string
+  readonly message: Record<string, unknown>
+}
+
+let stop = (): void => {}
+
+/** Collects all events from now to the end of the test. */
+function listen(): Told[] {
+  const told: Told[] = []
+  const listeners = NAMES.map(name => {
+    const listener = (message: unknown): void => {
+      if (typeof message === 'object' && message !== null) told.push({ name, message: { ...message } })
+    }
+    subscribe(`offheap:${name}`, listener)
+    return () => unsubscribe(`offheap:${name}`, listener)
+  })
+  stop = () => {
+    for (const end of listeners) end()
+  }
+  return told
+}
+
+afterEach(() => stop())
+
+describe('events', () => {
+  test('a region is mapped and closed, once each', () => {
+    const told = listen()
+    const region = Region.map(10_000)
+    const size = region.byteLength
+    region.close()
+    region.close()
+    expect(told).toEqual([
+      { name: 'map', message: { region, size } },
+      { name: 'close', message: { region, size } }
+    ])
+  })
+
+  test('a heap grows by the MiB, is trimmed, and runs out', () => {
+    const heap = Heap.map(8 * 2 ** 20)
+    const told = listen()
+    const big = heap.malloc(3 * 2 ** 20)
+    heap.u8.fill(1, big, big + 3 * 2 ** 20)
+    heap.malloc(100)
+    heap.free(big)
+    const bytes = heap.trim()
+    expect(heap.malloc(2 ** 23)).toBe(0)
+    expect(() => heap.alloc(2 ** 24)).toThrow()
+    expect(told).toEqual([
+      { name: 'grow', message: { heap, highWater: expect.any(Number) } },
+      { name: 'trim', message: { heap, bytes: expect.any(Number) } },
+      { name: 'out-of-memory', message: { heap, requested: 2 ** 23 } },
+      { name: 'out-of-memory', message: { heap, requested: 2 ** 24 } }
+    ])
+    expect(told[0]?.message.highWater).toBe(big - 4 + 3 * 2 ** 20 + 8 - (heap.stats().metadata - 4))
+    expect(told[1]?.message.bytes).toBeGreaterThanOrEqual(bytes)
+    heap.close()
+  })
+
+  test('a small request is no news, nor is a free', () => {
+    const heap = Heap.map(2 ** 20)
+    const told = listen()
+    const pointers = Array.from({ length: 100 }, () => heap.malloc(1000))
+    for (const pointer of pointers) heap.free(pointer)
+    expect(told).toEqual([])
+    heap.close()
+  })
+
+  test.each([false, true])('a fault is told before it is thrown (hardened: %s)', hardened => {
+    const heap = Heap.map({ size: 2 ** 20, hardened })
+    const pointer = heap.malloc(10)
+    heap.malloc(10)
+    heap.free(pointer)
+    const told = listen()
+    let error: unknown
+    try {
+      heap.free(pointer)
+    } catch (caught) {
+      error = caught
+    }
+    expect(told).toEqual([{ name: 'fault', message: { heap, error } }])
+    expect(error).toMatchObject({ code: 'ERR_OFFHEAP_DOUBLE_FREE' })
+    stop()
+    heap.close()
+  })
+})
+
+test('NODE_DEBUG=offheap writes them to stderr, and nothing else does', () => {
+  const compiled = compile('heap')
+  const program = `
+    const heap = Heap.map(2 ** 20)
+    heap.malloc(2 ** 21)
+    heap.close()`
+  try {
+    expect(compiled.run(program, ['env', 'NODE_DEBUG=offheap']).stderr).toMatch(
+      /OFFHEAP \d+: map size=1048576\nOFFHEAP \d+: out-of-memory requested=2097152\nOFFHEAP \d+: close size=1048576\n/
+    )
+    expect(compiled.run(program).stderr).toBe('')
+  } finally {
+    compiled.remove()
+  }
+})

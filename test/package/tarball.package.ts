@@ -1,0 +1,99 @@
+/** What is in the tarball: how large, for whom, and whether the tools that judge packages find fault with it. */
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { publint } from 'publint'
+import { formatMessage } from 'publint/utils'
+import { beforeAll, describe, expect, inject, test } from 'vitest'
+import { attempt, PREBUILT } from './support.js'
+
+const BUDGET = 1_500_000
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+let folder: string
+let files: { path: string; bytes: number }[]
+let manifest: Record<string, Record<string, unknown> | undefined>
+
+beforeAll(() => {
+  const parent = mkdtempSync(join(inject('work'), 'tarball-'))
+  execFileSync('tar', ['-xzf', inject('tarball'), '-C', parent])
+  folder = join(parent, 'package')
+  files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter(path => statSync(join(folder, path)).isFile())
+    .map(path => ({ path, bytes: statSync(join(folder, path)).size }))
+  manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+})
+
+describe('the tarball', () => {
+  test(`is under ${BUDGET} bytes unpacked, without traces`, () => {
+    const sizes = new Map<string, number>()
+    for (const { path, bytes } of files) {
+      const [part = ''] = /^(labs\/)?traces(?=\/)/.test(path) ? ['traces'] : path.split('/')
+      sizes.set(part, (sizes.get(part) ?? 0) + bytes)
+    }
+    const total = [...sizes].reduce((sum, [part, bytes]) => (part === 'traces' ? sum : sum + bytes), 0)
+    const parts = [...sizes].sort(([, a], [, b]) => b - a).map(([part, bytes]) => `${part} ${bytes}`)
+    const packed = statSync(inject('tarball')).size
+    console.log(`tarball ${packed} bytes; unpacked: ${parts.join(', ')}; without traces ${total}`)
+    expect(total).toBeLessThan(BUDGET)
+  })
+
+  test('runs nothing when it is installed', () => {
+    const { preinstall, install, postinstall } = manifest.scripts ?? {}
+    expect([preinstall, install, postinstall]).toEqual([undefined, undefined, undefined])
+    expect(manifest).toMatchObject({ gypfile: false })
+  })
+
+  test('makes nobody install what the library does not need', () => {
+    expect(manifest.dependencies ?? {}).toEqual({})
+    expect(manifest.peerDependenciesMeta).toEqual({ esbuild: { optional: true } })
+  })
+
+  test('has an addon for this platform, and a recorder beside each for Linux', () => {
+    const prebuilt = files.map(({ path }) => path).filter(path => path.startsWith('prebuilds/'))
+    expect(prebuilt).toContain(PREBUILT)
+    for (const addon of prebuilt.filter(path => /linux.*\.node$/.test(path))) {
+      expect(prebuilt).toContain(addon.replace('/offheap', '/recorder').replace(/\.node$/, '.so'))
+    }
+  })
+
+  test('has everything that a build on another platform needs', () => {
+    const paths = files.map(({ path }) => path)
+    const sources = readdirSync(join(ROOT, 'native')).filter(name => /\.(cc|c|h)$/.test(name))
+    expect(sources).toContain('addon.cc')
+    expect(paths).toEqual(
+      expect.arrayContaining(['binding.gyp', 'native/build.js', ...sources.map(name => `native/${name}`)])
+    )
+  })
+
+  test('has every file that its code and its declarations import', () => {
+    const paths = new Set(files.map(({ path }) => path))
+    const imports = /(?:\bfrom|\bimport|\bimport\(|\bnew URL\()\s*'(\.\.?\/[^'$]+\.js)'/g
+    let count = 0
+    for (const path of paths) {
+      if (!/^(dist|bench\/build)\/.*\.(js|d\.ts)$/.test(path) || path.startsWith('dist/report/page/')) continue
+      for (const [, target = ''] of readFileSync(join(folder, path), 'utf8').matchAll(imports)) {
+        const wanted = join(dirname(path), path.endsWith('.d.ts') ? target.replace(/\.js$/, '.d.ts') : target)
+        expect(paths, `${path} imports ${wanted}`).toContain(wanted)
+        count++
+      }
+    }
+    expect(count).toBeGreaterThan(100)
+  })
+
+  test('publint finds no fault', async () => {
+    const { messages, pkg } = await publint({ pkgDir: folder, strict: true })
+    expect(messages.map(message => formatMessage(message, pkg))).toEqual([])
+  })
+
+  test('the types are those of the code, wherever ESM can be loaded', () => {
+    const attw = join(ROOT, 'node_modules', '.bin', 'attw')
+    const { output } = attempt(ROOT, attw, [inject('tarball'), '--profile', 'esm-only', '--format', 'json'])
+    const { analysis } = JSON.parse(output)
+    // Its one remark: TypeScript's `node16` doesn't let CommonJS load ESM, though every Node that offheap runs on does.
+    const kinds = Object.values<{ kind: string }[]>(analysis.problems ?? {}).flat()
+    expect(analysis.types).toMatchObject({ kind: 'included' })
+    expect(kinds.filter(({ kind }) => kind !== 'CJSResolvesToESM')).toEqual([])
+  })
+})

@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config'
+
+/** `npm run test:package`: slow, and needs the npm registry, so it is apart from `npm test`. */
+export default defineConfig({
+  test: {
+    include: ['test/package/*.package.ts'],
+    globalSetup: ['test/package/pack.ts'],
+    // One at a time: each is a whole `npm install`, and the rows of the table stay in order.
+    pool: 'forks',
+    fileParallelism: false,
+    testTimeout: 600_000,
+    hookTimeout: 600_000
+  }
+})

@@ -1,0 +1,83 @@
+/** The workflows of the public forge do what .ci/run and `npm run release` do, on every Node and platform that the package names. */
+import { accessSync, constants, readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+
+interface Step {
+  readonly uses?: string
+  readonly run?: string
+}
+
+interface Job {
+  readonly steps: readonly Step[]
+  readonly strategy?: { readonly matrix: { readonly os: readonly string[]; readonly node: readonly number[] } }
+  readonly permissions?: Readonly<Record<string, string>>
+}
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const manifest = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
+
+function workflow(name: string): { on: Record<string, unknown>; jobs: Record<string, Job> } {
+  return parse(readFileSync(`${root}.github/workflows/${name}`, 'utf8'))
+}
+
+function commands(job: Job | undefined): string[] {
+  return (job?.steps ?? []).flatMap(({ run }) => (run === undefined ? [] : [run]))
+}
+
+describe('the workflows', () => {
+  test('are these', () => {
+    expect(readdirSync(`${root}.github/workflows`).sort()).toEqual(['ci.yml', 'release.yml'])
+  })
+
+  test('ci runs .ci/run and nothing beside it, on pushes and pull requests', () => {
+    const { on, jobs } = workflow('ci.yml')
+    expect(Object.keys(on)).toEqual(expect.arrayContaining(['push', 'pull_request']))
+    expect(commands(jobs.run)).toEqual(['.ci/run'])
+    // A container has to be furnished first.
+    const [furnish = '', ...rest] = commands(jobs.alpine)
+    expect(furnish).toMatch(/^apk add /)
+    expect(rest).toEqual(['.ci/run'])
+    accessSync(`${root}.ci/run`, constants.X_OK)
+  })
+
+  test('ci covers the systems of package.json and every even Node from the oldest one supported', () => {
+    const matrix = workflow('ci.yml').jobs.run?.strategy?.matrix
+    const [, oldest] = manifest.engines.node.match(/>=(\d+)/)
+    expect(matrix?.node).toEqual([20, 22, 24, 26])
+    expect(matrix?.node[0]).toBe(Number(oldest))
+    const systems = { linux: /^ubuntu/, darwin: /^macos/ }
+    expect(manifest.os.sort()).toEqual(Object.keys(systems).sort())
+    for (const system of Object.values(systems)) expect(matrix?.os.some(name => system.test(name))).toBe(true)
+  })
+
+  test('the Nodes of the matrix are those that .ci/run and the tests of the package use', () => {
+    const nodes = workflow('ci.yml').jobs.run?.strategy?.matrix.node ?? []
+    const [, majors = ''] =
+      readFileSync(`${root}test/package/install.package.ts`, 'utf8').match(/MAJORS = \[(.*)\]/) ?? []
+    expect(majors.split(', ').map(Number)).toEqual(nodes)
+    expect(readFileSync(`${root}.ci/run`, 'utf8')).toContain(`printf '%s\\n' ${nodes.join(' ')}`)
+  })
+
+  test('a release is npm run release, then published with provenance, and the tarball is the one that was checked', () => {
+    const { on, jobs } = workflow('release.yml')
+    expect(on).toEqual({ push: { tags: ['v*'] } })
+    expect(commands(jobs.publish)).toEqual([
+      'npm ci',
+      'npm run release',
+      'npm publish --provenance --access public .release/*.tgz'
+    ])
+    expect(jobs.publish?.permissions).toEqual({ contents: 'read', 'id-token': 'write' })
+    expect(readFileSync(`${root}.ci/release.js`, 'utf8')).toContain("join(ROOT, '.release')")
+  })
+
+  test('every npm script that .ci/run and the workflows name is there', () => {
+    const texts = ['.ci/run', '.ci/release.js', '.github/workflows/ci.yml', '.github/workflows/release.yml']
+    const named = texts.flatMap(path => [
+      ...readFileSync(`${root}${path}`, 'utf8').matchAll(/npm run (?:--silent )?([a-z][\w:]*\w)/g)
+    ])
+    expect(named.length).toBeGreaterThan(5)
+    for (const [, name = ''] of named) expect(Object.keys(manifest.scripts)).toContain(name)
+  })
+})

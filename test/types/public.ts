@@ -1,0 +1,119 @@
+/**
+ * The types that a user of offheap sees. `npm run test:types` compiles this file and runs nothing of it: a type that is not the one
+ * stated here, or a mistake that compiles, is an error of the compiler.
+ */
+import { expectTypeOf } from 'vitest'
+import {
+  type BlockInfo,
+  type BlockReference,
+  Heap,
+  type HeapMapOptions,
+  type HeapOptions,
+  type HeapStats,
+  type OffheapError,
+  type OffheapErrorCode,
+  type PlacementName,
+  type Pointer,
+  placements,
+  Region,
+  type RegionOptions,
+  type SystemFault
+} from '../../lib/index.js'
+
+declare const heap: Heap
+declare const region: Region
+declare const error: OffheapError
+
+export function making(): void {
+  expectTypeOf(Heap.map).parameters.toEqualTypeOf<[options: number | HeapMapOptions]>()
+  expectTypeOf(Heap.map(1)).toEqualTypeOf<Heap>()
+  expectTypeOf(Heap.format).toBeCallableWith(region)
+  expectTypeOf(Heap.format).toBeCallableWith(new ArrayBuffer(4096), { placement: 'next-fit' })
+  expectTypeOf<HeapMapOptions>().toExtend<HeapOptions>()
+  expectTypeOf(Heap.attach(region)).toEqualTypeOf<Heap>()
+  expectTypeOf<HeapMapOptions>().toExtend<RegionOptions>()
+  expectTypeOf(
+    Region.map({ size: 1, guard: false, hugePages: true, populate: true, lock: true })
+  ).toEqualTypeOf<Region>()
+  Heap.map({ size: 1, placement: 'best-fit' })
+  // @ts-expect-error a size is not text
+  Heap.map('1')
+  // @ts-expect-error a size is needed
+  Heap.map({ placement: 'best-fit' })
+  // @ts-expect-error no such placement
+  Heap.map({ size: 1, placement: 'worst-fit' })
+  // @ts-expect-error memory that several threads share is no heap's
+  Heap.format(new SharedArrayBuffer(4096))
+  // @ts-expect-error heaps are made by map, format and attach
+  new Heap(region)
+}
+
+export function pointers(): void {
+  expectTypeOf<Pointer>().toEqualTypeOf<number>()
+  expectTypeOf<BlockReference>().toEqualTypeOf<number | ArrayBufferView>()
+  expectTypeOf(heap.malloc(1)).toEqualTypeOf<Pointer>()
+  expectTypeOf(heap.calloc(1, 1)).toEqualTypeOf<Pointer>()
+  expectTypeOf(heap.realloc(1, 1)).toEqualTypeOf<Pointer>()
+  expectTypeOf(heap.alignedAlloc(8, 1)).toEqualTypeOf<Pointer>()
+  expectTypeOf(heap.free).returns.toEqualTypeOf<void>()
+  expectTypeOf(heap.usableSize(1)).toEqualTypeOf<number>()
+  expectTypeOf(heap.root).toEqualTypeOf<Pointer>()
+  expectTypeOf(heap.owns).parameter(0).toEqualTypeOf<unknown>()
+  heap.free(new Uint8Array(1))
+  // @ts-expect-error a pointer is not a bigint
+  heap.free(1n)
+  // @ts-expect-error how many bytes?
+  heap.malloc()
+}
+
+export function views(): void {
+  // All over an ArrayBuffer, never over one that threads share: what wants that takes them without a cast.
+  expectTypeOf(heap.alloc(1)).toEqualTypeOf<Uint8Array<ArrayBuffer>>()
+  expectTypeOf(heap.allocZeroed(1)).toEqualTypeOf<Uint8Array<ArrayBuffer>>()
+  expectTypeOf(heap.allocBuffer(1)).toEqualTypeOf<Buffer<ArrayBuffer>>()
+  expectTypeOf(heap.allocArray(Float64Array, 1)).toExtend<Float64Array>()
+  expectTypeOf(heap.allocArray(BigInt64Array, 1)).toExtend<BigInt64Array>()
+  expectTypeOf(heap.view(1)).toEqualTypeOf<Uint8Array<ArrayBuffer>>()
+  expectTypeOf(heap.u8).toEqualTypeOf<Uint8Array<ArrayBuffer>>()
+  expectTypeOf(heap.f64).toEqualTypeOf<Float64Array<ArrayBuffer>>()
+  expectTypeOf(heap.i64).toEqualTypeOf<BigInt64Array<ArrayBuffer>>()
+  expectTypeOf(heap.dataView).toEqualTypeOf<DataView<ArrayBuffer>>()
+  expectTypeOf(heap.buffer).toEqualTypeOf<ArrayBuffer>()
+  // @ts-expect-error not a typed array
+  heap.allocArray(Map, 1)
+  // @ts-expect-error the views of a heap can't be replaced
+  heap.u8 = new Uint8Array(1)
+}
+
+export function telling(): void {
+  expectTypeOf(heap.stats()).toEqualTypeOf<HeapStats>()
+  expectTypeOf<HeapStats['used' | 'free' | 'blocks' | 'largestFree' | 'highWater']>().toEqualTypeOf<number>()
+  for (const block of heap.blocks()) expectTypeOf(block).toEqualTypeOf<BlockInfo>()
+  expectTypeOf(heap.check).returns.toEqualTypeOf<void>()
+  expectTypeOf(heap.trim()).toEqualTypeOf<number>()
+  expectTypeOf(heap.closed).toEqualTypeOf<boolean>()
+  expectTypeOf<PlacementName>().toEqualTypeOf<'first-fit' | 'segregated-fit' | 'best-fit' | 'next-fit'>()
+  expectTypeOf(placements[0]).toExtend<PlacementName | undefined>()
+  // @ts-expect-error a heap is told its statistics by nobody
+  heap.stats().used = 1
+}
+
+export function ending(): void {
+  expectTypeOf<Heap>().toExtend<Disposable>()
+  expectTypeOf<Region>().toExtend<Disposable>()
+  expectTypeOf(region.buffer).toEqualTypeOf<ArrayBuffer>()
+  expectTypeOf(region.address).toEqualTypeOf<bigint>()
+  region.protect(0, 4096, 'none')
+  // @ts-expect-error no such protection
+  region.protect(0, 4096, 'execute')
+}
+
+export function errors(): void {
+  expectTypeOf(error).toExtend<Error>()
+  expectTypeOf(error.code).toEqualTypeOf<OffheapErrorCode>()
+  expectTypeOf(error.errno).toEqualTypeOf<number | undefined>()
+  expectTypeOf<SystemFault>().toEqualTypeOf<{ readonly errno: number; readonly syscall: string }>()
+  expectTypeOf<'ERR_OFFHEAP_DOUBLE_FREE'>().toExtend<OffheapErrorCode>()
+  // @ts-expect-error no such code
+  if (error.code === 'ERR_OFFHEAP_NONE') throw error
+}
