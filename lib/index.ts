@@ -1,7 +1,9 @@
 /** The public surface of offheap. */
-export { OffheapError, type OffheapErrorCode, type SystemFault } from './errors.js'
+export { type FaultyBlock, OffheapError, type OffheapErrorCode, type SystemFault } from './errors.js'
 export type { BlockReference, Pointer } from './heap/arguments.js'
-export { Heap, type HeapMapOptions, type HeapOptions } from './heap/heap.js'
+export type { Leak } from './heap/hardened/stacks.js'
+export { Heap } from './heap/heap.js'
+export type { HeapMapOptions, HeapOptions } from './heap/options.js'
 export type { HeapStats } from './heap/stats.js'
 export type { TypedArrayConstructor } from './heap/views.js'
 export type { BlockInfo } from './heap/walk.js'

@@ -40,12 +40,24 @@ export const ROOT_WORD = 11
 /** What the heap was asked to be besides: a sum of the options below. */
 export const OPTIONS_WORD = 12
 export const WITH_QUICK_LISTS = 1
+/** The words of this header then count and place the words of the ledger: see heap/hardened/layout.ts. */
+export const HARDENED = 2
 /** The free list's sentinel, laid out like a free block: its `next` and `previous` are the two words behind it. */
 export const FREE_LIST = 13
-/** Words in cached blocks. */
+/** Words in cached blocks, or in quarantined ones. */
 export const CACHED_WORD = 16
 /** After so many freed words free pages are given back to the system, 0 for never; and how many were freed since. */
 export const TRIM_THRESHOLD_WORD = 17
 export const FREED_WORD = 18
+/** Of a hardened heap: the key of its checks; the most words that used blocks outside the quarantine ever had. */
+export const KEY_WORD = 19
+export const PEAK_LIVE_WORD = 20
+/** Its quarantine: the words that it may hold, how many blocks it holds (CACHED_WORD has their words), the oldest, the newest. */
+export const QUARANTINE_LIMIT_WORD = 21
+export const QUARANTINED_WORD = 22
+export const OLDEST_WORD = 23
+export const NEWEST_WORD = 24
+/** Its checksum over all other words of this header. */
+export const HEADER_SEAL_WORD = 25
 /** The size of the header, in words. */
 export const HEADER_WORDS = 32

@@ -28,6 +28,9 @@ export const TOO_LARGE = 2 ** 31 - 1
 /** Up to this many words a loop copies faster than TypedArray.copyWithin: 0.9 ns a word, where the call costs 15 ns. */
 const SMALL_COPY = 16
 
+/** The heap tells when its block space reaches another multiple of so many words: 1 MiB. */
+const GROWTH_WORDS = 2 ** 18
+
 export class Allocator {
   /** The whole heap as 32-bit words; empty when its memory is gone. */
   readonly words: Int32Array<ArrayBuffer>
@@ -35,6 +38,8 @@ export class Allocator {
   protected readonly first: number
   /** The end of the wilderness. */
   private readonly limit: number
+  /** Called when the block space has reached another MiB. */
+  grown: () => void = () => {}
 
   constructor(words: Int32Array<ArrayBuffer>, placement: Placement) {
     this.words = words
@@ -62,7 +67,7 @@ export class Allocator {
       block = words[TOP_WORD]
       // Also when the memory is gone, and `block` undefined.
       if (!(need <= this.limit - block)) return 0
-      raiseTop(words, (block + need) | 0)
+      this.raiseTop((block + need) | 0)
     } else {
       const have = sizeOf(words[block])
       const rest = (have - need) | 0
@@ -98,6 +103,18 @@ export class Allocator {
     const next = block + size
     if ((header & USED) === 0 || size < MINIMUM_WORDS || next > top) return false
     return next === top || (words[next] & PREVIOUS_USED) !== 0
+  }
+
+  /** Blocks now reach up to `top`. */
+  private raiseTop(top: number): void {
+    const words = this.words
+    const highWater = words[HIGH_WATER_WORD]
+    words[TOP_WORD] = top
+    if (top > words[TOUCHED_WORD]) words[TOUCHED_WORD] = top
+    if (top > highWater) {
+      words[HIGH_WATER_WORD] = top
+      if ((top ^ highWater) >= GROWTH_WORDS) this.grown()
+    }
   }
 
   /** Takes back the used block `block`. False, and nothing changed, when no used block begins there (see isUsed). */
@@ -224,7 +241,7 @@ export class Allocator {
     const more = need - have
     if (next === words[TOP_WORD]) {
       if (need > this.limit - block) return false
-      raiseTop(words, block + need)
+      this.raiseTop(block + need)
     } else {
       const nextHeader = words[next]
       const nextSize = sizeOf(nextHeader)
@@ -320,12 +337,6 @@ function unmatchedFooter(block: number): Error {
 
 function notePeak(words: Int32Array): void {
   if (words[USED_WORD] > words[PEAK_USED_WORD]) words[PEAK_USED_WORD] = words[USED_WORD]
-}
-
-function raiseTop(words: Int32Array, top: number): void {
-  words[TOP_WORD] = top
-  if (top > words[HIGH_WATER_WORD]) words[HIGH_WATER_WORD] = top
-  if (top > words[TOUCHED_WORD]) words[TOUCHED_WORD] = top
 }
 
 /** The words to leave free in front, so that the payload of a block at `block` is aligned: none, or enough for a block. */

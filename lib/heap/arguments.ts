@@ -39,3 +39,17 @@ export function closedError(): OffheapError {
     'This heap is closed: close() was called, its region was closed, or its buffer was transferred away'
   )
 }
+
+/** The byte offset that a pointer or a view stands for. Throws ERR_INVALID_ARG_TYPE, ERR_OFFHEAP_FOREIGN_VIEW. */
+export function offsetOf(reference: BlockReference, buffer: ArrayBuffer, call: string): number {
+  if (typeof reference === 'number') return reference
+  if (!ArrayBuffer.isView(reference)) {
+    checkPointer(reference)
+    throw invalidType('pointer', 'a pointer or a view', reference)
+  }
+  if (reference.buffer === buffer) return reference.byteOffset
+  throw new OffheapError(
+    'ERR_OFFHEAP_FOREIGN_VIEW',
+    `${call}: this view is of another buffer; give it to the heap that it came from`
+  )
+}

@@ -1,17 +1,21 @@
 /** Writes the header of a new heap, and verifies the header of one that is there. Layout: see block/header.ts. */
+import { randomInt } from 'node:crypto'
 import { MAXIMUM_HEAP_BYTES, MINIMUM_WORDS } from '../block/block.js'
 import {
   BLOCKS_WORD,
   CACHED_WORD,
   FIRST_WORD,
   FREED_WORD,
+  HARDENED,
   HEADER_WORDS,
   HIGH_WATER_WORD,
+  KEY_WORD,
   MAGIC,
   MAGIC_WORD,
   OPTIONS_WORD,
   PEAK_USED_WORD,
   PLACEMENT_WORD,
+  QUARANTINE_LIMIT_WORD,
   ROOT_WORD,
   SIZE_WORD,
   TOP_WORD,
@@ -25,18 +29,22 @@ import {
 import { OffheapError, outOfRange } from '../errors.js'
 import type { PlacementPolicy } from '../placement/placement.js'
 import { policyNumbered } from '../placement/policies.js'
+import { hardenedLayout, ledgerWords } from './hardened/layout.js'
 import { quickListWords } from './quick-lists.js'
 
 /** What decides where everything lies in a heap of a given size. */
 export interface Shape {
   readonly policy: PlacementPolicy
   readonly quickLists: boolean
+  readonly hardened: boolean
 }
 
 /** What else a heap was asked to be. */
 export interface Settings {
   /** In words; 0 for never. */
   readonly trimThreshold: number
+  /** Of a hardened heap, in words of its ledger; 1/16 of the heap unless told. */
+  readonly quarantine: number | undefined
 }
 
 /** Where the parts behind the header lie. */
@@ -45,41 +53,51 @@ export interface Layout {
   readonly quickLists: number
   /** The first block: on an odd word, so that payloads are 8-byte aligned. */
   readonly first: number
+  /** Where the blocks end: with the heap, or with the ledger of a hardened one. */
+  readonly end: number
 }
 
 /** The layout of a heap of `words` words. */
-export function layoutOf(words: number, { policy, quickLists }: Shape): Layout {
-  const index = HEADER_WORDS + policy.indexWords(words)
-  return { quickLists: index, first: (index + (quickLists ? quickListWords(words) : 0)) | 1 }
+export function layoutOf(words: number, { policy, quickLists, hardened }: Shape): Layout {
+  const end = hardened ? ledgerWords(words) : words
+  const index = HEADER_WORDS + policy.indexWords(end)
+  if (hardened) return { quickLists: index, first: hardenedLayout(words, index).first, end }
+  return { quickLists: index, first: (index + (quickLists ? quickListWords(words) : 0)) | 1, end }
 }
 
 /** The words that a heap in `bytes` bytes of memory has. Throws ERR_OUT_OF_RANGE when they are too few for one block. */
 export function heapWords(bytes: number, shape: Shape): number {
   const words = Math.floor(Math.min(bytes, MAXIMUM_HEAP_BYTES) / 8) * 2
-  if (words >= leastWords(words, shape)) return words
+  if (hasRoom(words, shape)) return words
   // A larger heap has a larger index: look for the smallest that has room for its own.
   let least = HEADER_WORDS
-  while (least < leastWords(least, shape)) least += 2
-  throw outOfRange('size', `at least ${least * 4} bytes for a ${shape.policy.name} heap`, bytes)
+  while (!hasRoom(least, shape)) least += 2
+  const kind = `${shape.hardened ? 'hardened ' : ''}${shape.policy.name}`
+  throw outOfRange('size', `at least ${least * 4} bytes for a ${kind} heap`, bytes)
 }
 
-/** What a heap of `words` words cannot do without: header, index, the smallest block, and a word at the end. */
-function leastWords(words: number, shape: Shape): number {
-  return layoutOf(words, shape).first + MINIMUM_WORDS + 1
+/** Has a heap of `words` words what none can do without: header, index, the smallest block, and a word at the end? */
+function hasRoom(words: number, shape: Shape): boolean {
+  const { first, end } = layoutOf(words, shape)
+  return first + MINIMUM_WORDS < end
 }
 
 /** Writes the header of an empty heap over all of `words`. When `zeroed`, the memory is known to be untouched. */
 export function writeHeader(words: Int32Array, shape: Shape, settings: Settings, zeroed: boolean): void {
-  const { first } = layoutOf(words.length, shape)
-  if (!zeroed) words.fill(0, 0, first)
+  const { first, end } = layoutOf(words.length, shape)
+  // A hardened heap wants to know what all of its memory holds.
+  if (!zeroed) words.fill(0, 0, shape.hardened ? words.length : first)
   words[MAGIC_WORD] = MAGIC
   words[VERSION_WORD] = VERSION
   words[SIZE_WORD] = words.length / 2
   words[PLACEMENT_WORD] = shape.policy.number
-  words[OPTIONS_WORD] = shape.quickLists ? WITH_QUICK_LISTS : 0
+  words[OPTIONS_WORD] = (shape.quickLists ? WITH_QUICK_LISTS : 0) | (shape.hardened ? HARDENED : 0)
   words[TRIM_THRESHOLD_WORD] = settings.trimThreshold
   words[FIRST_WORD] = first
-  words[TOUCHED_WORD] = zeroed ? first : words.length - 1
+  words[TOUCHED_WORD] = zeroed || shape.hardened ? first : end - 1
+  if (!shape.hardened) return
+  words[KEY_WORD] = randomInt(1, 2 ** 32)
+  words[QUARANTINE_LIMIT_WORD] = settings.quarantine ?? end >> 4
 }
 
 /** Sets a heap whose header stands to no block and no root; what was touched stays touched. Figures start anew. */
@@ -105,21 +123,21 @@ export function readHeader(words: Int32Array): { shape: Shape; length: number } 
     throw notAHeap(`it says that it has ${words[SIZE_WORD] * 8} bytes, and the memory has ${words.length * 4}`)
   }
   const shape = readShape(words)
-  const { first } = layoutOf(length, shape)
+  const { first, end } = layoutOf(length, shape)
   if (words[FIRST_WORD] !== first) {
     throw notAHeap(`its first block is at byte ${words[FIRST_WORD] * 4}, where byte ${first * 4} is expected`)
   }
   for (const word of [TOP_WORD, TOUCHED_WORD, HIGH_WATER_WORD]) {
     const limit = words[word]
-    if (!(limit >= first && limit < length && limit % 2 === 1)) {
+    if (!(limit >= first && limit < end && limit % 2 === 1)) {
       throw notAHeap(`word ${word} of its header names byte ${limit * 4}, which lies outside its blocks`)
     }
   }
   const root = words[ROOT_WORD]
-  if (root !== 0 && !(root > first && root < length && root % 2 === 0)) {
+  if (root !== 0 && !(root > first && root < end && root % 2 === 0)) {
     throw notAHeap(`its root pointer is ${root * 4}, which lies outside its blocks`)
   }
-  for (const word of [CACHED_WORD, TRIM_THRESHOLD_WORD, FREED_WORD]) {
+  for (const word of [CACHED_WORD, TRIM_THRESHOLD_WORD, FREED_WORD, QUARANTINE_LIMIT_WORD]) {
     if (words[word] < 0) throw notAHeap(`word ${word} of its header counts ${words[word]} words`)
   }
   return { shape, length }
@@ -129,8 +147,9 @@ function readShape(words: Int32Array): Shape {
   const policy = policyNumbered(words[PLACEMENT_WORD])
   if (policy === undefined) throw notAHeap(`its placement policy, number ${words[PLACEMENT_WORD]}, is unknown`)
   const options = words[OPTIONS_WORD]
-  if ((options & ~WITH_QUICK_LISTS) !== 0) throw notAHeap(`its options, ${options}, are unknown`)
-  return { policy, quickLists: (options & WITH_QUICK_LISTS) !== 0 }
+  // No heap has both.
+  if (![0, WITH_QUICK_LISTS, HARDENED].includes(options)) throw notAHeap(`its options, ${options}, are unknown`)
+  return { policy, quickLists: options === WITH_QUICK_LISTS, hardened: options === HARDENED }
 }
 
 function notAHeap(why: string): OffheapError {

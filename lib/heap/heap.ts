@@ -4,46 +4,23 @@
  */
 import { MAXIMUM_HEAP_BYTES, pointerOf, sizeOf, wordsFor } from '../block/block.js'
 import { ROOT_WORD, TOP_WORD, TOUCHED_WORD, TRIM_THRESHOLD_WORD } from '../block/header.js'
-import { invalidType, OffheapError, outOfRange } from '../errors.js'
-import { Region, type RegionOptions } from '../memory/region.js'
+import { invalidType, OffheapError } from '../errors.js'
+import { tell } from '../memory/diagnostics.js'
+import { Region } from '../memory/region.js'
 import type { PlacementName } from '../placement/placement.js'
-import { policyNamed } from '../placement/policies.js'
 import { Allocator, TOO_LARGE } from './allocator.js'
-import {
-  type BlockReference,
-  checkAlignment,
-  checkAmount,
-  checkPointer,
-  closedError,
-  type Pointer
-} from './arguments.js'
+import { type BlockReference, checkAlignment, checkAmount, closedError, offsetOf, type Pointer } from './arguments.js'
 import { checkHeap } from './check.js'
 import { faultOf } from './fault.js'
-import { clearHeader, heapWords, layoutOf, readHeader, type Settings, type Shape, writeHeader } from './format.js'
+import { clearHeader, heapWords, layoutOf, readHeader, type Shape, writeHeader } from './format.js'
+import { hardenedKind, type Tracking } from './hardened/heap.js'
+import type { Leak } from './hardened/stacks.js'
+import { checkObject, type HeapMapOptions, type HeapOptions, planOf } from './options.js'
 import { QuickAllocator } from './quick-lists.js'
 import { freePages, type HeapStats, readStats } from './stats.js'
 import { TrimmingAllocator } from './trimming.js'
 import { bufferOver, type TypedArrayConstructor, Views } from './views.js'
 import { type BlockInfo, describe, walk } from './walk.js'
-
-/** What a heap is to be like. */
-export interface HeapOptions {
-  /** Which free block a request gets; `first-fit` unless told. */
-  readonly placement?: PlacementName
-  /**
-   * Whether small blocks that are given back are kept as they are, by size, for the next request of that size; false unless
-   * told. Faster, for a little more memory: up to 1/32 of the block space waits in the lists.
-   */
-  readonly quickLists?: boolean
-  /**
-   * Gives free pages back to the system by itself, as trim() does, each time that blocks of so many bytes have been freed
-   * since the last time; from 1 to 8 GiB, and only on mapped memory. Never unless told.
-   */
-  readonly trimThreshold?: number
-}
-
-/** The same, with the region that it is to be mapped on; `size` is in bytes, header and index included. */
-export interface HeapMapOptions extends HeapOptions, RegionOptions {}
 
 /** Up to this many words a loop clears faster than TypedArray.fill: 0.8 ns a word, where the call costs 15 ns. */
 const SMALL_FILL = 16
@@ -51,10 +28,10 @@ const SMALL_FILL = 16
 export class Heap extends Views {
   /** Which free block a request gets. */
   readonly placement: PlacementName
-  private readonly shape: Shape
-  private readonly region: Region | undefined
+  protected readonly shape: Shape
+  protected readonly region: Region | undefined
   private readonly ownsRegion: boolean
-  private allocator: Allocator
+  protected allocator: Allocator
 
   /**
    * Maps a new region of `size` bytes and makes a heap of it. close() unmaps it.
@@ -62,7 +39,7 @@ export class Heap extends Views {
    */
   static map(options: number | HeapMapOptions): Heap {
     const all: HeapMapOptions = typeof options === 'number' ? { size: options } : checkObject(options)
-    const { placement, quickLists, trimThreshold, ...rest } = all
+    const { placement, quickLists, trimThreshold, hardened, quarantine, trackAllocations, onLeaks, ...rest } = all
     const { shape } = planOf(all)
     if (typeof rest.size === 'number' && rest.size > 0) heapWords(rest.size, shape)
     return Heap.write(Region.map(rest), all, true)
@@ -84,35 +61,46 @@ export class Heap extends Views {
     const buffer = bufferOf(memory)
     const all = new Int32Array(buffer, 0, Math.floor(Math.min(buffer.byteLength, MAXIMUM_HEAP_BYTES) / 4))
     const { shape, length } = readHeader(all)
-    const heap = new Heap(memory, all.subarray(0, length), shape, false)
+    const heap = Heap.open(memory, all.subarray(0, length), shape, false)
     heap.check()
     return heap
   }
 
   private static write(memory: Region | ArrayBuffer, options: HeapOptions, mapped: boolean): Heap {
-    const { shape, settings } = planOf(options)
+    const { shape, settings, tracking } = planOf(options)
     const buffer = bufferOf(memory)
     if (settings.trimThreshold !== 0 && !(memory instanceof Region)) {
       throw invalidType('memory', 'a Region, for "trimThreshold" gives its pages back', memory)
     }
     const words = new Int32Array(buffer, 0, heapWords(buffer.byteLength, shape))
     writeHeader(words, shape, settings, mapped)
-    const heap = new Heap(memory, words, shape, mapped)
+    const heap = Heap.open(memory, words, shape, mapped, tracking)
     heap.reset()
     return heap
   }
 
-  private constructor(memory: Region | ArrayBuffer, words: Int32Array<ArrayBuffer>, shape: Shape, owns: boolean) {
+  private static open(
+    memory: Region | ArrayBuffer,
+    words: Int32Array<ArrayBuffer>,
+    shape: Shape,
+    owns: boolean,
+    tracking?: Tracking
+  ): Heap {
+    return shape.hardened ? newHardenedHeap(memory, words, shape, owns, tracking) : new Heap(memory, words, shape, owns)
+  }
+
+  protected constructor(memory: Region | ArrayBuffer, words: Int32Array<ArrayBuffer>, shape: Shape, owns: boolean) {
     super(words)
     this.placement = shape.policy.name
     this.shape = shape
     this.region = memory instanceof Region ? memory : undefined
     this.ownsRegion = owns
     this.allocator = this.open(words)
+    this.allocator.grown = () => tell('offheap:grow', () => ({ heap: this, highWater: this.figures(0).highWater }))
   }
 
   /** The allocator at work on `words`, of the kind that the heap asks for. */
-  private open(words: Int32Array<ArrayBuffer>): Allocator {
+  protected open(words: Int32Array<ArrayBuffer>): Allocator {
     const placement = this.shape.policy.open(words)
     const trim = (): void => this.trimQuietly()
     if (this.shape.quickLists) {
@@ -133,7 +121,7 @@ export class Heap extends Views {
   malloc(size: number): Pointer {
     const small = typeof size === 'number' && (size | 0) === size && size >= 0
     const block = this.allocator.allocate(small ? wordsFor(size) : this.request('size', size))
-    return block === 0 ? this.nothing() : pointerOf(block)
+    return block === 0 ? this.nothing(size) : pointerOf(block)
   }
 
   /** A block of `count` * `size` bytes, all zero. Returns 0 when no block is large enough, or when the product overflows. */
@@ -144,7 +132,7 @@ export class Heap extends Views {
     // From here on memory was never written, before this call.
     const touched = this.allocator.words[TOUCHED_WORD]
     const block = this.allocator.allocate(need)
-    if (block === 0) return 0
+    if (block === 0) return this.nothing(count * size)
     const end = Math.min(block + need, touched)
     if (end - block > SMALL_FILL) this.allocator.words.fill(0, block + 1, end)
     else for (let word = block + 1; word < end; word++) this.allocator.words[word] = 0
@@ -158,9 +146,9 @@ export class Heap extends Views {
   alignedAlloc(alignment: number, size: number): Pointer {
     checkAlignment(alignment)
     const need = this.request('size', size)
-    if (alignment >= this.allocator.words.byteLength || need === TOO_LARGE) return 0
+    if (alignment >= this.allocator.words.byteLength || need === TOO_LARGE) return this.nothing(size)
     const block = alignment <= 8 ? this.allocator.allocate(need) : this.allocator.allocateAligned(alignment / 4, need)
-    return pointerOrNull(block)
+    return block === 0 ? this.nothing(size) : pointerOf(block)
   }
 
   /**
@@ -177,7 +165,7 @@ export class Heap extends Views {
       return 0
     }
     const resized = this.allocator.resize(old, sizeOf(this.allocator.words[old]), need)
-    return pointerOrNull(resized)
+    return resized === 0 ? this.nothing(size) : pointerOf(resized)
   }
 
   /**
@@ -189,8 +177,8 @@ export class Heap extends Views {
     if (typeof block === 'number' && (block | 0) === block && (block & 7) === 0) {
       if (this.allocator.free((block >> 2) - 1)) return
     }
-    if (block === 0) this.nothing()
-    else this.allocator.free(this.used(block, 'free'))
+    if (block !== 0) this.allocator.free(this.used(block, 'free'))
+    else if (this.allocator.words.length === 0) throw closedError()
   }
 
   // ---- blocks as views --------------------------------------------------------------------------------------------
@@ -270,8 +258,8 @@ export class Heap extends Views {
   /** Figures about the heap. Takes time in proportion to the number of free blocks. Throws ERR_OFFHEAP_CLOSED. */
   stats(): HeapStats {
     if (this.allocator.words.length === 0) throw closedError()
-    const resident = this.region === undefined ? this.allocator.words.byteLength : this.region.residentBytes()
-    return readStats(this.allocator, resident)
+    const resident = this.region === undefined ? this.u8.byteLength : this.region.residentBytes()
+    return this.figures(resident)
   }
 
   /**
@@ -292,11 +280,26 @@ export class Heap extends Views {
     for (const block of this.allocator.placement.list()) yield describe(this.allocator.words, block)
   }
 
+  /**
+   * The blocks that were not given back so far, grouped by the stack where they were allocated, the most bytes first. Only of
+   * a heap that was made with `trackAllocations`; throws ERR_OFFHEAP_UNSUPPORTED else.
+   */
+  leaks(): Leak[] {
+    throw new OffheapError(
+      'ERR_OFFHEAP_UNSUPPORTED',
+      'This heap does not know where its blocks were allocated; make it with { hardened: true, trackAllocations: true }'
+    )
+  }
+
   /** Verifies every invariant of the heap, in time proportional to its blocks. Throws ERR_OFFHEAP_CORRUPT, ERR_OFFHEAP_CLOSED. */
   check(): void {
     if (this.allocator.words.length === 0) throw closedError()
-    readHeader(this.allocator.words)
-    checkHeap(this.allocator)
+    try {
+      readHeader(this.allocator.words)
+      checkHeap(this.allocator)
+    } catch (error) {
+      throw error instanceof OffheapError ? this.fault(error) : error
+    }
   }
 
   /**
@@ -315,7 +318,7 @@ export class Heap extends Views {
   }
 
   /** The same by the heap's own choice: a system that refuses is no reason for the free that led here to fail. */
-  private trimQuietly(): void {
+  protected trimQuietly(): void {
     try {
       if (this.region !== undefined) this.decommit(this.region)
     } catch (error) {
@@ -323,11 +326,14 @@ export class Heap extends Views {
     }
   }
 
-  private decommit(region: Region): void {
+  protected decommit(region: Region): void {
     const { words, placement } = this.allocator
+    let bytes = 0
     for (const [offset, length] of freePages(words, placement, words[TOUCHED_WORD], region.pageSize)) {
       region.decommit(offset, length)
+      bytes += length
     }
+    tell('offheap:trim', () => ({ heap: this, bytes }))
     // The wilderness is zero again from its first whole page on.
     const page = region.pageSize / 4
     words[TOUCHED_WORD] = Math.min(words[TOUCHED_WORD], Math.ceil(words[TOP_WORD] / page) * page + 1)
@@ -365,20 +371,28 @@ export class Heap extends Views {
   }
 
   /** The used block that a caller's reference stands for, by its word index. Throws what is wrong with it. */
-  private used(reference: BlockReference, call: string): number {
+  protected used(reference: BlockReference, call: string): number {
     if (this.allocator.words.length === 0) throw closedError()
-    let block: number
-    if (typeof reference === 'number') block = locate(reference)
-    else if (!ArrayBuffer.isView(reference)) throw notAReference(reference)
-    else if (reference.buffer === this.buffer) block = locate(reference.byteOffset)
-    else throw foreignView(call)
-    if (!this.allocator.isUsed(block)) throw faultOf(this.allocator.words, call, reference)
+    const block = locate(offsetOf(reference, this.buffer, call))
+    if (!this.allocator.isUsed(block)) throw this.fault(faultOf(this.allocator.words, call, reference))
     return block
   }
 
+  /** The figures of stats(), when so many bytes are in physical memory. */
+  protected figures(residentBytes: number): HeapStats {
+    return readStats(this.allocator, residentBytes)
+  }
+
+  /** Tells of what is about to be thrown. */
+  protected fault(error: Error): Error {
+    tell('offheap:fault', () => ({ heap: this, error }))
+    return error
+  }
+
   /** What there is when nothing fits: 0, unless the heap is closed. */
-  private nothing(): Pointer {
+  protected nothing(requested: number): Pointer {
     if (this.allocator.words.length === 0) throw closedError()
+    tell('offheap:out-of-memory', () => ({ heap: this, requested }))
     return 0
   }
 
@@ -386,7 +400,7 @@ export class Heap extends Views {
     if (pointer !== 0) return pointer
     throw new OffheapError(
       'ERR_OFFHEAP_OUT_OF_MEMORY',
-      `No free block can hold ${bytes} bytes; the largest request that fits is ${this.stats().largestFree} bytes. Free something, or map a larger heap`
+      `No free block can hold ${bytes} bytes; the largest request that fits is ${this.figures(0).largestFree} bytes. Free something, or map a larger heap`
     )
   }
 }
@@ -397,43 +411,7 @@ function locate(pointer: Pointer): number {
   return pointer % 8 === 0 && pointer > 0 && pointer < MAXIMUM_HEAP_BYTES ? pointer / 4 - 1 : 0
 }
 
-function pointerOrNull(block: number): Pointer {
-  return block === 0 ? 0 : pointerOf(block)
-}
-
-function notAReference(value: unknown): Error {
-  checkPointer(value)
-  return invalidType('pointer', 'a pointer or a view', value)
-}
-
-function foreignView(call: string): OffheapError {
-  return new OffheapError(
-    'ERR_OFFHEAP_FOREIGN_VIEW',
-    `${call}: this view is of another buffer; give it to the heap that it came from`
-  )
-}
-
-function checkObject<Options extends object>(options: Options): Options {
-  if (typeof options !== 'object' || options === null) throw invalidType('options', 'an object', options)
-  return options
-}
-
-/** The options of a heap, checked. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
-function planOf({ placement = 'first-fit', quickLists = false, trimThreshold }: HeapOptions): {
-  shape: Shape
-  settings: Settings
-} {
-  const policy = policyNamed(placement)
-  if (typeof quickLists !== 'boolean') throw invalidType('quickLists', 'of type boolean', quickLists)
-  if (trimThreshold !== undefined) {
-    checkAmount('trimThreshold', trimThreshold)
-    if (trimThreshold < 1 || trimThreshold > MAXIMUM_HEAP_BYTES) {
-      throw outOfRange('trimThreshold', `from 1 to ${MAXIMUM_HEAP_BYTES} bytes`, trimThreshold)
-    }
-  }
-  const threshold = trimThreshold === undefined ? 0 : Math.min(Math.ceil(trimThreshold / 4), TOO_LARGE)
-  return { shape: { policy, quickLists }, settings: { trimThreshold: threshold } }
-}
+const newHardenedHeap = hardenedKind(Heap)
 
 /** The bytes of a region or buffer. Throws ERR_INVALID_ARG_TYPE, and ERR_OFFHEAP_CLOSED when they are gone. */
 function bufferOf(memory: Region | ArrayBuffer): ArrayBuffer {

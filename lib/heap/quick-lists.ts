@@ -24,6 +24,8 @@ import { TrimmingAllocator } from './trimming.js'
 
 /** Blocks of more words are never cached: payloads up to 1020 bytes are. */
 const LARGEST_WORDS = 256
+/** A block of so many words, 4 GiB, has the bit in its header that marks cached blocks. */
+const MARKED_WORDS = 2 ** 30
 /** Cached blocks hold at most 1 / 2 ** SHARE_SHIFT of the block space. */
 const SHARE_SHIFT = 5
 
@@ -63,7 +65,7 @@ export class QuickAllocator extends TrimmingAllocator {
       const block = words[head]
       if (block !== 0) {
         const header = words[block]
-        if ((header | PREVIOUS_USED) !== cachedHeader(need)) throw broken(need, block)
+        if ((header | PREVIOUS_USED) !== cachedHeader(need)) return this.nothingAt(need, block)
         words[head] = words[block + NEXT]
         words[block] = header ^ CACHED
         words[CACHED_WORD] -= need
@@ -77,17 +79,29 @@ export class QuickAllocator extends TrimmingAllocator {
     return this.allocateAnew(need)
   }
 
+  /** No cached block begins where a list leads: the heap is corrupt. 0 when its memory is gone, and every word undefined. */
+  private nothingAt(need: number, block: number): number {
+    if (this.words.length === 0) return 0
+    throw broken(need, block)
+  }
+
   /** A block that no quick list has; all of them are emptied before the request is refused. */
   private allocateAnew(need: number): number {
-    const block = super.allocate(need)
+    const size = unmistakable(need)
+    const block = super.allocate(size)
     if (block !== 0 || !this.flush()) return block
-    return super.allocate(need)
+    return super.allocate(size)
   }
 
   override allocateAligned(alignment: number, need: number): number {
-    const block = super.allocateAligned(alignment, need)
+    const size = unmistakable(need)
+    const block = super.allocateAligned(alignment, size)
     if (block !== 0 || !this.flush()) return block
-    return super.allocateAligned(alignment, need)
+    return super.allocateAligned(alignment, size)
+  }
+
+  override resize(block: number, have: number, need: number): number {
+    return super.resize(block, have, unmistakable(need))
   }
 
   override isUsed(block: number): boolean {
@@ -163,6 +177,15 @@ export class QuickAllocator extends TrimmingAllocator {
       throw corrupt(`${words * 4} bytes are in cached blocks, and the header says ${this.words[CACHED_WORD] * 4}`)
     }
   }
+}
+
+/**
+ * The words for a request of `need`: more for one of 4 GiB and up to a KiB beyond, whose header would say the same as that of
+ * a small cached block. A used block may be left with two words more than was asked for.
+ */
+function unmistakable(need: number): number {
+  if (need < MARKED_WORDS - 2 || need > MARKED_WORDS + LARGEST_WORDS) return need
+  return MARKED_WORDS + LARGEST_WORDS + 2
 }
 
 /** The header of a cached block of `size` words whose left neighbour is used. */

@@ -1,4 +1,4 @@
-/** Grades a submission: compiles it, runs every trace in a worker of its own, and adds up the points. */
+/** Grades a submission: compiles it, has workers run it on every trace, and adds up the points. */
 
 import { existsSync } from 'node:fs'
 import { readTrace } from '../trace/read.js'
@@ -7,7 +7,8 @@ import { type Fault, faultOf } from './fault.js'
 import type { BuiltIn } from './job.js'
 import { compileSubmission, type Submission } from './load.js'
 import { type Points, performanceOf, pointsOf, type Scales } from './score.js'
-import { type Limits, supervise } from './supervise.js'
+import { supervise } from './supervise.js'
+import { Workers } from './workers.js'
 
 export interface GradeOptions {
   /** The student's file. */
@@ -63,9 +64,6 @@ const CHECKS = 50
 /** …and after every operation when the trace is no longer than this. */
 const TINY = 500
 
-/** Seconds for finding state outside of the memory. */
-const STATE_SECONDS = 10
-
 /** Rejects only for traces that can't be read; whatever the submission does is in the grade. */
 export async function grade(options: GradeOptions): Promise<Grade> {
   const begin = performance.now()
@@ -82,25 +80,28 @@ export async function grade(options: GradeOptions): Promise<Grade> {
     seconds: (performance.now() - begin) / 1000
   })
   if (!existsSync(path)) return failed(faultOf('load', `there is no file ${path}`))
-  const submission = await compileSubmission(path)
-  if (!('url' in submission)) return failed(submission)
-  const limits: Limits = {
+  const limits = {
     timeout: options.timeout ?? config.timeout,
     javascript: config.javascriptMemory * MIB,
     onOutput: options.onOutput ?? (() => {})
   }
+  const workers = new Workers(limits)
+  let submission: Submission | undefined
   try {
+    const compiled = await compileSubmission(path)
+    if (!('url' in compiled)) return failed(compiled)
+    submission = compiled
     const results: TraceResult[] = []
     const notes: string[] = []
     for (const [index, trace] of options.traces.entries()) {
       progress(index / (options.traces.length + 1), trace)
-      const result = await gradeTrace(trace, submission, options, limits)
+      const result = await gradeTrace(trace, submission, options, workers)
       results.push(result)
       // A submission that can't even be loaded fails everywhere alike.
       if (result.fault?.kind === 'load') return { ...failed(result.fault), sources: submission.sources }
     }
     progress(options.traces.length / (options.traces.length + 1), 'state outside the memory')
-    const state = await findStateOutside(submission, config, limits)
+    const state = await findStateOutside(submission, config, workers)
     const isFatal = state !== undefined && config.stateOutside === 'fault'
     if (state !== undefined && !isFatal) notes.push(`${state.what}. ${state.details.join(' ')}`)
     return {
@@ -113,7 +114,8 @@ export async function grade(options: GradeOptions): Promise<Grade> {
       seconds: (performance.now() - begin) / 1000
     }
   } finally {
-    submission.remove()
+    await workers.close()
+    submission?.remove()
   }
 }
 
@@ -121,7 +123,7 @@ async function gradeTrace(
   path: string,
   submission: Submission,
   options: GradeOptions,
-  limits: Limits
+  workers: Workers
 ): Promise<TraceResult> {
   const { config, checkEvery = false } = options
   const trace = await readTrace(path)
@@ -139,7 +141,7 @@ async function gradeTrace(
       timing: isMeasured ? config.timing * 1000 : 0,
       builtIn: options.step?.builtIn === true
     },
-    limits
+    workers
   )
   const result = { trace: trace.name, operations: trace.length }
   if (outcome.fault !== undefined) {
@@ -159,11 +161,13 @@ async function gradeTrace(
   }
 }
 
-async function findStateOutside(submission: Submission, config: LabConfig, limits: Limits): Promise<Fault | undefined> {
-  const { fault } = await supervise(
-    { task: 'state', url: submission.url, sources: submission.sources, memory: config.memory * MIB },
-    { ...limits, timeout: STATE_SECONDS }
-  )
+async function findStateOutside(
+  submission: Submission,
+  config: LabConfig,
+  workers: Workers
+): Promise<Fault | undefined> {
+  const { url, sources } = submission
+  const { fault } = await supervise({ task: 'state', url, sources, memory: config.memory * MIB }, workers)
   return fault?.kind === 'state-outside' ? fault : undefined
 }
 

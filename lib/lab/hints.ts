@@ -72,6 +72,7 @@ export const HINTS = {
   endlessMemory:
     'a search or walk goes in a circle: a block of size 0, or a free list whose links lead back (a block that was put on it twice, or taken off on one side only)',
   endlessNoMemory: 'the loop does not touch the mapped memory; look at the loop condition',
+  topLevel: 'a loop at the top level of the file does not end',
   slow: 'the allocator gets on, but slowly: every operation walks through too many blocks',
   runaway: 'keep all state in the mapped memory; a JavaScript array, Map or string grows somewhere',
   shared:

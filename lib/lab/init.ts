@@ -48,7 +48,10 @@ export function initLab(folder: string): InitResult {
   return { written, kept }
 }
 
-/** The workspace's package.json: with this version of offheap, so that a course's grades don't change under way. */
+/**
+ * The workspace's package.json: with this version of offheap, so that a course's grades don't change under way, and with esbuild, which
+ * offheap itself leaves to those who grade.
+ */
 function manifest(): string {
   const own: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
   const version = typeof own === 'object' && own !== null && 'version' in own ? String(own.version) : 'latest'
@@ -60,7 +63,7 @@ function manifest(): string {
       grade: 'npx --yes offheap lab grade allocator.ts',
       watch: 'npx --yes offheap lab grade allocator.ts --watch'
     },
-    devDependencies: { offheap: version }
+    devDependencies: { esbuild: '>=0.25', offheap: version }
   }
   return `${JSON.stringify(workspace, null, 2)}\n`
 }

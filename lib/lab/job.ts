@@ -1,19 +1,8 @@
 /** What the grader and its worker say to each other. */
 
-import type { Trace } from '../trace/trace.js'
-import type { Fault } from './fault.js'
-
-/** The worker writes here, in shared memory, where it is, so that it can be told after it was killed. */
-export const PHASE = 0
-export const OPERATION = 1
-export const PROGRESS_WORDS = 2
-
-/** What the worker is doing; each has a time limit of its own. */
-export const LOADING = 0
-export const VERIFYING = 1
-export const DIAGNOSING = 2
-export const PAIRING = 3
-export const TIMING = 4
+import { describeOperation, type Trace } from '../trace/trace.js'
+import type { Fault, FaultParts } from './fault.js'
+import { DIAGNOSING, PAIRING, VERIFYING } from './progress.js'
 
 interface Common {
   /** URL of the compiled submission. */
@@ -22,7 +11,6 @@ interface Common {
   readonly sources: readonly string[]
   /** Most bytes that `sbrk` hands out. */
   readonly memory: number
-  readonly progress: Int32Array
 }
 
 /** Verify a trace, and time it when it is valid. */
@@ -41,7 +29,7 @@ export interface TraceJob extends Common {
   readonly builtIn: boolean
 }
 
-/** Find the line of source behind a fault at operation `until` that was found, or guessed at, by another worker. */
+/** Find the line of source behind operation `until`, which does not seem to end; -1 stands for `create`. */
 export interface DiagnoseJob extends Omit<TraceJob, 'task'> {
   readonly task: 'diagnose'
   readonly until: number
@@ -78,4 +66,17 @@ export interface Outcome {
   readonly peakPayload: number
   readonly heap: number
   readonly timing?: Timing
+}
+
+/** What a worker answers. The last report counts, should it end before it is done. */
+export interface Report {
+  readonly outcome: Outcome
+  readonly done: boolean
+}
+
+/** Where in a trace a worker is, when it is in one. */
+export function placeOf(job: Job, phase: number, operation: number): FaultParts {
+  const isInTrace = phase === VERIFYING || phase === DIAGNOSING || phase === PAIRING
+  if (job.task === 'state' || operation < 0 || !isInTrace) return {}
+  return { operation, where: describeOperation(job.trace, operation) }
 }

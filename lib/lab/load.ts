@@ -1,6 +1,7 @@
 /**
  * Makes one JavaScript module of a submission, with the types taken out and a source map in, so that every stack names the
- * student's own lines. Files that it imports come along. esbuild is loaded only here, when something is graded.
+ * student's own lines. Files that it imports come along. esbuild is loaded only here, when something is graded. And finds `create`
+ * in the module.
  */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -8,7 +9,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { BuildFailure } from 'esbuild'
-import { type Fault, faultOf } from './fault.js'
+import { OffheapError } from '../errors.js'
+import { type Fault, FaultFound, faultOf } from './fault.js'
+import type { Create } from './memory.js'
 
 export interface Submission {
   /** URL of the module. */
@@ -19,13 +22,30 @@ export interface Submission {
   remove(): void
 }
 
-/** Compiles the submission at `path`. Resolves to a fault of kind `load` when it can't be. */
+/** An optional peer: 10 MB that only a grader needs. */
+async function loadEsbuild(): Promise<typeof import('esbuild')> {
+  try {
+    return await import('esbuild')
+  } catch (error) {
+    throw new OffheapError(
+      'ERR_OFFHEAP_UNSUPPORTED',
+      'submissions are compiled with esbuild, which could not be loaded. Install it where offheap is installed: ' +
+        'npm install esbuild (with --global when offheap is global). ' +
+        `The reason: ${error instanceof Error ? error.message : String(error)}`
+    )
+  }
+}
+
+/**
+ * Compiles the submission at `path`. Resolves to a fault of kind `load` when it can't be.
+ * @throws OffheapError `ERR_OFFHEAP_UNSUPPORTED` when esbuild is not installed.
+ */
 export async function compileSubmission(path: string): Promise<Submission | Fault> {
+  const { build } = await loadEsbuild()
   const entry = resolve(path)
   const folder = mkdtempSync(join(tmpdir(), 'offheap-lab-'))
   const outfile = join(folder, 'submission.mjs')
   const remove = () => rmSync(folder, { recursive: true, force: true })
-  const { build } = await import('esbuild')
   try {
     const { outputFiles, metafile } = await build({
       entryPoints: [entry],
@@ -56,4 +76,23 @@ export async function compileSubmission(path: string): Promise<Submission | Faul
     const place = { file: resolve(dirname(entry), file), line, column: column + 1, function: '' }
     return faultOf('load', `the submission does not compile: ${text}`, { stack: [place] })
   }
+}
+
+/** The `create` of a submission's module, or its default export. Throws `FaultFound`. */
+export function createOf(module: unknown): Create {
+  if (typeof module !== 'object' || module === null) {
+    throw new FaultFound(faultOf('load', 'the submission is no module'))
+  }
+  for (const name of ['create', 'default']) {
+    const create: unknown = Reflect.get(module, name)
+    if (typeof create === 'function') return memory => Reflect.apply(create, undefined, [memory])
+  }
+  const names = Object.keys(module)
+  const found = names.length === 0 ? 'It exports nothing' : `It exports ${names.join(', ')}`
+  throw new FaultFound(
+    faultOf('load', 'the submission exports no function "create"', {
+      details: [`${found}.`],
+      hint: 'export function create(memory: Memory): Allocator { … }'
+    })
+  )
 }

@@ -3,8 +3,11 @@
 import { Heap } from '../heap/heap.js'
 import { type Fault, FaultFound, type FaultParts, faultOf, placesIn } from './fault.js'
 import { HINTS } from './hints.js'
-import { DIAGNOSING, OPERATION, PAIRING, PHASE, TIMING, type Timing, type TraceJob, VERIFYING } from './job.js'
+import type { Timing, TraceJob } from './job.js'
+import type * as Mapped from './memory.js'
 import { type Allocator, type Create, LabMemory, type Memory } from './memory.js'
+import { DIAGNOSING, OPERATION, PAIRING, PHASE, TIMING, VERIFYING } from './progress.js'
+import type * as Reference from './reference.js'
 import { spyOn } from './spy.js'
 import { StrictWatcher } from './strict.js'
 import type * as Timed from './timed.js'
@@ -13,7 +16,10 @@ import { Verifier, type VerifySettings } from './verify.js'
 /** Loads the submission anew, with its top-level variables as they are at the beginning. */
 export type Load = () => Promise<Create>
 
-export type RunJob = Omit<TraceJob, 'task'>
+export interface RunJob extends Omit<TraceJob, 'task'> {
+  /** Told where the run is; see `progress.ts`. */
+  readonly progress: Int32Array
+}
 
 /** Milliseconds for what is only done to explain. */
 const DIAGNOSIS_TIME = 15_000
@@ -62,11 +68,12 @@ function isAllocator(value: unknown): value is Allocator {
  * that, for the case that looking into it does not end.
  */
 export async function verify(load: Load, job: RunJob, onFault: (fault: Fault) => void): Promise<Verdict> {
+  const create = await load()
   job.progress[PHASE] = VERIFYING
   const lab = new LabMemory(job.memory)
   try {
     lab.guard()
-    const verifier = new Verifier(job.trace, lab, createAllocator(await load(), lab.face, job.sources), settingsOf(job))
+    const verifier = new Verifier(job.trace, lab, createAllocator(create, lab.face, job.sources), settingsOf(job))
     for (let i = 0; i < job.trace.length; i++) {
       job.progress[OPERATION] = i
       verifier.step(i)
@@ -85,7 +92,7 @@ export async function verify(load: Load, job: RunJob, onFault: (fault: Fault) =>
 }
 
 /** The fault with the earliest cause that a strict run finds, or `found` itself. */
-export async function diagnose(load: Load, job: RunJob, found: Fault): Promise<Fault> {
+async function diagnose(load: Load, job: RunJob, found: Fault): Promise<Fault> {
   if (found.operation === -1) return found
   const interval = found.kind === 'check' ? 1 : job.checkInterval
   const strictly = { ...job, checkInterval: interval }
@@ -97,8 +104,11 @@ export async function diagnose(load: Load, job: RunJob, found: Fault): Promise<F
   return { ...found, stack: cause.stack, details: [`On the way there, ${cause.what}.`, ...found.details] }
 }
 
-/** Runs operations 0 to `until` with every access watched. */
-async function runStrictly(
+/**
+ * Runs operations 0 to `until - 1` with every access watched, for so many milliseconds at most. Compares the payload of the block
+ * with the id `watch` after each; -1 is none.
+ */
+export async function runStrictly(
   load: Load,
   job: RunJob,
   until: number,
@@ -106,9 +116,10 @@ async function runStrictly(
   watch: number
 ): Promise<Fault | undefined> {
   job.progress[PHASE] = DIAGNOSING
+  job.progress[OPERATION] = -1
   const deadline = performance.now() + time
   const lab = new LabMemory(job.memory)
-  const watcher = new StrictWatcher(lab, job.sources)
+  const watcher = new StrictWatcher(lab, job.sources, job.progress)
   try {
     lab.guard()
     const face = lab.faceOver(spyOn(lab.views, watcher))
@@ -134,6 +145,7 @@ async function runStrictly(
 /** Runs the beginning of a trace on two heaps in turn. Both must work as each does alone. */
 export async function pair(load: Load, job: RunJob): Promise<Fault | undefined> {
   job.progress[PHASE] = PAIRING
+  job.progress[OPERATION] = -1
   const labs = [new LabMemory(job.memory), new LabMemory(job.memory)]
   try {
     const create = await load()
@@ -174,14 +186,19 @@ export function sharedState(what: string, more: FaultParts): Fault {
 /** Rounds that are at least done, however slow. */
 const MIN_ROUNDS = 5
 
+/** How many traces this process has timed. */
+let timings = 0
+
 /**
  * Times the submission and the reference in turn, each with a replay loop of its own. What counts is the fastest replay of
  * each: on a busy machine that is the one that was not interrupted, and on any machine one that the JIT has compiled.
  */
-export async function time(load: Load, reference: Create, job: RunJob, peakPayload: number): Promise<Timing> {
+export async function time(load: Load, job: RunJob, peakPayload: number): Promise<Timing> {
   job.progress[PHASE] = TIMING
-  const mine = await contender(await load(), job, './timed.js?submission')
-  const theirs = await contender(reference, job, './timed.js?reference')
+  timings++
+  const reference: typeof Reference = await import(anew('./reference.js'))
+  const mine = await contender(await load(), job, 'submission')
+  const theirs = await contender(reference.create, job, 'reference')
   const rival = job.builtIn ? await builtIn(job) : undefined
   try {
     let own = Number.POSITIVE_INFINITY
@@ -205,8 +222,17 @@ export async function time(load: Load, reference: Create, job: RunJob, peakPaylo
   }
 }
 
-async function contender(create: Create, job: RunJob, module: string) {
-  const { sizesOf, timeReplay }: typeof Timed = await import(new URL(module, import.meta.url).href)
+/**
+ * The URL of a module that the JIT knows nothing about yet, whatever it has learned from earlier traces: the score of a trace must not
+ * depend on those before it.
+ */
+function anew(module: string, name = ''): string {
+  return new URL(`${module}?${name}${timings}`, import.meta.url).href
+}
+
+async function contender(create: Create, job: RunJob, name: string) {
+  const { sizesOf, timeReplay }: typeof Timed = await import(anew('./timed.js', name))
+  const { LabMemory }: typeof Mapped = await import(anew('./memory.js'))
   const { trace } = job
   const lab = new LabMemory(job.memory)
   const sizes = sizesOf(trace)
@@ -236,7 +262,7 @@ async function builtIn(job: RunJob) {
       realloc: (pointer, size) => made.realloc(pointer, size)
     }
   }
-  const rival = await contender(format, job, './timed.js?built-in')
+  const rival = await contender(format, job, 'built-in')
   return { ...rival, highWater: () => heap?.stats().highWater ?? 0 }
 }
 

@@ -8,6 +8,7 @@ import { runInNewContext } from 'node:vm'
 import { type Fault, faultOf } from './fault.js'
 import { HINTS } from './hints.js'
 import { type Create, LabMemory } from './memory.js'
+import { OPERATION, PHASE, WEIGHING } from './progress.js'
 import { createAllocator } from './runs.js'
 
 const BLOCKS = 20_000
@@ -18,9 +19,20 @@ const TIME = 700
 /** The smallest record for a block that shows, in bytes. */
 const RECORD_BYTES = 5
 const ROUNDS = 5
+/** What the JIT compiles on the way is counted too, but not again and again; records of blocks are. */
+const BATCHES = 3
 
-/** The fault, or undefined when no state is seen outside, which is no proof. */
-export function stateOutside(create: Create, memory: number, sources: readonly string[]): Fault | undefined {
+/**
+ * The fault, or undefined when no state is seen outside, which is no proof. `progress` is told of every call of the allocator; see
+ * `progress.ts`.
+ */
+export function stateOutside(
+  create: Create,
+  memory: number,
+  sources: readonly string[],
+  progress: Int32Array
+): Fault | undefined {
+  progress[PHASE] = WEIGHING
   setFlagsFromString('--expose-gc')
   const gc: unknown = runInNewContext('gc')
   const lab = new LabMemory(memory)
@@ -43,22 +55,30 @@ export function stateOutside(create: Create, memory: number, sources: readonly s
     let count = 0
     // The first round finds out how many blocks there is time for.
     while (count < most && (most < BLOCKS || performance.now() < deadline)) {
+      progress[OPERATION]++
       const pointer = allocator.malloc(24)
       if (pointer === 0) break
       pointers[count++] = pointer
     }
     const inUse = (collect() - before - pointers.byteLength) / count
-    for (let i = 0; i < count; i++) allocator.free(pointers[i])
+    for (let i = 0; i < count; i++) {
+      progress[OPERATION]++
+      allocator.free(pointers[i])
+    }
     const free = (collect() - before - pointers.byteLength) / count
     return { count, inUse, free }
   }
   try {
     const { count } = round(BLOCKS)
     if (count < FEWEST_BLOCKS) return undefined
-    const rounds = Array.from({ length: ROUNDS }, () => round(Math.min(count, BLOCKS - 1)))
-    const inUse = median(rounds.map(each => each.inUse))
-    const free = median(rounds.map(each => each.free))
-    if (inUse < RECORD_BYTES && free < RECORD_BYTES) return undefined
+    const batch = () => {
+      const rounds = Array.from({ length: ROUNDS }, () => round(Math.min(count, BLOCKS - 1)))
+      return { inUse: median(rounds.map(each => each.inUse)), free: median(rounds.map(each => each.free)) }
+    }
+    let growth = batch()
+    for (let times = 1; times < BATCHES && isSuspect(growth); times++) growth = batch()
+    if (!isSuspect(growth)) return undefined
+    const { inUse, free } = growth
     const [rate, what] = inUse >= RECORD_BYTES ? [inUse, 'in use'] : [free, 'freed']
     return faultOf('state-outside', 'the allocator keeps its books in JavaScript objects, outside the mapped memory', {
       details: [
@@ -69,6 +89,10 @@ export function stateOutside(create: Create, memory: number, sources: readonly s
   } finally {
     lab.close()
   }
+}
+
+function isSuspect({ inUse, free }: { readonly inUse: number; readonly free: number }): boolean {
+  return inUse >= RECORD_BYTES || free >= RECORD_BYTES
 }
 
 /** The middle one of an odd number of values: a round or two with a garbage collection in them do not decide. */

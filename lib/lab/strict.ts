@@ -7,11 +7,12 @@ import { REALLOC } from '../trace/trace.js'
 import { type CodePlace, type Fault, FaultFound, type FaultKind, type FaultParts, faultOf, placesIn } from './fault.js'
 import { HINTS, writeHint } from './hints.js'
 import type { LabMemory } from './memory.js'
+import { ACCESSES } from './progress.js'
 import type { Watcher } from './spy.js'
 import type { Verifier } from './verify.js'
 
 /** One operation may touch the memory so often, and four times for each byte of the heap, before it counts as endless. */
-const ACCESSES = 1_000_000
+const MOST_ACCESSES = 1_000_000
 /** The last addresses that are told of an endless walk. */
 const RECENT = 6
 /** Bytes of other payloads that a realloc may read: a look at what may be a neighbour's tag. */
@@ -23,6 +24,7 @@ export class StrictWatcher implements Watcher {
   #verifier: Verifier | undefined
   readonly #lab: LabMemory
   readonly #sources: readonly string[]
+  readonly #progress: Int32Array
   #operation = -1
   #accesses = 0
   #foreignBytes = 0
@@ -32,9 +34,11 @@ export class StrictWatcher implements Watcher {
   #trespass = ''
   readonly #recent: number[] = []
 
-  constructor(lab: LabMemory, sources: readonly string[]) {
+  /** @param progress told of every access; see `progress.ts` */
+  constructor(lab: LabMemory, sources: readonly string[], progress: Int32Array) {
     this.#lab = lab
     this.#sources = sources
+    this.#progress = progress
     this.#programs = new Uint8Array(lab.views.u8.length)
   }
 
@@ -102,8 +106,9 @@ export class StrictWatcher implements Watcher {
       this.#recent.length = 0
     }
     this.#accesses++
+    this.#progress[ACCESSES]++
     const { low, high } = this.#lab
-    const limit = ACCESSES + 4 * (high - low)
+    const limit = MOST_ACCESSES + 4 * (high - low)
     if (this.#accesses < limit - RECENT) return
     this.#recent.push(at)
     if (this.#accesses < limit) return

@@ -6,8 +6,8 @@ import type { TimelineTarget } from '../report/timeline.js'
 import { roomFor } from '../trace/measure.js'
 import { payloadOf, type Trace } from '../trace/trace.js'
 import { FaultFound } from './fault.js'
-import { compileSubmission } from './load.js'
-import { type Create, LabMemory } from './memory.js'
+import { compileSubmission, createOf } from './load.js'
+import { LabMemory } from './memory.js'
 import { createAllocator } from './runs.js'
 
 export interface OpenSubmission {
@@ -24,7 +24,7 @@ export async function openSubmission(path: string, size: number): Promise<OpenSu
   const submission = await compileSubmission(path)
   if (!('url' in submission)) throw unusable(path, [submission.what, ...submission.details])
   try {
-    const create = createOf(await import(submission.url), path)
+    const create = createOf(await import(submission.url))
     const lab = new LabMemory(size)
     try {
       const allocator = createAllocator(create, lab.face, submission.sources)
@@ -45,7 +45,7 @@ export async function openSubmission(path: string, size: number): Promise<OpenSu
       throw error
     }
   } catch (error) {
-    if (error instanceof FaultFound) throw unusable(path, [error.fault.what, error.fault.hint])
+    if (error instanceof FaultFound) throw unusable(path, [error.fault.what, ...error.fault.details, error.fault.hint])
     if (error instanceof OffheapError) throw error
     throw unusable(path, [`it can't be loaded: ${error instanceof Error ? error.message : String(error)}`])
   } finally {
@@ -58,16 +58,6 @@ export function roomForSubmission(trace: Trace): number {
   let total = roomFor(trace)
   for (let i = 0; i < trace.length; i++) total += payloadOf(trace, i) + 64
   return Math.min(total, constants.MAX_LENGTH / 2)
-}
-
-function createOf(module: unknown, path: string): Create {
-  if (typeof module === 'object' && module !== null) {
-    for (const name of ['create', 'default']) {
-      const create: unknown = Reflect.get(module, name)
-      if (typeof create === 'function') return memory => Reflect.apply(create, undefined, [memory])
-    }
-  }
-  throw unusable(path, ['it exports no function "create"', 'export function create(memory: Memory): Allocator { … }'])
 }
 
 function unusable(path: string, reasons: readonly string[]): OffheapError {

@@ -5,6 +5,7 @@
 import { constants } from 'node:buffer'
 import { invalidType, OffheapError, outOfRange } from '../errors.js'
 import { type Access, type Addon, addon, type Mapped } from './addon.js'
+import { tell } from './diagnostics.js'
 import { refusal } from './refusal.js'
 
 export interface RegionOptions {
@@ -69,7 +70,9 @@ export class Region {
     const { size, guard, hugePages, populate, lock } = settings
     const native = addon()
     try {
-      return new Region(native, native.map(size, guard, hugePages, populate, lock), lock)
+      const region = new Region(native, native.map(size, guard, hugePages, populate, lock), lock)
+      tell('offheap:map', () => ({ region, size: region.byteLength }))
+      return region
     } catch (error) {
       const verb = lock ? 'map and lock' : 'map'
       throw refusal(error, { verb, size, locked: lock, lockLimit: native.lockLimit() })
@@ -174,8 +177,10 @@ export class Region {
       this.#closed = true
       return
     }
-    this.#ask('unmap', this.byteLength, ({ handle, buffer }) => this.#addon.close(handle, buffer))
+    const size = this.byteLength
+    this.#ask('unmap', size, ({ handle, buffer }) => this.#addon.close(handle, buffer))
     this.#closed = true
+    tell('offheap:close', () => ({ region: this, size }))
   }
 
   /** The same as `close()`, for `using`. */

@@ -1,0 +1,32 @@
+/** The figures of a heap as gauges of prom-client, read when the metrics are asked for and not before. */
+import { Gauge } from 'prom-client'
+
+const FIGURES = {
+  size: 'Bytes of the heap.',
+  used: 'Bytes in used blocks, headers included.',
+  free: 'Bytes in free blocks and in the wilderness.',
+  cached: 'Bytes in blocks that wait in quick lists.',
+  largestFree: 'The largest request that would succeed, in bytes.',
+  highWater: 'The most bytes of block space that were ever in use.',
+  residentBytes: 'Bytes of the heap that are in physical memory.',
+  blocks: 'How many blocks are used.',
+  freeBlocks: 'How many free blocks there are.'
+}
+
+/** Adds gauges `offheap_used`, `offheap_resident_bytes` … with the label `heap` to a registry, for each heap by its name. */
+export function observeHeaps(heaps, registry) {
+  for (const [figure, help] of Object.entries(FIGURES)) {
+    const gauge = new Gauge({
+      name: `offheap_${figure.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)}`,
+      help,
+      labelNames: ['heap'],
+      registers: [registry],
+      collect() {
+        gauge.reset() // a heap that was closed has no figures
+        for (const [name, heap] of Object.entries(heaps)) {
+          if (!heap.closed) gauge.set({ heap: name }, heap.stats()[figure])
+        }
+      }
+    })
+  }
+}

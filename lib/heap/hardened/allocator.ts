@@ -1,0 +1,320 @@
+/**
+ * The allocator of a hardened heap. The ordinary one works on the ledger; here its blocks get slots: verified when they are handed
+ * out, sealed, with a red zone behind the payload; and filled, held in the quarantine and verified again on the way back.
+ *
+ * What is wrong is told once. Memory that belongs to nobody is then filled anew, and the call that found the damage has done
+ * nothing else: it can be made again.
+ */
+import { MINIMUM_WORDS, PREVIOUS_USED, sizeOf, USED } from '../../block/block.js'
+import {
+  CACHED_WORD,
+  FIRST_WORD,
+  HEADER_SEAL_WORD,
+  HEADER_WORDS,
+  KEY_WORD,
+  PEAK_LIVE_WORD,
+  TOP_WORD,
+  TOUCHED_WORD,
+  USED_WORD
+} from '../../block/header.js'
+import { corrupt } from '../../errors.js'
+import type { PlacementPolicy } from '../../placement/placement.js'
+import { TrimmingAllocator } from '../trimming.js'
+import { Faults, requestedOf } from './fault.js'
+import { GuardedPlacement } from './guarded-placement.js'
+import { hardenedLayout, ledgerWords, SLOT_BYTES, slotOf } from './layout.js'
+import { Memory } from './memory.js'
+import { Quarantine } from './quarantine.js'
+import { hasFreeLeft, Seals, SLACK } from './seals.js'
+
+export class HardenedAllocator extends TrimmingAllocator {
+  readonly seals: Seals
+  readonly memory: Memory
+  readonly quarantine: Quarantine
+  readonly faults: Faults
+
+  /** On the memory of the whole heap, whose header is written. */
+  constructor(heap: Int32Array<ArrayBuffer>, policy: PlacementPolicy, trim: () => void) {
+    const ledger = heap.subarray(0, ledgerWords(heap.length))
+    const layout = hardenedLayout(heap.length, HEADER_WORDS + policy.indexWords(ledger.length))
+    const seals = new Seals(ledger, layout.seals, heap[KEY_WORD])
+    super(ledger, new GuardedPlacement(ledger, policy.open(ledger), seals), trim)
+    this.seals = seals
+    this.memory = new Memory(heap, layout.givenBack, heap[KEY_WORD])
+    this.quarantine = new Quarantine(ledger, seals)
+    this.faults = new Faults(ledger, seals)
+  }
+
+  /** Forgets every block; memory that was ever used is zero again. */
+  override reset(): void {
+    const { words, memory, seals } = this
+    const first = words[FIRST_WORD]
+    const touched = words[TOUCHED_WORD]
+    words.fill(0, first, touched)
+    seals.reset(touched)
+    memory.zero(slotOf(first), slotOf(touched))
+    memory.forget(slotOf(first), slotOf(touched))
+    words[TOUCHED_WORD] = first
+    words[PEAK_LIVE_WORD] = 0
+    this.quarantine.reset()
+    super.reset()
+    // Underflow of the first block shows here.
+    memory.fill(slotOf(first) - SLOT_BYTES, slotOf(first))
+    seals.sealHeader()
+  }
+
+  /** Before a reset: a header that something wrote over does not say where blocks begin, and what was touched. */
+  mendHeader(): void {
+    const { words, seals } = this
+    if (words[HEADER_SEAL_WORD] === 0 || seals.headerHolds()) return
+    words[FIRST_WORD] = this.first
+    words[TOUCHED_WORD] = words.length - 1
+  }
+
+  /** Runs what changes the heap: verifies the seal of the header, and renews it afterwards. Throws ERR_OFFHEAP_CORRUPT. */
+  guarded<Result>(work: () => Result): Result {
+    this.verifyHeader()
+    try {
+      return work()
+    } finally {
+      this.seals.sealHeader()
+    }
+  }
+
+  /** Throws ERR_OFFHEAP_CORRUPT. */
+  verifyHeader(): void {
+    if (!this.seals.headerHolds()) throw corrupt('its header, the first 128 bytes, was overwritten')
+  }
+
+  /** A used block for a payload of `bytes`, of `need` words; 0 when there is none, not even in the quarantine. */
+  give(need: number, bytes: number): number {
+    if (need > this.words.length) return 0
+    const touched = this.words[TOUCHED_WORD]
+    const block = this.allocate(need) || (this.flush() ? this.allocate(need) : 0)
+    return block === 0 ? 0 : this.handOut(block, bytes, touched)
+  }
+
+  /** The same, with a slot that begins at a multiple of `alignment` words of the ledger. */
+  giveAligned(alignment: number, need: number, bytes: number): number {
+    if (need > this.words.length) return 0
+    const touched = this.words[TOUCHED_WORD]
+    const block = this.allocateAligned(alignment, need) || (this.flush() ? this.allocateAligned(alignment, need) : 0)
+    if (block === 0) return 0
+    // What was left out in front was never touched, and is free memory like any other now.
+    const gap = slotOf(Math.min(block, touched))
+    const changed = this.memory.firstTouched(gap, slotOf(block))
+    this.memory.fill(gap, slotOf(block))
+    if (changed !== -1) this.refuse(block, gap, changed)
+    return this.handOut(block, bytes, touched)
+  }
+
+  /** Verifies the slot of a block that was just taken, and makes it ready. From the word `touched` on none ever was before. */
+  private handOut(block: number, bytes: number, touched: number): number {
+    const begin = slotOf(block)
+    const end = slotOf(block + sizeOf(this.words[block]))
+    const changed = this.firstChanged(begin, end, slotOf(touched))
+    if (changed !== -1) this.refuse(block, begin, changed)
+    this.memory.claim(begin, end)
+    this.dress(block, bytes)
+    return block
+  }
+
+  /** Gives back a block that was just taken, because a byte of free memory from `begin` on was changed. Throws. */
+  private refuse(block: number, begin: number, changed: number): never {
+    const end = slotOf(block + sizeOf(this.words[block]))
+    this.memory.claim(slotOf(block), end)
+    this.memory.fill(slotOf(block), end)
+    this.free(block)
+    throw this.faults.writeToFree(begin, end, changed)
+  }
+
+  /** Gives a used block its slack, its red zone and its seal. */
+  private dress(block: number, bytes: number): void {
+    const words = this.words
+    const end = slotOf(block + sizeOf(words[block]))
+    words[block + SLACK] = end - slotOf(block) - bytes
+    this.memory.fill(slotOf(block) + bytes, end)
+    this.seals.seal('used', block)
+    const live = words[USED_WORD] - words[CACHED_WORD]
+    if (live > words[PEAK_LIVE_WORD]) words[PEAK_LIVE_WORD] = live
+  }
+
+  /** Does a used block begin here, under its seal? False for every block when the memory is gone. */
+  override isUsed(block: number): boolean {
+    return block >= this.first && block < this.words[TOP_WORD] && this.seals.holds('used', block)
+  }
+
+  /** Verifies all that surrounds a used block: its neighbours in the ledger, its red zone, the byte in front of it. */
+  private verify(block: number): void {
+    this.verifyNeighbours(block)
+    const { words, memory, faults } = this
+    const begin = slotOf(block)
+    const end = slotOf(block + sizeOf(words[block]))
+    const past = begin + requestedOf(words, block)
+    const changed = memory.firstChanged(past, end)
+    if (changed !== -1) {
+      memory.fill(past, end)
+      throw faults.overflow(block, changed)
+    }
+    if (memory.firstChanged(begin - 1, begin) !== -1) {
+      memory.fill(begin - 1, begin)
+      throw faults.underflow(block)
+    }
+  }
+
+  /** Verifies what the ledger says of a block's neighbours, and of their being used. Throws ERR_OFFHEAP_CORRUPT. */
+  private verifyNeighbours(block: number): void {
+    const { words, seals, first } = this
+    const leftIsFree = block > first && hasFreeLeft(words, seals, block, first)
+    if (leftIsFree === ((words[block] & PREVIOUS_USED) !== 0)) throw this.faults.entry(block)
+    const next = block + sizeOf(words[block])
+    if (next === words[TOP_WORD]) return
+    if (next > words[TOP_WORD] || (words[next] & PREVIOUS_USED) === 0) throw this.faults.entry(next)
+    const known =
+      (words[next] & USED) === 0
+        ? seals.holds('free', next)
+        : seals.holds('used', next) || seals.holds('quarantined', next)
+    if (!known) throw this.faults.entry(next)
+  }
+
+  /** Takes back a used block, once all around it is verified: into the quarantine. */
+  takeBack(block: number): void {
+    this.verify(block)
+    this.makeRoom(sizeOf(this.words[block]))
+    this.hold(block)
+  }
+
+  /** Makes room in the quarantine for a block of `size` words. Tells what was written to those that leave. */
+  private makeRoom(size: number): void {
+    if (!this.quarantine.admits(size)) return
+    while (this.quarantine.isFullFor(size) && this.letGo());
+  }
+
+  /** Puts a block into the quarantine, which has room for it, or frees it at once when it is too large for that. */
+  private hold(block: number): void {
+    const size = sizeOf(this.words[block])
+    this.memory.fill(slotOf(block), slotOf(block + size))
+    if (this.quarantine.admits(size)) this.quarantine.push(block)
+    else this.returnToFree(block)
+  }
+
+  /** Frees every block of the quarantine in earnest. False when there is none. */
+  override flush(): boolean {
+    if (!(this.words[CACHED_WORD] > 0)) return false
+    while (this.letGo());
+    return true
+  }
+
+  /** Verifies the oldest block of the quarantine and frees it in earnest. False when there is none. */
+  private letGo(): boolean {
+    const block = this.quarantine.oldest()
+    if (block === 0) return false
+    this.verifyNeighbours(block)
+    const begin = slotOf(block)
+    const end = slotOf(block + sizeOf(this.words[block]))
+    const changed = this.memory.firstChanged(begin, end)
+    const fault = changed === -1 ? undefined : this.faults.writeAfterFree(block, changed)
+    this.quarantine.shift()
+    if (fault !== undefined) {
+      this.memory.claim(begin, end)
+      this.memory.fill(begin, end)
+    }
+    this.returnToFree(block)
+    if (fault !== undefined) throw fault
+    return true
+  }
+
+  /** Gives a block to the ordinary allocator, to be merged. */
+  private returnToFree(block: number): void {
+    this.seals.clear(block)
+    if (!this.free(block)) throw this.faults.entry(block)
+  }
+
+  /** Gives a used block, once all around it is verified, room for `bytes`, `need` words, in place or elsewhere. Returns it, or 0. */
+  change(block: number, need: number, bytes: number): number {
+    this.verify(block)
+    const words = this.words
+    const have = sizeOf(words[block])
+    if (need <= have) return this.shrinkTo(block, have, need, bytes)
+    if (this.roomBehind(block, have) >= need - have) return this.growTo(block, have, need, bytes)
+    this.makeRoom(have)
+    const moved = this.give(need, bytes)
+    if (moved !== 0) {
+      this.memory.copy(slotOf(block), slotOf(moved), requestedOf(words, block))
+      this.hold(block)
+      return moved
+    }
+    // The quarantine was emptied for this, which may have made room here.
+    if (this.roomBehind(block, have) >= need - have) return this.growTo(block, have, need, bytes)
+    return this.growBothWays(block, have, need, bytes)
+  }
+
+  private shrinkTo(block: number, have: number, need: number, bytes: number): number {
+    // What the payload loses is free, or red zone.
+    this.memory.fill(slotOf(block) + Math.min(bytes, requestedOf(this.words, block)), slotOf(block + have))
+    this.resize(block, have, need)
+    this.dress(block, bytes)
+    return block
+  }
+
+  /** Words that are free right behind a block. */
+  private roomBehind(block: number, have: number): number {
+    const words = this.words
+    const next = block + have
+    if (next === words[TOP_WORD]) return words.length - 1 - next
+    return (words[next] & USED) === 0 ? sizeOf(words[next]) : 0
+  }
+
+  private growTo(block: number, have: number, need: number, bytes: number): number {
+    const words = this.words
+    const next = block + have
+    const touched = slotOf(words[TOUCHED_WORD])
+    const whole = next !== words[TOP_WORD] && have + sizeOf(words[next]) - need < MINIMUM_WORDS
+    const end = slotOf(block + (whole ? have + sizeOf(words[next]) : need))
+    this.verifyFree(slotOf(next), end, touched)
+    this.resize(block, have, need)
+    this.memory.claim(slotOf(next), end)
+    this.dress(block, bytes)
+    return block
+  }
+
+  /** When nothing else is large enough: into the free left neighbour as well. */
+  private growBothWays(block: number, have: number, need: number, bytes: number): number {
+    const { words, seals, memory, first } = this
+    if (!hasFreeLeft(words, seals, block, first)) return 0
+    const left = block - words[block - 1]
+    const behind = this.roomBehind(block, have)
+    if (block + have + behind - left < need) return 0
+    const old = requestedOf(words, block)
+    const oldEnd = slotOf(block + have)
+    const end = Math.max(oldEnd, slotOf(left + need))
+    this.verifyFree(slotOf(left), slotOf(block), slotOf(words[TOUCHED_WORD]))
+    this.verifyFree(oldEnd, end, slotOf(words[TOUCHED_WORD]))
+    seals.clear(block)
+    const grown = this.resize(block, have, need)
+    if (grown !== left) throw this.faults.entry(block)
+    memory.claim(slotOf(left), end)
+    memory.copy(slotOf(block), slotOf(left), old)
+    memory.fill(slotOf(left) + bytes, Math.max(oldEnd, slotOf(left + sizeOf(words[left]))))
+    this.dress(left, bytes)
+    return left
+  }
+
+  /** Verifies that free memory is as it must be, and says so when it isn't, once. */
+  private verifyFree(begin: number, end: number, touched: number): void {
+    const changed = this.firstChanged(begin, end, touched)
+    if (changed === -1) return
+    const known = Math.min(end, Math.max(begin, touched))
+    this.memory.claim(begin, known)
+    this.memory.fill(begin, known)
+    this.memory.zero(known, end)
+    throw this.faults.writeToFree(begin, end, changed)
+  }
+
+  /** The first byte of free memory that was changed; from `touched` on, all of it must be zero. */
+  private firstChanged(begin: number, end: number, touched: number): number {
+    const known = Math.min(end, Math.max(begin, touched))
+    const changed = this.memory.firstChanged(begin, known)
+    return changed === -1 ? this.memory.firstTouched(known, end) : changed
+  }
+}

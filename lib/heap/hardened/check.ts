@@ -1,0 +1,42 @@
+/** The invariants of a hardened heap beyond those of its ledger: every seal, every byte that belongs to nobody. */
+import { sizeOf, USED } from '../../block/block.js'
+import { FIRST_WORD, TOP_WORD, TOUCHED_WORD } from '../../block/header.js'
+import { corrupt } from '../../errors.js'
+import { checkHeap } from '../check.js'
+import { walk } from '../walk.js'
+import type { HardenedAllocator } from './allocator.js'
+import { requestedOf } from './fault.js'
+import { SLOT_BYTES, slotOf } from './layout.js'
+
+/** Verifies every invariant of the heap, and reads every byte that it ever used but payloads. Throws ERR_OFFHEAP_CORRUPT. */
+export function checkHardened(allocator: HardenedAllocator): void {
+  const { words, seals, memory, faults, quarantine } = allocator
+  allocator.verifyHeader()
+  checkHeap(allocator)
+  quarantine.check()
+  const first = slotOf(words[FIRST_WORD])
+  if (memory.firstChanged(first - SLOT_BYTES, first) !== -1)
+    throw faults.writeToFree(first - SLOT_BYTES, first, first - 1)
+  let blocks = 0
+  for (const block of walk(words)) {
+    blocks++
+    const begin = slotOf(block)
+    const end = slotOf(block + sizeOf(words[block]))
+    if ((words[block] & USED) === 0) {
+      if (!seals.holds('free', block)) throw faults.entry(block)
+      const changed = memory.firstChanged(begin, end)
+      if (changed !== -1) throw faults.writeToFree(begin, end, changed)
+    } else if (seals.holds('used', block)) {
+      const changed = memory.firstChanged(begin + requestedOf(words, block), end)
+      if (changed !== -1) throw faults.overflow(block, changed)
+    } else if (seals.holds('quarantined', block)) {
+      const changed = memory.firstChanged(begin, end)
+      if (changed !== -1) throw faults.writeAfterFree(block, changed)
+    } else throw faults.entry(block)
+  }
+  const seen = seals.count(words[TOUCHED_WORD])
+  if (seen !== blocks) throw corrupt(`${blocks} blocks are in the ledger, and ${seen} have a seal`)
+  const [top, touched] = [slotOf(words[TOP_WORD]), slotOf(words[TOUCHED_WORD])]
+  const changed = memory.firstChanged(top, touched)
+  if (changed !== -1) throw faults.writeToFree(top, touched, changed)
+}

@@ -1,0 +1,236 @@
+/**
+ * The hardened heap: the same calls as any heap, each pointer, each neighbour and each byte between blocks verified. Slower, and
+ * larger; docs/hardening.md says by how much. The class is made over Heap by a function, since Heap makes heaps of both kinds.
+ */
+import { ROOT_WORD, TOUCHED_WORD } from '../../block/header.js'
+import { OffheapError } from '../../errors.js'
+import type { Region } from '../../memory/region.js'
+import { TOO_LARGE } from '../allocator.js'
+import { type BlockReference, checkAlignment, checkAmount, closedError, offsetOf, type Pointer } from '../arguments.js'
+import { readHeader, type Shape } from '../format.js'
+import type { Heap } from '../heap.js'
+import type { HeapStats } from '../stats.js'
+import { type BlockInfo, walk } from '../walk.js'
+import { HardenedAllocator } from './allocator.js'
+import { checkHardened } from './check.js'
+import { requestedOf } from './fault.js'
+import { blockAt, ledgerWordsFor, SLOT_BYTES, slotOf } from './layout.js'
+import { type Leak, leakReport, Stacks } from './stacks.js'
+import { describeHardened, freeSlotPages, readHardenedStats } from './stats.js'
+
+/** What a heap that keeps stacks does with leaks when it is closed; warns, unless told. */
+export interface Tracking {
+  readonly onLeaks: ((leaks: readonly Leak[]) => void) | undefined
+}
+
+type Make = (
+  memory: Region | ArrayBuffer,
+  words: Int32Array<ArrayBuffer>,
+  shape: Shape,
+  owns: boolean,
+  tracking?: Tracking
+) => Heap
+
+/** What makes hardened heaps, as a kind of `Base`. */
+export function hardenedKind(Base: typeof Heap): Make {
+  class HardenedHeap extends Base {
+    declare protected allocator: HardenedAllocator
+    private readonly tracking: Tracking | undefined
+    private readonly stacks: Stacks | undefined
+
+    constructor(...[memory, words, shape, owns, tracking]: Parameters<Make>) {
+      super(memory, words, shape, owns)
+      this.tracking = tracking
+      this.stacks = tracking === undefined ? undefined : new Stacks()
+      this.allocator.faults.stacks = this.stacks
+    }
+
+    protected override open(words: Int32Array<ArrayBuffer>): HardenedAllocator {
+      return new HardenedAllocator(words, this.shape.policy, () => this.trimQuietly())
+    }
+
+    // ---- allocation -----------------------------------------------------------------------------------------------
+
+    override malloc(size: number): Pointer {
+      const need = this.need('size', size)
+      const block = this.guarded(() => this.allocator.give(need, size))
+      return this.given(block, size, this.malloc)
+    }
+
+    override calloc(count: number, size: number): Pointer {
+      checkAmount('count', count)
+      checkAmount('size', size)
+      const bytes = Math.min(count * size, Number.MAX_SAFE_INTEGER)
+      const need = this.need('size', bytes)
+      // What was never touched is zero, and verified to be.
+      const touched = slotOf(this.allocator.words[TOUCHED_WORD])
+      const block = this.guarded(() => this.allocator.give(need, bytes))
+      const pointer = this.given(block, bytes, this.calloc)
+      if (pointer !== 0) this.allocator.memory.zero(pointer, Math.max(pointer, Math.min(pointer + bytes, touched)))
+      return pointer
+    }
+
+    override alignedAlloc(alignment: number, size: number): Pointer {
+      checkAlignment(alignment)
+      const need = this.need('size', size)
+      if (alignment >= this.u8.length) return this.nothing(size)
+      const block = this.guarded(() =>
+        alignment <= 2 * SLOT_BYTES
+          ? this.allocator.give(need, size)
+          : this.allocator.giveAligned(alignment / SLOT_BYTES, need, size)
+      )
+      return this.given(block, size, this.alignedAlloc)
+    }
+
+    override realloc(block: BlockReference, size: number): Pointer {
+      if (block === 0) return this.malloc(size)
+      const need = this.need('size', size)
+      const old = this.used(block, 'realloc')
+      if (size === 0) {
+        this.takeBack(old, this.realloc)
+        return 0
+      }
+      const changed = this.guarded(() => this.allocator.change(old, need, size))
+      if (changed !== 0) this.stacks?.noteFreed(slotOf(old), this.realloc)
+      return this.given(changed, size, this.realloc)
+    }
+
+    override free(block: BlockReference): void {
+      if (this.allocator.words.length === 0) throw closedError()
+      if (block !== 0) this.takeBack(this.used(block, 'free'), this.free)
+    }
+
+    private takeBack(block: number, call: HardenedHeap['free'] | HardenedHeap['realloc']): void {
+      this.guarded(() => this.allocator.takeBack(block))
+      this.stacks?.noteFreed(slotOf(block), call)
+    }
+
+    // ---- blocks ---------------------------------------------------------------------------------------------------
+
+    override view(pointer: BlockReference): Uint8Array<ArrayBuffer> {
+      const block = this.used(pointer, 'view')
+      return new Uint8Array(this.buffer, slotOf(block), requestedOf(this.allocator.words, block))
+    }
+
+    override usableSize(pointer: BlockReference): number {
+      return requestedOf(this.allocator.words, this.used(pointer, 'usableSize'))
+    }
+
+    override owns(reference: unknown): boolean {
+      if (this.allocator.words.length === 0) throw closedError()
+      if (typeof reference === 'number') return this.allocator.isUsed(blockAt(reference))
+      return (
+        ArrayBuffer.isView(reference) &&
+        reference.buffer === this.buffer &&
+        this.allocator.isUsed(blockAt(reference.byteOffset))
+      )
+    }
+
+    override get root(): Pointer {
+      if (this.allocator.words.length === 0) throw closedError()
+      return this.allocator.words[ROOT_WORD] * SLOT_BYTES
+    }
+
+    override set root(pointer: Pointer) {
+      if (this.allocator.words.length === 0) throw closedError()
+      const word = pointer === 0 ? 0 : this.used(pointer, 'root') + 1
+      this.guarded(() => {
+        this.allocator.words[ROOT_WORD] = word
+      })
+    }
+
+    // ---- looking at the heap --------------------------------------------------------------------------------------
+
+    protected override figures(residentBytes: number): HeapStats {
+      return readHardenedStats(this.allocator, residentBytes)
+    }
+
+    override *blocks(): Generator<BlockInfo, void, undefined> {
+      if (this.allocator.words.length === 0) throw closedError()
+      for (const block of walk(this.allocator.words)) yield describeHardened(this.allocator, block)
+    }
+
+    override *freeBlocks(): Generator<BlockInfo, void, undefined> {
+      if (this.allocator.words.length === 0) throw closedError()
+      for (const block of this.allocator.placement.list()) yield describeHardened(this.allocator, block)
+    }
+
+    override check(): void {
+      if (this.allocator.words.length === 0) throw closedError()
+      this.guarded(() => {
+        readHeader(this.i32)
+        checkHardened(this.allocator)
+      })
+    }
+
+    override trim(): number {
+      if (this.allocator.words.length === 0) throw closedError()
+      const region = this.region
+      if (region === undefined) return 0
+      const before = region.residentBytes()
+      this.allocator.verifyHeader()
+      this.decommit(region)
+      return Math.max(0, before - region.residentBytes())
+    }
+
+    protected override decommit(region: Region): void {
+      for (const [offset, length] of freeSlotPages(this.allocator, region.pageSize)) {
+        region.decommit(offset, length)
+        this.allocator.memory.noteGivenBack(offset, offset + length)
+      }
+    }
+
+    override reset(): void {
+      this.allocator.mendHeader()
+      super.reset()
+      this.stacks?.clear()
+    }
+
+    override leaks(): Leak[] {
+      return this.stacks?.leaks() ?? super.leaks()
+    }
+
+    override close(): void {
+      const leaks = this.stacks?.leaks() ?? []
+      super.close()
+      this.stacks?.clear()
+      if (leaks.length === 0) return
+      if (this.tracking?.onLeaks !== undefined) this.tracking.onLeaks(leaks)
+      else process.emitWarning(leakReport(leaks), { type: 'OffheapWarning', code: 'OFFHEAP_LEAK' })
+    }
+
+    // ---- inside ---------------------------------------------------------------------------------------------------
+
+    /** The words of the ledger that a request of `bytes` needs; TOO_LARGE when no heap has them. */
+    private need(name: string, bytes: number): number {
+      if (this.allocator.words.length === 0) throw closedError()
+      checkAmount(name, bytes)
+      return bytes > this.u8.length ? TOO_LARGE : ledgerWordsFor(bytes)
+    }
+
+    protected override used(reference: BlockReference, call: string): number {
+      if (this.allocator.words.length === 0) throw closedError()
+      this.allocator.verifyHeader()
+      const block = blockAt(offsetOf(reference, this.buffer, call))
+      if (!this.allocator.isUsed(block)) throw this.fault(this.allocator.faults.ofPointer(call, reference))
+      return block
+    }
+
+    /** Runs what changes the heap; tells of the fault that it finds. */
+    private guarded<Result>(work: () => Result): Result {
+      try {
+        return this.allocator.guarded(work)
+      } catch (error) {
+        throw error instanceof OffheapError ? this.fault(error) : error
+      }
+    }
+
+    private given(block: number, size: number, call: (...args: never[]) => Pointer): Pointer {
+      if (block === 0) return this.nothing(size)
+      const pointer = slotOf(block)
+      this.stacks?.noteAllocated(pointer, size, call)
+      return pointer
+    }
+  }
+  return (...parameters) => new HardenedHeap(...parameters)
+}
