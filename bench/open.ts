@@ -1,6 +1,7 @@
 /** Opens a contender, in the process that will measure it and no other. */
 import { readFileSync } from 'node:fs'
-import { Heap, type HeapMapOptions } from '#lib/heap/heap.js'
+import { Heap } from '#lib/heap/heap.js'
+import type { HeapMapOptions } from '#lib/heap/options.js'
 import { isPlacement } from '#lib/placement/policies.js'
 import type { Columns } from './columns.js'
 import { ADDON, DLMALLOC, require, TLSF } from './paths.js'
