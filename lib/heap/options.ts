@@ -17,7 +17,7 @@ export interface HeapOptions {
   readonly placement?: PlacementName
   /**
    * Whether small blocks that are given back are kept as they are, by size, for the next request of that size; false unless
-   * told. Faster, for a little more memory: up to 1/32 of the block space waits in the lists.
+   * told. Faster, for a little more memory: up to 1/32 of the block space, or 1 KiB, waits in the lists.
    */
   readonly quickLists?: boolean
   /**

@@ -13,8 +13,8 @@
  *                      └──────────────────────┘      └──────────────────────┘
  *
  * Cached blocks look used to their neighbours, and are counted neither as used nor as free blocks of the placement policy.
- * They may hold 1/32 of the block space, so that a small heap is not eaten up; what would be more empties all lists, as does
- * a request that nothing else can meet: then every cached block is freed in earnest, and merges.
+ * They may hold 1/32 of the block space, or one block of the largest size, so that a small heap is not eaten up; what would be
+ * more empties all lists, as does a request that nothing else can meet: then every cached block is freed in earnest, and merges.
  */
 import { CACHED, isCached, MINIMUM_WORDS, NEXT, PREVIOUS_USED, sizeOf, USED } from '../block/block.js'
 import { BLOCKS_WORD, CACHED_WORD, PEAK_USED_WORD, TOP_WORD, USED_WORD } from '../block/header.js'
@@ -26,7 +26,7 @@ import { TrimmingAllocator } from './trimming.js'
 const LARGEST_WORDS = 256
 /** A block of so many words, 4 GiB, has the bit in its header that marks cached blocks. */
 const MARKED_WORDS = 2 ** 30
-/** Cached blocks hold at most 1 / 2 ** SHARE_SHIFT of the block space. */
+/** Cached blocks hold at most 1 / 2 ** SHARE_SHIFT of the block space, if that is more than the largest of them. */
 const SHARE_SHIFT = 5
 
 /** The largest block that a heap of `words` words caches; less in heaps so small that the heads would take more than 1/128. */
@@ -114,12 +114,11 @@ export class QuickAllocator extends TrimmingAllocator {
     if (block < this.first || !(block < top)) return false
     const header = words[block]
     const size = sizeOf(header)
-    const budget = (top - this.first) >> SHARE_SHIFT
-    if (size > this.largest || size > budget) return this.freeInEarnest(block)
+    if (size > this.largest) return this.freeInEarnest(block)
     const next = block + size
     if ((header & USED) === 0 || size < MINIMUM_WORDS || next > top) return false
     if (next !== top && (words[next] & PREVIOUS_USED) === 0) return false
-    if (words[CACHED_WORD] + size > budget) this.flush()
+    if (words[CACHED_WORD] + size > Math.max(this.largest, (top - this.first) >> SHARE_SHIFT)) this.flush()
     const head = this.heads + (size >> 1)
     words[block + NEXT] = words[head]
     words[block] |= CACHED

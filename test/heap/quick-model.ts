@@ -1,7 +1,7 @@
 /**
  * What quick lists promise, said once more in the simplest way, on top of the slow model:
  * - A block of at most `largest` bytes that is given back is cached as it is, unless the lists would then hold more than 1/32 of
- *   the block space: then all of them are emptied first. A block that alone is more than that is freed as ever.
+ *   the block space, and more than `largest` bytes: then all of them are emptied first. A larger block is freed as ever.
  * - A request takes the cached block of exactly its size that came last.
  * - Before a request is refused, the lists are emptied: from the smallest size to the largest, what came last first.
  */
@@ -15,8 +15,8 @@ export class QuickModel extends Model {
 
   override free(pointer: number): void {
     const block = this.at(pointer)
-    const budget = Math.floor((this.top - this.first) / 4 / 32) * 4
-    if (block.size > this.largest || block.size > budget) {
+    const budget = Math.max(this.largest, Math.floor((this.top - this.first) / 4 / 32) * 4)
+    if (block.size > this.largest) {
       super.free(pointer)
       return
     }

@@ -32,13 +32,16 @@ export class HardenedAllocator extends TrimmingAllocator {
   readonly memory: Memory
   readonly quarantine: Quarantine
   readonly faults: Faults
+  private readonly guard: GuardedPlacement
 
   /** On the memory of the whole heap, whose header is written. */
   constructor(heap: Int32Array<ArrayBuffer>, policy: PlacementPolicy, trim: () => void) {
     const ledger = heap.subarray(0, ledgerWords(heap.length))
     const layout = hardenedLayout(heap.length, HEADER_WORDS + policy.indexWords(ledger.length))
     const seals = new Seals(ledger, layout.seals, heap[KEY_WORD])
-    super(ledger, new GuardedPlacement(ledger, policy.open(ledger), seals), trim)
+    const guard = new GuardedPlacement(ledger, policy.open(ledger), seals)
+    super(ledger, guard, trim)
+    this.guard = guard
     this.seals = seals
     this.memory = new Memory(heap, layout.givenBack, heap[KEY_WORD])
     this.quarantine = new Quarantine(ledger, seals)
@@ -170,11 +173,8 @@ export class HardenedAllocator extends TrimmingAllocator {
     const next = block + sizeOf(words[block])
     if (next === words[TOP_WORD]) return
     if (next > words[TOP_WORD] || (words[next] & PREVIOUS_USED) === 0) throw this.faults.entry(next)
-    const known =
-      (words[next] & USED) === 0
-        ? seals.holds('free', next)
-        : seals.holds('used', next) || seals.holds('quarantined', next)
-    if (!known) throw this.faults.entry(next)
+    if ((words[next] & USED) === 0) this.guard.verify(next, sizeOf(words[next]))
+    else if (!seals.holds('used', next) && !seals.holds('quarantined', next)) throw this.faults.entry(next)
   }
 
   /** Takes back a used block, once all around it is verified: into the quarantine. */

@@ -6,7 +6,7 @@
  * Which neighbours a block gets is the policy's to say. They are looked at afterwards: their seals must be right for the links
  * that they had before.
  */
-import { NEXT, PREVIOUS, sizeOf } from '../../block/block.js'
+import { NEXT, PREVIOUS, PREVIOUS_USED, sizeOf } from '../../block/block.js'
 import { FIRST_WORD } from '../../block/header.js'
 import { corrupt } from '../../errors.js'
 import type { Placement } from '../../placement/placement.js'
@@ -72,9 +72,8 @@ export class GuardedPlacement implements Placement {
   verify(block: number, size: number): void {
     const { words, seals } = this
     const inside = block >= words[FIRST_WORD] && block + size < words.length
-    if (!inside || words[block + size - 1] !== size || sizeOf(words[block]) !== size || !seals.holds('free', block)) {
-      throw overwritten(block)
-    }
+    const tagged = words[block] === ((size << 1) | PREVIOUS_USED) && words[block + size - 1] === size
+    if (!inside || !tagged || !seals.holds('free', block)) throw overwritten(block)
     const next = words[block + NEXT]
     const previous = words[block + PREVIOUS]
     if (words[next + PREVIOUS] !== block) throw overwritten(next)

@@ -85,35 +85,42 @@ export function hardenedKind(Base: typeof Heap): Make {
     override realloc(block: BlockReference, size: number): Pointer {
       if (block === 0) return this.malloc(size)
       const need = this.need('size', size)
-      const old = this.used(block, 'realloc')
       if (size === 0) {
-        this.takeBack(old, this.realloc)
+        this.takeBack(block, 'realloc', this.realloc)
         return 0
       }
-      const changed = this.guarded(() => this.allocator.change(old, need, size))
+      let old = 0
+      const changed = this.allocator.guarded(() => {
+        old = this.used(block, 'realloc')
+        return this.allocator.change(old, need, size)
+      })
       if (changed !== 0) this.stacks?.noteFreed(slotOf(old), this.realloc)
       return this.given(changed, size, this.realloc)
     }
 
     override free(block: BlockReference): void {
       if (this.allocator.words.length === 0) throw closedError()
-      if (block !== 0) this.takeBack(this.used(block, 'free'), this.free)
+      if (block !== 0) this.takeBack(block, 'free', this.free)
     }
 
-    private takeBack(block: number, call: HardenedHeap['free'] | HardenedHeap['realloc']): void {
-      this.guarded(() => this.allocator.takeBack(block))
-      this.stacks?.noteFreed(slotOf(block), call)
+    private takeBack(block: BlockReference, name: string, call: HardenedHeap['free'] | HardenedHeap['realloc']): void {
+      const freed = this.allocator.guarded(() => {
+        const used = this.used(block, name)
+        this.allocator.takeBack(used)
+        return used
+      })
+      this.stacks?.noteFreed(slotOf(freed), call)
     }
 
     // ---- blocks ---------------------------------------------------------------------------------------------------
 
     override view(pointer: BlockReference): Uint8Array<ArrayBuffer> {
-      const block = this.used(pointer, 'view')
+      const block = this.verified(pointer, 'view')
       return new Uint8Array(this.buffer, slotOf(block), requestedOf(this.allocator.words, block))
     }
 
     override usableSize(pointer: BlockReference): number {
-      return requestedOf(this.allocator.words, this.used(pointer, 'usableSize'))
+      return requestedOf(this.allocator.words, this.verified(pointer, 'usableSize'))
     }
 
     override owns(reference: unknown): boolean {
@@ -133,9 +140,8 @@ export function hardenedKind(Base: typeof Heap): Make {
 
     override set root(pointer: Pointer) {
       if (this.allocator.words.length === 0) throw closedError()
-      const word = pointer === 0 ? 0 : this.used(pointer, 'root') + 1
-      this.guarded(() => {
-        this.allocator.words[ROOT_WORD] = word
+      this.allocator.guarded(() => {
+        this.allocator.words[ROOT_WORD] = pointer === 0 ? 0 : this.used(pointer, 'root') + 1
       })
     }
 
@@ -209,8 +215,6 @@ export function hardenedKind(Base: typeof Heap): Make {
     }
 
     protected override used(reference: BlockReference, call: string): number {
-      if (this.allocator.words.length === 0) throw closedError()
-      this.allocator.verifyHeader()
       const block = blockAt(offsetOf(reference, this.buffer, call))
       if (!this.allocator.isUsed(block)) throw this.fault(this.allocator.faults.ofPointer(call, reference))
       return block
@@ -223,6 +227,13 @@ export function hardenedKind(Base: typeof Heap): Make {
       } catch (error) {
         throw error instanceof OffheapError ? this.fault(error) : error
       }
+    }
+
+    /** The same, where nothing else has looked at the header yet. */
+    private verified(reference: BlockReference, call: string): number {
+      if (this.allocator.words.length === 0) throw closedError()
+      this.allocator.verifyHeader()
+      return this.used(reference, call)
     }
 
     private given(block: number, size: number, call: (...args: never[]) => Pointer): Pointer {

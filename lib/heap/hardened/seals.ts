@@ -92,10 +92,14 @@ export class Seals {
 
   private headerSeal(): number {
     const words = this.words
-    let hash = this.key
+    let sum = 0
+    // Multilinear as well, the multipliers made of the key.
+    let multiplier = this.key
     for (let word = 0; word < HEADER_WORDS; word++) {
-      if (word !== HEADER_SEAL_WORD) hash = Math.imul(hash ^ words[word], 0x9e3779b1) ^ (hash >>> 15)
+      multiplier = (multiplier + 0x9e3779b1) | 0
+      if (word !== HEADER_SEAL_WORD) sum = (sum + Math.imul(words[word], multiplier | 1)) | 0
     }
+    const hash = mix(sum, this.key)
     return hash === 0 ? 1 : hash
   }
 
@@ -111,11 +115,18 @@ export class Seals {
     return this.words[this.placeOf(block)]
   }
 
+  /**
+   * Multilinear: each part is hidden by the key and multiplied by an odd number of its own, so that a change of one part always
+   * changes the sum, and one of several does but once in four billion. The products don't wait for each other.
+   */
   private sealFor(kind: Kind, block: number, size: number, first: number, second: number): number {
-    let hash = mix(this.key ^ SALTS[kind], block)
-    hash = mix(hash, size)
-    hash = mix(hash, first)
-    hash = mix(hash, second)
+    const key = this.key
+    const sum =
+      Math.imul(block ^ key, 0x9e3779b1) +
+      Math.imul(size + key, 0x85ebca6b) +
+      Math.imul(first ^ (key >>> 7), 0xc2b2ae35) +
+      Math.imul(second + (key >>> 3), 0x27d4eb2f)
+    const hash = mix(sum | 0, key ^ SALTS[kind])
     // No seal at all is 0.
     return hash === 0 ? 1 : hash
   }
