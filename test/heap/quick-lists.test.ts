@@ -1,0 +1,534 @@
+/** Quick lists: what waits in them, for whom, how much, and what becomes of it. The drive in property.test.ts has the rest. */
+import { describe, expect, test } from 'vitest'
+import { Heap, placements } from '../../lib/index.js'
+import { errorOf, expectError, expectFilled, expectRefusal, fill } from './support.js'
+
+const MiB = 2 ** 20
+/** Cached blocks hold at most this part of the block space. */
+const SHARE = 1 / 32
+/** The bit of a header that says: cached. */
+const CACHED = 1 << 31
+
+/** A heap with quick lists and one large block, so that there is room in the lists: about 3 KiB. */
+function quickHeap(bytes = 2 ** 18): Heap {
+  const heap = Heap.format(new ArrayBuffer(bytes), { quickLists: true })
+  heap.malloc(100_000)
+  return heap
+}
+
+/** So many blocks of `size` bytes, with a used block between any two and behind the last. */
+function fenced(heap: Heap, count: number, size: number): number[] {
+  return Array.from({ length: count }, () => {
+    const pointer = heap.malloc(size)
+    heap.malloc(24)
+    return pointer
+  })
+}
+
+/** The block space in bytes, from the first block to the wilderness. */
+function blockSpace(heap: Heap): number {
+  const { top, metadata } = heap.stats()
+  return top - (metadata - 4)
+}
+
+function cachedPointers(heap: Heap): number[] {
+  return [...heap.blocks()].filter(({ cached }) => cached === true).map(({ pointer }) => pointer)
+}
+
+/** The word of a heap that leads to the cached block at `pointer`: its head in the header area, or the link of another. */
+function linkTo(heap: Heap, pointer: number): number {
+  const block = pointer / 4 - 1
+  const heads = heap.i32.subarray(0, heap.stats().metadata / 4).lastIndexOf(block)
+  return heads >= 0 ? heads : heap.i32.indexOf(block)
+}
+
+describe('a block that is given back', () => {
+  test('waits as it is, and comes back last in, first out, by its exact size', () => {
+    const heap = quickHeap()
+    const [a, b, c] = fenced(heap, 3, 40)
+    const [other] = fenced(heap, 1, 56)
+    for (const pointer of [a, other, b, c]) heap.free(pointer)
+    expect(heap.malloc(48)).not.toBe(other)
+    expect([heap.malloc(40), heap.malloc(37), heap.malloc(44)]).toEqual([c, b, a])
+    expect(heap.malloc(60)).toBe(other)
+    heap.check()
+  })
+
+  test('merges with nothing, whatever is beside it', () => {
+    const heap = quickHeap()
+    const pointers = Array.from({ length: 4 }, () => heap.malloc(40))
+    for (const pointer of pointers) heap.free(pointer)
+    const { top, freeBlocks } = heap.stats()
+    expect(freeBlocks).toBe(0)
+    expect(top).toBe((pointers[3] ?? 0) + 44)
+    expect(cachedPointers(heap)).toEqual(pointers)
+  })
+
+  test('is neither used nor free in the figures: it is cached', () => {
+    const heap = quickHeap()
+    const pointers = fenced(heap, 3, 100)
+    const before = heap.stats()
+    expect(before).toMatchObject({ cached: 0, cachedBlocks: 0 })
+    for (const pointer of pointers) heap.free(pointer)
+    const after = heap.stats()
+    expect(after).toMatchObject({
+      cached: 3 * 104,
+      cachedBlocks: 3,
+      used: before.used - 3 * 104,
+      free: before.free + 3 * 104,
+      blocks: before.blocks - 3,
+      freeBlocks: 0,
+      peakUsed: before.peakUsed,
+      top: before.top,
+      highWater: before.highWater
+    })
+    expect([...heap.blocks()].filter(({ cached }) => cached)).toEqual(
+      pointers.map(pointer => ({ pointer, offset: pointer - 4, size: 104, used: false, cached: true }))
+    )
+    expect([...heap.freeBlocks()]).toEqual([])
+    heap.check()
+  })
+
+  test('is counted as used again once it is handed out, and at its peak', () => {
+    const heap = quickHeap()
+    const [a, b] = fenced(heap, 2, 40)
+    heap.free(a)
+    heap.free(b)
+    const c = heap.malloc(200)
+    const { used, blocks } = heap.stats()
+    heap.malloc(40)
+    heap.malloc(40)
+    expect(heap.stats()).toMatchObject({ cached: 0, cachedBlocks: 0, used: used + 96, blocks: blocks + 2 })
+    expect(heap.stats().peakUsed).toBe(used + 96)
+    expect(heap.owns(a)).toBe(true)
+    expect(heap.usableSize(c)).toBeGreaterThanOrEqual(200)
+  })
+
+  test('of more than 1020 bytes is freed in earnest', () => {
+    const heap = quickHeap()
+    const [large] = fenced(heap, 1, 1021)
+    const [small] = fenced(heap, 1, 1020)
+    heap.free(large)
+    heap.free(small)
+    expect(heap.stats()).toMatchObject({ freeBlocks: 1, cachedBlocks: 1 })
+    expect(cachedPointers(heap)).toEqual([small])
+  })
+
+  test('waits whichever way it was given back: realloc to 0, a move, a view', () => {
+    const heap = quickHeap()
+    const [a, b, c] = fenced(heap, 3, 40)
+    expect(heap.realloc(a, 0)).toBe(0)
+    expect(heap.realloc(b, 400)).not.toBe(b)
+    heap.free(heap.view(c))
+    expect(cachedPointers(heap)).toEqual([a, b, c])
+    heap.check()
+  })
+
+  test('is all zero when calloc hands it out again', () => {
+    const heap = quickHeap()
+    for (const size of [16, 40, 100, 1000]) {
+      const [pointer] = fenced(heap, 1, size)
+      heap.view(pointer).fill(0xee)
+      heap.free(pointer)
+      expect(heap.calloc(1, size)).toBe(pointer)
+      expect(heap.u8.subarray(pointer, pointer + size).every(byte => byte === 0)).toBe(true)
+    }
+  })
+
+  test('is found in the smallest heaps too', () => {
+    const heap = Heap.format(new ArrayBuffer(4096), { quickLists: true })
+    heap.malloc(2500)
+    const [pointer] = fenced(heap, 1, 40)
+    heap.free(pointer)
+    expect(heap.stats().cachedBlocks).toBe(1)
+    expect(heap.malloc(40)).toBe(pointer)
+    heap.check()
+  })
+})
+
+describe('without quickLists', () => {
+  test('nothing waits', () => {
+    const heap = Heap.format(new ArrayBuffer(2 ** 18))
+    heap.malloc(100_000)
+    for (const pointer of fenced(heap, 5, 40)) heap.free(pointer)
+    expect(heap.stats()).toMatchObject({ cached: 0, cachedBlocks: 0, freeBlocks: 5 })
+    expect([...heap.blocks()].every(block => !('cached' in block))).toBe(true)
+  })
+
+  test('a header with the bit of a cached block is a corrupt one', () => {
+    const heap = Heap.format(new ArrayBuffer(2 ** 18))
+    const [pointer] = fenced(heap, 1, 40)
+    heap.i32[pointer / 4 - 1] |= CACHED
+    expectError(() => heap.check(), 'ERR_OFFHEAP_CORRUPT')
+    expectError(() => [...heap.blocks()], 'ERR_OFFHEAP_CORRUPT')
+  })
+})
+
+describe('a cached block', () => {
+  test('cannot be given back again: at once, after other frees, nor as a view', () => {
+    const heap = quickHeap()
+    const [a, b, c] = fenced(heap, 3, 40)
+    const view = heap.view(a)
+    heap.free(a)
+    expectRefusal(heap, () => heap.free(a), 'ERR_OFFHEAP_DOUBLE_FREE', new RegExp(`${a} is free already`))
+    heap.free(b)
+    heap.free(c)
+    for (const again of [a, b, c, view]) expectRefusal(heap, () => heap.free(again), 'ERR_OFFHEAP_DOUBLE_FREE')
+  })
+
+  test('cannot be given back twice after it was handed out once more', () => {
+    const heap = quickHeap()
+    const [a] = fenced(heap, 1, 40)
+    heap.free(a)
+    expect(heap.malloc(40)).toBe(a)
+    heap.free(a)
+    expectRefusal(heap, () => heap.free(a), 'ERR_OFFHEAP_DOUBLE_FREE')
+    expect(heap.malloc(40)).toBe(a)
+    expect(heap.malloc(40)).not.toBe(a)
+  })
+
+  test('cannot be given back twice after all lists were emptied', () => {
+    const heap = quickHeap()
+    const [a, b] = fenced(heap, 2, 40)
+    heap.free(a)
+    heap.free(b)
+    expect(heap.malloc(heap.stats().wilderness)).toBe(0)
+    expect(heap.stats().cachedBlocks).toBe(0)
+    for (const again of [a, b]) expectRefusal(heap, () => heap.free(again), 'ERR_OFFHEAP_DOUBLE_FREE')
+  })
+
+  test('cannot be resized, looked at or made the root', () => {
+    const heap = quickHeap()
+    const [a] = fenced(heap, 1, 40)
+    heap.free(a)
+    expect(heap.owns(a)).toBe(false)
+    expectRefusal(heap, () => heap.realloc(a, 80), 'ERR_OFFHEAP_DOUBLE_FREE')
+    expectRefusal(heap, () => heap.realloc(a, 0), 'ERR_OFFHEAP_DOUBLE_FREE')
+    expectRefusal(heap, () => heap.usableSize(a), 'ERR_OFFHEAP_DOUBLE_FREE')
+    expectRefusal(heap, () => heap.view(a), 'ERR_OFFHEAP_DOUBLE_FREE')
+    const setRoot = (): void => {
+      heap.root = a
+    }
+    expectRefusal(heap, setRoot, 'ERR_OFFHEAP_DOUBLE_FREE')
+  })
+
+  test('is named when a pointer into it is given back', () => {
+    const heap = quickHeap()
+    const [a] = fenced(heap, 1, 40)
+    heap.free(a)
+    heap.u8.fill(0, a + 8, a + 44)
+    const block = new RegExp(`is part of the block at ${a} \\(48 bytes\\)`)
+    expectRefusal(heap, () => heap.free(a + 16), 'ERR_OFFHEAP_DOUBLE_FREE', block)
+  })
+
+  test('says no more than what it was when its neighbour is resized over it', () => {
+    const heap = quickHeap()
+    const [a, b] = [heap.malloc(40), heap.malloc(40)]
+    heap.malloc(40)
+    fill(heap, a)
+    heap.free(b)
+    // A cached neighbour is no room to grow into: the block moves.
+    const moved = heap.realloc(a, 80)
+    expect(moved).not.toBe(a)
+    expectFilled(heap, moved, 40)
+    expect(cachedPointers(heap)).toEqual([a, b])
+    heap.check()
+  })
+})
+
+describe('the lists hold at most 1/32 of the block space', () => {
+  test('what would be more empties all of them first', () => {
+    const heap = quickHeap()
+    const pointers = fenced(heap, 200, 40)
+    let most = 0
+    let flushes = 0
+    for (const pointer of pointers) {
+      const budget = blockSpace(heap) * SHARE
+      const { cached } = heap.stats()
+      heap.free(pointer)
+      const now = heap.stats().cached
+      expect(now).toBeLessThanOrEqual(budget)
+      if (now <= cached) {
+        expect(cached + 48).toBeGreaterThan(Math.floor(budget / 4) * 4)
+        expect(now).toBe(48)
+        flushes++
+      }
+      most = Math.max(most, now)
+    }
+    expect(flushes).toBeGreaterThan(1)
+    expect(most).toBeGreaterThan(blockSpace(heap) * SHARE * 0.95)
+    expect(heap.stats().freeBlocks).toBe(200 - heap.stats().cachedBlocks)
+    heap.check()
+  })
+
+  test('a heap of a few blocks has room for one of the largest size, 1 KiB, and no more', () => {
+    const heap = Heap.format(new ArrayBuffer(2 ** 18), { quickLists: true })
+    const [large, larger, small] = [heap.malloc(1020), heap.malloc(1021), heap.malloc(12)]
+    heap.malloc(12)
+    heap.free(large)
+    expect(heap.stats()).toMatchObject({ cached: 1024, cachedBlocks: 1, freeBlocks: 0 })
+    heap.free(larger)
+    expect(heap.stats()).toMatchObject({ cached: 1024, cachedBlocks: 1, freeBlocks: 1 })
+    heap.free(small)
+    expect(heap.stats()).toMatchObject({ cached: 16, cachedBlocks: 1, freeBlocks: 1 })
+    heap.check()
+  })
+})
+
+describe.each(placements)('before a %s heap says that it is full', placement => {
+  /** A full heap whose cached blocks touch: together they have room for what none of them has. */
+  function full(): { heap: Heap; pointers: number[] } {
+    const heap = Heap.format(new ArrayBuffer(2 ** 18), { quickLists: true, placement })
+    heap.malloc(100_000)
+    const pointers = Array.from({ length: 30 }, () => heap.malloc(60))
+    heap.malloc(heap.stats().largestFree)
+    return { heap, pointers }
+  }
+
+  function freeAll({ heap, pointers }: { heap: Heap; pointers: number[] }): Heap {
+    for (const pointer of pointers) heap.free(pointer)
+    expect(heap.stats()).toMatchObject({ cachedBlocks: 30, freeBlocks: 0, wilderness: 0 })
+    return heap
+  }
+
+  test.each<[string, (heap: Heap) => number]>([
+    ['malloc', heap => heap.malloc(1500)],
+    ['calloc', heap => heap.calloc(1500, 1)],
+    ['alloc', heap => heap.alloc(1500).byteOffset],
+    ['alignedAlloc', heap => heap.alignedAlloc(64, 1500)],
+    ['alignedAlloc of a page', heap => heap.alignedAlloc(1024, 600)]
+  ])('%s has what was cached', (_, call) => {
+    const begun = full()
+    const [first = 0] = begun.pointers
+    const heap = freeAll(begun)
+    const pointer = call(heap)
+    expect(pointer).toBeGreaterThanOrEqual(first)
+    expect(pointer).toBeLessThan(first + 30 * 64)
+    expect(heap.stats().cachedBlocks).toBe(0)
+    heap.check()
+  })
+
+  test('realloc grows in place into what was cached', () => {
+    const { heap, pointers } = full()
+    const [block, ...others] = pointers
+    fill(heap, block)
+    for (const pointer of others) heap.free(pointer)
+    expect(heap.stats()).toMatchObject({ cachedBlocks: 29, freeBlocks: 0 })
+    expect(heap.realloc(block, 1900)).toBe(block)
+    expectFilled(heap, block, 60)
+    heap.check()
+  })
+
+  test('realloc grows to the left into what was cached', () => {
+    const { heap, pointers } = full()
+    const block = pointers.pop() ?? 0
+    fill(heap, block)
+    for (const pointer of pointers) heap.free(pointer)
+    expect(heap.realloc(block, 1900)).toBe(pointers[0])
+    expectFilled(heap, pointers[0] ?? 0, 60)
+    heap.check()
+  })
+
+  test('a request that fails all the same leaves every used block alone', () => {
+    const heap = freeAll(full())
+    const used = [...heap.blocks()].filter(block => block.used)
+    expect(heap.malloc(10_000)).toBe(0)
+    expect(heap.alignedAlloc(4096, 10_000)).toBe(0)
+    expect([...heap.blocks()].filter(block => block.used)).toEqual(used)
+    expect(heap.stats()).toMatchObject({ cached: 0, cachedBlocks: 0, freeBlocks: 1 })
+    heap.check()
+  })
+
+  test('largestFree is what malloc can have, cached blocks and all', () => {
+    const heap = freeAll(full())
+    const { largestFree } = heap.stats()
+    expect(largestFree).toBe(30 * 64 - 4)
+    expect(heap.malloc(largestFree + 1)).toBe(0)
+    expect(heap.malloc(largestFree)).not.toBe(0)
+  })
+
+  test('largestFree counts cached blocks in front of the wilderness', () => {
+    const heap = Heap.format(new ArrayBuffer(2 ** 16), { quickLists: true, placement })
+    heap.malloc(30_000)
+    const pointers = Array.from({ length: 5 }, () => heap.malloc(60))
+    for (const pointer of pointers) heap.free(pointer)
+    expect(heap.stats().cachedBlocks).toBe(5)
+    const { largestFree } = heap.stats()
+    expect(largestFree).toBe(2 ** 16 - (pointers[0] ?? 0) - 4)
+    expect(heap.malloc(largestFree + 1)).toBe(0)
+    expect(heap.malloc(largestFree)).toBe(pointers[0])
+  })
+})
+
+describe('a heap with cached blocks', () => {
+  function withCached(): { heap: Heap; pointers: number[] } {
+    const heap = quickHeap()
+    const pointers = [...fenced(heap, 3, 40), ...fenced(heap, 2, 200)]
+    for (const pointer of pointers) heap.free(pointer)
+    expect(heap.stats().cachedBlocks).toBe(5)
+    return { heap, pointers }
+  }
+
+  test('is empty after reset, its lists too', () => {
+    const { heap, pointers } = withCached()
+    heap.reset()
+    expect(heap.stats()).toMatchObject({ cached: 0, cachedBlocks: 0, used: 0, blocks: 0 })
+    heap.check()
+    const p = heap.malloc(40)
+    expect(pointers).not.toContain(p)
+    heap.check()
+  })
+
+  test('can be attached to: the lists go on where they were', () => {
+    const { heap, pointers } = withCached()
+    const copy = Heap.attach(heap.buffer.slice(0))
+    expect(copy.stats()).toEqual(heap.stats())
+    expect(copy.malloc(200)).toBe(pointers[4])
+    expect(copy.malloc(40)).toBe(pointers[2])
+    expectRefusal(copy, () => copy.free(pointers[0] ?? 0), 'ERR_OFFHEAP_DOUBLE_FREE')
+    copy.check()
+  })
+
+  test('empties its lists when it is trimmed', () => {
+    using heap = Heap.map({ size: MiB, quickLists: true })
+    heap.malloc(100_000)
+    const pointers = Array.from({ length: 30 }, () => heap.malloc(60))
+    heap.malloc(60)
+    for (const pointer of pointers) heap.free(pointer)
+    expect(heap.stats()).toMatchObject({ cachedBlocks: 30, freeBlocks: 0 })
+    heap.trim()
+    expect(heap.stats()).toMatchObject({ cachedBlocks: 0, freeBlocks: 1 })
+    heap.check()
+  })
+
+  test('can be closed, and refuses everything then', () => {
+    const { heap, pointers } = withCached()
+    heap.close()
+    expectError(() => heap.malloc(40), 'ERR_OFFHEAP_CLOSED')
+    expectError(() => heap.free(pointers[0] ?? 0), 'ERR_OFFHEAP_CLOSED')
+    expectError(() => heap.stats(), 'ERR_OFFHEAP_CLOSED')
+    expectError(() => heap.check(), 'ERR_OFFHEAP_CLOSED')
+  })
+
+  test('whose buffer was transferred away is closed, not corrupt', () => {
+    const { heap, pointers } = withCached()
+    structuredClone(heap.buffer, { transfer: [heap.buffer] })
+    for (const size of [0, 12, 40, 200, 1020, 5000]) expectError(() => heap.malloc(size), 'ERR_OFFHEAP_CLOSED')
+    expectError(() => heap.calloc(1, 40), 'ERR_OFFHEAP_CLOSED')
+    expectError(() => heap.alloc(40), 'ERR_OFFHEAP_CLOSED')
+    expectError(() => heap.alignedAlloc(64, 40), 'ERR_OFFHEAP_CLOSED')
+    expectError(() => heap.realloc(pointers[0] ?? 0, 40), 'ERR_OFFHEAP_CLOSED')
+    expectError(() => heap.free(pointers[0] ?? 0), 'ERR_OFFHEAP_CLOSED')
+  })
+})
+
+describe('what was written over cached blocks', () => {
+  /** Three cached blocks of one size in one list: head → c → b → a. */
+  function list(): { heap: Heap; a: number; b: number; c: number } {
+    const heap = quickHeap()
+    const [a = 0, b = 0, c = 0] = fenced(heap, 3, 40)
+    for (const pointer of [a, b, c]) heap.free(pointer)
+    return { heap, a, b, c }
+  }
+
+  /** Every call that follows the lists to the end says so, and none of them goes on for ever. */
+  function expectCorrupt(heap: Heap): void {
+    expectError(() => heap.check(), 'ERR_OFFHEAP_CORRUPT')
+    expectError(() => Heap.attach(heap.buffer), 'ERR_OFFHEAP_CORRUPT')
+  }
+
+  test.each<[string, number]>([
+    ['outside the heap', 2 ** 30],
+    ['below 0', -5],
+    ['into the header', 3],
+    ['into the wilderness', 60_001],
+    ['to an even word', 400]
+  ])('a link %s is found by check, by attach, and by the request that follows it', (_, link) => {
+    for (const which of ['c', 'b', 'a'] as const) {
+      const heads = list()
+      const { heap } = heads
+      heap.i32[linkTo(heap, heads[which])] = link
+      expectCorrupt(heap)
+      expectError(() => heap.stats(), 'ERR_OFFHEAP_CORRUPT')
+      const error = errorOf(() => {
+        for (let i = 0; i < 3; i++) heap.malloc(40)
+      })
+      expect(error.message).toMatch(/the quick list for blocks of 48 bytes leads to byte -?\d+, where no such block is/)
+    }
+  })
+
+  test('a list that comes back to itself is found', () => {
+    const { heap, a, c } = list()
+    heap.i32[a / 4] = c / 4 - 1
+    expectCorrupt(heap)
+    expectError(() => heap.stats(), 'ERR_OFFHEAP_CORRUPT')
+    // Nothing else has so much: the lists are to be emptied.
+    expectError(() => heap.malloc(200_000), 'ERR_OFFHEAP_CORRUPT')
+  })
+
+  test('a list that comes back to itself ends a request: no block is handed out twice', () => {
+    const { heap, a, c } = list()
+    heap.i32[a / 4] = c / 4 - 1
+    const seen = [heap.malloc(40), heap.malloc(40), heap.malloc(40)]
+    expect(new Set(seen).size).toBe(3)
+    expectError(() => heap.malloc(40), 'ERR_OFFHEAP_CORRUPT')
+  })
+
+  test('a link into the list of another size is found', () => {
+    const { heap, a } = list()
+    const [other = 0] = fenced(heap, 1, 200)
+    heap.free(other)
+    heap.i32[a / 4] = other / 4 - 1
+    expectCorrupt(heap)
+    for (let i = 0; i < 3; i++) heap.malloc(40)
+    expectError(() => heap.malloc(40), 'ERR_OFFHEAP_CORRUPT')
+  })
+
+  test('a link to a used block is found, and the block is not handed out', () => {
+    const { heap, c } = list()
+    const used = heap.malloc(40)
+    expect(used).toBe(c)
+    heap.i32[linkTo(heap, heap.malloc(40))] = 0
+    const head = heap.i32.subarray(0, heap.stats().metadata / 4).lastIndexOf((cachedPointers(heap)[0] ?? 0) / 4 - 1)
+    heap.i32[head] = used / 4 - 1
+    expectCorrupt(heap)
+    expectError(() => heap.malloc(40), 'ERR_OFFHEAP_CORRUPT')
+  })
+
+  test('a list that was cut short is found', () => {
+    const { heap, c } = list()
+    heap.i32[c / 4] = 0
+    expectCorrupt(heap)
+    expect(errorOf(() => heap.check()).message).toMatch(/3 blocks are cached, and the quick lists have 1/)
+  })
+
+  test.each<[string, (header: number) => number]>([
+    ['another size', header => header + 16],
+    ['no size', header => header & 3],
+    ['that it is free', header => header & ~1],
+    ['that it is not cached', header => header ^ CACHED],
+    ['nothing', () => 0]
+  ])('a header that says %s is found by check and by the next request', (_, change) => {
+    const { heap, c } = list()
+    const word = c / 4 - 1
+    heap.i32[word] = change(heap.i32[word] ?? 0)
+    expectCorrupt(heap)
+    expectError(() => heap.malloc(40), 'ERR_OFFHEAP_CORRUPT')
+  })
+
+  test('a wrong count of cached bytes is found', () => {
+    const { heap } = list()
+    const cached = heap.stats().cached / 4
+    const word = heap.i32.subarray(0, 32).indexOf(cached)
+    heap.i32[word] = cached - 2
+    expectCorrupt(heap)
+    expect(errorOf(() => heap.check()).message).toMatch(/144 bytes are in cached blocks, and the header says 136/)
+  })
+
+  test('a used block that says it is cached is found', () => {
+    const { heap } = list()
+    const used = heap.malloc(100)
+    heap.i32[used / 4 - 1] |= CACHED
+    expectCorrupt(heap)
+  })
+})

@@ -1,0 +1,237 @@
+/** `trimThreshold`: a heap that gives its free pages back by itself; what counts is what the system says is resident. */
+import { describe, expect, test } from 'vitest'
+import { Heap, type HeapOptions, placements, Region } from '../../lib/index.js'
+import { underAsan } from '../memory/maps.js'
+import { errorOf, expectError, expectFilled, fill } from './support.js'
+
+const MiB = 2 ** 20
+const GiB = 2 ** 30
+
+/** A block whose pages are all in memory. */
+function touched(heap: Heap, size: number): number {
+  const pointer = heap.malloc(size)
+  heap.view(pointer).fill(0xee)
+  return pointer
+}
+
+function resident(heap: Heap): number {
+  return heap.stats().residentBytes
+}
+
+function isFilledWith(heap: Heap, byte: number, pointer: number, length: number): boolean {
+  return Buffer.compare(heap.u8.subarray(pointer, pointer + length), Buffer.alloc(length, byte)) === 0
+}
+
+describe.each(placements)('a %s heap with trimThreshold', placement => {
+  test('gives its free pages back once so many bytes were freed, and not before', () => {
+    using heap = Heap.map({ size: 64 * MiB, placement, trimThreshold: 8 * MiB })
+    const blocks = Array.from({ length: 24 }, () => touched(heap, MiB))
+    const keep = heap.malloc(5000)
+    fill(heap, keep)
+    const all = resident(heap)
+    // Every other one, so that blocks stay free between used ones.
+    for (let i = 0; i < 14; i += 2) heap.free(blocks[i])
+    expect(resident(heap)).toBe(all)
+    heap.free(blocks[14])
+    expect(resident(heap)).toBeLessThanOrEqual(all - 8 * (MiB - 3 * 4096))
+    expectFilled(heap, keep, 5000)
+    heap.check()
+    // The count begins anew: once more as much before the next time.
+    const half = resident(heap)
+    for (let i = 16; i < 22; i += 2) heap.free(blocks[i])
+    expect(resident(heap)).toBe(half)
+    for (let i = 1; i < 9; i += 2) heap.free(blocks[i])
+    expect(resident(heap)).toBe(half)
+    heap.free(blocks[9])
+    expect(resident(heap)).toBeLessThanOrEqual(half - 7 * MiB)
+    expectFilled(heap, keep, 5000)
+    heap.check()
+  })
+
+  test('gives the wilderness back, which calloc finds zero', () => {
+    using heap = Heap.map({ size: 64 * MiB, placement, trimThreshold: 16 * MiB })
+    const before = resident(heap)
+    const pointer = touched(heap, 32 * MiB)
+    heap.free(pointer)
+    expect(resident(heap) - before).toBeLessThanOrEqual(MiB)
+    expect(heap.calloc(32 * MiB, 1)).toBe(pointer)
+    expect(resident(heap) - before).toBeLessThanOrEqual(MiB)
+    expect(isFilledWith(heap, 0, pointer, 32 * MiB)).toBe(true)
+  })
+
+  test('keeps every payload, whatever is freed meanwhile', () => {
+    for (const quickLists of [false, true]) {
+      using heap = Heap.map({ size: 16 * MiB, placement, quickLists, trimThreshold: 100_000 })
+      const live: { pointer: number; size: number }[] = []
+      for (let step = 0; step < 1500; step++) {
+        const size = (step * 7919) % (step % 10 === 0 ? 20_000 : 700)
+        const pointer = step % 3 === 0 ? heap.calloc(size, 1) : heap.malloc(size)
+        if (step % 3 === 0) expect(isFilledWith(heap, 0, pointer, size)).toBe(true)
+        fill(heap, pointer)
+        live.push({ pointer, size })
+        if (step % 4 !== 0) {
+          const [block = { pointer: 0, size: 0 }] = live.splice((step * 31) % live.length, 1)
+          expectFilled(heap, block.pointer, block.size)
+          heap.free(block.pointer)
+        }
+      }
+      for (const { pointer, size } of live) expectFilled(heap, pointer, size)
+      heap.check()
+    }
+  })
+})
+
+describe('trimThreshold', () => {
+  test('counts what realloc gives back, by shrinking and by moving', () => {
+    using heap = Heap.map({ size: 64 * MiB, trimThreshold: 8 * MiB })
+    const shrinks = touched(heap, 9 * MiB)
+    const fence = touched(heap, 4096)
+    const all = resident(heap)
+    expect(heap.realloc(shrinks, MiB)).toBe(shrinks)
+    expect(all - resident(heap)).toBeGreaterThanOrEqual(8 * MiB - 3 * 4096)
+    const moves = touched(heap, 12 * MiB)
+    // Too large for what was given back: it stands behind.
+    heap.malloc(9 * MiB)
+    const moved = heap.realloc(moves, 13 * MiB)
+    expect(moved).not.toBe(moves)
+    expect(isFilledWith(heap, 0xee, moved, 12 * MiB)).toBe(true)
+    expect(resident(heap)).toBeLessThan(16 * MiB)
+    expect(heap.owns(fence)).toBe(true)
+    heap.check()
+  })
+
+  test('of nothing but one block, over and over, gives pages back only each so many times', () => {
+    using heap = Heap.map({ size: 64 * MiB, trimThreshold: 10 * MiB })
+    heap.malloc(100)
+    let given = 0
+    for (let i = 0; i < 100; i++) {
+      heap.free(touched(heap, MiB))
+      if (resident(heap) < MiB) given++
+    }
+    // A block is a few bytes larger than the megabyte it was asked for: ten of them are enough.
+    expect(given).toBe(10)
+  })
+
+  test('works together with quick lists: a cached block counts once it is freed in earnest', () => {
+    using heap = Heap.map({ size: 64 * MiB, quickLists: true, trimThreshold: 4 * MiB })
+    const small = Array.from({ length: 20_000 }, () => touched(heap, 500))
+    fill(heap, small[19_999])
+    const all = resident(heap)
+    for (const pointer of small.slice(0, 19_999)) heap.free(pointer)
+    expect(heap.stats().cachedBlocks).toBeGreaterThan(0)
+    expect(all - resident(heap)).toBeGreaterThanOrEqual(7 * MiB)
+    expectFilled(heap, small[19_999], 500)
+    heap.check()
+    heap.trim()
+    expect(resident(heap)).toBeLessThan(MiB)
+    heap.check()
+  })
+
+  test('is kept in the heap: whoever attaches goes on with it', () => {
+    using region = Region.map(64 * MiB)
+    const first = Heap.format(region, { trimThreshold: 8 * MiB })
+    const blocks = Array.from({ length: 10 }, () => touched(first, MiB))
+    for (const pointer of blocks.slice(0, 5)) first.free(pointer)
+    const second = Heap.attach(region)
+    const before = resident(second)
+    second.free(blocks[5])
+    second.free(blocks[6])
+    expect(resident(second)).toBe(before)
+    second.free(blocks[7])
+    expect(before - resident(second)).toBeGreaterThanOrEqual(7 * MiB)
+    second.check()
+  })
+
+  test('is there after reset, and the count begins anew', () => {
+    using heap = Heap.map({ size: 64 * MiB, trimThreshold: 8 * MiB })
+    heap.free(touched(heap, 7 * MiB))
+    heap.reset()
+    heap.free(touched(heap, 7 * MiB))
+    expect(resident(heap)).toBeGreaterThanOrEqual(7 * MiB)
+    heap.free(touched(heap, 7 * MiB))
+    expect(resident(heap)).toBeLessThan(MiB)
+  })
+
+  test('of a heap that was formatted over used memory: the pages go back all the same', () => {
+    using region = Region.map(16 * MiB)
+    new Uint8Array(region.buffer).fill(0xff)
+    const heap = Heap.format(region, { trimThreshold: MiB })
+    heap.malloc(100)
+    heap.free(touched(heap, 2 * MiB))
+    expect(resident(heap)).toBeLessThan(MiB)
+    const pointer = heap.calloc(4 * MiB, 1)
+    expect(isFilledWith(heap, 0, pointer, 4 * MiB)).toBe(true)
+  })
+
+  test('makes no difference to a heap in a copy of the memory, in an ordinary buffer', () => {
+    using mapped = Heap.map({ size: MiB, trimThreshold: 4096 })
+    const pointer = mapped.malloc(100_000)
+    mapped.malloc(100)
+    const copy = Heap.attach(mapped.buffer.slice(0))
+    copy.free(pointer)
+    copy.check()
+    expect(copy.stats().freeBlocks).toBe(1)
+  })
+
+  test.skipIf(underAsan)('a system that refuses to take the pages is no reason for free to fail', () => {
+    // The pages of a locked region cannot be given back.
+    using heap = Heap.map({ size: 65536 * 3, lock: true, trimThreshold: 4096 })
+    const [block, keep] = [touched(heap, 100_000), touched(heap, 100)]
+    fill(heap, keep)
+    heap.free(block)
+    expect(heap.stats()).toMatchObject({ freeBlocks: 1, blocks: 1 })
+    expectError(() => heap.trim(), 'ERR_OFFHEAP_SYSTEM')
+    expect(heap.realloc(touched(heap, 60_000), 10)).not.toBe(0)
+    expectFilled(heap, keep, 100)
+    heap.check()
+  })
+})
+
+describe('the argument trimThreshold', () => {
+  const memory = (): ArrayBuffer => new ArrayBuffer(65536)
+
+  /** Both ways to make a heap of a region. */
+  function make(options: object): void {
+    const map: unknown = Reflect.get(Heap, 'map')
+    if (typeof map === 'function') Reflect.apply(map, Heap, [{ size: 65536, ...options }])
+  }
+
+  test.each(['1', null, true, {}, [], 1n, Symbol('one'), () => 1])('of the wrong type is refused: %s', value => {
+    expectError(() => make({ trimThreshold: value }), 'ERR_INVALID_ARG_TYPE', /"trimThreshold"/)
+  })
+
+  test.each([0, -0, -1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 8 * GiB + 1, Number.MAX_SAFE_INTEGER, 2 ** 60])(
+    'out of range is refused: %s',
+    value => {
+      expectError(() => make({ trimThreshold: value }), 'ERR_OUT_OF_RANGE', /"trimThreshold"/)
+    }
+  )
+
+  test.each([1, 2, 4096, 2 ** 31, 2 ** 32, 8 * GiB])('within its range is taken: %s', value => {
+    using heap = Heap.map({ size: 65536, trimThreshold: value })
+    heap.malloc(100)
+    heap.free(touched(heap, 50_000))
+    expect(resident(heap) < 50_000).toBe(value <= 4096)
+    heap.check()
+    Heap.attach(heap.buffer)
+  })
+
+  test('on an ArrayBuffer is refused, and the buffer stays as it was', () => {
+    const buffer = memory()
+    const error = errorOf(() => Heap.format(buffer, { trimThreshold: MiB }))
+    expect(error.code).toBe('ERR_INVALID_ARG_TYPE')
+    expect(error.message).toMatch(/Region, for "trimThreshold" gives its pages back/)
+    expect(new Uint8Array(buffer).every(byte => byte === 0)).toBe(true)
+  })
+
+  test('not given, or undefined, gives nothing back', () => {
+    const plain: HeapOptions = {}
+    for (const options of [plain, Object.assign(plain, { trimThreshold: undefined })]) {
+      using region = Region.map(16 * MiB)
+      const heap = Heap.format(region, options)
+      heap.malloc(100)
+      heap.free(touched(heap, 8 * MiB))
+      expect(resident(heap)).toBeGreaterThanOrEqual(8 * MiB)
+    }
+  })
+})
