@@ -44,7 +44,18 @@ export interface Choice {
 
 export const lowestAddress: Choice = fits => fits.reduce((best, block) => (block.offset < best.offset ? block : best))
 
-const SMALLEST = 16
+/** How large a block is, and where its payload begins. All in bytes. */
+export interface Rules {
+  /** In front of the payload, in the block. */
+  readonly header: number
+  /** What every payload needs besides itself. */
+  readonly overhead: number
+  /** Sizes are multiples of this, and so are pointers. */
+  readonly unit: number
+  readonly smallest: number
+}
+
+const ordinary: Rules = { header: 4, overhead: 4, unit: 8, smallest: 16 }
 
 export class Model {
   /** Blocks in address order, from the first block to `top`. */
@@ -54,18 +65,33 @@ export class Model {
   readonly first: number
   readonly end: number
   readonly choose: Choice
+  readonly rules: Rules
   #changes = 0
 
   /** Blocks lie between the byte offsets `first` and `end`. */
-  constructor(first: number, end: number, choose: Choice = lowestAddress) {
+  constructor(first: number, end: number, choose: Choice = lowestAddress, rules: Rules = ordinary) {
     this.first = first
     this.top = first
     this.end = end
     this.choose = choose
+    this.rules = rules
+  }
+
+  /** A header of 4 bytes, whole multiples of 8, at least 16; or what the rules say. */
+  #blockSize(bytes: number): number {
+    const { overhead, unit, smallest } = this.rules
+    return Math.max(smallest, Math.ceil((bytes + overhead) / unit) * unit)
+  }
+
+  /** The bytes between the ends of a block that are payload. */
+  #resize(block: ModelBlock): void {
+    const contents = new Uint8Array(block.size - this.rules.header)
+    contents.set(block.contents.subarray(0, contents.length))
+    block.contents = contents
   }
 
   malloc(size: number): number {
-    return this.#give(this.place(blockSize(size)))
+    return this.#give(this.place(this.#blockSize(size)))
   }
 
   calloc(count: number, size: number): number {
@@ -80,15 +106,16 @@ export class Model {
   }
 
   alignedAlloc(alignment: number, size: number): number {
-    if (alignment <= 8) return this.malloc(size)
-    const need = blockSize(size)
+    if (alignment <= this.rules.unit) return this.malloc(size)
+    const need = this.#blockSize(size)
+    const { header, unit, smallest } = this.rules
     const gap = (offset: number): number => {
       let bytes = 0
-      while ((offset + bytes + 4) % alignment !== 0 || (bytes !== 0 && bytes < SMALLEST)) bytes += 8
+      while ((offset + bytes + header) % alignment !== 0 || (bytes !== 0 && bytes < smallest)) bytes += unit
       return bytes
     }
     // The policy chooses among blocks that fit wherever they lie; then comes the wilderness; then whatever happens to fit.
-    const padded = need + alignment + 8
+    const padded = need + alignment + unit
     const chosen = this.#choose(padded)
     let block = chosen === undefined ? undefined : this.#find(chosen.offset)
     if (block !== undefined) {
@@ -108,11 +135,11 @@ export class Model {
       this.#note()
       block = rest
     }
-    resize(block)
-    if (block.size - need >= SMALLEST) this.#cut(block, need)
+    this.#resize(block)
+    if (block.size - need >= this.rules.smallest) this.#cut(block, need)
     else this.#lend(block, need)
     this.#merge()
-    return block.offset + 4
+    return block.offset + this.rules.header
   }
 
   realloc(pointer: number, size: number): number {
@@ -122,14 +149,15 @@ export class Model {
       return 0
     }
     const block = this.at(pointer)
-    const need = blockSize(size)
+    const need = this.#blockSize(size)
     if (need <= block.size) {
-      if (block.size - need >= SMALLEST) this.#cut(block, need).used = false
+      if (block.size - need >= this.rules.smallest) this.#cut(block, need).used = false
       else this.#lend(block, need)
       this.#merge()
       return pointer
     }
     if (this.#growRight(block, need)) return pointer
+    this.beforeMove(block)
     const moved = this.#give(this.place(need))
     if (moved !== 0) {
       this.contents(moved).set(block.contents)
@@ -146,13 +174,16 @@ export class Model {
     left.size += block.size
     this.blocks.splice(this.blocks.indexOf(block), 1)
     if (left.size < need) this.#swallow(left, right, need)
-    else if (left.size - need >= SMALLEST) this.#cut(left, need).used = false
+    else if (left.size - need >= this.rules.smallest) this.#cut(left, need).used = false
     else this.#lend(left, need)
     this.#merge()
-    resize(left)
+    this.#resize(left)
     left.contents.set(contents)
-    return left.offset + 4
+    return left.offset + this.rules.header
   }
+
+  /** A block is about to be given back for one elsewhere. */
+  protected beforeMove(_block: ModelBlock): void {}
 
   /** Grows a block in place. False when there is too little room behind it. */
   #growRight(block: ModelBlock, need: number): boolean {
@@ -173,7 +204,7 @@ export class Model {
 
   /** The used block at a pointer. */
   at(pointer: number): ModelBlock {
-    const block = this.#find(pointer - 4)
+    const block = this.#find(pointer - this.rules.header)
     if (block === undefined || !block.used || block.cached) throw new Error(`the model has no used block at ${pointer}`)
     return block
   }
@@ -205,7 +236,7 @@ export class Model {
   /** Makes a free block a used one of `need` bytes, or of all its bytes when the rest can't stand alone. */
   #take(block: ModelBlock, need: number): void {
     block.used = true
-    if (block.size - need >= SMALLEST) this.#cut(block, need)
+    if (block.size - need >= this.rules.smallest) this.#cut(block, need)
     this.#note()
   }
 
@@ -225,12 +256,12 @@ export class Model {
   #give(block: ModelBlock | undefined): number {
     if (block === undefined) return 0
     block.used = true
-    resize(block)
-    return block.offset + 4
+    this.#resize(block)
+    return block.offset + this.rules.header
   }
 
   #grow(size: number): ModelBlock {
-    const block = { offset: this.top, size, used: true, contents: new Uint8Array(size - 4), since: 0 }
+    const block = { offset: this.top, size, used: true, contents: new Uint8Array(size - this.rules.header), since: 0 }
     this.blocks.push(block)
     this.#setTop(this.top + size)
     return block
@@ -246,8 +277,8 @@ export class Model {
     const offset = block.offset + size
     const rest = { offset, size: block.size - size, used: false, contents: new Uint8Array(0), since: 0 }
     block.size = size
-    resize(block)
-    resize(rest)
+    this.#resize(block)
+    this.#resize(rest)
     this.blocks.splice(this.blocks.indexOf(block) + 1, 0, rest)
     return rest
   }
@@ -258,7 +289,7 @@ export class Model {
     const right = this.blocks[this.blocks.indexOf(block) + 1]
     if (rest === 0 || right?.used) return
     block.size = need
-    resize(block)
+    this.#resize(block)
     if (right === undefined) {
       this.top -= rest
     } else {
@@ -275,7 +306,7 @@ export class Model {
       block.size = need
     } else {
       const rest = block.size + right.size - need
-      if (rest >= SMALLEST) {
+      if (rest >= this.rules.smallest) {
         right.offset = block.offset + need
         right.size = rest
         right.since = 0
@@ -286,7 +317,7 @@ export class Model {
       }
     }
     this.#note()
-    resize(block)
+    this.#resize(block)
   }
 
   /** Joins free blocks that touch, and lets the wilderness have a free one in front of it. */
@@ -306,15 +337,4 @@ export class Model {
     }
     this.#note()
   }
-}
-
-/** A header of 4 bytes, whole multiples of 8, at least 16. */
-function blockSize(bytes: number): number {
-  return Math.max(SMALLEST, Math.ceil((bytes + 4) / 8) * 8)
-}
-
-function resize(block: ModelBlock): void {
-  const contents = new Uint8Array(block.size - 4)
-  contents.set(block.contents.subarray(0, contents.length))
-  block.contents = contents
 }

@@ -52,8 +52,11 @@ export const sizeOf = (header: number): number => (header >>> 1) & ~1
 /** A header for a block of `size` words. */
 export const headerOf = (size: number, flags: number): number => (size << 1) | flags
 
+/** The headers of cached blocks are below this: they have at most 256 words. Others with that bit have 4 GiB and more. */
+const CACHED_END = CACHED + (258 << 1)
+
 /** Is this, in a heap with quick lists, the header of a cached block? */
-export const isCached = (header: number): boolean => (header & CACHED) !== 0 && (header & USED) !== 0
+export const isCached = (header: number): boolean => header < CACHED_END && (header & USED) !== 0
 
 /** Writes the header and the footer of a free block. Its left neighbour is used: no two free blocks touch. */
 export const writeFree = (words: Int32Array, block: number, size: number): void => {

@@ -2,6 +2,7 @@
  * The heap: malloc, calloc, realloc and free over one stretch of memory. Here arguments are checked and pointers are told
  * from block indexes; allocator.ts does the work, and lib/placement says which free block a request gets.
  */
+import { types } from 'node:util'
 import { MAXIMUM_HEAP_BYTES, pointerOf, sizeOf, wordsFor } from '../block/block.js'
 import { ROOT_WORD, TOP_WORD, TOUCHED_WORD, TRIM_THRESHOLD_WORD } from '../block/header.js'
 import { invalidType, OffheapError } from '../errors.js'
@@ -417,8 +418,20 @@ const newHardenedHeap = hardenedKind(Heap)
 function bufferOf(memory: Region | ArrayBuffer): ArrayBuffer {
   if (memory instanceof Region && memory.closed) throw closedError()
   const buffer = memory instanceof Region ? memory.buffer : memory
-  if (!(buffer instanceof ArrayBuffer) || buffer.resizable) {
+  if (!types.isArrayBuffer(buffer) || buffer.resizable) {
     throw invalidType('memory', 'a Region or an ArrayBuffer of fixed length', memory)
   }
+  if (isDetached(buffer)) throw closedError()
   return buffer
+}
+
+/** Was the memory transferred away? */
+function isDetached(buffer: ArrayBuffer): boolean {
+  if (buffer.byteLength !== 0) return false
+  try {
+    new Uint8Array(buffer)
+    return false
+  } catch {
+    return true
+  }
 }

@@ -165,6 +165,10 @@ export class SizeClasses {
         throw corrupt(`the free block at byte ${block * 4} is in the list of size class ${i}, where its size is not`)
       }
     }
+    const beyond = this.rows * 32 - this.classes
+    if ((words[ROWS + this.rows - 1] & ((1 << beyond) - 1)) !== 0 || (words[SUMMARY] & (-1 >>> this.rows)) !== 0) {
+      throw corrupt('the bitmap over the size classes has bits for more classes than there are')
+    }
     for (let row = 0; row < this.rows; row++) {
       if ((words[ROWS + row] === 0) === ((words[SUMMARY] & bitOf(row)) === 0)) continue
       throw corrupt(`row ${row} of the bitmap over the size classes and its bit in the summary contradict each other`)

@@ -49,7 +49,10 @@ export interface EventsHeader {
 async function readHeader(file: FileHandle): Promise<EventsHeader> {
   const { buffer } = await file.read(Buffer.alloc(HEADER_BYTES), 0, HEADER_BYTES, 0)
   const taken = Number(buffer.readBigUInt64LE(NEXT_OFFSET))
-  const events = Math.min(taken, Number(buffer.readBigUInt64LE(CAPACITY_OFFSET)))
+  // The program maps the header too, and may have written over it: no more than the file has room for.
+  const { size } = await file.stat()
+  const room = Math.max(0, Math.floor((size - HEADER_BYTES) / EVENT_BYTES))
+  const events = Math.min(taken, Number(buffer.readBigUInt64LE(CAPACITY_OFFSET)), room)
   return { attached: buffer.readBigUInt64LE(ATTACHED_OFFSET) === 1n, events, lost: taken - events }
 }
 

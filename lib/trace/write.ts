@@ -25,7 +25,8 @@ export async function writeTrace(path: string, trace: Trace): Promise<void> {
 }
 
 function* portions(trace: Trace): Generator<string> {
-  yield `${peaksOf(trace).payload}\n${trace.ids}\n${trace.length}\n1\n`
+  // A header line is a number that can be told exactly, whatever the sizes add up to.
+  yield `${Math.min(peaksOf(trace).payload, Number.MAX_SAFE_INTEGER)}\n${trace.ids}\n${trace.length}\n1\n`
   for (let start = 0; start < trace.length; start += PORTION) {
     const end = Math.min(start + PORTION, trace.length)
     let text = ''

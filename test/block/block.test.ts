@@ -2,7 +2,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
+  CACHED,
   headerOf,
+  isCached,
   MAXIMUM_HEAP_BYTES,
   MINIMUM_WORDS,
   PREVIOUS_USED,
@@ -12,6 +14,7 @@ import {
   wordsFor,
   writeFree
 } from '../../lib/block/block.js'
+import { scaled } from '../runs.js'
 
 describe('a header', () => {
   test('keeps size and flags apart, up to blocks of nearly 8 GiB', () => {
@@ -24,6 +27,28 @@ describe('a header', () => {
         expect(header & PREVIOUS_USED).toBe(flags & PREVIOUS_USED)
       })
     )
+  })
+})
+
+describe('isCached', () => {
+  test.each([4, 6, 256])('is true of a used block of %i words with the mark, and without the mark it is not', size => {
+    for (const flags of [USED, USED | PREVIOUS_USED]) {
+      expect(isCached(headerOf(size, flags) | CACHED)).toBe(true)
+      expect(isCached(headerOf(size, flags))).toBe(false)
+    }
+  })
+
+  test.each([2 ** 30, 2 ** 30 + 4, 2 ** 31 - 2])(
+    'is not true of a free block of %i words, whose size has the same bit',
+    size => {
+      expect(isCached(headerOf(size, 0))).toBe(false)
+      expect(isCached(headerOf(size, PREVIOUS_USED))).toBe(false)
+    }
+  )
+
+  test.each([2 ** 30 + 258, 2 ** 30 + 2 ** 28, 2 ** 31 - 2])('is not true of a used block of %i words either', size => {
+    expect(isCached(headerOf(size, USED))).toBe(false)
+    expect(isCached(headerOf(size, USED | PREVIOUS_USED))).toBe(false)
   })
 })
 
@@ -63,7 +88,7 @@ describe('wordsFor', () => {
         expect(words * 4 - 4).toBeGreaterThanOrEqual(bytes)
         if (words > MINIMUM_WORDS) expect((words - 2) * 4 - 4).toBeLessThan(bytes)
       }),
-      { numRuns: 2000 }
+      { numRuns: scaled(2000) }
     )
   })
 })

@@ -60,7 +60,7 @@ describe('offheap view', () => {
   })
 
   it.each([
-    ['nothing.ts', 'it exports no function "create"'],
+    ['nothing.ts', 'the submission exports no function "create"'],
     ['broken.ts', 'the submission does not compile'],
     ['missing.ts', 'does not compile']
   ])('says why %s is no allocator', async (file, message) => {

@@ -16,6 +16,7 @@ import {
   VERSION_WORD
 } from '../../lib/block/header.js'
 import { Heap, OffheapError, Region } from '../../lib/index.js'
+import { scaled } from '../runs.js'
 import { errorOf, expectError, expectFilled, expectRefusal, fill, newHeap, row, sketch } from './support.js'
 
 /** A heap with used and free blocks and a root, in a buffer of 8 KiB. */
@@ -166,7 +167,7 @@ describe('Heap.attach', () => {
           expect(error).toBeInstanceOf(OffheapError)
         }
       }),
-      { numRuns: 2000 }
+      { numRuns: scaled(2000) }
     )
   })
 })

@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Heap, OffheapError, placements, Region } from '../../lib/index.js'
+import { scaled } from '../runs.js'
 
 const BYTES = 4096
 const WORDS = BYTES / 4
@@ -97,7 +98,7 @@ describe.each(placements)('a %s heap that was overwritten at random', placement 
         new Uint8Array(buffer).fill(0)
         run(Heap.format(buffer, { placement }), words, sequence)
       }),
-      { numRuns: 5000 }
+      { numRuns: scaled(5000) }
     )
   })
 
@@ -105,7 +106,7 @@ describe.each(placements)('a %s heap that was overwritten at random', placement 
     using region = Region.map(BYTES)
     fc.assert(
       fc.property(damage, work, (words, sequence) => run(Heap.format(region, { placement }), words, sequence)),
-      { numRuns: 2000 }
+      { numRuns: scaled(2000) }
     )
     expect(region.closed).toBe(false)
   })
@@ -118,7 +119,7 @@ describe.each(placements)('a %s heap that was overwritten at random', placement 
         const words = Array.from({ length: WORDS }, (_, i): [number, number] => [i, pattern[(i * 7) % 64] ?? 0])
         run(heap, words, sequence)
       }),
-      { numRuns: 500 }
+      { numRuns: scaled(500) }
     )
   })
 })

@@ -6,6 +6,7 @@
 import fc from 'fast-check'
 import { Heap, type HeapOptions } from '../../lib/index.js'
 import { type Choice, Model } from '../model.js'
+import { QuarantineModel } from './quarantine-model.js'
 import { QuickModel } from './quick-model.js'
 
 export interface Step {
@@ -16,6 +17,14 @@ export interface Step {
   readonly which: number
   /** A power of two. */
   readonly alignment: number
+}
+
+/** A block that was not freed yet. */
+interface Live {
+  readonly pointer: number
+  /** The bytes that it can hold. */
+  readonly usable: number
+  readonly id: number
 }
 
 /** Sequences of steps for a heap of `bytes` bytes. */
@@ -43,13 +52,15 @@ export function steps(bytes: number, length: number): fc.Arbitrary<Step[]> {
 /** Runs the steps on a new heap in `buffer` and on the model. Throws with the trace so far at the first difference. */
 export function drive(buffer: ArrayBuffer, sequence: readonly Step[], options: HeapOptions, choose?: Choice): void {
   const heap = Heap.format(buffer, options)
-  const { size, metadata } = heap.stats()
-  const model = options.quickLists
-    ? new QuickModel(metadata - 4, size - 4, choose)
-    : new Model(metadata - 4, size - 4, choose)
+  const { size, metadata, top, wilderness } = heap.stats()
+  const model = options.hardened
+    ? new QuarantineModel(top, top + wilderness, options.quarantine ?? Math.floor(size / 256) * 16, choose)
+    : options.quickLists
+      ? new QuickModel(metadata - 4, size - 4, choose)
+      : new Model(metadata - 4, size - 4, choose)
   if (model instanceof QuickModel) model.largest = Math.min(1024, Math.max(16, Math.floor(size / 64 / 8) * 8))
   const small = size <= 2 ** 16
-  const live: { pointer: number; id: number }[] = []
+  const live: Live[] = []
   const trace: string[] = []
   let ids = 0
 
@@ -60,63 +71,64 @@ export function drive(buffer: ArrayBuffer, sequence: readonly Step[], options: H
     const expected = model.contents(pointer)
     for (let i = 0; i < length; i++) same(`byte ${i} of the block at ${pointer}`, heap.u8[pointer + i], expected[i])
   }
-  /** Gives every byte of a block a value that both sides know. */
-  const fill = (pointer: number): void => {
+  /** Gives every byte of a block that was asked for `bytes` a value that both sides know. Returns how many it can hold. */
+  const fill = (pointer: number, bytes: number): number => {
     const contents = model.contents(pointer)
-    same(`usableSize(${pointer})`, heap.usableSize(pointer), contents.length)
-    for (let i = 0; i < contents.length; i++) contents[i] = pointer + i * 7 + ids
-    heap.u8.set(contents, pointer)
+    const usable = options.hardened ? bytes : contents.length
+    same(`usableSize(${pointer})`, heap.usableSize(pointer), usable)
+    for (let i = 0; i < usable; i++) contents[i] = pointer + i * 7 + ids
+    heap.u8.set(contents.subarray(0, usable), pointer)
+    return usable
   }
-  const add = (pointer: number): void => {
+  const add = (pointer: number, bytes: number): void => {
     if (pointer === 0) {
       // A request that both refuse changes nothing, and a trace has no word for it.
       trace.pop()
       return
     }
-    fill(pointer)
-    live.push({ pointer, id: ids++ })
+    const usable = fill(pointer, bytes)
+    live.push({ pointer, usable, id: ids++ })
   }
-  const take = (which: number): { pointer: number; id: number } | undefined => live.splice(which % live.length, 1)[0]
+  const take = (which: number): Live | undefined => live.splice(which % live.length, 1)[0]
 
   const run = ({ kind, size, which, alignment }: Step): void => {
     if (kind === 'malloc') {
       trace.push(`a ${ids} ${size}`)
       const pointer = heap.malloc(size)
       same(`malloc(${size})`, pointer, model.malloc(size))
-      add(pointer)
+      add(pointer, size)
     } else if (kind === 'calloc') {
       trace.push(`c ${ids} ${size} 1`)
       const pointer = heap.calloc(size, 1)
       same(`calloc(${size}, 1)`, pointer, model.calloc(size, 1))
       if (pointer !== 0) compare(pointer, size)
-      add(pointer)
+      add(pointer, size)
     } else if (kind === 'aligned') {
       trace.push(`m ${ids} ${alignment} ${size}`)
       const pointer = heap.alignedAlloc(alignment, size)
       same(`alignedAlloc(${alignment}, ${size})`, pointer, model.alignedAlloc(alignment, size))
       same(`${pointer} modulo ${alignment}`, pointer % alignment, 0)
-      add(pointer)
+      add(pointer, size)
     } else if (live.length > 0 && kind === 'realloc') {
       const block = take(which)
       if (block === undefined) return
       trace.push(`r ${block.id} ${size}`)
-      const kept = Math.min(size, model.contents(block.pointer).length)
+      const kept = Math.min(size, block.usable)
       const pointer = heap.realloc(block.pointer, size)
       same(`realloc(${block.pointer}, ${size})`, pointer, model.realloc(block.pointer, size))
       if (pointer !== 0) {
         compare(pointer, kept)
-        fill(pointer)
-        live.push({ pointer, id: block.id })
+        live.push({ pointer, usable: fill(pointer, size), id: block.id })
       } else if (size !== 0) {
         trace.pop()
-        compare(block.pointer, model.contents(block.pointer).length)
+        compare(block.pointer, block.usable)
         live.push(block)
       }
     } else if (live.length > 0) {
       const block = take(which)
       if (block === undefined) return
       trace.push(`f ${block.id}`)
-      compare(block.pointer, model.contents(block.pointer).length)
+      compare(block.pointer, block.usable)
       heap.free(block.pointer)
       model.free(block.pointer)
     }
@@ -145,7 +157,7 @@ export function drive(buffer: ArrayBuffer, sequence: readonly Step[], options: H
     same('cachedBlocks', heap.stats().cachedBlocks, cached.length)
     same('top', heap.stats().top, model.top)
     same('highWater', heap.stats().highWater, model.highWater)
-    for (const { pointer } of live) compare(pointer, model.contents(pointer).length)
+    for (const { pointer, usable } of live) compare(pointer, usable)
   } catch (error) {
     const header = [size, ids, trace.length, 1]
     const why = error instanceof Error ? error.message : String(error)

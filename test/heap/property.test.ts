@@ -1,19 +1,20 @@
 /** The heap against the slow model, on random sequences of calls. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { scaled } from '../runs.js'
 import { drive, steps } from './drive.js'
 
 /** Bytes of the heap, longest sequence, how many sequences: more than 200,000 steps together. */
 const heaps: [bytes: number, length: number, runs: number][] = [
-  [1024, 300, 700],
-  [4096, 500, 400],
-  [65536, 800, 150],
-  [2 ** 20, 800, 60],
-  [64 * 2 ** 20, 400, 40]
+  [1024, 300, scaled(700)],
+  [4096, 500, scaled(400)],
+  [65536, 800, scaled(150)],
+  [2 ** 20, 800, scaled(60)],
+  [64 * 2 ** 20, 400, scaled(40)]
 ]
 
 describe('a heap returns the same pointers and keeps the same bytes as the model', () => {
-  test.each(heaps)('%i bytes, up to %i steps, %i times', (bytes, length, runs) => {
+  test.each(heaps.filter(row => row.at(-1) !== 0))('%i bytes, up to %i steps, %i times', (bytes, length, runs) => {
     const buffer = new ArrayBuffer(bytes)
     let count = 0
     fc.assert(
@@ -23,7 +24,7 @@ describe('a heap returns the same pointers and keeps the same bytes as the model
       }),
       { numRuns: runs }
     )
-    expect(count).toBeGreaterThan((runs * length) / 5)
+    expect(count).toBeGreaterThan(((runs - 3) * length) / 5)
   })
 
   test('a sequence that fails is printed as a trace', () => {

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Heap } from '../../lib/index.js'
+import { scaled } from '../runs.js'
 import { newHeap, row } from './support.js'
 
 /** Everything that must hold between figures, whatever was done. */
@@ -67,7 +68,7 @@ describe('stats', () => {
         expectConsistent(heap)
         heap.check()
       }),
-      { numRuns: 300 }
+      { numRuns: scaled(300) }
     )
   })
 

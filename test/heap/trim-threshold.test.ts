@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { Heap, type HeapOptions, placements, Region } from '../../lib/index.js'
 import { underAsan } from '../memory/maps.js'
+import { scaled } from '../runs.js'
 import { errorOf, expectError, expectFilled, fill } from './support.js'
 
 const MiB = 2 ** 20
@@ -63,7 +64,7 @@ describe.each(placements)('a %s heap with trimThreshold', placement => {
     for (const quickLists of [false, true]) {
       using heap = Heap.map({ size: 16 * MiB, placement, quickLists, trimThreshold: 100_000 })
       const live: { pointer: number; size: number }[] = []
-      for (let step = 0; step < 1500; step++) {
+      for (let step = 0; step < scaled(1500); step++) {
         const size = (step * 7919) % (step % 10 === 0 ? 20_000 : 700)
         const pointer = step % 3 === 0 ? heap.calloc(size, 1) : heap.malloc(size)
         if (step % 3 === 0) expect(isFilledWith(heap, 0, pointer, size)).toBe(true)

@@ -34,6 +34,7 @@ describe('offheap lab init', () => {
     expect(scripts.watch).toContain('--watch')
     expect(type).toBe('module')
     expect(devDependencies.offheap).toMatch(/^\d/)
+    expect(devDependencies.esbuild).toBe(JSON.parse(readFileSync('package.json', 'utf8')).peerDependencies.esbuild)
     const { code, out } = lab.offheap('lab', 'grade', 'ws/allocator.ts', '--step', '1')
     expect({ code, out }).toEqual({
       code: 0,
@@ -163,8 +164,9 @@ describe('offheap lab grade', () => {
     expect(out).toContain('There is no file nothing.ts.')
   })
 
-  it('grades again when a watched file changes', async () => {
-    writeFileSync(at('watched.ts'), BROKEN)
+  it('grades again when a watched file changes, also while it is being graded', async () => {
+    // Printed when the first version is loaded; the second one is there before its grade is.
+    writeFileSync(at('watched.ts'), `console.log('first')\n${BROKEN}`)
     const child = lab.start('lab', 'grade', 'watched.ts', '-f', HELLO, '--watch')
     let out = ''
     let err = ''
@@ -179,8 +181,10 @@ describe('offheap lab grade', () => {
       err += text
     })
     try {
-      await until(() => err.includes('watching'))
-      expect(out).toContain('(0 of 1 traces valid)')
+      await until(() => err.includes('first'))
+      writeFileSync(at('watched.ts'), `console.log('second')\n${BROKEN}`)
+      await until(() => err.includes('second') && err.split('watching').length === 3)
+      expect(out.split('(0 of 1 traces valid)')).toHaveLength(3)
       writeFileSync(at('watched.ts'), readFileSync(at('ws', 'allocator.ts')))
       await until(() => out.includes('(1 of 1 traces valid)'))
     } finally {

@@ -111,6 +111,20 @@ export const wrongs: readonly Wrong[] = [
     says: /free of id 1:\n {2}this operation did not end within 2 s\.[\s\S]*does not touch the mapped memory/i
   },
   {
+    name: 'a loop in create',
+    step: 2,
+    change: [['  return { malloc', '  while (memory.high > 0) {}\n  return { malloc']],
+    kind: 'endless',
+    says: /create\(memory\) did not end within 2 s/i
+  },
+  {
+    name: 'a loop at the top of the file',
+    step: 2,
+    change: [['export function create', 'for (;;);\nexport function create']],
+    kind: 'load',
+    says: /The file is not loaded after 2 s[\s\S]*loop at the top level/
+  },
+  {
     name: 'memory that is never used again',
     step: 1,
     change: [['roundUp(size))\n', 'roundUp(size) + 400_000)\n']],
@@ -340,6 +354,37 @@ export const wrongs: readonly Wrong[] = [
     change: [['(_pointer: number): void {}', '(_pointer: number): void {\n    process.exit(0)\n  }']],
     kind: 'exit',
     says: /the worker ended before the trace did[\s\S]*process\.exit\(\)/
+  },
+  {
+    name: 'process.abort',
+    step: 1,
+    change: [['(_pointer: number): void {}', '(_pointer: number): void {\n    process.abort()\n  }']],
+    kind: 'exit',
+    says: /The worker was ended by the signal SIGABRT/
+  },
+  {
+    name: 'buffers without end',
+    step: 1,
+    change: [
+      [
+        '  function free(_pointer: number): void {}',
+        '  const log: Uint8Array[] = []\n  function free(_pointer: number): void {\n    for (;;) log.push(new Uint8Array(2 ** 20).fill(1))\n  }'
+      ]
+    ],
+    kind: 'runaway',
+    says: /free of id 1:[\s\S]*JavaScript objects take more than 64 MiB, apart from the mapped memory/
+  },
+  {
+    name: 'an exception in a timer',
+    step: 1,
+    change: [
+      [
+        'export function create(memory: Memory): Allocator {\n',
+        "export function create(memory: Memory): Allocator {\n  queueMicrotask(() => {\n    throw new Error('too late')\n  })\n"
+      ]
+    ],
+    kind: 'exception',
+    says: /the worker ended with Error: too late/i
   },
   {
     name: 'a typing mistake',

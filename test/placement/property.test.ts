@@ -5,6 +5,7 @@ import type { PlacementName } from '../../lib/index.js'
 import { placements } from '../../lib/placement/policies.js'
 import { drive, steps } from '../heap/drive.js'
 import { type Choice, lowestAddress } from '../model.js'
+import { scaled } from '../runs.js'
 import { bestFit } from './best-fit.js'
 import { nextFit } from './next-fit.js'
 import { segregatedFit } from './segregated-fit.js'
@@ -19,15 +20,15 @@ const choices: Record<PlacementName, (heapBytes: number) => Choice> = {
 
 /** Bytes of the heap, longest sequence, how many sequences. */
 const heaps: [bytes: number, length: number, runs: number][] = [
-  [1024, 300, 300],
-  [4096, 500, 200],
-  [65536, 800, 80],
-  [2 ** 20, 800, 30],
-  [64 * 2 ** 20, 400, 20]
+  [1024, 300, scaled(300)],
+  [4096, 500, scaled(200)],
+  [65536, 800, scaled(80)],
+  [2 ** 20, 800, scaled(30)],
+  [64 * 2 ** 20, 400, scaled(20)]
 ]
 
 describe.each(placements)('%s returns the same pointers and keeps the same bytes as the model', placement => {
-  test.each(heaps)('%i bytes, up to %i steps, %i times', (bytes, length, runs) => {
+  test.each(heaps.filter(row => row.at(-1) !== 0))('%i bytes, up to %i steps, %i times', (bytes, length, runs) => {
     const buffer = new ArrayBuffer(bytes)
     let count = 0
     fc.assert(
@@ -37,16 +38,19 @@ describe.each(placements)('%s returns the same pointers and keeps the same bytes
       }),
       { numRuns: runs }
     )
-    expect(count).toBeGreaterThan((runs * length) / 5)
+    expect(count).toBeGreaterThan(((runs - 3) * length) / 5)
   })
 
-  test.each(heaps)('with quick lists: %i bytes, up to %i steps, %i times', (bytes, length, runs) => {
-    const buffer = new ArrayBuffer(bytes)
-    fc.assert(
-      fc.property(steps(bytes, length), sequence => {
-        drive(buffer, sequence, { placement, quickLists: true }, choices[placement](bytes))
-      }),
-      { numRuns: runs }
-    )
-  })
+  test.each(heaps.filter(row => row.at(-1) !== 0))(
+    'with quick lists: %i bytes, up to %i steps, %i times',
+    (bytes, length, runs) => {
+      const buffer = new ArrayBuffer(bytes)
+      fc.assert(
+        fc.property(steps(bytes, length), sequence => {
+          drive(buffer, sequence, { placement, quickLists: true }, choices[placement](bytes))
+        }),
+        { numRuns: runs }
+      )
+    }
+  )
 })

@@ -1,0 +1,82 @@
+/** Writes docs/faults.md. */
+import type { Moment } from './kind.js'
+import type { Tally } from './run.js'
+import { HEAP_BYTES } from './scene.js'
+
+export interface Table {
+  readonly title: string
+  /** Of the default heap and of the hardened one, in the same order. */
+  readonly tallies: readonly (readonly [Tally, Tally])[]
+}
+
+export interface Circumstances {
+  readonly times: number
+  readonly seed: number
+  readonly quarantine: number
+  readonly placement: string
+}
+
+export function documentOf(tables: readonly Table[], { times, seed, quarantine, placement }: Circumstances): string {
+  const all = tables.flatMap(({ tallies }) => tallies)
+  const hopeless = all.filter(([, { kind }]) => kind.hopeless !== undefined)
+  const injections = all.flat().reduce((sum, tally) => sum + tally.times, 0)
+  return `# Table of faults
+
+What happens when a program does something wrong with a heap: ${all.length} kinds of misuse, each put ${times.toLocaleString('en')} times into a busy heap, at
+random places; fewer times where the number stands beside the kind. No injection ended the process, hung, or threw an error without
+a code: the command fails at the first that does, and when the hardened heap misses a kind that can be told.
+
+\`\`\`sh
+npm run faults                                    # this table: ${injections.toLocaleString('en')} injections
+OFFHEAP_FAULTS_SEED=${seed} npm run faults        # exactly this one
+\`\`\`
+
+Seed ${seed}, ${placement}, a heap of ${HEAP_BYTES / 1024} KiB with 10 to 60 used blocks; the hardened one holds back ${quarantine / 1024} KiB of freed
+blocks. After each injection the heap is put back byte by byte. The columns say when the fault was told, for how many of the injections:
+
+- **at once**: by the very call that was wrong. No heap can tell a wrong write at once, for writes go to a typed array.
+- **at the next use**: by the next call that gives the block back, or hands its memory out again.
+- **later**: by \`check()\`, or when all blocks are given back.
+- **missed**: not at all.
+
+${tables.map(table => render(table, times)).join('\n')}
+## What a hardened heap can't tell
+
+${hopeless.map(([, { kind }]) => `- **${kind.name}.** ${kind.hopeless}`).join('\n')}
+
+The hardened heap missed none of the other kinds. [hardening.md](hardening.md) says how it works and what it costs.
+`
+}
+
+function render({ title, tallies }: Table, times: number): string {
+  const rows = tallies.map(([plain, hardened]) => {
+    const { name, note } = plain.kind
+    const few = plain.times < times ? ` (${plain.times.toLocaleString('en')} times)` : ''
+    return `| ${name}${few}${note === undefined ? '' : `; ${note}`} | ${cell(plain)} | ${cell(hardened)} |`
+  })
+  return `## ${title}\n\n| kind | default | hardened |\n| --- | --- | --- |\n${rows.join('\n')}\n`
+}
+
+const words: Readonly<Record<Moment, string>> = {
+  'at once': 'at once',
+  'next use': 'at the next use',
+  check: 'later',
+  missed: '**missed**'
+}
+
+const moments: readonly Moment[] = ['at once', 'next use', 'check', 'missed']
+
+function cell({ moments: counts, times, codes }: Tally): string {
+  const parts = moments
+    .filter(moment => counts[moment] > 0)
+    .map(moment => `${words[moment]} ${share(counts[moment], times)}`)
+  const names = codes.slice(0, 3).map(code => `\`${code.replace('ERR_OFFHEAP_', '')}\``)
+  return `${parts.join(', ')}${names.length === 0 ? '' : ` – ${names.join(', ')}`}`
+}
+
+/** A share in percent; never rounded up to all, nor down to none. */
+function share(count: number, times: number): string {
+  if (count === times) return '100 %'
+  const percent = (100 * count) / times
+  return `${Math.min(99.9, Math.max(0.1, percent)).toFixed(1)} %`
+}

@@ -1,0 +1,94 @@
+/**
+ * A busy heap for a fault to be put into: blocks of many sizes, some freed and some of their memory handed out again. It is put
+ * back byte by byte after each fault, so that none is left over for the next; a Heap object has nothing to put back.
+ */
+import { Heap, type HeapOptions } from '../../lib/index.js'
+import { NoPlace, type Random } from './random.js'
+
+export const HEAP_BYTES = 65_536
+
+export interface Block {
+  readonly pointer: number
+  /** The bytes that it can hold. */
+  readonly size: number
+}
+
+export class Scene {
+  readonly options: HeapOptions
+  readonly heap: Heap
+  /** For this injection alone. */
+  random: Random
+  /** The used blocks. Whoever frees one takes it out. */
+  live: Block[] = []
+  readonly #blocks: readonly Block[]
+  readonly #bytes: Uint8Array
+
+  constructor(options: HeapOptions, random: Random) {
+    this.options = options
+    this.random = random
+    this.heap = Heap.format(new ArrayBuffer(HEAP_BYTES), options)
+    for (let i = 0; i < 260; i++) this.step()
+    this.#blocks = this.live
+    this.#bytes = this.heap.u8.slice()
+  }
+
+  /** Puts the heap back as it was. */
+  restore(random: Random): void {
+    this.heap.u8.set(this.#bytes)
+    this.live = [...this.#blocks]
+    this.random = random
+  }
+
+  /** One call, as a program makes it. */
+  step(): void {
+    const { heap, random } = this
+    if (this.live.length > 60 || (this.live.length > 10 && random.below(2) === 0)) heap.free(this.take().pointer)
+    else if (this.live.length > 10 && random.below(5) === 0) {
+      const { pointer } = this.take()
+      this.#add(heap.realloc(pointer, random.between(1, 300)))
+    } else this.#add(heap.malloc(random.below(3) === 0 ? random.below(400) : random.below(64)))
+  }
+
+  #add(pointer: number): void {
+    if (pointer === 0) return
+    const size = this.heap.usableSize(pointer)
+    for (let i = 0; i < size; i++) this.heap.u8[pointer + i] = this.random.below(256)
+    this.live.push({ pointer, size })
+  }
+
+  /** Takes one of the used blocks out of the list, to do with it what one likes. */
+  take(suits: (block: Block) => boolean = () => true): Block {
+    const block = this.random.of(this.live.filter(suits))
+    this.live.splice(this.live.indexOf(block), 1)
+    return block
+  }
+
+  /** Allocates a block that is not in the list. */
+  allocate(size: number): Block {
+    const pointer = this.heap.malloc(size)
+    if (pointer === 0) throw new NoPlace()
+    return { pointer, size: this.heap.usableSize(pointer) }
+  }
+
+  /** Gives each byte from `begin` to below `end` another value. */
+  spoil(begin: number, end: number): void {
+    for (let at = begin; at < end; at++) this.spoilByte(at)
+  }
+
+  spoilByte(at: number): void {
+    const byte = this.heap.u8[at]
+    if (byte === undefined) throw new RangeError(`the heap has no byte ${at}`)
+    this.heap.u8[at] = byte ^ this.random.between(1, 255)
+  }
+
+  /** What a program does next: gives its blocks back, in any order. */
+  finish(): void {
+    while (this.live.length > 0) this.heap.free(this.take().pointer)
+    this.heap.check()
+  }
+}
+
+/** Where what the heap knows of a block begins, as a byte offset: in front of the payload, or in the ledger. */
+export function entryOf({ options }: Scene, pointer: number): number {
+  return options.hardened ? pointer / 4 - 4 : pointer - 4
+}

@@ -1,0 +1,79 @@
+/**
+ * The short form of `npm run fuzz`: every input of the corpus, and some made of them. The long form is guided by what the
+ * inputs reach, and runs as long as it is told to.
+ */
+import type { ChildProcess } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Translation, translateEvents } from '../../lib/trace/events.js'
+import { readCorpus } from './corpus.js'
+import { writeRecording } from './events-target.js'
+import { mutate, randomFrom } from './mutate.js'
+import { seeds } from './seeds.js'
+import { MAX_INPUT, type TargetName, targetNames, targets } from './targets.js'
+import { startWatchdog } from './watchdog.js'
+
+const FOLDER = fileURLToPath(new URL('corpus', import.meta.url))
+
+/** How many new inputs each target gets. */
+const MUTANTS: Readonly<Record<TargetName, number>> = { heap: 3000, trace: 300, events: 300 }
+
+let watchdog: ChildProcess
+beforeAll(() => {
+  watchdog = startWatchdog(600)
+})
+afterAll(() => {
+  watchdog.kill()
+})
+
+describe.each(targetNames)('%s', name => {
+  const target = targets[name]
+  const corpus = readCorpus(FOLDER, name)
+
+  test('there is a corpus', () => {
+    expect(corpus.size).toBeGreaterThan(5)
+  })
+
+  test('every input of the corpus ends in a value or in an error that has a name', async () => {
+    for (const [file, input] of corpus) await run(name, input, file)
+  })
+
+  test('so does whatever is made of them', { timeout: 600_000 }, async () => {
+    const random = randomFrom(20_26)
+    const inputs = [...corpus.values(), ...seeds[name]()]
+    for (let i = 0; i < MUTANTS[name]; i++) {
+      const input = inputs[random() % inputs.length] ?? new Uint8Array(0)
+      const other = inputs[random() % inputs.length] ?? new Uint8Array(0)
+      await run(name, mutate(input, other, MAX_INPUT[name], random), `made input ${i}`)
+    }
+  })
+
+  // But for hardened heaps, whose key is another one each time.
+  test('the same input ends in the same way', async () => {
+    for (const input of [...corpus.values()].filter(([kind = 0]) => kind < 128).slice(0, 20))
+      expect(await target(input)).toEqual(await target(input))
+  })
+})
+
+test('a recording whose header promises more events than the file has ends with the file', async () => {
+  const event = Buffer.alloc(24)
+  event.writeUInt32LE(4096 * 8 + 1)
+  const whole = Buffer.concat(Array.from({ length: 10 }, () => event))
+  expect(await operationsIn(whole, 10)).toBe(await operationsIn(whole, 200_000))
+})
+
+/** The operations that are made of these events, when the header says that there are so many. */
+async function operationsIn(events: Uint8Array, promised: number): Promise<number> {
+  const translation = new Translation()
+  for await (const _ of translateEvents(writeRecording(events, promised), translation));
+  return translation.operations
+}
+
+/** A finding is told with the input that led to it. */
+async function run(name: TargetName, input: Uint8Array, what: string): Promise<void> {
+  try {
+    await targets[name](input)
+  } catch (error) {
+    throw new Error(`${what}: ${Buffer.from(input).toString('base64')}`, { cause: error })
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * `npm run fuzz`: mutates inputs of the corpus, guided by what they reach in the library, and runs each target in a process
+ * of its own. A call that throws what it should not, ends the process or does not end is a finding: its input is kept in
+ * test/fuzz/build/findings. Ends non-zero when there are any.
+ */
+import { fork } from 'node:child_process'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import type { Report } from './child.js'
+import { instrument } from './coverage.js'
+import { type TargetName, targetNames } from './targets.js'
+
+/** No input takes as long: a child that is silent for so many milliseconds hangs. */
+const PATIENCE = 60_000
+
+/** Where this file was compiled to, and the checkout that it came from. */
+const build = fileURLToPath(new URL('../../', import.meta.url))
+const root = fileURLToPath(new URL('../../../../../', import.meta.url))
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '5' },
+    target: { type: 'string' },
+    seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
+    save: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false }
+  }
+})
+
+if (values.help) {
+  console.log(`npm run fuzz -- [--minutes N] [--target ${targetNames.join('|')}] [--seed N] [--save]
+
+Runs for N minutes in all, 5 unless told, shared by the targets. --save makes the inputs that reach most the corpus.`)
+} else {
+  process.exitCode = await main()
+}
+
+async function main(): Promise<number> {
+  const minutes = Number(values.minutes)
+  const wanted = targetNames.filter(name => values.target === undefined || name === values.target)
+  if (!(minutes > 0) || wanted.length === 0) {
+    console.error(`--minutes takes a number above 0, --target one of ${targetNames.join(', ')}`)
+    return 2
+  }
+  instrument(join(build, 'lib'))
+  for (const name of ['build', 'prebuilds']) {
+    rmSync(join(build, name), { force: true })
+    if (existsSync(join(root, name))) symlinkSync(join(root, name), join(build, name))
+  }
+  console.log(`seed ${values.seed}`)
+  let findings = 0
+  for (const target of wanted) findings += await runTarget(target, (minutes * 60) / wanted.length)
+  console.log(findings === 0 ? 'nothing found' : `${findings} findings: see test/fuzz/build/findings`)
+  return findings === 0 ? 0 : 1
+}
+
+/** Runs one target for so many seconds. Resolves to the number of its findings. */
+function runTarget(target: TargetName, seconds: number): Promise<number> {
+  const folder = join(root, 'test/fuzz')
+  const findings = join(folder, 'build/findings')
+  mkdirSync(findings, { recursive: true })
+  const scratch = mkdtempSync(join(tmpdir(), 'offheap-fuzz-'))
+  const current = join(scratch, 'input')
+  const words = [target, String(seconds), values.seed, join(folder, 'corpus'), findings, current]
+  const child = fork(join(build, 'test/fuzz/child.js'), values.save ? [...words, 'save'] : words)
+  let last: Report | undefined
+  let why: string | undefined
+  let told = Date.now()
+  const hangs = (): void => {
+    why = 'does not end'
+    child.kill('SIGKILL')
+  }
+  let watchdog = setTimeout(hangs, PATIENCE)
+  child.on('message', (report: Report) => {
+    clearTimeout(watchdog)
+    watchdog = setTimeout(hangs, PATIENCE)
+    last = report
+    if (Date.now() - told < 10_000) return
+    told = Date.now()
+    console.log(line(target, report))
+  })
+  return new Promise(resolve => {
+    child.on('exit', (code, signal) => {
+      clearTimeout(watchdog)
+      let count = last?.findings ?? 0
+      if (code !== 0) {
+        why ??= signal === null ? `ends the process with code ${code}` : `ends the process by ${signal}`
+        const kept = join(findings, `${target}-ended`)
+        if (existsSync(current)) copyFileSync(current, kept)
+        console.error(`${kept}: an input ${why}`)
+        count++
+      }
+      if (existsSync(`${current}-longest`)) copyFileSync(`${current}-longest`, join(findings, `${target}-longest`))
+      rmSync(scratch, { recursive: true, force: true })
+      if (last !== undefined) console.log(line(target, last))
+      resolve(count)
+    })
+  })
+}
+
+function line(target: TargetName, { executions, inputs, reached, total, mostSteps, findings }: Report): string {
+  const share = ((100 * reached) / total).toFixed(1)
+  return `${target.padEnd(6)} ${executions} executions, ${inputs} inputs, ${share} % of ${total} statements and branches, at most ${mostSteps} steps, ${findings} findings`
+}

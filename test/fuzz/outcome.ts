@@ -1,0 +1,32 @@
+/** What a call on the library may end in: a value, or an error that has a name. Anything else is a finding. */
+import { OffheapError } from '../../lib/errors.js'
+
+/** Node's own codes for arguments that are wrong. */
+const ARGUMENT = new Set<unknown>(['ERR_INVALID_ARG_TYPE', 'ERR_OUT_OF_RANGE', 'ERR_INVALID_ARG_VALUE'])
+
+/** The code of an error that a caller can tell apart; undefined for any other. */
+export function codeOf(error: unknown): string | undefined {
+  if (error instanceof OffheapError) return error.code
+  if ((error instanceof TypeError || error instanceof RangeError) && 'code' in error && ARGUMENT.has(error.code)) {
+    return String(error.code)
+  }
+  return undefined
+}
+
+/**
+ * Runs a call. Returns its value, or the error when it has a name; throws what is a finding. A heap that was overwritten may
+ * have pointers that no view can begin at: then a RangeError of the language itself is as good.
+ */
+export function attempt(
+  name: string,
+  call: () => unknown,
+  damaged = false
+): { value?: unknown; code?: string; error?: unknown } {
+  try {
+    return { value: call() }
+  } catch (error) {
+    const code = codeOf(error) ?? (damaged && error instanceof RangeError ? 'RangeError' : undefined)
+    if (code === undefined) throw new Error(`${name} ended with ${String(error)}`, { cause: error })
+    return { code, error }
+  }
+}

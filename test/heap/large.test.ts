@@ -1,0 +1,260 @@
+/**
+ * Heaps beyond 4 GiB: offsets that no unsigned 32-bit number holds, sizes that reach into the highest bits of a header, and
+ * pages that are in memory only where something was written. Node 20 wraps at most 4 GiB.
+ */
+import { constants } from 'node:buffer'
+import { describe, expect, test } from 'vitest'
+import { Heap, placements } from '../../lib/index.js'
+import { expectError, expectFilled, fill } from './support.js'
+
+const KiB = 2 ** 10
+const MiB = 2 ** 20
+const GiB = 2 ** 30
+const SIZE = 6 * GiB
+const LINE = 4 * GiB
+
+const why = constants.MAX_LENGTH < SIZE ? `this Node wraps at most ${constants.MAX_LENGTH} bytes` : ''
+
+interface Kind {
+  readonly placement: (typeof placements)[number]
+  readonly quickLists: boolean
+}
+
+const kinds: Kind[] = placements.flatMap(placement => [
+  { placement, quickLists: false },
+  { placement, quickLists: true }
+])
+
+/** A heap of 6 GiB whose wilderness begins a little below the 4 GiB line; returns the block below it too. */
+function upToTheLine(kind: Kind): { heap: Heap; below: number } {
+  const heap = Heap.map({ size: SIZE, ...kind })
+  const below = heap.malloc(LINE - heap.stats().top - 100_000)
+  expect(below).toBeGreaterThan(0)
+  expect(heap.stats().top).toBeLessThan(LINE)
+  return { heap, below }
+}
+
+/** Writes both ends of a block, which may be larger than what should be touched. */
+function mark(heap: Heap, pointer: number): void {
+  const last = pointer + heap.usableSize(pointer) - 1
+  heap.u8[pointer] = 0xa5
+  heap.u8[last] = 0x5a
+}
+
+function expectMarked(heap: Heap, pointer: number): void {
+  expect([heap.u8[pointer], heap.u8[pointer + heap.usableSize(pointer) - 1]]).toEqual([0xa5, 0x5a])
+}
+
+describe.skipIf(why !== '')(`a heap of 6 GiB${why && ` (${why})`}`, () => {
+  describe.each(kinds)('$placement, quickLists: $quickLists', kind => {
+    test('allocates, writes and reads on both sides of the 4 GiB line', () => {
+      const { heap, below } = upToTheLine(kind)
+      using _ = heap
+      const pointers = Array.from({ length: 400 }, (_, i) => heap.malloc(1 + i * 3))
+      expect(pointers.some(pointer => pointer < LINE)).toBe(true)
+      expect(pointers.some(pointer => pointer > LINE)).toBe(true)
+      expect(pointers.every(pointer => pointer % 8 === 0)).toBe(true)
+      for (const pointer of pointers) fill(heap, pointer)
+      mark(heap, below)
+      heap.check()
+      pointers.forEach((pointer, i) => {
+        expectFilled(heap, pointer, 1 + i * 3)
+        expect(heap.owns(pointer)).toBe(true)
+        expect(heap.view(pointer).byteOffset).toBe(pointer)
+      })
+      expectMarked(heap, below)
+      expect([...heap.blocks()].map(({ pointer }) => pointer)).toEqual([below, ...pointers])
+      for (const pointer of pointers) heap.free(pointer)
+      expect(heap.owns(pointers[399])).toBe(false)
+      expectError(() => heap.free(pointers[399] ?? 0), 'ERR_OFFHEAP_DOUBLE_FREE')
+      heap.check()
+      expect(heap.stats().residentBytes).toBeLessThan(64 * MiB)
+    })
+
+    test('has a block across the line, and typed views there', () => {
+      const { heap } = upToTheLine(kind)
+      using _ = heap
+      const across = heap.malloc(300_000)
+      expect(across).toBeLessThan(LINE)
+      expect(across + 300_000).toBeGreaterThan(LINE)
+      fill(heap, across)
+      expectFilled(heap, across, 300_000)
+      const floats = heap.allocArray(Float64Array, 1000)
+      expect(floats.byteOffset).toBeGreaterThan(LINE)
+      floats.fill(0.5)
+      expect(heap.f64[floats.byteOffset / 8 + 999]).toBe(0.5)
+      const buffer = heap.allocBuffer(100)
+      buffer.write('beyond')
+      expect(heap.view(buffer.byteOffset).subarray(0, 6)).toEqual(new Uint8Array(Buffer.from('beyond')))
+      heap.root = buffer.byteOffset
+      expect(heap.root).toBe(buffer.byteOffset)
+      expectError(
+        () => heap.free(across + LINE),
+        'ERR_OFFHEAP_INVALID_POINTER',
+        /outside the heap, which has 6442450944/
+      )
+      heap.free(floats)
+      heap.free(buffer)
+      expectFilled(heap, across, 300_000)
+      heap.check()
+    })
+
+    test('reallocates across the line, in place and by moving', () => {
+      const { heap } = upToTheLine(kind)
+      using _ = heap
+      const grows = heap.malloc(5000)
+      fill(heap, grows)
+      expect(heap.realloc(grows, MiB)).toBe(grows)
+      expect(grows + MiB).toBeGreaterThan(LINE)
+      expectFilled(heap, grows, 5000)
+      const fence = heap.malloc(100)
+      const moved = heap.realloc(grows, 2 * MiB)
+      expect(moved).toBeGreaterThan(LINE)
+      expectFilled(heap, moved, 5000)
+      expect(heap.realloc(moved, 200)).toBe(moved)
+      expectFilled(heap, moved, 200)
+      const back = heap.realloc(fence, 5000)
+      expect(back).toBeGreaterThan(0)
+      heap.check()
+    })
+
+    test('splits, merges and finds free blocks beyond the line', () => {
+      const { heap, below } = upToTheLine(kind)
+      using _ = heap
+      heap.free(below)
+      const lower = heap.malloc(LINE - 8 * KiB - heap.stats().top)
+      const blocks = Array.from({ length: 64 }, () => heap.malloc(32 * KiB))
+      blocks.forEach(pointer => {
+        mark(heap, pointer)
+      })
+      for (let i = 0; i < 64; i += 2) heap.free(blocks[i])
+      heap.check()
+      for (let i = 1; i < 64; i += 2) expectMarked(heap, blocks[i])
+      // Two neighbours give room for one that is larger than each.
+      heap.free(blocks[61])
+      expect(heap.malloc(90 * KiB)).toBeGreaterThan(0)
+      expect(heap.calloc(20 * KiB, 1)).toBeGreaterThan(0)
+      expect(heap.alignedAlloc(4096, 20 * KiB) % 4096).toBe(0)
+      heap.check()
+      for (let i = 1; i < 61; i += 2) expectMarked(heap, blocks[i])
+      expect(heap.owns(lower)).toBe(true)
+      expect(heap.stats().residentBytes).toBeLessThan(64 * MiB)
+    })
+
+    test('has blocks of gigabytes, beyond half of what a header can say', () => {
+      using heap = Heap.map({ size: SIZE, ...kind })
+      for (const size of [
+        2 * GiB - 16,
+        2 * GiB,
+        3 * GiB,
+        4 * GiB - 2000,
+        4 * GiB - 4,
+        4 * GiB,
+        4 * GiB + 500,
+        5 * GiB
+      ]) {
+        const pointer = heap.malloc(size)
+        expect(pointer, `${size} bytes`).toBeGreaterThan(0)
+        expect(heap.usableSize(pointer)).toBeGreaterThanOrEqual(size)
+        const fence = heap.malloc(40)
+        mark(heap, pointer)
+        fill(heap, fence)
+        heap.check()
+        expect([...heap.blocks()].map(block => block.pointer)).toEqual([pointer, fence])
+        heap.free(pointer)
+        expectError(() => heap.free(pointer), 'ERR_OFFHEAP_DOUBLE_FREE')
+        const again = heap.malloc(size)
+        expect(again).toBe(pointer)
+        expect(heap.realloc(again, size - 400_000_000)).toBe(again)
+        heap.free(again)
+        expectFilled(heap, fence, 40)
+        heap.free(fence)
+        expect(heap.stats().used).toBe(0)
+        heap.reset()
+      }
+    })
+
+    test('has as large a block as largestFree says, and no larger one', () => {
+      using heap = Heap.map({ size: SIZE, ...kind })
+      const { largestFree } = heap.stats()
+      expect(largestFree).toBeGreaterThan(5.9 * GiB)
+      expect(heap.malloc(largestFree + 1)).toBe(0)
+      const pointer = heap.malloc(largestFree)
+      expect(pointer).toBeGreaterThan(0)
+      heap.free(pointer)
+      expect(heap.stats().used).toBe(0)
+      heap.check()
+    })
+
+    test('gives pages beyond the line back, and finds them zero', () => {
+      const { heap } = upToTheLine(kind)
+      using _ = heap
+      heap.malloc(200_000)
+      const pointer = heap.malloc(32 * MiB)
+      heap.view(pointer).fill(0xee)
+      const fence = heap.malloc(100)
+      fill(heap, fence)
+      heap.free(pointer)
+      const before = heap.stats().residentBytes
+      expect(heap.trim()).toBeGreaterThanOrEqual(31 * MiB)
+      expect(before - heap.stats().residentBytes).toBeGreaterThanOrEqual(31 * MiB)
+      const again = heap.calloc(32 * MiB, 1)
+      expect(Buffer.compare(heap.u8.subarray(again, again + 32 * MiB), Buffer.alloc(32 * MiB))).toBe(0)
+      expectFilled(heap, fence, 100)
+      heap.check()
+    })
+
+    test('is the same heap to whoever attaches', () => {
+      const { heap } = upToTheLine(kind)
+      using _ = heap
+      const pointers = Array.from({ length: 300 }, () => heap.malloc(500))
+      for (const pointer of pointers) fill(heap, pointer)
+      pointers.forEach((pointer, i) => {
+        if (i % 2 === 0) heap.free(pointer)
+      })
+      const other = Heap.attach(heap.buffer)
+      expect({ ...other.stats(), residentBytes: 0 }).toEqual({ ...heap.stats(), residentBytes: 0 })
+      expectFilled(other, pointers[299] ?? 0, 500)
+      other.free(pointers[299] ?? 0)
+      other.check()
+    })
+  })
+
+  test('a small block beyond the line waits in its quick list', () => {
+    const { heap } = upToTheLine({ placement: 'first-fit', quickLists: true })
+    using _ = heap
+    heap.malloc(200_000)
+    const pointer = heap.malloc(100)
+    heap.malloc(100)
+    heap.free(pointer)
+    expect(heap.stats().cachedBlocks).toBe(1)
+    expectError(() => heap.free(pointer), 'ERR_OFFHEAP_DOUBLE_FREE')
+    expect(heap.malloc(100)).toBe(pointer)
+    heap.check()
+  })
+
+  test('a cached block is told from a used one of 4 GiB and more, which the same bit marks', () => {
+    using heap = Heap.map({ size: SIZE, quickLists: true })
+    const pointer = heap.malloc(100)
+    heap.malloc(5 * GiB)
+    heap.free(pointer)
+    // Where a block of 4 GiB and 104 bytes would end, something that passes for the header of its neighbour.
+    heap.u32[pointer / 4 - 1 + 2 ** 30 + 26] = 0xffffffff
+    expect(heap.stats().cachedBlocks).toBe(1)
+    expect(heap.owns(pointer)).toBe(false)
+    expectError(() => heap.free(pointer), 'ERR_OFFHEAP_DOUBLE_FREE')
+    expectError(() => heap.realloc(pointer, 50), 'ERR_OFFHEAP_DOUBLE_FREE')
+    heap.check()
+  })
+
+  test('pages go back by themselves beyond the line', () => {
+    using heap = Heap.map({ size: SIZE, trimThreshold: 8 * MiB })
+    heap.malloc(LINE)
+    const before = heap.stats().residentBytes
+    const pointer = heap.malloc(16 * MiB)
+    heap.view(pointer).fill(1)
+    heap.free(pointer)
+    expect(heap.stats().residentBytes - before).toBeLessThan(4 * MiB)
+    heap.check()
+  })
+})

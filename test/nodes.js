@@ -1,0 +1,90 @@
+/**
+ * Runs the test suite on several lines of Node, with the one addon that is built: `npm run test:nodes`, or
+ * `npm run test:nodes -- 22 24 test/heap` for some lines and some tests. The other lines come from npm, as packages that hold a whole Node.
+ */
+
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { delimiter, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import Table from 'cli-table3'
+
+const LINES = ['20', '22', '24', '26']
+/** Milliseconds for the suite on one line. A hang is a failure too. */
+const LIMIT = 25 * 60_000
+
+const root = fileURLToPath(new URL('../', import.meta.url))
+const cache = join(root, 'node_modules/.cache/nodes')
+const words = process.argv.slice(2)
+const isLine = word => /^\d+$/.test(word)
+const lines = words.some(isLine) ? words.filter(isLine) : LINES
+const filters = words.filter(word => !isLine(word))
+
+/** Resolves to the exit code; null when it was killed. */
+async function run(command, args, options) {
+  const child = spawn(command, args, { cwd: root, stdio: 'inherit', killSignal: 'SIGKILL', ...options })
+  const [code] = await once(child, 'exit')
+  return code
+}
+
+/** The path of a Node of this line: the one that runs this, or one from npm. */
+async function binaryOf(line) {
+  if (process.versions.node.split('.')[0] === line) return process.execPath
+  const name = `node-${process.platform}-${process.arch}`
+  const folder = join(cache, line)
+  const binary = join(folder, 'node_modules', name, 'bin/node')
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
+  const wanted = ['install', '--ignore-scripts', '--no-save', '--silent', `${name}@${line}`]
+  const code = await run('npm', wanted, { cwd: folder })
+  if (code === 0 && existsSync(binary)) return binary
+  throw new Error(`npm has no Node ${line} for this machine: ${name}@${line} can't be installed`)
+}
+
+/** Runs the tests on one line. Resolves to a row of the table. */
+async function test(line) {
+  const binary = await binaryOf(line)
+  const version = execFileSync(binary, ['--version'], { encoding: 'utf8' }).trim()
+  const report = join(cache, `${line}.json`)
+  rmSync(report, { force: true })
+  console.log(`\nNode ${version}`)
+  const began = performance.now()
+  const args = [
+    'node_modules/vitest/vitest.mjs',
+    'run',
+    '--reporter=dot',
+    '--reporter=json',
+    `--outputFile.json=${report}`
+  ]
+  const code = await run(binary, [...args, ...filters], {
+    timeout: LIMIT,
+    // Whatever a test starts as `node` is this one.
+    env: { ...process.env, PATH: `${dirname(binary)}${delimiter}${process.env.PATH}` }
+  })
+  const minutes = ((performance.now() - began) / 60_000).toFixed(1)
+  if (!existsSync(report)) return { version, passed: 0, failed: 0, skipped: 0, minutes, isGood: false }
+  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(readFileSync(report, 'utf8'))
+  return {
+    version,
+    passed: numPassedTests,
+    failed: numFailedTests,
+    skipped: numPendingTests + numTodoTests,
+    minutes,
+    isGood: code === 0 && numPassedTests > 0
+  }
+}
+
+mkdirSync(cache, { recursive: true })
+const rows = []
+for (const line of lines) rows.push(await test(line))
+
+const table = new Table({
+  head: ['Node', 'passed', 'failed', 'skipped', 'minutes', ''],
+  style: { head: [], border: [] }
+})
+for (const { version, passed, failed, skipped, minutes, isGood } of rows) {
+  table.push([version, passed, failed, skipped, minutes, isGood ? '✓' : '✗'])
+}
+console.log(`\n${table}`)
+process.exitCode = rows.every(row => row.isGood) ? 0 : 1
