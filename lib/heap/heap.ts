@@ -16,7 +16,7 @@ import { faultOf } from './fault.js'
 import { clearHeader, heapWords, layoutOf, readHeader, type Shape, writeHeader } from './format.js'
 import { hardenedKind, type Tracking } from './hardened/heap.js'
 import type { Leak } from './hardened/stacks.js'
-import { checkObject, type HeapMapOptions, type HeapOptions, planOf } from './options.js'
+import { checkObject, type HeapMapOptions, type HeapOptions, type Plan, planOf } from './options.js'
 import { QuickAllocator } from './quick-lists.js'
 import { freePages, type HeapStats, readStats } from './stats.js'
 import { TrimmingAllocator } from './trimming.js'
@@ -41,9 +41,9 @@ export class Heap extends Views {
   static map(options: number | HeapMapOptions): Heap {
     const all: HeapMapOptions = typeof options === 'number' ? { size: options } : checkObject(options)
     const { placement, quickLists, trimThreshold, hardened, quarantine, trackAllocations, onLeaks, ...rest } = all
-    const { shape } = planOf(all)
-    if (typeof rest.size === 'number' && rest.size > 0) heapWords(rest.size, shape)
-    return Heap.write(Region.map(rest), all, true)
+    const plan = planOf(all)
+    if (typeof rest.size === 'number' && rest.size > 0) heapWords(rest.size, plan.shape)
+    return Heap.write(Region.map(rest), plan, true)
   }
 
   /**
@@ -51,7 +51,7 @@ export class Heap extends Views {
    * close() leaves it as it is. At most 8 GiB of it are used. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE.
    */
   static format(memory: Region | ArrayBuffer, options: HeapOptions = {}): Heap {
-    return Heap.write(memory, checkObject(options), false)
+    return Heap.write(memory, planOf(checkObject(options)), false)
   }
 
   /**
@@ -67,8 +67,8 @@ export class Heap extends Views {
     return heap
   }
 
-  private static write(memory: Region | ArrayBuffer, options: HeapOptions, mapped: boolean): Heap {
-    const { shape, settings, tracking } = planOf(options)
+  private static write(memory: Region | ArrayBuffer, plan: Plan, mapped: boolean): Heap {
+    const { shape, settings, tracking } = plan
     const buffer = bufferOf(memory)
     if (settings.trimThreshold !== 0 && !(memory instanceof Region)) {
       throw invalidType('memory', 'a Region, for "trimThreshold" gives its pages back', memory)

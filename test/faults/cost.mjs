@@ -1,6 +1,6 @@
 /**
- * What hardening costs: replays the recorded programs of traces/ on a default and on hardened heaps, and prints nanoseconds for each
- * call and the physical memory that the heap took, as Markdown. Runs on dist/: npm run faults:cost.
+ * What hardening costs: replays the recorded programs of traces/ on a default and on hardened heaps, and prints nanoseconds of
+ * processor time for each call and the physical memory that the heap took, as Markdown. Runs on dist/: npm run faults:cost.
  */
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -9,7 +9,7 @@ import { readTrace } from '#lib/trace/read.js'
 import { pointersFor, replay } from '#lib/trace/replay.js'
 
 const SIZE = 128 * 2 ** 20
-const ROUNDS = 20
+const ROUNDS = 40
 /** A heap that keeps stacks is slow enough. */
 const FEW = 4
 
@@ -23,7 +23,7 @@ const kinds = [
 const folder = fileURLToPath(new URL('../../traces/', import.meta.url))
 const names = readdirSync(folder).filter(name => name.endsWith('.rep.gz'))
 
-/** Nanoseconds for each operation, in the fastest of the rounds; and the bytes that were resident after one. */
+/** Nanoseconds of processor time for each operation, in the fastest of the rounds; and the bytes that were resident after one. */
 function measure(trace, options) {
   const rounds = options.trackAllocations ? FEW : ROUNDS
   const times = []
@@ -31,9 +31,10 @@ function measure(trace, options) {
   for (let round = 0; round < rounds; round++) {
     const heap = Heap.map({ size: SIZE, ...options })
     const pointers = pointersFor(trace, SIZE)
-    const begin = process.hrtime.bigint()
+    const begin = process.cpuUsage()
     replay(trace, heap, pointers)
-    times.push(Number(process.hrtime.bigint() - begin) / trace.length)
+    const { user, system } = process.cpuUsage(begin)
+    times.push(((user + system) * 1000) / trace.length)
     resident = heap.stats().residentBytes
     heap.close()
   }
@@ -42,20 +43,20 @@ function measure(trace, options) {
 
 const traces = []
 for (const name of names) traces.push(await readTrace(`${folder}${name}`))
-console.log(`| trace | operations | ${kinds.map(([name]) => `${name}: ns per call | MiB`).join(' | ')} |`)
-console.log(`| --- | --- | ${kinds.map(() => '--- | ---').join(' | ')} |`)
+console.log(`| trace | calls | ${kinds.map(([name]) => name).join(' | ')} |`)
+console.log(`| --- | --- | ${kinds.map(() => '---').join(' | ')} |`)
 const sums = kinds.map(() => ({ ns: 0, resident: 0 }))
 for (const trace of traces) {
   const cells = kinds.map(([, options], i) => {
     const { ns, resident } = measure(trace, options)
     sums[i].ns += Math.log(ns)
     sums[i].resident += Math.log(resident)
-    return `${ns.toFixed(0)} | ${(resident / 2 ** 20).toFixed(2)}`
+    return `${ns.toFixed(0)} ns, ${(resident / 2 ** 20).toFixed(1)} MiB`
   })
   console.log(`| ${trace.name} | ${trace.length.toLocaleString('en')} | ${cells.join(' | ')} |`)
 }
 const times = sums.map(({ ns, resident }) => {
   const factor = value => `× ${Math.exp(value / traces.length).toFixed(1)}`
-  return `${factor(ns - sums[0].ns)} | ${factor(resident - sums[0].resident)}`
+  return `${factor(ns - sums[0].ns)}, ${factor(resident - sums[0].resident)}`
 })
 console.log(`| geometric mean, to the default | | ${times.join(' | ')} |`)
