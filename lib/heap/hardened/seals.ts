@@ -24,6 +24,8 @@ export class Seals {
   private readonly key: number
   private readonly table: number
   private readonly origin: number
+  /** One for each word of the header, made of the key. */
+  private readonly multipliers: Int32Array
 
   /** The seals in the words from `table` on; `words` ends with the ledger. */
   constructor(words: Int32Array, table: number, key: number) {
@@ -31,6 +33,9 @@ export class Seals {
     this.key = key
     this.table = table
     this.origin = sealOrigin(words.length)
+    // Odd, so that no change of one word is lost; and the seal is not part of what it seals.
+    this.multipliers = Int32Array.from({ length: HEADER_WORDS }, (_, word) => mix(key, word) | 1)
+    this.multipliers[HEADER_SEAL_WORD] = 0
   }
 
   /** Is this what the block is, and are its size and the words that belong to it those that were sealed? */
@@ -91,14 +96,9 @@ export class Seals {
   }
 
   private headerSeal(): number {
-    const words = this.words
+    const { words, multipliers } = this
     let sum = 0
-    // Multilinear as well, the multipliers made of the key.
-    let multiplier = this.key
-    for (let word = 0; word < HEADER_WORDS; word++) {
-      multiplier = (multiplier + 0x9e3779b1) | 0
-      if (word !== HEADER_SEAL_WORD) sum = (sum + Math.imul(words[word], multiplier | 1)) | 0
-    }
+    for (let word = 0; word < HEADER_WORDS; word++) sum = (sum + Math.imul(words[word], multipliers[word])) | 0
     const hash = mix(sum, this.key)
     return hash === 0 ? 1 : hash
   }
