@@ -194,7 +194,8 @@ export const writeKinds: readonly Kind[] = [
     inject(scene) {
       const { top, highWater, metadata, size } = scene.heap.stats()
       const begin = metadata + highWater + 64
-      scene.spoilByte(scene.random.between(begin, size - 64))
+      // What the malloc below can not have lies at the very end.
+      scene.spoilByte(scene.random.between(begin, size - 256))
       return () => {
         const pointer = scene.heap.malloc(size - 8 - top - 64)
         if (pointer !== 0) scene.heap.free(pointer)
