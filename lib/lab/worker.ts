@@ -103,5 +103,8 @@ process.on('message', (job: Job) => {
   progress[PHASE] = LOADING
   progress[OPERATION] = -1
   progress[ACCESSES] = 0
-  run(job).then(outcome => report(outcome, true), fail)
+  run(job).then(outcome => {
+    // A timer or a promise may have failed it meanwhile.
+    if (current === job) report(outcome, true)
+  }, fail)
 })

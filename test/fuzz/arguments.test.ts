@@ -264,6 +264,11 @@ describe('a heap', () => {
   test.each(kinds)('with %j takes any arguments', kind => {
     for (const placement of placements) {
       const heap = Heap.format(new ArrayBuffer(2 ** 17), { placement, ...kind })
+      // What lies about after a reset may pass for a block, and a number for its pointer: a documented limit, but of hardened heaps.
+      const clear = () => {
+        heap.reset()
+        if (!kind.hardened) heap.u8.fill(0, heap.stats().metadata)
+      }
       const own: (() => unknown)[] = [() => heap.malloc(40), () => heap.alloc(100), () => heap.u8, () => heap.buffer]
       const some = fc.array(fc.oneof({ weight: 3, arbitrary: value }, fc.constantFrom(...own)), { maxLength: 3 })
       fc.assert(
@@ -271,7 +276,7 @@ describe('a heap', () => {
           const given = makers.map(make => make())
           expectSound(name, () => invoke(heap, name, given))
           heap.check()
-          if (heap.stats().largestFree < 20_000) heap.reset()
+          if (name === 'reset' || heap.stats().largestFree < 20_000) clear()
         }),
         { numRuns: 3000 }
       )
