@@ -1,0 +1,88 @@
+/**
+ * Changes the code of blocks, placements and heap in one place after another, and says which changes no test notices:
+ * `npm run mutate`, or `npm run mutate -- lib/heap/allocator.ts lib/placement` for some files or folders. Prints the score by file
+ * and the survivors; ends non-zero below 90 %. docs/mutation-testing.md explains the survivors that there are.
+ */
+
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import Table from 'cli-table3'
+
+/** Per cent of the mutants that tests must notice. */
+const GOAL = 90
+/** Of the sequences that the properties of the suite try, the part that each mutant meets. */
+const RUNS = '0.01'
+/** Stryker needs Node 22 or later. */
+const NODE_LINE = '24'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const report = join(root, '.mutation/report.json')
+const words = process.argv.slice(2)
+const places = words.length > 0 ? words : ['lib/block', 'lib/placement', 'lib/heap']
+const patterns = places.map(place => (/\.ts(:|$)/.test(place) ? place : `${place.replace(/\/$/, '')}/**/*.ts`))
+
+/** The path of a Node that can run Stryker: the one that runs this, or one from npm. */
+function nodeBinary() {
+  if (Number(process.versions.node.split('.')[0]) >= 22) return process.execPath
+  const name = `node-${process.platform}-${process.arch}`
+  const folder = join(root, 'node_modules/.cache/nodes', NODE_LINE)
+  const binary = join(folder, 'node_modules', name, 'bin/node')
+  if (existsSync(binary)) return binary
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
+  execFileSync('npm', ['install', '--ignore-scripts', '--no-save', '--silent', `${name}@${NODE_LINE}`], {
+    cwd: folder,
+    stdio: 'inherit'
+  })
+  return binary
+}
+
+/** The code that a mutant replaces, on one line. */
+function original(lines, { start, end }) {
+  const last = start.line === end.line ? end.column - 1 : undefined
+  return lines[start.line - 1].slice(start.column - 1, last)
+}
+
+const oneLine = text => text.replace(/\s+/g, ' ').slice(0, 100)
+const percent = (killed, all) => (all === 0 ? '' : `${((100 * killed) / all).toFixed(1)} %`)
+
+rmSync(report, { force: true })
+const stryker = join(root, 'test/mutation/node_modules/@stryker-mutator/core/bin/stryker.js')
+const { status } = spawnSync(
+  nodeBinary(),
+  [stryker, 'run', 'test/mutation/stryker.config.js', '--mutate', patterns.join(',')],
+  { cwd: root, stdio: 'inherit', env: { ...process.env, OFFHEAP_RUNS: RUNS } }
+)
+if (status !== 0 || !existsSync(report)) throw new Error(`Stryker ended with ${status}, and without a report`)
+
+const table = new Table({
+  head: ['file', 'mutants', 'killed', 'survived', 'static', 'score'],
+  colAligns: ['left', 'right', 'right', 'right', 'right', 'right'],
+  style: { head: [], border: [] }
+})
+const sum = { killed: 0, survived: 0, ignored: 0 }
+const survivors = []
+for (const [file, { source, mutants }] of Object.entries(JSON.parse(readFileSync(report, 'utf8')).files)) {
+  const lines = source.split('\n')
+  const count = (...states) => mutants.filter(mutant => states.includes(mutant.status)).length
+  // A mutant that never ends is noticed too.
+  const killed = count('Killed', 'Timeout')
+  const survived = count('Survived', 'NoCoverage')
+  const ignored = mutants.length - killed - survived
+  sum.killed += killed
+  sum.survived += survived
+  sum.ignored += ignored
+  table.push([file, killed + survived, killed, survived, ignored, percent(killed, killed + survived)])
+  for (const { status, location, replacement } of mutants) {
+    if (status !== 'Survived' && status !== 'NoCoverage') continue
+    const { line, column } = location.start
+    survivors.push(`${file}:${line}:${column}  ${oneLine(original(lines, location))}  →  ${oneLine(replacement)}`)
+  }
+}
+const all = sum.killed + sum.survived
+table.push(['all', all, sum.killed, sum.survived, sum.ignored, percent(sum.killed, all)])
+if (survivors.length > 0) console.log(`\nNo test noticed:\n${survivors.join('\n')}`)
+console.log(`\n${table}`)
+process.exitCode = sum.killed >= (all * GOAL) / 100 ? 0 : 1

@@ -1,0 +1,178 @@
+/**
+ * Runs the tests against mutants, for Stryker: all in one process that loads them once, where a run by vitest loads them anew for
+ * every mutant, which takes ten times as long. That is sound because lib/ keeps the state of a heap in the heap's memory.
+ */
+import { readdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { INSTRUMENTER_CONSTANTS } from '@stryker-mutator/api/core'
+import { declareClassPlugin, PluginKind } from '@stryker-mutator/api/plugin'
+import { DryRunStatus, determineHitLimitReached, TestStatus, toMutantRunResult } from '@stryker-mutator/api/test-runner'
+import { build } from 'esbuild'
+
+const STAND_IN = 'test/mutation/vitest.js'
+const FOLDERS = ['test/block', 'test/placement', 'test/heap']
+/** Seconds of gigabytes for each mutant. */
+const LEFT_OUT = ['large.test.ts']
+/** The tests together execute 150 million statements of lib/ without a mutant; so many are an endless loop. */
+const STEPS = 5e8
+/** The files that take longest, the longest last: the first failure ends a run. */
+const SLOW = [
+  'stats.test.ts',
+  'heap/property.test.ts',
+  'placement/index.test.ts',
+  'corrupt.test.ts',
+  'placement/property.test.ts',
+  'hardened.test.ts',
+  'hardened-ledger.test.ts',
+  'hardened-property.test.ts',
+  'trim.test.ts',
+  'trim-threshold.test.ts'
+]
+
+/** The tests that judge mutants of the files that match `patterns`; the longest of the hardened heap judges its own files only. */
+function testFiles(patterns) {
+  const rank = file => SLOW.findIndex(slow => file.endsWith(slow))
+  const isHardened = patterns.some(pattern => /^lib\/heap\/(\*\*|hardened)/.test(pattern))
+  return FOLDERS.flatMap(folder => readdirSync(folder).map(name => `${folder}/${name}`))
+    .filter(file => file.endsWith('.test.ts') && !LEFT_OUT.some(name => file.endsWith(name)))
+    .filter(file => isHardened || !file.endsWith('hardened-property.test.ts'))
+    .sort((a, b) => rank(a) - rank(b))
+}
+
+/**
+ * A copy of lib/ counts what is covered at every statement. While a mutant is judged nobody wants to know; instead, the statements
+ * are counted, for a mutant may make loops endless that it does not lie in.
+ */
+const countSteps = {
+  name: 'count-steps',
+  setup(builder) {
+    builder.onLoad({ filter: /\/lib\/.*\.ts$/ }, ({ path }) => ({
+      loader: 'ts',
+      contents: readFileSync(path, 'utf8').replace(
+        'var c = cov.static;',
+        `if (ns.activeMutant !== undefined) {
+          if (++ns.steps > ${STEPS}) throw new Error('endless');
+          return;
+        }
+        $&`
+      )
+    }))
+  }
+}
+
+/** The groups around a test, the outermost first. */
+function groupsOf(test) {
+  const groups = []
+  for (let at = test.group; at !== undefined; at = at.outer) groups.unshift(at)
+  return groups
+}
+
+class InProcessRunner {
+  static inject = ['options']
+
+  constructor({ mutate }) {
+    this.patterns = mutate
+    // What the mutated code reads and writes: which mutant is active, and which were met by which test.
+    globalThis[INSTRUMENTER_CONSTANTS.NAMESPACE] ??= {}
+    this.state = globalThis[INSTRUMENTER_CONSTANTS.NAMESPACE]
+  }
+
+  capabilities() {
+    return { reloadEnvironment: false }
+  }
+
+  /** Bundles the tests and loads them; the working directory is Stryker's copy of the project. */
+  async init() {
+    const files = testFiles(this.patterns)
+    const folder = join(process.cwd(), `tests-${process.pid}`)
+    await build({
+      entryPoints: [STAND_IN, 'test/mutation/setup.ts', ...files],
+      alias: { vitest: `./${STAND_IN}` },
+      bundle: true,
+      splitting: true,
+      packages: 'external',
+      format: 'esm',
+      platform: 'node',
+      target: 'node24',
+      outdir: folder,
+      // Not the default, which is where Stryker itself was started.
+      absWorkingDir: process.cwd(),
+      outbase: '.',
+      plugins: [countSteps],
+      logLevel: 'error'
+    })
+    // Where bundled code looks for the addon.
+    symlinkSync('../build', join(folder, 'build'))
+    const load = file => import(pathToFileURL(join(folder, file.replace(/\.ts$/, '.js'))).href)
+    const { beginFile, tests } = await load(STAND_IN)
+    await load('test/mutation/setup.ts')
+    for (const file of files) {
+      beginFile(file)
+      await load(file)
+    }
+    this.tests = tests.map((test, i) => ({ ...test, id: String(i) }))
+  }
+
+  async dryRun() {
+    this.state.activeMutant = undefined
+    const tests = await this.run(this.tests, false)
+    return { status: DryRunStatus.Complete, tests, mutantCoverage: this.state.mutantCoverage }
+  }
+
+  async mutantRun({ testFilter, activeMutant, hitLimit }) {
+    const wanted = testFilter && new Set(testFilter)
+    const tests = wanted ? this.tests.filter(({ id }) => wanted.has(id)) : this.tests
+    Object.assign(this.state, { activeMutant: activeMutant.id, hitCount: 0, hitLimit, steps: 0 })
+    const results = await this.run(tests, true)
+    const timeout = determineHitLimitReached(this.state.hitCount, hitLimit)
+    const endless =
+      this.state.steps > STEPS ? { status: DryRunStatus.Timeout, reason: 'too many statements' } : undefined
+    Object.assign(this.state, { activeMutant: undefined, hitCount: undefined, hitLimit: undefined })
+    return toMutantRunResult(timeout ?? endless ?? { status: DryRunStatus.Complete, tests: results })
+  }
+
+  /** Runs the tests in order, with their hooks. Stops at the first failure when `bail`. */
+  async run(tests, bail) {
+    const results = []
+    let open = []
+    for (const test of tests) {
+      const groups = groupsOf(test)
+      const result = await this.runOne(test, groups, open)
+      open = groups
+      results.push(result)
+      if (bail && result.status === TestStatus.Failed) break
+    }
+    await leave(open, [])
+    return results
+  }
+
+  async runOne(test, groups, open) {
+    const begin = performance.now()
+    const result = { id: test.id, name: test.name, fileName: test.file, status: TestStatus.Success }
+    this.state.currentTestId = test.id
+    try {
+      await leave(open, groups)
+      for (const group of groups) if (!open.includes(group)) await runAll(group.beforeAll)
+      for (const group of groups) await runAll(group.beforeEach)
+      await test.body()
+      for (const group of groups.toReversed()) await runAll(group.afterEach)
+    } catch (error) {
+      result.status = TestStatus.Failed
+      result.failureMessage = String(error?.message ?? error)
+    }
+    this.state.currentTestId = undefined
+    return { ...result, timeSpentMs: performance.now() - begin }
+  }
+}
+
+/** Ends the groups of `open` that are not among `groups`, the innermost first. */
+async function leave(open, groups) {
+  for (const group of open.toReversed()) if (!groups.includes(group)) await runAll(group.afterAll)
+}
+
+async function runAll(hooks) {
+  for (const hook of hooks) await hook()
+}
+
+export const strykerPlugins = [declareClassPlugin(PluginKind.TestRunner, 'in-process', InProcessRunner)]

@@ -1,0 +1,32 @@
+/** How mutants are made and judged; main.js says of which files. */
+export default {
+  testRunner: 'in-process',
+  plugins: ['./test/mutation/runner.js'],
+  coverageAnalysis: 'perTest',
+  // Constants and tables are read when the tests are loaded, which is once.
+  ignoreStatic: true,
+  // The score is about behaviour: an error with other words is the same error.
+  mutator: { excludedMutations: ['StringLiteral'] },
+  disableTypeChecks: '{lib,test}/**/*.ts',
+  // TypeScript 7 has no API to read it with; the paths in the copy are the same anyway.
+  tsconfigFile: 'none',
+  // The copy that is mutated has what the tests need, and nothing else.
+  ignorePatterns: [
+    '*',
+    '!lib/**',
+    '!test/*.ts',
+    '!test/{block,heap,placement,memory,mutation}/**',
+    '!build/**',
+    '!package.json',
+    '!tsconfig.json',
+    'test/mutation/node_modules'
+  ],
+  concurrency: 2,
+  // Tests that run for the first time, and note what they cover, take several times as long as later.
+  timeoutMS: 5000,
+  timeoutFactor: 0.5,
+  dryRunTimeoutMinutes: 10,
+  reporters: ['json', 'progress-append-only'],
+  jsonReporter: { fileName: '.mutation/report.json' },
+  tempDirName: '.mutation/sandbox'
+}
