@@ -24,7 +24,7 @@ describe('a heap returns the same pointers and keeps the same bytes as the model
       }),
       { numRuns: runs }
     )
-    expect(count).toBeGreaterThan((runs * length) / 20)
+    expect(count).toBeGreaterThanOrEqual(runs)
   })
 
   test('a sequence that fails is printed as a trace', () => {
