@@ -59,7 +59,7 @@ export class Allocator {
   }
 
   /** A used block of at least `need` words made of the free block `found`, or, when that is 0, cut off the wilderness; or 0. */
-  private place(found: number, need: number): number {
+  protected place(found: number, need: number): number {
     const words = this.words
     let block = found | 0
     let size = need
@@ -123,7 +123,7 @@ export class Allocator {
   }
 
   /** The same, past what subclasses do with a freed block: it becomes free memory, and merges with what is free beside it. */
-  private release(given: number): boolean {
+  protected release(given: number): boolean {
     const words = this.words
     const block = given | 0
     const top = words[TOP_WORD]
@@ -181,10 +181,7 @@ export class Allocator {
     }
     if (this.growInPlace(block, have, need)) return block
     const moved = this.allocate(need)
-    if (moved === 0) {
-      // To look for another place may have emptied quick lists, and made room here.
-      return this.growInPlace(block, have, need) ? block : this.growLeft(block, have, need)
-    }
+    if (moved === 0) return this.growLeft(block, have, need)
     const words = this.words
     if (have <= SMALL_COPY) for (let i = 1; i < have; i++) words[moved + i] = words[block + i]
     else words.copyWithin(moved + 1, block + 1, block + have)

@@ -30,12 +30,15 @@ export class TrimmingAllocator extends Allocator {
     return resized
   }
 
-  private freed(size: number): void {
+  /** Counts what was given back; when it is enough, whatever waits in quick lists is freed, and free pages go to the system. */
+  protected freed(size: number): void {
     const words = this.words
     const threshold = words[TRIM_THRESHOLD_WORD]
     if (threshold === 0) return
     const freed = words[FREED_WORD] + size
     words[FREED_WORD] = freed < threshold ? freed : 0
-    if (freed >= threshold) this.trim()
+    if (freed < threshold) return
+    this.flush()
+    this.trim()
   }
 }

@@ -80,6 +80,7 @@ class BestFit extends SizeClasses implements Placement {
 export const bestFit: PlacementPolicy = {
   name: 'best-fit',
   number: 3,
+  quickLists: false,
   indexWords: words => sizeClassWords(words) + sizeClassCount(words) + cardIndexWords(words),
   open: words => new BestFit(words)
 }

@@ -3,37 +3,56 @@
  * is looked for block by block. The heap is cut into cards of 4 KiB:
  *
  *     cards     │ 0           │ 1           │ 2           │ 3           │ …
- *     FIRST     │ block       │ 0: none     │ block       │ block       │     the first free block that begins in the card
- *     BOUND     │ 12 words    │ 0           │ 40 words    │ 6 words     │     no free block of the card is larger
+ *     FIRST     │ block       │ 0: none     │ block       │ block       │     a word: the first free block that begins in the card
+ *     BOUND     │ class 6     │ 0           │ class 20    │ class 3     │     a byte: no free block of the card is of a larger class
  *               └──────┬──────┴─ … 16 … ────┴──────┬──────┘
- *     level 1       40 words                    …                              the largest bound of 16 cards,
+ *     level 1       class 20                    …                              a byte: the largest bound of 16 cards,
  *     level 2       …                                                          of 16 times 16, and so on: a tree of maxima
  *
+ * Bounds are size classes, so that four of them are compared at a time: with the high bit of every byte of a word set,
+ * subtracting a class from each byte leaves that bit where the bound is at least the class.
+ *
  * Bounds are lazy: taking a block leaves them as they are; a card, or a family of 16 bounds, in which nothing was found gets
- * the right one. Only for a card without free blocks the bound is exact: 0. So a search looks at no more than 32 words on
- * each level, up and down again, and into few cards.
+ * the right one. Only for a card without free blocks the bound is exact: 0. So a search looks at no more than 8 words on
+ * each level, up and down again, and into few cards: 1.5 under random load with 100,000 live blocks.
+ *
+ * Every size up to 508 bytes has a class of its own. With four classes to an octave instead, that load opened 4 cards a
+ * search and took half as long again; with words in place of classes, one compared at a time, twice as long.
  */
 import { MINIMUM_WORDS, NEXT, PREVIOUS, sizeOf } from '../block/block.js'
 import { clearList, link, relink, unlink } from '../block/free-list.js'
 import { corrupt } from '../errors.js'
 
 /** A card has 2 ** CARD_SHIFT words: 4 KiB. */
-const CARD_SHIFT = 10
+export const CARD_SHIFT = 10
 /** A bound of the tree covers a family of 2 ** FAMILY_SHIFT bounds below it. */
 const FAMILY_SHIFT = 4
 const FAMILY_MASK = (1 << FAMILY_SHIFT) - 1
+/** The high bit of each byte of a word; classes do without it. */
+const HIGH_BITS = 0x80808080
+/** Blocks of fewer words have a class for each size. */
+const EXACT_WORDS = 128
+
+/** The size class of a block of `size` words: from 2, for the smallest block, to 111; two classes to an octave from 128 words on. */
+export const classOf = (size: number): number => (size < EXACT_WORDS ? size >> 1 : coarseClassOf(size))
+
+const coarseClassOf = (size: number): number => {
+  const power = 31 - Math.clz32(size)
+  return 2 * power + 50 + ((size >>> (power - 1)) & 1)
+}
+
+const SMALLEST_CLASS = classOf(MINIMUM_WORDS)
 
 /** Where the parts of the index lie, from the word `index` on, in a heap of `words` words. */
 function layoutOf(words: number, index: number) {
   const cards = ((words - 1) >>> CARD_SHIFT) + 1
-  const levels: number[] = []
+  /** The bytes where the levels of the tree begin, and where the last one ends; each begins with a word. */
+  const levels: number[] = [(index + cards) * 4]
   let end = index + cards
-  let bounds = cards
-  for (;;) {
-    levels.push(end)
-    end += bounds
-    if (bounds === 1) return { cards, levels, end }
-    bounds = ((bounds - 1) >>> FAMILY_SHIFT) + 1
+  for (let bounds = cards; ; bounds = ((bounds - 1) >>> FAMILY_SHIFT) + 1) {
+    end += (bounds + 3) >>> 2
+    levels.push(end * 4)
+    if (bounds <= FAMILY_MASK + 1) return { cards, levels, end }
   }
 }
 
@@ -47,11 +66,11 @@ export class CardIndex {
   /** How many cards there are. */
   protected readonly cards: number
   private readonly sentinel: number
-  /** Word indexes: of FIRST, of BOUND, which is level 0 of the tree, of each level, and of the end. */
-  private readonly first: number
-  protected readonly bounds: number
-  private readonly levels: readonly number[]
+  /** Word indexes: of FIRST, and of the end. */
+  protected readonly first: number
   private readonly end: number
+  /** Byte offsets: of BOUND, which is level 0 of the tree, of each further level, and of the end of the last. */
+  private readonly levels: readonly number[]
 
   /** The index in the words from `index` on, over the list of `sentinel`, which lies in front of all blocks. */
   constructor(words: Int32Array, index: number, sentinel: number) {
@@ -60,7 +79,6 @@ export class CardIndex {
     this.cards = cards
     this.sentinel = sentinel
     this.first = index
-    this.bounds = index + cards
     this.levels = levels
     this.end = end
   }
@@ -87,13 +105,13 @@ export class CardIndex {
 
   /** The first free block of the cards from `card` on; the sentinel when they have none. */
   private firstFrom(card: number): number {
-    const found = this.nextCard(card, MINIMUM_WORDS)
+    const found = this.nextCard(card, SMALLEST_CLASS)
     return found < this.cards ? this.words[this.first + found] : this.sentinel
   }
 
   /** Whether there may be a free block of `size` words at all. */
   mayHave(size: number): boolean {
-    return this.words[this.end - 1] >= size
+    return this.nextCard(0, classOf(size)) < this.cards
   }
 
   /** Of all free blocks, the first with at least `size` words; 0 when none has. */
@@ -111,11 +129,12 @@ export class CardIndex {
 
   /** The same from a card on. */
   private findInCards(from: number, size: number): number {
-    let card = this.nextCard(from, size)
+    const sizeClass = classOf(size)
+    let card = this.nextCard(from, sizeClass)
     while (card < this.cards) {
       const found = this.findInCard(card, size)
       if (found !== 0) return found
-      card = this.nextCard(card + 1, size)
+      card = this.nextCard(card + 1, sizeClass)
     }
     return 0
   }
@@ -134,7 +153,7 @@ export class CardIndex {
       previous = block
       block = words[block + NEXT]
     }
-    words[this.bounds + card] = largest
+    this.setBound(this.levels[0] + card, largest === 0 ? 0 : classOf(largest))
     return 0
   }
 
@@ -151,47 +170,73 @@ export class CardIndex {
     return 0
   }
 
-  /** The first card from `from` on whose bound is at least `size`; the number of cards when there is none. */
-  protected nextCard(from: number, size: number): number {
-    const words = this.words
-    const levels = this.levels
+  /** The bound at a byte of the tree. */
+  private boundAt(at: number): number {
+    return (this.words[at >> 2] >>> ((at & 3) << 3)) & 0x7f
+  }
+
+  private setBound(at: number, sizeClass: number): void {
+    const shift = (at & 3) << 3
+    this.words[at >> 2] = (this.words[at >> 2] & ~(0xff << shift)) | (sizeClass << shift)
+  }
+
+  /** The bound of a card. */
+  protected boundOf(card: number): number {
+    return this.boundAt(this.levels[0] + card)
+  }
+
+  /** The first card from `from` on whose bound is at least the class `least`; the number of cards when there is none. */
+  protected nextCard(from: number, least: number): number {
+    const { levels, cards } = this
+    const top = levels.length - 2
     let level = 0
     let index = from
     for (;;) {
-      // The rest of the family; then, a level up, the families behind it.
-      const base = levels[level]
-      const last = level + 1 < levels.length ? levels[level + 1] : base + 1
-      const end = Math.min(base + (index | FAMILY_MASK) + 1, last)
-      let at = base + index
-      while (at < end && words[at] < size) at++
-      index = at - base
-      if (at < end) {
-        if (level === 0) return index
+      const found = this.reaching(level, index, least)
+      if (found >= 0) {
+        if (level === 0) return found < cards ? found : cards
         level--
-        index = this.descend(level, index, size)
-      } else {
+        index = found << FAMILY_SHIFT
+        continue
+      }
+      // Nothing in the rest of the family: a level up, and on behind it. A whole family gives the bound above it the lie.
+      if (level === top) return cards
+      if ((index & FAMILY_MASK) === 0) this.lower(level, index)
+      index = (index >> FAMILY_SHIFT) + 1
+      level++
+      while ((index & FAMILY_MASK) === 0) {
+        if (level === top) return cards
+        index >>= FAMILY_SHIFT
         level++
-        if (level >= levels.length) return this.cards
-        index = ((index - 1) >>> FAMILY_SHIFT) + 1
       }
     }
   }
 
-  /**
-   * Where to go on at `level`, below a bound of at least `size` one level up: the first member of its family that is as large,
-   * or the end of the family, when the bound promised too much; then it is lowered.
-   */
-  private descend(level: number, parent: number, size: number): number {
+  /** Of the family of `index` on a level, the first from `index` on that is at least the class `least`; -1 when none is. */
+  private reaching(level: number, index: number, least: number): number {
     const words = this.words
     const begin = this.levels[level]
-    const end = Math.min(((parent + 1) << FAMILY_SHIFT) + begin, this.levels[level + 1])
-    let largest = 0
-    for (let member = begin + (parent << FAMILY_SHIFT); member < end; member++) {
-      if (words[member] >= size) return member - begin
-      if (words[member] > largest) largest = words[member]
+    const last = (Math.min(begin + (index | FAMILY_MASK), this.levels[level + 1] - 1) | 0) >> 2
+    const classes = Math.imul(least, 0x01010101)
+    const at = begin + index
+    let word = at >> 2
+    if (word > last) return -1
+    let hits = ((words[word] | HIGH_BITS) - classes) & HIGH_BITS & (-1 << ((at & 3) << 3))
+    while (hits === 0) {
+      if (word === last) return -1
+      word++
+      hits = ((words[word] | HIGH_BITS) - classes) & HIGH_BITS
     }
-    words[this.levels[level + 1] + parent] = largest
-    return end - begin
+    return (word << 2) + ((31 - Math.clz32(hits & -hits)) >> 3) - begin
+  }
+
+  /** Sets the bound above a family right: the family begins at `index` of a level. */
+  private lower(level: number, index: number): void {
+    const begin = this.levels[level] + index
+    const end = Math.min(begin + FAMILY_MASK + 1, this.levels[level + 1])
+    let largest = 0
+    for (let at = begin; at < end; at++) largest = Math.max(largest, this.boundAt(at))
+    this.setBound(this.levels[level + 1] + (index >> FAMILY_SHIFT), largest)
   }
 
   /** Takes in a free block that touches no other. */
@@ -240,7 +285,7 @@ export class CardIndex {
       words[this.first + card] = next
     } else {
       words[this.first + card] = 0
-      words[this.bounds + card] = 0
+      this.setBound(this.levels[0] + card, 0)
     }
   }
 
@@ -269,17 +314,19 @@ export class CardIndex {
   }
 
   /** A card has a free block of `size` words. */
-  private raise(card: number, size: number): void {
-    if (size > this.words[this.bounds + card]) this.raiseBounds(card, size)
+  protected raise(card: number, size: number): void {
+    const sizeClass = classOf(size)
+    if (sizeClass > this.boundOf(card)) this.raiseBounds(card, sizeClass)
   }
 
   /** The same, where the bound says less. */
-  protected raiseBounds(card: number, size: number): void {
-    const words = this.words
+  protected raiseBounds(card: number, sizeClass: number): void {
+    const levels = this.levels
     let index = card
-    for (const level of this.levels) {
-      if (words[level + index] >= size) break
-      words[level + index] = size
+    for (let level = 0; level < levels.length - 1; level++) {
+      const at = levels[level] + index
+      if (this.boundAt(at) >= sizeClass) break
+      this.setBound(at, sizeClass)
       index >>>= FAMILY_SHIFT
     }
   }
@@ -303,21 +350,22 @@ export class CardIndex {
     this.checkCards()
   }
 
-  /** Verifies cards and bounds against the list. Returns the size of the largest free block of each card that has one. */
+  /** Verifies cards and bounds against the list. Returns the class of the largest free block of each card that has one. */
   protected checkCards(): Map<number, number> {
     const { words, levels } = this
     const largest = new Map<number, number>()
     for (const block of this.list()) {
       const card = block >>> CARD_SHIFT
       if (!largest.has(card) && words[this.first + card] !== block) throw wrong(card, 'its first free block')
-      largest.set(card, Math.max(largest.get(card) ?? 0, sizeOf(words[block])))
+      largest.set(card, Math.max(largest.get(card) ?? 0, classOf(sizeOf(words[block]))))
     }
     for (let card = 0; card < this.cards; card++) {
-      const size = largest.get(card) ?? 0
-      if (size === 0 && words[this.first + card] !== 0) throw wrong(card, 'its first free block')
-      if (size === 0 && words[this.bounds + card] !== 0) throw wrong(card, 'its largest free block')
-      for (const [level, begin] of levels.entries()) {
-        if (words[begin + (card >>> (level * FAMILY_SHIFT))] < size) throw wrong(card, 'its largest free block')
+      const sizeClass = largest.get(card) ?? 0
+      if (sizeClass === 0 && words[this.first + card] !== 0) throw wrong(card, 'its first free block')
+      if (sizeClass === 0 && this.boundOf(card) !== 0) throw wrong(card, 'its largest free block')
+      for (const [level, begin] of levels.slice(0, -1).entries()) {
+        if (this.boundAt(begin + (card >>> (level * FAMILY_SHIFT))) < sizeClass)
+          throw wrong(card, 'its largest free block')
       }
     }
     return largest

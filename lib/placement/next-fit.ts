@@ -54,6 +54,7 @@ class NextFit extends CardIndex implements Placement {
 export const nextFit: PlacementPolicy = {
   name: 'next-fit',
   number: 4,
+  quickLists: false,
   indexWords: words => 1 + cardIndexWords(words),
   open: words => new NextFit(words)
 }

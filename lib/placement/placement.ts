@@ -34,6 +34,8 @@ export interface PlacementPolicy {
   readonly name: PlacementName
   /** What the heap's header says; never given to another policy. */
   readonly number: number
+  /** Whether its heaps have quick lists unless told. */
+  readonly quickLists: boolean
   /** How many words of index a heap of `words` words needs behind its header. */
   indexWords(words: number): number
   /** The policy at work on a heap whose header and index are written. */

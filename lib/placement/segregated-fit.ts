@@ -76,6 +76,7 @@ function misplaced(block: number, size: number): Error {
 export const segregatedFit: PlacementPolicy = {
   name: 'segregated-fit',
   number: 2,
+  quickLists: true,
   indexWords: sizeClassWords,
   open: words => new SegregatedFit(words)
 }
