@@ -2,9 +2,8 @@
  * The algorithm of the heap, in word indexes: blocks are cut off the wilderness, split, merged, resized and taken back.
  * Arguments have been checked by the caller (heap.ts); which free block a request gets is for the placement policy to say.
  *
- * allocate and free are written in one piece each, and integers are told to be integers (`| 0`), because V8 inlines no more than
- * 920 bytes of bytecode into a function: in smaller pieces segregated fit took 1.5 times as long as glibc over 18 recorded
- * programs, and first fit 2.2 times; like this, 1.3 and 2.0.
+ * This is the algorithm for every policy, by the verbs of placement.ts. Heaps with first fit and segregated fit have it once
+ * more, policy included, in one piece for malloc and one for free: first-fit-allocator.ts and segregated-allocator.ts.
  *
  * Free blocks merge at once: after every call no two of them touch, and none touches the wilderness, for a free block in
  * front of it becomes part of it.
@@ -55,39 +54,49 @@ export class Allocator {
 
   /** A used block of at least `need` words, or 0. */
   allocate(need: number): number {
-    return this.place(this.placement.find(need), need)
+    const found = this.placement.find(need)
+    return found === 0 ? this.extend(need) : this.place(found, need)
   }
 
-  /** A used block of at least `need` words made of the free block `found`, or, when that is 0, cut off the wilderness; or 0. */
-  protected place(found: number, need: number): number {
+  /** A used block of at least `need` words made of the free block `found`. */
+  private place(found: number, need: number): number {
     const words = this.words
-    let block = found | 0
-    let size = need
-    if (block === 0) {
-      block = words[TOP_WORD]
-      // Also when the memory is gone, and `block` undefined.
-      if (!(need <= this.limit - block)) return 0
-      this.raiseTop((block + need) | 0)
-    } else {
-      const have = sizeOf(words[block])
-      const rest = (have - need) | 0
-      if (rest >= MINIMUM_WORDS) {
-        // Split: the front is handed out, the remainder takes the block's place in the list.
-        const remainder = (block + need) | 0
-        this.placement.replace(block, have, remainder, rest)
-        writeFree(words, remainder, rest)
-      } else {
-        this.placement.remove(block, have)
-        words[block + have] |= PREVIOUS_USED
-        size = have
-      }
+    const have = sizeOf(words[found])
+    const rest = have - need
+    if (rest < MINIMUM_WORDS) {
+      this.placement.remove(found, have)
+      words[found + have] |= PREVIOUS_USED
+      return this.markUsed(found, have)
     }
+    // Split: the front is handed out, the remainder takes the block's place in the list.
+    this.placement.replace(found, have, found + need, rest)
+    writeFree(words, found + need, rest)
+    return this.markUsed(found, need)
+  }
+
+  /** Writes the header of a used block, and counts it. Returns it. */
+  private markUsed(block: number, size: number): number {
+    const words = this.words
     words[block] = (size << 1) | PREVIOUS_USED | USED
-    const used = words[USED_WORD] + size
+    const used = (words[USED_WORD] + size) | 0
     words[USED_WORD] = used
     words[BLOCKS_WORD]++
     if (used > words[PEAK_USED_WORD]) words[PEAK_USED_WORD] = used
     return block
+  }
+
+  /** A used block of `need` words where no free block is large enough, or 0. */
+  protected extend(need: number): number {
+    return this.cutWilderness(need)
+  }
+
+  /** A used block of `need` words cut off the wilderness, or 0. */
+  protected cutWilderness(need: number): number {
+    const block = this.words[TOP_WORD]
+    // Also when the memory is gone, and `block` undefined.
+    if (!(need <= this.limit - block)) return 0
+    this.raiseTop((block + need) | 0)
+    return this.markUsed(block, need)
   }
 
   /**
@@ -166,7 +175,7 @@ export class Allocator {
   }
 
   /** The free left neighbour of `block`, by its boundary tag. Throws ERR_OFFHEAP_CORRUPT when tag and header disagree. */
-  private leftOf(block: number): number {
+  protected leftOf(block: number): number {
     const size = this.words[block - 1]
     const left = block - size
     if (left < this.first || this.words[left] !== ((size << 1) | PREVIOUS_USED)) throw unmatchedFooter(block)
@@ -318,7 +327,7 @@ export class Allocator {
     const padded = need + alignment + 2
     const found = padded < TOO_LARGE ? this.placement.find(padded) : 0
     if (found !== 0) return this.place(found, padded)
-    const extended = this.place(0, gapBefore(words[TOP_WORD], alignment) + need)
+    const extended = this.cutWilderness(gapBefore(words[TOP_WORD], alignment) + need)
     if (extended !== 0) return extended
     for (const block of this.placement.list()) {
       const size = gapBefore(block, alignment) + need

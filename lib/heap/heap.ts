@@ -9,7 +9,8 @@ import { invalidType, OffheapError } from '../errors.js'
 import { tell } from '../memory/diagnostics.js'
 import { Region } from '../memory/region.js'
 import type { PlacementName } from '../placement/placement.js'
-import { Allocator, TOO_LARGE } from './allocator.js'
+import { type Allocator, TOO_LARGE } from './allocator.js'
+import { allocators } from './allocators.js'
 import { type BlockReference, checkAlignment, checkAmount, closedError, offsetOf, type Pointer } from './arguments.js'
 import { checkHeap } from './check.js'
 import { faultOf } from './fault.js'
@@ -17,9 +18,7 @@ import { clearHeader, heapWords, layoutOf, readHeader, type Shape, writeHeader }
 import { hardenedKind, type Tracking } from './hardened/heap.js'
 import type { Leak } from './hardened/stacks.js'
 import { checkObject, type HeapMapOptions, type HeapOptions, type Plan, planOf } from './options.js'
-import { QuickAllocator } from './quick-lists.js'
 import { freePages, type HeapStats, readStats } from './stats.js'
-import { TrimmingAllocator } from './trimming.js'
 import { bufferOver, type TypedArrayConstructor, Views } from './views.js'
 import { type BlockInfo, describe, walk } from './walk.js'
 
@@ -102,14 +101,11 @@ export class Heap extends Views {
 
   /** The allocator at work on `words`, of the kind that the heap asks for. */
   protected open(words: Int32Array<ArrayBuffer>): Allocator {
-    const placement = this.shape.policy.open(words)
+    const { policy, quickLists } = this.shape
+    const open = allocators[policy.name]
     const trim = (): void => this.trimQuietly()
-    if (this.shape.quickLists) {
-      return new QuickAllocator(words, placement, layoutOf(words.length, this.shape).quickLists, trim)
-    }
-    return words[TRIM_THRESHOLD_WORD] > 0
-      ? new TrimmingAllocator(words, placement, trim)
-      : new Allocator(words, placement)
+    if (quickLists) return open.quick(words, trim, layoutOf(words.length, this.shape).quickLists)
+    return words[TRIM_THRESHOLD_WORD] > 0 ? open.trimming(words, trim) : open.plain(words)
   }
 
   // ---- allocation -------------------------------------------------------------------------------------------------

@@ -22,7 +22,8 @@ import { CACHED, isCached, MINIMUM_WORDS, NEXT, PREVIOUS_USED, sizeOf, USED } fr
 import { BLOCKS_WORD, CACHED_WORD, PEAK_USED_WORD, TOP_WORD, USED_WORD } from '../block/header.js'
 import { corrupt } from '../errors.js'
 import type { Placement } from '../placement/placement.js'
-import { TrimmingAllocator } from './trimming.js'
+import type { Allocator } from './allocator.js'
+import type { TrimmingKind } from './trimming.js'
 
 /** Blocks of more words are never cached: payloads up to 1020 bytes are. */
 const LARGEST_WORDS = 256
@@ -41,174 +42,181 @@ export function quickListWords(words: number): number {
   return (largestFor(words) >> 1) + 1
 }
 
-/** An allocator with quick lists in front. */
-export class QuickAllocator extends TrimmingAllocator {
-  /** Where the heads lie. */
-  private readonly heads: number
-  /** The largest size that is cached. */
-  private readonly largest: number
+/** An allocator with quick lists whose heads lie at `heads`; `trim` gives the free pages back. */
+export type QuickKind<Policy extends Placement> = new (
+  words: Int32Array<ArrayBuffer>,
+  placement: Policy,
+  trim: () => void,
+  heads: number
+) => Allocator
 
-  constructor(words: Int32Array<ArrayBuffer>, placement: Placement, heads: number, trim: () => void) {
-    super(words, placement, trim)
-    this.heads = heads
-    this.largest = words.length === 0 ? 0 : largestFor(words.length)
-  }
+/** The kind of allocator that has quick lists in front, above a kind that has none. */
+export function quickKind<Policy extends Placement>(Base: TrimmingKind<Policy>): QuickKind<Policy> {
+  return class QuickAllocator extends Base {
+    /** Where the heads lie. */
+    private readonly heads: number
+    /** The largest size that is cached. */
+    private readonly largest: number
 
-  override reset(): void {
-    super.reset()
-    this.words.fill(0, this.heads, this.heads + (this.largest >> 1) + 1)
-    this.words[CACHED_WORD] = 0
-  }
+    constructor(words: Int32Array<ArrayBuffer>, placement: Policy, trim: () => void, heads: number) {
+      super(words, placement, trim)
+      this.heads = heads
+      this.largest = words.length === 0 ? 0 : largestFor(words.length)
+    }
 
-  override allocate(need: number): number {
-    if (need <= this.largest) {
+    override reset(): void {
+      super.reset()
+      this.words.fill(0, this.heads, this.heads + (this.largest >> 1) + 1)
+      this.words[CACHED_WORD] = 0
+    }
+
+    override allocate(need: number): number {
+      if (need <= this.largest) {
+        const words = this.words
+        const head = this.heads + (need >> 1)
+        const block = words[head]
+        if (block !== 0) {
+          const header = words[block]
+          if ((header | PREVIOUS_USED) !== cachedHeader(need)) return this.nothingAt(need, block)
+          words[head] = words[block + NEXT]
+          words[block] = header ^ CACHED
+          words[CACHED_WORD] -= need
+          words[BLOCKS_WORD]++
+          const used = words[USED_WORD] + need
+          words[USED_WORD] = used
+          if (used > words[PEAK_USED_WORD]) words[PEAK_USED_WORD] = used
+          return block
+        }
+      }
+      return super.allocate(unmistakable(need))
+    }
+
+    /** No cached block begins where a list leads: the heap is corrupt. 0 when its memory is gone, and every word undefined. */
+    private nothingAt(need: number, block: number): number {
+      if (this.words.length === 0) return 0
+      throw broken(need, block)
+    }
+
+    /** Before the block space grows over too much that waits, and before a request is refused, the lists are emptied. */
+    protected override extend(need: number): number {
+      if (this.flushOverfull()) return super.allocate(need)
+      const block = super.extend(need)
+      return block !== 0 || !this.flush() ? block : super.allocate(need)
+    }
+
+    /** Empties the lists when so much waits that the block space may not grow. False when it may. */
+    private flushOverfull(): boolean {
       const words = this.words
-      const head = this.heads + (need >> 1)
-      const block = words[head]
-      if (block !== 0) {
-        const header = words[block]
-        if ((header | PREVIOUS_USED) !== cachedHeader(need)) return this.nothingAt(need, block)
-        words[head] = words[block + NEXT]
-        words[block] = header ^ CACHED
-        words[CACHED_WORD] -= need
-        words[BLOCKS_WORD]++
-        const used = words[USED_WORD] + need
-        words[USED_WORD] = used
-        if (used > words[PEAK_USED_WORD]) words[PEAK_USED_WORD] = used
-        return block
+      const share = (words[TOP_WORD] - this.first) >> SHARE_SHIFT
+      return words[CACHED_WORD] > Math.max(this.largest, share) && this.flush()
+    }
+
+    override allocateAligned(alignment: number, need: number): number {
+      const size = unmistakable(need)
+      this.flushOverfull()
+      const block = super.allocateAligned(alignment, size)
+      if (block !== 0 || !this.flush()) return block
+      return super.allocateAligned(alignment, size)
+    }
+
+    override resize(block: number, have: number, need: number): number {
+      const size = unmistakable(need)
+      if (size > have && this.waitsBehind(block + have, block + size)) this.flush()
+      return super.resize(block, have, size)
+    }
+
+    /** Is there room from the end of a block up to the word `end`, once the cached blocks in it are freed? */
+    private waitsBehind(from: number, end: number): boolean {
+      const words = this.words
+      const top = words[TOP_WORD]
+      let waits = false
+      let next = from
+      while (next < end && next < top) {
+        const header = words[next]
+        const cached = isCached(header)
+        if (!cached && (header & USED) !== 0) return false
+        const size = sizeOf(cached ? header ^ CACHED : header)
+        if (size < MINIMUM_WORDS) return false
+        waits ||= cached
+        next += size
       }
+      return waits
     }
-    return this.allocateAnew(need)
-  }
 
-  /** No cached block begins where a list leads: the heap is corrupt. 0 when its memory is gone, and every word undefined. */
-  private nothingAt(need: number, block: number): number {
-    if (this.words.length === 0) return 0
-    throw broken(need, block)
-  }
-
-  /** A block that no quick list has. */
-  private allocateAnew(need: number): number {
-    const size = unmistakable(need)
-    let found = this.placement.find(size)
-    if (found === 0 && this.flushOverfull()) found = this.placement.find(size)
-    const block = this.place(found, size)
-    if (block !== 0 || !this.flush()) return block
-    return super.allocate(size)
-  }
-
-  /** Empties the lists when so much waits that the block space may not grow. False when it may. */
-  private flushOverfull(): boolean {
-    const words = this.words
-    const share = (words[TOP_WORD] - this.first) >> SHARE_SHIFT
-    return words[CACHED_WORD] > Math.max(this.largest, share) && this.flush()
-  }
-
-  override allocateAligned(alignment: number, need: number): number {
-    const size = unmistakable(need)
-    this.flushOverfull()
-    const block = super.allocateAligned(alignment, size)
-    if (block !== 0 || !this.flush()) return block
-    return super.allocateAligned(alignment, size)
-  }
-
-  override resize(block: number, have: number, need: number): number {
-    const size = unmistakable(need)
-    if (size > have && this.waitsBehind(block + have, block + size)) this.flush()
-    return super.resize(block, have, size)
-  }
-
-  /** Is there room from the end of a block up to the word `end`, once the cached blocks in it are freed? */
-  private waitsBehind(from: number, end: number): boolean {
-    const words = this.words
-    const top = words[TOP_WORD]
-    let waits = false
-    let next = from
-    while (next < end && next < top) {
-      const header = words[next]
-      const cached = isCached(header)
-      if (!cached && (header & USED) !== 0) return false
-      const size = sizeOf(cached ? header ^ CACHED : header)
-      if (size < MINIMUM_WORDS) return false
-      waits ||= cached
-      next += size
+    override isUsed(block: number): boolean {
+      return !isCached(this.words[block]) && super.isUsed(block)
     }
-    return waits
-  }
 
-  override isUsed(block: number): boolean {
-    return !isCached(this.words[block]) && super.isUsed(block)
-  }
-
-  override free(block: number): boolean {
-    const words = this.words
-    const top = words[TOP_WORD]
-    if (block < this.first || !(block < top)) return false
-    const header = words[block]
-    const size = sizeOf(header)
-    if (size > this.largest) return this.freeInEarnest(block)
-    const next = block + size
-    if ((header & USED) === 0 || size < MINIMUM_WORDS || next > top) return false
-    if (next !== top && (words[next] & PREVIOUS_USED) === 0) return false
-    const head = this.heads + (size >> 1)
-    words[block + NEXT] = words[head]
-    words[block] |= CACHED
-    words[head] = block
-    words[CACHED_WORD] += size
-    words[USED_WORD] -= size
-    words[BLOCKS_WORD]--
-    this.freed(size)
-    return true
-  }
-
-  private freeInEarnest(block: number): boolean {
-    return !isCached(this.words[block]) && super.free(block)
-  }
-
-  /** Frees every cached block in earnest. False when there is none. Throws ERR_OFFHEAP_CORRUPT. */
-  override flush(): boolean {
-    const words = this.words
-    if (!(words[CACHED_WORD] > 0)) return false
-    for (let size = MINIMUM_WORDS; size <= this.largest; size += 2) {
+    override free(block: number): boolean {
+      const words = this.words
+      const top = words[TOP_WORD]
+      if (block < this.first || !(block < top)) return false
+      const header = words[block]
+      const size = sizeOf(header)
+      if (size > this.largest) return this.freeInEarnest(block)
+      const next = block + size
+      if ((header & USED) === 0 || size < MINIMUM_WORDS || next > top) return false
+      if (next !== top && (words[next] & PREVIOUS_USED) === 0) return false
       const head = this.heads + (size >> 1)
-      for (let block = words[head]; block !== 0; block = words[head]) {
-        if ((words[block] | PREVIOUS_USED) !== cachedHeader(size)) throw broken(size, block)
-        words[head] = words[block + NEXT]
-        words[block] ^= CACHED
-        // Once more used, for a moment.
-        words[CACHED_WORD] -= size
-        words[USED_WORD] += size
-        words[BLOCKS_WORD]++
-        if (!this.release(block)) throw broken(size, block)
+      words[block + NEXT] = words[head]
+      words[block] |= CACHED
+      words[head] = block
+      words[CACHED_WORD] += size
+      words[USED_WORD] -= size
+      words[BLOCKS_WORD]--
+      this.freed(size)
+      return true
+    }
+
+    private freeInEarnest(block: number): boolean {
+      return !isCached(this.words[block]) && super.free(block)
+    }
+
+    /** Frees every cached block in earnest. False when there is none. Throws ERR_OFFHEAP_CORRUPT. */
+    override flush(): boolean {
+      const words = this.words
+      if (!(words[CACHED_WORD] > 0)) return false
+      for (let size = MINIMUM_WORDS; size <= this.largest; size += 2) {
+        const head = this.heads + (size >> 1)
+        for (let block = words[head]; block !== 0; block = words[head]) {
+          if ((words[block] | PREVIOUS_USED) !== cachedHeader(size)) throw broken(size, block)
+          words[head] = words[block + NEXT]
+          words[block] ^= CACHED
+          // Once more used, for a moment.
+          words[CACHED_WORD] -= size
+          words[USED_WORD] += size
+          words[BLOCKS_WORD]++
+          if (!this.release(block)) throw broken(size, block)
+        }
+      }
+      return true
+    }
+
+    /** The cached blocks, list by list. Throws ERR_OFFHEAP_CORRUPT. */
+    override *cachedBlocks(): Generator<number, void, undefined> {
+      const words = this.words
+      for (let size = MINIMUM_WORDS; size <= this.largest; size += 2) {
+        let left = words.length / size
+        for (let block = words[this.heads + (size >> 1)]; block !== 0; ) {
+          if ((words[block] | PREVIOUS_USED) !== cachedHeader(size) || left-- < 0) throw broken(size, block)
+          const next = words[block + NEXT]
+          yield block
+          block = next
+        }
       }
     }
-    return true
-  }
 
-  /** The cached blocks, list by list. Throws ERR_OFFHEAP_CORRUPT. */
-  override *cachedBlocks(): Generator<number, void, undefined> {
-    const words = this.words
-    for (let size = MINIMUM_WORDS; size <= this.largest; size += 2) {
-      let left = words.length / size
-      for (let block = words[this.heads + (size >> 1)]; block !== 0; ) {
-        if ((words[block] | PREVIOUS_USED) !== cachedHeader(size) || left-- < 0) throw broken(size, block)
-        const next = words[block + NEXT]
-        yield block
-        block = next
+    /** Verifies the quick lists: they hold every cached block of the heap, of which there are `blocks` with `words` words. */
+    override checkCached(blocks: number, words: number): void {
+      let found = 0
+      for (const block of this.cachedBlocks()) {
+        if (block < this.first || block >= this.words[TOP_WORD]) throw broken(sizeOf(this.words[block] ^ CACHED), block)
+        found++
       }
-    }
-  }
-
-  /** Verifies the quick lists: they hold every cached block of the heap, of which there are `blocks` with `words` words. */
-  override checkCached(blocks: number, words: number): void {
-    let found = 0
-    for (const block of this.cachedBlocks()) {
-      if (block < this.first || block >= this.words[TOP_WORD]) throw broken(sizeOf(this.words[block] ^ CACHED), block)
-      found++
-    }
-    if (found !== blocks) throw corrupt(`${blocks} blocks are cached, and the quick lists have ${found}`)
-    if (this.words[CACHED_WORD] !== words) {
-      throw corrupt(`${words * 4} bytes are in cached blocks, and the header says ${this.words[CACHED_WORD] * 4}`)
+      if (found !== blocks) throw corrupt(`${blocks} blocks are cached, and the quick lists have ${found}`)
+      if (this.words[CACHED_WORD] !== words) {
+        throw corrupt(`${words * 4} bytes are in cached blocks, and the header says ${this.words[CACHED_WORD] * 4}`)
+      }
     }
   }
 }

@@ -6,39 +6,54 @@
 import { sizeOf } from '../block/block.js'
 import { FREED_WORD, TRIM_THRESHOLD_WORD } from '../block/header.js'
 import type { Placement } from '../placement/placement.js'
-import { Allocator } from './allocator.js'
+import type { Allocator } from './allocator.js'
 
-export class TrimmingAllocator extends Allocator {
-  /** Gives the free pages back. */
-  private readonly trim: () => void
+/** An allocator on the words of a heap, with a policy at work on them. */
+export type AllocatorKind<Policy extends Placement> = new (
+  words: Int32Array<ArrayBuffer>,
+  placement: Policy
+) => Allocator
 
-  constructor(words: Int32Array<ArrayBuffer>, placement: Placement, trim: () => void) {
-    super(words, placement)
-    this.trim = trim
-  }
+/** The same; `trim` gives the free pages back. */
+export type TrimmingKind<Policy extends Placement> = new (
+  words: Int32Array<ArrayBuffer>,
+  placement: Policy,
+  trim: () => void
+) => Allocator & { freed(size: number): void }
 
-  override free(block: number): boolean {
-    const size = sizeOf(this.words[block])
-    if (!super.free(block)) return false
-    this.freed(size)
-    return true
-  }
+/** The kind of allocator that gives free pages back by itself, above a kind that does not. */
+export function trimmingKind<Policy extends Placement>(Base: AllocatorKind<Policy>): TrimmingKind<Policy> {
+  return class TrimmingAllocator extends Base {
+    private readonly trim: () => void
 
-  override resize(block: number, have: number, need: number): number {
-    const resized = super.resize(block, have, need)
-    if (need < have) this.freed(have - need)
-    return resized
-  }
+    constructor(words: Int32Array<ArrayBuffer>, placement: Policy, trim: () => void) {
+      super(words, placement)
+      this.trim = trim
+    }
 
-  /** Counts what was given back; when it is enough, whatever waits in quick lists is freed, and free pages go to the system. */
-  protected freed(size: number): void {
-    const words = this.words
-    const threshold = words[TRIM_THRESHOLD_WORD]
-    if (threshold === 0) return
-    const freed = words[FREED_WORD] + size
-    words[FREED_WORD] = freed < threshold ? freed : 0
-    if (freed < threshold) return
-    this.flush()
-    this.trim()
+    override free(block: number): boolean {
+      const size = sizeOf(this.words[block])
+      if (!super.free(block)) return false
+      this.freed(size)
+      return true
+    }
+
+    override resize(block: number, have: number, need: number): number {
+      const resized = super.resize(block, have, need)
+      if (need < have) this.freed(have - need)
+      return resized
+    }
+
+    /** Counts what was given back; when it is enough, whatever waits in quick lists is freed, and free pages go to the system. */
+    freed(size: number): void {
+      const words = this.words
+      const threshold = words[TRIM_THRESHOLD_WORD]
+      if (threshold === 0) return
+      const freed = words[FREED_WORD] + size
+      words[FREED_WORD] = freed < threshold ? freed : 0
+      if (freed < threshold) return
+      this.flush()
+      this.trim()
+    }
   }
 }

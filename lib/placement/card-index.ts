@@ -64,13 +64,13 @@ export function cardIndexWords(words: number): number {
 export class CardIndex {
   protected readonly words: Int32Array
   /** How many cards there are. */
-  protected readonly cards: number
+  readonly cards: number
   private readonly sentinel: number
   /** Word indexes: of FIRST, and of the end. */
-  protected readonly first: number
+  readonly first: number
   private readonly end: number
   /** Byte offsets: of BOUND, which is level 0 of the tree, of each further level, and of the end of the last. */
-  private readonly levels: readonly number[]
+  readonly levels: readonly number[]
 
   /** The index in the words from `index` on, over the list of `sentinel`, which lies in front of all blocks. */
   constructor(words: Int32Array, index: number, sentinel: number) {
@@ -104,7 +104,7 @@ export class CardIndex {
   }
 
   /** The first free block of the cards from `card` on; the sentinel when they have none. */
-  private firstFrom(card: number): number {
+  firstFrom(card: number): number {
     const found = this.nextCard(card, SMALLEST_CLASS)
     return found < this.cards ? this.words[this.first + found] : this.sentinel
   }
@@ -181,7 +181,7 @@ export class CardIndex {
   }
 
   /** The bound of a card. */
-  protected boundOf(card: number): number {
+  boundOf(card: number): number {
     return this.boundAt(this.levels[0] + card)
   }
 
@@ -278,7 +278,7 @@ export class CardIndex {
   }
 
   /** The first free block of a card goes. */
-  private removeFirst(card: number, block: number): void {
+  removeFirst(card: number, block: number): void {
     const words = this.words
     const next = words[block + NEXT]
     if (next > block && next >>> CARD_SHIFT === card) {
@@ -305,7 +305,7 @@ export class CardIndex {
     this.raise(card, toSize)
   }
 
-  private moveToCard(from: number, to: number, card: number): void {
+  moveToCard(from: number, to: number, card: number): void {
     const words = this.words
     const old = from >>> CARD_SHIFT
     if (words[this.first + old] === from) this.removeFirst(old, from)
@@ -314,13 +314,13 @@ export class CardIndex {
   }
 
   /** A card has a free block of `size` words. */
-  protected raise(card: number, size: number): void {
+  raise(card: number, size: number): void {
     const sizeClass = classOf(size)
     if (sizeClass > this.boundOf(card)) this.raiseBounds(card, sizeClass)
   }
 
   /** The same, where the bound says less. */
-  protected raiseBounds(card: number, sizeClass: number): void {
+  raiseBounds(card: number, sizeClass: number): void {
     const levels = this.levels
     let index = card
     for (let level = 0; level < levels.length - 1; level++) {

@@ -25,9 +25,9 @@ function hintsFor(words: number): number {
   return classOf(words) + 1
 }
 
-class FirstFit extends CardIndex implements Placement {
+export class FirstFit extends CardIndex implements Placement {
   /** How many hints there are; they lie behind the heap's header. */
-  private readonly classes: number
+  readonly classes: number
 
   constructor(words: Int32Array) {
     const classes = hintsFor(words.length)
@@ -52,7 +52,7 @@ class FirstFit extends CardIndex implements Placement {
   }
 
   /** The same from the card `from` on, after a look at the hint was not enough. Sets the hints right on its way. */
-  private search(size: number, sizeClass: number, from: number): number {
+  search(size: number, sizeClass: number, from: number): number {
     const { words, cards } = this
     // The class's hint belongs at the first card that has a block of the class, if not one of the size itself.
     let hint = cards
@@ -71,7 +71,7 @@ class FirstFit extends CardIndex implements Placement {
     return found
   }
 
-  protected override raiseBounds(card: number, sizeClass: number): void {
+  override raiseBounds(card: number, sizeClass: number): void {
     super.raiseBounds(card, sizeClass)
     const words = this.words
     for (let hint = HEADER_WORDS + sizeClass; hint >= HEADER_WORDS && words[hint] > card; hint--) words[hint] = card

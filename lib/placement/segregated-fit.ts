@@ -20,7 +20,7 @@ import { SizeClasses, sizeClassWords } from './size-classes.js'
 /** How many blocks of its own class a request looks at before it takes a larger one. */
 const WALK = 4
 
-class SegregatedFit extends SizeClasses implements Placement {
+export class SegregatedFit extends SizeClasses implements Placement {
   find(size: number): number {
     const words = this.words
     if (size >= words.length) return 0
@@ -69,7 +69,8 @@ class SegregatedFit extends SizeClasses implements Placement {
   }
 }
 
-function misplaced(block: number, size: number): Error {
+/** The list for blocks of `size` words begins with one that has fewer. */
+export function misplaced(block: number, size: number): Error {
   return corrupt(`the free list for blocks of ${size * 4} bytes or more begins with byte ${block * 4}, which is none`)
 }
 

@@ -26,8 +26,9 @@ import { clearList } from '../block/free-list.js'
 import { HEADER_WORDS } from '../block/header.js'
 import { corrupt } from '../errors.js'
 
-const SUMMARY = HEADER_WORDS
-const ROWS = SUMMARY + 1
+/** Where the bitmap lies: its summary, and its first row. */
+export const SUMMARY = HEADER_WORDS
+export const ROWS = SUMMARY + 1
 const FINEST_STEPS = 5
 
 /** The size classes of a heap: 2 ** steps of them in an octave. */
@@ -65,11 +66,11 @@ export class SizeClasses {
   protected readonly words: Int32Array
   protected readonly classes: number
   /** From this class on, a class has several sizes. */
-  protected readonly blurred: number
+  readonly blurred: number
   private readonly steps: number
   private readonly rows: number
   /** The sentinel of class 0, laid out like a free block; those of the other classes follow, two words apart. */
-  private readonly lists: number
+  readonly lists: number
 
   constructor(words: Int32Array) {
     const { steps, classes, rows } = shapeOf(words.length)
@@ -88,7 +89,7 @@ export class SizeClasses {
   }
 
   /** The class of blocks of `size` words. */
-  protected classOf(size: number): number {
+  classOf(size: number): number {
     const units = size >> 1
     // How many low bits of the size its class does not tell apart.
     const blur = 31 - this.steps - Math.clz32(units)
@@ -100,7 +101,7 @@ export class SizeClasses {
   }
 
   /** The front block of the lowest class from `sizeClass` on that has a block; 0 when none has. */
-  protected frontFrom(sizeClass: number): number {
+  frontFrom(sizeClass: number): number {
     const words = this.words
     let row = sizeClass >> 5
     // Of this row, the bits from the class on.
@@ -121,7 +122,7 @@ export class SizeClasses {
   }
 
   /** Notes that the list of a class has a block. */
-  protected mark(sizeClass: number): void {
+  mark(sizeClass: number): void {
     this.words[ROWS + (sizeClass >> 5)] |= bitOf(sizeClass)
     this.words[SUMMARY] |= bitOf(sizeClass >> 5)
   }

@@ -18,14 +18,18 @@ import {
   USED_WORD
 } from '../../block/header.js'
 import { corrupt } from '../../errors.js'
-import type { PlacementPolicy } from '../../placement/placement.js'
-import { TrimmingAllocator } from '../trimming.js'
+import type { Placement, PlacementPolicy } from '../../placement/placement.js'
+import { Allocator } from '../allocator.js'
+import { trimmingKind } from '../trimming.js'
 import { Faults, requestedOf } from './fault.js'
 import { GuardedPlacement } from './guarded-placement.js'
 import { hardenedLayout, ledgerWords, SLOT_BYTES, slotOf } from './layout.js'
 import { Memory } from './memory.js'
 import { Quarantine } from './quarantine.js'
 import { hasFreeLeft, Seals, SLACK } from './seals.js'
+
+/** The policies are under guard, so it works by their verbs. */
+const TrimmingAllocator = trimmingKind<Placement>(Allocator)
 
 export class HardenedAllocator extends TrimmingAllocator {
   readonly seals: Seals
