@@ -67,12 +67,9 @@ export const writeFree = (words: Int32Array, block: number, size: number): void 
 /** The payload's byte offset: a block's public name. */
 export const pointerOf = (block: number): number => (block + 1) * 4
 
-/**
- * The words of the block that a payload of `bytes` needs: header added, rounded up to whole double words.
- * `bytes` is an integer from 0 to 2 ** 33.
- */
-export const wordsFor = (bytes: number): number => {
-  if (bytes <= 12) return MINIMUM_WORDS
-  // Up to 2 GiB in integers; beyond, in doubles.
-  return (bytes | 0) === bytes ? ((bytes + 11) >>> 3) << 1 : Math.floor((bytes + 11) / 8) * 2
-}
+/** The words of the block that a payload of `bytes` needs: header added, rounded up to whole double words. From 0 to 2 ** 31 - 1. */
+export const smallWordsFor = (bytes: number): number => (bytes <= 12 ? MINIMUM_WORDS : ((bytes + 11) >>> 3) << 1)
+
+/** The same for any integer from 0 to 2 ** 33: up to 2 GiB in integers, beyond in doubles. */
+export const wordsFor = (bytes: number): number =>
+  (bytes | 0) === bytes ? smallWordsFor(bytes) : Math.floor((bytes + 11) / 8) * 2

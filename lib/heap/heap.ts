@@ -3,7 +3,7 @@
  * from block indexes; allocator.ts does the work, and lib/placement says which free block a request gets.
  */
 import { types } from 'node:util'
-import { MAXIMUM_HEAP_BYTES, pointerOf, sizeOf, wordsFor } from '../block/block.js'
+import { MAXIMUM_HEAP_BYTES, pointerOf, sizeOf, smallWordsFor, wordsFor } from '../block/block.js'
 import { ROOT_WORD, TOP_WORD, TOUCHED_WORD, TRIM_THRESHOLD_WORD } from '../block/header.js'
 import { invalidType, OffheapError } from '../errors.js'
 import { tell } from '../memory/diagnostics.js'
@@ -116,8 +116,16 @@ export class Heap extends Views {
    * ERR_OFFHEAP_CLOSED.
    */
   malloc(size: number): Pointer {
-    const small = typeof size === 'number' && (size | 0) === size && size >= 0
-    const block = this.allocator.allocate(small ? wordsFor(size) : this.request('size', size))
+    if (typeof size === 'number' && (size | 0) === size && size >= 0) {
+      const block = this.allocator.allocate(smallWordsFor(size))
+      if (block !== 0) return pointerOf(block)
+    }
+    return this.mallocSlowly(size)
+  }
+
+  /** The same for what is no integer up to 2 GiB, and for what failed: V8 inlines the little that malloc is without this. */
+  private mallocSlowly(size: number): Pointer {
+    const block = this.allocator.allocate(this.request('size', size))
     return block === 0 ? this.nothing(size) : pointerOf(block)
   }
 
@@ -171,9 +179,12 @@ export class Heap extends Views {
    * ERR_OFFHEAP_CORRUPT, ERR_OFFHEAP_CLOSED; ERR_INVALID_ARG_TYPE or ERR_OUT_OF_RANGE for what is no pointer at all.
    */
   free(block: BlockReference): void {
-    if (typeof block === 'number' && (block | 0) === block && (block & 7) === 0) {
-      if (this.allocator.free((block >> 2) - 1)) return
-    }
+    const small = typeof block === 'number' && (block | 0) === block && (block & 7) === 0
+    if (!small || !this.allocator.free((block >> 2) - 1)) this.freeSlowly(block)
+  }
+
+  /** The same for NULL, for a view, for a pointer beyond 2 GiB, and for what is wrong. */
+  private freeSlowly(block: BlockReference): void {
     if (block !== 0) this.allocator.free(this.used(block, 'free'))
     else if (this.allocator.words.length === 0) throw closedError()
   }
