@@ -15,6 +15,20 @@ const kinds: [name: string, options: HeapOptions][] = [
 afterEach(stopListening)
 
 describe.each(kinds)('%s', (_, options) => {
+  test('tells how far it has grown, by the MiB, in the middle of any call', () => {
+    using heap = Heap.map({ size: 64 * MiB, ...options })
+    // A block that waits in a quick list, or in the quarantine.
+    heap.free(heap.malloc(100))
+    heap.malloc(200)
+    const told = listen()
+    const large = heap.malloc(5 * MiB)
+    expect(told).toEqual([{ name: 'grow', message: { heap, highWater: heap.stats().highWater } }])
+    expect(heap.realloc(large, 10 * MiB)).toBe(large)
+    expect(told.slice(1)).toEqual([{ name: 'grow', message: { heap, highWater: heap.stats().highWater } }])
+    heap.check()
+    expect(told).toHaveLength(2)
+  })
+
   test('tells how much it gave back to the system', () => {
     using heap = Heap.map({ size: 32 * MiB, ...options })
     const large = heap.malloc(4 * MiB)

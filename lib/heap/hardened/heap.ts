@@ -152,6 +152,10 @@ export function hardenedKind(Base: typeof Heap): Make {
       return readHardenedStats(this.allocator, residentBytes)
     }
 
+    protected override highWater(): number {
+      return (super.highWater() / 4) * SLOT_BYTES
+    }
+
     override *blocks(): Generator<BlockInfo, void, undefined> {
       if (this.allocator.words.length === 0) throw closedError()
       for (const block of walk(this.allocator.words)) yield describeHardened(this.allocator, block)
