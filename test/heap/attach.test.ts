@@ -103,6 +103,15 @@ describe('Heap.attach', () => {
     expectError(() => Heap.format(region), 'ERR_OFFHEAP_CLOSED')
   })
 
+  test('refuses a buffer that was transferred away, and does not mistake an empty one for it', () => {
+    const { buffer } = sample()
+    structuredClone(buffer, { transfer: [buffer] })
+    expectError(() => Heap.attach(buffer), 'ERR_OFFHEAP_CLOSED')
+    expectError(() => Heap.format(buffer), 'ERR_OFFHEAP_CLOSED')
+    expectError(() => Heap.attach(new ArrayBuffer(0)), 'ERR_OFFHEAP_NOT_A_HEAP')
+    expectError(() => Heap.format(new ArrayBuffer(0)), 'ERR_OUT_OF_RANGE')
+  })
+
   const fields: [string, number][] = [
     ['magic', MAGIC_WORD],
     ['version', VERSION_WORD],
