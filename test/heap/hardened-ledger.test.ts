@@ -208,4 +208,31 @@ describe('check() of a hardened heap', () => {
     heap.i32[seal] ^= 4
     expectError(() => heap.check(), CORRUPT)
   })
+
+  test('finds a changed seal of a used block and of a free one, and names the block', () => {
+    for (const which of ['a', 'b', 'c', 'd', 'e'] as const) {
+      const { heap, [which]: block } = prepared('first-fit')
+      const words = heap.u8.length / 4
+      const { seals } = hardenedLayout(words, HEADER_WORDS + firstFit.indexWords(words / 4))
+      const seal = seals + Math.floor((block - words / 16) / 4)
+      expect(heap.i32[seal]).not.toBe(0)
+      heap.i32[seal] ^= 4
+      expectError(
+        () => heap.check(),
+        CORRUPT,
+        new RegExp(`ledger says of the (free )?block at ${slotOf(block)} was over`)
+      )
+    }
+  })
+
+  test('finds a byte in front of the first block, and names it', () => {
+    const { heap, pointers } = held()
+    const first = pointers[0] ?? 0
+    for (const at of [first - 1, first - 7, first - 16]) {
+      heap.u8[at] ^= 1
+      expectError(() => heap.check(), CORRUPT, new RegExp(`byte ${at} was written, in free memory`))
+      heap.u8[at] ^= 1
+      heap.check()
+    }
+  })
 })
