@@ -88,9 +88,17 @@ describe('check() finds', () => {
 test('a block of the quarantine whose entry was changed is not sealed as it is when another comes behind it', () => {
   for (const word of [0, 1, 2]) {
     const { heap, pointers, c } = held()
+    const pointer = pointers[4] ?? 0
+    heap.view(pointer).fill(7)
     heap.i32[c + word] ^= 32
     const message = new RegExp(`the quarantine leads to byte ${c * 4} of the ledger`)
-    expectError(() => heap.free(pointers[4] ?? 0), CORRUPT, message)
+    const { used } = heap.stats()
+    for (const call of [() => heap.free(pointer), () => heap.realloc(pointer, 0), () => heap.realloc(pointer, 5000)]) {
+      expectError(call, CORRUPT, message)
+      // The call that found it has done nothing else.
+      expect(heap.view(pointer).every(byte => byte === 7)).toBe(true)
+      expect(heap.stats().used).toBe(used)
+    }
     expectError(() => heap.check(), CORRUPT)
   }
 })
