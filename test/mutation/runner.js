@@ -19,6 +19,7 @@ const STEPS = 5e8
 /** The files that take longest, the longest last: the first failure ends a run. */
 const SLOW = [
   'beyond-2-gib.test.ts',
+  'four-gib.test.ts',
   'stats.test.ts',
   'heap/property.test.ts',
   'placement/index.test.ts',
