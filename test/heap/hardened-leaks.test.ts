@@ -112,6 +112,13 @@ describe('the stacks of a heap', () => {
   })
 })
 
+test('a realloc that has no room leaves the block to be told as a leak', () => {
+  const heap = Heap.format(new ArrayBuffer(65536), tracked)
+  const pointer = allocateHere(heap, 40)
+  expect(heap.realloc(pointer, 2 ** 20)).toBe(0)
+  expect(heap.leaks()).toMatchObject([{ count: 1, bytes: 40 }])
+})
+
 describe('leaks()', () => {
   test('are grouped by stack, the most bytes first', () => {
     const heap = Heap.format(new ArrayBuffer(65536), tracked)

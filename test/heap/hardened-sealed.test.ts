@@ -5,12 +5,16 @@
 import { describe, expect, test } from 'vitest'
 import {
   CACHED_WORD,
+  FIRST_WORD,
   HEADER_WORDS,
   KEY_WORD,
+  MAGIC_WORD,
   NEWEST_WORD,
   OLDEST_WORD,
+  PLACEMENT_WORD,
   QUARANTINED_WORD,
-  TOUCHED_WORD
+  TOUCHED_WORD,
+  VERSION_WORD
 } from '../../lib/block/header.js'
 import { hardenedLayout, ledgerWords } from '../../lib/heap/hardened/layout.js'
 import { Seals } from '../../lib/heap/hardened/seals.js'
@@ -71,6 +75,15 @@ describe('check() finds', () => {
       const message = new RegExp(`the quarantine leads to byte ${oldest * 4} of the ledger, where no block`)
       expectError(() => heap.check(), CORRUPT, message)
       expectError(() => heap.malloc(49_000), CORRUPT, message)
+    }
+  })
+
+  test('that it is none', () => {
+    for (const word of [MAGIC_WORD, VERSION_WORD, PLACEMENT_WORD, FIRST_WORD]) {
+      const { heap, seals } = held()
+      heap.i32[word] += 90
+      seals.sealHeader()
+      expectError(() => heap.check(), 'ERR_OFFHEAP_NOT_A_HEAP')
     }
   })
 
