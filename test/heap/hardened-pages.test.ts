@@ -6,6 +6,106 @@ import { expectError } from './support.js'
 const KiB = 2 ** 10
 const CORRUPT = 'ERR_OFFHEAP_CORRUPT'
 
+const MiB = 2 ** 20
+
+/** A heap with a used block, free memory whose pages were given back, and a used block again. */
+function holed(quarantine = 0): { heap: Heap; block: number; hole: number } {
+  const heap = Heap.map({ size: 4 * MiB, hardened: true, quarantine })
+  const [block, hole] = [heap.malloc(1000), heap.malloc(500_000)]
+  heap.malloc(10)
+  heap.view(block).fill(7)
+  heap.view(hole).fill(1)
+  heap.free(hole)
+  expect(heap.trim()).toBeGreaterThan(400_000)
+  heap.check()
+  return { heap, block, hole }
+}
+
+describe('pages that were given back', () => {
+  test.each([4000, 20_000, 100_000, 400_000])('are used again by a block that grows into them, to %i bytes', bytes => {
+    const { heap, block } = holed()
+    using _ = heap
+    expect(heap.realloc(block, bytes)).toBe(block)
+    heap.check()
+    expect(
+      heap
+        .view(block)
+        .subarray(0, 1000)
+        .every(byte => byte === 7)
+    ).toBe(true)
+    heap.view(block).fill(9)
+    heap.check()
+    heap.free(block)
+    heap.check()
+  })
+
+  test.each([
+    ['malloc', (heap: Heap) => heap.malloc(300_000)],
+    ['calloc', (heap: Heap) => heap.calloc(300_000, 1)],
+    ['realloc', (heap: Heap, block: number) => heap.realloc(block, 300_000)]
+  ])('are watched anew once %s has found that something wrote there', (_, action) => {
+    const { heap, block, hole } = holed()
+    using _heap = heap
+    const at = hole + 100_000
+    heap.u8[at] = 1
+    expectError(() => action(heap, block), CORRUPT, new RegExp(`byte ${at} was written, in free memory`))
+    heap.check()
+    const again = action(heap, block)
+    expect(again).toBeGreaterThan(0)
+    heap.check()
+    heap.free(again)
+    heap.check()
+  })
+
+  test('are watched anew once a block that was held back has left, though something wrote there', () => {
+    const { heap, hole } = holed(MiB)
+    using _ = heap
+    const other = heap.malloc(700_000)
+    heap.u8[hole + 100_000] = 1
+    const message = new RegExp(`byte ${hole + 100_000} was written after it was freed: it is byte 100000 of`)
+    expectError(() => heap.free(other), CORRUPT, message)
+    heap.check()
+    heap.free(other)
+    heap.check()
+  })
+
+  test('stay away when a block that was held back leaves', () => {
+    const { heap } = holed(MiB)
+    using _ = heap
+    const other = heap.malloc(700_000)
+    heap.view(other).fill(1)
+    const before = heap.stats().residentBytes
+    heap.free(other)
+    expect(heap.stats()).toMatchObject({ cachedBlocks: 1, freeBlocks: 1 })
+    expect(heap.stats().residentBytes - before).toBeLessThan(100_000)
+    heap.check()
+  })
+
+  test('are used again by a block that grows to both sides', () => {
+    const heap = Heap.map({ size: MiB, hardened: true, quarantine: 0 })
+    using _ = heap
+    const [left, block] = [heap.malloc(300_000), heap.malloc(1000)]
+    const right = heap.malloc(heap.stats().largestFree)
+    for (const pointer of [left, right]) heap.view(pointer).fill(1)
+    heap.view(block).fill(7)
+    heap.free(left)
+    heap.free(right)
+    heap.trim()
+    heap.check()
+    const bytes = heap.stats().largestFree + 200_000
+    expect(heap.realloc(block, bytes)).toBe(left)
+    heap.check()
+    expect(
+      heap
+        .view(left)
+        .subarray(0, 1000)
+        .every(byte => byte === 7)
+    ).toBe(true)
+    heap.free(left)
+    heap.check()
+  })
+})
+
 describe.each(placements)('a hardened %s heap', placement => {
   test.each([64, 128, 256, 512, 1024, 2048])('of %i KiB, full to its last byte, gives its middle back', size => {
     using heap = Heap.map({ size: size * KiB, hardened: true, quarantine: 0, placement })

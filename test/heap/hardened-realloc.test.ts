@@ -95,7 +95,61 @@ describe('realloc', () => {
   })
 })
 
+describe('a block that grows where it is', () => {
+  test('finds a write to wilderness that was never touched, and says so once', () => {
+    const heap = hardened(0)
+    const block = heap.malloc(100)
+    fill(heap, block)
+    heap.u8[block + 500] = 1
+    const message = new RegExp(`byte ${block + 500} was written, in free memory`)
+    expectError(() => heap.realloc(block, 1000), CORRUPT, message)
+    expectFilled(heap, block, 100)
+    expect(heap.realloc(block, 1000)).toBe(block)
+    expectFilled(heap, block, 100)
+    heap.check()
+  })
+
+  test('finds a write to the last bytes of a neighbour that it takes as a whole', () => {
+    for (const rest of [32, 0, 64]) {
+      const heap = hardened(0)
+      const [block, right] = [heap.malloc(100), heap.malloc(255)]
+      heap.malloc(10)
+      heap.free(right)
+      const last = right + 255 - 10
+      heap.u8[last] ^= 1
+      const grow = (): number => heap.realloc(block, 128 + 256 - rest - 1)
+      // 64 bytes can stand as free memory of their own, and are not looked at; less can't.
+      if (rest === 64) expect(grow()).toBe(block)
+      else expectError(grow, CORRUPT, new RegExp(`byte ${last} was written, in free memory`))
+      if (rest === 64) expectError(() => heap.check(), CORRUPT, new RegExp(`byte ${last} `))
+      else expect(grow()).toBe(block)
+    }
+  })
+})
+
+test('peakUsed counts no block that is held back', () => {
+  const heap = hardened(4096)
+  for (let i = 0; i < 10; i++) heap.free(heap.malloc(100))
+  expect(heap.stats()).toMatchObject({ used: 0, cachedBlocks: 10, peakUsed: 128 })
+  const pointers = [heap.malloc(100), heap.malloc(100)]
+  expect(heap.stats().peakUsed).toBe(256)
+  for (const pointer of pointers) heap.free(pointer)
+  expect(heap.stats().peakUsed).toBe(256)
+})
+
 describe('the quarantine', () => {
+  test('lets no block go whose neighbour was written over in the ledger', () => {
+    const heap = hardened(128)
+    const [a, b, c] = [heap.malloc(100), heap.malloc(100), heap.malloc(100)]
+    heap.malloc(10)
+    heap.free(a)
+    const entry = b / 16 - 1
+    heap.i32[entry] += 16 << 1
+    const message = new RegExp(`the ledger says of the block at ${b} was overwritten, at byte ${entry * 4}`)
+    expectError(() => heap.free(c), CORRUPT, message)
+    expect(heap.owns(c)).toBe(true)
+  })
+
   test('is emptied for an aligned request too', () => {
     const heap = hardened(65536)
     const all = heap.malloc(heap.stats().largestFree)
