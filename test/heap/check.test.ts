@@ -48,6 +48,9 @@ describe('headers', () => {
     expectCorrupt(names(c))
     heap.i32[c] = -1
     expectCorrupt(names(c))
+    // Three blocks of 64 bytes lie from there to the wilderness.
+    heap.i32[c] = (50 << 1) | USED
+    expectCorrupt(/says 200 bytes, and the wilderness begins 192 bytes behind it/)
   })
 
   test('a size of nothing, or less than a block', () => {

@@ -61,6 +61,19 @@ describe.skipIf(why !== '')(`a heap of 6 GiB with quick lists${why && ` (${why})
     heap.check()
   })
 
+  test('hands out no hole that would make such a block', () => {
+    for (const amount of [-16, -12, -8]) {
+      using heap = Heap.map({ size: SIZE, quickLists: true })
+      const halves = [heap.malloc(MARK / 2 - 4), heap.malloc(MARK / 2 - 4)]
+      heap.malloc(2000)
+      for (const half of halves) heap.free(half)
+      expect([...heap.freeBlocks()].map(({ size }) => size)).toEqual([MARK])
+      const pointer = heap.malloc(MARK + amount)
+      if (pointer !== 0) expectUsed(heap, pointer, MARK + amount)
+      heap.check()
+    }
+  })
+
   test('aligns such blocks', () => {
     using heap = Heap.map({ size: SIZE, quickLists: true })
     heap.malloc(2000)
