@@ -69,16 +69,31 @@ describe('pages that were given back', () => {
     heap.check()
   })
 
-  test('stay away when a block that was held back leaves', () => {
-    const { heap } = holed(MiB)
+  test('stay as they are, zero, when a block that was held back leaves', () => {
+    const { heap, hole } = holed(MiB)
     using _ = heap
-    const other = heap.malloc(700_000)
-    heap.view(other).fill(1)
-    const before = heap.stats().residentBytes
-    heap.free(other)
+    heap.free(heap.malloc(700_000))
     expect(heap.stats()).toMatchObject({ cachedBlocks: 1, freeBlocks: 1 })
-    expect(heap.stats().residentBytes - before).toBeLessThan(100_000)
+    expect(heap.u8.subarray(hole + 100_000, hole + 400_000).every(byte => byte === 0)).toBe(true)
     heap.check()
+  })
+
+  test.each([
+    ['malloc', (heap: Heap) => heap.malloc(300_001)],
+    ['calloc', (heap: Heap) => heap.calloc(300_001, 1)],
+    ['alignedAlloc', (heap: Heap) => heap.alignedAlloc(4096, 300_001)]
+  ])('are used again by %s, and then hold what is written, and are watched again', (_, action) => {
+    const { heap, hole } = holed()
+    using _heap = heap
+    const pointer = action(heap)
+    expect(pointer - hole).toBeLessThan(4096)
+    heap.check()
+    heap.view(pointer).fill(9)
+    heap.check()
+    heap.free(pointer)
+    heap.check()
+    heap.u8[pointer + 100_000] = 0
+    expectError(() => heap.check(), CORRUPT, new RegExp(`byte ${pointer + 100_000} was written, in free memory`))
   })
 
   test('are used again by a block that grows to both sides', () => {
