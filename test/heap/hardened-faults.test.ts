@@ -91,6 +91,13 @@ describe('damage', () => {
     expectError(() => heap.free(pointer), CORRUPT, message)
   })
 
+  test('in front of all blocks is told with the bytes there', () => {
+    const heap = hardened()
+    const first = heap.malloc(10)
+    heap.u8[first - 5] ^= 1
+    expect(blockOf(() => heap.check())).toEqual({ pointer: first - 16, size: 16 })
+  })
+
   test('to free memory is told with all of it that lies side by side', () => {
     const heap = hardened(0)
     const pointer = heap.malloc(100)
