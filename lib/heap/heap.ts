@@ -4,7 +4,7 @@
  */
 import { types } from 'node:util'
 import { MAXIMUM_HEAP_BYTES, pointerOf, sizeOf, smallWordsFor, wordsFor } from '../block/block.js'
-import { ROOT_WORD, TOP_WORD, TOUCHED_WORD, TRIM_THRESHOLD_WORD } from '../block/header.js'
+import { FIRST_WORD, HIGH_WATER_WORD, ROOT_WORD, TOP_WORD, TOUCHED_WORD, TRIM_THRESHOLD_WORD } from '../block/header.js'
 import { invalidType, OffheapError } from '../errors.js'
 import { tell } from '../memory/diagnostics.js'
 import { Region } from '../memory/region.js'
@@ -96,7 +96,7 @@ export class Heap extends Views {
     this.region = memory instanceof Region ? memory : undefined
     this.ownsRegion = owns
     this.allocator = this.open(words)
-    this.allocator.grown = () => tell('offheap:grow', () => ({ heap: this, highWater: this.figures(0).highWater }))
+    this.allocator.grown = () => tell('offheap:grow', () => ({ heap: this, highWater: this.highWater() }))
   }
 
   /** The allocator at work on `words`, of the kind that the heap asks for. */
@@ -104,7 +104,14 @@ export class Heap extends Views {
     const { policy, quickLists } = this.shape
     const open = allocators[policy.name]
     const trim = (): void => this.trimQuietly()
-    if (quickLists) return open.quick(words, trim, layoutOf(words.length, this.shape).quickLists)
+    if (quickLists) {
+      // What waits in the lists is given back as well.
+      const flushAndTrim = (): void => {
+        this.allocator.flush()
+        trim()
+      }
+      return open.quick(words, flushAndTrim, layoutOf(words.length, this.shape).quickLists)
+    }
     return words[TRIM_THRESHOLD_WORD] > 0 ? open.trimming(words, trim) : open.plain(words)
   }
 
@@ -389,6 +396,11 @@ export class Heap extends Views {
   /** The figures of stats(), when so many bytes are in physical memory. */
   protected figures(residentBytes: number): HeapStats {
     return readStats(this.allocator, residentBytes)
+  }
+
+  /** The same figure as in stats(), without a look at any block: a heap that grows has one that is not written yet. */
+  protected highWater(): number {
+    return (this.allocator.words[HIGH_WATER_WORD] - this.allocator.words[FIRST_WORD]) * 4
   }
 
   /** Tells of what is about to be thrown. */

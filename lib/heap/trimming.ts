@@ -44,16 +44,14 @@ export function trimmingKind<Policy extends Placement>(Base: AllocatorKind<Polic
       return resized
     }
 
-    /** Counts what was given back; when it is enough, whatever waits in quick lists is freed, and free pages go to the system. */
+    /** Counts what was given back; when it is enough, free pages go to the system. */
     freed(size: number): void {
       const words = this.words
       const threshold = words[TRIM_THRESHOLD_WORD]
       if (threshold === 0) return
       const freed = words[FREED_WORD] + size
       words[FREED_WORD] = freed < threshold ? freed : 0
-      if (freed < threshold) return
-      this.flush()
-      this.trim()
+      if (freed >= threshold) this.trim()
     }
   }
 }

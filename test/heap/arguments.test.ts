@@ -159,12 +159,24 @@ describe('Heap.map and Heap.format', () => {
     expect(() => Heap.map({ size })).toThrow(RangeError)
   })
 
+  test.each(['8', '100000', null, undefined, {}, 10n])('refuse a size that is no number: %s', size => {
+    expect(() => Reflect.apply(Heap.map, Heap, [{ size }])).toThrow(TypeError)
+  })
+
   test('refuse what is no placement, and name those there are', () => {
     const format = (placement: unknown) => Reflect.apply(Heap.format, Heap, [new ArrayBuffer(4096), { placement }])
     expect(() => format('worst-fit')).toThrow(/"placement".*one of first-fit.*'worst-fit'/)
     expect(() => format('worst-fit')).toThrow(RangeError)
     expect(() => format(1)).toThrow(TypeError)
     expect(() => format(null)).toThrow(TypeError)
+  })
+
+  test('refuse quickLists that are neither true nor false', () => {
+    for (const quickLists of ['yes', 1, null]) {
+      const format = (): unknown => Reflect.apply(Heap.format, Heap, [new ArrayBuffer(65536), { quickLists }])
+      expect(format).toThrow(TypeError)
+      expect(format).toThrow(/"quickLists" argument must be of type boolean/)
+    }
   })
 
   test('refuse memory that can grow or is shared, and views of memory', () => {

@@ -3,15 +3,20 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
   BLOCKS_WORD,
+  CACHED_WORD,
   FIRST_WORD,
+  FREED_WORD,
   HIGH_WATER_WORD,
   MAGIC_WORD,
+  OPTIONS_WORD,
   PEAK_USED_WORD,
   PLACEMENT_WORD,
+  QUARANTINE_LIMIT_WORD,
   ROOT_WORD,
   SIZE_WORD,
   TOP_WORD,
   TOUCHED_WORD,
+  TRIM_THRESHOLD_WORD,
   USED_WORD,
   VERSION_WORD
 } from '../../lib/block/header.js'
@@ -103,6 +108,15 @@ describe('Heap.attach', () => {
     expectError(() => Heap.format(region), 'ERR_OFFHEAP_CLOSED')
   })
 
+  test('refuses a buffer that was transferred away, and does not mistake an empty one for it', () => {
+    const { buffer } = sample()
+    structuredClone(buffer, { transfer: [buffer] })
+    expectError(() => Heap.attach(buffer), 'ERR_OFFHEAP_CLOSED')
+    expectError(() => Heap.format(buffer), 'ERR_OFFHEAP_CLOSED')
+    expectError(() => Heap.attach(new ArrayBuffer(0)), 'ERR_OFFHEAP_NOT_A_HEAP')
+    expectError(() => Heap.format(new ArrayBuffer(0)), 'ERR_OUT_OF_RANGE')
+  })
+
   const fields: [string, number][] = [
     ['magic', MAGIC_WORD],
     ['version', VERSION_WORD],
@@ -145,6 +159,60 @@ describe('Heap.attach', () => {
     expectError(() => Heap.attach(buffer), 'ERR_OFFHEAP_(NOT_A_HEAP|CORRUPT)', message)
   })
 
+  test.each([TOP_WORD, TOUCHED_WORD, HIGH_WATER_WORD])(
+    'says that word %i lies outside of the blocks, or between them',
+    word => {
+      const first = sample().words[FIRST_WORD] ?? 0
+      for (const junk of [first - 2, first + 1, 1, 0, -1, 2048, 2049]) {
+        const { buffer, words } = sample()
+        words[word] = junk
+        const message = new RegExp(`word ${word} of its header names byte ${junk * 4}, which lies outside its blocks`)
+        expectError(() => Heap.attach(buffer), 'ERR_OFFHEAP_NOT_A_HEAP', message)
+      }
+    }
+  )
+
+  test('says where its first block should be', () => {
+    const { buffer, words } = sample()
+    const first = words[FIRST_WORD] ?? 0
+    words[FIRST_WORD] = first + 2
+    const message = new RegExp(`first block is at byte ${first * 4 + 8}, where byte ${first * 4} is expected`)
+    expectError(() => Heap.attach(buffer), 'ERR_OFFHEAP_NOT_A_HEAP', message)
+  })
+
+  test('refuses a root that no payload has', () => {
+    const first = sample().words[FIRST_WORD] ?? 0
+    for (const junk of [2, first, first - 1, 2047, 2048, 2050, -2]) {
+      const { buffer, words } = sample()
+      words[ROOT_WORD] = junk
+      expectError(() => Heap.attach(buffer), 'ERR_OFFHEAP_NOT_A_HEAP', new RegExp(`root pointer is ${junk * 4},`))
+    }
+  })
+
+  test.each([CACHED_WORD, TRIM_THRESHOLD_WORD, FREED_WORD, QUARANTINE_LIMIT_WORD])(
+    'refuses a negative count in word %i',
+    word => {
+      for (const junk of [-1, -(2 ** 31)]) {
+        const { buffer, words } = sample()
+        words[word] = junk
+        const message = new RegExp(`word ${word} of its header counts ${junk} words`)
+        expectError(() => Heap.attach(buffer), 'ERR_OFFHEAP_NOT_A_HEAP', message)
+      }
+    }
+  )
+
+  test('refuses options that it does not know, or that no heap has together', () => {
+    for (const options of [3, 4, 5, 2 ** 30, -1]) {
+      const { buffer, words } = sample()
+      words[OPTIONS_WORD] = options
+      expectError(
+        () => Heap.attach(buffer),
+        'ERR_OFFHEAP_NOT_A_HEAP',
+        new RegExp(`its options, ${options}, are unknown`)
+      )
+    }
+  })
+
   test('refuses any other bytes, with an error of its own', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 0, maxLength: 512 }), bytes => {
@@ -173,6 +241,11 @@ describe('Heap.attach', () => {
 })
 
 describe('Heap.format', () => {
+  test('writes the same bytes each time, and so do the same calls', () => {
+    const [one, other] = [sample(), sample()]
+    expect(Buffer.compare(one.heap.u8, other.heap.u8)).toBe(0)
+  })
+
   test('makes an empty heap over whatever was there', () => {
     const { buffer } = sample()
     const heap = Heap.format(buffer)

@@ -48,6 +48,9 @@ describe('headers', () => {
     expectCorrupt(names(c))
     heap.i32[c] = -1
     expectCorrupt(names(c))
+    // Three blocks of 64 bytes lie from there to the wilderness.
+    heap.i32[c] = (50 << 1) | USED
+    expectCorrupt(/says 200 bytes, and the wilderness begins 192 bytes behind it/)
   })
 
   test('a size of nothing, or less than a block', () => {
@@ -80,7 +83,7 @@ describe('headers', () => {
   test('a block that is wrong about its left neighbour', () => {
     for (const block of [a, b, c, d, e]) {
       heap.i32[block] ^= PREVIOUS_USED
-      expectCorrupt(names(block))
+      expectCorrupt(new RegExp(`the block at byte ${block * 4} \\(64 bytes\\) says that its left neighbour is`))
       heap.i32[block] ^= PREVIOUS_USED
     }
   })
@@ -103,6 +106,7 @@ describe('footers', () => {
     for (const size of [0, 14, 18, -1]) {
       heap.i32[c - 1] = size
       expectCorrupt(names(b))
+      expectCorrupt(new RegExp(`its footer says ${size * 4} bytes`))
     }
   })
 
@@ -131,6 +135,19 @@ describe('the free list', () => {
     }
   })
 
+  test('with a used block that is linked both ways', () => {
+    heap.i32[c + NEXT] = d
+    heap.i32[c + PREVIOUS] = b
+    heap.i32[b + NEXT] = c
+    heap.i32[d + PREVIOUS] = c
+    expectCorrupt(new RegExp(`byte ${c * 4} is in the free list, and no free block begins there`))
+  })
+
+  test('that names the block whose links disagree', () => {
+    heap.i32[d + PREVIOUS] = c
+    expectCorrupt(new RegExp(`free block at byte ${b * 4} is not linked both ways`))
+  })
+
   test('that misses a block', () => {
     const sentinel = heap.i32[b + PREVIOUS]
     heap.i32[b + NEXT] = heap.i32[d + NEXT]
@@ -157,6 +174,11 @@ describe('the header of the heap', () => {
     if (word === PEAK_USED_WORD) heap.i32[word] = heap.i32[USED_WORD] - 2
     if (word === TOUCHED_WORD) heap.i32[word] = heap.i32[TOP_WORD] - 2
     expectCorrupt(message)
+  })
+
+  test('used bytes, with what they are and what they should be', () => {
+    heap.i32[USED_WORD] += 8
+    expectCorrupt(/192 bytes are in used blocks, and the header says 224/)
   })
 
   test('a peak that was impossible', () => {

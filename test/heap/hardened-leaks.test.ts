@@ -1,5 +1,6 @@
 /** Stacks of allocations and frees, and the report of what was not freed. */
 import { describe, expect, test, vi } from 'vitest'
+import { leakReport, Stacks } from '../../lib/heap/hardened/stacks.js'
 import { Heap, type Leak, OffheapError } from '../../lib/index.js'
 import { errorOf, expectError, newHeap } from './support.js'
 
@@ -69,6 +70,55 @@ describe('errors', () => {
   })
 })
 
+describe('the stacks of a heap', () => {
+  test('are of what it did itself, and not of what another one did in the same memory', () => {
+    const heap = Heap.format(new ArrayBuffer(65536), tracked)
+    const other = Heap.attach(heap.buffer)
+    const pointer = other.malloc(40)
+    expect(heap.leaks()).toEqual([])
+    freeHere(heap, pointer)
+    expect(blockOf(() => heap.free(pointer))).toEqual({ pointer, size: 40 })
+  })
+
+  test('are forgotten with a reset', () => {
+    const heap = Heap.format(new ArrayBuffer(65536), tracked)
+    const pointer = allocateHere(heap, 40)
+    freeHere(heap, pointer)
+    heap.reset()
+    const other = Heap.attach(heap.buffer)
+    expect(other.malloc(40)).toBe(pointer)
+    other.free(pointer)
+    expect(blockOf(() => heap.free(pointer))).toEqual({ pointer, size: 40 })
+  })
+
+  test('are remembered for the last 65,536 blocks that were freed', async () => {
+    // Where the stack is short, which is what takes time.
+    await new Promise(resolve => setImmediate(resolve))
+    const stacks = new Stacks()
+    const here = (): void => {}
+    for (let i = 1; i <= 65_537; i++) {
+      stacks.noteAllocated(i, 8, here)
+      stacks.noteFreed(i, here)
+    }
+    expect(stacks.describe(1, 8)).toEqual({ pointer: 1, size: 8 })
+    expect(stacks.describe(2, 8)).toHaveProperty('freed')
+    expect(stacks.describe(65_537, 8)).toHaveProperty('freed')
+  })
+
+  test('are empty where nothing called', () => {
+    const stacks = new Stacks()
+    stacks.noteAllocated(8, 100, () => {})
+    expect(stacks.leaks()).toEqual([{ count: 1, bytes: 100, stack: '' }])
+  })
+})
+
+test('a realloc that has no room leaves the block to be told as a leak', () => {
+  const heap = Heap.format(new ArrayBuffer(65536), tracked)
+  const pointer = allocateHere(heap, 40)
+  expect(heap.realloc(pointer, 2 ** 20)).toBe(0)
+  expect(heap.leaks()).toMatchObject([{ count: 1, bytes: 40 }])
+})
+
 describe('leaks()', () => {
   test('are grouped by stack, the most bytes first', () => {
     const heap = Heap.format(new ArrayBuffer(65536), tracked)
@@ -89,6 +139,13 @@ describe('leaks()', () => {
     expectError(() => newHeap().leaks(), 'ERR_OFFHEAP_UNSUPPORTED', /trackAllocations: true/)
     expectError(() => Heap.format(new ArrayBuffer(65536), { hardened: true }).leaks(), 'ERR_OFFHEAP_UNSUPPORTED')
   })
+})
+
+test('a report of leaks shows the first twenty stacks, and says how many more there are', () => {
+  const leaks = Array.from({ length: 22 }, (_, i) => ({ count: i + 1, bytes: 8, stack: `stack ${i}` }))
+  expect(leakReport(leaks)).toMatch(/^176 bytes in 253 blocks were not freed/)
+  expect(leakReport(leaks)).toMatch(/\nstack 19\nand 2 more stacks; leaks\(\) has all$/)
+  expect(leakReport(leaks.slice(0, 20))).toMatch(/\nstack 19$/)
 })
 
 describe('close()', () => {

@@ -93,6 +93,28 @@ describe.each(placements)('with %s', placement => {
     }
   })
 
+  test('of a free block even the mark that its left neighbour is used must be right', () => {
+    const { heap, b, d } = prepared(placement)
+    for (const block of [b, d]) heap.i32[block] ^= PREVIOUS_USED
+    expectError(() => heap.malloc(100), CORRUPT)
+    expectError(() => heap.check(), CORRUPT, new RegExp(`byte ${b * 4} `))
+  })
+
+  test('the very first block is looked at like any other when the next one in the list is taken', () => {
+    for (const word of [0, NEXT, PREVIOUS]) {
+      const heap = Heap.format(new ArrayBuffer(65536), { hardened: true, placement, quarantine: 0 })
+      const [first, , second, last] = [300, 10, 300, 10].map(bytes => heap.malloc(bytes))
+      heap.malloc(10)
+      heap.free(first ?? 0)
+      heap.free(second ?? 0)
+      const damaged = (first ?? 0) / 16 - 1
+      heap.i32[damaged + word] ^= 16
+      const message = new RegExp(`free block at ${first} was overwritten, at byte ${damaged * 4}[^0-9]`)
+      // Merges with the free block in front, which leaves the list for that.
+      expectError(() => heap.free(last ?? 0), CORRUPT, message)
+    }
+  })
+
   test('a link that was changed is not followed when the left neighbour is freed', () => {
     const { heap, a, b } = prepared(placement)
     heap.i32[b + NEXT] = a
@@ -137,6 +159,13 @@ describe.each(placements)('with %s', placement => {
       { numRuns: 1500 }
     )
   })
+})
+
+test('check() looks at the index of the policy as well', () => {
+  const heap = Heap.format(new ArrayBuffer(65536), { hardened: true, placement: 'next-fit' })
+  heap.malloc(100)
+  heap.i32[HEADER_WORDS] = -1
+  expectError(() => heap.check(), CORRUPT, /the last search is said to have ended at byte -4/)
 })
 
 test('a header that was written over is found by the next call, whichever it is, and reset() is a way out', () => {
@@ -189,8 +218,9 @@ describe('check() of a hardened heap', () => {
   test('finds a link of the quarantine, and a pop too', () => {
     const { heap, pointers } = held()
     heap.i32[(pointers[0] ?? 0) / 16 + 1] = 4001
-    expectError(() => heap.check(), CORRUPT, /quarantine/)
-    expectError(() => heap.malloc(49_000), CORRUPT, /quarantine/)
+    const message = new RegExp(`the quarantine leads to byte ${((pointers[0] ?? 0) / 16 - 1) * 4} of the ledger`)
+    expectError(() => heap.check(), CORRUPT, message)
+    expectError(() => heap.malloc(49_000), CORRUPT, message)
   })
 
   test('finds a seal changed, and a seal too many', () => {
@@ -206,5 +236,32 @@ describe('check() of a hardened heap', () => {
     heap.check()
     heap.i32[seal] ^= 4
     expectError(() => heap.check(), CORRUPT)
+  })
+
+  test('finds a changed seal of a used block and of a free one, and names the block', () => {
+    for (const which of ['a', 'b', 'c', 'd', 'e'] as const) {
+      const { heap, [which]: block } = prepared('first-fit')
+      const words = heap.u8.length / 4
+      const { seals } = hardenedLayout(words, HEADER_WORDS + firstFit.indexWords(words / 4))
+      const seal = seals + Math.floor((block - words / 16) / 4)
+      expect(heap.i32[seal]).not.toBe(0)
+      heap.i32[seal] ^= 4
+      expectError(
+        () => heap.check(),
+        CORRUPT,
+        new RegExp(`ledger says of the (free )?block at ${slotOf(block)} was over`)
+      )
+    }
+  })
+
+  test('finds a byte in front of the first block, and names it', () => {
+    const { heap, pointers } = held()
+    const first = pointers[0] ?? 0
+    for (const at of [first - 1, first - 7, first - 16]) {
+      heap.u8[at] ^= 1
+      expectError(() => heap.check(), CORRUPT, new RegExp(`byte ${at} was written, in free memory`))
+      heap.u8[at] ^= 1
+      heap.check()
+    }
   })
 })

@@ -136,6 +136,12 @@ describe('options', () => {
     ]) {
       expectError(() => Heap.format(memory, options), 'ERR_OUT_OF_RANGE')
     }
+    for (const [options, name] of [
+      [{ hardened: true, quickLists: true }, 'quickLists'],
+      [{ trackAllocations: true }, 'trackAllocations']
+    ] as const) {
+      expectError(() => Heap.format(memory, options), 'ERR_OUT_OF_RANGE', new RegExp(`"${name}".*Received true`))
+    }
     for (const name of ['hardened', 'trackAllocations', 'onLeaks', 'quarantine']) {
       const options = { hardened: true, trackAllocations: true, [name]: 'yes' }
       expectError(() => Heap.format(memory, options), 'ERR_INVALID_ARG_TYPE', new RegExp(name))

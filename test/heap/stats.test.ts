@@ -72,6 +72,28 @@ describe('stats', () => {
     )
   })
 
+  test('have as largest request what just fits into the smallest hole', () => {
+    const heap = newHeap()
+    const [hole] = row(heap, 1, 12)
+    heap.malloc(heap.stats().largestFree)
+    expect(heap.stats().largestFree).toBe(0)
+    heap.free(hole ?? 0)
+    expect(heap.stats().largestFree).toBe(12)
+    expect(heap.malloc(12)).toBe(hole)
+  })
+
+  test('have as largest request what there is when cached blocks merge with what is free beside them', () => {
+    const heap = Heap.format(new ArrayBuffer(65536), { quickLists: true })
+    const [small, large, other] = [heap.malloc(100), heap.malloc(4000), heap.malloc(100), heap.malloc(100)]
+    heap.malloc(heap.stats().largestFree)
+    for (const pointer of [large, small, other]) heap.free(pointer)
+    expect(heap.stats()).toMatchObject({ cachedBlocks: 2, freeBlocks: 1 })
+    const { largestFree } = heap.stats()
+    expect(largestFree).toBe(heap.usableSize(heap.malloc(largestFree)))
+    expect(largestFree).toBeGreaterThanOrEqual(4200)
+    expect(heap.owns(small)).toBe(true)
+  })
+
   test('remember the peaks', () => {
     const heap = newHeap()
     const a = heap.malloc(1000)

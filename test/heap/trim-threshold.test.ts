@@ -225,6 +225,15 @@ describe('the argument trimThreshold', () => {
     expect(new Uint8Array(buffer).every(byte => byte === 0)).toBe(true)
   })
 
+  test('does not hide that the heap is corrupt', () => {
+    using heap = Heap.map({ size: 16 * MiB, trimThreshold: MiB })
+    const pointers = Array.from({ length: 12 }, () => heap.malloc(300_000))
+    for (const pointer of [0, 2, 4].map(i => pointers[i] ?? 0)) heap.free(pointer)
+    // The link of the first free block leads into a used one; freeing others does not come by there.
+    heap.i32[(pointers[0] ?? 0) / 4] = (pointers[1] ?? 0) / 4 - 1
+    expectError(() => heap.free(pointers[10] ?? 0), 'ERR_OFFHEAP_CORRUPT')
+  })
+
   test('not given, or undefined, gives nothing back', () => {
     const plain: HeapOptions = {}
     for (const options of [plain, Object.assign(plain, { trimThreshold: undefined })]) {

@@ -3,6 +3,11 @@ import { describe, expect, test } from 'vitest'
 import { Heap, type TypedArrayConstructor } from '../../lib/index.js'
 import { call, expectError, expectRefusal, newHeap, row } from './support.js'
 
+/** A class that says that its elements have so many bytes. */
+function elementsOf(bytes: number): unknown {
+  return Object.assign(() => {}, { BYTES_PER_ELEMENT: bytes })
+}
+
 describe('blocks as views', () => {
   test('alloc is a Uint8Array over the block, of exactly the length', () => {
     const heap = newHeap()
@@ -67,7 +72,12 @@ describe('blocks as views', () => {
     ['Float64Array'],
     [null],
     [undefined],
-    [{ BYTES_PER_ELEMENT: 8 }]
+    [{ BYTES_PER_ELEMENT: 8 }],
+    [elementsOf(0)],
+    [elementsOf(0.5)],
+    [elementsOf(-8)],
+    [elementsOf(16)],
+    [elementsOf(Number.NaN)]
   ])('allocArray refuses what is no typed array class (%#)', type => {
     const heap = newHeap()
     expectRefusal(heap, () => call(heap, 'allocArray', type, 4), 'ERR_INVALID_ARG_TYPE', /"type".*typed array class/)

@@ -1,35 +1,10 @@
 /** What offheap tells through diagnostics_channel and NODE_DEBUG. */
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterEach, describe, expect, test } from 'vitest'
 import { Heap, Region } from '../../lib/index.js'
 import { compile } from './compiled.js'
+import { listen, stopListening } from './told.js'
 
-const NAMES = ['map', 'close', 'grow', 'trim', 'out-of-memory', 'fault']
-
-interface Told {
-  readonly name: string
-  readonly message: Record<string, unknown>
-}
-
-let stop = (): void => {}
-
-/** Collects all events from now to the end of the test. */
-function listen(): Told[] {
-  const told: Told[] = []
-  const listeners = NAMES.map(name => {
-    const listener = (message: unknown): void => {
-      if (typeof message === 'object' && message !== null) told.push({ name, message: { ...message } })
-    }
-    subscribe(`offheap:${name}`, listener)
-    return () => unsubscribe(`offheap:${name}`, listener)
-  })
-  stop = () => {
-    for (const end of listeners) end()
-  }
-  return told
-}
-
-afterEach(() => stop())
+afterEach(stopListening)
 
 describe('events', () => {
   test('a region is mapped and closed, once each', () => {
@@ -88,7 +63,7 @@ describe('events', () => {
     }
     expect(told).toEqual([{ name: 'fault', message: { heap, error } }])
     expect(error).toMatchObject({ code: 'ERR_OFFHEAP_DOUBLE_FREE' })
-    stop()
+    stopListening()
     heap.close()
   })
 })

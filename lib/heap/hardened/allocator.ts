@@ -192,6 +192,8 @@ export class HardenedAllocator extends TrimmingAllocator {
   private makeRoom(size: number): void {
     if (!this.quarantine.admits(size)) return
     while (this.quarantine.isFullFor(size) && this.letGo());
+    // Here and not when the block comes in: then it has lost its contents, or another one was taken for it.
+    this.quarantine.verifyNewest()
   }
 
   /** Puts a block into the quarantine, which has room for it, or frees it at once when it is too large for that. */

@@ -15,8 +15,8 @@ export function checkHardened(allocator: HardenedAllocator): void {
   checkHeap(allocator)
   quarantine.check()
   const first = slotOf(words[FIRST_WORD])
-  if (memory.firstChanged(first - SLOT_BYTES, first) !== -1)
-    throw faults.writeToFree(first - SLOT_BYTES, first, first - 1)
+  const inFront = memory.firstChanged(first - SLOT_BYTES, first)
+  if (inFront !== -1) throw faults.writeToFree(first - SLOT_BYTES, first, inFront)
   let blocks = 0
   for (const block of walk(words)) {
     blocks++

@@ -4,6 +4,7 @@
  */
 import { ROOT_WORD, TOUCHED_WORD } from '../../block/header.js'
 import { OffheapError } from '../../errors.js'
+import { tell } from '../../memory/diagnostics.js'
 import type { Region } from '../../memory/region.js'
 import { TOO_LARGE } from '../allocator.js'
 import { type BlockReference, checkAlignment, checkAmount, closedError, offsetOf, type Pointer } from '../arguments.js'
@@ -90,7 +91,7 @@ export function hardenedKind(Base: typeof Heap): Make {
         return 0
       }
       let old = 0
-      const changed = this.allocator.guarded(() => {
+      const changed = this.guarded(() => {
         old = this.used(block, 'realloc')
         return this.allocator.change(old, need, size)
       })
@@ -104,7 +105,7 @@ export function hardenedKind(Base: typeof Heap): Make {
     }
 
     private takeBack(block: BlockReference, name: string, call: HardenedHeap['free'] | HardenedHeap['realloc']): void {
-      const freed = this.allocator.guarded(() => {
+      const freed = this.guarded(() => {
         const used = this.used(block, name)
         this.allocator.takeBack(used)
         return used
@@ -140,7 +141,7 @@ export function hardenedKind(Base: typeof Heap): Make {
 
     override set root(pointer: Pointer) {
       if (this.allocator.words.length === 0) throw closedError()
-      this.allocator.guarded(() => {
+      this.guarded(() => {
         this.allocator.words[ROOT_WORD] = pointer === 0 ? 0 : this.used(pointer, 'root') + 1
       })
     }
@@ -149,6 +150,10 @@ export function hardenedKind(Base: typeof Heap): Make {
 
     protected override figures(residentBytes: number): HeapStats {
       return readHardenedStats(this.allocator, residentBytes)
+    }
+
+    protected override highWater(): number {
+      return (super.highWater() / 4) * SLOT_BYTES
     }
 
     override *blocks(): Generator<BlockInfo, void, undefined> {
@@ -174,16 +179,19 @@ export function hardenedKind(Base: typeof Heap): Make {
       const region = this.region
       if (region === undefined) return 0
       const before = region.residentBytes()
-      this.allocator.verifyHeader()
+      this.telling(() => this.allocator.verifyHeader())
       this.decommit(region)
       return Math.max(0, before - region.residentBytes())
     }
 
     protected override decommit(region: Region): void {
+      let bytes = 0
       for (const [offset, length] of freeSlotPages(this.allocator, region.pageSize)) {
         region.decommit(offset, length)
         this.allocator.memory.noteGivenBack(offset, offset + length)
+        bytes += length
       }
+      tell('offheap:trim', () => ({ heap: this, bytes }))
     }
 
     override reset(): void {
@@ -214,26 +222,33 @@ export function hardenedKind(Base: typeof Heap): Make {
       return bytes > this.u8.length ? TOO_LARGE : ledgerWordsFor(bytes)
     }
 
+    /** What is thrown here is told by the caller, along with all else that it finds. */
     protected override used(reference: BlockReference, call: string): number {
       const block = blockAt(offsetOf(reference, this.buffer, call))
-      if (!this.allocator.isUsed(block)) throw this.fault(this.allocator.faults.ofPointer(call, reference))
+      if (!this.allocator.isUsed(block)) throw this.allocator.faults.ofPointer(call, reference)
       return block
     }
 
     /** Runs what changes the heap; tells of the fault that it finds. */
     private guarded<Result>(work: () => Result): Result {
+      return this.telling(() => this.allocator.guarded(work))
+    }
+
+    private telling<Result>(work: () => Result): Result {
       try {
-        return this.allocator.guarded(work)
+        return work()
       } catch (error) {
         throw error instanceof OffheapError ? this.fault(error) : error
       }
     }
 
-    /** The same, where nothing else has looked at the header yet. */
+    /** A used block, where nothing else has looked at the header yet. */
     private verified(reference: BlockReference, call: string): number {
       if (this.allocator.words.length === 0) throw closedError()
-      this.allocator.verifyHeader()
-      return this.used(reference, call)
+      return this.telling(() => {
+        this.allocator.verifyHeader()
+        return this.used(reference, call)
+      })
     }
 
     private given(block: number, size: number, call: (...args: never[]) => Pointer): Pointer {

@@ -50,14 +50,19 @@ export class Quarantine {
     return block
   }
 
-  /** Takes in a used block. */
+  /** Verifies the block that the next one comes behind, which will be sealed anew then. Throws ERR_OFFHEAP_CORRUPT. */
+  verifyNewest(): void {
+    const newest = this.words[NEWEST_WORD]
+    if (newest !== 0) this.verify(newest)
+  }
+
+  /** Takes in a used block. The newest one must be verified. */
   push(block: number): void {
     const words = this.words
     const newest = words[NEWEST_WORD]
     if (newest === 0) {
       words[OLDEST_WORD] = block
     } else {
-      this.verify(newest)
       words[newest + NEXT_HELD] = block
       this.seals.seal('quarantined', newest)
     }

@@ -1,0 +1,23 @@
+/** Next fit: what check() says of the place where the last search ended. */
+import { expect, test } from 'vitest'
+import { HEADER_WORDS } from '../../lib/block/header.js'
+import { Heap } from '../../lib/index.js'
+import { expectError } from '../heap/support.js'
+
+/** Where the policy keeps the block that the last search found: the first word of its index. */
+const ROVER = HEADER_WORDS
+
+test('check() of a next-fit heap finds a search that is said to have ended outside', () => {
+  const heap = Heap.format(new ArrayBuffer(16384), { placement: 'next-fit' })
+  const [pointer] = [heap.malloc(100), heap.malloc(100)]
+  heap.free(pointer)
+  expect(heap.malloc(40)).toBe(pointer)
+  for (const rover of [-1, -(2 ** 31), 4096, 4097, 2 ** 31 - 1]) {
+    heap.i32[ROVER] = rover
+    expectError(() => heap.check(), 'ERR_OFFHEAP_CORRUPT', new RegExp(`ended at byte ${rover * 4}, which is outside`))
+  }
+  for (const rover of [0, pointer / 4 - 1, 4095]) {
+    heap.i32[ROVER] = rover
+    heap.check()
+  }
+})
