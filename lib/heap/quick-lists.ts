@@ -165,6 +165,10 @@ export class QuickAllocator extends TrimmingAllocator {
     return !isCached(this.words[block]) && super.free(block)
   }
 
+  protected override beforeTrim(): void {
+    this.flush()
+  }
+
   /** Frees every cached block in earnest. False when there is none. Throws ERR_OFFHEAP_CORRUPT. */
   override flush(): boolean {
     const words = this.words

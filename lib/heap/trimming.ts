@@ -30,7 +30,7 @@ export class TrimmingAllocator extends Allocator {
     return resized
   }
 
-  /** Counts what was given back; when it is enough, whatever waits in quick lists is freed, and free pages go to the system. */
+  /** Counts what was given back; when it is enough, free pages go to the system. */
   protected freed(size: number): void {
     const words = this.words
     const threshold = words[TRIM_THRESHOLD_WORD]
@@ -38,7 +38,10 @@ export class TrimmingAllocator extends Allocator {
     const freed = words[FREED_WORD] + size
     words[FREED_WORD] = freed < threshold ? freed : 0
     if (freed < threshold) return
-    this.flush()
+    this.beforeTrim()
     this.trim()
   }
+
+  /** Makes free memory of what waits to be. A hardened heap keeps its quarantine: what it finds wrong there is told by other calls. */
+  protected beforeTrim(): void {}
 }
