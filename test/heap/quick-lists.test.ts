@@ -184,7 +184,8 @@ describe('unless told', () => {
     'a heap has quick lists if it is a segregated-fit heap, which is about speed (%s)',
     placement => {
       const expected = placement === 'segregated-fit'
-      for (const options of [{ placement }, Object.assign({ placement }, { quickLists: undefined })]) {
+      const unsaid: object = { quickLists: undefined }
+      for (const options of [{ placement }, Object.assign({ placement }, unsaid)]) {
         expect(caches(Heap.format(new ArrayBuffer(65536), options))).toBe(expected)
         using mapped = Heap.map({ size: 65536, ...options })
         expect(caches(mapped)).toBe(expected)
