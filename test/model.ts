@@ -78,7 +78,7 @@ export class Model {
   }
 
   /** A header of 4 bytes, whole multiples of 8, at least 16; or what the rules say. */
-  #blockSize(bytes: number): number {
+  protected blockSize(bytes: number): number {
     const { overhead, unit, smallest } = this.rules
     return Math.max(smallest, Math.ceil((bytes + overhead) / unit) * unit)
   }
@@ -91,7 +91,7 @@ export class Model {
   }
 
   malloc(size: number): number {
-    return this.#give(this.place(this.#blockSize(size)))
+    return this.#give(this.place(this.blockSize(size)))
   }
 
   calloc(count: number, size: number): number {
@@ -107,7 +107,7 @@ export class Model {
 
   alignedAlloc(alignment: number, size: number): number {
     if (alignment <= this.rules.unit) return this.malloc(size)
-    const need = this.#blockSize(size)
+    const need = this.blockSize(size)
     const { header, unit, smallest } = this.rules
     const gap = (offset: number): number => {
       let bytes = 0
@@ -116,7 +116,7 @@ export class Model {
     }
     // The policy chooses among blocks that fit wherever they lie; then comes the wilderness; then whatever happens to fit.
     const padded = need + alignment + unit
-    const chosen = this.#choose(padded)
+    const chosen = this.chosen(padded)
     let block = chosen === undefined ? undefined : this.#find(chosen.offset)
     if (block !== undefined) {
       this.#take(block, padded)
@@ -149,13 +149,14 @@ export class Model {
       return 0
     }
     const block = this.at(pointer)
-    const need = this.#blockSize(size)
+    const need = this.blockSize(size)
     if (need <= block.size) {
       if (block.size - need >= this.rules.smallest) this.#cut(block, need).used = false
       else this.#lend(block, need)
       this.#merge()
       return pointer
     }
+    this.beforeGrowth(block, need)
     if (this.#growRight(block, need)) return pointer
     this.beforeMove(block)
     const moved = this.#give(this.place(need))
@@ -164,7 +165,7 @@ export class Model {
       this.free(pointer)
       return moved
     }
-    // To look for another place may have emptied quick lists, and made room here.
+    // To look for another place may have emptied a quarantine, and made room here.
     if (this.#growRight(block, need)) return pointer
     const left = this.blocks[this.blocks.indexOf(block) - 1]
     const right = this.#right(block)
@@ -181,6 +182,9 @@ export class Model {
     left.contents.set(contents)
     return left.offset + this.rules.header
   }
+
+  /** A block is to have `need` bytes, more than it has. */
+  protected beforeGrowth(_block: ModelBlock, _need: number): void {}
 
   /** A block is about to be given back for one elsewhere. */
   protected beforeMove(_block: ModelBlock): void {}
@@ -218,7 +222,7 @@ export class Model {
   }
 
   /** Where the policy finds `need` bytes; undefined for the wilderness, or nowhere. */
-  #choose(need: number): { offset: number } | undefined {
+  protected chosen(need: number): { offset: number } | undefined {
     const free = this.blocks.filter(block => !block.used)
     const fits = free.filter(block => block.size >= need)
     return fits.length === 0 ? undefined : this.choose(fits, { need, room: this.end - this.top, free })
@@ -226,7 +230,7 @@ export class Model {
 
   /** A block for `need` bytes: a free one, split when the rest can stand alone; else a new one off the wilderness. */
   protected place(need: number): ModelBlock | undefined {
-    const chosen = this.#choose(need)
+    const chosen = this.chosen(need)
     if (chosen === undefined) return this.top + need <= this.end ? this.#grow(need) : undefined
     const block = this.#find(chosen.offset)
     if (block !== undefined) this.#take(block, need)

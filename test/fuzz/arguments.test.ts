@@ -260,7 +260,7 @@ describe('a heap', () => {
     'view'
   ]
 
-  const kinds: HeapOptions[] = [{}, { quickLists: true }, { hardened: true }]
+  const kinds: HeapOptions[] = [{ quickLists: false }, { quickLists: true }, { hardened: true }]
   test.each(kinds)('with %j takes any arguments', kind => {
     for (const placement of placements) {
       const heap = Heap.format(new ArrayBuffer(2 ** 17), { placement, ...kind })

@@ -90,13 +90,18 @@ afterAll(() => {
   watchdog?.kill()
 })
 
-describe.each(placements)('a %s heap that was overwritten at random', placement => {
+const kinds = placements.flatMap(placement => [
+  { placement, quickLists: false },
+  { placement, quickLists: true }
+])
+
+describe.each(kinds)('a $placement heap, quickLists: $quickLists, that was overwritten at random', kind => {
   test('ends every call with a value or a named error, in an ordinary buffer', () => {
     const buffer = new ArrayBuffer(BYTES)
     fc.assert(
       fc.property(damage, work, (words, sequence) => {
         new Uint8Array(buffer).fill(0)
-        run(Heap.format(buffer, { placement }), words, sequence)
+        run(Heap.format(buffer, kind), words, sequence)
       }),
       { numRuns: scaled(5000) }
     )
@@ -105,7 +110,7 @@ describe.each(placements)('a %s heap that was overwritten at random', placement 
   test('ends every call with a value or a named error, in a region', () => {
     using region = Region.map(BYTES)
     fc.assert(
-      fc.property(damage, work, (words, sequence) => run(Heap.format(region, { placement }), words, sequence)),
+      fc.property(damage, work, (words, sequence) => run(Heap.format(region, kind), words, sequence)),
       { numRuns: scaled(2000) }
     )
     expect(region.closed).toBe(false)
@@ -115,7 +120,7 @@ describe.each(placements)('a %s heap that was overwritten at random', placement 
     const buffer = new ArrayBuffer(BYTES)
     fc.assert(
       fc.property(fc.array(junk, { minLength: 64, maxLength: 64 }), work, (pattern, sequence) => {
-        const heap = Heap.format(buffer, { placement })
+        const heap = Heap.format(buffer, kind)
         const words = Array.from({ length: WORDS }, (_, i): [number, number] => [i, pattern[(i * 7) % 64] ?? 0])
         run(heap, words, sequence)
       }),

@@ -4,7 +4,7 @@
  * `offheap replay` can run.
  */
 import fc from 'fast-check'
-import { Heap, type HeapOptions } from '../../lib/index.js'
+import { Heap, type HeapOptions, type Region } from '../../lib/index.js'
 import { type Choice, Model } from '../model.js'
 import { QuarantineModel } from './quarantine-model.js'
 import { QuickModel } from './quick-model.js'
@@ -49,16 +49,24 @@ export function steps(bytes: number, length: number): fc.Arbitrary<Step[]> {
   })
 }
 
-/** Runs the steps on a new heap in `buffer` and on the model. Throws with the trace so far at the first difference. */
-export function drive(buffer: ArrayBuffer, sequence: readonly Step[], options: HeapOptions, choose?: Choice): void {
-  const heap = Heap.format(buffer, options)
+/** Runs the steps on a new heap in `memory` and on the model. Throws with the trace so far at the first difference. */
+export function drive(
+  memory: ArrayBuffer | Region,
+  sequence: readonly Step[],
+  options: HeapOptions,
+  choose?: Choice
+): void {
+  const heap = Heap.format(memory, options)
   const { size, metadata, top, wilderness } = heap.stats()
   const model = options.hardened
     ? new QuarantineModel(top, top + wilderness, options.quarantine ?? Math.floor(size / 256) * 16, choose)
-    : options.quickLists
+    : (options.quickLists ?? options.placement === 'segregated-fit')
       ? new QuickModel(metadata - 4, size - 4, choose)
       : new Model(metadata - 4, size - 4, choose)
-  if (model instanceof QuickModel) model.largest = Math.min(1024, Math.max(16, Math.floor(size / 64 / 8) * 8))
+  if (model instanceof QuickModel) {
+    model.largest = Math.min(1024, Math.max(16, Math.floor(size / 64 / 8) * 8))
+    model.threshold = options.trimThreshold ?? Number.POSITIVE_INFINITY
+  }
   const small = size <= 2 ** 16
   const live: Live[] = []
   const trace: string[] = []

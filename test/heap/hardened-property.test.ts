@@ -32,7 +32,7 @@ function choiceOf(placement: PlacementName, bytes: number): Choice {
 
 /** Bytes of the heap, of the quarantine, longest sequence, how many sequences. */
 const heaps: [bytes: number, quarantine: number | undefined, length: number, runs: number][] = [
-  [2048, 0, 200, 60],
+  [2304, 0, 200, 60],
   [8192, 0, 300, 40],
   [8192, 1000, 300, 40],
   [65536, undefined, 500, 12],

@@ -157,7 +157,7 @@ describe('the count of freed bytes, with a trimThreshold', () => {
 
 describe.each(placements)('reset of a %s heap', placement => {
   test('forgets its free blocks of every size, and their places in the index', () => {
-    const heap = Heap.format(new ArrayBuffer(65536), { placement })
+    const heap = Heap.format(new ArrayBuffer(65536), { placement, quickLists: false })
     const work = (): number[] => {
       const pointers = Array.from({ length: 200 }, (_, i) => heap.malloc(i % 3 === 0 ? 12 : i))
       for (let i = 0; i < pointers.length; i += 2) heap.free(pointers[i])
@@ -173,7 +173,7 @@ describe.each(placements)('reset of a %s heap', placement => {
 
 describe.each(placements)('realloc in a full %s heap', placement => {
   test('grows to the left, and calloc finds the wilderness behind as zero as it was', () => {
-    using heap = Heap.map({ size: 65536, placement })
+    using heap = Heap.map({ size: 65536, placement, quickLists: false })
     heap.malloc(heap.stats().largestFree - 900)
     const [left, block] = [heap.malloc(400), heap.malloc(400)]
     heap.free(left)

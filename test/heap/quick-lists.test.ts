@@ -1,17 +1,17 @@
 /** Quick lists: what waits in them, for whom, how much, and what becomes of it. The drive in property.test.ts has the rest. */
-import { describe, expect, test } from 'vitest'
-import { Heap, placements } from '../../lib/index.js'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { Heap, type HeapOptions, type PlacementName, placements } from '../../lib/index.js'
 import { errorOf, expectError, expectFilled, expectRefusal, fill } from './support.js'
 
 const MiB = 2 ** 20
-/** Cached blocks hold at most this part of the block space. */
+/** The block space does not grow while more than this part of it is cached. */
 const SHARE = 1 / 32
 /** The bit of a header that says: cached. */
 const CACHED = 1 << 31
 
-/** A heap with quick lists and one large block, so that there is room in the lists: about 3 KiB. */
-function quickHeap(bytes = 2 ** 18): Heap {
-  const heap = Heap.format(new ArrayBuffer(bytes), { quickLists: true })
+/** A heap with quick lists and one large block: it grows while up to 3 KiB wait in the lists. */
+function quickHeap(placement: PlacementName = 'first-fit'): Heap {
+  const heap = Heap.format(new ArrayBuffer(2 ** 18), { placement, quickLists: true })
   heap.malloc(100_000)
   return heap
 }
@@ -33,6 +33,11 @@ function blockSpace(heap: Heap): number {
 
 function cachedPointers(heap: Heap): number[] {
   return [...heap.blocks()].filter(({ cached }) => cached === true).map(({ pointer }) => pointer)
+}
+
+/** How much may be cached, in bytes, when the block space grows. */
+function budget(heap: Heap): number {
+  return Math.max(1024, Math.floor((blockSpace(heap) * SHARE) / 4) * 4)
 }
 
 /** The word of a heap that leads to the cached block at `pointer`: its head in the header area, or the link of another. */
@@ -164,6 +169,64 @@ describe('without quickLists', () => {
   })
 })
 
+describe('unless told', () => {
+  /** Does a small block wait once it is given back? */
+  function caches(heap: Heap): boolean {
+    const [pointer] = fenced(heap, 1, 40)
+    heap.free(pointer)
+    const { cachedBlocks, freeBlocks } = heap.stats()
+    expect(cachedBlocks + freeBlocks).toBe(1)
+    heap.check()
+    return cachedBlocks === 1
+  }
+
+  test.each(placements)(
+    'a heap has quick lists if it is a segregated-fit heap, which is about speed (%s)',
+    placement => {
+      const expected = placement === 'segregated-fit'
+      const unsaid: object = { quickLists: undefined }
+      for (const options of [{ placement }, Object.assign({ placement }, unsaid)]) {
+        expect(caches(Heap.format(new ArrayBuffer(65536), options))).toBe(expected)
+        using mapped = Heap.map({ size: 65536, ...options })
+        expect(caches(mapped)).toBe(expected)
+      }
+    }
+  )
+
+  test('a heap without a placement has none', () => {
+    expect(caches(Heap.format(new ArrayBuffer(65536)))).toBe(false)
+    expect(caches(Heap.format(new ArrayBuffer(65536), {}))).toBe(false)
+  })
+
+  test.each(placements)('told, a %s heap does as it is told', placement => {
+    for (const quickLists of [false, true]) {
+      expect(caches(Heap.format(new ArrayBuffer(65536), { placement, quickLists }))).toBe(quickLists)
+    }
+  })
+
+  test('whoever attaches to a segregated-fit heap goes on as it was made', () => {
+    for (const [options, expected] of [
+      [{}, true],
+      [{ quickLists: true }, true],
+      [{ quickLists: false }, false]
+    ] as const) {
+      const heap = Heap.format(new ArrayBuffer(65536), { placement: 'segregated-fit', ...options })
+      const attached = Heap.attach(heap.buffer)
+      expect(attached.placement).toBe('segregated-fit')
+      expect(caches(attached)).toBe(expected)
+      expect(caches(Heap.attach(attached.buffer.slice(0)))).toBe(expected)
+    }
+  })
+
+  test('a hardened segregated-fit heap has none, and is not refused', () => {
+    const make = (options: HeapOptions): Heap =>
+      Heap.format(new ArrayBuffer(65536), { placement: 'segregated-fit', hardened: true, quarantine: 0, ...options })
+    expect(caches(make({}))).toBe(false)
+    expect(make({}).stats()).toEqual(make({ quickLists: false }).stats())
+    expectError(() => make({ quickLists: true }), 'ERR_OUT_OF_RANGE', /"quickLists".* false in a hardened heap/)
+  })
+})
+
 describe('a cached block', () => {
   test('cannot be given back again: at once, after other frees, nor as a view', () => {
     const heap = quickHeap()
@@ -220,57 +283,299 @@ describe('a cached block', () => {
     const block = new RegExp(`is part of the block at ${a} \\(48 bytes\\)`)
     expectRefusal(heap, () => heap.free(a + 16), 'ERR_OFFHEAP_DOUBLE_FREE', block)
   })
+})
 
-  test('says no more than what it was when its neighbour is resized over it', () => {
+describe('a free', () => {
+  test.each(placements)('of a %s heap empties no list, however much waits already', placement => {
+    const heap = quickHeap(placement)
+    // Side by side: what was freed in earnest would merge.
+    const pointers = Array.from({ length: 2000 }, () => heap.malloc(40))
+    heap.malloc(24)
+    const { top } = heap.stats()
+    pointers.forEach((pointer, i) => {
+      heap.free(pointer)
+      if (i % 50 === 0) expect(heap.stats()).toMatchObject({ cachedBlocks: i + 1, freeBlocks: 0, top })
+    })
+    expect(heap.stats().cached).toBeGreaterThan(budget(heap) * 10)
+    heap.check()
+    // All of them are there for requests of their size.
+    expect(pointers.map(() => heap.malloc(40))).toEqual(pointers.reverse())
+    heap.check()
+  })
+
+  test('of a large block empties none either', () => {
     const heap = quickHeap()
-    const [a, b] = [heap.malloc(40), heap.malloc(40)]
-    heap.malloc(40)
-    fill(heap, a)
-    heap.free(b)
-    // A cached neighbour is no room to grow into: the block moves.
-    const moved = heap.realloc(a, 80)
-    expect(moved).not.toBe(a)
-    expectFilled(heap, moved, 40)
-    expect(cachedPointers(heap)).toEqual([a, b])
+    const small = Array.from({ length: 200 }, () => heap.malloc(40))
+    const [large] = fenced(heap, 1, 5000)
+    for (const pointer of small) heap.free(pointer)
+    heap.free(large)
+    expect(heap.stats()).toMatchObject({ cachedBlocks: 200, freeBlocks: 1 })
+  })
+})
+
+describe.each(placements)('the block space of a %s heap', placement => {
+  /** A heap whose cached blocks lie side by side, as many as may be cached when it grows; and a used one that makes it one too many. */
+  function brimful(): { heap: Heap; first: number; more: number } {
+    const heap = quickHeap(placement)
+    const pointers = Array.from({ length: 100 }, () => heap.malloc(40))
+    heap.malloc(24)
+    for (const pointer of pointers) {
+      if (heap.stats().cached + 48 > budget(heap)) return { heap, first: pointers[0] ?? 0, more: pointer }
+      heap.free(pointer)
+    }
+    throw new Error('the lists were not full')
+  }
+
+  test('grows while 1/32 of it waits', () => {
+    const { heap } = brimful()
+    const { top, cached } = heap.stats()
+    expect(cached).toBeGreaterThan(3000)
+    expect(heap.malloc(60)).toBe(top + 4)
+    expect(heap.stats()).toMatchObject({ cached, freeBlocks: 0 })
+    heap.check()
+  })
+
+  test.each<[string, (heap: Heap) => number]>([
+    ['malloc', heap => heap.malloc(60)],
+    ['malloc of more than any cached block has', heap => heap.malloc(2000)],
+    ['calloc', heap => heap.calloc(60, 1)],
+    ['alloc', heap => heap.alloc(60).byteOffset],
+    ['alignedAlloc to 8 bytes', heap => heap.alignedAlloc(8, 60)]
+  ])('does not while more waits: %s has what was cached', (_, call) => {
+    const { heap, first, more } = brimful()
+    const { top } = heap.stats()
+    heap.free(more)
+    expect(call(heap)).toBe(first)
+    expect(heap.stats()).toMatchObject({ top, cached: 0, cachedBlocks: 0, freeBlocks: 1 })
+    heap.check()
+  })
+
+  test('grows once the lists are empty, when what was cached is not enough', () => {
+    const { heap, more } = brimful()
+    heap.free(more)
+    const { top } = heap.stats()
+    expect(heap.malloc(5000)).toBe(top + 4)
+    expect(heap.stats()).toMatchObject({ cached: 0, freeBlocks: 1 })
+    heap.check()
+  })
+
+  test('does not grow, and the lists stay as they are, when a cached block has the very size', () => {
+    const { heap, more } = brimful()
+    heap.free(more)
+    const { top, cached } = heap.stats()
+    expect(heap.malloc(40)).toBe(more)
+    expect(heap.stats()).toMatchObject({ top, cached: cached - 48, freeBlocks: 0 })
+  })
+
+  test('does not grow, and the lists stay as they are, when a free block is large enough', () => {
+    const heap = quickHeap(placement)
+    const pointers = Array.from({ length: 100 }, () => heap.malloc(40))
+    const [free] = fenced(heap, 1, 2000)
+    for (const pointer of [...pointers, free]) heap.free(pointer)
+    const { top, cached } = heap.stats()
+    expect(cached).toBeGreaterThan(budget(heap))
+    expect(heap.malloc(60)).toBe(free)
+    expect(heap.stats()).toMatchObject({ top, cached, freeBlocks: 1 })
+    heap.check()
+  })
+
+  test('that is small grows while one block of the largest size waits, 1 KiB, and no more', () => {
+    const heap = Heap.format(new ArrayBuffer(2 ** 18), { placement, quickLists: true })
+    const [large, small] = [heap.malloc(1020), heap.malloc(12)]
+    heap.malloc(12)
+    heap.free(large)
+    const { top } = heap.stats()
+    expect(heap.malloc(60)).toBe(top + 4)
+    expect(heap.stats()).toMatchObject({ cached: 1024, freeBlocks: 0 })
+    heap.free(small)
+    expect(heap.stats()).toMatchObject({ cached: 1040, freeBlocks: 0 })
+    expect(heap.malloc(60)).toBe(large)
+    expect(heap.stats()).toMatchObject({ cached: 0, freeBlocks: 1 })
+    heap.check()
+  })
+
+  test('never grows for a request over more than that, whatever a program does', () => {
+    const heap = Heap.format(new ArrayBuffer(2 ** 22), { placement, quickLists: true })
+    const live: number[] = []
+    let [random, grown, emptied] = [1, 0, 0]
+    const next = (limit: number): number => {
+      random = (random * 48271) % 2147483647
+      return random % limit
+    }
+    for (let step = 0; step < 2500; step++) {
+      // Waves: most of what is there is freed, then there is more of it.
+      if (live.length > 0 && next(100) < (step % 500 < 250 ? 30 : 65)) {
+        heap.free(live.splice(next(live.length), 1)[0])
+        continue
+      }
+      const before = heap.stats()
+      const much = before.cached > budget(heap)
+      const size = next(40) * 8
+      live.push(step % 10 === 0 ? heap.alignedAlloc(64, size) : heap.malloc(size))
+      const after = heap.stats()
+      if (after.top > before.top) {
+        grown++
+        if (much) expect(after.cached).toBe(0)
+      }
+      if (before.cached > 0 && after.cached === 0) emptied++
+    }
+    expect(grown).toBeGreaterThan(100)
+    expect(emptied).toBeGreaterThan(2)
+    heap.check()
+  })
+
+  test('alignedAlloc empties the lists first when more than that waits, and leaves them alone else', () => {
+    const { heap, first, more } = brimful()
+    const { top, cached } = heap.stats()
+    const pointer = heap.alignedAlloc(64, 60)
+    expect(pointer).toBeGreaterThanOrEqual(top)
+    expect(heap.stats().cached).toBe(cached)
+    heap.free(more)
+    expect(heap.stats().cached).toBeGreaterThan(budget(heap))
+    const inside = heap.alignedAlloc(64, 500)
+    expect(inside).toBeGreaterThanOrEqual(first)
+    expect(inside).toBeLessThan(more)
+    expect(heap.stats().cached).toBe(0)
     heap.check()
   })
 })
 
-describe('the lists hold at most 1/32 of the block space', () => {
-  test('what would be more empties all of them first', () => {
-    const heap = quickHeap()
-    const pointers = fenced(heap, 200, 40)
-    let most = 0
-    let flushes = 0
-    for (const pointer of pointers) {
-      const budget = blockSpace(heap) * SHARE
-      const { cached } = heap.stats()
-      heap.free(pointer)
-      const now = heap.stats().cached
-      expect(now).toBeLessThanOrEqual(budget)
-      if (now <= cached) {
-        expect(cached + 48).toBeGreaterThan(Math.floor(budget / 4) * 4)
-        expect(now).toBe(48)
-        flushes++
-      }
-      most = Math.max(most, now)
-    }
-    expect(flushes).toBeGreaterThan(1)
-    expect(most).toBeGreaterThan(blockSpace(heap) * SHARE * 0.95)
-    expect(heap.stats().freeBlocks).toBe(200 - heap.stats().cachedBlocks)
+describe('lists that are emptied', () => {
+  test('are emptied last in, first out within a size', () => {
+    const heap = quickHeap('segregated-fit')
+    const pointers = fenced(heap, 10, 40)
+    for (const pointer of pointers) heap.free(pointer)
+    expect(heap.malloc(heap.stats().wilderness)).toBe(0)
+    expect(heap.stats().cachedBlocks).toBe(0)
+    // Segregated fit has the block that was freed last in front: the one that was cached first.
+    expect([...heap.freeBlocks()].map(({ pointer }) => pointer)).toEqual(pointers)
+  })
+
+  test('are emptied from the smallest size to the largest', () => {
+    // In a heap so small, blocks of 48 and 56 bytes are of one class for segregated fit.
+    const heap = Heap.format(new ArrayBuffer(4096), { placement: 'segregated-fit', quickLists: true })
+    const [a, b, c, d] = [...fenced(heap, 2, 52), ...fenced(heap, 2, 44)]
+    for (const pointer of [d, a, c, b]) heap.free(pointer)
+    expect(heap.stats().cachedBlocks).toBe(4)
+    expect(heap.malloc(4000)).toBe(0)
+    expect([...heap.freeBlocks()].map(({ pointer }) => pointer)).toEqual([a, b, d, c])
+  })
+})
+
+describe.each(placements)('realloc in a %s heap grows in place', placement => {
+  let heap: Heap
+  beforeEach(() => {
+    heap = quickHeap(placement)
+  })
+
+  /** Blocks of these many bytes side by side; the first one is filled, all others are given back, the second one first. */
+  function beside(...sizes: number[]): number {
+    const [pointer = 0, ...others] = sizes.map(size => heap.malloc(size - 4))
+    fill(heap, pointer)
+    for (const other of others) heap.free(other)
+    return pointer
+  }
+
+  /** The same, with a used block behind the last one. */
+  function enclosed(...sizes: number[]): number {
+    const pointers = [...sizes, 16].map(size => heap.malloc(size - 4))
+    fill(heap, pointers[0] ?? 0)
+    for (const pointer of pointers.slice(1, -1)) heap.free(pointer)
+    return pointers[0] ?? 0
+  }
+
+  test.each([49, 60, 92])('over a cached block behind it (48 bytes and 48, to %i)', size => {
+    const pointer = enclosed(48, 48)
+    expect(heap.stats().cachedBlocks).toBe(1)
+    expect(heap.realloc(pointer, size)).toBe(pointer)
+    expect(heap.usableSize(pointer)).toBeGreaterThanOrEqual(size)
+    expectFilled(heap, pointer, 44)
+    expect(cachedPointers(heap)).toEqual([])
     heap.check()
   })
 
-  test('a heap of a few blocks has room for one of the largest size, 1 KiB, and no more', () => {
-    const heap = Heap.format(new ArrayBuffer(2 ** 18), { quickLists: true })
-    const [large, larger, small] = [heap.malloc(1020), heap.malloc(1021), heap.malloc(12)]
+  test.each([
+    ['cached blocks', [48, 48, 96, 48]],
+    ['a cached, a free and a cached block', [48, 48, 2000, 48]],
+    ['a free and a cached block', [48, 2000, 48]],
+    ['a cached and a free block', [48, 48, 2000]]
+  ])('over %s in a row, to the last byte', (_, sizes) => {
+    const pointer = enclosed(...sizes)
+    const all = sizes.reduce((sum, size) => sum + size)
+    const large = sizes.includes(2000)
+    expect(heap.stats()).toMatchObject({ cachedBlocks: sizes.length - (large ? 2 : 1), freeBlocks: large ? 1 : 0 })
+    const { used, top } = heap.stats()
+    expect(heap.realloc(pointer, all - 4)).toBe(pointer)
+    expectFilled(heap, pointer, 44)
+    expect(heap.stats()).toMatchObject({ used: used + all - 48, cachedBlocks: 0, freeBlocks: 0, top })
+    heap.check()
+  })
+
+  test.each([
+    ['a cached block', [48, 48]],
+    ['cached blocks', [48, 48, 96]],
+    ['a free and a cached block', [48, 2000, 48]],
+    ['a cached, a free and a cached block', [48, 48, 2000, 48]]
+  ])('over %s up to the wilderness, and on into it', (_, sizes) => {
+    const pointer = beside(...sizes)
+    expect(heap.stats().cachedBlocks).toBeGreaterThan(0)
+    expect(heap.realloc(pointer, 10_000)).toBe(pointer)
+    expectFilled(heap, pointer, 44)
+    expect(heap.stats()).toMatchObject({ cachedBlocks: 0, freeBlocks: 0, top: pointer + 10_004 })
+    heap.check()
+  })
+
+  test('and moves when a used block is in the way, be it the last; what is cached stays so', () => {
+    for (const sizes of [
+      [48, 48],
+      [48, 48, 2000, 48]
+    ]) {
+      heap = quickHeap(placement)
+      const pointer = enclosed(...sizes)
+      const all = sizes.reduce((sum, size) => sum + size)
+      const cached = cachedPointers(heap)
+      // More than any free block has; one double word more than what is there.
+      const size = Math.max(2100, all + 4)
+      const moved = heap.realloc(pointer, size)
+      expect(moved).toBeGreaterThan(pointer + all)
+      expectFilled(heap, moved, 44)
+      expect(cachedPointers(heap)).toEqual([pointer, ...cached])
+      heap.check()
+    }
+  })
+
+  test('and moves when a used block is right behind it, though cached ones follow', () => {
+    const [pointer, , other] = [heap.malloc(44), heap.malloc(44), heap.malloc(44)]
     heap.malloc(12)
-    heap.free(large)
-    expect(heap.stats()).toMatchObject({ cached: 1024, cachedBlocks: 1, freeBlocks: 0 })
-    heap.free(larger)
-    expect(heap.stats()).toMatchObject({ cached: 1024, cachedBlocks: 1, freeBlocks: 1 })
-    heap.free(small)
-    expect(heap.stats()).toMatchObject({ cached: 16, cachedBlocks: 1, freeBlocks: 1 })
+    heap.free(other)
+    expect(heap.realloc(pointer, 100)).not.toBe(pointer)
+    expect(cachedPointers(heap)).toEqual([pointer, other])
+    heap.check()
+  })
+
+  test('and leaves the lists alone when what it needs is free already', () => {
+    const pointer = enclosed(48, 2000, 48)
+    const cached = cachedPointers(heap)
+    expect(cached.length).toBe(1)
+    // Up to the very block that is cached.
+    expect(heap.realloc(pointer, 48 + 2000 - 4)).toBe(pointer)
+    expect(cachedPointers(heap)).toEqual(cached)
+    heap.check()
+  })
+
+  test('and leaves them alone when it shrinks, or keeps its size', () => {
+    const pointer = enclosed(96, 48)
+    const cached = cachedPointers(heap)
+    for (const size of [92, 89, 40]) expect(heap.realloc(pointer, size)).toBe(pointer)
+    expect(cachedPointers(heap)).toEqual(cached)
+    heap.check()
+  })
+
+  test('or not at all: the block is as it was when even all that was cached is too little', () => {
+    const pointer = beside(48, 48)
+    expect(heap.realloc(pointer, 2 ** 18)).toBe(0)
+    expect(heap.owns(pointer)).toBe(true)
+    expectFilled(heap, pointer, 44)
     heap.check()
   })
 })

@@ -113,19 +113,78 @@ describe('trimThreshold', () => {
     expect(given).toBe(10)
   })
 
-  test('works together with quick lists: a cached block counts once it is freed in earnest', () => {
-    using heap = Heap.map({ size: 64 * MiB, quickLists: true, trimThreshold: 4 * MiB })
-    const small = Array.from({ length: 20_000 }, () => touched(heap, 500))
-    fill(heap, small[19_999])
-    const all = resident(heap)
-    for (const pointer of small.slice(0, 19_999)) heap.free(pointer)
-    expect(heap.stats().cachedBlocks).toBeGreaterThan(0)
-    expect(all - resident(heap)).toBeGreaterThanOrEqual(7 * MiB)
-    expectFilled(heap, small[19_999], 500)
-    heap.check()
-    heap.trim()
-    expect(resident(heap)).toBeLessThan(MiB)
-    heap.check()
+  describe('together with quick lists', () => {
+    /** Blocks of 504 bytes, and how many of them are 4 MiB and more. */
+    const SIZE = 504
+    const ENOUGH = Math.ceil((4 * MiB) / SIZE)
+
+    const quick = (options?: HeapOptions): Heap => Heap.map({ size: 64 * MiB, quickLists: true, ...options })
+    const manyIn = (heap: Heap): number[] => Array.from({ length: 20_000 }, () => touched(heap, SIZE - 4))
+
+    test('cached blocks count when they are cached, and are freed in earnest before pages go back', () => {
+      using heap = quick({ trimThreshold: 4 * MiB })
+      const small = manyIn(heap)
+      const keep = small.pop() ?? 0
+      fill(heap, keep)
+      const all = resident(heap)
+      for (const pointer of small.slice(0, ENOUGH - 1)) heap.free(pointer)
+      expect(heap.stats()).toMatchObject({ cachedBlocks: ENOUGH - 1, freeBlocks: 0, residentBytes: all })
+      heap.free(small[ENOUGH - 1])
+      expect(heap.stats()).toMatchObject({ cachedBlocks: 0, freeBlocks: 1 })
+      expect(all - resident(heap)).toBeGreaterThanOrEqual(4 * MiB - 3 * 4096)
+      heap.check()
+      // The count begins anew.
+      const before = resident(heap)
+      for (const pointer of small.slice(ENOUGH, 2 * ENOUGH - 1)) heap.free(pointer)
+      expect(heap.stats()).toMatchObject({ cachedBlocks: ENOUGH - 1, residentBytes: before })
+      heap.free(small[2 * ENOUGH - 1])
+      expect(heap.stats()).toMatchObject({ cachedBlocks: 0, freeBlocks: 1 })
+      expect(before - resident(heap)).toBeGreaterThanOrEqual(4 * MiB - 3 * 4096)
+      expectFilled(heap, keep, SIZE - 4)
+      heap.check()
+    })
+
+    test('no block counts a second time when the lists are emptied', () => {
+      using heap = quick({ trimThreshold: 4 * MiB })
+      const small = manyIn(heap)
+      const all = resident(heap)
+      for (const pointer of small.slice(0, 6000)) heap.free(pointer)
+      expect(heap.malloc(64 * MiB)).toBe(0)
+      expect(heap.stats()).toMatchObject({ cachedBlocks: 0, freeBlocks: 1, residentBytes: all })
+      for (const pointer of small.slice(6000, ENOUGH - 1)) heap.free(pointer)
+      expect(heap.stats()).toMatchObject({ cachedBlocks: ENOUGH - 1 - 6000, residentBytes: all })
+      heap.free(small[ENOUGH - 1])
+      expect(heap.stats()).toMatchObject({ cachedBlocks: 0, freeBlocks: 1 })
+      expect(all - resident(heap)).toBeGreaterThanOrEqual(4 * MiB - 3 * 4096)
+      heap.check()
+    })
+
+    test('a large block that is freed, and one that shrinks, empty the lists when they reach the threshold', () => {
+      for (const reach of [
+        (heap: Heap, large: number) => heap.free(large),
+        (heap: Heap, large: number) => heap.realloc(large, 100)
+      ]) {
+        using heap = quick({ trimThreshold: 4 * MiB })
+        const small = Array.from({ length: 100 }, () => heap.malloc(100))
+        const large = touched(heap, 5 * MiB)
+        heap.malloc(100)
+        for (const pointer of small) heap.free(pointer)
+        expect(heap.stats().cachedBlocks).toBe(100)
+        const before = resident(heap)
+        reach(heap, large)
+        expect(heap.stats().cachedBlocks).toBe(0)
+        expect(before - resident(heap)).toBeGreaterThanOrEqual(5 * MiB - 3 * 4096)
+        heap.check()
+      }
+    })
+
+    test('without a threshold nothing is given back, and the lists keep what they have', () => {
+      using heap = quick()
+      const small = manyIn(heap)
+      const all = resident(heap)
+      for (const pointer of small) heap.free(pointer)
+      expect(heap.stats()).toMatchObject({ cachedBlocks: 20_000, freeBlocks: 0, residentBytes: all })
+    })
   })
 
   test('is kept in the heap: whoever attaches goes on with it', () => {

@@ -1,9 +1,9 @@
-/** What check() says of the hints and the cards of first fit, and of next fit, which has the same cards without hints. */
+/** Size classes; what check() says of the hints and the cards of first fit; and an index of several levels. */
 import { beforeEach, describe, expect, test } from 'vitest'
 import { NEXT } from '../../lib/block/block.js'
 import { FREE_LIST, HEADER_WORDS } from '../../lib/block/header.js'
 import { Heap } from '../../lib/index.js'
-import { cardIndexWords } from '../../lib/placement/card-index.js'
+import { CARD_SHIFT, cardIndexWords, classOf } from '../../lib/placement/card-index.js'
 import { firstFit } from '../../lib/placement/first-fit.js'
 import { expectError } from '../heap/support.js'
 
@@ -11,29 +11,26 @@ const BYTES = 2 ** 18
 const WORDS = BYTES / 4
 const CARDS = BYTES / 4096
 const HINTS = firstFit.indexWords(WORDS) - cardIndexWords(WORDS)
-/** The hints, the first free block of each card, the bounds of the cards. */
+/** The words where the hints and the first free blocks of the cards lie, and the byte where the bounds of the cards do. */
 const hintsBegin = HEADER_WORDS
 const firstBegin = hintsBegin + HINTS
-const boundsBegin = firstBegin + CARDS
+const boundsBegin = (firstBegin + CARDS) * 4
 
 let heap: Heap
 let free: number[]
 
-/** Sets a word, expects check() to say so, and sets it back. */
-function expectFound(word: number, value: number, message: RegExp): void {
-  const before = heap.i32[word] ?? 0
+/** Sets a word or a byte, expects check() to say so, and sets it back. */
+function expectFound(memory: Int32Array | Uint8Array, at: number, value: number, message: RegExp): void {
+  const before = memory[at] ?? 0
   expect(before).not.toBe(value)
-  heap.i32[word] = value
+  memory[at] = value
   expectError(() => heap.check(), 'ERR_OFFHEAP_CORRUPT', message)
-  heap.i32[word] = before
+  memory[at] = before
   heap.check()
 }
 
-/** The hint of the class of blocks of `words` words, and those of the classes above. */
-const hintOf = (words: number): number => {
-  const power = Math.floor(Math.log2(words))
-  return hintsBegin + 2 * power - 4 + (words >= 1.5 * 2 ** power ? 1 : 0)
-}
+/** The hint of the class of blocks of `words` words; those of the classes above are behind it. */
+const hintOf = (words: number): number => hintsBegin + classOf(words)
 
 beforeEach(() => {
   heap = Heap.format(new ArrayBuffer(BYTES))
@@ -46,13 +43,41 @@ beforeEach(() => {
   heap.check()
 })
 
+describe('the size class of a block', () => {
+  test('is its own up to 508 bytes: half as many as it has words', () => {
+    for (let words = 4; words < 128; words += 2) expect(classOf(words)).toBe(words / 2)
+  })
+
+  test('is one of two to an octave from there on', () => {
+    for (let power = 7; power < 31; power++) {
+      const octave = 2 ** power
+      const lower = classOf(octave)
+      expect(lower).toBe(64 + 2 * (power - 7))
+      for (const words of [octave + 2, 1.25 * octave, 1.5 * octave - 2]) expect(classOf(words)).toBe(lower)
+      for (const words of [1.5 * octave, 1.75 * octave, 2 * octave - 2]) expect(classOf(words)).toBe(lower + 1)
+    }
+  })
+
+  test('is from 2 to 111, never 0, and fits into seven bits', () => {
+    expect(classOf(4)).toBe(2)
+    expect(classOf(2 ** 31 - 1)).toBe(111)
+  })
+
+  test('never falls from one size to the next', () => {
+    for (let words = 6; words < 20_000; words += 2) {
+      expect(classOf(words) - classOf(words - 2)).toBeGreaterThanOrEqual(0)
+      expect(classOf(words) - classOf(words - 2)).toBeLessThanOrEqual(1)
+    }
+  })
+})
+
 describe('hints', () => {
   test('of a class that lie behind a card with such a block', () => {
     const card = (free[0] ?? 0) >>> 10
     // All from there on, so that they are in order.
     for (const from of [hintsBegin, hintOf(8), hintOf(30)]) {
-      const before = heap.i32.slice(from, firstBegin - 1)
-      heap.i32.fill(CARDS, from, firstBegin - 1)
+      const before = heap.i32.slice(from, firstBegin)
+      heap.i32.fill(CARDS, from, firstBegin)
       expectError(
         () => heap.check(),
         'ERR_OFFHEAP_CORRUPT',
@@ -66,22 +91,20 @@ describe('hints', () => {
   test('at the very card of a block, and for larger blocks than there are, are right', () => {
     const card = (free[0] ?? 0) >>> 10
     heap.i32.fill(card, hintsBegin, hintOf(30) + 1)
-    heap.i32.fill(CARDS, hintOf(1024), firstBegin - 1)
+    heap.i32.fill(CARDS, hintOf(1024), firstBegin)
     heap.check()
   })
 
   test('below 0, or above the next one', () => {
-    heap.i32.fill(0, hintsBegin, firstBegin - 1)
+    heap.i32.fill(0, hintsBegin, firstBegin)
     heap.check()
-    for (let word = hintsBegin; word < firstBegin - 1; word++) {
-      expectFound(word, -1, /hints of the index are not in order/)
-      if (word > hintOf(1024) && word < firstBegin - 2) expectFound(word, CARDS, /hints of the index are not in order/)
+    for (let word = hintsBegin; word < firstBegin; word++) {
+      expectFound(heap.i32, word, -1, /hints of the index are not in order/)
+      if (word > hintOf(1024) && word < firstBegin - 1) {
+        expectFound(heap.i32, word, CARDS, /hints of the index are not in order/)
+      }
     }
-    expectFound(firstBegin - 2, CARDS + 1, /hints of the index are not in order/)
-  })
-
-  test('without their end', () => {
-    expectFound(firstBegin - 1, CARDS + 1, /hints of the index have no end/)
+    expectFound(heap.i32, firstBegin - 1, CARDS + 1, /hints of the index are not in order/)
   })
 })
 
@@ -93,21 +116,32 @@ describe('cards', () => {
     expect(empty.length).toBeGreaterThan(20)
     for (const card of empty) {
       const at = `memory from byte ${card * 4096} on`
-      expectFound(firstBegin + card, free[0] ?? 0, new RegExp(`${at}: its first free block`))
-      expectFound(boundsBegin + card, 4, new RegExp(`${at}: its largest free block`))
+      expectFound(heap.i32, firstBegin + card, free[0] ?? 0, new RegExp(`${at}: its first free block`))
+      expectFound(heap.u8, boundsBegin + card, classOf(4), new RegExp(`${at}: its largest free block`))
     }
   })
 
   test('that say too little', () => {
     for (const block of free) {
-      const at = `memory from byte ${(block >>> 10) * 4096} on`
-      expectFound(firstBegin + (block >>> 10), 0, new RegExp(`${at}: its first free block`))
-      expectFound(
-        boundsBegin + (block >>> 10),
-        (heap.i32[block] ?? 0) / 2 - 4,
-        new RegExp(`${at}: its largest free block`)
-      )
+      const card = block >>> CARD_SHIFT
+      const at = `memory from byte ${card * 4096} on`
+      const sizeClass = classOf((heap.i32[block] ?? 0) >> 1)
+      expectFound(heap.i32, firstBegin + card, 0, new RegExp(`${at}: its first free block`))
+      expectFound(heap.u8, boundsBegin + card, sizeClass - 1, new RegExp(`${at}: its largest free block`))
     }
+  })
+
+  test('that say too much, where a free block is, are right: bounds are set right by searches', () => {
+    for (const block of free) {
+      heap.u8[boundsBegin + (block >>> CARD_SHIFT)] = 111
+      heap.check()
+    }
+    // The 16 bounds of the lowest family, and then those above.
+    heap.u8.fill(111, boundsBegin + CARDS, boundsBegin + CARDS + CARDS / 16)
+    heap.check()
+    const { top } = heap.stats()
+    expect(heap.malloc(2000)).toBe(top + 4)
+    heap.check()
   })
 })
 
@@ -122,6 +156,104 @@ describe('the free list', () => {
     }
     heap.i32[b + NEXT] = right
     heap.check()
-    expectFound(b + NEXT, FREE_LIST, /not linked both ways/)
+    expectFound(heap.i32, b + NEXT, FREE_LIST, /not linked both ways/)
   })
 })
+
+/** Bounds of 16,384 cards have three more levels above them; those of five cards more are not whole words, nor whole families. */
+describe.each([2 ** 26, 2 ** 26 + 5 * 4096])(
+  'the index of a heap of %i bytes with few free blocks far apart',
+  bytes => {
+    const cards = bytes / 4096
+    /** The cards of the free blocks: beside each other, and at the ends of families of 16, 256 and 4,096 cards. */
+    const apart = [25, 26, 31, 32, 33, 47, 48, 254, 256, 257, 511, 513, 4094, 4097, 8191, 8193, 12_288, 16_380]
+
+    /** A heap with a free block in each of these cards, of these many bytes, and used ones all over the rest. */
+    function scattered(placement: 'first-fit' | 'next-fit', sizeOf: (i: number) => number) {
+      const large = Heap.format(new ArrayBuffer(bytes), { placement })
+      const pointers = apart.map((card, i) => {
+        const { top } = large.stats()
+        // Into the middle of the card.
+        large.malloc(card * 4096 + 1000 - top - 4)
+        const pointer = large.malloc(sizeOf(i) - 4)
+        expect(Math.floor(pointer / 4096)).toBe(card)
+        return pointer
+      })
+      large.malloc(large.stats().largestFree)
+      expect(large.stats().wilderness).toBe(0)
+      return { large, pointers }
+    }
+
+    /** The lowest free block with room for so many bytes. */
+    function lowest(large: Heap, size: number): number {
+      return [...large.blocks()].find(block => !block.used && block.size >= size + 4)?.pointer ?? 0
+    }
+
+    test.each([
+      ['the first', (i: number) => 1000 - 8 * i],
+      ['the last', (i: number) => 100 + 8 * i],
+      ['any', (i: number) => 104 + 8 * ((i * 7) % 18)]
+    ])('leads to the lowest one that is large enough, be it %s, and to none when none is', (_, sizeOf) => {
+      const { large, pointers } = scattered('first-fit', sizeOf)
+      // Neither in the order of addresses nor against it.
+      for (let i = 0; i < apart.length; i++) large.free(pointers[(i * 5) % apart.length])
+      large.check()
+      expect([...large.freeBlocks()].map(({ pointer }) => pointer)).toEqual(pointers)
+      for (let round = 0; round < 3; round++) {
+        const sizes = apart.map((_, i) => sizeOf((i * 11 + round) % apart.length) - 4)
+        const taken = sizes.map(size => {
+          const expected = lowest(large, size)
+          expect(large.malloc(size)).toBe(expected)
+          large.check()
+          return expected
+        })
+        expect(large.malloc(2000)).toBe(0)
+        for (const pointer of taken) if (pointer !== 0) large.free(pointer)
+        large.check()
+        expect([...large.freeBlocks()].map(({ pointer }) => pointer)).toEqual(pointers)
+      }
+    })
+
+    test('leads next fit on from where the last search ended, round the end of the heap', () => {
+      const { large, pointers } = scattered('next-fit', () => 1000)
+      for (const pointer of [...pointers].reverse()) large.free(pointer)
+      large.check()
+      for (const pointer of pointers) {
+        expect(large.malloc(496)).toBe(pointer)
+        expect(large.malloc(488)).toBe(pointer + 504)
+      }
+      expect(large.malloc(8)).toBe(0)
+      const [a = 0, b = 0] = [pointers[3], pointers[9]]
+      for (const pointer of [b, a]) large.free(pointer)
+      expect([large.malloc(496), large.malloc(496)]).toEqual([a, b])
+      large.free(a)
+      expect(large.malloc(496)).toBe(a)
+      expect(large.malloc(8)).toBe(0)
+      large.check()
+    })
+
+    test('that says too little on any of its levels is found', () => {
+      const { large, pointers } = scattered('first-fit', () => 400)
+      for (const pointer of pointers) large.free(pointer)
+      const words = bytes / 4
+      const end = HEADER_WORDS + firstFit.indexWords(words)
+      const begins: number[] = []
+      let at = (end - cardIndexWords(words) + cards) * 4
+      for (let bounds = cards; begins.length < 4; bounds = Math.ceil(bounds / 16)) {
+        begins.push(at)
+        at += Math.ceil(bounds / 4) * 4
+      }
+      expect(at).toBe(end * 4)
+      for (const card of apart) {
+        for (const [level, begin] of begins.entries()) {
+          const bound = begin + Math.floor(card / 16 ** level)
+          expect(large.u8[bound]).toBe(classOf(100))
+          large.u8[bound] = classOf(100) - 1
+          expectError(() => large.check(), 'ERR_OFFHEAP_CORRUPT', /its largest free block/)
+          large.u8[bound] = classOf(100)
+        }
+      }
+      large.check()
+    })
+  }
+)

@@ -33,7 +33,7 @@ describe.each(placements)('the index of %s', placement => {
 
 /** A heap with `holes` free blocks of many sizes between used ones. */
 function holed(placement: PlacementName, bytes: number, holes: number): { heap: Heap; kept: number[] } {
-  const heap = Heap.format(new ArrayBuffer(bytes), { placement })
+  const heap = Heap.format(new ArrayBuffer(bytes), { placement, quickLists: false })
   const pointers = Array.from({ length: 2 * holes }, (_, i) => heap.malloc((i * 37) % 700))
   for (let i = 0; i < 2 * holes; i += 2) heap.free(pointers[i] ?? 0)
   return { heap, kept: pointers.filter((_, i) => i % 2 === 1) }
@@ -127,7 +127,7 @@ describe('segregated fit', () => {
     [3, 'that block'],
     [4, 'a larger one']
   ])('with %i blocks of its class that are too small in front of one that is not, a request gets %s', (front, what) => {
-    const heap = Heap.format(new ArrayBuffer(2 ** 16), { placement: 'segregated-fit' })
+    const heap = Heap.format(new ArrayBuffer(2 ** 16), { placement: 'segregated-fit', quickLists: false })
     const separated = (bytes: number): number => [heap.malloc(bytes), heap.malloc(8)][0] ?? 0
     const larger = separated(2000)
     const fit = separated(1028)
@@ -137,7 +137,7 @@ describe('segregated fit', () => {
   })
 
   test('does not fail while the last block of a long class is large enough', () => {
-    const heap = Heap.format(new ArrayBuffer(2 ** 16), { placement: 'segregated-fit' })
+    const heap = Heap.format(new ArrayBuffer(2 ** 16), { placement: 'segregated-fit', quickLists: false })
     // All of one class: 1,032 bytes first, and so at the back of the list, then many that are too small.
     const pointers = [1032, 1024, 1024, 1024, 1024, 1024, 1024].map(
       size => [heap.malloc(size - 4), heap.malloc(8)][0] ?? 0

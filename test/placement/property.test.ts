@@ -1,7 +1,7 @@
 /** Every placement policy against the slow model, with what the policy promises said once more in the simplest way. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { PlacementName } from '../../lib/index.js'
+import { type PlacementName, Region } from '../../lib/index.js'
 import { placements } from '../../lib/placement/policies.js'
 import { drive, steps } from '../heap/drive.js'
 import { type Choice, lowestAddress } from '../model.js'
@@ -34,7 +34,7 @@ describe.each(placements)('%s returns the same pointers and keeps the same bytes
     fc.assert(
       fc.property(steps(bytes, length), sequence => {
         count += sequence.length
-        drive(buffer, sequence, { placement }, choices[placement](bytes))
+        drive(buffer, sequence, { placement, quickLists: false }, choices[placement](bytes))
       }),
       { numRuns: runs }
     )
@@ -53,4 +53,14 @@ describe.each(placements)('%s returns the same pointers and keeps the same bytes
       )
     }
   )
+
+  test('with quick lists and a threshold that empties them', () => {
+    using region = Region.map(2 ** 18)
+    fc.assert(
+      fc.property(steps(2 ** 18, 800), fc.integer({ min: 1, max: 20_000 }), (sequence, trimThreshold) => {
+        drive(region, sequence, { placement, quickLists: true, trimThreshold }, choices[placement](2 ** 18))
+      }),
+      { numRuns: Math.max(1, scaled(30)) }
+    )
+  })
 })

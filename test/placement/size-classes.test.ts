@@ -12,7 +12,7 @@ const classed: PlacementName[] = ['segregated-fit', 'best-fit']
 
 /** A heap with free blocks of these many bytes, and a used one behind each; and the word indexes of the free ones. */
 function holed(placement: PlacementName, sizes: readonly number[]): { heap: Heap; free: number[] } {
-  const heap = Heap.format(new ArrayBuffer(BYTES), { placement })
+  const heap = Heap.format(new ArrayBuffer(BYTES), { placement, quickLists: false })
   const pointers = sizes.map(size => [heap.malloc(size - 4), heap.malloc(8)][0] ?? 0)
   for (const pointer of pointers) heap.free(pointer)
   heap.check()
@@ -52,7 +52,7 @@ describe.each(classed)('%s', placement => {
 
   test('finds nothing for more than the heap has, whatever lies behind its lists', () => {
     for (let size = 400; size < 4000; size += 8) {
-      const heap = Heap.format(new ArrayBuffer(BYTES), { placement })
+      const heap = Heap.format(new ArrayBuffer(BYTES), { placement, quickLists: false })
       const first = heap.malloc(size)
       // Passes for the header of an enormous block.
       heap.i32.fill(headerOf(2 ** 29, PREVIOUS_USED), first / 4, (first + size) / 4)
