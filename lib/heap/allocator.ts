@@ -190,7 +190,10 @@ export class Allocator {
     }
     if (this.growInPlace(block, have, need)) return block
     const moved = this.allocate(need)
-    if (moved === 0) return this.growLeft(block, have, need)
+    if (moved === 0) {
+      // To look for another place has emptied the quick lists, if there are any, and may have made room here.
+      return this.growInPlace(block, have, need) ? block : this.growLeft(block, have, need)
+    }
     const words = this.words
     if (have <= SMALL_COPY) for (let i = 1; i < have; i++) words[moved + i] = words[block + i]
     else words.copyWithin(moved + 1, block + 1, block + have)

@@ -1,5 +1,6 @@
 /** Quick lists: what waits in them, for whom, how much, and what becomes of it. The drive in property.test.ts has the rest. */
 import { beforeEach, describe, expect, test } from 'vitest'
+import { CACHED_WORD } from '../../lib/block/header.js'
 import { Heap, type HeapOptions, type PlacementName, placements } from '../../lib/index.js'
 import { errorOf, expectError, expectFilled, expectRefusal, fill } from './support.js'
 
@@ -441,24 +442,28 @@ describe.each(placements)('the block space of a %s heap', placement => {
 })
 
 describe('lists that are emptied', () => {
-  test('are emptied last in, first out within a size', () => {
+  test('are emptied from the lowest address to the highest', () => {
     const heap = quickHeap('segregated-fit')
     const pointers = fenced(heap, 10, 40)
-    for (const pointer of pointers) heap.free(pointer)
+    for (const i of [3, 1, 4, 0, 5, 9, 2, 6, 8, 7]) heap.free(pointers[i] ?? 0)
     expect(heap.malloc(heap.stats().wilderness)).toBe(0)
     expect(heap.stats().cachedBlocks).toBe(0)
-    // Segregated fit has the block that was freed last in front: the one that was cached first.
-    expect([...heap.freeBlocks()].map(({ pointer }) => pointer)).toEqual(pointers)
+    // Segregated fit has the block that was freed last in front.
+    expect([...heap.freeBlocks()].map(({ pointer }) => pointer)).toEqual(pointers.reverse())
   })
 
-  test('are emptied from the smallest size to the largest', () => {
-    // In a heap so small, blocks of 48 and 56 bytes are of one class for segregated fit.
-    const heap = Heap.format(new ArrayBuffer(4096), { placement: 'segregated-fit', quickLists: true })
-    const [a, b, c, d] = [...fenced(heap, 2, 52), ...fenced(heap, 2, 44)]
-    for (const pointer of [d, a, c, b]) heap.free(pointer)
-    expect(heap.stats().cachedBlocks).toBe(4)
-    expect(heap.malloc(4000)).toBe(0)
-    expect([...heap.freeBlocks()].map(({ pointer }) => pointer)).toEqual([a, b, d, c])
+  test('become one free block where they lie side by side, with the free blocks between and beside them', () => {
+    const heap = quickHeap('segregated-fit')
+    const [a = 0, ...others] = [2000, 40, 2000, 80, 40, 2000].map(size => heap.malloc(size))
+    heap.malloc(8)
+    const [low = 0] = fenced(heap, 1, 60)
+    for (const pointer of [...others, a, low]) heap.free(pointer)
+    expect(heap.stats()).toMatchObject({ cachedBlocks: 4, freeBlocks: 3 })
+    expect(heap.malloc(heap.stats().wilderness)).toBe(0)
+    expect([...heap.freeBlocks()].map(({ pointer }) => pointer).sort((x, y) => x - y)).toEqual([a, low])
+    heap.check()
+    for (const pointer of [a, ...others, low])
+      expectRefusal(heap, () => heap.free(pointer), 'ERR_OFFHEAP_DOUBLE_FREE', /./)
   })
 })
 
@@ -484,8 +489,8 @@ describe.each(placements)('realloc in a %s heap grows in place', placement => {
     return pointers[0] ?? 0
   }
 
-  test.each([49, 60, 92])('over a cached block behind it (48 bytes and 48, to %i)', size => {
-    const pointer = enclosed(48, 48)
+  test.each([1197, 1212, 1244])('over a cached block behind it (1200 bytes and 48, to %i)', size => {
+    const pointer = enclosed(1200, 48)
     expect(heap.stats().cachedBlocks).toBe(1)
     expect(heap.realloc(pointer, size)).toBe(pointer)
     expect(heap.usableSize(pointer)).toBeGreaterThanOrEqual(size)
@@ -495,10 +500,10 @@ describe.each(placements)('realloc in a %s heap grows in place', placement => {
   })
 
   test.each([
-    ['cached blocks', [48, 48, 96, 48]],
-    ['a cached, a free and a cached block', [48, 48, 2000, 48]],
-    ['a free and a cached block', [48, 2000, 48]],
-    ['a cached and a free block', [48, 48, 2000]]
+    ['cached blocks', [1200, 48, 96, 48]],
+    ['a cached, a free and a cached block', [1200, 48, 2000, 48]],
+    ['a free and a cached block', [1200, 2000, 48]],
+    ['a cached and a free block', [1200, 48, 2000]]
   ])('over %s in a row, to the last byte', (_, sizes) => {
     const pointer = enclosed(...sizes)
     const all = sizes.reduce((sum, size) => sum + size)
@@ -507,15 +512,15 @@ describe.each(placements)('realloc in a %s heap grows in place', placement => {
     const { used, top } = heap.stats()
     expect(heap.realloc(pointer, all - 4)).toBe(pointer)
     expectFilled(heap, pointer, 44)
-    expect(heap.stats()).toMatchObject({ used: used + all - 48, cachedBlocks: 0, freeBlocks: 0, top })
+    expect(heap.stats()).toMatchObject({ used: used + all - 1200, cachedBlocks: 0, freeBlocks: 0, top })
     heap.check()
   })
 
   test.each([
-    ['a cached block', [48, 48]],
-    ['cached blocks', [48, 48, 96]],
-    ['a free and a cached block', [48, 2000, 48]],
-    ['a cached, a free and a cached block', [48, 48, 2000, 48]]
+    ['a cached block', [1200, 48]],
+    ['cached blocks', [1200, 48, 96]],
+    ['a free and a cached block', [1200, 2000, 48]],
+    ['a cached, a free and a cached block', [1200, 48, 2000, 48]]
   ])('over %s up to the wilderness, and on into it', (_, sizes) => {
     const pointer = beside(...sizes)
     expect(heap.stats().cachedBlocks).toBeGreaterThan(0)
@@ -527,8 +532,8 @@ describe.each(placements)('realloc in a %s heap grows in place', placement => {
 
   test('and moves when a used block is in the way, be it the last; what is cached stays so', () => {
     for (const sizes of [
-      [48, 48],
-      [48, 48, 2000, 48]
+      [1200, 48],
+      [1200, 48, 2000, 48]
     ]) {
       heap = quickHeap(placement)
       const pointer = enclosed(...sizes)
@@ -539,9 +544,17 @@ describe.each(placements)('realloc in a %s heap grows in place', placement => {
       const moved = heap.realloc(pointer, size)
       expect(moved).toBeGreaterThan(pointer + all)
       expectFilled(heap, moved, 44)
-      expect(cachedPointers(heap)).toEqual([pointer, ...cached])
+      expect(cachedPointers(heap)).toEqual(cached)
       heap.check()
     }
+  })
+
+  test('and a block that the lists take moves: it is copied in less time than they are emptied', () => {
+    const pointer = enclosed(1020, 48)
+    const [cached] = cachedPointers(heap)
+    expect(heap.realloc(pointer, 1040)).not.toBe(pointer)
+    expect(cachedPointers(heap)).toEqual([pointer, cached])
+    heap.check()
   })
 
   test('and moves when a used block is right behind it, though cached ones follow', () => {
@@ -767,8 +780,28 @@ describe('what was written over cached blocks', () => {
     heap.i32[a / 4] = c / 4 - 1
     expectCorrupt(heap)
     expectError(() => heap.stats(), 'ERR_OFFHEAP_CORRUPT')
-    // Nothing else has so much: the lists are to be emptied.
-    expectError(() => heap.malloc(200_000), 'ERR_OFFHEAP_CORRUPT')
+    // Nothing else has so much: the lists are emptied, which goes by the blocks, and so mends them.
+    expect(heap.malloc(200_000)).toBe(0)
+    heap.check()
+  })
+
+  test('a header that leads nowhere is found when the lists are emptied', () => {
+    const { heap } = list()
+    const used = heap.malloc(2000)
+    for (const header of [0, 1, 3, ((2 ** 20) << 1) | 3]) {
+      heap.i32[used / 4 - 1] = header
+      expectError(() => heap.malloc(200_000), 'ERR_OFFHEAP_CORRUPT', /the header of the block at byte/)
+    }
+  })
+
+  test('a count of cached bytes that is wrong is found when the lists are emptied', () => {
+    const { heap } = list()
+    heap.i32[CACHED_WORD] = 2
+    expectError(
+      () => heap.malloc(200_000),
+      'ERR_OFFHEAP_CORRUPT',
+      /144 bytes are in cached blocks, and the header says 8/
+    )
   })
 
   test('a list that comes back to itself ends a request: no block is handed out twice', () => {
