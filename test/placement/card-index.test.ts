@@ -1,9 +1,9 @@
 /** Size classes; what check() says of the hints and the cards of first fit; and an index of several levels. */
 import { beforeEach, describe, expect, test } from 'vitest'
-import { NEXT } from '../../lib/block/block.js'
+import { headerOf, NEXT, PREVIOUS_USED } from '../../lib/block/block.js'
 import { FREE_LIST, HEADER_WORDS } from '../../lib/block/header.js'
 import { Heap } from '../../lib/index.js'
-import { CARD_SHIFT, cardIndexWords, classOf } from '../../lib/placement/card-index.js'
+import { CARD_SHIFT, CardIndex, cardIndexWords, classOf } from '../../lib/placement/card-index.js'
 import { firstFit } from '../../lib/placement/first-fit.js'
 import { expectError } from '../heap/support.js'
 
@@ -230,6 +230,32 @@ describe.each([2 ** 26, 2 ** 26 + 5 * 4096])(
       expect(large.malloc(496)).toBe(a)
       expect(large.malloc(8)).toBe(0)
       large.check()
+    })
+
+    test('promises nothing for long: each search that finds nothing sets one more level right', () => {
+      const words = new Int32Array(bytes / 4)
+      const index = new CardIndex(words, HEADER_WORDS, FREE_LIST)
+      index.reset()
+      const tree = new Uint8Array(words.buffer).subarray(
+        (HEADER_WORDS + cards) * 4,
+        (HEADER_WORDS + cardIndexWords(words.length)) * 4
+      )
+      const promises = (): number => tree.filter(bound => bound !== 0).length
+      // A search from the first card on passes by what is promised of its own 16, 256 and 4,096 cards.
+      for (const card of apart.filter(card => card >= 4096)) {
+        const block = card * 1024 + 5
+        words[block] = headerOf(100, PREVIOUS_USED)
+        index.insert(block, 100)
+        expect(promises()).toBe(4)
+        expect(index.findFirst(100)).toBe(block)
+        expect(index.mayHave(100)).toBe(true)
+        expect(index.mayHave(102)).toBe(false)
+        index.remove(block)
+        for (const left of [3, 2, 1, 0]) {
+          expect(promises()).toBe(left)
+          expect(index.mayHave(100)).toBe(false)
+        }
+      }
     })
 
     test('that says too little on any of its levels is found', () => {
