@@ -83,7 +83,7 @@ function run(heap: Heap, words: readonly [number, number][], sequence: readonly 
 /** No timer of this process runs during a call that hangs: another one ends it, and the run fails. */
 let watchdog: ChildProcess | undefined
 beforeAll(() => {
-  const script = `setTimeout(() => { console.error('a call hangs'); process.kill(${process.pid}, 'SIGKILL') }, 90_000)`
+  const script = `setTimeout(() => { console.error('a call hangs'); process.kill(${process.pid}, 'SIGKILL') }, 180_000)`
   watchdog = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'ignore', 'inherit'] })
 })
 afterAll(() => {
