@@ -17,7 +17,7 @@ export interface HeapOptions {
   readonly placement?: PlacementName
   /**
    * Whether small blocks that are given back are kept as they are, by size, for the next request of that size. Faster, for a
-   * little more memory: the block space grows only while at most 1/32 of it, or 1 KiB, waits in the lists. Unless told, true
+   * little more memory: the block space grows only while at most 1/16 of it, or 1 KiB, waits in the lists. Unless told, true
    * for `segregated-fit`, which is about speed, and false for the others.
    */
   readonly quickLists?: boolean

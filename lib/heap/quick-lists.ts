@@ -13,12 +13,14 @@
  *                      └──────────────────────┘      └──────────────────────┘
  *
  * Cached blocks look used to their neighbours, and are counted neither as used nor as free blocks of the placement policy.
- * However many wait, a free never does more than this; but the block space does not grow over more than 1/32 of itself that
+ * However many wait, a free never does more than this; but the block space does not grow over more than 1/16 of itself that
  * waits, or one block of the largest size. A request that only the wilderness can meet then empties all lists first, as does
  * one that nothing else can meet, and a realloc of a block too large for the lists that finds room behind it: every cached
- * block is freed in earnest, and merges. That is one walk over all blocks, in which a run of cached and free blocks becomes one
- * free block: list by list, over 18 recorded programs, it took X as long. A bound that each free kept, emptying the lists
- * at 1/32, cost twice the time there.
+ * block is freed in earnest, and merges. That is one walk over all blocks, in which a run of cached and free ones becomes one
+ * free block.
+ *
+ * With 10,000 random live blocks this takes 19 ns a call; at a share of 1/32, 41; with lists emptied block by block at 1/32, 28.
+ * A bound that each free kept, emptying the lists at 1/32, took half as long again over 18 recorded programs.
  */
 import { CACHED, isCached, MINIMUM_WORDS, NEXT, PREVIOUS_USED, sizeOf, USED, writeFree } from '../block/block.js'
 import { BLOCKS_WORD, CACHED_WORD, PEAK_USED_WORD, TOP_WORD, TRIM_THRESHOLD_WORD, USED_WORD } from '../block/header.js'
@@ -32,7 +34,7 @@ const LARGEST_WORDS = 256
 /** A block of so many words, 4 GiB, has the bit in its header that marks cached blocks. */
 const MARKED_WORDS = 2 ** 30
 /** The block space grows only while 1 / 2 ** SHARE_SHIFT of it waits at most, or no more than the largest block. */
-const SHARE_SHIFT = 5
+const SHARE_SHIFT = 4
 
 /** The largest block that a heap of `words` words caches; less in heaps so small that the heads would take more than 1/128. */
 function largestFor(words: number): number {

@@ -194,7 +194,7 @@ export class CardIndex {
     for (;;) {
       const found = this.reaching(level, index, least)
       if (found >= 0) {
-        if (level === 0) return found < cards ? found : cards
+        if (level === 0) return Math.min(found, cards)
         level--
         index = found << FAMILY_SHIFT
         continue

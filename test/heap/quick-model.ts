@@ -3,7 +3,7 @@
  * - A block of at most `largest` bytes that is given back is cached as it is, whatever waits already. A larger block is freed as ever.
  * - A request takes the cached block of exactly its size that came last.
  * - The lists are emptied all at once, from the lowest address to the highest, and only
- *   - when more than 1/32 of the block space waits in them, and more than `largest` bytes: before a request takes from the
+ *   - when more than 1/16 of the block space waits in them, and more than `largest` bytes: before a request takes from the
  *     wilderness, and before one for an aligned block. The free blocks are asked once more before the wilderness is taken.
  *   - before a request is refused.
  *   - before a block of more than `largest` bytes grows, when what lies from its end up to where it is to reach, or up to the wilderness, is free or cached,
@@ -80,7 +80,7 @@ export class QuickModel extends Model {
   /** The same when much is cached. */
   #flushMuch(): void {
     const waiting = this.cached.reduce((sum, { size }) => sum + size, 0)
-    const share = Math.floor((this.top - this.first) / 4 / 32) * 4
+    const share = Math.floor((this.top - this.first) / 4 / 16) * 4
     if (waiting > Math.max(this.largest, share)) this.flush()
   }
 
