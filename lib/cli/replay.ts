@@ -11,6 +11,7 @@ import { startProgress } from './progress.js'
 interface ReplayOptions {
   readonly size?: number
   readonly placement: PlacementName
+  readonly quickLists?: boolean
   readonly verify?: boolean
   readonly json?: boolean
 }
@@ -37,6 +38,8 @@ export function replayCommand(io: Io, done: (code: number) => void): Command {
         .choices(placements)
         .default(placements[0])
     )
+    .option('--quick-lists', 'keep small freed blocks by size for the next request of that size (segregated-fit does)')
+    .option('--no-quick-lists', 'merge every freed block at once')
     .option('--verify', 'check every byte, alignment and overlap in a first replay, and the whole heap at intervals')
     .option('--json', 'print the results as JSON')
     .action(async (paths: string[], options: ReplayOptions) => {
@@ -50,7 +53,7 @@ async function replayTraces(io: Io, paths: readonly string[], options: ReplayOpt
   const { measure } = await import('../trace/measure.js')
   const { heapPicture } = await import('../report/picture.js')
   const { humanCount } = await import('../report/sizes.js')
-  const { size, placement, verify = false, json = false } = options
+  const { size, placement, quickLists, verify = false, json = false } = options
   const single = paths.length === 1
   const results: (Measurement | Failure)[] = []
   const pictures: string[] = []
@@ -62,6 +65,7 @@ async function replayTraces(io: Io, paths: readonly string[], options: ReplayOpt
       const measurement = measure(trace, {
         ...(size === undefined ? {} : { size }),
         placement,
+        ...(quickLists === undefined ? {} : { quickLists }),
         verify,
         progress: share => progress.update(index + share, path),
         inspect: (heap, operations) => {

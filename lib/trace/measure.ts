@@ -17,6 +17,8 @@ export interface MeasureOptions {
   readonly size?: number
   /** Default: the heap's own default. */
   readonly placement?: PlacementName
+  /** As for Heap.map: by the placement unless told. */
+  readonly quickLists?: boolean
   /** Check every byte in a first replay, which is not timed; default false. */
   readonly verify?: boolean
   /** Shown the heap at the peak of its payload, after so many operations. */
@@ -79,9 +81,13 @@ export function roomFor(trace: Trace): number {
  * the heap is too small (`ERR_OFFHEAP_OUT_OF_MEMORY`) or a promise was broken (`ERR_OFFHEAP_CORRUPT`).
  */
 export function measure(trace: Trace, options: MeasureOptions = {}): Measurement {
-  const { placement, verify = false, inspect, progress } = options
+  const { placement, quickLists, verify = false, inspect, progress } = options
   const room = options.size ?? roomFor(trace)
-  const heap = Heap.map(placement === undefined ? { size: room } : { size: room, placement })
+  const heap = Heap.map({
+    size: room,
+    ...(placement === undefined ? {} : { placement }),
+    ...(quickLists === undefined ? {} : { quickLists })
+  })
   try {
     const pointers = pointersFor(trace, room)
     const verified = verify ? new VerifiedReplay(trace, heap) : undefined

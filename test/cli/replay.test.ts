@@ -73,6 +73,20 @@ describe('offheap replay', () => {
     expect(mean.utilization).toBeCloseTo((results[0].utilization + results[1].utilization) / 2, 12)
   })
 
+  it('has quick lists as the placement has them, or as it is told', async () => {
+    const topAtEnd = async (...options: string[]): Promise<number> => {
+      const { out } = await offheap(['replay', '--json', '--size', '1MiB', ...options, at('traces', 'small.rep')])
+      return JSON.parse(out).results[0].atEnd.top
+    }
+    // Every block was freed: all is wilderness again, unless some wait for the next request of their size.
+    for (const placement of ['first-fit', 'segregated-fit']) {
+      const without = await topAtEnd('--placement', placement, '--no-quick-lists')
+      const having = await topAtEnd('--placement', placement, '--quick-lists')
+      expect(having).toBeGreaterThan(without + 300)
+      expect(await topAtEnd('--placement', placement)).toBe(placement === 'first-fit' ? without : having)
+    }
+  })
+
   it('goes on after a trace that fails, and exits with 1', async () => {
     const { code, out, err } = await offheap(['replay', at('bad.rep'), at('traces', 'small.rep')])
     expect(code).toBe(1)
