@@ -1,7 +1,7 @@
 /**
  * The allocator of a heap with first fit: allocator.ts and placement/first-fit.ts once more, in one piece for malloc and one for
  * free. V8 inlines at most 920 bytes of bytecode into a function; by the policy's verbs the same work takes several calls, and
- * 18 recorded programs take 1.2 times as long. The property tests hold this to the same model as the other policies.
+ * 18 recorded programs take 1.1 times as long. The property tests hold this to the same model as the other policies.
  */
 import { MINIMUM_WORDS, NEXT, PREVIOUS, PREVIOUS_USED, sizeOf, USED, writeFree } from '../block/block.js'
 import { BLOCKS_WORD, HEADER_WORDS, PEAK_USED_WORD, TOP_WORD, USED_WORD } from '../block/header.js'
