@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, release } from 'node:os'
+import { join } from 'node:path'
 import { gridOf } from './grids.js'
 import { ROOT } from './paths.js'
 import { drawPlots } from './plots.js'
@@ -41,7 +42,9 @@ function readResults(file: string): Results {
 
 /** Writes what was measured, without the folder that the checkout happens to lie in. */
 export function writeResults(file: string, results: Results): void {
-  const withoutRoot = (_key: string, value: unknown) => (typeof value === 'string' ? value.replaceAll(ROOT, '') : value)
+  const parent = join(ROOT, '../')
+  const withoutRoot = (_key: string, value: unknown) =>
+    typeof value === 'string' ? value.replaceAll(ROOT, '').replaceAll(parent, '../') : value
   writeFileSync(file, `${JSON.stringify(results, withoutRoot, 1)}\n`)
 }
 
