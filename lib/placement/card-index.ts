@@ -188,6 +188,8 @@ export class CardIndex {
   /** The first card from `from` on whose bound is at least the class `least`; the number of cards when there is none. */
   protected nextCard(from: number, least: number): number {
     const { levels, cards } = this
+    // Behind the last card there is no family whose bound could be lowered.
+    if (from >= cards) return cards
     const top = levels.length - 2
     let level = 0
     let index = from

@@ -283,3 +283,20 @@ describe.each([2 ** 26, 2 ** 26 + 5 * 4096])(
     })
   }
 )
+
+describe('a block that is the only free one of the last card', () => {
+  test.each(['first-fit', 'next-fit'] as const)('leaves the bytes behind the index alone (%s)', placement => {
+    // Cards in whole families, of which some have their index end right in front of the first block.
+    for (const cards of [32, 48, 64, 128, 256, 272, 512]) {
+      const heap = Heap.format(new ArrayBuffer(cards * 4096), { placement })
+      const pointers: number[] = []
+      for (let pointer = heap.malloc(1000); pointer !== 0; pointer = heap.malloc(1000)) pointers.push(pointer)
+      const last = pointers.at(-2) ?? 0
+      expect((last / 4 - 1) >>> 10).toBe(cards - 1)
+      heap.free(last)
+      heap.check()
+      expect(heap.usableSize(pointers[0] ?? 0)).toBeGreaterThanOrEqual(1000)
+      expect(heap.malloc(1000)).toBe(last)
+    }
+  })
+})
