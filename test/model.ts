@@ -61,6 +61,8 @@ export class Model {
   /** Blocks in address order, from the first block to `top`. */
   blocks: ModelBlock[] = []
   highWater = 0
+  /** Memory from this byte offset on was never written; `end` where that is not known. */
+  touched: number
   top: number
   readonly first: number
   readonly end: number
@@ -73,6 +75,7 @@ export class Model {
     this.first = first
     this.top = first
     this.end = end
+    this.touched = end
     this.choose = choose
     this.rules = rules
   }
@@ -274,6 +277,7 @@ export class Model {
   #setTop(top: number): void {
     this.top = top
     this.highWater = Math.max(this.highWater, top - this.first)
+    this.touched = Math.max(this.touched, top)
   }
 
   /** Shortens `block` to `size` bytes; the rest becomes a free block behind it, which is returned. */

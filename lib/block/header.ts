@@ -17,7 +17,7 @@ export const MAGIC_WORD = 0
 export const MAGIC = 0x6866666f
 /** Which layout: raised whenever the meaning of a byte changes. */
 export const VERSION_WORD = 1
-export const VERSION = 2
+export const VERSION = 3
 /** The size of the heap in 8-byte units. */
 export const SIZE_WORD = 2
 /** The placement policy, by its number. */

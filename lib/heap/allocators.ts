@@ -1,4 +1,4 @@
-/** Which allocator works for a heap: one for each placement, each plain, with trimming, and with quick lists in front as well. */
+/** Which allocator works for a heap: one for each placement, plain, with quick lists in front, with trimming, and with both. */
 import { bestFit } from '../placement/best-fit.js'
 import { FirstFit } from '../placement/first-fit.js'
 import { nextFit } from '../placement/next-fit.js'
@@ -12,20 +12,23 @@ import { type AllocatorKind, trimmingKind } from './trimming.js'
 
 type Words = Int32Array<ArrayBuffer>
 
-/** How to open the allocators of a placement on the words of a heap; `trim` and `heads`: see trimming.ts and quick-lists.ts. */
+/** How to open the allocators of a placement on the words of a heap; `trim` and `lists`: see trimming.ts and quick-lists.ts. */
 interface Openers {
   plain(words: Words): Allocator
   trimming(words: Words, trim: () => void): Allocator
-  quick(words: Words, trim: () => void, heads: number): Allocator
+  quick(words: Words, lists: number): Allocator
+  quickTrimming(words: Words, trim: () => void, lists: number): Allocator
 }
 
 function openers<Policy extends Placement>(open: (words: Words) => Policy, Plain: AllocatorKind<Policy>): Openers {
+  const Quick = quickKind(Plain)
   const Trimming = trimmingKind(Plain)
-  const Quick = quickKind(Trimming)
+  const QuickTrimming = trimmingKind(Quick)
   return {
     plain: words => new Plain(words, open(words)),
     trimming: (words, trim) => new Trimming(words, open(words), trim),
-    quick: (words, trim, heads) => new Quick(words, open(words), trim, heads)
+    quick: (words, lists) => new Quick(words, open(words), lists),
+    quickTrimming: (words, trim, lists) => new QuickTrimming(words, open(words), trim, lists)
   }
 }
 

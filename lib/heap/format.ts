@@ -49,7 +49,7 @@ export interface Settings {
 
 /** Where the parts behind the header lie. */
 export interface Layout {
-  /** The heads of the quick lists; their end when there are none. */
+  /** The sentinels of the quick lists; where the first block may begin when there are none. */
   readonly quickLists: number
   /** The first block: on an odd word, so that payloads are 8-byte aligned. */
   readonly first: number

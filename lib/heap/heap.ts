@@ -103,16 +103,16 @@ export class Heap extends Views {
   protected open(words: Int32Array<ArrayBuffer>): Allocator {
     const { policy, quickLists } = this.shape
     const open = allocators[policy.name]
+    const trims = words[TRIM_THRESHOLD_WORD] > 0
     const trim = (): void => this.trimQuietly()
-    if (quickLists) {
-      // What waits in the lists is given back as well.
-      const flushAndTrim = (): void => {
-        this.allocator.flush()
-        trim()
-      }
-      return open.quick(words, flushAndTrim, layoutOf(words.length, this.shape).quickLists)
+    if (!quickLists) return trims ? open.trimming(words, trim) : open.plain(words)
+    const lists = layoutOf(words.length, this.shape).quickLists
+    // What waits in the lists is given back as well.
+    const flushAndTrim = (): void => {
+      this.allocator.flush()
+      trim()
     }
-    return words[TRIM_THRESHOLD_WORD] > 0 ? open.trimming(words, trim) : open.plain(words)
+    return trims ? open.quickTrimming(words, flushAndTrim, lists) : open.quick(words, lists)
   }
 
   // ---- allocation -------------------------------------------------------------------------------------------------

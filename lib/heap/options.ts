@@ -17,8 +17,8 @@ export interface HeapOptions {
   readonly placement?: PlacementName
   /**
    * Whether small blocks that are given back are kept as they are, by size, for the next request of that size. Faster, for a
-   * little more memory: the block space grows only while at most 1/16 of it, or 1 KiB, waits in the lists. Unless told, true
-   * for `segregated-fit`, which is about speed, and false for the others.
+   * little more memory: while more than 1/16 of the block space waits in the lists, and more than 1 KiB, it gets no larger than
+   * it ever was. Unless told, true for `segregated-fit`, which is about speed, and false for the others.
    */
   readonly quickLists?: boolean
   /**

@@ -3,31 +3,52 @@
  * size, and the next request of that size gets it back, last in, first out. No splitting, no merging (deferred coalescing:
  * Weinstock and Wulf, "Quick Fit", 1988; Wilson et al. 1995, 3.11).
  *
- *     HEADS     │ 2 words: – │ 4 words │ 6 words │ 8 words │ …       one word for each size, behind the placement's index
- *                                 │
- *                                 ▼
- *                      ┌──────────────────────┐      ┌──────────────────────┐
- *                      │ 4 │ CACHED … USED    │  ┌──▶│ 4 │ CACHED … USED    │      header
- *                      ├──────────────────────┤  │   ├──────────────────────┤
- *                      │ next ────────────────┼──┘   │ next: 0              │      first word of the payload
- *                      └──────────────────────┘      └──────────────────────┘
+ *     LISTS     │ 4 words: next, previous │ 6 words │ 8 words │ …       a sentinel for each size, behind the placement's index
+ *                  │     ▲
+ *                  ▼     │
+ *               ┌──────────────────────┐      ┌──────────────────────┐
+ *               │ 4 │ CACHED … USED    │  ┌──▶│ 4 │ CACHED … USED    │      header
+ *               ├──────────────────────┤  │   ├──────────────────────┤
+ *               │ next ────────────────┼──┘   │ next: the sentinel   │      first word of the payload
+ *               ├──────────────────────┤      ├──────────────────────┤
+ *               │ previous: sentinel   │      │ previous             │      second word
+ *               └──────────────────────┘      └──────────────────────┘
  *
  * Cached blocks look used to their neighbours, and are counted neither as used nor as free blocks of the placement policy.
- * However many wait, a free never does more than this; but the block space does not grow over more than 1/16 of itself that
- * waits, or one block of the largest size. A request that only the wilderness can meet then empties all lists first, as does
- * one that nothing else can meet, and a realloc of a block too large for the lists that finds room behind it: every cached
- * block is freed in earnest, and merges. That is one walk over all blocks, in which a run of cached and free ones becomes one
- * free block.
+ * However many wait, a free never does more than this; but while more than 1/16 of the block space waits, and more than one
+ * block of the largest size, the block space does not get larger than it ever was, nor grow into pages that were given back to
+ * the system. A request that it would have to do so for empties all lists first, as does one that nothing else can meet: every
+ * cached block is freed in earnest, and merges. That is one walk over all blocks, in which a run of cached and free ones becomes
+ * one free block. A realloc of a block too large for the lists frees the cached blocks behind it, and no others, when that is
+ * the room it needs: therefore the second link.
  *
  * With 10,000 random live blocks this takes 19 ns a call; at a share of 1/32, 41; with lists emptied block by block at 1/32, 28.
- * A bound that each free kept, emptying the lists at 1/32, took 1.4 times as long over 18 recorded programs.
+ * A bound that each free kept, emptying the lists at 1/32, took 1.4 times as long over 18 recorded programs; lists that are
+ * emptied whenever the block space grows, and for each such realloc, 1.2 times.
  */
-import { CACHED, isCached, MINIMUM_WORDS, NEXT, PREVIOUS_USED, sizeOf, USED, writeFree } from '../block/block.js'
-import { BLOCKS_WORD, CACHED_WORD, PEAK_USED_WORD, TOP_WORD, TRIM_THRESHOLD_WORD, USED_WORD } from '../block/header.js'
+import {
+  CACHED,
+  isCached,
+  MINIMUM_WORDS,
+  NEXT,
+  PREVIOUS,
+  PREVIOUS_USED,
+  sizeOf,
+  USED,
+  writeFree
+} from '../block/block.js'
+import {
+  BLOCKS_WORD,
+  CACHED_WORD,
+  HIGH_WATER_WORD,
+  PEAK_USED_WORD,
+  TOP_WORD,
+  TOUCHED_WORD,
+  USED_WORD
+} from '../block/header.js'
 import { corrupt } from '../errors.js'
 import type { Placement } from '../placement/placement.js'
-import type { Allocator } from './allocator.js'
-import type { TrimmingKind } from './trimming.js'
+import type { AllocatorKind } from './trimming.js'
 
 /** Blocks of more words are never cached: payloads up to 1020 bytes are. */
 const LARGEST_WORDS = 256
@@ -36,63 +57,71 @@ const MARKED_WORDS = 2 ** 30
 /** The block space grows only while 1 / 2 ** SHARE_SHIFT of it waits at most, or no more than the largest block. */
 const SHARE_SHIFT = 4
 
-/** The largest block that a heap of `words` words caches; less in heaps so small that the heads would take more than 1/128. */
+/** The largest block that a heap of `words` words caches; less in heaps so small that the sentinels would take more than 1/128. */
 function largestFor(words: number): number {
-  return Math.min(LARGEST_WORDS, Math.max(MINIMUM_WORDS, (words >> 6) & ~1))
+  return Math.min(LARGEST_WORDS, Math.max(MINIMUM_WORDS, (words >> 7) & ~1))
 }
 
-/** How many words the heads take in a heap of `words` words: one for each even size from 0 on. */
+/** How many words the sentinels take in a heap of `words` words: two for each even size. */
 export function quickListWords(words: number): number {
-  return (largestFor(words) >> 1) + 1
+  return largestFor(words) - MINIMUM_WORDS + 2
 }
-
-/** An allocator with quick lists whose heads lie at `heads`; `trim` gives the free pages back. */
-export type QuickKind<Policy extends Placement> = new (
-  words: Int32Array<ArrayBuffer>,
-  placement: Policy,
-  trim: () => void,
-  heads: number
-) => Allocator
 
 /** The kind of allocator that has quick lists in front, above a kind that has none. */
-export function quickKind<Policy extends Placement>(Base: TrimmingKind<Policy>): QuickKind<Policy> {
+export function quickKind<Policy extends Placement>(
+  Base: AllocatorKind<Policy>
+): AllocatorKind<Policy, [lists: number]> {
   return class QuickAllocator extends Base {
-    /** Where the heads lie. */
-    private readonly heads: number
+    /** The sentinel of the size 0, if there were one: like a free block, a sentinel has its links in its second and third word. */
+    private readonly sentinels: number
     /** The largest size that is cached. */
     private readonly largest: number
 
-    constructor(words: Int32Array<ArrayBuffer>, placement: Policy, trim: () => void, heads: number) {
-      super(words, placement, trim)
-      this.heads = heads
+    /** The sentinels lie from the word `lists` on. */
+    constructor(words: Int32Array<ArrayBuffer>, placement: Policy, lists: number) {
+      super(words, placement)
+      this.sentinels = lists - NEXT - MINIMUM_WORDS
       this.largest = words.length === 0 ? 0 : largestFor(words.length)
     }
 
     override reset(): void {
       super.reset()
-      this.words.fill(0, this.heads, this.heads + (this.largest >> 1) + 1)
+      this.forget()
       this.words[CACHED_WORD] = 0
+    }
+
+    /** Makes every list empty. */
+    private forget(): void {
+      const words = this.words
+      for (let size = MINIMUM_WORDS; size <= this.largest; size += 2) {
+        const sentinel = this.sentinels + size
+        words[sentinel + NEXT] = sentinel
+        words[sentinel + PREVIOUS] = sentinel
+      }
     }
 
     override allocate(need: number): number {
       if (need <= this.largest) {
         const words = this.words
-        const head = this.heads + (need >> 1)
-        const block = words[head]
-        if (block !== 0) {
+        const sentinel = (this.sentinels + need) | 0
+        const block = words[(sentinel + NEXT) | 0]
+        if (block !== sentinel) {
           const header = words[block]
           if ((header | PREVIOUS_USED) !== cachedHeader(need)) return this.nothingAt(need, block)
-          words[head] = words[block + NEXT]
+          const next = words[(block + NEXT) | 0]
+          words[(sentinel + NEXT) | 0] = next
+          words[(next + PREVIOUS) | 0] = sentinel
           words[block] = header ^ CACHED
           words[CACHED_WORD] -= need
           words[BLOCKS_WORD]++
-          const used = words[USED_WORD] + need
+          const used = (words[USED_WORD] + need) | 0
           words[USED_WORD] = used
           if (used > words[PEAK_USED_WORD]) words[PEAK_USED_WORD] = used
           return block
         }
+        return super.allocate(need)
       }
-      return this.allocateAnew(need)
+      return this.allocateLarge(need)
     }
 
     /** No cached block begins where a list leads: the heap is corrupt. 0 when its memory is gone, and every word undefined. */
@@ -101,28 +130,29 @@ export function quickKind<Policy extends Placement>(Base: TrimmingKind<Policy>):
       throw broken(need, block)
     }
 
-    /** A block that no quick list has. */
-    private allocateAnew(need: number): number {
+    private allocateLarge(need: number): number {
       return super.allocate(unmistakable(need))
     }
 
     /** Before the block space grows over too much that waits, and before a request is refused, the lists are emptied. */
     protected override extend(need: number): number {
-      if (this.flushOverfull()) return super.allocate(need)
+      if (this.flushOverfull(need)) return super.allocate(need)
       const block = super.extend(need)
       return block !== 0 || !this.flush() ? block : super.allocate(need)
     }
 
-    /** Empties the lists when so much waits that the block space may not grow. False when it may. */
-    private flushOverfull(): boolean {
+    /** Empties the lists when so much waits that the block space may not grow by `more` words. False when it may. */
+    private flushOverfull(more: number): boolean {
       const words = this.words
-      const share = (words[TOP_WORD] - this.first) >> SHARE_SHIFT
-      return words[CACHED_WORD] > Math.max(this.largest, share) && this.flush()
+      const top = words[TOP_WORD]
+      if (top + more <= Math.min(words[HIGH_WATER_WORD], words[TOUCHED_WORD])) return false
+      return words[CACHED_WORD] > Math.max(this.largest, (top - this.first) >> SHARE_SHIFT) && this.flush()
     }
 
     override allocateAligned(alignment: number, need: number): number {
       const size = unmistakable(need)
-      this.flushOverfull()
+      // The gap in front may take two words more than the alignment: less than a block is none.
+      this.flushOverfull(size + alignment + 2)
       const block = super.allocateAligned(alignment, size)
       if (block !== 0 || !this.flush()) return block
       return super.allocateAligned(alignment, size)
@@ -130,51 +160,65 @@ export function quickKind<Policy extends Placement>(Base: TrimmingKind<Policy>):
 
     override resize(block: number, have: number, need: number): number {
       const size = unmistakable(need)
-      // A smaller block is copied in less time than the lists are emptied.
-      if (have > this.largest && size > have && this.waitsBehind(block + have, block + size)) this.flush()
+      // A smaller block is copied in less time.
+      if (have > this.largest && size > have) this.makeRoom(block + have, block + size)
       return super.resize(block, have, size)
     }
 
-    /** Is there room from the end of a block up to the word `end`, once the cached blocks in it are freed? */
-    private waitsBehind(from: number, end: number): boolean {
+    /** Frees the cached blocks from the end of a block up to the word `end`, or the wilderness, if with them all is free there. */
+    private makeRoom(from: number, end: number): void {
       const words = this.words
       const top = words[TOP_WORD]
-      let waits = false
-      let next = from
-      while (next < end && next < top) {
-        const header = words[next]
-        const cached = isCached(header)
-        if (!cached && (header & USED) !== 0) return false
-        const size = sizeOf(cached ? header ^ CACHED : header)
-        if (size < MINIMUM_WORDS) return false
-        waits ||= cached
-        next += size
+      const cached = []
+      for (let block = from; block < end && block < top; block = this.behind(block, top)) {
+        if (isCached(words[block])) cached.push(block)
+        else if ((words[block] & USED) !== 0) return
       }
-      return waits
+      for (const block of cached) this.uncache(block)
+    }
+
+    /** Frees one cached block in earnest. Throws ERR_OFFHEAP_CORRUPT. */
+    private uncache(block: number): void {
+      const words = this.words
+      const size = sizeOf(words[block] ^ CACHED)
+      const next = words[block + NEXT]
+      const previous = words[block + PREVIOUS]
+      if (words[next + PREVIOUS] !== block || words[previous + NEXT] !== block) throw broken(size, block)
+      words[previous + NEXT] = next
+      words[next + PREVIOUS] = previous
+      words[block] ^= CACHED
+      words[CACHED_WORD] -= size
+      // As if it were used: to be taken back.
+      words[USED_WORD] += size
+      words[BLOCKS_WORD]++
+      this.release(block)
     }
 
     override isUsed(block: number): boolean {
       return !isCached(this.words[block]) && super.isUsed(block)
     }
 
-    override free(block: number): boolean {
+    override free(given: number): boolean {
       const words = this.words
+      const block = given | 0
       const top = words[TOP_WORD]
       if (block < this.first || !(block < top)) return false
       const header = words[block]
       const size = sizeOf(header)
       if (size > this.largest) return this.freeInEarnest(block)
-      const next = block + size
-      if ((header & USED) === 0 || size < MINIMUM_WORDS || next > top) return false
-      if (next !== top && (words[next] & PREVIOUS_USED) === 0) return false
-      const head = this.heads + (size >> 1)
-      words[block + NEXT] = words[head]
-      words[block] |= CACHED
-      words[head] = block
+      const next = (block + size) | 0
+      if ((header & USED) === 0 || size < MINIMUM_WORDS) return false
+      if (next !== top && (next > top || (words[next] & PREVIOUS_USED) === 0)) return false
+      const sentinel = (this.sentinels + size) | 0
+      const first = words[(sentinel + NEXT) | 0]
+      words[block] = header | CACHED
+      words[(block + NEXT) | 0] = first
+      words[(block + PREVIOUS) | 0] = sentinel
+      words[(first + PREVIOUS) | 0] = block
+      words[(sentinel + NEXT) | 0] = block
       words[CACHED_WORD] += size
       words[USED_WORD] -= size
       words[BLOCKS_WORD]--
-      if (words[TRIM_THRESHOLD_WORD] !== 0) this.freed(size)
       return true
     }
 
@@ -185,27 +229,28 @@ export function quickKind<Policy extends Placement>(Base: TrimmingKind<Policy>):
     /** Frees every cached block in earnest. False when there is none. Throws ERR_OFFHEAP_CORRUPT. */
     override flush(): boolean {
       const words = this.words
-      if (!(words[CACHED_WORD] > 0)) return false
+      const waiting = words[CACHED_WORD]
+      if (!(waiting > 0)) return false
       const top = words[TOP_WORD]
       let freed = 0
       for (let block = this.first; block < top; ) {
-        const header = words[block]
-        if (isCached(header)) {
+        if (isCached(words[block])) {
           const end = this.endOfRun(block, top)
           freed += this.freeRun(block, end, top)
           block = end
         } else {
-          block = this.behind(block, sizeOf(header), top)
+          block = this.behind(block, top)
         }
       }
-      words.fill(0, this.heads, this.heads + (this.largest >> 1) + 1)
-      if (freed !== words[CACHED_WORD]) throw miscounted(freed, words[CACHED_WORD])
-      words[CACHED_WORD] = 0
+      this.forget()
+      words[CACHED_WORD] = waiting - freed
+      if (freed !== waiting) throw miscounted(freed, waiting)
       return true
     }
 
-    /** Where the block behind a block of `size` words begins. Throws ERR_OFFHEAP_CORRUPT when that cannot be. */
-    private behind(block: number, size: number, top: number): number {
+    /** The end of a block, cached or not. Throws ERR_OFFHEAP_CORRUPT when it cannot be there. */
+    private behind(block: number, top: number): number {
+      const size = blockSize(this.words[block])
       if (size < MINIMUM_WORDS || block + size > top) {
         throw corrupt(`the header of the block at byte ${block * 4} says ${size * 4} bytes`)
       }
@@ -216,12 +261,7 @@ export function quickKind<Policy extends Placement>(Base: TrimmingKind<Policy>):
     private endOfRun(block: number, top: number): number {
       const words = this.words
       let end = block
-      while (end < top) {
-        const header = words[end]
-        if (isCached(header)) end = this.behind(end, sizeOf(header ^ CACHED), top)
-        else if ((header & USED) === 0) end = this.behind(end, sizeOf(header), top)
-        else break
-      }
+      while (end < top && (isCached(words[end]) || (words[end] & USED) === 0)) end = this.behind(end, top)
       return end
     }
 
@@ -232,7 +272,7 @@ export function quickKind<Policy extends Placement>(Base: TrimmingKind<Policy>):
       let cached = 0
       for (let block = begin; block < end; ) {
         const header = words[block]
-        const size = sizeOf(isCached(header) ? header ^ CACHED : header)
+        const size = blockSize(header)
         if (isCached(header)) {
           cached += size
           // No longer a used block: a second free must find it so.
@@ -257,13 +297,18 @@ export function quickKind<Policy extends Placement>(Base: TrimmingKind<Policy>):
     override *cachedBlocks(): Generator<number, void, undefined> {
       const words = this.words
       for (let size = MINIMUM_WORDS; size <= this.largest; size += 2) {
+        const sentinel = this.sentinels + size
         let left = words.length / size
-        for (let block = words[this.heads + (size >> 1)]; block !== 0; ) {
-          if ((words[block] | PREVIOUS_USED) !== cachedHeader(size) || left-- < 0) throw broken(size, block)
+        let previous = sentinel
+        for (let block = words[sentinel + NEXT]; block !== sentinel; ) {
+          const sound = (words[block] | PREVIOUS_USED) === cachedHeader(size) && words[block + PREVIOUS] === previous
+          if (!sound || left-- < 0) throw broken(size, block)
           const next = words[block + NEXT]
           yield block
+          previous = block
           block = next
         }
+        if (words[sentinel + PREVIOUS] !== previous) throw broken(size, words[sentinel + PREVIOUS])
       }
     }
 
@@ -289,10 +334,13 @@ function unmistakable(need: number): number {
   return MARKED_WORDS + LARGEST_WORDS + 2
 }
 
-/** The header of a cached block of `size` words whose left neighbour is used. */
-function cachedHeader(size: number): number {
-  return (size << 1) | CACHED | PREVIOUS_USED | USED
+/** The size of a block, cached or not, in words. */
+function blockSize(header: number): number {
+  return sizeOf(isCached(header) ? header ^ CACHED : header)
 }
+
+/** The header of a cached block of `size` words whose left neighbour is used. A constant for the reason given in block.ts. */
+const cachedHeader = (size: number): number => (size << 1) | CACHED | PREVIOUS_USED | USED
 
 function miscounted(found: number, said: number): Error {
   return corrupt(`${found * 4} bytes are in cached blocks, and the header says ${said * 4}`)

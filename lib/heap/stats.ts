@@ -18,7 +18,7 @@ import { isCachedBlock, sizeAt, walk } from './walk.js'
 export interface HeapStats {
   /** The whole heap: metadata + used + free. */
   readonly size: number
-  /** The header, the index of the placement policy, and the heads of the quick lists. */
+  /** The header, the index of the placement policy, and the sentinels of the quick lists. */
   readonly metadata: number
   /** Used blocks, their headers included. */
   readonly used: number

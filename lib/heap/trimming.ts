@@ -8,26 +8,22 @@ import { FREED_WORD, TRIM_THRESHOLD_WORD } from '../block/header.js'
 import type { Placement } from '../placement/placement.js'
 import type { Allocator } from './allocator.js'
 
-/** An allocator on the words of a heap, with a policy at work on them. */
-export type AllocatorKind<Policy extends Placement> = new (
-  words: Int32Array<ArrayBuffer>,
-  placement: Policy
-) => Allocator
-
-/** The same; `trim` gives the free pages back. */
-export type TrimmingKind<Policy extends Placement> = new (
+/** An allocator on the words of a heap, with a policy at work on them; `Rest`: what that kind needs besides. */
+export type AllocatorKind<Policy extends Placement, Rest extends unknown[] = []> = new (
   words: Int32Array<ArrayBuffer>,
   placement: Policy,
-  trim: () => void
-) => Allocator & { freed(size: number): void }
+  ...rest: Rest
+) => Allocator
 
-/** The kind of allocator that gives free pages back by itself, above a kind that does not. */
-export function trimmingKind<Policy extends Placement>(Base: AllocatorKind<Policy>): TrimmingKind<Policy> {
+/** The kind of allocator that gives free pages back by itself, with `trim`, above a kind that does not. */
+export function trimmingKind<Policy extends Placement, Rest extends unknown[]>(
+  Base: AllocatorKind<Policy, Rest>
+): AllocatorKind<Policy, [trim: () => void, ...rest: Rest]> {
   return class TrimmingAllocator extends Base {
     private readonly trim: () => void
 
-    constructor(words: Int32Array<ArrayBuffer>, placement: Policy, trim: () => void) {
-      super(words, placement)
+    constructor(words: Int32Array<ArrayBuffer>, placement: Policy, trim: () => void, ...rest: Rest) {
+      super(words, placement, ...rest)
       this.trim = trim
     }
 
@@ -45,10 +41,9 @@ export function trimmingKind<Policy extends Placement>(Base: AllocatorKind<Polic
     }
 
     /** Counts what was given back; when it is enough, free pages go to the system. */
-    freed(size: number): void {
+    private freed(size: number): void {
       const words = this.words
       const threshold = words[TRIM_THRESHOLD_WORD]
-      if (threshold === 0) return
       const freed = words[FREED_WORD] + size
       words[FREED_WORD] = freed < threshold ? freed : 0
       if (freed >= threshold) this.trim()

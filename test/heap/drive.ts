@@ -4,7 +4,7 @@
  * `offheap replay` can run.
  */
 import fc from 'fast-check'
-import { Heap, type HeapOptions, type Region } from '../../lib/index.js'
+import { Heap, type HeapOptions, Region } from '../../lib/index.js'
 import { type Choice, Model } from '../model.js'
 import { QuarantineModel } from './quarantine-model.js'
 import { QuickModel } from './quick-model.js'
@@ -64,8 +64,14 @@ export function drive(
       ? new QuickModel(metadata - 4, size - 4, choose)
       : new Model(metadata - 4, size - 4, choose)
   if (model instanceof QuickModel) {
-    model.largest = Math.min(1024, Math.max(16, Math.floor(size / 64 / 8) * 8))
+    model.largest = Math.min(1024, Math.max(16, Math.floor(size / 128 / 8) * 8))
     model.threshold = options.trimThreshold ?? Number.POSITIVE_INFINITY
+    if (memory instanceof Region) {
+      // As in a region that was just mapped, nothing in it was touched.
+      heap.trim()
+      model.pageSize = memory.pageSize
+      model.giveBack()
+    }
   }
   const small = size <= 2 ** 16
   const live: Live[] = []

@@ -1,6 +1,6 @@
 /** What mutation testing found untested: guards that only a forged or overwritten header gets to, and corners of realloc. */
 import { describe, expect, test } from 'vitest'
-import { CACHED, headerOf, NEXT, PREVIOUS_USED, USED } from '../../lib/block/block.js'
+import { CACHED, headerOf, NEXT, PREVIOUS, PREVIOUS_USED, USED } from '../../lib/block/block.js'
 import { layoutOf } from '../../lib/heap/format.js'
 import { Heap, placements } from '../../lib/index.js'
 import { firstFit } from '../../lib/placement/first-fit.js'
@@ -74,7 +74,7 @@ describe('a heap with quick lists', () => {
   })
 
   test('forgets the cached blocks of every size when it is reset', () => {
-    const heap = Heap.format(new ArrayBuffer(65536), { quickLists: true })
+    const heap = Heap.format(new ArrayBuffer(2 ** 17), { quickLists: true })
     for (let bytes = 12; bytes <= 1020; bytes += 8) {
       const first = heap.malloc(bytes)
       heap.malloc(40_000)
@@ -88,16 +88,36 @@ describe('a heap with quick lists', () => {
   })
 })
 
+describe('the lists of every size', () => {
+  test('are empty once they were emptied, and take blocks again', () => {
+    const heap = Heap.format(new ArrayBuffer(2 ** 18), { quickLists: true })
+    const sizes = Array.from({ length: 127 }, (_, i) => 12 + 8 * i)
+    for (let round = 0; round < 2; round++) {
+      const pointers = sizes.map(bytes => heap.malloc(bytes))
+      if (round === 0) heap.malloc(2000)
+      for (const pointer of pointers) heap.free(pointer)
+      expect(heap.stats().cachedBlocks).toBe(127)
+      heap.check()
+      expect(heap.malloc(2 ** 18)).toBe(0)
+      expect(heap.stats()).toMatchObject({ cached: 0, cachedBlocks: 0, freeBlocks: 1 })
+      heap.check()
+    }
+  })
+})
+
 describe('check() of a heap with quick lists', () => {
   test.each([0, 2 ** 14 - 99])('finds a list that leads to a forged block outside the blocks (word %i)', at => {
     const heap = Heap.format(new ArrayBuffer(65536), { quickLists: true })
     heap.malloc(100)
     const { quickLists } = layoutOf(2 ** 14, { policy: firstFit, quickLists: true, hardened: false })
-    // In the wilderness, or among the heads of the lists.
+    // In the wilderness, or among the sentinels of the lists; the first of them, of 4 words, has its links there.
     const word = at === 0 ? quickLists + 20 : at
+    const sentinel = quickLists - NEXT + 12 - 4
     heap.i32[word] = headerOf(12, USED | PREVIOUS_USED) | CACHED
-    heap.i32[word + NEXT] = 0
-    heap.i32[quickLists + 6] = word
+    heap.i32[word + NEXT] = sentinel
+    heap.i32[word + PREVIOUS] = sentinel
+    heap.i32[sentinel + NEXT] = word
+    heap.i32[sentinel + PREVIOUS] = word
     const message = new RegExp(`quick list for blocks of 48 bytes leads to byte ${word * 4}, where no such`)
     expectError(() => heap.check(), 'ERR_OFFHEAP_CORRUPT', at === 0 ? /quick list/ : message)
   })

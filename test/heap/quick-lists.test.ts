@@ -1,18 +1,26 @@
 /** Quick lists: what waits in them, for whom, how much, and what becomes of it. The drive in property.test.ts has the rest. */
-import { beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { NEXT, PREVIOUS } from '../../lib/block/block.js'
 import { CACHED_WORD } from '../../lib/block/header.js'
 import { Heap, type HeapOptions, type PlacementName, placements } from '../../lib/index.js'
 import { errorOf, expectError, expectFilled, expectRefusal, fill } from './support.js'
 
 const MiB = 2 ** 20
-/** The block space does not grow while more than this part of it is cached. */
+/** The block space does not grow into memory that was never touched while more than this part of it is cached. */
 const SHARE = 1 / 16
 /** The bit of a header that says: cached. */
 const CACHED = 1 << 31
 
-/** A heap with quick lists and one large block: it grows while up to 3 KiB wait in the lists. */
+/** A heap with quick lists and one large block, in memory all of which counts as touched. */
 function quickHeap(placement: PlacementName = 'first-fit'): Heap {
   const heap = Heap.format(new ArrayBuffer(2 ** 18), { placement, quickLists: true })
+  heap.malloc(100_000)
+  return heap
+}
+
+/** The same in memory that was never touched: there it grows while up to 6 KiB wait in the lists. */
+function mappedHeap(placement: PlacementName = 'first-fit'): Heap {
+  const heap = Heap.map({ size: 2 ** 18, placement, quickLists: true })
   heap.malloc(100_000)
   return heap
 }
@@ -41,11 +49,14 @@ function budget(heap: Heap): number {
   return Math.max(1024, Math.floor((blockSpace(heap) * SHARE) / 4) * 4)
 }
 
-/** The word of a heap that leads to the cached block at `pointer`: its head in the header area, or the link of another. */
+/** The word of a heap that leads to the cached block at `pointer`: the link of its sentinel, or of another block. */
 function linkTo(heap: Heap, pointer: number): number {
-  const block = pointer / 4 - 1
-  const heads = heap.i32.subarray(0, heap.stats().metadata / 4).lastIndexOf(block)
-  return heads >= 0 ? heads : heap.i32.indexOf(block)
+  return previousOf(heap, pointer) + NEXT
+}
+
+/** What the cached block at `pointer` says is in front of it: a sentinel, or another block. */
+function previousOf(heap: Heap, pointer: number): number {
+  return heap.i32[pointer / 4 - 1 + PREVIOUS] ?? 0
 }
 
 describe('a block that is given back', () => {
@@ -141,13 +152,22 @@ describe('a block that is given back', () => {
     }
   })
 
-  test('is found in the smallest heaps too', () => {
-    const heap = Heap.format(new ArrayBuffer(4096), { quickLists: true })
-    heap.malloc(2500)
-    const [pointer] = fenced(heap, 1, 40)
+  test.each([
+    [1024, 16],
+    [4096, 32],
+    [65536, 512],
+    [2 ** 17 - 8, 1016],
+    [2 ** 17, 1024],
+    [2 ** 20, 1024]
+  ])('waits in a heap of %i bytes up to a size of %i', (bytes, largest) => {
+    const heap = Heap.format(new ArrayBuffer(bytes), { quickLists: true })
+    const [pointer] = fenced(heap, 1, largest - 4)
+    const [larger] = fenced(heap, 1, largest - 3)
     heap.free(pointer)
-    expect(heap.stats().cachedBlocks).toBe(1)
-    expect(heap.malloc(40)).toBe(pointer)
+    heap.free(larger)
+    expect(heap.stats()).toMatchObject({ cachedBlocks: 1, cached: largest, freeBlocks: 1 })
+    heap.check()
+    expect(heap.malloc(largest - 4)).toBe(pointer)
     heap.check()
   })
 })
@@ -315,9 +335,19 @@ describe('a free', () => {
 })
 
 describe.each(placements)('the block space of a %s heap', placement => {
+  const open: Heap[] = []
+  afterEach(() => {
+    for (const heap of open.splice(0)) heap.close()
+  })
+
+  function opened(heap: Heap): Heap {
+    open.push(heap)
+    return heap
+  }
+
   /** A heap whose cached blocks lie side by side, as many as may be cached when it grows; and a used one that makes it one too many. */
   function brimful(): { heap: Heap; first: number; more: number } {
-    const heap = quickHeap(placement)
+    const heap = opened(mappedHeap(placement))
     const pointers = Array.from({ length: 200 }, () => heap.malloc(40))
     heap.malloc(24)
     for (const pointer of pointers) {
@@ -369,7 +399,7 @@ describe.each(placements)('the block space of a %s heap', placement => {
   })
 
   test('does not grow, and the lists stay as they are, when a free block is large enough', () => {
-    const heap = quickHeap(placement)
+    const heap = opened(mappedHeap(placement))
     const pointers = Array.from({ length: 200 }, () => heap.malloc(40))
     const [free] = fenced(heap, 1, 2000)
     for (const pointer of [...pointers, free]) heap.free(pointer)
@@ -381,7 +411,7 @@ describe.each(placements)('the block space of a %s heap', placement => {
   })
 
   test('that is small grows while one block of the largest size waits, 1 KiB, and no more', () => {
-    const heap = Heap.format(new ArrayBuffer(2 ** 18), { placement, quickLists: true })
+    const heap = opened(Heap.map({ size: 2 ** 18, placement, quickLists: true }))
     const [large, small] = [heap.malloc(1020), heap.malloc(12)]
     heap.malloc(12)
     heap.free(large)
@@ -395,8 +425,8 @@ describe.each(placements)('the block space of a %s heap', placement => {
     heap.check()
   })
 
-  test('never grows for a request over more than that, whatever a program does', () => {
-    const heap = Heap.format(new ArrayBuffer(2 ** 22), { placement, quickLists: true })
+  test('never gets larger than ever for a request over more than that, whatever a program does', () => {
+    const heap = opened(Heap.map({ size: 2 ** 22, placement, quickLists: true }))
     const live: number[] = []
     let [random, grown, emptied] = [1, 0, 0]
     const next = (limit: number): number => {
@@ -414,7 +444,7 @@ describe.each(placements)('the block space of a %s heap', placement => {
       const size = next(40) * 8
       live.push(step % 10 === 0 ? heap.alignedAlloc(64, size) : heap.malloc(size))
       const after = heap.stats()
-      if (after.top > before.top) {
+      if (after.highWater > before.highWater) {
         grown++
         if (much) expect(after.cached).toBe(0)
       }
@@ -438,6 +468,88 @@ describe.each(placements)('the block space of a %s heap', placement => {
     expect(inside).toBeLessThan(more)
     expect(heap.stats().cached).toBe(0)
     heap.check()
+  })
+
+  /** A brimful heap and one block more that waits, whose top is `bytes` bytes below memory that was never touched. */
+  function below(bytes: number): Heap {
+    const { heap, more } = brimful()
+    const last = heap.malloc(bytes - 4)
+    heap.free(more)
+    heap.free(last)
+    expect(heap.stats().cached).toBeGreaterThan(budget(heap))
+    return heap
+  }
+
+  test.each<[string, (heap: Heap) => number]>([
+    ['malloc', heap => heap.malloc(19_996)],
+    ['calloc', heap => heap.calloc(19_996, 1)],
+    ['alignedAlloc', heap => heap.alignedAlloc(64, 20_000 - 64 - 8 - 4)]
+  ])('grows into touched memory, to the last byte of it, and the lists stay as they are: %s', (_, call) => {
+    const heap = below(20_000)
+    const { cached, top, freeBlocks } = heap.stats()
+    expect(call(heap)).toBeGreaterThan(top)
+    expect(heap.stats()).toMatchObject({ cached })
+    expect(heap.stats().freeBlocks - freeBlocks).toBeLessThanOrEqual(1)
+    heap.check()
+  })
+
+  test.each<[string, (heap: Heap) => number]>([
+    ['malloc', heap => heap.malloc(19_997)],
+    ['calloc', heap => heap.calloc(19_997, 1)],
+    ['alignedAlloc', heap => heap.alignedAlloc(64, 20_000 - 64 - 8 - 3)]
+  ])('does not grow a double word beyond it before the lists are empty: %s', (_, call) => {
+    const heap = below(20_000)
+    expect(call(heap)).toBeGreaterThan(0)
+    expect(heap.stats().cached).toBe(0)
+    heap.check()
+  })
+
+  test('grows into touched memory however much waits', () => {
+    const heap = opened(mappedHeap(placement))
+    const pointers = Array.from({ length: 1000 }, () => heap.malloc(40))
+    heap.malloc(24)
+    heap.free(heap.malloc(50_000))
+    for (const pointer of pointers) heap.free(pointer)
+    const { top, cached } = heap.stats()
+    expect(cached).toBeGreaterThan(budget(heap) * 5)
+    for (let i = 0; i < 100; i++) expect(heap.malloc(60)).toBe(top + 64 * i + 4)
+    expect(heap.stats()).toMatchObject({ cached, freeBlocks: 0 })
+    heap.check()
+  })
+
+  test('after a reset was never larger than it is', () => {
+    const { heap } = brimful()
+    heap.malloc(50_000)
+    heap.reset()
+    const pointers = Array.from({ length: 200 }, () => heap.malloc(40))
+    heap.malloc(24)
+    for (const pointer of pointers) heap.free(pointer)
+    expect(heap.malloc(60)).toBe(pointers[0])
+    expect(heap.stats()).toMatchObject({ cached: 0, freeBlocks: 1 })
+  })
+
+  test('in an ArrayBuffer follows the same rule', () => {
+    const heap = quickHeap(placement)
+    const pointers = Array.from({ length: 1000 }, () => heap.malloc(40))
+    heap.malloc(24)
+    for (const pointer of pointers) heap.free(pointer)
+    expect(heap.malloc(60)).toBe(pointers[0])
+    expect(heap.stats()).toMatchObject({ cached: 0, freeBlocks: 1 })
+  })
+
+  test('does not grow into memory that trim gave back before the lists are empty', () => {
+    for (const trimmed of [false, true]) {
+      const heap = opened(mappedHeap(placement))
+      const pointers = Array.from({ length: 200 }, () => heap.malloc(40))
+      heap.malloc(24)
+      heap.free(heap.malloc(50_000))
+      if (trimmed) heap.trim()
+      for (const pointer of pointers) heap.free(pointer)
+      const { top, cached } = heap.stats()
+      expect(heap.malloc(20_000)).toBe(top + 4)
+      expect(heap.stats()).toMatchObject(trimmed ? { cached: 0, freeBlocks: 1 } : { cached, freeBlocks: 0 })
+      heap.check()
+    }
   })
 })
 
@@ -539,6 +651,7 @@ describe.each(placements)('realloc in a %s heap grows in place', placement => {
       const pointer = enclosed(...sizes)
       const all = sizes.reduce((sum, size) => sum + size)
       const cached = cachedPointers(heap)
+      expect(cached.length).toBeGreaterThan(0)
       // More than any free block has; one double word more than what is there.
       const size = Math.max(2100, all + 4)
       const moved = heap.realloc(pointer, size)
@@ -549,7 +662,44 @@ describe.each(placements)('realloc in a %s heap grows in place', placement => {
     }
   })
 
-  test('and a block that the lists take moves: it is copied in less time than they are emptied', () => {
+  test.each([
+    [1248 - 4, 2],
+    [1248 - 3, 1],
+    [1344 - 4, 1],
+    [1344 - 3, 0]
+  ])('over the cached blocks that it needs, and no others (to %i bytes: %i of 3 wait on)', (size, left) => {
+    const other = enclosed(1200, 56)
+    const pointer = enclosed(1200, 48, 96, 48)
+    const cached = cachedPointers(heap)
+    expect(cached.length).toBe(4)
+    expect(heap.realloc(pointer, size)).toBe(pointer)
+    expectFilled(heap, pointer, 44)
+    expect(cachedPointers(heap)).toEqual([other + 1200, ...cached.slice(4 - left)])
+    heap.check()
+  })
+
+  test('over a cached block wherever it is in its list, which stays in order', () => {
+    for (const which of [0, 1, 2]) {
+      heap = quickHeap(placement)
+      const pointers = [0, 1, 2].map(() => {
+        const pointer = heap.malloc(1196)
+        const behind = heap.malloc(44)
+        heap.malloc(24)
+        return { pointer, behind }
+      })
+      for (const { behind } of pointers) heap.free(behind)
+      const { pointer = 0 } = pointers[which] ?? {}
+      const { used, blocks, cached } = heap.stats()
+      expect(heap.realloc(pointer, 1244)).toBe(pointer)
+      expect(heap.stats()).toMatchObject({ used: used + 48, blocks, cached: cached - 48, freeBlocks: 0 })
+      heap.check()
+      const others = pointers.filter((_, i) => i !== which).map(({ behind }) => behind)
+      expect([heap.malloc(44), heap.malloc(44)]).toEqual(others.reverse())
+      heap.check()
+    }
+  })
+
+  test('and a block that the lists take moves: it is copied in less time', () => {
     const pointer = enclosed(1020, 48)
     const [cached] = cachedPointers(heap)
     expect(heap.realloc(pointer, 1040)).not.toBe(pointer)
@@ -823,21 +973,79 @@ describe('what was written over cached blocks', () => {
   })
 
   test('a link to a used block is found, and the block is not handed out', () => {
-    const { heap, c } = list()
+    const { heap, b, c } = list()
     const used = heap.malloc(40)
     expect(used).toBe(c)
-    heap.i32[linkTo(heap, heap.malloc(40))] = 0
-    const head = heap.i32.subarray(0, heap.stats().metadata / 4).lastIndexOf((cachedPointers(heap)[0] ?? 0) / 4 - 1)
-    heap.i32[head] = used / 4 - 1
+    heap.i32[linkTo(heap, b)] = used / 4 - 1
     expectCorrupt(heap)
     expectError(() => heap.malloc(40), 'ERR_OFFHEAP_CORRUPT')
   })
 
   test('a list that was cut short is found', () => {
     const { heap, c } = list()
-    heap.i32[c / 4] = 0
+    const sentinel = previousOf(heap, c)
+    heap.i32[c / 4 - 1 + NEXT] = sentinel
+    expectCorrupt(heap)
+    // Both ways as well.
+    heap.i32[sentinel + PREVIOUS] = c / 4 - 1
     expectCorrupt(heap)
     expect(errorOf(() => heap.check()).message).toMatch(/3 blocks are cached, and the quick lists have 1/)
+  })
+
+  test.each<[string, (heads: ReturnType<typeof list>) => number]>([
+    ['0', () => 0],
+    ['the block itself', ({ b }) => b / 4 - 1],
+    ['the block behind it', ({ a }) => a / 4 - 1],
+    ['another sentinel', ({ heap, c }) => previousOf(heap, c) + 2],
+    ['below 0', () => -5],
+    ['outside the heap', () => 2 ** 30]
+  ])('a link back that is wrong is found in each block of a list, and in its sentinel: %s', (_, link) => {
+    for (const which of ['a', 'b', 'c', 'sentinel'] as const) {
+      const heads = list()
+      const { heap, c } = heads
+      const block = which === 'sentinel' ? previousOf(heap, c) : heads[which] / 4 - 1
+      const right = heap.i32[block + PREVIOUS]
+      const wrong = link(heads)
+      if (wrong === right) continue
+      heap.i32[block + PREVIOUS] = wrong
+      expectCorrupt(heap)
+      expectError(() => heap.stats(), 'ERR_OFFHEAP_CORRUPT')
+      heap.i32[block + PREVIOUS] = right ?? 0
+      heap.check()
+    }
+  })
+
+  test.each<[string, (links: { front: number; behind: number }) => number]>([
+    ['the one in front of it', ({ front }) => front + NEXT],
+    ['the one behind it', ({ behind }) => behind + PREVIOUS]
+  ])('a realloc that needs a cached block finds that %s does not lead back to it, and changes nothing', (_, word) => {
+    const heap = quickHeap()
+    const [behind = 0] = fenced(heap, 1, 44)
+    const [pointer, needed] = [heap.malloc(1196), heap.malloc(44)]
+    heap.malloc(24)
+    const [front = 0] = fenced(heap, 1, 44)
+    for (const block of [behind, needed, front]) heap.free(block)
+    const at = word({ front: front / 4 - 1, behind: behind / 4 - 1 })
+    expect(heap.i32[at]).toBe(needed / 4 - 1)
+    heap.i32[at] = at
+    const before = heap.u8.slice()
+    const message = new RegExp(`blocks of 48 bytes leads to byte ${needed - 4}, where no such block is cached`)
+    expectError(() => heap.realloc(pointer, 1244), 'ERR_OFFHEAP_CORRUPT', message)
+    expect(Buffer.compare(heap.u8, before)).toBe(0)
+    heap.i32[at] = needed / 4 - 1
+    expect(heap.realloc(pointer, 1244)).toBe(pointer)
+    heap.check()
+  })
+
+  test('a header that leads nowhere is found by the realloc that comes upon it', () => {
+    for (const header of [2, ((2 ** 20) << 1) | 2]) {
+      const heap = quickHeap()
+      const [pointer, behind] = [heap.malloc(1196), heap.malloc(44)]
+      heap.malloc(24)
+      heap.free(behind)
+      heap.i32[behind / 4 - 1] = header
+      expectError(() => heap.realloc(pointer, 1400), 'ERR_OFFHEAP_CORRUPT', /the header of the block at byte/)
+    }
   })
 
   test.each<[string, (header: number) => number]>([

@@ -29,7 +29,7 @@ import { Quarantine } from './quarantine.js'
 import { hasFreeLeft, Seals, SLACK } from './seals.js'
 
 /** The policies are under guard, so it works by their verbs. */
-const TrimmingAllocator = trimmingKind<Placement>(Allocator)
+const TrimmingAllocator = trimmingKind<Placement, []>(Allocator)
 
 export class HardenedAllocator extends TrimmingAllocator {
   readonly seals: Seals
