@@ -54,12 +54,13 @@ export class SegregatedAllocator extends Allocator {
     const previous = words[block + PREVIOUS]
     words[previous + NEXT] = next
     words[next + PREVIOUS] = previous
-    // The list is empty now, and its class the one of this size alone: without the bit, no search looks here in vain.
-    if (next === previous && have < 2 * this.blurred) {
-      const row = ROWS + (have >> 6)
-      const bits = words[row] & ~(0x80000000 >>> (have >> 1))
-      words[row] = bits
-      if (bits === 0) words[SUMMARY] &= ~(0x80000000 >>> (have >> 6))
+    // The list is empty now: without the bit, no search looks here in vain.
+    if (next === previous) {
+      const emptied = (next - this.lists) >> 1
+      const row = emptied >> 5
+      const bits = words[ROWS + row] & ~(0x80000000 >>> emptied)
+      words[ROWS + row] = bits
+      if (bits === 0) words[SUMMARY] &= ~(0x80000000 >>> row)
     }
     if (rest >= MINIMUM_WORDS) {
       this.put((block + need) | 0, rest)
