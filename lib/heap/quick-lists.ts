@@ -130,6 +130,7 @@ export function quickKind<Policy extends Placement>(
       throw broken(need, block)
     }
 
+    /** A block larger than quick lists have. */
     private allocateLarge(need: number): number {
       return super.allocate(unmistakable(need))
     }
@@ -183,7 +184,10 @@ export function quickKind<Policy extends Placement>(
       const size = sizeOf(words[block] ^ CACHED)
       const next = words[block + NEXT]
       const previous = words[block + PREVIOUS]
-      if (words[next + PREVIOUS] !== block || words[previous + NEXT] !== block) throw broken(size, block)
+      const end = block + size
+      const isLinked = words[next + PREVIOUS] === block && words[previous + NEXT] === block
+      const looksUsed = end === words[TOP_WORD] || (words[end] & PREVIOUS_USED) !== 0
+      if (!isLinked || !looksUsed) throw broken(size, block)
       words[previous + NEXT] = next
       words[next + PREVIOUS] = previous
       words[block] ^= CACHED

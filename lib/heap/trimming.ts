@@ -44,6 +44,8 @@ export function trimmingKind<Policy extends Placement, Rest extends unknown[]>(
     private freed(size: number): void {
       const words = this.words
       const threshold = words[TRIM_THRESHOLD_WORD]
+      // A hardened heap is of this kind whether it has a threshold or not.
+      if (threshold === 0) return
       const freed = words[FREED_WORD] + size
       words[FREED_WORD] = freed < threshold ? freed : 0
       if (freed >= threshold) this.trim()

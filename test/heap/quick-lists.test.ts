@@ -1,6 +1,6 @@
 /** Quick lists: what waits in them, for whom, how much, and what becomes of it. The drive in property.test.ts has the rest. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { NEXT, PREVIOUS } from '../../lib/block/block.js'
+import { NEXT, PREVIOUS, PREVIOUS_USED } from '../../lib/block/block.js'
 import { CACHED_WORD } from '../../lib/block/header.js'
 import { Heap, type HeapOptions, type PlacementName, placements } from '../../lib/index.js'
 import { errorOf, expectError, expectFilled, expectRefusal, fill } from './support.js'
@@ -1033,6 +1033,19 @@ describe('what was written over cached blocks', () => {
     expectError(() => heap.realloc(pointer, 1244), 'ERR_OFFHEAP_CORRUPT', message)
     expect(Buffer.compare(heap.u8, before)).toBe(0)
     heap.i32[at] = needed / 4 - 1
+    expect(heap.realloc(pointer, 1244)).toBe(pointer)
+    heap.check()
+  })
+
+  test('a realloc finds that the block behind a cached one says it is free, and changes nothing', () => {
+    const heap = quickHeap()
+    const [pointer, needed, behind] = [heap.malloc(1196), heap.malloc(44), heap.malloc(24)]
+    heap.free(needed)
+    heap.i32[behind / 4 - 1] ^= PREVIOUS_USED
+    const before = heap.u8.slice()
+    expectError(() => heap.realloc(pointer, 1244), 'ERR_OFFHEAP_CORRUPT', /blocks of 48 bytes leads to byte/)
+    expect(Buffer.compare(heap.u8, before)).toBe(0)
+    heap.i32[behind / 4 - 1] ^= PREVIOUS_USED
     expect(heap.realloc(pointer, 1244)).toBe(pointer)
     heap.check()
   })
