@@ -169,6 +169,18 @@ export class Heap extends Views {
    * nothing is large enough, and then the block is as it was. Throws like free.
    */
   realloc(block: BlockReference, size: number): Pointer {
+    if (typeof block === 'number' && typeof size === 'number' && (block | 0) === block && (size | 0) === size) {
+      const old = (block >> 2) - 1
+      if (size > 0 && block > 0 && (block & 7) === 0 && this.allocator.isUsed(old)) {
+        const resized = this.allocator.resize(old, sizeOf(this.allocator.words[old]), smallWordsFor(size))
+        if (resized !== 0) return pointerOf(resized)
+      }
+    }
+    return this.reallocSlowly(block, size)
+  }
+
+  /** The same for NULL, for a view, for 0 bytes, for what is beyond 2 GiB, and for what is wrong or failed. */
+  private reallocSlowly(block: BlockReference, size: number): Pointer {
     if (block === 0) return this.malloc(size)
     const need = this.request('size', size)
     const old = this.used(block, 'realloc')
