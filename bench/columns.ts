@@ -4,11 +4,7 @@
  * work is written straight into columns, from a fixed seed.
  */
 
-export const MALLOC = 0
-export const CALLOC = 1
-export const REALLOC = 2
-export const ALIGNED = 3
-export const FREE = 4
+import { CALLOC, FREE, MALLOC, REALLOC } from './replay.js'
 
 /** What of a trace is needed; lib/trace's Trace fits it. */
 export interface Operations {

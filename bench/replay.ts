@@ -6,7 +6,15 @@
  * into the one that takes the time as soon as the middle compiler of Node 22 and later gets to it; there the loop stays, and
  * the best compiler never sees it: malloc and free of 64 bytes took 16 ns instead of 10.
  */
-import { ALIGNED, CALLOC, type Columns, FREE, MALLOC, REALLOC } from './columns.js'
+import type { Columns } from './columns.js'
+
+// The kinds of operations are here, where they are told apart: an imported constant is read from memory, and asked whether it has a
+// value yet, at each operation. In the C++ loop they are constants as well.
+export const MALLOC = 0
+export const CALLOC = 1
+export const REALLOC = 2
+export const ALIGNED = 3
+export const FREE = 4
 
 /** An allocator as the loop sees it: a Heap itself, the exports of a WebAssembly module, or a few functions. */
 export interface Allocator<P> {

@@ -2,8 +2,8 @@
  * Replays columns once with every payload filled and compared, outside every timing: a contender that loses bytes,
  * overlaps blocks or misaligns them is not measured.
  */
-import { ALIGNED, CALLOC, type Columns, FREE, MALLOC, REALLOC } from './columns.js'
-import type { Allocator, Table } from './replay.js'
+import type { Columns } from './columns.js'
+import { ALIGNED, type Allocator, CALLOC, FREE, MALLOC, REALLOC, type Table } from './replay.js'
 
 /** What the verification needs besides the allocator. */
 export interface Verifiable<P> {

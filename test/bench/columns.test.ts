@@ -1,21 +1,17 @@
 import { describe, expect, it } from 'vitest'
 import {
-  ALIGNED,
-  CALLOC,
   type Columns,
   churn,
-  FREE,
   fragmented,
   fromTrace,
   growth,
   leftovers,
-  MALLOC,
   type Operations,
   peakLive,
   peakPayload,
-  REALLOC,
   randomSource
 } from '../../bench/columns.js'
+import { ALIGNED, CALLOC, FREE, MALLOC, REALLOC } from '../../bench/replay.js'
 
 type Operation = readonly [kind: number, id: number, size?: number, extra?: number]
 

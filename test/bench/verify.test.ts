@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { ALIGNED, type Columns, churn, fromTrace, REALLOC } from '../../bench/columns.js'
-import { freeAll, replay } from '../../bench/replay.js'
+import { type Columns, churn, fromTrace } from '../../bench/columns.js'
+import { ALIGNED, freeAll, REALLOC, replay } from '../../bench/replay.js'
 import { type Verifiable, verify } from '../../bench/verify.js'
 
 /** An allocator that never reuses anything, in an ArrayBuffer; `faults` replaces what is to be wrong. */
