@@ -1,7 +1,7 @@
 /** Wrong pointers: each is told by its code and in words, by every call that takes one, and nothing changes. */
 import { describe, expect, test } from 'vitest'
 import { headerOf, PREVIOUS_USED, USED } from '../../lib/block/block.js'
-import { type BlockReference, Heap, Region } from '../../lib/index.js'
+import { type BlockReference, Heap, placements, Region } from '../../lib/index.js'
 import { call, expectError, expectRefusal, newHeap, row } from './support.js'
 
 const INVALID = 'ERR_OFFHEAP_INVALID_POINTER'
@@ -347,5 +347,50 @@ describe.each(endings)('after %s', (_, start) => {
     expectError(() => take(heap, view), 'ERR_OFFHEAP_CLOSED', /heap is closed/)
     heap.close()
     expect(heap.closed).toBe(true)
+  })
+})
+
+describe.each(placements)('free of a %s heap without quick lists', placement => {
+  const make = (): Heap => Heap.format(new ArrayBuffer(65536), { placement, quickLists: false })
+
+  test('tells a block that is free: alone, merged to the left, to the right, to both, into the wilderness', () => {
+    const heap = make()
+    const [a = 0, b = 0, c = 0, , e = 0, f = 0, , h = 0, i = 0] = Array.from({ length: 9 }, () => heap.malloc(40))
+    for (const block of [b, a, c, e, f, i, h]) heap.free(block)
+    for (const block of [a, b, c, e, f]) expectRefusal(heap, () => heap.free(block), DOUBLE, /is free already/)
+    for (const block of [h, i]) expectRefusal(heap, () => heap.free(block), DOUBLE, /has become wilderness/)
+    heap.check()
+  })
+
+  test('tells what only looks like a block', () => {
+    const heap = make()
+    const block = heap.malloc(200)
+    heap.malloc(24)
+    const inside = block + 64
+    const words = (heap.stats().top - inside) / 4
+    const headers = [
+      headerOf(8, PREVIOUS_USED),
+      headerOf(0, PREVIOUS_USED | USED),
+      headerOf(2, PREVIOUS_USED | USED),
+      headerOf(8, PREVIOUS_USED | USED),
+      headerOf(words + 3, PREVIOUS_USED | USED),
+      headerOf(2 ** 20, PREVIOUS_USED | USED)
+    ]
+    for (const header of headers) {
+      heap.view(block).fill(0)
+      // What comes after 2 words would do as a neighbour, what comes after 8 would not.
+      heap.i32[inside / 4 + 1] = headerOf(8, PREVIOUS_USED)
+      heap.i32[inside / 4 - 1] = header
+      expectRefusal(heap, () => heap.free(inside), INVALID, /inside|no block/)
+    }
+    heap.check()
+  })
+
+  test('tells a word of the header, though it leads to the first block', () => {
+    const heap = make()
+    const first = heap.malloc(100) / 4 - 1
+    const word = 21
+    heap.i32[word] = headerOf(first - word, PREVIOUS_USED | USED)
+    expectRefusal(heap, () => heap.free((word + 1) * 4), INVALID, /header or index/)
   })
 })
