@@ -367,20 +367,22 @@ describe.each(placements)('free of a %s heap without quick lists', placement => 
     const block = heap.malloc(200)
     heap.malloc(24)
     const inside = block + 64
-    const words = (heap.stats().top - inside) / 4
-    const headers = [
-      headerOf(8, PREVIOUS_USED),
-      headerOf(0, PREVIOUS_USED | USED),
-      headerOf(2, PREVIOUS_USED | USED),
-      headerOf(8, PREVIOUS_USED | USED),
-      headerOf(words + 3, PREVIOUS_USED | USED),
-      headerOf(2 ** 20, PREVIOUS_USED | USED)
+    const at = inside / 4 - 1
+    const beyond = heap.stats().top / 4 - at + 2
+    const used = PREVIOUS_USED | USED
+    // Size and flags of the header, and what the header behind the block says.
+    const lookalikes: [size: number, flags: number, neighbour: number][] = [
+      [8, PREVIOUS_USED, PREVIOUS_USED],
+      [0, used, PREVIOUS_USED],
+      [2, used, PREVIOUS_USED],
+      [8, used, 0],
+      [beyond, used, PREVIOUS_USED],
+      [2 ** 20, used, 0]
     ]
-    for (const header of headers) {
+    for (const [size, flags, neighbour] of lookalikes) {
       heap.view(block).fill(0)
-      // What comes after 2 words would do as a neighbour, what comes after 8 would not.
-      heap.i32[inside / 4 + 1] = headerOf(8, PREVIOUS_USED)
-      heap.i32[inside / 4 - 1] = header
+      if (at + size < heap.i32.length) heap.i32[at + size] = neighbour
+      heap.i32[at] = headerOf(size, flags)
       expectRefusal(heap, () => heap.free(inside), INVALID, /inside|no block/)
     }
     heap.check()
