@@ -287,7 +287,6 @@ export class Allocator {
     words[block] &= ~USED
     words.copyWithin(left + 1, block + 1, next)
     words[USED_WORD] += block - left
-    if (next !== top) words[next] |= PREVIOUS_USED
     if (need > next - left) this.growRight(left, next - left, need)
     else this.shrink(left, next - left, need)
     notePeak(words)

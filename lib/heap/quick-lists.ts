@@ -302,11 +302,11 @@ export function quickKind<Policy extends Placement>(
       const words = this.words
       for (let size = MINIMUM_WORDS; size <= this.largest; size += 2) {
         const sentinel = this.sentinels + size
-        let left = words.length / size
         let previous = sentinel
         for (let block = words[sentinel + NEXT]; block !== sentinel; ) {
+          // A list that goes round comes back to a block with another one in front.
           const sound = (words[block] | PREVIOUS_USED) === cachedHeader(size) && words[block + PREVIOUS] === previous
-          if (!sound || left-- < 0) throw broken(size, block)
+          if (!sound) throw broken(size, block)
           const next = words[block + NEXT]
           yield block
           previous = block

@@ -362,8 +362,8 @@ describe.each(placements)('free of a %s heap without quick lists', placement => 
     heap.check()
   })
 
-  test('tells what only looks like a block', () => {
-    const heap = make()
+  test.each([false, true])('tells what only looks like a block, also with quick lists: %s', quickLists => {
+    const heap = Heap.format(new ArrayBuffer(65536), { placement, quickLists })
     const block = heap.malloc(200)
     heap.malloc(24)
     const inside = block + 64

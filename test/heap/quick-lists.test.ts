@@ -1,6 +1,6 @@
 /** Quick lists: what waits in them, for whom, how much, and what becomes of it. The drive in property.test.ts has the rest. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { NEXT, PREVIOUS, PREVIOUS_USED } from '../../lib/block/block.js'
+import { NEXT, PREVIOUS, PREVIOUS_USED, sizeOf } from '../../lib/block/block.js'
 import { CACHED_WORD } from '../../lib/block/header.js'
 import { Heap, type HeapOptions, type PlacementName, placements } from '../../lib/index.js'
 import { errorOf, expectError, expectFilled, expectRefusal, fill } from './support.js'
@@ -1009,6 +1009,8 @@ describe('what was written over cached blocks', () => {
       if (wrong === right) continue
       heap.i32[block + PREVIOUS] = wrong
       expectCorrupt(heap)
+      const culprit = which === 'sentinel' ? wrong : block
+      expect(errorOf(() => heap.check()).message).toContain(`leads to byte ${culprit * 4}, where`)
       expectError(() => heap.stats(), 'ERR_OFFHEAP_CORRUPT')
       heap.i32[block + PREVIOUS] = right ?? 0
       heap.check()
@@ -1057,7 +1059,8 @@ describe('what was written over cached blocks', () => {
       heap.malloc(24)
       heap.free(behind)
       heap.i32[behind / 4 - 1] = header
-      expectError(() => heap.realloc(pointer, 1400), 'ERR_OFFHEAP_CORRUPT', /the header of the block at byte/)
+      const message = new RegExp(`the header of the block at byte ${behind - 4} says ${sizeOf(header) * 4} bytes`)
+      expectError(() => heap.realloc(pointer, 1400), 'ERR_OFFHEAP_CORRUPT', message)
     }
   })
 

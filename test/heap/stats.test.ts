@@ -1,7 +1,7 @@
 /** The figures and the walk agree with each other and with what malloc then does. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Heap } from '../../lib/index.js'
+import { Heap, placements } from '../../lib/index.js'
 import { scaled } from '../runs.js'
 import { newHeap, row } from './support.js'
 
@@ -31,6 +31,24 @@ function expectConsistent(heap: Heap): void {
   }
   expect(offset).toBe(stats.top)
 }
+
+describe.each(placements)('the peak of used bytes of a %s heap', placement => {
+  test.each([false, true])('stays when less is used again, with quick lists: %s', quickLists => {
+    const heap = Heap.format(new ArrayBuffer(2 ** 18), { placement, quickLists })
+    const [small = 0, , large = 0, , grows = 0, hole = 0] = [40, 24, 4000, 24, 2000, 4000, 24].map(size =>
+      heap.malloc(size)
+    )
+    const { peakUsed } = heap.stats()
+    for (const block of [small, large, hole]) heap.free(block)
+    expect(heap.realloc(grows, 2400)).toBe(grows)
+    expect(heap.stats().peakUsed).toBe(peakUsed)
+    heap.malloc(40)
+    heap.malloc(1000)
+    expect(heap.stats().peakUsed).toBe(peakUsed)
+    heap.malloc(20_000)
+    expect(heap.stats().peakUsed).toBe(heap.stats().used)
+  })
+})
 
 describe('stats', () => {
   test('of a new heap', () => {

@@ -4,6 +4,7 @@ import { headerOf, NEXT, PREVIOUS, PREVIOUS_USED } from '../../lib/block/block.j
 import { link, unlink } from '../../lib/block/free-list.js'
 import { HEADER_WORDS } from '../../lib/block/header.js'
 import { Heap, type PlacementName } from '../../lib/index.js'
+import { sizeClassCount } from '../../lib/placement/size-classes.js'
 import { expectError } from '../heap/support.js'
 
 const BYTES = 2 ** 16
@@ -20,6 +21,26 @@ function holed(placement: PlacementName, sizes: readonly number[]): { heap: Heap
 }
 
 describe.each(classed)('check() of a %s heap finds', placement => {
+  test('a bit for a class that does not exist, and for a row', () => {
+    const heap = Heap.format(new ArrayBuffer(4096), { placement, quickLists: false })
+    const classes = sizeClassCount(4096 / 4)
+    const rows = (classes + 31) >> 5
+    const lastRow = HEADER_WORDS + rows
+    expect(classes % 32).not.toBe(0)
+    for (const [word, bit] of [
+      [lastRow, 0x80000000 >>> (classes % 32)],
+      [lastRow, 1],
+      [HEADER_WORDS, 0x80000000 >>> rows],
+      [HEADER_WORDS, 1]
+    ] as const) {
+      const before = heap.i32[word] ?? 0
+      heap.i32[word] = before | bit
+      expectError(() => heap.check(), CORRUPT, /bits for more classes than there are/)
+      heap.i32[word] = before
+    }
+    heap.check()
+  })
+
   test('a block in the list of another class', () => {
     const { heap, free } = holed(placement, [48, 96])
     const [small = 0, large = 0] = free
