@@ -58,6 +58,9 @@ const CACHED_END = CACHED + (258 << 1)
 /** Is this, in a heap with quick lists, the header of a cached block? */
 export const isCached = (header: number): boolean => header < CACHED_END && (header & USED) !== 0
 
+/** The size of a block, cached or not, of a heap with quick lists, in words, from its header. */
+export const quickSizeOf = (header: number): number => sizeOf(isCached(header) ? header ^ CACHED : header)
+
 /** Writes the header and the footer of a free block. Its left neighbour is used: no two free blocks touch. */
 export const writeFree = (words: Int32Array, block: number, size: number): void => {
   words[block] = (size << 1) | PREVIOUS_USED

@@ -179,7 +179,10 @@ export class Heap extends Views {
     return this.reallocSlowly(block, size)
   }
 
-  /** The same for NULL, for a view, for 0 bytes, for what is beyond 2 GiB, and for what is wrong or failed. */
+  /**
+   * The same for NULL, for a view, for 0 bytes, for what is beyond 2 GiB, and for what is wrong or failed. Without the short way
+   * for the others, programs that reallocate take 2 to 4 % longer.
+   */
   private reallocSlowly(block: BlockReference, size: number): Pointer {
     if (block === 0) return this.malloc(size)
     const need = this.request('size', size)

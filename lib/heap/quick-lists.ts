@@ -33,10 +33,12 @@ import {
   NEXT,
   PREVIOUS,
   PREVIOUS_USED,
+  quickSizeOf,
   sizeOf,
   USED,
   writeFree
 } from '../block/block.js'
+import { clearList, unlink } from '../block/free-list.js'
 import {
   BLOCKS_WORD,
   CACHED_WORD,
@@ -54,7 +56,7 @@ import type { AllocatorKind } from './trimming.js'
 const LARGEST_WORDS = 256
 /** A block of so many words, 4 GiB, has the bit in its header that marks cached blocks. */
 const MARKED_WORDS = 2 ** 30
-/** The block space grows only while 1 / 2 ** SHARE_SHIFT of it waits at most, or no more than the largest block. */
+/** While more than 1 / 2 ** SHARE_SHIFT of the block space waits, and more than the largest block, it gets no larger than it ever was. */
 const SHARE_SHIFT = 4
 
 /** The largest block that a heap of `words` words caches; less in heaps so small that the sentinels would take more than 1/128. */
@@ -92,11 +94,8 @@ export function quickKind<Policy extends Placement>(
 
     /** Makes every list empty. */
     private forget(): void {
-      const words = this.words
       for (let size = MINIMUM_WORDS; size <= this.largest; size += 2) {
-        const sentinel = this.sentinels + size
-        words[sentinel + NEXT] = sentinel
-        words[sentinel + PREVIOUS] = sentinel
+        clearList(this.words, this.sentinels + size)
       }
     }
 
@@ -135,7 +134,7 @@ export function quickKind<Policy extends Placement>(
       return super.allocate(unmistakable(need))
     }
 
-    /** Before the block space grows over too much that waits, and before a request is refused, the lists are emptied. */
+    /** Before the block space gets larger than ever over too much that waits, and before a request is refused, the lists are emptied. */
     protected override extend(need: number): number {
       if (this.flushOverfull(need)) return super.allocate(need)
       const block = super.extend(need)
@@ -181,15 +180,14 @@ export function quickKind<Policy extends Placement>(
     /** Frees one cached block in earnest. Throws ERR_OFFHEAP_CORRUPT. */
     private uncache(block: number): void {
       const words = this.words
-      const size = sizeOf(words[block] ^ CACHED)
+      const size = quickSizeOf(words[block])
       const next = words[block + NEXT]
       const previous = words[block + PREVIOUS]
       const end = block + size
       const isLinked = words[next + PREVIOUS] === block && words[previous + NEXT] === block
       const looksUsed = end === words[TOP_WORD] || (words[end] & PREVIOUS_USED) !== 0
       if (!isLinked || !looksUsed) throw broken(size, block)
-      words[previous + NEXT] = next
-      words[next + PREVIOUS] = previous
+      unlink(words, block)
       words[block] ^= CACHED
       words[CACHED_WORD] -= size
       // As if it were used: to be taken back.
@@ -254,7 +252,7 @@ export function quickKind<Policy extends Placement>(
 
     /** The end of a block, cached or not. Throws ERR_OFFHEAP_CORRUPT when it cannot be there. */
     private behind(block: number, top: number): number {
-      const size = blockSize(this.words[block])
+      const size = quickSizeOf(this.words[block])
       if (size < MINIMUM_WORDS || block + size > top) {
         throw corrupt(`the header of the block at byte ${block * 4} says ${size * 4} bytes`)
       }
@@ -276,7 +274,7 @@ export function quickKind<Policy extends Placement>(
       let cached = 0
       for (let block = begin; block < end; ) {
         const header = words[block]
-        const size = blockSize(header)
+        const size = quickSizeOf(header)
         if (isCached(header)) {
           cached += size
           // No longer a used block: a second free must find it so.
@@ -336,11 +334,6 @@ export function quickKind<Policy extends Placement>(
 function unmistakable(need: number): number {
   if (need < MARKED_WORDS - 2 || need > MARKED_WORDS + LARGEST_WORDS) return need
   return MARKED_WORDS + LARGEST_WORDS + 2
-}
-
-/** The size of a block, cached or not, in words. */
-function blockSize(header: number): number {
-  return sizeOf(isCached(header) ? header ^ CACHED : header)
 }
 
 /** The header of a cached block of `size` words whose left neighbour is used. A constant for the reason given in block.ts. */

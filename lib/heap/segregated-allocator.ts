@@ -55,13 +55,7 @@ export class SegregatedAllocator extends Allocator {
     words[previous + NEXT] = next
     words[next + PREVIOUS] = previous
     // The list is empty now: without the bit, no search looks here in vain.
-    if (next === previous) {
-      const emptied = (next - this.lists) >> 1
-      const row = emptied >> 5
-      const bits = words[ROWS + row] & ~(0x80000000 >>> emptied)
-      words[ROWS + row] = bits
-      if (bits === 0) words[SUMMARY] &= ~(0x80000000 >>> row)
-    }
+    if (next === previous) this.fit.unmark((next - this.lists) >> 1)
     if (rest >= MINIMUM_WORDS) {
       this.put((block + need) | 0, rest)
     } else {

@@ -1,5 +1,5 @@
 /** A walk over all blocks of a heap in address order. It trusts no byte: headers that lead nowhere are an error. */
-import { CACHED, isCached, MINIMUM_WORDS, pointerOf, sizeOf, USED } from '../block/block.js'
+import { isCached, MINIMUM_WORDS, pointerOf, quickSizeOf, sizeOf, USED } from '../block/block.js'
 import { FIRST_WORD, OPTIONS_WORD, TOP_WORD, WITH_QUICK_LISTS } from '../block/header.js'
 import { corrupt } from '../errors.js'
 import type { Pointer } from './arguments.js'
@@ -24,7 +24,7 @@ export function isCachedBlock(words: Int32Array, block: number): boolean {
 
 /** The size in words of any block, cached or not. */
 export function sizeAt(words: Int32Array, block: number): number {
-  return sizeOf(isCachedBlock(words, block) ? words[block] ^ CACHED : words[block])
+  return (words[OPTIONS_WORD] & WITH_QUICK_LISTS) !== 0 ? quickSizeOf(words[block]) : sizeOf(words[block])
 }
 
 /** The blocks from the first to the wilderness, by word index. Throws ERR_OFFHEAP_CORRUPT at the first impossible size. */

@@ -2,7 +2,7 @@
  * Free lists by size class: what segregated fit and best fit have in common. A doubly linked list for each class of sizes,
  * circular through a sentinel, and a two-level bitmap that says which lists hold a block, so that the next class with one
  * is two loads away (TLSF: Masmano, Ripoll, Crespo and Real, "TLSF: a new dynamic memory allocator for real-time systems",
- * 2004). The bitmap is a little lazy: taking the last block of a list leaves its bit set, until a search finds out.
+ * 2004). The bitmap is a little lazy: taking the last block of a list may leave its bit set, until a search finds out.
  *
  * Sizes are counted in units of 8 bytes. Up to 2 ** (k + 1) units every size has a class of its own; above, each octave has
  * 2 ** k classes of equal width. k is 5, and less in heaps so small that the index would take more than 1/32 of them.
@@ -127,7 +127,8 @@ export class SizeClasses {
     this.words[SUMMARY] |= bitOf(sizeClass >> 5)
   }
 
-  private unmark(sizeClass: number): void {
+  /** Notes that the list of a class has none. */
+  unmark(sizeClass: number): void {
     const row = sizeClass >> 5
     const bits = this.words[ROWS + row] & ~bitOf(sizeClass)
     this.words[ROWS + row] = bits

@@ -6,19 +6,19 @@ import { Heap, type HeapOptions, type PlacementName, placements } from '../../li
 import { errorOf, expectError, expectFilled, expectRefusal, fill } from './support.js'
 
 const MiB = 2 ** 20
-/** The block space does not grow into memory that was never touched while more than this part of it is cached. */
+/** The block space gets no larger than it ever was while more than this part of it is cached. */
 const SHARE = 1 / 16
 /** The bit of a header that says: cached. */
 const CACHED = 1 << 31
 
-/** A heap with quick lists and one large block, in memory all of which counts as touched. */
+/** A heap with quick lists and one large block: it gets larger while up to 6 KiB wait in the lists. */
 function quickHeap(placement: PlacementName = 'first-fit'): Heap {
   const heap = Heap.format(new ArrayBuffer(2 ** 18), { placement, quickLists: true })
   heap.malloc(100_000)
   return heap
 }
 
-/** The same in memory that was never touched: there it grows while up to 6 KiB wait in the lists. */
+/** The same in memory that trim can give back. */
 function mappedHeap(placement: PlacementName = 'first-fit'): Heap {
   const heap = Heap.map({ size: 2 ** 18, placement, quickLists: true })
   heap.malloc(100_000)
@@ -470,7 +470,7 @@ describe.each(placements)('the block space of a %s heap', placement => {
     heap.check()
   })
 
-  /** A brimful heap and one block more that waits, whose top is `bytes` bytes below memory that was never touched. */
+  /** A brimful heap and one block more that waits, whose top is `bytes` bytes below where it ever was. */
   function below(bytes: number): Heap {
     const { heap, more } = brimful()
     const last = heap.malloc(bytes - 4)

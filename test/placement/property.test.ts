@@ -44,7 +44,7 @@ describe.each(placements)('%s returns the same pointers and keeps the same bytes
   test.each(heaps.filter(row => row.at(-1) !== 0))(
     'with quick lists: %i bytes, up to %i steps, %i times',
     (bytes, length, runs) => {
-      // Of an ArrayBuffer all counts as touched; of a region nothing, before blocks lay there.
+      // Of a region, pages can be given back.
       const memory = bytes < 65536 ? new ArrayBuffer(bytes) : Region.map(bytes)
       fc.assert(
         fc.property(steps(bytes, length), sequence => {
