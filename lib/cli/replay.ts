@@ -64,8 +64,7 @@ async function replayTraces(io: Io, paths: readonly string[], options: ReplayOpt
       const trace = await readTrace(path)
       const measurement = measure(trace, {
         ...(size === undefined ? {} : { size }),
-        placement,
-        ...(quickLists === undefined ? {} : { quickLists }),
+        heap: { placement, ...(quickLists === undefined ? {} : { quickLists }) },
         verify,
         progress: share => progress.update(index + share, path),
         inspect: (heap, operations) => {

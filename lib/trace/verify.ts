@@ -1,7 +1,10 @@
 /**
  * Replays a trace and believes nothing: each payload gets a pattern of its own, which is compared before every realloc and
- * free and at the end; each pointer is checked for alignment, for lying inside the heap and for not touching another block.
- * What is checked against is kept outside the heap, so a heap that corrupts itself can't hide it.
+ * free and at the end; each pointer is checked for alignment, for lying inside the heap and for not touching another block;
+ * and the blocks that the heap says are used must be those that the trace has, no more and no fewer. What is checked against
+ * is kept outside the heap, so a heap that corrupts itself can't hide it.
+ *
+ * What an allocator does with a block that was given back is its own affair: it may merge it at once or later, or keep it.
  */
 
 import { OffheapError, type OffheapErrorCode } from '../errors.js'
@@ -19,6 +22,16 @@ export interface ReplayTarget {
   readonly u8: Uint8Array
   /** Throws when the heap contradicts itself. */
   check(): void
+  /**
+   * Every block in address order: what malloc returned for it, where it begins, how many bytes it has from there, whether it
+   * is used. Blocks of any other state are not used.
+   */
+  blocks?(): Iterable<{
+    readonly pointer: number
+    readonly offset: number
+    readonly size: number
+    readonly used: boolean
+  }>
   /** Bytes that are free, and those of the largest free block; for the message when memory runs out. */
   stats?(): { readonly free: number; readonly largestFree: number }
 }
@@ -53,6 +66,8 @@ export class VerifiedReplay {
   readonly #sizes: Float64Array
   /** The operation that allocated each id's block. */
   readonly #births: Int32Array
+  /** How many ids have a block. */
+  #live = 0
   #done = 0
 
   constructor(trace: Trace, target: ReplayTarget) {
@@ -75,7 +90,7 @@ export class VerifiedReplay {
     for (let i = this.#done; i < to; i++) {
       this.#step(i)
       if ((i + 1) % interval === 0) {
-        this.#checkTarget(i)
+        this.#checkTarget(`after ${describeOperation(this.#trace, i)}`)
         progress?.(i + 1)
       }
     }
@@ -84,7 +99,7 @@ export class VerifiedReplay {
     for (let id = 0; id < this.#trace.ids; id++) {
       if (this.#isLive(id)) this.#checkPayload(id, 'at the end of the trace')
     }
-    if (length > 0) this.#checkTarget(length - 1)
+    if (length > 0) this.#checkTarget(`after ${describeOperation(this.#trace, length - 1)}`)
   }
 
   /** Frees, after comparing it once more, every block that the trace left allocated. */
@@ -99,11 +114,7 @@ export class VerifiedReplay {
       }
       this.#drop(id)
     }
-    try {
-      this.#target.check()
-    } catch (error) {
-      throw fault('after freeing what the trace left', error)
-    }
+    this.#checkTarget('after freeing what the trace left')
   }
 
   #step(i: number): void {
@@ -205,6 +216,7 @@ export class VerifiedReplay {
   #take(id: number, pointer: number, bytes: number): void {
     this.#pointers[id] = pointer
     this.#sizes[id] = bytes
+    this.#live++
     this.#owners.fill(id + 1, pointer / ALIGNMENT, granuleEnd(pointer, bytes))
   }
 
@@ -212,6 +224,7 @@ export class VerifiedReplay {
     const pointer = this.#pointers[id]
     this.#owners.fill(0, pointer / ALIGNMENT, granuleEnd(pointer, this.#sizes[id]))
     this.#sizes[id] = -1
+    this.#live--
   }
 
   #checkPlace(i: number, pointer: number, bytes: number, alignment: number): void {
@@ -244,12 +257,40 @@ export class VerifiedReplay {
     )
   }
 
-  #checkTarget(i: number): void {
+  #checkTarget(when: string): void {
     try {
       this.#target.check()
+      this.#checkBlocks()
     } catch (error) {
-      throw fault(`after ${describeOperation(this.#trace, i)}`, error)
+      throw fault(when, error)
     }
+  }
+
+  /** Compares the blocks that the heap calls used with those that the trace has, when it lists them. */
+  #checkBlocks(): void {
+    const { blocks } = this.#target
+    if (blocks === undefined) return
+    let used = 0
+    let end = 0
+    for (const block of blocks.call(this.#target)) {
+      const { offset, size } = block
+      if (offset < end) throw mismatch(`lists a block at ${offset}, inside the one before it, which ends at ${end}`)
+      end = offset + size
+      if (!block.used) continue
+      used++
+      const id = (this.#owners[block.pointer / ALIGNMENT] ?? 0) - 1
+      if (id < 0 || this.#pointers[id] !== block.pointer) {
+        throw mismatch(
+          `calls the block of ${size} bytes at ${offset} used, but the trace has no block at ${block.pointer}`
+        )
+      }
+      if (end < block.pointer + this.#sizes[id]) throw mismatch(`ends the block of ${this.#name(id)} at ${end}`)
+    }
+    if (used === this.#live) return
+    const pointers = new Set<number>()
+    for (const block of blocks.call(this.#target)) if (block.used) pointers.add(block.pointer)
+    const missing = this.#sizes.findIndex((bytes, id) => bytes !== -1 && !pointers.has(this.#pointers[id]))
+    throw mismatch(`lists ${used} used blocks where the trace has ${this.#live}; ${this.#name(missing)} is missing`)
   }
 
   /** `id 3 (64 bytes at 1024, allocated by operation 7 (line 11), malloc of 64 bytes)` */
@@ -275,6 +316,11 @@ function hex(byte: number): string {
 
 function broken(trace: Trace, i: number, what: string): OffheapError {
   return new OffheapError('ERR_OFFHEAP_CORRUPT', `${describeOperation(trace, i)}: ${what}`)
+}
+
+/** What `blocks()` says is not what the trace did. */
+function mismatch(what: string): OffheapError {
+  return new OffheapError('ERR_OFFHEAP_CORRUPT', `the heap ${what}`)
 }
 
 /** An error that the target threw, told where in the trace it did. */

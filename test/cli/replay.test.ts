@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { linkOf } from '../../lib/errors.js'
+import { placements } from '../../lib/placement/policies.js'
 import { offheap } from './terminal.js'
 
 const SMALL = '100\n3\n6\n1\na 0 100\na 1 200\nf 0\na 2 40\nf 1\nf 2\n'
@@ -19,6 +20,7 @@ beforeAll(() => {
   writeFileSync(join(folder, 'traces', 'README.md'), 'not a trace')
   writeFileSync(join(folder, 'traces', 'deeper', 'other.rep'), SMALL)
   writeFileSync(join(folder, 'odd.rep'), SMALL.replace('6', '7'))
+  writeFileSync(join(folder, 'tiny.rep'), '2000\n2\n4\n1\na 0 2000\na 1 100\nf 0\nf 1\n')
   writeFileSync(join(folder, 'bad.rep'), `${SMALL}f 2\n`)
 })
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -71,6 +73,14 @@ describe('offheap replay', () => {
       notes: []
     })
     expect(mean.utilization).toBeCloseTo((results[0].utilization + results[1].utilization) / 2, 12)
+  })
+
+  describe.each(placements)('with --placement %s', placement => {
+    it.each(['by default', '--quick-lists', '--no-quick-lists'])('finds a sound heap sound, %s', async option => {
+      const options = option.startsWith('--') ? [option] : []
+      const { code, err } = await offheap(['replay', '--verify', '-p', placement, ...options, at('tiny.rep')])
+      expect({ code, err }).toEqual({ code: 0, err: '' })
+    })
   })
 
   it('has quick lists as the placement has them, or as it is told', async () => {

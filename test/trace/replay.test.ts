@@ -107,7 +107,7 @@ describe('measure', () => {
   it('sees the same heap with and without verification', () => {
     const trace = parseTrace('a 0 100\na 1 200\na 2 300\nf 1\na 3 50\nf 0\nf 2\nf 3\n')
     const plain = measure(trace)
-    const verified = measure(trace, { verify: true, placement: 'first-fit' })
+    const verified = measure(trace, { verify: true, heap: { placement: 'first-fit' } })
     expect(plain.verified).toBe(false)
     expect({ ...plain, verified: true, rounds: 0, nsPerOperation: 0 }).toEqual({
       ...verified,
@@ -121,6 +121,11 @@ describe('measure', () => {
   it('reads a trace without operations', () => {
     const result = measure(parseTrace('1\n0\n0\n1\n'), { verify: true })
     expect(result).toMatchObject({ operations: 0, peakPayload: 0, utilization: Number.NaN, nsPerOperation: Number.NaN })
+  })
+
+  it('times nothing when asked not to', () => {
+    const result = measure(parseTrace('a 0 8\n'), { verify: true, timed: false })
+    expect(result).toMatchObject({ verified: true, rounds: 0, nsPerOperation: Number.NaN })
   })
 
   it('closes its heap, also after a failure', () => {

@@ -303,6 +303,63 @@ describe('VerifiedReplay', () => {
     expect(target.checks - 100).toBeLessThanOrEqual(55)
   })
 
+  describe('compares the blocks that the heap lists with those of the trace', () => {
+    type Block = ReturnType<NonNullable<ReplayTarget['blocks']>> extends Iterable<infer Each> ? Each : never
+
+    /** Lists what it handed out and did not get back, after `lie`. */
+    class Listing extends Bump {
+      readonly lie: (blocks: Block[]) => Block[]
+      constructor(lie: (blocks: Block[]) => Block[]) {
+        super()
+        this.lie = lie
+      }
+      *blocks(): Generator<Block> {
+        const blocks = Array.from(this.sizes, ([pointer, size]) => ({ pointer, offset: pointer, size, used: true }))
+        yield* this.lie(blocks.sort((a, b) => a.offset - b.offset))
+      }
+    }
+
+    const TEXT = 'a 0 16\na 1 16\nf 0\n'
+
+    it('passes the truth, and any number of blocks that are not used', () => {
+      verify(TEXT, new Listing(blocks => blocks))
+      const free = { pointer: 1024, offset: 1024, used: false }
+      verify(TEXT, new Listing(blocks => [...blocks, { ...free, size: 8 }, { ...free, offset: 1032, size: 8 }]))
+    })
+
+    it.each<[string, (blocks: Block[]) => Block[], string]>([
+      [
+        'forgets a used block',
+        blocks => blocks.slice(1),
+        'lists 0 used blocks where the trace has 1; id 0 (16 bytes at 8'
+      ],
+      ['calls a used block free', blocks => blocks.map(each => ({ ...each, used: false })), 'lists 0 used blocks'],
+      [
+        'calls a block used that nobody has',
+        blocks => [...blocks, { pointer: 64, offset: 60, size: 16, used: true }],
+        'calls the block of 16 bytes at 60 used, but the trace has no block at 64'
+      ],
+      [
+        'puts a used block somewhere else',
+        blocks => blocks.map(each => ({ ...each, pointer: each.pointer + 8 })),
+        'but the trace has no block at 16'
+      ],
+      ['makes a block too short', blocks => blocks.map(each => ({ ...each, size: 15 })), 'ends the block of id 0 '],
+      ['lists a block twice', blocks => [...blocks, ...blocks], 'lists a block at 8, inside the one before it']
+    ])('catches a heap that %s', (_what, lie, message) => {
+      expect(() => verify('a 0 16\n', new Listing(lie))).toThrow(message)
+    })
+
+    it('catches a block that is still used when all are freed', () => {
+      class Keeping extends Listing {
+        override free(): void {}
+      }
+      expect(() => verify('a 0 16\n', new Keeping(blocks => blocks))).toThrow(
+        'after freeing what the trace left: the heap calls the block of 16 bytes at 8 used'
+      )
+    })
+  })
+
   it('reports progress up to the end', () => {
     const seen: number[] = []
     new VerifiedReplay(parseTrace('a 0 8\nf 0\n'.repeat(1000)), new Bump(2 ** 20)).run(2000, done => seen.push(done))

@@ -1,0 +1,54 @@
+/**
+ * The traces that ship, on a heap of every kind: each placement, with and without each option of a heap, and the defaults.
+ * What a verified replay holds against a heap has to be true for all of them. Here each trace is replayed in part;
+ * OFFHEAP_RUNS=200 replays them in full, as .ci/run does.
+ */
+import { readdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { beforeAll, describe, expect, it } from 'vitest'
+import type { HeapOptions } from '../../lib/heap/options.js'
+import { placements } from '../../lib/placement/policies.js'
+import { measure } from '../../lib/trace/measure.js'
+import { readTrace } from '../../lib/trace/read.js'
+import type { Trace } from '../../lib/trace/trace.js'
+import { scaled } from '../runs.js'
+
+const FOLDER = fileURLToPath(new URL('../../traces/', import.meta.url))
+const FILES = readdirSync(FOLDER).filter(name => name.endsWith('.rep.gz'))
+/** How much of each trace is replayed. */
+const OPERATIONS = scaled(1000)
+
+/** The options of a heap that meet every placement, alone and together. */
+const OPTIONS: readonly HeapOptions[] = [{}, { quickLists: true }, { quickLists: false }, { hardened: true }].flatMap(
+  options => [options, { ...options, trimThreshold: 65_536 }]
+)
+/** Options of a hardened heap that no placement knows of. */
+const HARDENED: readonly HeapOptions[] = [
+  { hardened: true, quarantine: 0 },
+  { hardened: true, trackAllocations: true, onLeaks() {} }
+]
+
+const KINDS: readonly HeapOptions[] = [
+  {},
+  ...placements.flatMap(placement => OPTIONS.map(options => ({ placement, ...options }))),
+  ...HARDENED
+]
+
+function beginning(trace: Trace, length: number): Trace {
+  return { ...trace, length: Math.min(trace.length, length) }
+}
+
+describe('every trace that ships, verified', () => {
+  const traces: Trace[] = []
+  beforeAll(async () => {
+    for (const file of FILES) traces.push(beginning(await readTrace(FOLDER + file), OPERATIONS))
+  })
+
+  it('there are eight', () => {
+    expect(traces).toHaveLength(8)
+  })
+
+  it.each(KINDS.map(heap => [JSON.stringify(heap), heap] as const))('Heap.map(%s)', (_name, heap) => {
+    for (const trace of traces) expect(measure(trace, { heap, verify: true, timed: false }).verified).toBe(true)
+  })
+})
