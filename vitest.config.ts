@@ -1,6 +1,9 @@
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
+  // The benchmark imports the built library; its tests are to see the sources, as all others do.
+  resolve: { alias: [{ find: /^#lib\//, replacement: fileURLToPath(new URL('./lib/', import.meta.url)) }] },
   test: {
     include: ['test/**/*.test.ts'],
     // The script of `offheap view`'s page is bundled once, before any test asks for it.

@@ -1,94 +1,178 @@
 /** The benchmark's command line: `npm run bench -- --help`. */
-import { SingleBar } from 'cli-progress'
-import { Command, InvalidArgumentError } from 'commander'
-import { environment, type Results, writeDocuments, writeResults } from './documents.js'
-import { gridOf } from './grids.js'
-import { FULL, type Part, plan, QUICK } from './plan.js'
-import { countSteps, runPart } from './run.js'
-import { setUp } from './setup.js'
-import { targetTable, textTable } from './tables.js'
-import { runTargets, TARGET_GROUPS } from './targets.js'
-import { findTraces, SHIPPED } from './traces.js'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { findTraces } from '#lib/cli/arguments.js'
+import { ALL, contenderOf, FLOORS } from './contenders/contenders.js'
+import { setUp } from './contenders/setup.js'
+import { SHIPPED } from './paths.js'
+import type { Clock } from './process/entry.js'
+import { compareGrid } from './report/compare.js'
+import { environment, type Results, writeDocuments, writeResults } from './report/documents.js'
+import { gridOf } from './report/grids.js'
+import { startProgress } from './report/progress.js'
+import { targetTable, textTable } from './report/tables.js'
+import { compare } from './run/compare.js'
+import { type Part, plan } from './run/plan.js'
+import { countSteps, type PartResult, runPart } from './run/run.js'
+import { FULL, QUICK } from './run/scale.js'
+import type { Settings } from './run/settings.js'
+import { TARGET_GROUPS, type TargetRow } from './run/targets.js'
 
 interface Options {
   readonly targets?: boolean
+  readonly compare?: readonly string[]
   readonly quick?: boolean
   readonly docs?: boolean
   readonly only?: readonly string[]
+  readonly contenders?: readonly string[]
   readonly rounds?: number
   readonly sampleMs?: number
+  readonly clock: Clock
   readonly node: string
+  readonly before?: string
   readonly traces: readonly string[]
   readonly json?: string
 }
 
 function positive(text: string): number {
   const value = Number(text)
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('It must be a whole number from 1.')
-  return value
+  if (Number.isInteger(value) && value >= 1) return value
+  throw new InvalidArgumentError('It must be a whole number from 1.')
+}
+
+/** `a,b,c`, each the id of a contender. */
+function contenderList(text: string): string[] {
+  const ids = text.split(',')
+  for (const id of ids) {
+    try {
+      contenderOf(id)
+    } catch (error) {
+      throw new InvalidArgumentError(error instanceof Error ? error.message : String(error))
+    }
+  }
+  return ids
 }
 
 /** The named ones of what there is, all when none is named. */
 function chosen<T>(only: readonly string[] | undefined, all: ReadonlyMap<string, T>): [string, T][] {
   const unknown = only?.find(name => !all.has(name))
-  if (unknown !== undefined) throw new Error(`There is no part '${unknown}'. There are: ${[...all.keys()].join(', ')}`)
+  if (unknown !== undefined) {
+    throw new Error(`There is no part '${unknown}'. There are: ${[...all.keys()].join(', ')}`)
+  }
   return [...all].filter(([name]) => only === undefined || only.includes(name))
 }
 
-/** A bar on a terminal, nothing elsewhere. */
-function progress(total: number): { step(name: string): void; stop(): void } {
-  if (!process.stderr.isTTY) return { step() {}, stop() {} }
-  const bar = new SingleBar({ format: '{bar} {percentage} % | {eta_formatted} left | {name}', clearOnComplete: true })
-  bar.start(total, 0, { name: '' })
-  return { step: name => bar.increment(1, { name }), stop: () => bar.stop() }
+async function runCompare(ids: readonly string[], settings: Settings): Promise<void> {
+  const missing = ids.filter(id => !settings.has(id))
+  if (missing.length > 0) throw new Error(`${missing.join(', ')} can't take part on this machine`)
+  const entries = new Set([...ids, ...Object.values(FLOORS)]).size
+  const total = settings.traces.length * entries * (settings.rounds + 1)
+  const progress = startProgress('recordings', total)
+  let label = ''
+  const compared = await compare(
+    ids,
+    { ...settings, onStep: one => progress.step(`${label}${one.contender}`) },
+    done => {
+      label = `after ${done}: `
+    }
+  )
+  progress.stop()
+  console.log(textTable(compareGrid(compared)))
 }
 
-async function run(options: Options): Promise<void> {
-  const { quick = false, node } = options
-  const absent = new Map(setUp().map(({ id, reason }) => [id, reason]))
-  for (const [id, reason] of absent) console.log(`Without ${id}: ${reason}`)
-  const has = (id: string) => !absent.has(id)
-  const rounds = options.rounds ?? (quick ? 2 : 5)
-  const sampleMs = options.sampleMs ?? (quick ? 10 : 100)
-  const warmOperations = quick ? 100_000 : 1_000_000
-  const traces = findTraces(options.traces)
-  const results: Results = { environment: environment(node), rounds, sampleMs, absent: Object.fromEntries(absent) }
+async function runTargets(options: Options, settings: Settings): Promise<TargetRow[]> {
+  const rows: TargetRow[] = []
+  const { before } = options
+  for (const [name, group] of chosen(options.only, TARGET_GROUPS)) {
+    const progress = startProgress(name, 0)
+    const onStep = ({ contender }: { contender: string }) => progress.step(contender)
+    rows.push(...(await group({ ...settings, onStep, ...(before === undefined ? {} : { before }) })))
+    progress.stop()
+  }
+  console.log(targetTable(rows))
+  return rows
+}
 
-  if (options.targets === true) {
-    const groups = chosen(options.only, TARGET_GROUPS)
-    results.targets = await runTargets(groups, { traces, has, rounds, sampleMs, warmOperations, node })
-    console.log(targetTable(results.targets.rows))
-  } else {
-    const whole = await plan(quick ? QUICK : FULL, traces, has)
-    const parts = chosen<Part>(options.only, new Map(whole.map(part => [part.name, part]))).map(([, part]) => part)
-    const bar = progress(countSteps(parts, rounds))
-    const onStep = ({ contender }: { contender: string }) => bar.step(contender)
-    results.parts = []
-    for (const part of parts) {
-      const result = await runPart(part, warmOperations, { rounds, sampleMs, node, onStep })
-      results.parts.push(result)
-    }
-    bar.stop()
-    for (const result of results.parts) console.log(textTable(gridOf(result)))
-    const failures = results.parts.flatMap(part => part.cases.flatMap(one => one.measurements)).filter(one => one.error)
+async function runParts(options: Options, settings: Settings): Promise<PartResult[]> {
+  const scale = options.quick === true ? QUICK : FULL
+  const whole = await plan(
+    { ...scale, contenders: options.contenders ?? scale.contenders },
+    settings.traces,
+    settings.has
+  )
+  const results: PartResult[] = []
+  for (const [name, part] of chosen<Part>(options.only, new Map(whole.map(part => [part.name, part])))) {
+    const progress = startProgress(name, countSteps(part, settings.rounds))
+    const result = await runPart(part, { ...settings, onStep: ({ contender }) => progress.step(contender) })
+    progress.stop()
+    results.push(result)
+    console.log(textTable(gridOf(result)))
+    const failures = result.cases.flatMap(one => one.measurements).filter(one => one.error !== undefined)
     for (const { contender, error } of failures) console.log(`${contender} failed: ${error}`)
     if (failures.length > 0) process.exitCode = 1
   }
+  return results
+}
+
+async function run(options: Options): Promise<void> {
+  const { quick = false, clock, node } = options
+  const wanted = options.compare ?? options.contenders ?? (quick ? QUICK.contenders : ALL)
+  const absent = new Map((await setUp(wanted)).map(({ id, reason }) => [id, reason]))
+  for (const [id, reason] of absent) {
+    if (wanted.includes(id)) console.log(`Without ${id}: ${reason}`)
+  }
+  const settings: Settings = {
+    rounds: options.rounds ?? (quick ? 3 : 5),
+    sampleMs: options.sampleMs ?? (quick ? 10 : 100),
+    warmOperations: quick ? 100_000 : 1_000_000,
+    clock,
+    node,
+    traces: await findTraces(options.traces),
+    has: id => !absent.has(id)
+  }
+  if (options.compare !== undefined) return runCompare(options.compare, settings)
+  const results: Results = {
+    environment: environment(node),
+    rounds: settings.rounds,
+    sampleMs: settings.sampleMs,
+    absent: Object.fromEntries(absent)
+  }
+  if (options.targets === true) results.targets = await runTargets(options, settings)
+  else results.parts = await runParts(options, settings)
   if (options.json !== undefined) writeResults(options.json, results)
   if (options.docs === true) for (const file of await writeDocuments(results)) console.log(`Wrote ${file}`)
 }
 
+const CONTENDERS = `
+Contenders:
+  ${ALL.join(', ')};
+  any heap as PLACEMENT, then +FLAG or -FLAG: ${'quick, slabs (options), closed, views'};
+  PLACEMENT@FOLDER is the build in another checkout, module:FILE#ARGUMENT a module that exports make(buffer, argument).
+
+Examples:
+  npm run bench -- --quick
+  npm run bench -- --compare segregated-fit,glibc --traces ../shared/traces
+  npm run bench -- --compare first-fit@../before,first-fit --clock cpu`
+
 const program = new Command('bench')
   .description('Measures offheap against other allocators, each in a process of its own, in turns.')
-  .option('--quick', 'under a minute: fewer contenders, cases and rounds')
+  .option('--quick', 'within a minute: fewer contenders, cases and rounds')
   .option('--targets', 'only the numbers that the project set itself, beside what was measured')
-  .option('--only <names...>', 'parts to run, such as recordings, churn, hot; with --targets its own')
+  .option('--compare <ids>', 'only these contenders on the recordings, beside the last of them', contenderList)
+  .option('--only <names...>', 'parts to run, such as recordings, churn, sizes; with --targets its own')
+  .option('--contenders <ids>', 'who takes part (comma-separated)', contenderList)
   .option('--rounds <n>', 'rounds, each with one sample of every contender (default: 5)', positive)
   .option('--sample-ms <n>', 'least milliseconds of a sample (default: 100)', positive)
+  .addOption(
+    new Option('--clock <clock>', 'cpu: the time of the thread, for a busy machine')
+      .choices(['wall', 'cpu'])
+      .default('wall')
+  )
   .option('--node <path>', 'the Node binary that measures', process.execPath)
-  .option('--traces <folders...>', 'folders of traces to replay', [SHIPPED])
+  .option('--before <folder>', 'with --targets: a built checkout of an earlier version, to compare with')
+  .option('--traces <paths...>', 'traces to replay, or folders of them', [SHIPPED])
   .option('--json <file>', 'write everything that was measured to this file')
-  .option('--docs', 'write docs/benchmarks.md and docs/bench/: the tables, the figures and the plots')
+  .option('--docs', 'write docs/benchmarks.md and its plots')
+  .addHelpText('after', CONTENDERS)
   .action(run)
 
 try {

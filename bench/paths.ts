@@ -11,5 +11,7 @@ export const NATIVE = `${ROOT}bench/native`
 export const ADDON = `${NATIVE}/build/Release/bench.node`
 export const DLMALLOC = `${ROOT}bench/wasm/dlmalloc.wasm`
 export const TLSF_SOURCE = `${ROOT}bench/wasm/tlsf.as`
-export const TLSF = `${ROOT}bench/build/tlsf.wasm`
-export const CHILD = fileURLToPath(new URL('./child.js', import.meta.url))
+export const TLSF = `${ROOT}bench/wasm/build/tlsf.wasm`
+export const CHILD = fileURLToPath(new URL('./process/child.js', import.meta.url))
+/** The folder of the recordings that ship. */
+export const SHIPPED = `${ROOT}traces`

@@ -1,9 +1,11 @@
-// The C++ side of the benchmark: malloc and free of the C library, or of a library opened with dlopen, replayed in one
-// loop over the same columns as the JavaScript loop (../replay.ts), and malloc and free as one Node-API call each.
-// Plain node_api.h, without a C++ wrapper, so that the calls cost as little as they can.
+// The C++ side of the benchmark: malloc and free of the C library, or of a library that LD_PRELOAD put in its place,
+// replayed in one loop over the same columns as the JavaScript loop (../work/replay.ts), and malloc and free as one
+// Node-API call each. Plain node_api.h, without a C++ wrapper, so that the calls cost as little as they can.
 
 #include <dlfcn.h>
 #include <node_api.h>
+#include <sys/resource.h>
+#include <time.h>
 
 #include <chrono>
 #include <cstdint>
@@ -22,7 +24,27 @@ struct Allocator {
   void (*free)(void*);
 };
 
-Allocator allocator = {std::malloc, std::calloc, std::realloc, std::aligned_alloc, std::free};
+// The functions of a library that is loaded already; returns false when it isn't, or lacks one. The address that the
+// linker gives for malloc is that of a jump in the executable: these calls are without it, and so are all alike.
+bool FindIn(const char* file, Allocator* found) {
+  void* library = dlopen(file, RTLD_NOW | RTLD_NOLOAD);
+  if (library == nullptr) return false;
+  found->malloc = reinterpret_cast<void* (*)(size_t)>(dlsym(library, "malloc"));
+  found->calloc = reinterpret_cast<void* (*)(size_t, size_t)>(dlsym(library, "calloc"));
+  found->realloc = reinterpret_cast<void* (*)(void*, size_t)>(dlsym(library, "realloc"));
+  found->aligned = reinterpret_cast<void* (*)(size_t, size_t)>(dlsym(library, "aligned_alloc"));
+  found->free = reinterpret_cast<void (*)(void*)>(dlsym(library, "free"));
+  return found->malloc != nullptr && found->calloc != nullptr && found->realloc != nullptr &&
+         found->aligned != nullptr && found->free != nullptr;
+}
+
+Allocator OfSystem() {
+  Allocator found;
+  if (FindIn("libc.so.6", &found)) return found;
+  return {std::malloc, std::calloc, std::realloc, std::aligned_alloc, std::free};
+}
+
+Allocator allocator = OfSystem();
 std::vector<void*> table;  // slot -> pointer, as in the JavaScript loop
 
 struct Columns {
@@ -34,7 +56,24 @@ struct Columns {
 
 enum Kind { MALLOC, CALLOC, REALLOC, ALIGNED, FREE };
 
+// The floor of the loops: what they take when allocating takes nothing. As in the JavaScript loop, malloc returns its size.
+void* NoMalloc(size_t size) { return reinterpret_cast<void*>(size); }
+void* NoCalloc(size_t, size_t size) { return reinterpret_cast<void*>(size); }
+void* NoRealloc(void* pointer, size_t) { return pointer; }
+void* NoAligned(size_t, size_t size) { return reinterpret_cast<void*>(size); }
+void NoFree(void*) {}
+bool nothing = false;
+
+double CpuTime() {
+  timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_nsec);
+}
+
+bool use_cpu_time = false;
+
 double Now() {
+  if (use_cpu_time) return CpuTime();
   return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
@@ -122,6 +161,12 @@ napi_value FromNumber(napi_env env, double number) {
   return value;
 }
 
+napi_value FromString(napi_env env, const std::string& text) {
+  napi_value value;
+  napi_create_string_utf8(env, text.c_str(), NAPI_AUTO_LENGTH, &value);
+  return value;
+}
+
 napi_value FromPointer(napi_env env, void* pointer) {
   return FromNumber(env, static_cast<double>(reinterpret_cast<uintptr_t>(pointer)));
 }
@@ -142,33 +187,46 @@ Columns ToColumns(napi_env env, const Arguments& a) {
           ToArray<int32_t>(env, a.values[3])};
 }
 
-// open(file, prefix): from now on the functions of this library. Returns what dlopen or dlsym said, or "".
-napi_value Open(napi_env env, napi_callback_info info) {
+// useLibrary(file): from now on the functions of a library that LD_PRELOAD loaded. Returns whether it is there.
+napi_value UseLibrary(napi_env env, napi_callback_info info) {
   Arguments a(env, info);
-  char file[256] = "", prefix[16] = "";
+  char file[256] = "";
   napi_get_value_string_utf8(env, a.values[0], file, sizeof file, nullptr);
-  napi_get_value_string_utf8(env, a.values[1], prefix, sizeof prefix, nullptr);
-  std::string problem;
-  void* library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) {
-    problem = dlerror();
-  } else {
-    auto find = [&](const char* name) {
-      void* symbol = dlsym(library, (std::string(prefix) + name).c_str());
-      if (symbol == nullptr) problem = dlerror();
-      return symbol;
-    };
-    Allocator opened;
-    opened.malloc = reinterpret_cast<void* (*)(size_t)>(find("malloc"));
-    opened.calloc = reinterpret_cast<void* (*)(size_t, size_t)>(find("calloc"));
-    opened.realloc = reinterpret_cast<void* (*)(void*, size_t)>(find("realloc"));
-    opened.aligned = reinterpret_cast<void* (*)(size_t, size_t)>(find("memalign"));
-    opened.free = reinterpret_cast<void (*)(void*)>(find("free"));
-    if (problem.empty()) allocator = opened;
-  }
-  napi_value text;
-  napi_create_string_utf8(env, problem.c_str(), NAPI_AUTO_LENGTH, &text);
-  return text;
+  Allocator found;
+  const bool is_there = FindIn(file, &found);
+  if (is_there) allocator = found;
+  napi_value value;
+  napi_get_boolean(env, is_there, &value);
+  return value;
+}
+
+// allocateNothing(): from now on the loops show their own floor.
+napi_value AllocateNothing(napi_env, napi_callback_info) {
+  allocator = {NoMalloc, NoCalloc, NoRealloc, NoAligned, NoFree};
+  nothing = true;
+  return nullptr;
+}
+
+// useCpuTime(use): what the loops below take their time by.
+napi_value UseCpuTime(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  napi_get_value_bool(env, a.values[0], &use_cpu_time);
+  return nullptr;
+}
+
+// cpuTime(): of this thread, in nanoseconds.
+napi_value ThreadTime(napi_env env, napi_callback_info) { return FromNumber(env, CpuTime()); }
+
+// faults(): page faults that needed no reading from a disk, of this process (of this thread, on Linux).
+napi_value Faults(napi_env env, napi_callback_info) {
+#ifdef RUSAGE_THREAD
+  const int who = RUSAGE_THREAD;
+#else
+  const int who = RUSAGE_SELF;
+#endif
+  rusage usage;
+  getrusage(who, &usage);
+  return FromNumber(env, static_cast<double>(usage.ru_minflt));
 }
 
 // prepare(slots): an empty pointer table.
@@ -192,10 +250,9 @@ napi_value ReplayColumns(napi_env env, napi_callback_info info) {
 // verify(kinds, slots, sizes, extras, length): what went wrong, or "".
 napi_value VerifyColumns(napi_env env, napi_callback_info info) {
   Arguments a(env, info);
+  if (nothing) return FromString(env, "");
   const std::string problem = Verify(allocator, ToColumns(env, a), static_cast<size_t>(ToNumber(env, a.values[4])));
-  napi_value text;
-  napi_create_string_utf8(env, problem.c_str(), NAPI_AUTO_LENGTH, &text);
-  return text;
+  return FromString(env, problem);
 }
 
 // freeSlots(slots): frees what a replay left alive.
@@ -298,10 +355,24 @@ napi_value Initialize(napi_env env, napi_value exports) {
   const struct {
     const char* name;
     napi_callback function;
-  } functions[] = {{"open", Open},           {"prepare", Prepare},     {"replay", ReplayColumns}, {"verify", VerifyColumns},
-                   {"freeSlots", FreeSlots}, {"pairs", Pairs},         {"touch", Touch},          {"release", Release},
-                   {"malloc", CallMalloc},   {"calloc", CallCalloc},   {"realloc", CallRealloc},
-                   {"alignedAlloc", CallAlignedAlloc}, {"free", CallFree}, {"bytes", Bytes}};
+  } functions[] = {{"useLibrary", UseLibrary},
+                   {"allocateNothing", AllocateNothing},
+                   {"useCpuTime", UseCpuTime},
+                   {"cpuTime", ThreadTime},
+                   {"faults", Faults},
+                   {"prepare", Prepare},
+                   {"replay", ReplayColumns},
+                   {"verify", VerifyColumns},
+                   {"freeSlots", FreeSlots},
+                   {"pairs", Pairs},
+                   {"touch", Touch},
+                   {"release", Release},
+                   {"malloc", CallMalloc},
+                   {"calloc", CallCalloc},
+                   {"realloc", CallRealloc},
+                   {"alignedAlloc", CallAlignedAlloc},
+                   {"free", CallFree},
+                   {"bytes", Bytes}};
   for (const auto& entry : functions) {
     napi_value function;
     napi_create_function(env, entry.name, NAPI_AUTO_LENGTH, entry.function, nullptr, &function);

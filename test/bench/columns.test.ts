@@ -1,17 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import {
   type Columns,
-  churn,
-  fragmented,
   fromTrace,
-  growth,
   leftovers,
+  neededBytes,
   type Operations,
   peakLive,
-  peakPayload,
-  randomSource
-} from '../../bench/columns.js'
-import { ALIGNED, CALLOC, FREE, MALLOC, REALLOC } from '../../bench/replay.js'
+  peakPayload
+} from '../../bench/work/columns.js'
+import { ALIGNED, CALLOC, FREE, MALLOC, REALLOC } from '../../bench/work/replay.js'
+import { churn, fragmented, growth, pinning, randomSource } from '../../bench/work/synthetic.js'
 
 type Operation = readonly [kind: number, id: number, size?: number, extra?: number]
 
@@ -73,6 +71,31 @@ describe('churn', () => {
   })
 })
 
+describe('churn between two sizes', () => {
+  it('asks for all of them and no other', () => {
+    const { kinds, sizes } = churn(100, 12, 2000, 8)
+    const asked = new Set(sizes.filter((_, i) => kinds[i] === MALLOC))
+    expect([...asked].sort((a, b) => a - b)).toEqual([8, 9, 10, 11, 12])
+  })
+})
+
+describe('pinning', () => {
+  const columns = pinning(1000)
+
+  it('keeps every 25th of the small blocks and refills what the others left', () => {
+    expect(isConsistent(columns)).toBe(true)
+    expect(columns.kinds.filter(kind => kind === FREE).length).toBe(960)
+    expect(columns.sizes.filter(size => size === 28).length).toBe(1000)
+    // 24 blocks of 32 bytes, headers included, give way to 16 of 48.
+    expect(columns.sizes.filter(size => size === 44).length).toBe(40 * 16)
+  })
+
+  it('needs as much memory before as after', () => {
+    expect(neededBytes(columns)).toBe(1000 * 32)
+    expect(neededBytes(pinning(25))).toBe(25 * 32)
+  })
+})
+
 describe('fragmented', () => {
   it('leaves a hole beside every small block and churns larger ones', () => {
     const columns = fragmented(500, 1000)
@@ -121,6 +144,8 @@ describe('a trace as columns', () => {
     expect(peakLive(columns)).toBe(3)
     expect(peakPayload(columns)).toBe(300 + 24 + 10)
     expect([...leftovers(columns)]).toEqual([0])
+    // 300 + 4 in multiples of 8, 24 + 4 likewise, 10 + 4 in a smallest block.
+    expect(neededBytes(columns)).toBe(304 + 32 + 16)
   })
 
   it('refuses sizes that the columns cannot hold', () => {

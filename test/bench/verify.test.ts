@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { type Columns, churn, fromTrace } from '../../bench/columns.js'
-import { ALIGNED, freeAll, REALLOC, replay } from '../../bench/replay.js'
-import { type Verifiable, verify } from '../../bench/verify.js'
+import { type Verifiable, verify } from '../../bench/process/verify.js'
+import { type Columns, fromTrace } from '../../bench/work/columns.js'
+import { ALIGNED, freeAll, REALLOC, replay } from '../../bench/work/replay.js'
+import { churn } from '../../bench/work/synthetic.js'
 
 /** An allocator that never reuses anything, in an ArrayBuffer; `faults` replaces what is to be wrong. */
 function bump(faults: Partial<Verifiable<number>['allocator']> = {}) {

@@ -1,21 +1,13 @@
 /**
- * Replays columns once with every payload filled and compared, outside every timing: a contender that loses bytes,
- * overlaps blocks or misaligns them is not measured.
+ * Replays columns once with every payload filled and compared, outside every timing: a contender that
+ * loses bytes, overlaps blocks or misaligns them is not measured.
  */
-import type { Columns } from './columns.js'
-import { ALIGNED, type Allocator, CALLOC, FREE, MALLOC, REALLOC, type Table } from './replay.js'
+import type { Subject } from '../contenders/subject.js'
+import type { Columns } from '../work/columns.js'
+import { ALIGNED, CALLOC, FREE, MALLOC, REALLOC, type Table } from '../work/replay.js'
 
-/** What the verification needs besides the allocator. */
-export interface Verifiable<P> {
-  readonly allocator: Allocator<P>
-  readonly none: P
-  /** The payload of a block, or nothing when the contender has none. */
-  bytes(pointer: P, size: number): Uint8Array | undefined
-  /** Bytes that every payload is aligned to. */
-  readonly alignment: number
-  /** Whether alignedAlloc keeps its promise; some allocators have none, and ask for more bytes instead. */
-  readonly aligns: boolean
-}
+/** What the verification needs of a contender. */
+export type Verifiable<P> = Pick<Subject<P>, 'allocator' | 'none' | 'bytes' | 'alignment' | 'aligns'>
 
 /** Blocks get slices of this, each at its own phase, so that a neighbour's bytes are never right by chance. */
 const PERIOD = 251

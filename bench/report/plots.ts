@@ -3,10 +3,10 @@
  * plot; lines are named at their right ends, in the order in which they end.
  */
 import type { Markish, PlotOptions } from '@observablehq/plot'
-import { contenderOf } from './contenders.js'
+import { median } from '#lib/bench/statistics.js'
+import { contenderOf } from '../contenders/contenders.js'
+import type { PartResult } from '../run/run.js'
 import { columnsOf } from './grids.js'
-import type { PartResult } from './run.js'
-import { median } from './stats.js'
 
 const COLORS: Readonly<Record<string, string>> = {
   'first-fit': '#c2255c',

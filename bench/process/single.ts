@@ -4,11 +4,14 @@
  */
 import { PerformanceObserver } from 'node:perf_hooks'
 import { setTimeout } from 'node:timers/promises'
-import { randomSource } from './columns.js'
-import { contenderOf } from './contenders.js'
-import type { Facts, FreshWork, GcWork, SingleWork } from './entry.js'
-import { openNative, openSubject, type Subject } from './open.js'
-import { freeAll } from './replay.js'
+import { contenderOf } from '../contenders/contenders.js'
+import { openNativeFor } from '../contenders/native.js'
+import { openSubject } from '../contenders/open.js'
+import type { Subject } from '../contenders/subject.js'
+import { freeAll } from '../work/replay.js'
+import { randomSource } from '../work/synthetic.js'
+import type { FreshWork, GcWork, SingleWork } from '../work/work.js'
+import type { Facts } from './entry.js'
 
 const BLOCK_BYTES = 1024
 const PAGE_BYTES = 4096
@@ -56,7 +59,7 @@ function touched<P>(subject: Subject<P>, work: FreshWork): Facts {
 }
 
 function touchedNatively(id: string, { size, count }: FreshWork): Facts {
-  const native = openNative(id)
+  const native = openNativeFor(id)
   const pages = count * (size / PAGE_BYTES)
   const fresh = native.touch(size, count) / pages
   native.release()

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { comparison } from '../../bench/grids.js'
-import { geometricMean, median, quantile, ratio, significant, spread } from '../../bench/stats.js'
+import { geometricMean, median, netOf, quantile, ratio, significant, spread } from '../../lib/bench/statistics.js'
 
 describe('statistics of the benchmark', () => {
   it('takes medians of odd and even numbers of values, in any order', () => {
@@ -39,16 +38,10 @@ describe('statistics of the benchmark', () => {
     expect(ratio([3, 6, 100], [1, 2])).toBe(3)
   })
 
-  it('says in words who is faster, and where it is the other way round', () => {
-    const words = (...ratios: number[]) => comparison(new Map(ratios.map((value, i) => [`c${i}`, value])))
-    expect(words(2, 2)).toBe('loses 2x')
-    expect(words(0.25)).toBe('wins 4x')
-    expect(words(1.02)).toBe('even')
-    expect(words(2, 0.5)).toBe('even, loses at c0')
-    expect(words(0.1, 1.6, 0.1)).toBe('wins 3.97x, loses at c1')
-    expect(words(0.5, 4)).toBe('loses 1.41x, wins at c0')
-    expect(words(2, 2, 2, 2, 0.01)).toBe('wins 1.44x, loses at 4 of 5')
-    expect(words()).toBe('')
+  it('takes the floor of a round from the value of the same round', () => {
+    expect(netOf([10, 30], [4, 20])).toEqual([6, 10])
+    expect(netOf([10, 30], [4])).toEqual([6, Number.NaN])
+    expect(netOf([], [4])).toEqual([])
   })
 
   it('writes three digits', () => {

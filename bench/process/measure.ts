@@ -1,11 +1,11 @@
 /**
- * Measures contenders against each other: each in its own process, all of them ready before the first sample, then one
- * sample each in turn, round after round. Only one of the processes works at a time.
+ * Measures contenders against each other: each in its own process, all of them ready before the first
+ * sample, then one sample each in turn, round after round. Only one of the processes works at a time.
  */
 import { type ChildProcess, fork } from 'node:child_process'
+import { environmentFor } from '../contenders/native.js'
+import { CHILD } from '../paths.js'
 import type { Answer, Entry, Facts, Measurement, Question } from './entry.js'
-import { CHILD } from './paths.js'
-import { CHILD_ENV } from './setup.js'
 
 export interface MeasureOptions {
   readonly rounds: number
@@ -50,7 +50,8 @@ interface Runner {
 }
 
 async function start(entry: Entry, node: string): Promise<Runner> {
-  const child = fork(CHILD, [], { execPath: node, execArgv: [], env: CHILD_ENV })
+  const env = environmentFor(entry.contender)
+  const child = fork(CHILD, [], { execPath: node, execArgv: [], env })
   const answer = await ask(child, entry)
   const facts = 'facts' in answer ? answer.facts : {}
   return { entry, child, samples: [], facts, error: 'error' in answer ? answer.error : undefined }

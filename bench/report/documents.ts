@@ -3,12 +3,12 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, release } from 'node:os'
 import { join } from 'node:path'
+import { ROOT } from '../paths.js'
+import type { PartResult } from '../run/run.js'
+import type { TargetRow } from '../run/targets.js'
 import { gridOf } from './grids.js'
-import { ROOT } from './paths.js'
 import { drawPlots } from './plots.js'
-import type { PartResult } from './run.js'
-import { markdownTable, targetGrid } from './tables.js'
-import type { TargetResults } from './targets.js'
+import { markdownTable } from './tables.js'
 
 export interface Environment {
   readonly node: string
@@ -23,7 +23,7 @@ export interface Results {
   readonly sampleMs: number
   /** Who could not take part, and why. */
   readonly absent: Readonly<Record<string, string>>
-  targets?: TargetResults
+  targets?: readonly TargetRow[]
   parts?: PartResult[]
 }
 
@@ -73,12 +73,6 @@ function page(all: readonly Results[], plots: readonly string[]): string {
     ''
   ]
   for (const plot of plots) text.push(`![${PLOT_TITLES[plot] ?? plot}](bench/${plot}.svg)`, '')
-  for (const results of all) {
-    if (results.targets !== undefined) {
-      text.push(`## The numbers to reach, Node ${results.environment.node}`, '', describe(results), '')
-      text.push(markdownTable(targetGrid(results.targets.rows)))
-    }
-  }
   for (const results of all) {
     if (results.parts === undefined) continue
     text.push(`## All contenders, Node ${results.environment.node}`, '', describe(results), '')

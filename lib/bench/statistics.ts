@@ -1,4 +1,7 @@
-/** Medians, spread and ratios. Ratios are made within a round, so that what slows the machine slows both sides. */
+/**
+ * Medians, spread and ratios. Ratios are made within a round, so that what slows the machine slows both
+ * sides.
+ */
 
 /** The value below which `part` of the sorted values lie, interpolated; NaN of nothing. */
 export function quantile(values: readonly number[], part: number): number {
@@ -27,10 +30,15 @@ export function geometricMean(values: readonly number[]): number {
   return Math.exp(mean(values.map(Math.log)))
 }
 
-/** The median over the rounds of ours / theirs in the same round. */
+/** The median over the rounds of ours / theirs in the same round; NaN where there is none. */
 export function ratio(ours: readonly number[], theirs: readonly number[]): number {
   const rounds = Math.min(ours.length, theirs.length)
   return median(ours.slice(0, rounds).map((value, round) => value / (theirs[round] ?? Number.NaN)))
+}
+
+/** Round by round, what is left of the values when the floor of their loop is taken off. */
+export function netOf(values: readonly number[], floor: readonly number[]): number[] {
+  return values.map((value, round) => value - (floor[round] ?? Number.NaN))
 }
 
 /** Three significant digits, without an exponent. */

@@ -1,0 +1,56 @@
+/** The messages between the parent and the process that measures, and what comes of them. */
+import type { Work } from '../work/work.js'
+
+/**
+ * What time is taken by: `wall`, or `cpu`, the CPU time of the thread, which a busy machine spoils
+ * less. Garbage collection on other threads is in neither.
+ */
+export type Clock = 'wall' | 'cpu'
+
+/** One contender at one piece of work. */
+export interface Entry {
+  readonly contender: string
+  readonly work: Work
+  /** Operations before the first sample. */
+  readonly warmOperations: number
+  readonly clock: Clock
+  /** Stop after the first run of the fresh process: its facts are what is asked for. */
+  readonly once: boolean
+}
+
+/** What the parent fills in by itself. */
+export type Asked = Pick<Entry, 'contender' | 'work'>
+
+/**
+ * Figures beside the samples:
+ *
+ * - `cold`: ns per operation of the first run in a fresh process;
+ * - `utilization`: peak payload / the most memory in use in that run, the index's share included;
+ * - `overNeeded`: that memory / the least that the same blocks take with their headers;
+ * - `faults`: page faults per 1,000 operations, warm, of a loop in C++;
+ * - `totalMs`, `gcMs`, `worstPauseMs`, `collections`: of GcWork;
+ * - `fresh`, `warm`: ns per page of FreshWork.
+ */
+export type Facts = Readonly<Record<string, number>>
+
+/** From the parent: take one sample. */
+export interface Question {
+  readonly sampleMs: number
+}
+
+/** From the process that measures. */
+export type Answer =
+  | { readonly ready: true; readonly facts: Facts }
+  | { readonly ns: number }
+  | { readonly error: string }
+
+export interface Measurement {
+  readonly contender: string
+  readonly work: Work
+  /** ns per operation in each round; empty when it failed, or was asked for facts only. */
+  readonly samples: readonly number[]
+  /** Of each process that was started for it: one, or one in each round when the work is done once. */
+  readonly facts: readonly Facts[]
+  /** Why nothing was measured. */
+  readonly error?: string
+}

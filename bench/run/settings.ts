@@ -1,0 +1,39 @@
+/** How a run measures, whatever it measures. */
+import type { Asked, Clock, Entry, Measurement } from '../process/entry.js'
+import { measure, measureOnce } from '../process/measure.js'
+import { Race } from './race.js'
+
+export interface Settings {
+  readonly rounds: number
+  /** Least milliseconds of a sample. */
+  readonly sampleMs: number
+  /** Operations before the first sample. */
+  readonly warmOperations: number
+  readonly clock: Clock
+  /** The Node binary of the processes that measure. */
+  readonly node: string
+  /** Paths of the recordings. */
+  readonly traces: readonly string[]
+  /** Whether a contender can take part on this machine. */
+  has(id: string): boolean
+  /** Called after each sample and each start. */
+  onStep?(entry: Entry): void
+}
+
+/** Measures entries against each other, in warm processes; or `once`, each in a fresh one every round. */
+export function measureAll(asked: readonly Asked[], settings: Settings, once = false): Promise<Measurement[]> {
+  const { warmOperations, clock } = settings
+  const entries = asked.map(one => ({ ...one, warmOperations, clock, once }))
+  return (once ? measureOnce : measure)(entries, settings)
+}
+
+/** Contenders against each other at one piece of work; those that are not there are left out. */
+export async function race(
+  ids: readonly string[],
+  work: Asked['work'],
+  settings: Settings,
+  once = false
+): Promise<Race> {
+  const asked = ids.filter(id => settings.has(id)).map(contender => ({ contender, work }))
+  return new Race(await measureAll(asked, settings, once))
+}

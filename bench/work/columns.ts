@@ -1,0 +1,120 @@
+/**
+ * The operations of a piece of work as integer columns, one entry for each operation, that the
+ * JavaScript loop (replay.ts) and the C++ loop (native/bench.cc) replay alike. Traces become columns
+ * here; synthetic.ts writes columns by itself.
+ */
+import { CALLOC, FREE, REALLOC } from './replay.js'
+
+/** What of a trace is needed; lib/trace's Trace fits it. */
+export interface Operations {
+  readonly name: string
+  readonly length: number
+  readonly ids: number
+  readonly kinds: Uint8Array
+  readonly idOf: Int32Array
+  readonly sizes: Float64Array
+  readonly extras: Float64Array
+}
+
+export interface Columns {
+  readonly name: string
+  /** One of MALLOC … FREE for each operation. */
+  readonly kinds: Uint8Array
+  /**
+   * Which slot of the pointer table each operation works on. The last slot is never allocated: it stands
+   * for NULL.
+   */
+  readonly slots: Int32Array
+  /** Bytes; for CALLOC the size of an element; 0 for FREE. */
+  readonly sizes: Int32Array
+  /** CALLOC: number of elements; ALIGNED: alignment in bytes; else 0. */
+  readonly extras: Int32Array
+  /** Slots of the pointer table, the one for NULL included. */
+  readonly slotCount: number
+  /** Operations before this index bring the heap into its state and are not timed. */
+  readonly start: number
+  /** Whether the timed operations leave every slot as live as they found it, and can run again at once. */
+  readonly steady: boolean
+}
+
+const INT32_MAX = 2 ** 31 - 1
+
+/**
+ * A trace as columns. What means the same to every allocator is written in one way: `realloc` to 0
+ * bytes is a free, and NULL has a slot of its own, so that the loops need no branch for them.
+ */
+export function fromTrace(trace: Operations): Columns {
+  const { length, ids, idOf } = trace
+  const kinds = Uint8Array.from(trace.kinds.subarray(0, length))
+  const slots = Int32Array.from(idOf.subarray(0, length), id => (id < 0 ? ids : id))
+  const sizes = new Int32Array(length)
+  const extras = new Int32Array(length)
+  for (let i = 0; i < length; i++) {
+    const size = trace.sizes[i]
+    const extra = trace.extras[i]
+    if (size > INT32_MAX || extra > INT32_MAX) {
+      const problem = `operation ${i} asks for ${size} bytes; the benchmark's columns hold int32`
+      throw new RangeError(`${trace.name}: ${problem}`)
+    }
+    if (kinds[i] === REALLOC && size === 0) kinds[i] = FREE
+    if (kinds[i] === FREE) continue
+    sizes[i] = size
+    extras[i] = extra
+  }
+  return { name: trace.name, kinds, slots, sizes, extras, slotCount: ids + 1, start: 0, steady: false }
+}
+
+/** Most blocks alive at the same time. */
+export function peakLive(columns: Columns): number {
+  const live = new Uint8Array(columns.slotCount)
+  let count = 0
+  let peak = 0
+  columns.kinds.forEach((kind, i) => {
+    const slot = columns.slots[i]
+    const now = kind === FREE ? 0 : 1
+    count += now - live[slot]
+    live[slot] = now
+    if (count > peak) peak = count
+  })
+  return peak
+}
+
+/** The highest sum, over time, of what `bytesOf` makes of the sizes of the live blocks. */
+function peakOf(columns: Columns, bytesOf: (size: number) => number): number {
+  const { kinds, slots, sizes, extras } = columns
+  const held = new Float64Array(columns.slotCount)
+  let total = 0
+  let peak = 0
+  for (let i = 0; i < kinds.length; i++) {
+    const size = kinds[i] === CALLOC ? sizes[i] * extras[i] : sizes[i]
+    const bytes = kinds[i] === FREE ? 0 : bytesOf(size)
+    total += bytes - held[slots[i]]
+    held[slots[i]] = bytes
+    if (total > peak) peak = total
+  }
+  return peak
+}
+
+/** Most bytes asked for and not yet freed, at the same time. */
+export function peakPayload(columns: Columns): number {
+  return peakOf(columns, size => size)
+}
+
+/**
+ * The least block space that the work needs, however blocks are placed: the most that live blocks take
+ * together, each with a header of 4 bytes, in multiples of 8 bytes, at least 16.
+ */
+export function neededBytes(columns: Columns): number {
+  return peakOf(columns, size => Math.max(16, Math.ceil((size + 4) / 8) * 8))
+}
+
+/** Slots that still hold a block after the last operation. */
+export function leftovers(columns: Columns): Int32Array {
+  const live = new Uint8Array(columns.slotCount)
+  for (let i = 0; i < columns.kinds.length; i++) live[columns.slots[i]] = columns.kinds[i] === FREE ? 0 : 1
+  const slots: number[] = []
+  live.forEach((isLive, slot) => {
+    if (isLive) slots.push(slot)
+  })
+  return Int32Array.from(slots)
+}
