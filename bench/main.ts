@@ -1,6 +1,7 @@
 /** The benchmark's command line: `npm run bench -- --help`. */
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { findTraces } from '#lib/cli/arguments.js'
+import { guardOutput } from '#lib/cli/output.js'
 import { ALL, contenderOf, FLOORS } from './contenders/contenders.js'
 import { setUp } from './contenders/setup.js'
 import { SHIPPED } from './paths.js'
@@ -175,9 +176,11 @@ const program = new Command('bench')
   .addHelpText('after', CONTENDERS)
   .action(run)
 
+guardOutput()
 try {
-  await program.parseAsync()
+  // Commander would end the process before what it wrote has arrived, or has not.
+  await program.exitOverride().parseAsync()
 } catch (error) {
-  console.error(error instanceof Error ? error.message : error)
-  process.exitCode = 1
+  if (!(error instanceof CommanderError)) console.error(error instanceof Error ? error.message : error)
+  process.exitCode = error instanceof CommanderError ? error.exitCode : 1
 }

@@ -1,12 +1,13 @@
 /** `offheap lab`: a course's allocator lab. `init` lays out a workspace, `grade` grades a submission. */
 
-import { existsSync, statSync, watch, writeFileSync } from 'node:fs'
+import { existsSync, statSync, watch } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { LabConfig, Step } from '../lab/config.js'
 import type { Grade } from '../lab/grade.js'
 import { findTraces, UsageError } from './arguments.js'
 import type { Io } from './io.js'
+import { writeOutput } from './output.js'
 import { startProgress } from './progress.js'
 
 interface GradeCommandOptions {
@@ -138,7 +139,7 @@ async function tell(io: Io, result: Grade, config: LabConfig, options: GradeComm
   const output = options.output ?? (format === 'gradescope' ? 'results.json' : undefined)
   if (output === undefined) io.out.write(`${text}\n`)
   else {
-    writeFileSync(output, `${text}\n`)
+    writeOutput(output, `${text}\n`)
     io.err.write(`offheap: ${result.points.score.toFixed(1)} of ${result.points.maximum} points; wrote ${output}\n`)
   }
 }

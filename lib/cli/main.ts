@@ -5,14 +5,9 @@
  */
 
 import { terminalIo } from './io.js'
+import { guardOutput } from './output.js'
 
-// `offheap … | head` closes the pipe early; what is left to say then has no reader.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
-    process.exit()
-  })
-}
+guardOutput()
 
 async function run(): Promise<number> {
   let program: typeof import('./program.js')

@@ -15,7 +15,8 @@ Exit codes:
   0  all went well
   1  something failed, such as the verification of a replay
   2  the command line was wrong
-  130  interrupted by Ctrl-C`
+  130  interrupted by Ctrl-C
+  141  the reader of the output went away, as in: offheap ... | head`
 
 /** Runs `offheap` with these arguments. Resolves to the exit code; never rejects. */
 export async function run(args: readonly string[], io: Io): Promise<number> {

@@ -1,12 +1,12 @@
 /** `offheap view`: what allocators do with a trace, as a page to look at or as a still picture. */
 
-import { writeFile } from 'node:fs/promises'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { isPlacement, placements } from '../placement/policies.js'
 import type { Timeline, TimelineTarget } from '../report/timeline.js'
 import type { Trace } from '../trace/trace.js'
 import { parseBytes, UsageError } from './arguments.js'
 import type { Io } from './io.js'
+import { writeOutput } from './output.js'
 import { startProgress } from './progress.js'
 
 /** An allocator to look at: a placement of the built-in heap, or a file of a lab's. */
@@ -84,7 +84,7 @@ async function view(io: Io, path: string, chosen: readonly Choice[], options: Vi
   const text = svg
     ? (await import('../report/view-svg.js')).viewSvg(source)
     : (await import('../report/view-page.js')).viewPage(source)
-  await writeFile(output, text)
+  writeOutput(output, text)
   io.out.write(`${output}: ${humanCount(trace.length)} operations, ${humanBytes(Buffer.byteLength(text))}\n`)
 }
 

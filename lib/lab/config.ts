@@ -3,7 +3,7 @@
  * each entry means; this file says which values make sense.
  */
 
-import { readFileSync } from 'node:fs'
+import { closeSync, openSync, readSync } from 'node:fs'
 import { inspect } from '../errors.js'
 
 export interface Scale {
@@ -48,6 +48,9 @@ export interface LabConfig {
   readonly steps: readonly Step[]
 }
 
+/** The largest configuration that is read, in bytes. */
+const MOST_BYTES = 2 ** 20
+
 /** A configuration that does not make sense; the message names the file and the entry. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
@@ -57,11 +60,27 @@ export class ConfigError extends Error {
 export function readConfig(path: string): LabConfig {
   let text: string
   try {
-    text = readFileSync(path, 'utf8')
+    text = readText(path)
   } catch (error) {
     throw new ConfigError(`${path}: can't be read: ${error instanceof Error ? error.message : String(error)}`)
   }
   return parseConfig(text, path)
+}
+
+/** The text of a file, which may be any: one without an end, such as /dev/zero, is refused as too large. */
+function readText(path: string): string {
+  const bytes = Buffer.alloc(MOST_BYTES + 1)
+  const file = openSync(path, 'r')
+  try {
+    let length = 0
+    for (let read = -1; read !== 0 && length < bytes.length; length += read) {
+      read = readSync(file, bytes, length, bytes.length - length, null)
+    }
+    if (length > MOST_BYTES) throw new Error(`it is larger than ${MOST_BYTES} bytes`)
+    return bytes.toString('utf8', 0, length)
+  } finally {
+    closeSync(file)
+  }
 }
 
 /** JSON in which lines may be comments: those whose first characters are `//`. */

@@ -4,11 +4,11 @@
  * in the module.
  */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import type { BuildFailure } from 'esbuild'
+import type { BuildFailure, Plugin } from 'esbuild'
 import { OffheapError } from '../errors.js'
 import { type Fault, FaultFound, faultOf } from './fault.js'
 import type { Create } from './memory.js'
@@ -36,6 +36,17 @@ async function loadEsbuild(): Promise<typeof import('esbuild')> {
   }
 }
 
+/** esbuild reads what is named, and a device such as /dev/zero until memory is full. */
+const FILES_ONLY: Plugin = {
+  name: 'files-only',
+  setup(build) {
+    build.onLoad({ filter: /.*/, namespace: 'file' }, ({ path }) => {
+      const isFile = statSync(path, { throwIfNoEntry: false })?.isFile() ?? true
+      return isFile ? undefined : { errors: [{ text: `${path} is not a file` }] }
+    })
+  }
+}
+
 /**
  * Compiles the submission at `path`. Resolves to a fault of kind `load` when it can't be.
  * @throws OffheapError `ERR_OFFHEAP_UNSUPPORTED` when esbuild is not installed.
@@ -59,6 +70,7 @@ export async function compileSubmission(path: string): Promise<Submission | Faul
       sourcemap: 'inline',
       metafile: true,
       logLevel: 'silent',
+      plugins: [FILES_ONLY],
       // The submission is judged as it stands, whatever a tsconfig near it says.
       tsconfigRaw: '{}'
     })

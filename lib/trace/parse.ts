@@ -13,9 +13,13 @@
  *     f 1         free     ID
  *     f -1        free(NULL)
  *
- * The files people have differ: CRLF, fewer header lines, comments (`#` to the end of the line), counts that are off by one,
- * `r` on an id that has no block (malloc), `r ID 0` (free). All of these are read; what is beyond sense gets an
- * error that names the line.
+ * The files people have differ: CRLF, fewer header lines, comments (`#` to the end of the line), counts that are off by one
+ * or larger than any file, `r` on an id that has no block (malloc), `r ID 0` (free), and `w ID SIZE`, which in MIT's traces
+ * is the program writing to a block: no call of the allocator, so it is left out. All of these are read; what is beyond sense
+ * gets an error that names the line.
+ *
+ * The input may be anything, without an end too (`/dev/zero`): a wrong byte is refused when it arrives, not when its line
+ * ends, and lines have a greatest length.
  */
 
 import { OffheapError } from '../errors.js'
@@ -32,8 +36,12 @@ import {
   TraceBuilder
 } from './trace.js'
 
-/** Longest line that can make sense, in bytes; comments may be longer. */
+/** Longest line that can make sense, in bytes, without its comment. */
 const MAX_LINE = 256
+/** Longest line with its comment, in bytes. */
+const MAX_COMMENTED_LINE = 2 ** 20
+/** Most lines in a row that hold nothing but comments. */
+const MAX_IDLE_LINES = 2 ** 20
 /** File ids below this are looked up in a table, those above in a map. */
 const TABLE_IDS = 2 ** 24
 /** Most ids that a Map can hold. */
@@ -52,9 +60,26 @@ const C = 0x63
 const F = 0x66
 const M = 0x6d
 const R = 0x72
+const W = 0x77
+
+/** How each operation is written, for messages. */
+const FORMS = {
+  a: 'malloc is "a ID SIZE"',
+  c: 'calloc is "c ID COUNT SIZE"',
+  m: 'an aligned allocation is "m ID ALIGNMENT SIZE"',
+  r: 'realloc is "r ID SIZE"',
+  f: 'free is "f ID"',
+  w: 'a write to a block is "w ID SIZE"'
+} as const
 
 function isSpace(byte: number): boolean {
   return byte === SPACE || byte === TAB || byte === CR
+}
+
+/** A header line, and how the file writes it. */
+interface Figure {
+  readonly value: number
+  readonly text: string
 }
 
 /** Gives each id of the file the next number when it first appears, and knows which have a block. */
@@ -107,16 +132,23 @@ export class TraceParser {
   readonly #source: string
   readonly #builder = new TraceBuilder()
   readonly #ids = new Ids()
-  readonly #header: number[] = []
+  readonly #header: Figure[] = []
+  /** Lines that are writes to a block. */
+  #writes = 0
+  /** How the operation of this line is written. */
+  #form = ''
   /** The beginning of a line whose end has not arrived: a byte order mark, a line and one byte too many. */
   readonly #rest = new Uint8Array(3 + MAX_LINE + 1)
   #restLength = 0
+  /** Bytes of that line, those that were not kept too. */
+  #lineLength = 0
+  /** The last line that held a number or an operation. */
+  #lastUsed = 0
   /** The line being parsed is `#bytes` from `#cursor` to `#end`. */
   #bytes: Uint8Array = this.#rest
   #cursor = 0
   #end = 0
   #line = 1
-  #seen = false
 
   /** `source` names the file in errors. */
   constructor(source: string) {
@@ -132,20 +164,25 @@ export class TraceParser {
   push(bytes: Uint8Array): void {
     let start = 0
     for (let end = bytes.indexOf(LF); end !== -1; end = bytes.indexOf(LF, start)) {
-      if (this.#restLength === 0) this.#parseLine(bytes, start, end)
-      else {
+      if (this.#lineLength === 0) {
+        this.#checkLength(end - start)
+        this.#parseLine(bytes, start, end)
+      } else {
         this.#keep(bytes, start, end)
         this.#parseRest()
       }
       start = end + 1
     }
-    this.#keep(bytes, start, bytes.length)
+    if (start < bytes.length) {
+      this.#keep(bytes, start, bytes.length)
+      this.#scanRest()
+    }
   }
 
   /** The trace, after the last portion. */
   finish(name: string): Trace {
-    if (this.#restLength > 0) this.#parseRest()
-    if (!this.#seen) {
+    if (this.#lineLength > 0) this.#parseRest()
+    if (this.#lastUsed === 0) {
       throw new OffheapError('ERR_OFFHEAP_TRACE', `${this.#source}: there is neither a header nor an operation in it`)
     }
     return this.#builder.build(name, this.#notes())
@@ -161,12 +198,16 @@ export class TraceParser {
     const [ids, operations] = header.length === 2 ? header : header.slice(1)
     const notes: string[] = []
     if (header.length === 0) notes.push('there is no header')
-    const seen = this.#builder.length
-    if (operations !== undefined && operations !== seen) {
-      notes.push(`the header says ${operations} operations, there are ${seen}`)
+    // Who writes such lines counts them.
+    const seen = this.#builder.length + this.#writes
+    if (operations !== undefined && operations.value !== seen) {
+      notes.push(`the header says ${operations.text} operations, there are ${seen}`)
     }
-    if (ids !== undefined && ids !== this.#ids.count) {
-      notes.push(`the header says ${ids} ids, there are ${this.#ids.count}`)
+    if (ids !== undefined && ids.value !== this.#ids.count) {
+      notes.push(`the header says ${ids.text} ids, there are ${this.#ids.count}`)
+    }
+    if (this.#writes > 0) {
+      notes.push(`left out ${this.#writes} lines "w ID SIZE": they write to a block, and are no calls of the allocator`)
     }
     return notes
   }
@@ -177,11 +218,28 @@ export class TraceParser {
     const length = Math.min(end - start, room)
     this.#rest.set(bytes.subarray(start, start + length), this.#restLength)
     this.#restLength += length
+    this.#lineLength += end - start
+    this.#checkLength(this.#lineLength)
+  }
+
+  /** Refuses the beginning of a line that nothing behind it can make right. */
+  #scanRest(): void {
+    this.#bytes = this.#rest
+    this.#cursor = this.#line === 1 ? skipByteOrderMark(this.#rest, 0, this.#restLength) : 0
+    // A byte order mark may have arrived in part.
+    const isMark = this.#line === 1 && this.#cursor === 0 && this.#restLength < 3 && this.#rest[0] === 0xef
+    if (!isMark) this.#endOfText(this.#restLength)
   }
 
   #parseRest(): void {
     this.#parseLine(this.#rest, 0, this.#restLength)
     this.#restLength = 0
+    this.#lineLength = 0
+  }
+
+  #checkLength(length: number): void {
+    if (length <= MAX_COMMENTED_LINE) return
+    throw this.fail(`the line is longer than ${MAX_COMMENTED_LINE} bytes, its comment included`)
   }
 
   #parseLine(bytes: Uint8Array, start: number, end: number): void {
@@ -190,12 +248,16 @@ export class TraceParser {
     this.#end = this.#endOfText(end)
     this.#skipSpace()
     if (this.#cursor < this.#end) {
-      this.#seen = true
+      this.#lastUsed = this.#line
       const first = bytes[this.#cursor]
       if (first === MINUS || (first >= ZERO && first <= NINE)) this.#parseHeader()
       else this.#parseOperation()
       this.#skipSpace()
-      if (this.#cursor < this.#end) throw this.fail(`'${this.#token()}' is one field too many`)
+      if (this.#cursor < this.#end) {
+        throw this.fail(`'${this.#token()}' is one field too many${this.#form && `; ${this.#form}`}`)
+      }
+    } else if (this.#line - this.#lastUsed > MAX_IDLE_LINES) {
+      throw this.fail(`no operation in ${MAX_IDLE_LINES} lines; this is not a .rep trace`)
     }
     this.#line++
   }
@@ -218,7 +280,12 @@ export class TraceParser {
   #parseHeader(): void {
     if (this.#builder.length > 0) throw this.fail(`expected an operation (a, r, c, m or f), found '${this.#token()}'`)
     if (this.#header.length === 4) throw this.fail('a header has at most four lines, this is a fifth number')
-    this.#header.push(this.#number('a header line'))
+    this.#form = ''
+    const start = this.#cursor
+    // Nothing is done with these figures but to compare them, so they may be of any size.
+    const value = this.#number('a header line', Number.POSITIVE_INFINITY)
+    this.#cursor = start
+    this.#header.push({ value, text: this.#token() })
   }
 
   #parseOperation(): void {
@@ -226,11 +293,13 @@ export class TraceParser {
     const start = this.#cursor
     switch (this.#letter()) {
       case A: {
+        this.#form = FORMS.a
         const id = this.#id()
         this.#allocate(MALLOC, id, this.#number('SIZE'), 0)
         break
       }
       case C: {
+        this.#form = FORMS.c
         const id = this.#id()
         const count = this.#number('COUNT')
         const size = this.#number('SIZE')
@@ -239,6 +308,7 @@ export class TraceParser {
         break
       }
       case M: {
+        this.#form = FORMS.m
         const id = this.#id()
         const alignment = this.#number('ALIGNMENT')
         const isPower = alignment >= 1 && Number.isInteger(Math.log2(alignment))
@@ -247,12 +317,20 @@ export class TraceParser {
         break
       }
       case R: {
+        this.#form = FORMS.r
         const id = this.#id()
         this.#reallocate(id, this.#number('SIZE'))
         break
       }
       case F:
+        this.#form = FORMS.f
         this.#free()
+        break
+      case W:
+        this.#form = FORMS.w
+        this.#id()
+        this.#number('SIZE')
+        this.#writes++
         break
       default:
         this.#cursor = start
@@ -314,10 +392,10 @@ export class TraceParser {
   }
 
   /** The whole number at the cursor, which moves behind it. */
-  #number(what: string): number {
+  #number(what: string, most = Number.MAX_SAFE_INTEGER): number {
     this.#skipSpace()
     const start = this.#cursor
-    if (start === this.#end) throw this.fail(`the line ends where ${what} should be`)
+    if (start === this.#end) throw this.fail(`the line ends where ${what} should be; ${this.#form}`)
     let value = 0
     let i = start
     for (; i < this.#end; i++) {
@@ -328,7 +406,7 @@ export class TraceParser {
     if (i < this.#end && !isSpace(this.#bytes[i])) {
       throw this.fail(`${what} must be a whole number, 0 or more, found '${this.#token()}'`)
     }
-    if (value > Number.MAX_SAFE_INTEGER) throw this.fail(`${what} must be less than 2^53, found ${this.#token()}`)
+    if (value > most) throw this.fail(`${what} must be less than 2^53, found ${this.#token()}`)
     this.#cursor = i
     return value
   }

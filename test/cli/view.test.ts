@@ -23,6 +23,7 @@ beforeAll(() => {
   writeFileSync(at('small.rep'), '100\n3\n6\n1\na 0 100\na 1 200\nf 0\nr 1 400\nm 2 64 40\nf 1\n')
   writeFileSync(at('bump.ts'), BUMP)
   writeFileSync(at('nothing.ts'), 'export const malloc = 1')
+  writeFileSync(at('endless.ts'), "import '/dev/zero'\n")
   writeFileSync(at('broken.ts'), 'export function create( {')
 })
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -62,7 +63,8 @@ describe('offheap view', () => {
   it.each([
     ['nothing.ts', 'the submission exports no function "create"'],
     ['broken.ts', 'the submission does not compile'],
-    ['missing.ts', 'does not compile']
+    ['missing.ts', 'does not compile'],
+    ['endless.ts', 'does not compile: /dev/zero is not a file']
   ])('says why %s is no allocator', async (file, message) => {
     const { code, err } = await offheap(['view', at('small.rep'), '-a', at(file), '-o', at('none.html')])
     expect(code).toBe(1)

@@ -15,6 +15,8 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 export interface CompiledLab {
   /** A folder for the test's own files. */
   readonly folder: string
+  /** The compiled `lib/cli/main.ts`. */
+  readonly main: string
   grading(): Promise<typeof Grading>
   /** Runs `offheap` with these arguments, to its end. */
   offheap(...args: string[]): { readonly code: number | null; readonly out: string; readonly err: string }
@@ -25,7 +27,8 @@ export interface CompiledLab {
 
 export function compileLab(): CompiledLab {
   const home = mkdtempSync(join(tmpdir(), 'offheap-test-'))
-  for (const name of ['package.json', 'node_modules', 'build', 'labs']) symlinkSync(join(root, name), join(home, name))
+  for (const name of ['package.json', 'node_modules', 'build', 'labs', 'bench'])
+    symlinkSync(join(root, name), join(home, name))
   const config = {
     extends: join(root, 'tsconfig.json'),
     // The type checker has a run of its own.
@@ -39,6 +42,7 @@ export function compileLab(): CompiledLab {
   const main = join(home, 'dist/cli/main.js')
   return {
     folder,
+    main,
     grading: () => import(pathToFileURL(join(home, 'dist/lab/grade.js')).href),
     offheap(...args) {
       const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], {

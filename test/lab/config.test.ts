@@ -50,4 +50,8 @@ describe('a configuration', () => {
     expect(() => parseConfig('[]', 'lab.jsonc')).toThrow('lab.jsonc: the file must be an object; found an array')
     expect(() => readConfig('no/such/lab.jsonc')).toThrow("no/such/lab.jsonc: can't be read")
   })
+
+  it('without an end is refused', () => {
+    expect(() => readConfig('/dev/zero')).toThrow("/dev/zero: can't be read: it is larger than 1048576 bytes")
+  })
 })

@@ -51,7 +51,13 @@ describe('parseTrace', () => {
     ['1000\n2\n4\n1\n', ['the header says 4 operations, there are 3']],
     ['1000\n2\n2\n1\n', ['the header says 2 operations, there are 3']],
     ['2\n9\n', ['the header says 9 operations, there are 3']],
-    ['1000\n5\n3\n1\n', ['the header says 5 ids, there are 2']]
+    ['1000\n5\n3\n1\n', ['the header says 5 ids, there are 2']],
+    ['99999999999999999999\n2\n3\n18446744073709551616\n', []],
+    [`1\n2\n9007199254740993\n${'9'.repeat(200)}\n`, ['the header says 9007199254740993 operations, there are 3']],
+    [
+      `${'9'.repeat(200)}\n2\n`,
+      [`the header says 2 operations, there are 3`, `the header says ${'9'.repeat(40)}… ids, there are 2`]
+    ]
   ])('takes the header %j with the notes %j', (header, notes) => {
     const trace = parseTrace(`${header}a 0 8\na 1 8\nf 0\n`)
     expect(trace.length).toBe(3)
@@ -103,11 +109,15 @@ describe('parseTrace', () => {
   it.each([
     ['x 0 8', "t:5: unknown operation 'x'; expected a, r, c, m or f"],
     ['a0 8', "t:5: unknown operation 'a0'; expected a, r, c, m or f"],
-    ['a', 't:5: the line ends where ID should be'],
-    ['a 0', 't:5: the line ends where SIZE should be'],
-    ['c 0 8', 't:5: the line ends where SIZE should be'],
-    ['m 0 8', 't:5: the line ends where SIZE should be'],
-    ['a 0 8 9', "t:5: '9' is one field too many"],
+    ['a', 't:5: the line ends where ID should be; malloc is "a ID SIZE"'],
+    ['a 0', 't:5: the line ends where SIZE should be; malloc is "a ID SIZE"'],
+    ['c 0 8', 't:5: the line ends where SIZE should be; calloc is "c ID COUNT SIZE"'],
+    ['m 0 8', 't:5: the line ends where SIZE should be; an aligned allocation is "m ID ALIGNMENT SIZE"'],
+    ['r 0', 't:5: the line ends where SIZE should be; realloc is "r ID SIZE"'],
+    ['f', 't:5: the line ends where ID should be; free is "f ID"'],
+    ['w 0', 't:5: the line ends where SIZE should be; a write to a block is "w ID SIZE"'],
+    ['a 0 8 9', `t:5: '9' is one field too many; malloc is "a ID SIZE"`],
+    ['a 0 8\nf 0 8', `t:6: '8' is one field too many; free is "f ID"`],
     ['f 0 8', 't:5: id 0 is freed but was never allocated'],
     ['a 0 -8', "t:5: SIZE must be a whole number, 0 or more, found '-8'"],
     ['a 0 1.5', "t:5: SIZE must be a whole number, 0 or more, found '1.5'"],
@@ -128,6 +138,7 @@ describe('parseTrace', () => {
     ['a 0 8\nf 0\nr 0 0', 't:7: id 0 is freed but is free already'],
     ['5', 't:5: a header has at most four lines, this is a fifth number'],
     ['a 0 8\n5', "t:6: expected an operation (a, r, c, m or f), found '5'"],
+    ['a 0 8\u007f', 't:5: byte 0x7f is not text; this is not a .rep trace'],
     ['a 0 8\u0000', 't:5: byte 0x00 is not text; this is not a .rep trace'],
     ['é 0 8', 't:5: byte 0xc3 is not text; this is not a .rep trace'],
     [
@@ -166,6 +177,55 @@ describe('parseTrace', () => {
       }
     }
   )
+
+  it("leaves out the writes of MIT's traces, and says so", () => {
+    const trace = parseTrace('1000\n1\n4\n1\na 0 8\nw 0 8\nf 0\nw 0 3\n')
+    expect(rows(trace)).toEqual([
+      [MALLOC, 0, 8, 0, 5],
+      [FREE, 0, 0, 0, 7]
+    ])
+    expect(trace.notes).toEqual([
+      'left out 2 lines "w ID SIZE": they write to a block, and are no calls of the allocator'
+    ])
+  })
+
+  describe('refuses what never ends', () => {
+    /** Pushes the same portion again and again; resolves to how many there were, and the error. */
+    function feed(start: string, portion: string, most = 5000): { portions: number; message: string } {
+      const parser = new TraceParser('t')
+      const bytes = new TextEncoder().encode(portion)
+      let portions = 0
+      try {
+        parser.push(new TextEncoder().encode(start))
+        for (; portions < most; portions++) parser.push(bytes)
+      } catch (error) {
+        return { portions, message: error instanceof Error ? error.message : '' }
+      }
+      return { portions, message: '' }
+    }
+
+    it.each([
+      ['zeros', '', '\0', 0, 't:1: byte 0x00 is not text'],
+      ['zeros behind text', 'a 0 8', '\0', 0, 't:1: byte 0x00 is not text'],
+      ['zeros behind a byte order mark', '\ufeff', '\0', 0, 't:1: byte 0x00 is not text'],
+      ['one line', '', 'a', 256, 't:1: the line is longer than 256 bytes'],
+      ['spaces', '', ' ', 256, 't:1: the line is longer than 256 bytes'],
+      ['one comment', '#', 'x'.repeat(1000), 1048, 't:1: the line is longer than 1048576 bytes, its comment included'],
+      ['empty lines', 'a 0 8\n', '\n'.repeat(1000), 1048, 't:1048578: no operation in 1048576 lines'],
+      ['comments', '', '#\n'.repeat(1000), 1048, 't:1048577: no operation in 1048576 lines']
+    ])('%s', (_what, start, portion, portions, message) => {
+      const refused = feed(start, portion)
+      expect(refused.message).toContain(message)
+      expect(refused.portions).toBe(portions)
+    })
+
+    it('a long comment at once, as in portions', () => {
+      expect(() => parseTrace(`#${'x'.repeat(2 ** 20)}\n1\n`, 't')).toThrow(
+        't:1: the line is longer than 1048576 bytes'
+      )
+      expect(parseTrace(`#${'x'.repeat(2 ** 20 - 1)}\n1\n`, 't').length).toBe(0)
+    })
+  })
 
   it('refuses a header that is no whole number', () => {
     expect(() => parseTrace('12.5\n', 't')).toThrow(

@@ -84,6 +84,22 @@ describe('readTrace', () => {
   })
 })
 
+describe('readTrace of what never ends', () => {
+  it('refuses /dev/zero at its first byte', async () => {
+    await expect(readTrace('/dev/zero')).rejects.toMatchObject({
+      code: 'ERR_OFFHEAP_TRACE',
+      message: expect.stringContaining('is not text; this is not a .rep trace')
+    })
+  })
+
+  it('refuses gzip data that inflates to zeros without end', async () => {
+    const zeros = Buffer.concat(Array.from({ length: 3 }, () => gzipSync(Buffer.alloc(2 ** 24))))
+    await expect(readTrace(file('zeros.rep.gz', zeros))).rejects.toMatchObject({
+      message: expect.stringContaining('zeros.rep.gz:1: byte 0x00 is not text')
+    })
+  })
+})
+
 describe('traceName', () => {
   it('is the name of the file without its ending', () => {
     expect(['a/b/vim.rep.gz', 'vim.rep', 'x.txt', 'a.rep.b.rep'].map(traceName)).toEqual([
