@@ -78,6 +78,13 @@ async function runCompare(ids: readonly string[], settings: Settings): Promise<v
   )
   progress.stop()
   console.log(textTable(compareGrid(compared)))
+  for (const [label, race] of compared.races) {
+    for (const id of race.contenders) {
+      const error = race.error(id)
+      if (error !== undefined) console.log(`${label}: ${id} failed: ${error}`)
+      if (error !== undefined) process.exitCode = 1
+    }
+  }
 }
 
 async function runTargets(options: Options, settings: Settings): Promise<TargetRow[]> {

@@ -68,16 +68,17 @@ function openCalls(): Subject<number> {
   }
 }
 
+/** Never 0, even for 0 bytes, since that would be NULL. */
 const NOTHING: Allocator<number> = {
-  malloc: size => size,
-  calloc: (_count, size) => size,
+  malloc: size => size + 8,
+  calloc: (_count, size) => size + 8,
   realloc: (pointer, _size) => pointer,
-  alignedAlloc: (_align, size) => size,
+  alignedAlloc: (_align, size) => size + 8,
   free() {}
 }
 
 function openFloor(): Subject<number> {
-  return { ...numbers, allocator: NOTHING, alignment: 1, bytes: () => undefined }
+  return { ...numbers, allocator: NOTHING, alignment: 1, aligns: false, bytes: () => undefined }
 }
 
 /** By contender. */
