@@ -27,19 +27,41 @@ export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
+/** A path that leads to no trace. */
+export interface Refused {
+  readonly path: string
+  readonly reason: string
+}
+
 /** The trace files that are meant: files as they are, folders as every `.rep` and `.rep.gz` right in them, sorted. */
-export async function findTraces(paths: readonly string[]): Promise<string[]> {
+export async function lookForTraces(paths: readonly string[]): Promise<{ found: string[]; refused: Refused[] }> {
   const found: string[] = []
+  const refused: Refused[] = []
   for (const path of paths) {
-    const info = await stat(path).catch(() => undefined)
-    if (info === undefined) throw new UsageError(`there is no file or folder ${path}`)
-    if (!info.isDirectory()) {
-      found.push(path)
-      continue
+    try {
+      const info = await stat(path)
+      if (!info.isDirectory()) found.push(path)
+      else {
+        const names = (await readdir(path)).filter(name => /\.rep(\.gz)?$/.test(name)).sort()
+        if (names.length === 0) refused.push({ path, reason: `the folder ${path} holds no .rep or .rep.gz file` })
+        found.push(...names.map(name => join(path, name)))
+      }
+    } catch (error) {
+      refused.push({ path, reason: whyNot(path, error) })
     }
-    const names = (await readdir(path)).filter(name => /\.rep(\.gz)?$/.test(name)).sort()
-    if (names.length === 0) throw new UsageError(`the folder ${path} holds no .rep or .rep.gz file`)
-    found.push(...names.map(name => join(path, name)))
   }
+  return { found, refused }
+}
+
+function whyNot(path: string, error: unknown): string {
+  const isMissing = error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')
+  if (isMissing) return `there is no file or folder ${path}`
+  return `can't look into ${path}: ${error instanceof Error ? error.message : String(error)}`
+}
+
+/** The trace files that are meant, all of them. Throws `UsageError` for a path that leads to none. */
+export async function findTraces(paths: readonly string[]): Promise<string[]> {
+  const { found, refused } = await lookForTraces(paths)
+  for (const { reason } of refused) throw new UsageError(reason)
   return found
 }

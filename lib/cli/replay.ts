@@ -4,7 +4,7 @@ import { Command, Option } from 'commander'
 import type { PlacementName } from '../placement/placement.js'
 import { placements } from '../placement/policies.js'
 import type { Measurement } from '../trace/measure.js'
-import { findTraces, parseBytes } from './arguments.js'
+import { lookForTraces, parseBytes, type Refused, UsageError } from './arguments.js'
 import type { Io } from './io.js'
 import { startProgress } from './progress.js'
 
@@ -43,12 +43,20 @@ export function replayCommand(io: Io, done: (code: number) => void): Command {
     .option('--verify', 'check every byte, alignment and overlap in a first replay, and the whole heap at intervals')
     .option('--json', 'print the results as JSON')
     .action(async (paths: string[], options: ReplayOptions) => {
-      done(await replayTraces(io, await findTraces(paths), options))
+      const { found, refused } = await lookForTraces(paths)
+      const [first] = refused
+      if (found.length === 0 && first !== undefined) throw new UsageError(first.reason)
+      done(await replayTraces(io, found, refused, options))
     })
 }
 
-/** Replays each trace, also after one that fails. Resolves to the exit code. */
-async function replayTraces(io: Io, paths: readonly string[], options: ReplayOptions): Promise<number> {
+/** Replays each trace, also after one that fails; `refused` failed already. Resolves to the exit code. */
+async function replayTraces(
+  io: Io,
+  paths: readonly string[],
+  refused: readonly Refused[],
+  options: ReplayOptions
+): Promise<number> {
   const { readTrace } = await import('../trace/read.js')
   const { measure } = await import('../trace/measure.js')
   const { heapPicture } = await import('../report/picture.js')
@@ -79,11 +87,12 @@ async function replayTraces(io: Io, paths: readonly string[], options: ReplayOpt
     }
   }
   progress.stop()
+  for (const { path, reason } of refused) results.push({ trace: path, error: { message: reason } })
   if (json) io.out.write(`${await asJson(results)}\n`)
   else await print(io, results, pictures)
   const failures = results.filter(isFailure)
   for (const { trace, error } of failures) {
-    io.err.write(`offheap: ${error.message.startsWith(trace) ? '' : `${trace}: `}${error.message}\n`)
+    io.err.write(`offheap: ${error.message.includes(trace) ? '' : `${trace}: `}${error.message}\n`)
   }
   return failures.length === 0 ? 0 : 1
 }

@@ -112,7 +112,7 @@ async function openAllocator(
     const { openSubmission, roomForSubmission } = await import('../lab/view-target.js')
     return openSubmission(name, size ?? roomForSubmission(trace))
   }
-  const [{ Heap }, { roomFor }] = await Promise.all([import('../heap/heap.js'), import('../trace/measure.js')])
+  const [{ Heap }, { roomFor }] = await Promise.all([import('../heap/heap.js'), import('../trace/room.js')])
   const heap = Heap.map({ size: size ?? roomFor(trace), ...(isPlacement(name) ? { placement: name } : {}) })
   return { target: heap, close: () => heap.close() }
 }

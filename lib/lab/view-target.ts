@@ -3,7 +3,7 @@
 import { constants } from 'node:buffer'
 import { OffheapError } from '../errors.js'
 import type { TimelineTarget } from '../report/timeline.js'
-import { roomFor } from '../trace/measure.js'
+import { roomFor } from '../trace/room.js'
 import { payloadOf, type Trace } from '../trace/trace.js'
 import { FaultFound } from './fault.js'
 import { compileSubmission, createOf } from './load.js'

@@ -5,6 +5,7 @@
  */
 
 import { OffheapError } from '../errors.js'
+import { outOfMemory } from '../trace/room.js'
 import {
   ALIGNED,
   CALLOC,
@@ -16,7 +17,7 @@ import {
   REALLOC,
   type Trace
 } from '../trace/trace.js'
-import { outOfMemory, type ReplayTarget } from '../trace/verify.js'
+import type { ReplayTarget } from '../trace/verify.js'
 import { type FreeListEdits, FreeListRecorder } from './free-list-edits.js'
 
 /** What a timeline can be taken of: an allocator, with as much insight as it gives. `Heap` gives the first two. */

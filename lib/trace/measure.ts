@@ -2,13 +2,12 @@
  * Puts a trace on a mapped heap and tells how it went: the shape of the heap that it left, and how long an operation takes.
  */
 
-import { constants } from 'node:buffer'
 import { performance } from 'node:perf_hooks'
-import { MAXIMUM_HEAP_BYTES } from '../block/block.js'
 import { Heap } from '../heap/heap.js'
 import type { HeapOptions } from '../heap/options.js'
 import type { PlacementName } from '../placement/placement.js'
 import { pointersFor, replay } from './replay.js'
+import { roomFor } from './room.js'
 import { peaksOf, type Trace } from './trace.js'
 import { VerifiedReplay } from './verify.js'
 
@@ -67,14 +66,6 @@ const MIN_ROUNDS = 5
 const MIN_TIME = 300
 /** The share of the whole work that goes into the first replay, roughly. */
 const FIRST_SHARE = 0.6
-
-const MIB = 2 ** 20
-
-/** Bytes of a heap that the trace fits in with generous room: pages that nobody touches cost nothing. */
-export function roomFor(trace: Trace): number {
-  const size = Math.ceil((4 * peaksOf(trace).blocks) / MIB + 1) * MIB
-  return Math.min(size, MAXIMUM_HEAP_BYTES, constants.MAX_LENGTH)
-}
 
 /**
  * Replays the trace on a heap of its own, which is closed afterwards. Throws an `OffheapError` that names the operation when

@@ -3,8 +3,9 @@
  * load and store of a pointer, and the allocator.
  */
 
+import { outOfMemory } from './room.js'
 import { ALIGNED, CALLOC, FREE, MALLOC, NULL_ID, REALLOC, type Trace } from './trace.js'
-import { outOfMemory, type ReplayTarget } from './verify.js'
+import type { ReplayTarget } from './verify.js'
 
 /** Pointers by id; int32 keeps the loop in integers where the heap allows it. */
 export type Pointers = Int32Array | Float64Array

@@ -9,10 +9,11 @@
 
 import { OffheapError, type OffheapErrorCode } from '../errors.js'
 import { expectedByte, Payloads } from './pattern.js'
+import { type FullHeap, outOfMemory } from './room.js'
 import { ALIGNED, CALLOC, describeOperation, FREE, NULL_ID, payloadOf, REALLOC, type Trace } from './trace.js'
 
 /** What a replay needs of an allocator; `Heap` is one. Pointers are byte offsets in `u8`, 0 is NULL. */
-export interface ReplayTarget {
+export interface ReplayTarget extends FullHeap {
   malloc(size: number): number
   calloc(count: number, size: number): number
   realloc(pointer: number, size: number): number
@@ -32,19 +33,6 @@ export interface ReplayTarget {
     readonly size: number
     readonly used: boolean
   }>
-  /** Bytes that are free, and those of the largest free block; for the message when memory runs out. */
-  stats?(): { readonly free: number; readonly largestFree: number }
-}
-
-/** What an operation that got NULL says. */
-export function outOfMemory(target: ReplayTarget, trace: Trace, i: number): OffheapError {
-  const stats = target.stats?.()
-  const left =
-    stats === undefined ? '' : `, with ${stats.free} bytes free, the largest block of them ${stats.largestFree}`
-  return new OffheapError(
-    'ERR_OFFHEAP_OUT_OF_MEMORY',
-    `${describeOperation(trace, i)}: the heap of ${target.u8.length} bytes has no block for it${left}; give it more with --size`
-  )
 }
 
 /** Every payload begins at a multiple of this. */

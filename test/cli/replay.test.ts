@@ -110,6 +110,19 @@ describe('offheap replay', () => {
     })
   })
 
+  it('goes on beside a path that leads to no trace', async () => {
+    const { code, out, err } = await offheap(['replay', at('none.rep'), at('empty'), at('traces', 'small.rep')])
+    expect(code).toBe(1)
+    expect(out).toMatch(/\nsmall /)
+    expect(err).toBe(
+      `offheap: there is no file or folder ${at('none.rep')}\n` +
+        `offheap: the folder ${at('empty')} holds no .rep or .rep.gz file\n`
+    )
+    const json = await offheap(['replay', '--json', at('none.rep'), at('traces', 'small.rep')])
+    expect(json.code).toBe(1)
+    expect(JSON.parse(json.out).results).toMatchObject([{ trace: 'small' }, { trace: at('none.rep'), error: {} }])
+  })
+
   it('says which operation a small heap had no room for', async () => {
     const { code, out, err } = await offheap(['replay', '--size', '8K', at('traces', 'medium.rep.gz')])
     expect({ code, out }).toEqual({ code: 1, out: '' })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Heap } from '../../lib/heap/heap.js'
-import { measure, roomFor } from '../../lib/trace/measure.js'
+import { measure } from '../../lib/trace/measure.js'
 import { parseTrace } from '../../lib/trace/parse.js'
 import { pointersFor, replay } from '../../lib/trace/replay.js'
 import { Bump } from './bump.js'
@@ -63,14 +63,6 @@ describe('replay', () => {
     const trace = parseTrace('a 0 8\n')
     expect(pointersFor(trace, 2 ** 31)).toBeInstanceOf(Int32Array)
     expect(pointersFor(trace, 2 ** 31 + 4096)).toBeInstanceOf(Float64Array)
-  })
-})
-
-describe('roomFor', () => {
-  it('is whole MiB, more than the trace needs and within what can be mapped', () => {
-    expect(roomFor(parseTrace('a 0 8\n'))).toBe(2 ** 21)
-    expect(roomFor(parseTrace('a 0 10000000\n'))).toBeGreaterThan(4e7)
-    expect(roomFor(parseTrace('a 0 9007199254740991\n'))).toBeLessThanOrEqual(2 ** 33)
   })
 })
 

@@ -1,0 +1,45 @@
+/** How large a heap a trace needs, and what to say when one was too small. */
+
+import { constants } from 'node:buffer'
+import { MAXIMUM_HEAP_BYTES } from '../block/block.js'
+import { OffheapError } from '../errors.js'
+import { describeOperation, peaksOf, type Trace } from './trace.js'
+
+const MIB = 2 ** 20
+
+/** Bytes of the largest heap that this Node can map. */
+export const MOST_HEAP_BYTES = Math.min(MAXIMUM_HEAP_BYTES, constants.MAX_LENGTH)
+
+/** Bytes of a heap in which the trace has ample room: pages that nobody touches cost nothing. */
+export function roomFor(trace: Trace): number {
+  const size = Math.ceil((4 * peaksOf(trace).blocks) / MIB + 1) * MIB
+  return Math.min(size, MOST_HEAP_BYTES)
+}
+
+/** What is known of a heap that had no block for an operation. */
+export interface FullHeap {
+  readonly u8: Uint8Array
+  /** Bytes that are free, and those of the largest free block. */
+  stats?(): { readonly free: number; readonly largestFree: number }
+}
+
+/** The error of operation `i`, which got NULL. It advises a larger heap only where a larger one could help. */
+export function outOfMemory(heap: FullHeap, trace: Trace, i: number): OffheapError {
+  const size = heap.u8.length
+  const stats = heap.stats?.()
+  const left =
+    stats === undefined ? '' : `, with ${stats.free} bytes free, the largest block of them ${stats.largestFree}`
+  return new OffheapError(
+    'ERR_OFFHEAP_OUT_OF_MEMORY',
+    `${describeOperation(trace, i)}: the heap of ${size} bytes has no block for it${left}; ${advice(size, trace)}`
+  )
+}
+
+function advice(size: number, trace: Trace): string {
+  // No allocator needs less than the payload.
+  const least = peaksOf(trace).payload
+  if (size < MOST_HEAP_BYTES && least <= MOST_HEAP_BYTES) return 'give it more with --size'
+  const larger = least <= MAXIMUM_HEAP_BYTES && MOST_HEAP_BYTES < MAXIMUM_HEAP_BYTES
+  const elsewhere = larger ? `; Node 22 and later have heaps of up to ${MAXIMUM_HEAP_BYTES}` : ''
+  return `the trace needs ${least} bytes at least, and this Node has heaps of up to ${MOST_HEAP_BYTES}${elsewhere}`
+}

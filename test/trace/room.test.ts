@@ -1,0 +1,48 @@
+import { constants } from 'node:buffer'
+import { describe, expect, it } from 'vitest'
+import { Heap } from '../../lib/heap/heap.js'
+import { parseTrace } from '../../lib/trace/parse.js'
+import { pointersFor, replay } from '../../lib/trace/replay.js'
+import { MOST_HEAP_BYTES, roomFor } from '../../lib/trace/room.js'
+
+describe('roomFor', () => {
+  it('is whole MiB, more than the trace needs and within what can be mapped', () => {
+    expect(roomFor(parseTrace('a 0 8\n'))).toBe(2 ** 21)
+    expect(roomFor(parseTrace('a 0 10000000\n'))).toBeGreaterThan(4e7)
+    expect(roomFor(parseTrace('a 0 9007199254740991\n'))).toBeLessThanOrEqual(2 ** 33)
+  })
+})
+
+describe('outOfMemory', () => {
+  /** The end of what a trace says on a heap of `size` bytes that is too small for it. */
+  function advice(text: string, size: number): string {
+    using heap = Heap.map(size)
+    const trace = parseTrace(text)
+    try {
+      replay(trace, heap, pointersFor(trace, size))
+    } catch (error) {
+      return error instanceof Error ? (/; (.*) \(see/.exec(error.message)?.[1] ?? '') : ''
+    }
+    return 'it fits'
+  }
+  const most = `this Node has heaps of up to ${MOST_HEAP_BYTES}`
+  const newer = constants.MAX_LENGTH < 2 ** 33 ? '; Node 22 and later have heaps of up to 8589934592' : ''
+
+  it('advises a larger heap when there can be one that helps', () => {
+    expect(advice('a 0 100000\n', 65_536)).toBe('give it more with --size')
+    expect(advice('a 0 3000000000\n', 2 ** 21)).toBe('give it more with --size')
+  })
+
+  it('advises none when this heap is the largest', () => {
+    const half = MOST_HEAP_BYTES / 2
+    expect(advice(`a 0 ${half}\na 1 ${half}\n`, MOST_HEAP_BYTES)).toBe(
+      `the trace needs ${MOST_HEAP_BYTES} bytes at least, and ${most}${newer}`
+    )
+  })
+
+  it('advises none when the trace needs more than any heap has', () => {
+    const tail = `and ${most}`
+    expect(advice(`a 0 8\nf 0\nr 1 9000000000\n`, 2 ** 21)).toBe(`the trace needs 9000000000 bytes at least, ${tail}`)
+    expect(advice(`c 0 3 3000000000\n`, MOST_HEAP_BYTES)).toBe(`the trace needs 9000000000 bytes at least, ${tail}`)
+  })
+})
