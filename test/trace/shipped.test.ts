@@ -1,7 +1,7 @@
 /**
  * The traces that ship, on a heap of every kind: each placement, with and without each option of a heap, and the defaults.
- * What a verified replay holds against a heap has to be true for all of them. Here each trace is replayed in part;
- * OFFHEAP_RUNS=200 replays them in full, as .ci/run does.
+ * What a verified replay holds against a heap has to be true for all of them. Here each kind gets the beginnings of some
+ * traces, and each trace its turn; OFFHEAP_RUNS=200 replays all of them in full, as .ci/run does.
  */
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -17,6 +17,8 @@ const FOLDER = fileURLToPath(new URL('../../traces/', import.meta.url))
 const FILES = readdirSync(FOLDER).filter(name => name.endsWith('.rep.gz'))
 /** How much of each trace is replayed. */
 const OPERATIONS = scaled(1000)
+/** Each kind of heap gets one trace of so many. */
+const TURNS = OPERATIONS < 200_000 ? 4 : 1
 
 /** The options of a heap that meet every placement, alone and together. */
 const OPTIONS: readonly HeapOptions[] = [{}, { quickLists: true }, { quickLists: false }, { hardened: true }].flatMap(
@@ -44,11 +46,13 @@ describe('every trace that ships, verified', () => {
     for (const file of FILES) traces.push(beginning(await readTrace(FOLDER + file), OPERATIONS))
   })
 
-  it('there are eight', () => {
-    expect(traces).toHaveLength(8)
+  it('there are some, and all of them are read', () => {
+    expect(traces.length).toBeGreaterThanOrEqual(8)
   })
 
-  it.each(KINDS.map(heap => [JSON.stringify(heap), heap] as const))('Heap.map(%s)', (_name, heap) => {
-    for (const trace of traces) expect(measure(trace, { heap, verify: true, timed: false }).verified).toBe(true)
+  it.each(KINDS.map((heap, turn) => [JSON.stringify(heap), heap, turn] as const))('Heap.map(%s)', (_, heap, turn) => {
+    for (const trace of traces.filter((_, i) => (i + turn) % TURNS === 0)) {
+      expect(measure(trace, { heap, verify: true, timed: false }).verified).toBe(true)
+    }
   })
 })
