@@ -19,6 +19,7 @@ import {
   USED_WORD
 } from '../block/header.js'
 import { corrupt } from '../errors.js'
+import { isHolding } from '../events.js'
 import type { Placement } from '../placement/placement.js'
 
 /** A request that nothing can meet: more words than any block has. */
@@ -37,7 +38,10 @@ export class Allocator {
   protected readonly first: number
   /** The end of the wilderness. */
   private readonly limit: number
-  /** Called when the block space has reached another MiB. */
+  /**
+   * Called when the block space has reached another MiB, in the middle of an operation: to publish that afterwards. The block
+   * space only gets there while events are held (see events.ts); without, a request for it gets 0, and changes nothing.
+   */
   grown: () => void = () => {}
 
   constructor(words: Int32Array<ArrayBuffer>, placement: Placement) {
@@ -95,8 +99,12 @@ export class Allocator {
     const block = this.words[TOP_WORD]
     // Also when the memory is gone, and `block` undefined.
     if (!(need <= this.limit - block)) return 0
-    this.raiseTop((block + need) | 0)
-    return this.markUsed(block, need)
+    return this.raiseTop((block + need) | 0) ? this.markUsed(block, need) : 0
+  }
+
+  /** Has the wilderness got `need` words, which a request was refused because events are not held? */
+  protected isDeclined(need: number): boolean {
+    return need <= this.limit - this.words[TOP_WORD] && !isHolding()
   }
 
   /**
@@ -114,16 +122,19 @@ export class Allocator {
     return next === top || (words[next] & PREVIOUS_USED) !== 0
   }
 
-  /** Blocks now reach up to `top`. */
-  private raiseTop(top: number): void {
+  /** Blocks now reach up to `top`. False, and nothing changed, when that is to be published and events are not held. */
+  private raiseTop(top: number): boolean {
     const words = this.words
     const highWater = words[HIGH_WATER_WORD]
+    if (top > highWater) {
+      const reaches = (top ^ highWater) >= GROWTH_WORDS
+      if (reaches && !isHolding()) return false
+      words[HIGH_WATER_WORD] = top
+      if (reaches) this.grown()
+    }
     words[TOP_WORD] = top
     if (top > words[TOUCHED_WORD]) words[TOUCHED_WORD] = top
-    if (top > highWater) {
-      words[HIGH_WATER_WORD] = top
-      if ((top ^ highWater) >= GROWTH_WORDS) this.grown()
-    }
+    return true
   }
 
   /** Takes back the used block `block`. False, and nothing changed, when no used block begins there (see isUsed). */
@@ -182,15 +193,21 @@ export class Allocator {
     return left
   }
 
-  /** Gives a used block of `have` words `need` words, in place where that is possible. Returns it, moved or not; or 0. */
+  /**
+   * Gives a used block of `have` words `need` words, in place where that is possible. Returns it, moved or not; or 0, also when
+   * the block space would reach another MiB and events are not held: then nothing has changed.
+   */
   resize(block: number, have: number, need: number): number {
     if (need <= have) {
       if (need < have) this.shrink(block, have, need)
       return block
     }
     if (this.growInPlace(block, have, need)) return block
+    // A block at the top that may not grow there now must not go elsewhere.
+    if (block + have === this.words[TOP_WORD] && this.isDeclined(need - have)) return 0
     const moved = this.allocate(need)
     if (moved === 0) {
+      if (this.isDeclined(need)) return 0
       // To look for another place has emptied the quick lists, if there are any, and may have made room here.
       return this.growInPlace(block, have, need) ? block : this.growLeft(block, have, need)
     }
@@ -249,8 +266,7 @@ export class Allocator {
     const next = block + have
     const more = need - have
     if (next === words[TOP_WORD]) {
-      if (need > this.limit - block) return false
-      this.raiseTop(block + need)
+      if (need > this.limit - block || !this.raiseTop(block + need)) return false
     } else {
       const nextHeader = words[next]
       const nextSize = sizeOf(nextHeader)
@@ -293,7 +309,7 @@ export class Allocator {
     return left
   }
 
-  /** A used block of at least `need` words whose payload begins at a multiple of `alignment` words, or 0. */
+  /** A used block of at least `need` words whose payload begins at a multiple of `alignment` words, or 0. Events must be held. */
   allocateAligned(alignment: number, need: number): number {
     const words = this.words
     const peak = words[PEAK_USED_WORD]

@@ -40,16 +40,30 @@ export function closedError(): OffheapError {
   )
 }
 
-/** The byte offset that a pointer or a view stands for. Throws ERR_INVALID_ARG_TYPE, ERR_OFFHEAP_FOREIGN_VIEW. */
+/**
+ * The byte offset that a pointer or a view stands for. A view may have a `buffer` and a `byteOffset` of the caller's own, which are
+ * read once, so this comes before all else. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_OFFHEAP_FOREIGN_VIEW.
+ */
 export function offsetOf(reference: BlockReference, buffer: ArrayBuffer, call: string): number {
   if (typeof reference === 'number') return reference
   if (!ArrayBuffer.isView(reference)) {
     checkPointer(reference)
     throw invalidType('pointer', 'a pointer or a view', reference)
   }
-  if (reference.buffer === buffer) return reference.byteOffset
+  const offset: unknown = reference.buffer === buffer ? reference.byteOffset : undefined
+  if (offset !== undefined) {
+    checkPointer(offset)
+    return offset
+  }
   throw new OffheapError(
     'ERR_OFFHEAP_FOREIGN_VIEW',
     `${call}: this view is of another buffer; give it to the heap that it came from`
   )
+}
+
+/** What `owns` looks for: the byte offset that a pointer or a view of `buffer` stands for; 0 for anything else. */
+export function offsetWithin(reference: unknown, buffer: ArrayBuffer): number {
+  const isOurs = ArrayBuffer.isView(reference) && reference.buffer === buffer
+  const offset: unknown = isOurs ? reference.byteOffset : reference
+  return typeof offset === 'number' && Number.isSafeInteger(offset) ? offset : 0
 }

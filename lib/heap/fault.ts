@@ -5,12 +5,11 @@
 import { pointerOf, USED } from '../block/block.js'
 import { FIRST_WORD, HIGH_WATER_WORD, SIZE_WORD, TOP_WORD } from '../block/header.js'
 import { corrupt, OffheapError } from '../errors.js'
-import { type BlockReference, checkPointer, type Pointer } from './arguments.js'
+import { checkPointer, type Pointer } from './arguments.js'
 import { isCachedBlock, sizeAt, walk } from './walk.js'
 
-/** The error for `reference`, which is not the pointer of a used block. */
-export function faultOf(words: Int32Array, call: string, reference: BlockReference): Error {
-  const pointer = typeof reference === 'object' && reference !== null ? reference.byteOffset : reference
+/** The error for `pointer`, which is not that of a used block. */
+export function faultOf(words: Int32Array, call: string, pointer: Pointer): Error {
   checkPointer(pointer)
   const first = words[FIRST_WORD]
   if (pointer === 0) return invalid(call, pointer, 'is NULL')

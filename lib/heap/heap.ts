@@ -6,12 +6,20 @@ import { types } from 'node:util'
 import { MAXIMUM_HEAP_BYTES, pointerOf, sizeOf, smallWordsFor, wordsFor } from '../block/block.js'
 import { FIRST_WORD, HIGH_WATER_WORD, ROOT_WORD, TOP_WORD, TOUCHED_WORD, TRIM_THRESHOLD_WORD } from '../block/header.js'
 import { invalidType, OffheapError } from '../errors.js'
-import { tell } from '../memory/diagnostics.js'
+import { afterwards, publish } from '../events.js'
 import { Region } from '../memory/region.js'
 import type { PlacementName } from '../placement/placement.js'
 import { type Allocator, TOO_LARGE } from './allocator.js'
 import { allocators } from './allocators.js'
-import { type BlockReference, checkAlignment, checkAmount, closedError, offsetOf, type Pointer } from './arguments.js'
+import {
+  type BlockReference,
+  checkAlignment,
+  checkAmount,
+  closedError,
+  offsetOf,
+  offsetWithin,
+  type Pointer
+} from './arguments.js'
 import { checkHeap } from './check.js'
 import { faultOf } from './fault.js'
 import { clearHeader, heapWords, layoutOf, readHeader, type Shape, writeHeader } from './format.js'
@@ -42,7 +50,15 @@ export class Heap extends Views {
     const { placement, quickLists, trimThreshold, hardened, quarantine, trackAllocations, onLeaks, ...rest } = all
     const plan = planOf(all)
     if (typeof rest.size === 'number' && rest.size > 0) heapWords(rest.size, plan.shape)
-    return Heap.write(Region.map(rest), plan, true)
+    return afterwards(() => {
+      const region = Region.map(rest)
+      try {
+        return Heap.write(region, plan, true)
+      } catch (error) {
+        region.close()
+        throw error
+      }
+    })
   }
 
   /**
@@ -96,7 +112,7 @@ export class Heap extends Views {
     this.region = memory instanceof Region ? memory : undefined
     this.ownsRegion = owns
     this.allocator = this.open(words)
-    this.allocator.grown = () => tell('offheap:grow', () => ({ heap: this, highWater: this.highWater() }))
+    this.allocator.grown = () => publish('offheap:grow', () => ({ heap: this, highWater: this.highWater() }))
   }
 
   /** The allocator at work on `words`, of the kind that the heap asks for. */
@@ -130,10 +146,22 @@ export class Heap extends Views {
     return this.mallocSlowly(size)
   }
 
-  /** The same for what is no integer up to 2 GiB, and for what failed: V8 inlines the little that malloc is without this. */
+  /** What malloc does when it publishes nothing and throws nothing; 0 otherwise. */
+  protected mallocFast(size: number): Pointer {
+    if (typeof size !== 'number' || (size | 0) !== size || size < 0) return 0
+    const block = this.allocator.allocate(smallWordsFor(size))
+    return block === 0 ? 0 : pointerOf(block)
+  }
+
+  /**
+   * For what is no integer up to 2 GiB, what publishes an event, and what failed. V8 inlines the little that malloc is without
+   * this.
+   */
   private mallocSlowly(size: number): Pointer {
-    const block = this.allocator.allocate(this.request('size', size))
-    return block === 0 ? this.nothing(size) : pointerOf(block)
+    return afterwards(() => {
+      const block = this.allocator.allocate(this.request('size', size))
+      return block === 0 ? this.nothing(size) : pointerOf(block)
+    })
   }
 
   /** A block of `count` * `size` bytes, all zero. Returns 0 when no block is large enough, or when the product overflows. */
@@ -141,13 +169,19 @@ export class Heap extends Views {
     checkAmount('count', count)
     checkAmount('size', size)
     const need = this.request('size', Math.min(count * size, Number.MAX_SAFE_INTEGER))
+    return this.allocateCleared(need) || afterwards(() => this.allocateCleared(need) || this.nothing(count * size))
+  }
+
+  /** The pointer of a block of `need` words, all zero; or 0. */
+  private allocateCleared(need: number): Pointer {
+    const words = this.allocator.words
     // From here on memory was never written, before this call.
-    const touched = this.allocator.words[TOUCHED_WORD]
+    const touched = words[TOUCHED_WORD]
     const block = this.allocator.allocate(need)
-    if (block === 0) return this.nothing(count * size)
+    if (block === 0) return 0
     const end = Math.min(block + need, touched)
-    if (end - block > SMALL_FILL) this.allocator.words.fill(0, block + 1, end)
-    else for (let word = block + 1; word < end; word++) this.allocator.words[word] = 0
+    if (end - block > SMALL_FILL) words.fill(0, block + 1, end)
+    else for (let word = block + 1; word < end; word++) words[word] = 0
     return pointerOf(block)
   }
 
@@ -159,8 +193,10 @@ export class Heap extends Views {
     checkAlignment(alignment)
     const need = this.request('size', size)
     if (alignment >= this.allocator.words.byteLength || need === TOO_LARGE) return this.nothing(size)
-    const block = alignment <= 8 ? this.allocator.allocate(need) : this.allocator.allocateAligned(alignment / 4, need)
-    return block === 0 ? this.nothing(size) : pointerOf(block)
+    return afterwards(() => {
+      const block = alignment <= 8 ? this.allocator.allocate(need) : this.allocator.allocateAligned(alignment / 4, need)
+      return block === 0 ? this.nothing(size) : pointerOf(block)
+    })
   }
 
   /**
@@ -180,19 +216,21 @@ export class Heap extends Views {
   }
 
   /**
-   * The same for NULL, for a view, for 0 bytes, for what is beyond 2 GiB, and for what is wrong or failed. Without the short way
-   * for the others, programs that reallocate take 2 to 4 % longer.
+   * For NULL, for a view, for 0 bytes, for what is beyond 2 GiB, for what publishes an event, and for what is wrong or failed.
+   * Without the short way for the others, programs that reallocate take 2 to 4 % longer.
    */
   private reallocSlowly(block: BlockReference, size: number): Pointer {
     if (block === 0) return this.malloc(size)
     const need = this.request('size', size)
     const old = this.used(block, 'realloc')
-    if (size === 0) {
-      this.allocator.free(old)
-      return 0
-    }
-    const resized = this.allocator.resize(old, sizeOf(this.allocator.words[old]), need)
-    return resized === 0 ? this.nothing(size) : pointerOf(resized)
+    return afterwards(() => {
+      if (size === 0) {
+        this.allocator.free(old)
+        return 0
+      }
+      const resized = this.allocator.resize(old, sizeOf(this.allocator.words[old]), need)
+      return resized === 0 ? this.nothing(size) : pointerOf(resized)
+    })
   }
 
   /**
@@ -205,40 +243,57 @@ export class Heap extends Views {
     if (!small || !this.allocator.free((block >> 2) - 1)) this.freeSlowly(block)
   }
 
-  /** The same for NULL, for a view, for a pointer beyond 2 GiB, and for what is wrong. */
+  /** For NULL, for a view, for a pointer beyond 2 GiB, for what publishes an event, and for what is wrong. */
   private freeSlowly(block: BlockReference): void {
-    if (block !== 0) this.allocator.free(this.used(block, 'free'))
-    else if (this.allocator.words.length === 0) throw closedError()
+    if (block !== 0) {
+      const used = this.used(block, 'free')
+      afterwards(() => this.allocator.free(used))
+    } else if (this.allocator.words.length === 0) throw closedError()
   }
 
   // ---- blocks as views --------------------------------------------------------------------------------------------
 
   /** A block of `length` bytes as a Uint8Array, contents undefined. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits. */
   alloc(length: number): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(this.buffer, this.mustHave(this.malloc(length), length), length)
+    const pointer = this.mallocFast(length)
+    if (pointer !== 0) return new Uint8Array(this.buffer, pointer, length)
+    return afterwards(() => new Uint8Array(this.buffer, this.mustHave(this.malloc(length), length), length))
   }
 
   /** The same, all zero. */
   allocZeroed(length: number): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(this.buffer, this.mustHave(this.calloc(length, 1), length), length)
+    return afterwards(() => new Uint8Array(this.buffer, this.mustHave(this.calloc(length, 1), length), length))
   }
 
   /** A block of `length` bytes as a Node Buffer, contents undefined. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits. */
   allocBuffer(length: number): Buffer<ArrayBuffer> {
-    return bufferOver(this.buffer, this.mustHave(this.malloc(length), length), length)
+    const pointer = this.mallocFast(length)
+    if (pointer !== 0) return bufferOver(this.buffer, pointer, length)
+    return afterwards(() => bufferOver(this.buffer, this.mustHave(this.malloc(length), length), length))
   }
 
   /**
    * A block of `length` elements as a typed array of that class, contents undefined:
-   * `heap.allocArray(Float64Array, 1000)`. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits.
+   * `heap.allocArray(Float64Array, 1000)`. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits, and what the class throws; then
+   * the block is freed.
    */
   allocArray<View>(type: TypedArrayConstructor<View>, length: number): View {
-    if (typeof type !== 'function' || !(type.BYTES_PER_ELEMENT >= 1 && type.BYTES_PER_ELEMENT <= 8)) {
+    const element = typeof type === 'function' ? type.BYTES_PER_ELEMENT : 0
+    if (!(typeof element === 'number' && element >= 1 && element <= 8)) {
       throw invalidType('type', 'a typed array class, such as Float64Array', type)
     }
     checkAmount('length', length)
-    const bytes = Math.min(length * type.BYTES_PER_ELEMENT, Number.MAX_SAFE_INTEGER)
-    return new type(this.buffer, this.mustHave(this.malloc(bytes), bytes), length)
+    const bytes = Math.min(length * element, Number.MAX_SAFE_INTEGER)
+    return afterwards(() => {
+      const pointer = this.mustHave(this.malloc(bytes), bytes)
+      try {
+        return new type(this.buffer, pointer, length)
+      } catch (error) {
+        // The class may be the caller's own, and may have freed the block or closed the heap.
+        if (!this.closed && this.owns(pointer)) this.free(pointer)
+        throw error
+      }
+    })
   }
 
   /** All usable bytes of the block at `pointer`. Throws like free. */
@@ -254,14 +309,9 @@ export class Heap extends Views {
 
   /** True when `reference` is the pointer, or a view, of a used block of this heap. Throws ERR_OFFHEAP_CLOSED only. */
   owns(reference: unknown): boolean {
+    const pointer = offsetWithin(reference, this.buffer)
     if (this.allocator.words.length === 0) throw closedError()
-    if (typeof reference === 'number')
-      return Number.isSafeInteger(reference) && this.allocator.isUsed(locate(reference))
-    return (
-      ArrayBuffer.isView(reference) &&
-      reference.buffer === this.buffer &&
-      this.allocator.isUsed(locate(reference.byteOffset))
-    )
+    return this.allocator.isUsed(locate(pointer))
   }
 
   /**
@@ -341,10 +391,12 @@ export class Heap extends Views {
     if (this.allocator.words.length === 0) throw closedError()
     const region = this.region
     if (region === undefined) return 0
-    const before = region.residentBytes()
-    this.allocator.flush()
-    this.decommit(region)
-    return Math.max(0, before - region.residentBytes())
+    return afterwards(() => {
+      const before = region.residentBytes()
+      this.allocator.flush()
+      this.decommit(region)
+      return Math.max(0, before - region.residentBytes())
+    })
   }
 
   /** The same by the heap's own choice: a system that refuses is no reason for the free that led here to fail. */
@@ -363,7 +415,7 @@ export class Heap extends Views {
       region.decommit(offset, length)
       bytes += length
     }
-    tell('offheap:trim', () => ({ heap: this, bytes }))
+    publish('offheap:trim', () => ({ heap: this, bytes }))
     // The wilderness is zero again from its first whole page on.
     const page = region.pageSize / 4
     words[TOUCHED_WORD] = Math.min(words[TOUCHED_WORD], Math.ceil(words[TOP_WORD] / page) * page + 1)
@@ -381,9 +433,11 @@ export class Heap extends Views {
    * it. Twice is fine.
    */
   close(): void {
-    if (this.ownsRegion) this.region?.close()
-    this.allocator = this.open(new Int32Array(0))
-    this.dropViews()
+    afterwards(() => {
+      if (this.ownsRegion) this.region?.close()
+      this.allocator = this.open(new Int32Array(0))
+      this.dropViews()
+    })
   }
 
   [Symbol.dispose](): void {
@@ -403,8 +457,10 @@ export class Heap extends Views {
   /** The used block that a caller's reference stands for, by its word index. Throws what is wrong with it. */
   protected used(reference: BlockReference, call: string): number {
     if (this.allocator.words.length === 0) throw closedError()
-    const block = locate(offsetOf(reference, this.buffer, call))
-    if (!this.allocator.isUsed(block)) throw this.fault(faultOf(this.allocator.words, call, reference))
+    const pointer = offsetOf(reference, this.buffer, call)
+    if (this.allocator.words.length === 0) throw closedError()
+    const block = locate(pointer)
+    if (!this.allocator.isUsed(block)) throw this.fault(faultOf(this.allocator.words, call, pointer))
     return block
   }
 
@@ -420,14 +476,14 @@ export class Heap extends Views {
 
   /** Tells of what is about to be thrown. */
   protected fault(error: Error): Error {
-    tell('offheap:fault', () => ({ heap: this, error }))
+    publish('offheap:fault', () => ({ heap: this, error }))
     return error
   }
 
   /** What there is when nothing fits: 0, unless the heap is closed. */
   protected nothing(requested: number): Pointer {
     if (this.allocator.words.length === 0) throw closedError()
-    tell('offheap:out-of-memory', () => ({ heap: this, requested }))
+    publish('offheap:out-of-memory', () => ({ heap: this, requested }))
     return 0
   }
 

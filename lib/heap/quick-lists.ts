@@ -138,7 +138,7 @@ export function quickKind<Policy extends Placement>(
     protected override extend(need: number): number {
       if (this.flushOverfull(need)) return super.allocate(need)
       const block = super.extend(need)
-      return block !== 0 || !this.flush() ? block : super.allocate(need)
+      return block !== 0 || this.isDeclined(need) || !this.flush() ? block : super.allocate(need)
     }
 
     /** Empties the lists when so much waits that the block space may not grow by `more` words. False when it may. */

@@ -2,9 +2,13 @@
  * An allocator that gives free pages back to the system by itself: each time that blocks of `trimThreshold` bytes have been
  * freed since the last time. So the cost of a look at all free blocks is spread over as many bytes, and a program that frees
  * and allocates the same block over and over pays no system call for each.
+ *
+ * That is published, so it only happens while events are held (see events.ts): without, such a free, or a realloc that may free as
+ * much, changes nothing and fails.
  */
 import { sizeOf } from '../block/block.js'
 import { FREED_WORD, TRIM_THRESHOLD_WORD } from '../block/header.js'
+import { isHolding } from '../events.js'
 import type { Placement } from '../placement/placement.js'
 import type { Allocator } from './allocator.js'
 
@@ -29,26 +33,34 @@ export function trimmingKind<Policy extends Placement, Rest extends unknown[]>(
 
     override free(block: number): boolean {
       const size = sizeOf(this.words[block])
+      const reaches = this.reaches(size)
+      if (reaches && !isHolding()) return false
       if (!super.free(block)) return false
-      this.freed(size)
+      this.freed(size, reaches)
       return true
     }
 
     override resize(block: number, have: number, need: number): number {
+      if (this.reaches(have) && !isHolding()) return 0
       const resized = super.resize(block, have, need)
-      if (need < have) this.freed(have - need)
+      if (need < have) this.freed(have - need, this.reaches(have - need))
       return resized
     }
 
-    /** Counts what was given back; when it is enough, free pages go to the system. */
-    private freed(size: number): void {
+    /** With `size` words more, will so many have been freed that free pages go to the system? */
+    private reaches(size: number): boolean {
       const words = this.words
       const threshold = words[TRIM_THRESHOLD_WORD]
       // A hardened heap is of this kind whether it has a threshold or not.
-      if (threshold === 0) return
-      const freed = words[FREED_WORD] + size
-      words[FREED_WORD] = freed < threshold ? freed : 0
-      if (freed >= threshold) this.trim()
+      return threshold !== 0 && words[FREED_WORD] + size >= threshold
+    }
+
+    /** Counts what was given back; when it is enough, free pages go to the system. */
+    private freed(size: number, reaches: boolean): void {
+      const words = this.words
+      if (words[TRIM_THRESHOLD_WORD] === 0) return
+      words[FREED_WORD] = reaches ? 0 : words[FREED_WORD] + size
+      if (reaches) this.trim()
     }
   }
 }

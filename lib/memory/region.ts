@@ -4,8 +4,8 @@
  */
 import { constants } from 'node:buffer'
 import { invalidType, OffheapError, outOfRange } from '../errors.js'
+import { publish } from '../events.js'
 import { type Access, type Addon, addon, type Mapped } from './addon.js'
-import { tell } from './diagnostics.js'
 import { refusal } from './refusal.js'
 
 export interface RegionOptions {
@@ -69,14 +69,16 @@ export class Region {
     const settings = settingsOf(options)
     const { size, guard, hugePages, populate, lock } = settings
     const native = addon()
+    let mapped: Mapped
     try {
-      const region = new Region(native, native.map(size, guard, hugePages, populate, lock), lock)
-      tell('offheap:map', () => ({ region, size: region.byteLength }))
-      return region
+      mapped = native.map(size, guard, hugePages, populate, lock)
     } catch (error) {
       const verb = lock ? 'map and lock' : 'map'
       throw refusal(error, { verb, size, locked: lock, lockLimit: native.lockLimit() })
     }
+    const region = new Region(native, mapped, lock)
+    publish('offheap:map', () => ({ region, size: region.byteLength }))
+    return region
   }
 
   /** The memory. Detached (of length 0) once the region is closed. */
@@ -180,7 +182,7 @@ export class Region {
     const size = this.byteLength
     this.#ask('unmap', size, ({ handle, buffer }) => this.#addon.close(handle, buffer))
     this.#closed = true
-    tell('offheap:close', () => ({ region: this, size }))
+    publish('offheap:close', () => ({ region: this, size }))
   }
 
   /** The same as `close()`, for `using`. */

@@ -5,7 +5,7 @@
 import { sizeOf, USED } from '../../block/block.js'
 import { FIRST_WORD, HIGH_WATER_WORD, SIZE_WORD, TOP_WORD } from '../../block/header.js'
 import { corrupt, type FaultyBlock, OffheapError, type OffheapErrorCode } from '../../errors.js'
-import { type BlockReference, checkPointer, type Pointer } from '../arguments.js'
+import { checkPointer, type Pointer } from '../arguments.js'
 import { walk } from '../walk.js'
 import { SLOT_BYTES, slotOf } from './layout.js'
 import { type Seals, SLACK } from './seals.js'
@@ -27,10 +27,9 @@ export class Faults {
     this.seals = seals
   }
 
-  /** The error for `reference`, which is not the pointer of a used block. */
-  ofPointer(call: string, reference: BlockReference): Error {
+  /** The error for `pointer`, which is not that of a used block. */
+  ofPointer(call: string, pointer: Pointer): Error {
     const words = this.words
-    const pointer = typeof reference === 'object' && reference !== null ? reference.byteOffset : reference
     checkPointer(pointer)
     if (pointer === 0) return this.invalid(call, pointer, 'is NULL')
     if (pointer % 8 !== 0) return this.invalid(call, pointer, 'is not a multiple of 8, as every pointer is')

@@ -4,10 +4,18 @@
  */
 import { ROOT_WORD, TOUCHED_WORD } from '../../block/header.js'
 import { OffheapError } from '../../errors.js'
-import { tell } from '../../memory/diagnostics.js'
+import { afterwards, publish } from '../../events.js'
 import type { Region } from '../../memory/region.js'
 import { TOO_LARGE } from '../allocator.js'
-import { type BlockReference, checkAlignment, checkAmount, closedError, offsetOf, type Pointer } from '../arguments.js'
+import {
+  type BlockReference,
+  checkAlignment,
+  checkAmount,
+  closedError,
+  offsetOf,
+  offsetWithin,
+  type Pointer
+} from '../arguments.js'
 import { readHeader, type Shape } from '../format.js'
 import type { Heap } from '../heap.js'
 import type { HeapStats } from '../stats.js'
@@ -51,66 +59,73 @@ export function hardenedKind(Base: typeof Heap): Make {
     }
 
     // ---- allocation -----------------------------------------------------------------------------------------------
+    // The stack comes first: to take it may run the caller's code (see Stacks).
 
     override malloc(size: number): Pointer {
+      const stack = this.stacks?.here(this.malloc)
       const need = this.need('size', size)
-      const block = this.guarded(() => this.allocator.give(need, size))
-      return this.given(block, size, this.malloc)
+      return this.guarded(() => this.given(this.allocator.give(need, size), size, stack))
+    }
+
+    protected override mallocFast(): Pointer {
+      return 0
     }
 
     override calloc(count: number, size: number): Pointer {
+      const stack = this.stacks?.here(this.calloc)
       checkAmount('count', count)
       checkAmount('size', size)
       const bytes = Math.min(count * size, Number.MAX_SAFE_INTEGER)
       const need = this.need('size', bytes)
       // What was never touched is zero, and verified to be.
       const touched = slotOf(this.allocator.words[TOUCHED_WORD])
-      const block = this.guarded(() => this.allocator.give(need, bytes))
-      const pointer = this.given(block, bytes, this.calloc)
-      if (pointer !== 0) this.allocator.memory.zero(pointer, Math.max(pointer, Math.min(pointer + bytes, touched)))
-      return pointer
+      return this.guarded(() => {
+        const pointer = this.given(this.allocator.give(need, bytes), bytes, stack)
+        if (pointer !== 0) this.allocator.memory.zero(pointer, Math.max(pointer, Math.min(pointer + bytes, touched)))
+        return pointer
+      })
     }
 
     override alignedAlloc(alignment: number, size: number): Pointer {
+      const stack = this.stacks?.here(this.alignedAlloc)
       checkAlignment(alignment)
       const need = this.need('size', size)
       if (alignment >= this.u8.length) return this.nothing(size)
-      const block = this.guarded(() =>
-        alignment <= 2 * SLOT_BYTES
-          ? this.allocator.give(need, size)
-          : this.allocator.giveAligned(alignment / SLOT_BYTES, need, size)
-      )
-      return this.given(block, size, this.alignedAlloc)
+      return this.guarded(() => {
+        const block =
+          alignment <= 2 * SLOT_BYTES
+            ? this.allocator.give(need, size)
+            : this.allocator.giveAligned(alignment / SLOT_BYTES, need, size)
+        return this.given(block, size, stack)
+      })
     }
 
     override realloc(block: BlockReference, size: number): Pointer {
       if (block === 0) return this.malloc(size)
+      const stack = this.stacks?.here(this.realloc)
+      const pointer = this.offset(block, 'realloc')
       const need = this.need('size', size)
-      if (size === 0) {
-        this.takeBack(block, 'realloc', this.realloc)
-        return 0
-      }
-      let old = 0
-      const changed = this.guarded(() => {
-        old = this.used(block, 'realloc')
-        return this.allocator.change(old, need, size)
+      return this.guarded(() => {
+        const old = this.used(pointer, 'realloc')
+        if (size === 0) {
+          this.takeBack(old, stack)
+          return 0
+        }
+        const changed = this.allocator.change(old, need, size)
+        if (changed !== 0 && stack !== undefined) this.stacks?.noteFreed(slotOf(old), stack)
+        return this.given(changed, size, stack)
       })
-      if (changed !== 0) this.stacks?.noteFreed(slotOf(old), this.realloc)
-      return this.given(changed, size, this.realloc)
     }
 
     override free(block: BlockReference): void {
-      if (this.allocator.words.length === 0) throw closedError()
-      if (block !== 0) this.takeBack(block, 'free', this.free)
+      const stack = this.stacks?.here(this.free)
+      const pointer = this.offset(block, 'free')
+      if (pointer !== 0) this.guarded(() => this.takeBack(this.used(pointer, 'free'), stack))
     }
 
-    private takeBack(block: BlockReference, name: string, call: HardenedHeap['free'] | HardenedHeap['realloc']): void {
-      const freed = this.guarded(() => {
-        const used = this.used(block, name)
-        this.allocator.takeBack(used)
-        return used
-      })
-      this.stacks?.noteFreed(slotOf(freed), call)
+    private takeBack(block: number, stack: string | undefined): void {
+      this.allocator.takeBack(block)
+      if (stack !== undefined) this.stacks?.noteFreed(slotOf(block), stack)
     }
 
     // ---- blocks ---------------------------------------------------------------------------------------------------
@@ -125,13 +140,9 @@ export function hardenedKind(Base: typeof Heap): Make {
     }
 
     override owns(reference: unknown): boolean {
+      const pointer = offsetWithin(reference, this.buffer)
       if (this.allocator.words.length === 0) throw closedError()
-      if (typeof reference === 'number') return this.allocator.isUsed(blockAt(reference))
-      return (
-        ArrayBuffer.isView(reference) &&
-        reference.buffer === this.buffer &&
-        this.allocator.isUsed(blockAt(reference.byteOffset))
-      )
+      return this.allocator.isUsed(blockAt(pointer))
     }
 
     override get root(): Pointer {
@@ -139,10 +150,11 @@ export function hardenedKind(Base: typeof Heap): Make {
       return this.allocator.words[ROOT_WORD] * SLOT_BYTES
     }
 
-    override set root(pointer: Pointer) {
-      if (this.allocator.words.length === 0) throw closedError()
+    override set root(reference: Pointer) {
+      const pointer = this.offset(reference, 'root')
       this.guarded(() => {
-        this.allocator.words[ROOT_WORD] = pointer === 0 ? 0 : this.used(pointer, 'root') + 1
+        const root = pointer === 0 ? 0 : this.used(pointer, 'root') + 1
+        this.allocator.words[ROOT_WORD] = root
       })
     }
 
@@ -178,10 +190,12 @@ export function hardenedKind(Base: typeof Heap): Make {
       if (this.allocator.words.length === 0) throw closedError()
       const region = this.region
       if (region === undefined) return 0
-      const before = region.residentBytes()
-      this.telling(() => this.allocator.verifyHeader())
-      this.decommit(region)
-      return Math.max(0, before - region.residentBytes())
+      return this.telling(() => {
+        const before = region.residentBytes()
+        this.allocator.verifyHeader()
+        this.decommit(region)
+        return Math.max(0, before - region.residentBytes())
+      })
     }
 
     protected override decommit(region: Region): void {
@@ -191,7 +205,7 @@ export function hardenedKind(Base: typeof Heap): Make {
         this.allocator.memory.noteGivenBack(offset, offset + length)
         bytes += length
       }
-      tell('offheap:trim', () => ({ heap: this, bytes }))
+      publish('offheap:trim', () => ({ heap: this, bytes }))
     }
 
     override reset(): void {
@@ -205,9 +219,13 @@ export function hardenedKind(Base: typeof Heap): Make {
     }
 
     override close(): void {
-      const leaks = this.stacks?.leaks() ?? []
-      super.close()
-      this.stacks?.clear()
+      const leaks = afterwards(() => {
+        const found = this.stacks?.leaks() ?? []
+        super.close()
+        this.stacks?.clear()
+        return found
+      })
+      // When all is done: this is the caller's code.
       if (leaks.length === 0) return
       if (this.tracking?.onLeaks !== undefined) this.tracking.onLeaks(leaks)
       else process.emitWarning(leakReport(leaks), { type: 'OffheapWarning', code: 'OFFHEAP_LEAK' })
@@ -222,39 +240,49 @@ export function hardenedKind(Base: typeof Heap): Make {
       return bytes > this.u8.length ? TOO_LARGE : ledgerWordsFor(bytes)
     }
 
-    /** What is thrown here is told by the caller, along with all else that it finds. */
-    protected override used(reference: BlockReference, call: string): number {
-      const block = blockAt(offsetOf(reference, this.buffer, call))
-      if (!this.allocator.isUsed(block)) throw this.allocator.faults.ofPointer(call, reference)
+    /** The byte offset that a caller's reference stands for. Throws ERR_OFFHEAP_CLOSED, and what is wrong with its form. */
+    private offset(reference: BlockReference, call: string): Pointer {
+      if (this.allocator.words.length === 0) throw closedError()
+      const pointer = offsetOf(reference, this.buffer, call)
+      if (this.allocator.words.length === 0) throw closedError()
+      return pointer
+    }
+
+    /** What is thrown here is published by the caller, along with all else that it finds. */
+    protected override used(pointer: Pointer, call: string): number {
+      const block = blockAt(pointer)
+      if (!this.allocator.isUsed(block)) throw this.allocator.faults.ofPointer(call, pointer)
       return block
     }
 
-    /** Runs what changes the heap; tells of the fault that it finds. */
+    /** Runs what changes the heap. Its events are published afterwards, and so is the fault that it finds. */
     private guarded<Result>(work: () => Result): Result {
       return this.telling(() => this.allocator.guarded(work))
     }
 
     private telling<Result>(work: () => Result): Result {
-      try {
-        return work()
-      } catch (error) {
-        throw error instanceof OffheapError ? this.fault(error) : error
-      }
+      return afterwards(() => {
+        try {
+          return work()
+        } catch (error) {
+          throw error instanceof OffheapError ? this.fault(error) : error
+        }
+      })
     }
 
     /** A used block, where nothing else has looked at the header yet. */
     private verified(reference: BlockReference, call: string): number {
-      if (this.allocator.words.length === 0) throw closedError()
+      const pointer = this.offset(reference, call)
       return this.telling(() => {
         this.allocator.verifyHeader()
-        return this.used(reference, call)
+        return this.used(pointer, call)
       })
     }
 
-    private given(block: number, size: number, call: (...args: never[]) => Pointer): Pointer {
+    private given(block: number, size: number, stack: string | undefined): Pointer {
       if (block === 0) return this.nothing(size)
       const pointer = slotOf(block)
-      this.stacks?.noteAllocated(pointer, size, call)
+      if (stack !== undefined) this.stacks?.noteAllocated(pointer, size, stack)
       return pointer
     }
   }

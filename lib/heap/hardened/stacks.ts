@@ -31,19 +31,19 @@ export class Stacks {
   private readonly freed = new Map<Pointer, Allocation>()
   private readonly known = new Map<string, string>()
 
-  /** Notes a block of `size` bytes; `call` is the function whose caller allocated it. */
-  noteAllocated(pointer: Pointer, size: number, call: Caller): void {
+  /** Notes a block of `size` bytes that was allocated at the stack `allocated`. */
+  noteAllocated(pointer: Pointer, size: number, allocated: string): void {
     this.freed.delete(pointer)
-    this.live.set(pointer, { size, allocated: this.here(call) })
+    this.live.set(pointer, { size, allocated })
   }
 
-  /** Notes that a block was given back. */
-  noteFreed(pointer: Pointer, call: Caller): void {
+  /** Notes that a block was given back, at the stack `freed`. */
+  noteFreed(pointer: Pointer, freed: string): void {
     const allocation = this.live.get(pointer)
     if (allocation === undefined) return
     this.live.delete(pointer)
     this.freed.delete(pointer)
-    this.freed.set(pointer, { ...allocation, freed: this.here(call) })
+    this.freed.set(pointer, { ...allocation, freed })
     if (this.freed.size > REMEMBERED) for (const oldest of this.freed.keys()) return void this.freed.delete(oldest)
   }
 
@@ -68,15 +68,12 @@ export class Stacks {
     return [...groups.values()].sort((a, b) => b.bytes - a.bytes)
   }
 
-  /** The stack above `call`, one copy for all that are equal. */
-  private here(call: Caller): string {
-    const limit = Error.stackTraceLimit
-    Error.stackTraceLimit = FRAMES
-    const holder = { stack: '' }
-    Error.captureStackTrace(holder, call)
-    Error.stackTraceLimit = limit
-    // The first line is the name of the holder.
-    const stack = String(holder.stack).replace(/^.*\n?/, '')
+  /**
+   * The stack above `call`, one copy for all that are equal. Never throws; but it may run the caller's own
+   * `Error.prepareStackTrace`, so it comes before anything is checked or changed.
+   */
+  here(call: Caller): string {
+    const stack = stackAbove(call)
     const same = this.known.get(stack)
     if (same !== undefined) return same
     this.known.set(stack, stack)
@@ -85,6 +82,25 @@ export class Stacks {
 }
 
 type Caller = (...args: never[]) => unknown
+
+/** The stack above `call`, one frame a line. What there is of it when the process doesn't let it be had, perhaps ''. */
+function stackAbove(call: Caller): string {
+  try {
+    const holder = { stack: '' }
+    const limit: unknown = Error.stackTraceLimit
+    // Returns false where Error is frozen, as with --frozen-intrinsics: then the stack has as many frames as it has.
+    Reflect.set(Error, 'stackTraceLimit', FRAMES)
+    try {
+      Error.captureStackTrace(holder, call)
+    } finally {
+      Reflect.set(Error, 'stackTraceLimit', limit)
+    }
+    // The first line is the name of the holder.
+    return String(holder.stack).replace(/^.*\n?/, '')
+  } catch {
+    return ''
+  }
+}
 
 /** The leaks as one text, for a warning. */
 export function leakReport(leaks: readonly Leak[]): string {

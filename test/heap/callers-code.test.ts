@@ -1,0 +1,232 @@
+/**
+ * Where a call runs code of its caller: properties of views, classes given to allocArray, Error.prepareStackTrace, onLeaks. Such code may
+ * use the heap, close it or throw; afterwards the heap is sound, no block is left behind, and every error has a code or is the caller's.
+ */
+import { afterEach, describe, expect, test } from 'vitest'
+import { Heap, type HeapOptions } from '../../lib/index.js'
+import { errorOf, expectError } from './support.js'
+
+const kinds: [name: string, options: HeapOptions][] = [
+  ['an ordinary heap', {}],
+  ['a heap with quick lists', { quickLists: true }],
+  ['a hardened heap', { hardened: true }],
+  ['a hardened heap with stacks', { hardened: true, trackAllocations: true, onLeaks: () => {} }]
+]
+
+/** A view of a block whose property `name` is the caller's own code. */
+function viewWith(heap: Heap, pointer: number, name: 'buffer' | 'byteOffset', get: () => unknown): Uint8Array {
+  const view = new Uint8Array(heap.buffer, pointer, 10)
+  return Object.defineProperty(view, name, { get })
+}
+
+describe.each(kinds)('%s', (_, options) => {
+  const make = (): Heap => Heap.map({ size: 2 ** 20, ...options })
+
+  describe('given a view with properties of its own', () => {
+    const calls: [name: string, run: (heap: Heap, view: Uint8Array) => unknown][] = [
+      ['free', (heap, view) => heap.free(view)],
+      ['realloc', (heap, view) => heap.realloc(view, 5000)],
+      ['realloc to 0', (heap, view) => heap.realloc(view, 0)],
+      ['view', (heap, view) => heap.view(view)],
+      ['usableSize', (heap, view) => heap.usableSize(view)],
+      ['owns', (heap, view) => heap.owns(view)],
+      ['root =', (heap, view) => Reflect.set(heap, 'root', view)]
+    ]
+
+    test.each(calls)('%s survives one that frees the block', (_, run) => {
+      using heap = make()
+      const pointer = heap.malloc(10)
+      const behind = heap.malloc(10)
+      const view = viewWith(heap, pointer, 'byteOffset', () => {
+        if (heap.owns(pointer)) heap.free(pointer)
+        return pointer
+      })
+      if (_ === 'owns') expect(run(heap, view)).toBe(false)
+      else expectError(() => run(heap, view), 'ERR_OFFHEAP_DOUBLE_FREE')
+      heap.check()
+      expect(heap.stats().blocks).toBe(1)
+      expect(heap.owns(behind)).toBe(true)
+    })
+
+    test.each(calls)('%s survives one that closes the heap', (_, run) => {
+      for (const name of ['buffer', 'byteOffset'] as const) {
+        const heap = make()
+        const { buffer } = heap
+        const pointer = heap.malloc(10)
+        const view = viewWith(heap, pointer, name, () => {
+          heap.close()
+          return name === 'buffer' ? buffer : pointer
+        })
+        expectError(() => run(heap, view), 'ERR_OFFHEAP_CLOSED')
+      }
+    })
+
+    test.each(calls)('%s refuses an offset that is no pointer', (name, run) => {
+      using heap = make()
+      const pointer = heap.malloc(10)
+      const offsets = [
+        '8',
+        { valueOf: () => pointer },
+        Number.NaN,
+        -8,
+        0.5,
+        2 ** 60,
+        null,
+        8n,
+        Symbol('8'),
+        pointer + 1
+      ]
+      for (const offset of offsets) {
+        const view = viewWith(heap, pointer, 'byteOffset', () => offset)
+        if (name === 'owns') expect(run(heap, view)).toBe(false)
+        else expect(errorOf(() => run(heap, view))).toHaveProperty('code')
+        heap.check()
+      }
+      expect(heap.owns(pointer)).toBe(true)
+    })
+  })
+
+  describe('allocArray', () => {
+    test('frees the block when the class throws', () => {
+      using heap = make()
+      class Refusing extends Float64Array {
+        constructor(buffer: ArrayBuffer, offset: number, length: number) {
+          super(buffer, offset, length)
+          throw new Error('refused')
+        }
+      }
+      expect(() => heap.allocArray(Refusing, 10)).toThrow('refused')
+      expect(heap.stats().blocks).toBe(0)
+      heap.check()
+    })
+
+    test('lets the class free the block, allocate and close', () => {
+      const heap = make()
+      const uses: ((offset: number) => void)[] = [
+        offset => heap.free(offset),
+        offset => heap.realloc(offset, 2 ** 18),
+        () => heap.malloc(2 ** 19),
+        () => heap.trim(),
+        () => heap.reset(),
+        () => heap.close()
+      ]
+      for (const use of uses) {
+        const seen: number[] = []
+        class Using extends Float64Array {
+          constructor(buffer: ArrayBuffer, offset: number, length: number) {
+            super(buffer, offset, length)
+            seen.push(offset)
+            use(offset)
+            throw new Error('refused')
+          }
+        }
+        expect(() => heap.allocArray(Using, 10)).toThrow('refused')
+        expect(seen).toHaveLength(1)
+        if (!heap.closed) heap.check()
+      }
+      expect(heap.closed).toBe(true)
+    })
+
+    test('reads the size of an element once', () => {
+      using heap = make()
+      const sizes = [8, 2 ** 40, Number.NaN]
+      const Changing = new Proxy(Float64Array, {
+        get: (type, name) => (name === 'BYTES_PER_ELEMENT' ? sizes.shift() : Reflect.get(type, name))
+      })
+      const array = heap.allocArray(Changing, 10)
+      expect(array).toHaveLength(10)
+      expect(heap.usableSize(array)).toBeLessThan(100)
+      heap.check()
+    })
+  })
+})
+
+describe('a heap that keeps stacks', () => {
+  const { prepareStackTrace, stackTraceLimit } = Error
+  afterEach(() => {
+    if (prepareStackTrace === undefined) Reflect.deleteProperty(Error, 'prepareStackTrace')
+    else Error.prepareStackTrace = prepareStackTrace
+    Error.stackTraceLimit = stackTraceLimit
+  })
+
+  const make = (): Heap => Heap.map({ size: 2 ** 20, hardened: true, trackAllocations: true, onLeaks: () => {} })
+
+  /** Every call that takes a stack, each as if nothing had happened. */
+  function useAll(heap: Heap): void {
+    const a = heap.malloc(10)
+    const b = heap.calloc(10, 10)
+    const c = heap.alignedAlloc(64, 100)
+    const d = heap.realloc(a, 5000)
+    for (const pointer of [a, b, c, d]) expect(pointer).not.toBe(0)
+    expect(heap.stats().blocks).toBe(3)
+    heap.free(b)
+    heap.free(c)
+    expect(heap.realloc(d, 0)).toBe(0)
+    expect(heap.stats().blocks).toBe(0)
+    expect(heap.leaks()).toEqual([])
+    heap.check()
+  }
+
+  test('takes a prepareStackTrace that throws', () => {
+    using heap = make()
+    Error.prepareStackTrace = () => {
+      throw new Error('no trace')
+    }
+    useAll(heap)
+  })
+
+  test('takes a prepareStackTrace that returns no text', () => {
+    using heap = make()
+    for (const trace of [undefined, null, [], Object.create(null), Symbol('trace'), 1n]) {
+      Error.prepareStackTrace = () => trace
+      useAll(heap)
+    }
+  })
+
+  test('takes a prepareStackTrace that uses the heap', () => {
+    using heap = make()
+    let inside = false
+    Error.prepareStackTrace = () => {
+      if (inside) return ''
+      inside = true
+      heap.free(heap.malloc(20))
+      heap.trim()
+      heap.check()
+      inside = false
+      return 'Error\n    at here'
+    }
+    useAll(heap)
+  })
+
+  test('takes a prepareStackTrace that closes the heap', () => {
+    for (const call of [
+      (heap: Heap) => heap.malloc(10),
+      (heap: Heap) => heap.calloc(1, 10),
+      (heap: Heap) => heap.alignedAlloc(64, 10),
+      (heap: Heap, pointer: number) => heap.realloc(pointer, 20),
+      (heap: Heap, pointer: number) => heap.free(pointer)
+    ]) {
+      const heap = make()
+      const pointer = heap.malloc(10)
+      Error.prepareStackTrace = () => {
+        heap.close()
+        return 'Error'
+      }
+      expectError(() => call(heap, pointer), 'ERR_OFFHEAP_CLOSED')
+      Reflect.deleteProperty(Error, 'prepareStackTrace')
+    }
+  })
+
+  test('takes a limit of stacks that cannot be set', () => {
+    using heap = make()
+    const property = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit') ?? {}
+    try {
+      Object.defineProperty(Error, 'stackTraceLimit', { value: 10, writable: false, configurable: true })
+      useAll(heap)
+    } finally {
+      Object.defineProperty(Error, 'stackTraceLimit', property)
+    }
+    useAll(heap)
+    expect(Error.stackTraceLimit).toBe(property.value)
+  })
+})
