@@ -135,12 +135,22 @@ export class Translation {
   }
 
   #add(lines: string[], address: number, size: number, alignment = 0): number {
-    // The allocator handed out an address that was never freed before our eyes: it must have been.
-    if (this.#live.has(address)) this.#free(lines, address)
+    this.#vacate(lines, address)
     const block = { id: this.ids++, size: 0, space: 0 }
     this.#resize(block, size, spaceOf(size + alignment))
-    this.#live.set(address, block)
+    this.#put(lines, address, block)
     return block.id
+  }
+
+  /** Puts a block where the allocator said that it is. */
+  #put(lines: string[], address: number, block: LiveBlock): void {
+    this.#vacate(lines, address)
+    this.#live.set(address, block)
+  }
+
+  /** What the allocator hands out was freed, before our eyes or not. */
+  #vacate(lines: string[], address: number): void {
+    if (this.#live.has(address)) this.#free(lines, address)
   }
 
   #free(lines: string[], address: number): void {
@@ -174,7 +184,7 @@ export class Translation {
     this.#moving.delete(begin)
     if (address === 0 && size > 0) {
       this.failed++
-      if (moving !== undefined) this.#live.set(moving.address, moving.block)
+      if (moving !== undefined) this.#put(lines, moving.address, moving.block)
     } else if (size === 0) {
       // In a trace this frees; some allocators answer with a new empty block.
       if (moving !== undefined) this.#end(lines, moving.block)
@@ -182,9 +192,10 @@ export class Translation {
     } else if (moving === undefined) {
       lines.push(`a ${this.#add(lines, address, size)} ${size}`)
     } else {
-      if (this.#live.has(address)) this.#free(lines, address)
+      // Before it grows: the two never were alive together.
+      this.#vacate(lines, address)
       this.#resize(moving.block, size, spaceOf(size))
-      this.#live.set(address, moving.block)
+      this.#put(lines, address, moving.block)
       lines.push(`r ${moving.block.id} ${size}`)
     }
   }

@@ -112,4 +112,34 @@ describe('events become operations', () => {
     const { lines } = translate([MALLOC, P, 10], [MALLOC, P, 20], [FREE, P])
     expect(lines).toEqual(['a 0 10', 'f 0', 'a 1 20', 'f 1'])
   })
+
+  test('a block handed out by realloc where another one was, too', () => {
+    const moved = translate(
+      [MALLOC, P, 10],
+      [MALLOC, Q, 20],
+      [REALLOC_BEGIN, P, 30],
+      [REALLOC_END, Q, 30, 2],
+      [FREE, Q]
+    )
+    expect(moved.lines).toEqual(['a 0 10', 'a 1 20', 'f 1', 'r 0 30', 'f 0'])
+    // Ten bytes grew to thirty when the twenty were gone.
+    expect(moved.translation).toMatchObject({ peakBytes: 30, aliveBlocks: 0, aliveBytes: 0, dropped: 0 })
+    const begun = translate([REALLOC_BEGIN, P, 30], [MALLOC, Q, 20], [REALLOC_END, Q, 30, 0], [FREE, Q])
+    expect(begun.lines).toEqual(['a 0 20', 'f 0', 'a 1 30', 'f 1'])
+    expect(begun.translation).toMatchObject({ aliveBlocks: 0, dropped: 1 })
+    const emptied = translate([MALLOC, P, 10], [MALLOC, Q, 20], [REALLOC_BEGIN, P, 0], [REALLOC_END, Q, 0, 2])
+    expect(emptied.lines).toEqual(['a 0 10', 'a 1 20', 'f 0', 'f 1', 'a 2 0'])
+  })
+
+  test('a block handed out while a realloc of it was under way that was refused', () => {
+    const { lines, translation } = translate(
+      [MALLOC, P, 10],
+      [REALLOC_BEGIN, P, 2 ** 50],
+      [MALLOC, P, 20],
+      [REALLOC_END, 0, 2 ** 50, 1],
+      [FREE, P]
+    )
+    expect(lines).toEqual(['a 0 10', 'a 1 20', 'f 1', 'f 0'])
+    expect(translation).toMatchObject({ failed: 1, aliveBlocks: 0, aliveBytes: 0 })
+  })
 })

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { recordCommand } from '../../lib/cli/record.js'
 import { linkOf } from '../../lib/errors.js'
 import { createEvents, readEventsHeader } from '../../lib/trace/events.js'
@@ -266,6 +266,38 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
       message: expect.stringContaining('npm run build:native')
     })
     expect(existsSync(output)).toBe(false)
+  })
+
+  describe('while the program runs, a signal that this process gets', () => {
+    const exits: Partial<Record<NodeJS.Signals, number>> = { SIGTERM: 9, SIGHUP: 8 }
+
+    /** Records a shell that ends with 9 on SIGTERM, 8 on SIGHUP, and with 7 once it is told to. Signals it after its start. */
+    async function signalled(name: NodeJS.Signals): Promise<number> {
+      const ready = join(folder, `ready-${name}`)
+      const end = join(folder, `end-${name}`)
+      const script = `trap 'exit 9' TERM; trap 'exit 8' HUP; trap 'exit 6' INT QUIT; : >'${ready}'
+        i=0; while [ ! -e '${end}' ] && [ $i -lt 600 ]; do i=$((i + 1)); sleep 0.05; done; exit 7`
+      const before = process.listeners(name)
+      const output = join(folder, `${name}.rep`)
+      const recording = record({ program: 'sh', args: ['-c', script], output, recorder, maximumEvents: 1 })
+      await vi.waitUntil(() => existsSync(ready), { timeout: 60_000 })
+      // As if it had come from outside, but for the test runner's own listeners.
+      const added = process.listeners(name).filter(listener => !before.includes(listener))
+      expect(added).toHaveLength(1)
+      for (const listener of added) listener.call(process, name)
+      if (!(name in exits)) writeFileSync(end, '')
+      const { exitCode } = await recording
+      expect(process.listeners(name)).toEqual(before)
+      return exitCode
+    }
+
+    test.each(['SIGTERM', 'SIGHUP'] as const)('is passed on to it: %s', async name => {
+      expect(await signalled(name)).toBe(exits[name])
+    })
+
+    test.each(['SIGINT', 'SIGQUIT'] as const)('ends neither, when a terminal sends it to both: %s', async name => {
+      expect(await signalled(name)).toBe(7)
+    })
   })
 
   test('the subcommand reports one line and exits as the program did', async () => {
