@@ -9,6 +9,7 @@ import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { OffheapError } from '../errors.js'
+import { type Attempt, adviceFor } from './advice.js'
 
 /** One mapping as the addon knows it. Opaque, and checked by the addon wherever it comes back. */
 export type Handle = object
@@ -67,18 +68,21 @@ export function load(
         'A heap over an ordinary ArrayBuffer works everywhere: Heap.format(new ArrayBuffer(size)).'
     )
   }
-  const tried: string[] = []
+  const tried: Attempt[] = []
   for (const path of pathsOf(folder, platform, libc)) {
     try {
-      const built = existsSync(path) ? loader(path) : undefined
+      const built = mayExist(path) ? loader(path) : undefined
       if (isAddon(built)) return built
-      tried.push(`${path} (${built === undefined ? 'no such file' : 'not the addon of this version'})`)
+      const reason = built === undefined ? 'no such file' : 'not the addon of this version'
+      tried.push({ path, reason, code: undefined })
     } catch (error) {
       const [reason = ''] = (error instanceof Error ? error.message : String(error)).split('\n')
-      tried.push(`${path} (${reason})`)
+      const code = error instanceof Error && 'code' in error ? error.code : undefined
+      tried.push({ path, reason, code })
     }
   }
-  throw notLoaded(folder, [platform, process.arch, libc].filter(Boolean).join('-'), tried)
+  const target = [platform, process.arch, libc === 'unknown' ? '' : libc].filter(Boolean).join('-')
+  throw notLoaded(folder, target, tried)
 }
 
 /**
@@ -94,20 +98,30 @@ export function recorderPath(folder: string = root, libc: string = libcOf('linux
 
 /** Where the addon may lie, in the order in which to try. */
 function pathsOf(folder: string, platform: string, libc: string): string[] {
-  const name = libc === '' ? 'offheap.node' : `offheap.${libc}.node`
+  const kinds = libc === 'unknown' ? ['glibc', 'musl'] : [libc]
+  const names = kinds.map(kind => (kind === '' ? 'offheap.node' : `offheap.${kind}.node`))
   return [
     join(folder, 'build', 'Release', 'offheap.node'),
-    join(folder, 'prebuilds', `${platform}-${process.arch}`, name)
+    ...names.map(name => join(folder, 'prebuilds', `${platform}-${process.arch}`, name))
   ]
 }
 
-/** The C library of this process: '' where there is no choice. What is loaded already tells it for certain. */
-function libcOf(platform: string): '' | 'glibc' | 'musl' {
+/** The C library of this process: '' where there is no choice. What is loaded already tells it for certain, if it may be read. */
+function libcOf(platform: string): '' | 'glibc' | 'musl' | 'unknown' {
   if (platform !== 'linux') return ''
   try {
     return readFileSync('/proc/self/maps', 'latin1').includes('/ld-musl-') ? 'musl' : 'glibc'
   } catch {
-    return 'glibc'
+    return 'unknown'
+  }
+}
+
+/** False when there is no such file. Where permissions keep that a secret, addons may be loaded all the same. */
+function mayExist(path: string): boolean {
+  try {
+    return existsSync(path)
+  } catch {
+    return true
   }
 }
 
@@ -121,12 +135,11 @@ function isAddon(value: unknown): value is Addon {
   )
 }
 
-function notLoaded(folder: string, target: string, tried: readonly string[]): OffheapError {
+function notLoaded(folder: string, target: string, tried: readonly Attempt[]): OffheapError {
+  const list = tried.map(({ path, reason }) => `${path} (${reason})`).join('; ')
   return new OffheapError(
     'ERR_OFFHEAP_NO_ADDON',
-    `No native addon of offheap for ${target} could be loaded by Node ${process.version}. Tried: ${tried.join('; ')}. ` +
-      `Build it, with a C++ compiler, make and python3: npm --prefix ${JSON.stringify(folder)} run build:native. ` +
-      '(npm 12 needs no "allowScripts" for it: offheap has no install script that could be allowed.) ' +
-      'In a bundle, keep offheap external or copy its folder prebuilds beside the bundle.'
+    `No native addon of offheap for ${target} could be loaded by Node ${process.version}. Tried: ${list}. ` +
+      adviceFor(folder, tried)
   )
 }

@@ -1,0 +1,55 @@
+/**
+ * What can be done when no build of the addon could be loaded. Where a flag or a mount keeps addons out, compiling another one is of no
+ * use: then the advice names what stands in the way.
+ */
+
+/** A file that was tried, and what came of it. */
+export interface Attempt {
+  readonly path: string
+  /** The error's `code`, when it has one. */
+  readonly code: unknown
+  readonly reason: string
+}
+
+const NO_ADDON_NEEDED = 'A heap over an ordinary ArrayBuffer needs no addon: Heap.format(new ArrayBuffer(size)).'
+
+/**
+ * The advice, in sentences, for the package in `folder`.
+ * @param restricted whether the process runs under Node's permission model
+ */
+export function adviceFor(folder: string, attempts: readonly Attempt[], restricted = isRestricted()): string {
+  const barrier = barrierOf(attempts, restricted)
+  if (barrier !== undefined) return `${barrier} ${NO_ADDON_NEEDED}`
+  return (
+    `Build it, with a C++ compiler, make and python3: npm --prefix ${JSON.stringify(folder)} run build:native. ` +
+    '(npm 12 needs no "allowScripts" for it: offheap has no install script that could be allowed.) ' +
+    'In a bundle, keep offheap external or copy its folder prebuilds beside the bundle.'
+  )
+}
+
+/** What keeps every addon out of this process, and how to lift it; undefined when nothing does. */
+function barrierOf(attempts: readonly Attempt[], restricted: boolean): string | undefined {
+  const refused = (code: string): boolean => attempts.some(attempt => attempt.code === code)
+  const says = (pattern: RegExp): Attempt | undefined => attempts.find(({ reason }) => pattern.test(reason))
+  if (refused('ERR_DLOPEN_DISABLED')) {
+    return restricted
+      ? "Node's permission model keeps addons out of this process: start Node with --allow-addons as well."
+      : 'The flag --no-addons keeps addons out of this process: start Node, or this worker, without it.'
+  }
+  if (refused('ERR_ACCESS_DENIED')) {
+    const paths = attempts.map(({ path }) => `--allow-fs-read=${path}`).join(' or ')
+    return `Node's permission model keeps the addon from being read: start Node with --allow-addons and ${paths} as well.`
+  }
+  if (says(/--allow-(read|ffi)/)) {
+    return 'Deno keeps addons out of this process: run it with --allow-read and --allow-ffi.'
+  }
+  const unmappable = says(/failed to map segment/)
+  if (unmappable !== undefined) {
+    return `${unmappable.path} lies on a file system that is mounted noexec: install offheap on another one.`
+  }
+  return undefined
+}
+
+function isRestricted(): boolean {
+  return Reflect.get(process, 'permission') !== undefined
+}

@@ -1,0 +1,95 @@
+/** What an error says when the addon can't be loaded: never to compile where a flag or a mount keeps every addon out. */
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Attempt, adviceFor } from '../../lib/memory/advice.js'
+import { type Compiled, compile } from './compiled.js'
+
+const attempt = (reason: string, code?: string): Attempt => ({ path: '/p/offheap.node', reason, code })
+
+test('a missing or foreign file is one to build', () => {
+  for (const restricted of [false, true]) {
+    const advice = adviceFor(
+      '/p',
+      [attempt('no such file'), attempt('wrong ELF class', 'ERR_DLOPEN_FAILED')],
+      restricted
+    )
+    expect(advice).toMatch(/npm --prefix "\/p" run build:native/)
+  }
+})
+
+test.each<[name: string, Attempt, restricted: boolean, advice: RegExp]>([
+  ['--no-addons', attempt('disabled', 'ERR_DLOPEN_DISABLED'), false, /flag --no-addons .* without it/],
+  ['--permission', attempt('disabled', 'ERR_DLOPEN_DISABLED'), true, /start Node with --allow-addons/],
+  ['an unreadable folder', attempt('restricted', 'ERR_ACCESS_DENIED'), true, /--allow-fs-read=\/p\/offheap\.node/],
+  [
+    'Deno without --allow-read',
+    attempt('Requires read access to "/p", run again with the --allow-read flag'),
+    false,
+    /--allow-read and --allow-ffi/
+  ],
+  [
+    'Deno without --allow-ffi',
+    attempt('Requires ffi access to "/p", run again with the --allow-ffi flag'),
+    false,
+    /--allow-read and --allow-ffi/
+  ],
+  [
+    'noexec',
+    attempt('/p/offheap.node: failed to map segment from shared object', 'ERR_DLOPEN_FAILED'),
+    false,
+    /mounted noexec/
+  ]
+])('under %s nothing is to be compiled', (_, failure, restricted, expected) => {
+  const advice = adviceFor('/p', [attempt('no such file'), failure], restricted)
+  expect(advice).toMatch(expected)
+  expect(advice).toMatch(/Heap\.format\(new ArrayBuffer\(size\)\)\.$/)
+  expect(advice).not.toMatch(/compiler|build:native/)
+})
+
+describe('a process that keeps addons out', () => {
+  let compiled: Compiled
+  beforeAll(() => {
+    compiled = compile('heap')
+  })
+  afterAll(() => compiled.remove())
+
+  const program = `
+    try {
+      console.log(Heap.map(65536).stats().size)
+    } catch (error) {
+      console.log(error.code, error.message)
+    }
+    console.log(Heap.format(new ArrayBuffer(65536)).stats().size)`
+
+  /** Runs the program with flags that NODE_OPTIONS doesn't take. */
+  function runWith(...flags: string[]): string {
+    return compiled.run(program, ['sh', '-c', `exec "$0" ${flags.join(' ')} "$@"`]).stdout
+  }
+
+  // The name of the flag depends on the version of Node.
+  const permission = process.allowedNodeEnvironmentFlags.has('--permission')
+    ? '--permission'
+    : '--experimental-permission'
+
+  test('by --no-addons is told so, and has heaps without mapped memory', () => {
+    const output = runWith('--no-addons')
+    expect(output).toMatch(/^ERR_OFFHEAP_NO_ADDON .*The flag --no-addons .* without it/)
+    expect(output).toMatch(/\n65536\n$/)
+    expect(output).not.toContain('build:native')
+  })
+
+  test('by the permission model is told which flag to add, and with it maps memory', () => {
+    const output = runWith(permission, '--allow-fs-read=*')
+    expect(output).toMatch(/^ERR_OFFHEAP_NO_ADDON .*--allow-addons/)
+    expect(output).not.toContain('build:native')
+    expect(runWith(permission, '--allow-fs-read=*', '--allow-addons')).toBe('65536\n65536\n')
+  })
+
+  test('by the permission model, which hides the package, is told what must be readable', () => {
+    const readable = ['dist', 'package.json', 'script-'].map(name => `--allow-fs-read=${join(compiled.folder, name)}*`)
+    const output = runWith(permission, '--allow-addons', ...readable)
+    // From Node 24 on, an addon is loaded without being readable.
+    expect(output).toMatch(/^65536\n|^ERR_OFFHEAP_NO_ADDON .*--allow-fs-read=\S+offheap\.node/)
+    expect(output).not.toContain('build:native')
+  })
+})
