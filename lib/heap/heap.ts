@@ -302,7 +302,10 @@ export class Heap extends Views {
     return new Uint8Array(this.buffer, pointerOf(block), sizeOf(this.allocator.words[block]) * 4 - 4)
   }
 
-  /** The bytes that the block at `pointer` can hold: what was asked for, or up to 15 more. Throws like free. */
+  /**
+   * The bytes that the block at `pointer` can hold: what was asked for, and some more where it was rounded up. Throws like
+   * free.
+   */
   usableSize(pointer: BlockReference): number {
     return sizeOf(this.allocator.words[this.used(pointer, 'usableSize')]) * 4 - 4
   }

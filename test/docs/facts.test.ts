@@ -1,0 +1,131 @@
+/**
+ * What several places say, each must say right: a figure or a name that is written in the README, in docs/, in a docstring or in a
+ * help text is compared with what the code does, wherever it is written. A fact that is said twice is listed here once.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { MAXIMUM_HEAP_BYTES } from '../../lib/block/block.js'
+import { Heap } from '../../lib/heap/heap.js'
+import { placements } from '../../lib/placement/policies.js'
+import { offheap } from '../cli/terminal.js'
+import { root } from './package.js'
+import { pages, readPage } from './pages.js'
+
+/** Everything that is written for readers, by its path. */
+const texts = new Map<string, string>()
+const sources = readdirSync(join(root, 'lib'), { recursive: true, encoding: 'utf8' }).filter(name =>
+  name.endsWith('.ts')
+)
+const guides = ['CONTRIBUTING.md', 'labs/GUIDE.md', 'labs/handout/README.md', 'traces/README.md', 'native/faults.h']
+for (const file of [...pages, ...guides, ...sources.map(name => `lib/${name}`)]) {
+  // Sentences go on behind the frame of a comment and the end of a line.
+  texts.set(file, readFileSync(join(root, file), 'utf8').replace(/\n *(\*|\/\/)? */g, ' '))
+}
+
+/** What all texts say where the pattern holds: `path: the first group`. */
+function said(pattern: RegExp): { file: string; what: string }[] {
+  return [...texts].flatMap(([file, text]) =>
+    Array.from(text.matchAll(new RegExp(pattern, 'gi')), ([, what = '']) => ({ file, what: what.replaceAll(',', '') }))
+  )
+}
+
+/** The bytes that one request takes from a heap. */
+function cost(heap: Heap, size: number): number {
+  const before = heap.stats().used
+  heap.malloc(size)
+  return heap.stats().used - before
+}
+
+const packageFile: unknown = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const engines = /"node":">=(\d+\.\d+)"/.exec(JSON.stringify(packageFile))?.[1] ?? ''
+const hardened = () => Heap.map({ size: 2 ** 20, hardened: true })
+const constant = (name: string) =>
+  new RegExp(`${name} = (\\d+);`).exec(readFileSync(join(root, 'native/faults.h'), 'utf8'))?.[1]
+const rowsOf = (page: string) => Array.from(readPage(page).matchAll(/^\| (?!kind|---)/gm)).length
+
+/** A pattern with the figure as its group, what the figure is, and in how many places it is expected at least. */
+const FACTS: readonly (readonly [name: string, pattern: RegExp, truth: () => unknown, places: number])[] = [
+  ['a request of 100 bytes in a hardened heap', /request of 100 bytes takes (\d+)/, () => cost(hardened(), 100), 2],
+  ['the same, beside ledger and seals', /100 bytes take (\d+) \+ \d+/, () => cost(hardened(), 100), 1],
+  ['what a used block costs', /a (?:used )?block costs (\d) bytes/, () => cost(Heap.map(2 ** 20), 100) - 100, 1],
+  ['the smallest block', /smallest block is (\d+) bytes/, () => cost(Heap.map(2 ** 20), 1), 1],
+  ['the largest heap', /heap uses at most (\d+) GiB/, () => MAXIMUM_HEAP_BYTES / 2 ** 30, 1],
+  ['the oldest Node', /Node (\d+\.\d+)(?: or|,? and) later/, () => engines, 3],
+  ['kinds of misuse', /(\d+) kinds of misuse/, () => rowsOf('docs/faults.md'), 1],
+  ['faults that are remembered', /at most the first (\d+) are kept/, () => constant('kRemembered'), 1],
+  ['regions with protection', /(\d[\d,]*) other open regions have used protection/, () => constant('kWatches'), 1]
+]
+
+describe('every place says what is so:', () => {
+  test.each(FACTS)('%s', (_name, pattern, truth, places) => {
+    const found = said(pattern)
+    expect(found.length).toBeGreaterThanOrEqual(places)
+    expect(found).toEqual(found.map(({ file }) => ({ file, what: String(truth()) })))
+  })
+
+  test('the words of a heap are in the byte order of the machine', () => {
+    const heap = Heap.format(new ArrayBuffer(4096))
+    heap.root = heap.malloc(8)
+    const inOrder = new Int32Array(heap.buffer).includes(heap.root / 4)
+    expect(inOrder).toBe(true)
+    expect(said(/(heap's bytes are \S+-endian)/)).toEqual([])
+  })
+
+  test.each(['README.md', 'docs/choosing-a-placement.md'])(
+    '%s has a row for each placement, the default first',
+    page => {
+      const rows = Array.from(readPage(page).matchAll(/^\| `([a-z-]+)`( \(default\))? +\|/gm), row => ({
+        name: row[1] ?? '',
+        isDefault: row[2] !== undefined
+      })).filter(({ name }) => placements.some(placement => placement === name))
+      const [standard] = rows
+      expect(standard).toEqual({ name: Heap.format(new ArrayBuffer(4096)).placement, isDefault: true })
+      for (const placement of placements)
+        expect(rows).toContainEqual({ name: placement, isDefault: placement === standard?.name })
+    }
+  )
+
+  test('the README has a row for each subcommand', async () => {
+    const { out } = await offheap(['--help'])
+    const commands = Array.from(out.matchAll(/^ {2}([a-z]+) /gm), ([, name]) => name).filter(name => name !== 'help')
+    expect(commands.length).toBeGreaterThanOrEqual(5)
+    for (const command of commands) expect(readPage('README.md')).toMatch(new RegExp(`^\\| \`offheap ${command}`, 'm'))
+  })
+
+  test('docs/observability.md has a row for each event, and for no other', () => {
+    const events = new Set(readPage('lib/events.ts').match(/(?<=^ {2}')offheap:[a-z-]+/gm))
+    const rows = readPage('docs/observability.md').match(/(?<=^\| `)offheap:[a-z-]+/gm)
+    expect(events.size).toBeGreaterThan(3)
+    expect(new Set(rows)).toEqual(events)
+  })
+
+  test('docs/troubleshooting.md has a paragraph on each error code, and on no other', () => {
+    const codes = new Set(readPage('lib/errors.ts').match(/(?<=\| ')ERR_OFFHEAP_[A-Z_]+/g))
+    expect(codes.size).toBeGreaterThan(5)
+    expect(new Set(readPage('docs/troubleshooting.md').match(/(?<=^## )ERR_OFFHEAP_[A-Z_]+/gm))).toEqual(codes)
+  })
+
+  test('every option of a heap is in the README or in docs/hardening.md', () => {
+    const [, body = ''] = /^export interface HeapOptions \{([\s\S]*?)^\}/m.exec(readPage('lib/heap/options.ts')) ?? []
+    const options = body.match(/(?<=^ {2}readonly )\w+(?=\?: )/gm) ?? []
+    expect(options.length).toBeGreaterThan(4)
+    const told = readPage('README.md') + readPage('docs/hardening.md')
+    expect(options.filter(option => !told.includes(`\`${option}`))).toEqual([])
+  })
+
+  test.each(['replay', 'record', 'view', 'lab init', 'lab grade'])(
+    'every option that a text shows of offheap %s is one',
+    async name => {
+      const { out } = await offheap([...name.split(' '), '--help'], { width: 160 })
+      const options = new Set(out.match(/--[a-z][a-z-]*/g))
+      const wrong = [...texts.keys()].flatMap(file => {
+        // A command ends with its line, its quotation or its pipe; what follows -- is another program's.
+        const uses = readPage(file).match(new RegExp(`offheap ${name} [^\`|;)'\n]*`, 'g')) ?? []
+        const shown = uses.flatMap(use => use.split(' -- ')[0]?.match(/(?<= )--[a-z][a-z-]+/g) ?? [])
+        return shown.filter(option => !options.has(option)).map(option => `${file}: ${option}`)
+      })
+      expect(wrong).toEqual([])
+    }
+  )
+})
