@@ -1,32 +1,82 @@
-/** `offheap bench`: hands over to the benchmark, a program of its own that is compiled into `bench/build/`. */
+/** `offheap bench`: how long blocks of some sizes take, beside what Node has for memory itself. */
 
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { existsSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
-import { Command } from 'commander'
-import { OffheapError } from '../errors.js'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { type As, KINDS, MOST_LIVE_BYTES } from '../bench/work.js'
+import { parseBytes, UsageError } from './arguments.js'
+import type { Io } from './io.js'
+import { writeOutput } from './output.js'
+import { startProgress } from './progress.js'
 
-const PROGRAM = fileURLToPath(new URL('../../bench/build/main.js', import.meta.url))
+interface BenchOptions {
+  readonly sizes: readonly number[]
+  readonly live: number
+  readonly as: As
+  readonly cleared?: boolean
+  readonly json?: boolean
+  readonly svg?: string
+}
 
-/** Every option, `--help` too, is the benchmark's own. Sets the exit code of this process to the benchmark's. */
-export function benchCommand(program = PROGRAM): Command {
+const SIZES = '48,1024,65536'
+
+function sizeList(text: string): number[] {
+  return text.split(',').map(parseBytes)
+}
+
+function count(text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('Give a whole number from 1.')
+  return value
+}
+
+/** The subcommand; `done` is given the exit code. */
+export function benchCommand(io: Io, done: (code: number) => void): Command {
   return new Command('bench')
-    .summary('measure offheap against other allocators')
-    .description('Measures offheap against other allocators. offheap bench --help lists its options.')
-    .argument('[options...]', 'options of the benchmark, such as --quick')
-    .helpOption(false)
-    .allowUnknownOption()
-    .passThroughOptions()
-    .action(async (options: string[]) => {
-      if (!existsSync(program)) {
-        throw new OffheapError(
-          'ERR_OFFHEAP_UNSUPPORTED',
-          `The benchmark is not compiled: there is no ${program}. In a checkout of offheap, run: npm run build:bench`
-        )
-      }
-      const child = spawn(process.execPath, [program, ...options], { stdio: 'inherit' })
-      const [code] = await once(child, 'exit')
-      process.exitCode = typeof code === 'number' ? code : 1
-    })
+    .summary('how fast allocating is, beside Buffer.alloc and others')
+    .description(
+      'Measures how long a block takes, for each size: this heap beside Buffer.alloc, Buffer.allocUnsafe, Uint8Array and, where it is installed, @thi.ng/malloc.'
+    )
+    .option('--sizes <bytes,...>', 'sizes of the blocks, such as 48,4KiB', sizeList, sizeList(SIZES))
+    .option('--live <n>', 'how many blocks are alive', count, 1000)
+    .addOption(new Option('--as <kind>', 'what the heap hands out').choices(KINDS).default('buffer'))
+    .option('--cleared', 'blocks that are zero')
+    .option('--json', 'print the results as JSON')
+    .option('--svg <file>', 'also write a picture')
+    .addHelpText(
+      'after',
+      `
+Takes about four seconds for each size. To measure recorded programs, and beside C and WebAssembly, see
+docs/reading-benchmarks.md.
+
+Examples:
+  offheap bench --sizes 100,2000 --live 50000
+  offheap bench --as pointer --sizes 64 --svg pointers.svg`
+    )
+    .action(async (options: BenchOptions) => done(await bench(io, options)))
+}
+
+/** Resolves to the exit code: 1 when a contender failed. */
+async function bench(io: Io, { sizes, live, as, cleared = false, json = false, svg }: BenchOptions): Promise<number> {
+  const largest = Math.max(...sizes)
+  if (largest * live > MOST_LIVE_BYTES) {
+    const most = Math.floor(MOST_LIVE_BYTES / largest)
+    throw new UsageError(`${live} blocks of ${largest} bytes are more than 1 GiB; give --live ${most} or less`)
+  }
+  const { present } = await import('../bench/contenders.js')
+  const { DEFAULT_RACE, race } = await import('../bench/race.js')
+  const { machine } = await import('../bench/results.js')
+  const contenders = present()
+  const progress = await startProgress(io, sizes.length * contenders.length * (DEFAULT_RACE.rounds + 1))
+  const results = []
+  let steps = 0
+  for (const size of sizes) {
+    const onStep = (contender: string) => progress.update(++steps, contender)
+    const figures = await race(contenders, { size, live, as, cleared }, { ...DEFAULT_RACE, onStep })
+    results.push({ size, figures })
+  }
+  progress.stop()
+  const all = { ...machine(), as, cleared, live, sizes: results }
+  if (svg !== undefined) writeOutput(svg, (await import('../bench/svg.js')).svgChart(all))
+  const { chart } = await import('../bench/chart.js')
+  io.out.write(`${json ? JSON.stringify(all, null, 2) : chart(all, io)}\n`)
+  return results.some(({ figures }) => figures.some(({ error }) => error !== undefined)) ? 1 : 0
 }

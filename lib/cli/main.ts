@@ -16,7 +16,7 @@ async function run(): Promise<number> {
   } catch (error) {
     const missing = error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND'
     if (!missing) throw error
-    const packages = 'commander@14 cli-table3 cli-progress picocolors'
+    const packages = 'commander@14 cli-table3 cli-progress picocolors tinybench'
     process.stderr.write(
       `offheap: the packages that the command needs were left out when offheap was installed (--omit=optional). ` +
         `Install them: npm install ${packages}\n${error.message}\n`

@@ -44,11 +44,12 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     labCommand(io, exitCode => {
       code = exitCode
     }),
-    viewCommand(io)
+    viewCommand(io),
+    benchCommand(io, exitCode => {
+      code = exitCode
+    })
   ]
   for (const command of commands) program.addCommand(command.copyInheritedSettings(program))
-  // Without the settings above: all of its options, --help too, are for the benchmark's own command line.
-  program.addCommand(benchCommand())
   try {
     await program.parseAsync(args, { from: 'user' })
     return code

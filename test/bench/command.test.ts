@@ -1,37 +1,44 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { benchCommand } from '../../lib/cli/bench.js'
+import { describe, expect, it } from 'vitest'
+import { offheap } from '../cli/terminal.js'
+import { compileLab } from '../lab/compiled.js'
 
 describe('offheap bench', () => {
-  let folder = ''
-  beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'offheap-bench-test-'))
-  })
-  afterEach(() => {
-    rmSync(folder, { recursive: true })
-    process.exitCode = undefined
+  it('measures every contender, from the package as it is installed', () => {
+    const compiled = compileLab()
+    try {
+      const { code, out, err } = compiled.offheap('bench', '--sizes', '64', '--live', '10', '--json')
+      expect(err).toBe('')
+      expect(code).toBe(0)
+      const { sizes, ...rest } = JSON.parse(out)
+      expect(rest).toMatchObject({ as: 'buffer', cleared: false, live: 10, node: process.version })
+      expect(sizes).toHaveLength(1)
+      const [{ size, figures }] = sizes
+      expect(size).toBe(64)
+      const names = figures.map(({ contender }: { contender: string }) => contender)
+      expect(names).toEqual(expect.arrayContaining(['first-fit', 'segregated-fit', 'Buffer.alloc', 'new Uint8Array']))
+      for (const figure of figures) {
+        expect(figure.ns).toBeGreaterThan(0)
+        expect(figure.timesAsFast).toBeGreaterThan(0)
+        // Three in each of three rounds, at least.
+        expect(figure.samples.length).toBeGreaterThanOrEqual(9)
+      }
+    } finally {
+      compiled.remove()
+    }
   })
 
-  it('hands every option over, --help too, and takes the exit code back', async () => {
-    const program = join(folder, 'program.mjs')
-    const said = join(folder, 'said.json')
-    writeFileSync(
-      program,
-      `import { writeFileSync } from 'node:fs'
-      writeFileSync(${JSON.stringify(said)}, JSON.stringify(process.argv.slice(2)))
-      process.exit(3)`
-    )
-    await benchCommand(program).parseAsync(['--only', 'hot', 'gc', '--help'], { from: 'user' })
-    expect(JSON.parse(readFileSync(said, 'utf8'))).toEqual(['--only', 'hot', 'gc', '--help'])
-    expect(process.exitCode).toBe(3)
+  it('refuses sizes, kinds and counts that make no sense', async () => {
+    expect(await offheap(['bench', '--sizes', '48,many'])).toMatchObject({ code: 2 })
+    expect((await offheap(['bench', '--as', 'string'])).err).toMatch(/pointer, buffer, array/)
+    expect((await offheap(['bench', '--live', '0'])).err).toMatch(/Give a whole number from 1/)
+    const { code, err } = await offheap(['bench', '--sizes', '64,1MiB', '--live', '2000'])
+    expect(code).toBe(2)
+    expect(err).toMatch(/2000 blocks of 1048576 bytes are more than 1 GiB; give --live 1024 or less/)
   })
 
-  it('says what to run when the benchmark is not compiled', async () => {
-    const missing = join(folder, 'missing.js')
-    await expect(benchCommand(missing).parseAsync(['--quick'], { from: 'user' })).rejects.toThrow(
-      /there is no .*missing\.js.*npm run build:bench/
-    )
+  it('says how it is used', async () => {
+    const { code, out } = await offheap(['bench', '--help'])
+    expect(code).toBe(0)
+    for (const option of ['--sizes', '--live', '--as', '--cleared', '--json', '--svg']) expect(out).toContain(option)
   })
 })

@@ -1,0 +1,20 @@
+/** The process that measures one contender at one piece of work, whenever it is asked. */
+import type { Answer, Start, Take } from './messages.js'
+import { type Sampler, samplerOf } from './sampler.js'
+
+let sampler: Sampler | undefined
+
+async function answerTo(message: Start | Take): Promise<Answer> {
+  if ('work' in message) {
+    sampler = await samplerOf(message.contender, message.work)
+    return { samples: [] }
+  }
+  if (sampler === undefined) throw new Error('asked for samples before it knew of what')
+  return { samples: await sampler.take(message.ms) }
+}
+
+process.on('message', (message: Start | Take) => {
+  answerTo(message)
+    .catch((error: unknown): Answer => ({ error: error instanceof Error ? error.message : String(error) }))
+    .then(answer => process.send?.(answer))
+})

@@ -1,0 +1,105 @@
+/**
+ * Measures contenders at one size against each other: each in a process of its own, all of them ready
+ * before the first sample, then in turns, so that what slows the machine slows all of them.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { BASE, type ContenderName } from './contenders.js'
+import type { Answer, Start, Take } from './messages.js'
+import { median, ratio, spread } from './statistics.js'
+import type { Work } from './work.js'
+
+export interface Figure {
+  readonly contender: ContenderName
+  /** Median, nanoseconds for a block: freed and allocated anew. NaN when it failed. */
+  readonly ns: number
+  /** Half the distance between the quartiles, as a part of the median. */
+  readonly spread: number
+  /** How many times as fast as Buffer.alloc: the median over the rounds. NaN when one of them failed. */
+  readonly timesAsFast: number
+  readonly samples: readonly number[]
+  /** Why there are no samples. */
+  readonly error?: string
+}
+
+export interface RaceOptions {
+  readonly rounds: number
+  /** Least milliseconds of each contender in a round. */
+  readonly roundMs: number
+  /** Called when a contender is ready, and after each of its rounds: `rounds` + 1 times. */
+  onStep?(contender: ContenderName): void
+}
+
+export const DEFAULT_RACE = { rounds: 3, roundMs: 60 } as const
+
+const PROCESS = fileURLToPath(new URL('./process.js', import.meta.url))
+
+/** Who needs longer for an answer is out. */
+const LIMIT_MS = 20_000
+
+function ask(child: ChildProcess, message: Start | Take): Promise<Answer> {
+  return new Promise(resolve => {
+    const settle = (answer: Answer) => {
+      clearTimeout(limit)
+      child.off('message', settle).off('exit', onExit)
+      resolve(answer)
+    }
+    const onExit = (code: number | null, signal: string | null) =>
+      settle({ error: `its process ended with ${signal ?? `exit code ${code}`}` })
+    const limit = setTimeout(() => settle({ error: `no answer in ${LIMIT_MS / 1000} s` }), LIMIT_MS)
+    child.on('message', settle).on('exit', onExit)
+    child.send(message)
+  })
+}
+
+interface Runner {
+  readonly contender: ContenderName
+  readonly child: ChildProcess
+  /** Samples, round by round. */
+  readonly rounds: (readonly number[])[]
+  error: string | undefined
+}
+
+async function take({ child, rounds }: Runner, ms: number): Promise<string | undefined> {
+  const answer = await ask(child, { ms })
+  if ('error' in answer) return answer.error
+  rounds.push(answer.samples)
+  return undefined
+}
+
+function figureOf({ contender, rounds, error }: Runner, base: Runner | undefined): Figure {
+  if (error !== undefined) {
+    return { contender, ns: Number.NaN, spread: Number.NaN, timesAsFast: Number.NaN, samples: [], error }
+  }
+  const samples = rounds.flat()
+  const timesAsFast =
+    base?.error === undefined ? ratio((base?.rounds ?? []).map(median), rounds.map(median)) : Number.NaN
+  return { contender, ns: median(samples), spread: spread(samples), timesAsFast, samples }
+}
+
+/** In the order of `contenders`. One that fails has an error instead of samples. */
+export async function race(
+  contenders: readonly ContenderName[],
+  work: Work,
+  { rounds, roundMs, onStep }: RaceOptions
+): Promise<Figure[]> {
+  const runners: Runner[] = []
+  try {
+    for (const contender of contenders) {
+      const child = fork(PROCESS, [], { execArgv: [] })
+      const answer = await ask(child, { contender, work })
+      runners.push({ contender, child, rounds: [], error: 'error' in answer ? answer.error : undefined })
+      onStep?.(contender)
+    }
+    for (let round = 0; round < rounds; round++) {
+      for (const runner of runners) {
+        if (runner.error === undefined) runner.error = await take(runner, roundMs)
+        onStep?.(runner.contender)
+      }
+    }
+  } finally {
+    for (const { child } of runners) child.kill()
+  }
+  const base = runners.find(({ contender }) => contender === BASE)
+  return runners.map(runner => figureOf(runner, base))
+}

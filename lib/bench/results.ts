@@ -1,0 +1,66 @@
+/** What `offheap bench` found out, and in words. */
+import { cpus } from 'node:os'
+import { BASE } from './contenders.js'
+import type { Figure } from './race.js'
+import type { As } from './work.js'
+
+export interface Results {
+  readonly node: string
+  readonly cpu: string
+  readonly as: As
+  readonly cleared: boolean
+  readonly live: number
+  readonly sizes: readonly { readonly size: number; readonly figures: readonly Figure[] }[]
+}
+
+/** The machine that measures. */
+export function machine(): Pick<Results, 'node' | 'cpu'> {
+  return { node: process.version, cpu: cpus()[0]?.model ?? 'unknown processor' }
+}
+
+/** `85.1 ns`, `1.23 µs`, `4.5 ms`: three digits. */
+export function humanTime(ns: number): string {
+  if (Number.isNaN(ns)) return '-'
+  const units = ['ns', 'µs', 'ms', 's']
+  let value = ns
+  let unit = 0
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000
+    unit++
+  }
+  return `${Number(value.toPrecision(3))} ${units[unit]}`
+}
+
+function times(value: number): string {
+  return value >= 99.5 ? String(Math.round(value)) : String(Number(value.toPrecision(2)))
+}
+
+/** `3.2 times as fast`, `1.4 times as slow`, or nothing for what the others are compared with. */
+export function inWords({ contender, timesAsFast, error }: Figure): string {
+  if (error !== undefined) return error
+  if (contender === BASE || Number.isNaN(timesAsFast)) return ''
+  return timesAsFast >= 1 ? `${times(timesAsFast)} times as fast` : `${times(1 / timesAsFast)} times as slow`
+}
+
+/** A bar is as long as it can be at so many times the time of what the others are compared with. */
+const CUT_AT = 4
+
+/**
+ * What the longest bar stands for, in ns: one that is many times slower than the others would leave nothing to
+ * see of them, and its bar is cut.
+ */
+export function longestBar(figures: readonly Figure[]): number {
+  const known = figures.filter(({ ns }) => !Number.isNaN(ns))
+  const base = known.find(({ contender }) => contender === BASE)?.ns ?? Number.POSITIVE_INFINITY
+  return Math.min(Math.max(...known.map(({ ns }) => ns)), base * CUT_AT)
+}
+
+/** What was measured, in a sentence. */
+export function headline({ as, cleared, live }: Results): string {
+  const what = { pointer: 'Blocks by pointer', buffer: 'Buffers', array: 'Uint8Arrays' }[as]
+  return `${what}${cleared ? ', cleared' : ''}: ${live.toLocaleString('en-US')} alive, one after the other replaced`
+}
+
+export const NOTE =
+  `Time for one block, freed and allocated anew, a byte of each page written; beside ${BASE}. ` +
+  'Medians; ± half the distance between the quartiles. Each in a process of its own, in turns.'
