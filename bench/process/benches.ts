@@ -80,7 +80,7 @@ function jsReplay<P>(subject: Subject<P>, columns: Columns, now: Now): Bench {
   return {
     verify() {
       if (steady) freeAll(allocator, left, table, none)
-      verify(subject, columns, table)
+      verify(subject, columns)
       subject.check?.()
       begun = false
     },

@@ -17,7 +17,7 @@ import {
   REALLOC,
   type Trace
 } from '../trace/trace.js'
-import type { ReplayTarget } from '../trace/verify.js'
+import type { ReplayTarget } from '../trace/verify-target.js'
 import { type FreeListEdits, FreeListRecorder } from './free-list-edits.js'
 
 /** What a timeline can be taken of: an allocator, with as much insight as it gives. `Heap` gives the first two. */

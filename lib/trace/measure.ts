@@ -9,7 +9,7 @@ import type { PlacementName } from '../placement/placement.js'
 import { pointersFor, replay } from './replay.js'
 import { roomFor } from './room.js'
 import { peaksOf, type Trace } from './trace.js'
-import { VerifiedReplay } from './verify.js'
+import { verifiedReplay } from './verify.js'
 
 export interface MeasureOptions {
   /** Bytes of the heap; default `roomFor(trace)`. */
@@ -77,7 +77,7 @@ export function measure(trace: Trace, options: MeasureOptions = {}): Measurement
   const heap = Heap.map({ ...options.heap, size: room })
   try {
     const pointers = pointersFor(trace, room)
-    const verified = verify ? new VerifiedReplay(trace, heap) : undefined
+    const verified = verify ? verifiedReplay(trace, heap) : undefined
     const peak = peaksOf(trace)
     const report = (done: number) => progress?.((done / trace.length) * FIRST_SHARE)
     const replayPart = (from: number, to: number) => {

@@ -12,24 +12,32 @@ function byteAt(seed: number, index: number): number {
   return bytesOfWord[index & 3]
 }
 
+const NO_WORDS = new Int32Array(0)
+
 /** A heap's bytes, and the same bytes as words where that is faster. */
 export class Payloads {
   readonly #u8: Uint8Array
+  /** No words when the bytes begin between two of them. */
   readonly #i32: Int32Array
 
-  /** `u8` must begin at a multiple of 4 in its buffer, as every heap does. */
   constructor(u8: Uint8Array) {
     this.#u8 = u8
-    this.#i32 = new Int32Array(u8.buffer, u8.byteOffset, Math.floor(u8.length / 4))
+    this.#i32 = u8.byteOffset % 4 === 0 ? new Int32Array(u8.buffer, u8.byteOffset, Math.floor(u8.length / 4)) : NO_WORDS
+  }
+
+  /** How many bytes there are. */
+  get length(): number {
+    return this.#u8.length
   }
 
   /** Writes bytes `from` to `to` of the block at `pointer`, a multiple of 4. */
   fill(pointer: number, seed: number, from: number, to: number): void {
     const i32 = this.#i32
     const u8 = this.#u8
-    const firstWord = Math.ceil(from / 4)
-    const lastWord = Math.floor(to / 4)
     const base = pointer / 4
+    const hasWords = i32.length > 0
+    const firstWord = hasWords ? Math.ceil(from / 4) : 0
+    const lastWord = hasWords ? Math.floor(to / 4) : 0
     for (let i = from; i < to && i < firstWord * 4; i++) u8[pointer + i] = byteAt(seed, i)
     for (let i = firstWord; i < lastWord; i++) i32[base + i] = seed + Math.imul(i, 0x9e3779b1)
     for (let i = Math.max(from, lastWord * 4); i < to; i++) u8[pointer + i] = byteAt(seed, i)
@@ -38,7 +46,7 @@ export class Payloads {
   /** The first of the block's first `length` bytes that is not as `fill` wrote it; -1 when all are. */
   firstChanged(pointer: number, seed: number, length: number): number {
     const i32 = this.#i32
-    const words = Math.floor(length / 4)
+    const words = this.#wordsOf(length)
     const base = pointer / 4
     let i = 0
     while (i < words && i32[base + i] === ((seed + Math.imul(i, 0x9e3779b1)) | 0)) i++
@@ -49,12 +57,17 @@ export class Payloads {
   /** The first of the `length` bytes at `pointer` that is not zero; -1 when all are. */
   firstNonZero(pointer: number, length: number): number {
     const i32 = this.#i32
-    const words = Math.floor(length / 4)
+    const words = this.#wordsOf(length)
     const base = pointer / 4
     let i = 0
     while (i < words && i32[base + i] === 0) i++
     for (let j = i * 4; j < length; j++) if (this.#u8[pointer + j] !== 0) return j
     return -1
+  }
+
+  /** The whole words in so many bytes of a payload. */
+  #wordsOf(length: number): number {
+    return this.#i32.length > 0 ? Math.floor(length / 4) : 0
   }
 
   /** What byte `index` of the block at `pointer` is. */

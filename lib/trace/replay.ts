@@ -5,7 +5,7 @@
 
 import { outOfMemory } from './room.js'
 import { ALIGNED, CALLOC, FREE, MALLOC, NULL_ID, REALLOC, type Trace } from './trace.js'
-import type { ReplayTarget } from './verify.js'
+import type { ReplayTarget } from './verify-target.js'
 
 /** Pointers by id; int32 keeps the loop in integers where the heap allows it. */
 export type Pointers = Int32Array | Float64Array

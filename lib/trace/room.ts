@@ -24,15 +24,17 @@ export interface FullHeap {
 }
 
 /** The error of operation `i`, which got NULL. It advises a larger heap only where a larger one could help. */
-export function outOfMemory(heap: FullHeap, trace: Trace, i: number): OffheapError {
+export function outOfMemory(heap: FullHeap | undefined, trace: Trace, i: number): OffheapError {
+  return new OffheapError('ERR_OFFHEAP_OUT_OF_MEMORY', `${describeOperation(trace, i)}: ${reason(heap, trace)}`)
+}
+
+function reason(heap: FullHeap | undefined, trace: Trace): string {
+  if (heap === undefined) return 'the allocator returned NULL'
   const size = heap.u8.length
   const stats = heap.stats?.()
   const left =
     stats === undefined ? '' : `, with ${stats.free} bytes free, the largest block of them ${stats.largestFree}`
-  return new OffheapError(
-    'ERR_OFFHEAP_OUT_OF_MEMORY',
-    `${describeOperation(trace, i)}: the heap of ${size} bytes has no block for it${left}; ${advice(size, trace)}`
-  )
+  return `the heap of ${size} bytes has no block for it${left}; ${advice(size, trace)}`
 }
 
 function advice(size: number, trace: Trace): string {

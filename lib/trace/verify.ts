@@ -8,48 +8,31 @@
  */
 
 import { OffheapError, type OffheapErrorCode } from '../errors.js'
-import { expectedByte, Payloads } from './pattern.js'
-import { type FullHeap, outOfMemory } from './room.js'
+import { expectedByte } from './pattern.js'
+import { outOfMemory } from './room.js'
 import { ALIGNED, CALLOC, describeOperation, FREE, NULL_ID, payloadOf, REALLOC, type Trace } from './trace.js'
+import { inOneMemory, type Place, type ReplayTarget, type Verifiable } from './verify-target.js'
 
-/** What a replay needs of an allocator; `Heap` is one. Pointers are byte offsets in `u8`, 0 is NULL. */
-export interface ReplayTarget extends FullHeap {
-  malloc(size: number): number
-  calloc(count: number, size: number): number
-  realloc(pointer: number, size: number): number
-  free(pointer: number): void
-  alignedAlloc(alignment: number, size: number): number
-  /** The whole heap. */
-  readonly u8: Uint8Array
-  /** Throws when the heap contradicts itself. */
-  check(): void
-  /**
-   * Every block in address order: what malloc returned for it, where it begins, how many bytes it has from there, whether it
-   * is used. Blocks of any other state are not used.
-   */
-  blocks?(): Iterable<{
-    readonly pointer: number
-    readonly offset: number
-    readonly size: number
-    readonly used: boolean
-  }>
-}
-
-/** Every payload begins at a multiple of this. */
-const ALIGNMENT = 8
 /** The whole heap is checked this many times in a trace… */
 const CHECKS = 50
 /** …and after every operation when the trace is no longer than this. */
 const TINY = 500
+/** Owners are kept for so many bytes each. */
+const GRANULE = 8
+
+/** Replays `trace` on a heap, checking as it goes: see `VerifiedReplay`. */
+export function verifiedReplay(trace: Trace, heap: ReplayTarget): VerifiedReplay<number> {
+  return new VerifiedReplay(trace, inOneMemory(heap))
+}
 
 /** Replays `trace` on `target`, checking as it goes. `run` to wherever the heap is to be looked at, and to the end; `release` what is left. */
-export class VerifiedReplay {
+export class VerifiedReplay<P> {
   readonly #trace: Trace
-  readonly #target: ReplayTarget
-  readonly #payloads: Payloads
-  /** For each 8 bytes of the heap, id + 1 of the block whose payload lies there; 0 for none. */
+  readonly #target: Verifiable<P>
+  /** For each granule of the memory, id + 1 of the block whose payload lies there; 0 for none. Empty without one memory. */
   readonly #owners: Int32Array
-  readonly #pointers: Float64Array
+  /** What the target returned for each id. */
+  readonly #pointers: P[]
   /** Payload bytes of each id; -1 when it has no block. */
   readonly #sizes: Float64Array
   /** The operation that allocated each id's block. */
@@ -58,12 +41,11 @@ export class VerifiedReplay {
   #live = 0
   #done = 0
 
-  constructor(trace: Trace, target: ReplayTarget) {
+  constructor(trace: Trace, target: Verifiable<P>) {
     this.#trace = trace
     this.#target = target
-    this.#payloads = new Payloads(target.u8)
-    this.#owners = new Int32Array(Math.ceil(target.u8.length / ALIGNMENT))
-    this.#pointers = new Float64Array(trace.ids)
+    this.#owners = new Int32Array(Math.ceil((target.size ?? 0) / GRANULE))
+    this.#pointers = new Array<P>(trace.ids).fill(target.none)
     this.#sizes = new Float64Array(trace.ids).fill(-1)
     this.#births = new Int32Array(trace.ids)
   }
@@ -96,7 +78,7 @@ export class VerifiedReplay {
       if (!this.#isLive(id)) continue
       this.#checkPayload(id, 'while freeing what the trace left')
       try {
-        this.#target.free(this.#pointers[id])
+        this.#target.calls.free(this.#pointers[id])
       } catch (error) {
         throw fault(`while freeing what the trace left: free of ${this.#name(id)}`, error)
       }
@@ -125,73 +107,86 @@ export class VerifiedReplay {
     const kind = trace.kinds[i]
     const size = trace.sizes[i]
     const extra = trace.extras[i]
-    const target = this.#target
-    let pointer: number
+    const { calls, alignment, aligns, none, heap } = this.#target
+    let pointer: P
     try {
-      if (kind === CALLOC) pointer = target.calloc(extra, size)
-      else if (kind === ALIGNED) pointer = target.alignedAlloc(extra, size)
-      else pointer = target.malloc(size)
+      if (kind === CALLOC) pointer = calls.calloc(extra, size)
+      else if (kind === ALIGNED) pointer = calls.alignedAlloc(extra, size)
+      else pointer = calls.malloc(size)
     } catch (error) {
       throw fault(describeOperation(trace, i), error)
     }
-    if (pointer === 0) throw outOfMemory(target, trace, i)
+    if (pointer === none) throw outOfMemory(heap, trace, i)
     const bytes = payloadOf(trace, i)
-    this.#checkPlace(i, pointer, bytes, kind === ALIGNED ? Math.max(extra, ALIGNMENT) : ALIGNMENT)
-    if (kind === CALLOC) {
-      const at = this.#payloads.firstNonZero(pointer, bytes)
-      if (at !== -1) {
-        const found = hex(this.#payloads.found(pointer, at))
-        throw broken(trace, i, `byte ${at} of the block at ${pointer} is ${found}; calloc must clear every byte`)
+    const place = this.#checkPlace(
+      i,
+      pointer,
+      bytes,
+      kind === ALIGNED && aligns ? Math.max(extra, alignment) : alignment
+    )
+    if (kind === CALLOC && place !== undefined) {
+      const { payloads, at } = place
+      const dirty = payloads.firstNonZero(at, bytes)
+      if (dirty !== -1) {
+        const found = hex(payloads.found(at, dirty))
+        throw broken(
+          trace,
+          i,
+          `byte ${dirty} of the block${this.#at(pointer)} is ${found}; calloc must clear every byte`
+        )
       }
     }
     this.#births[id] = i
     this.#take(id, pointer, bytes)
-    this.#payloads.fill(pointer, seedOf(i), 0, bytes)
+    place?.payloads.fill(place.at, seedOf(i), 0, bytes)
   }
 
   #reallocate(i: number, id: number): void {
     const trace = this.#trace
+    const { calls, alignment, none, heap } = this.#target
     this.#checkPayload(id, `before ${describeOperation(trace, i)}`)
     const from = this.#pointers[id]
     const before = this.#sizes[id]
     const size = trace.sizes[i]
-    let pointer: number
+    let pointer: P
     try {
-      pointer = this.#target.realloc(from, size)
+      pointer = calls.realloc(from, size)
     } catch (error) {
       throw fault(describeOperation(trace, i), error)
     }
-    if (pointer === 0 && size > 0) throw outOfMemory(this.#target, trace, i)
+    if (pointer === none && size > 0) throw outOfMemory(heap, trace, i)
     this.#drop(id)
     if (size === 0) {
-      if (pointer !== 0) throw broken(trace, i, `returned ${pointer}; realloc to 0 bytes frees the block and returns 0`)
-      return
+      if (pointer === none) return
+      throw broken(trace, i, `returned ${String(pointer)}; realloc to 0 bytes frees the block and returns NULL`)
     }
-    this.#checkPlace(i, pointer, size, ALIGNMENT)
+    const place = this.#checkPlace(i, pointer, size, alignment)
     const seed = seedOf(this.#births[id])
     const kept = Math.min(before, size)
-    const at = this.#payloads.firstChanged(pointer, seed, kept)
-    if (at !== -1) {
-      const moved = pointer === from ? `stayed at ${from}` : `moved from ${from} to ${pointer}`
-      const found = hex(this.#payloads.found(pointer, at))
+    const lost = place?.payloads.firstChanged(place.at, seed, kept) ?? -1
+    if (place !== undefined && lost !== -1) {
+      const stayed = this.#target.addressOf(pointer) === this.#target.addressOf(from)
+      const moved = stayed ? `stayed${this.#at(from)}` : `moved${this.#from(from, pointer)}`
+      const found = hex(place.payloads.found(place.at, lost))
       throw broken(
         trace,
         i,
-        `the block ${moved}, and byte ${at} of it is ${found} instead of ${hex(expectedByte(seed, at))}; realloc must keep the first ${kept} bytes`
+        `the block ${moved}, and byte ${lost} of it is ${found} instead of ${hex(expectedByte(seed, lost))}; realloc must keep the first ${kept} bytes`
       )
     }
     this.#take(id, pointer, size)
-    this.#payloads.fill(pointer, seed, kept, size)
+    place?.payloads.fill(place.at, seed, kept, size)
   }
 
   #free(i: number, id: number): void {
+    const { calls, none } = this.#target
     const isNull = id === NULL_ID
     if (!isNull) {
       this.#checkPayload(id, `before ${describeOperation(this.#trace, i)}`)
       this.#drop(id)
     }
     try {
-      this.#target.free(isNull ? 0 : this.#pointers[id])
+      calls.free(isNull ? none : this.#pointers[id])
     } catch (error) {
       throw fault(describeOperation(this.#trace, i), error)
     }
@@ -201,53 +196,74 @@ export class VerifiedReplay {
     return this.#sizes[id] !== -1
   }
 
-  #take(id: number, pointer: number, bytes: number): void {
+  #take(id: number, pointer: P, bytes: number): void {
     this.#pointers[id] = pointer
     this.#sizes[id] = bytes
     this.#live++
-    this.#owners.fill(id + 1, pointer / ALIGNMENT, granuleEnd(pointer, bytes))
+    this.#own(id, id + 1)
   }
 
   #drop(id: number): void {
-    const pointer = this.#pointers[id]
-    this.#owners.fill(0, pointer / ALIGNMENT, granuleEnd(pointer, this.#sizes[id]))
+    this.#own(id, 0)
     this.#sizes[id] = -1
     this.#live--
   }
 
-  #checkPlace(i: number, pointer: number, bytes: number, alignment: number): void {
+  #own(id: number, owner: number): void {
+    if (this.#owners.length === 0) return
+    const address = this.#target.addressOf(this.#pointers[id]) ?? 0
+    this.#owners.fill(owner, Math.floor(address / GRANULE), granuleEnd(address, this.#sizes[id]))
+  }
+
+  /** Where the payload of a new block lies, when it may lie there; undefined when there is nothing to look at. */
+  #checkPlace(i: number, pointer: P, bytes: number, alignment: number): Place | undefined {
     const trace = this.#trace
-    const size = this.#target.u8.length
-    if (!Number.isInteger(pointer)) throw broken(trace, i, `returned ${String(pointer)}, which is not a byte offset`)
-    if (pointer < 0 || pointer + Math.max(bytes, 1) > size) {
-      throw broken(trace, i, `returned ${pointer}; ${bytes} bytes from there lie outside the heap of ${size} bytes`)
+    const address = this.#target.addressOf(pointer)
+    if (address !== undefined) this.#checkAddress(i, address, bytes, alignment)
+    const place = this.#target.placeOf(pointer, bytes)
+    if (place !== undefined && place.payloads.length - place.at < bytes) {
+      throw broken(trace, i, `returned ${place.payloads.length - place.at} bytes`)
     }
-    if (pointer % alignment !== 0) {
-      throw broken(trace, i, `returned ${pointer}, which is not a multiple of ${alignment}`)
+    return place
+  }
+
+  #checkAddress(i: number, address: number, bytes: number, alignment: number): void {
+    const trace = this.#trace
+    const { size = Number.POSITIVE_INFINITY } = this.#target
+    if (!Number.isInteger(address)) throw broken(trace, i, `returned ${String(address)}, which is not a byte offset`)
+    if (address < 0 || address + Math.max(bytes, 1) > size) {
+      throw broken(trace, i, `returned ${address}; ${bytes} bytes from there lie outside the heap of ${size} bytes`)
     }
-    const end = granuleEnd(pointer, bytes)
-    for (let granule = pointer / ALIGNMENT; granule < end; granule++) {
+    if (address % alignment !== 0) {
+      throw broken(trace, i, `returned ${address}, which is not a multiple of ${alignment}`)
+    }
+    if (this.#owners.length === 0) return
+    const end = granuleEnd(address, bytes)
+    for (let granule = Math.floor(address / GRANULE); granule < end; granule++) {
       const owner = this.#owners[granule]
       if (owner !== 0)
-        throw broken(trace, i, `returned ${pointer}; ${bytes} bytes from there overlap ${this.#name(owner - 1)}`)
+        throw broken(trace, i, `returned ${address}; ${bytes} bytes from there overlap ${this.#name(owner - 1)}`)
     }
   }
 
   #checkPayload(id: number, when: string): void {
-    const pointer = this.#pointers[id]
+    const size = this.#sizes[id]
+    const place = this.#target.placeOf(this.#pointers[id], size)
+    if (place === undefined) return
+    const { payloads, at } = place
     const seed = seedOf(this.#births[id])
-    const at = this.#payloads.firstChanged(pointer, seed, this.#sizes[id])
-    if (at === -1) return
-    const found = hex(this.#payloads.found(pointer, at))
+    const changed = payloads.firstChanged(at, seed, size)
+    if (changed === -1) return
+    const found = hex(payloads.found(at, changed))
     throw new OffheapError(
       'ERR_OFFHEAP_CORRUPT',
-      `${when}: byte ${at} of ${this.#name(id)} is ${found} instead of ${hex(expectedByte(seed, at))}; the allocator wrote into a payload`
+      `${when}: byte ${changed} of ${this.#name(id)} is ${found} instead of ${hex(expectedByte(seed, changed))}; the allocator wrote into a payload`
     )
   }
 
   #checkTarget(when: string): void {
     try {
-      this.#target.check()
+      this.#target.check?.()
       this.#checkBlocks()
     } catch (error) {
       throw fault(when, error)
@@ -256,18 +272,18 @@ export class VerifiedReplay {
 
   /** Compares the blocks that the heap calls used with those that the trace has, when it lists them. */
   #checkBlocks(): void {
-    const { blocks } = this.#target
-    if (blocks === undefined) return
+    const target = this.#target
+    if (target.blocks === undefined) return
     let used = 0
     let end = 0
-    for (const block of blocks.call(this.#target)) {
+    for (const block of target.blocks()) {
       const { offset, size } = block
       if (offset < end) throw mismatch(`lists a block at ${offset}, inside the one before it, which ends at ${end}`)
       end = offset + size
       if (!block.used) continue
       used++
-      const id = (this.#owners[block.pointer / ALIGNMENT] ?? 0) - 1
-      if (id < 0 || this.#pointers[id] !== block.pointer) {
+      const id = (this.#owners[block.pointer / GRANULE] ?? 0) - 1
+      if (id < 0 || target.addressOf(this.#pointers[id]) !== block.pointer) {
         throw mismatch(
           `calls the block of ${size} bytes at ${offset} used, but the trace has no block at ${block.pointer}`
         )
@@ -275,22 +291,36 @@ export class VerifiedReplay {
       if (end < block.pointer + this.#sizes[id]) throw mismatch(`ends the block of ${this.#name(id)} at ${end}`)
     }
     if (used === this.#live) return
-    const pointers = new Set<number>()
-    for (const block of blocks.call(this.#target)) if (block.used) pointers.add(block.pointer)
-    const missing = this.#sizes.findIndex((bytes, id) => bytes !== -1 && !pointers.has(this.#pointers[id]))
+    const listed = new Set(Array.from(target.blocks(), block => (block.used ? block.pointer : -1)))
+    const missing = this.#pointers.findIndex(
+      (pointer, id) => this.#isLive(id) && !listed.has(target.addressOf(pointer) ?? -1)
+    )
     throw mismatch(`lists ${used} used blocks where the trace has ${this.#live}; ${this.#name(missing)} is missing`)
   }
 
-  /** `id 3 (64 bytes at 1024, allocated by operation 7 (line 11), malloc of 64 bytes)` */
+  /** `id 3 (64 bytes at 1024, made by operation 7)` */
   #name(id: number): string {
     const born = this.#births[id] + 1
-    return `id ${id} (${Math.max(0, this.#sizes[id])} bytes at ${this.#pointers[id]}, made by operation ${born})`
+    return `id ${id} (${Math.max(0, this.#sizes[id])} bytes${this.#at(this.#pointers[id])}, made by operation ${born})`
+  }
+
+  /** ` at 1024`, where that is known. */
+  #at(pointer: P): string {
+    const address = this.#target.addressOf(pointer)
+    return address === undefined ? '' : ` at ${address}`
+  }
+
+  /** ` from 1024 to 2048`, where that is known. */
+  #from(from: P, to: P): string {
+    const { addressOf } = this.#target
+    const address = addressOf(to)
+    return address === undefined ? '' : ` from ${addressOf(from)} to ${address}`
   }
 }
 
-/** Granules are 8 bytes; a block of no bytes is a block all the same and has one. */
+/** A block of no bytes is a block all the same and has a granule. */
 function granuleEnd(pointer: number, bytes: number): number {
-  return Math.ceil((pointer + Math.max(bytes, 1)) / ALIGNMENT)
+  return Math.ceil((pointer + Math.max(bytes, 1)) / GRANULE)
 }
 
 /** Each block's pattern is told by the operation that made it. */

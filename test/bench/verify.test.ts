@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { type Verifiable, verify } from '../../bench/process/verify.js'
+import { type Contender, verify } from '../../bench/process/verify.js'
 import { type Columns, fromTrace } from '../../bench/work/columns.js'
 import { ALIGNED, freeAll, REALLOC, replay } from '../../bench/work/replay.js'
 import { churn } from '../../bench/work/synthetic.js'
 
 /** An allocator that never reuses anything, in an ArrayBuffer; `faults` replaces what is to be wrong. */
-function bump(faults: Partial<Verifiable<number>['allocator']> = {}) {
+function bump(faults: Partial<Contender<number>['allocator']> = {}) {
   const memory = new Uint8Array(2 ** 22)
   const sizes = new Map<number, number>()
   let top = 64
@@ -51,14 +51,77 @@ function operations(list: readonly (readonly [kind: number, id: number, size: nu
 
 describe('the verification of contenders', () => {
   it('accepts one that is right, and leaves nothing allocated', () => {
-    const slots = table(work)
-    expect(() => verify(bump().subject, work, slots)).not.toThrow()
-    expect([...slots].every(pointer => pointer === 0)).toBe(true)
+    const live = new Set<number>()
+    const right = bump({ free: pointer => void live.delete(pointer) })
+    const { allocator } = right.subject
+    const noting = (pointer: number) => {
+      live.add(pointer)
+      return pointer
+    }
+    const subject = {
+      ...right.subject,
+      allocator: { ...allocator, malloc: (size: number) => noting(allocator.malloc(size)) }
+    }
+    expect(() => verify(subject, work)).not.toThrow()
+    expect(live.size).toBe(0)
+  })
+
+  it('accepts Buffers that are right, and catches those that are not', () => {
+    const make = (size: number) => Buffer.alloc(size)
+    const grow = (old: Buffer | undefined, size: number) => {
+      const grown = make(size)
+      if (old !== undefined) grown.set(old.subarray(0, size))
+      return grown
+    }
+    const contender = (faults: object): Contender<Buffer | undefined> => ({
+      allocator: {
+        malloc: make,
+        calloc: (count, size) => make(count * size),
+        realloc: grow,
+        alignedAlloc: (_alignment, size) => make(size),
+        free() {},
+        ...faults
+      },
+      none: undefined,
+      alignment: 1,
+      aligns: false,
+      bytes: buffer => buffer
+    })
+    const some = operations([
+      [0, 0, 16, 0],
+      [1, 1, 16, 4],
+      [ALIGNED, 2, 10, 1024],
+      [REALLOC, 0, 64, 0],
+      [4, 1, 0, 0],
+      [4, -1, 0, 0]
+    ])
+    expect(() => verify(contender({}), some)).not.toThrow()
+    expect(() => verify(contender({ malloc: (size: number) => make(size - 1) }), some)).toThrow(
+      'test, operation 1, malloc of 16 bytes for id 0: returned 15 bytes'
+    )
+    expect(() => verify(contender({ calloc: (n: number, size: number) => make(n * size).fill(1) }), some)).toThrow(
+      'operation 2, calloc of 4 × 16 bytes for id 1: byte 0 of the block is 0x01; calloc must clear every byte'
+    )
+    const one = Buffer.alloc(64)
+    expect(() => verify(contender({ realloc: () => one }), some)).toThrow(
+      /operation 4, .*realloc must keep the first 16/
+    )
+    expect(() => verify(contender({ malloc: () => undefined }), some)).toThrow('the allocator returned NULL')
+  })
+
+  it("asks the contender's own check", () => {
+    let checks = 0
+    verify({ ...bump().subject, check: () => void checks++ }, work)
+    expect(checks).toBeGreaterThanOrEqual(50)
+    const corrupt = () => {
+      throw new Error('bad heap')
+    }
+    expect(() => verify({ ...bump().subject, check: corrupt }, work)).toThrow(/churn-20, after operation \d+.*bad heap/)
   })
 
   it('catches blocks that overlap', () => {
     const { subject, take } = bump({ malloc: size => take(size) - (size > 100 ? 8 : 0) })
-    expect(() => verify(subject, work, table(work))).toThrow(/were overwritten|was overwritten/)
+    expect(() => verify(subject, work)).toThrow('the allocator wrote into a payload')
   })
 
   it('catches a block that is only overwritten at the end', () => {
@@ -67,7 +130,7 @@ describe('the verification of contenders', () => {
       [0, 0, 16, 0],
       [0, 1, 16, 0]
     ])
-    expect(() => verify(subject, two, table(two))).toThrow(/at the end, the block of slot 0/)
+    expect(() => verify(subject, two)).toThrow(/test, at the end of the trace: byte 0 of id 0 /)
   })
 
   it('catches a realloc that loses bytes', () => {
@@ -76,15 +139,15 @@ describe('the verification of contenders', () => {
       [0, 0, 16, 0],
       [REALLOC, 0, 64, 0]
     ])
-    expect(() => verify(bump().subject, grow, table(grow))).not.toThrow()
-    expect(() => verify(subject, grow, table(grow))).toThrow(/operation 1: realloc lost bytes/)
+    expect(() => verify(bump().subject, grow)).not.toThrow()
+    expect(() => verify(subject, grow)).toThrow(/operation 2, .*realloc must keep the first 16 bytes/)
   })
 
   it('catches a calloc that does not clear', () => {
     const { subject, memory } = bump()
     memory.fill(9)
     const clear = operations([[1, 0, 16, 4]])
-    expect(() => verify(subject, clear, table(clear))).toThrow(/calloc left a byte/)
+    expect(() => verify(subject, clear)).toThrow(/calloc must clear every byte/)
   })
 
   it('catches pointers that are not aligned, and no memory', () => {
@@ -93,11 +156,11 @@ describe('the verification of contenders', () => {
       [0, 0, 24, 0],
       [ALIGNED, 1, 10, 1024]
     ])
-    expect(() => verify(bump().subject, aligned, table(aligned))).not.toThrow()
-    expect(() => verify(odd.subject, aligned, table(aligned))).toThrow(
-      /operation 1: pointer \d+ is not a multiple of 1024/
+    expect(() => verify(bump().subject, aligned)).not.toThrow()
+    expect(() => verify(odd.subject, aligned)).toThrow(/operation 2, .*: returned \d+, which is not a multiple of 1024/)
+    expect(() => verify(bump({ malloc: () => 0 }).subject, work)).toThrow(
+      /operation 1, .*: the allocator returned NULL/
     )
-    expect(() => verify(bump({ malloc: () => 0 }).subject, work, table(work))).toThrow(/operation 0: no memory/)
   })
 })
 

@@ -8,7 +8,7 @@ import { parseTrace } from '../../lib/trace/parse.js'
 import { readTrace } from '../../lib/trace/read.js'
 import { pointersFor, replay } from '../../lib/trace/replay.js'
 import type { Trace } from '../../lib/trace/trace.js'
-import { VerifiedReplay } from '../../lib/trace/verify.js'
+import { verifiedReplay } from '../../lib/trace/verify.js'
 import { formatTrace } from '../../lib/trace/write.js'
 import { codeOf } from './outcome.js'
 
@@ -62,7 +62,7 @@ function replayed(trace: Trace): string[] {
   const plain = ending('replay', () => replay(trace, heap, pointersFor(trace, HEAP_BYTES)))
   heap.check()
   heap.reset()
-  const verified = ending('verified replay', () => new VerifiedReplay(trace, heap).run())
+  const verified = ending('verified replay', () => verifiedReplay(trace, heap).run())
   if (plain !== verified) throw new Error(`a replay ends with ${plain}, a verified one with ${verified}`)
   heap.check()
   return [plain]

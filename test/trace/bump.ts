@@ -1,6 +1,6 @@
 /** The simplest allocator that is right: it never uses memory twice. Tests break it in one place and see that it shows. */
 
-import type { ReplayTarget } from '../../lib/trace/verify.js'
+import type { ReplayTarget } from '../../lib/trace/verify-target.js'
 
 export class Bump implements ReplayTarget {
   readonly u8: Uint8Array

@@ -3,13 +3,14 @@ import { describe, expect, it } from 'vitest'
 import { linkOf, OffheapError, type OffheapErrorCode } from '../../lib/errors.js'
 import { Heap } from '../../lib/heap/heap.js'
 import { parseTrace } from '../../lib/trace/parse.js'
-import { type ReplayTarget, VerifiedReplay } from '../../lib/trace/verify.js'
+import { verifiedReplay } from '../../lib/trace/verify.js'
+import { inView, type ReplayTarget } from '../../lib/trace/verify-target.js'
 import { traces } from './arbitrary.js'
 import { Bump } from './bump.js'
 
 /** Replays text without a header, so that operation n is on line n, and releases what is left. */
 function verify(text: string, target: ReplayTarget): void {
-  const replay = new VerifiedReplay(parseTrace(text), target)
+  const replay = verifiedReplay(parseTrace(text), target)
   replay.run()
   replay.release()
 }
@@ -18,11 +19,11 @@ function broken(message: string, code: OffheapErrorCode = 'ERR_OFFHEAP_CORRUPT')
   return expect.objectContaining({ name: 'OffheapError', code, message: message + linkOf(code) })
 }
 
-describe('VerifiedReplay', () => {
+describe('verifiedReplay', () => {
   it('passes a right allocator on any trace', () => {
     fc.assert(
       fc.property(traces, trace => {
-        const replay = new VerifiedReplay(trace, new Bump(2 ** 22))
+        const replay = verifiedReplay(trace, new Bump(2 ** 22))
         replay.run()
         replay.release()
       })
@@ -33,7 +34,7 @@ describe('VerifiedReplay', () => {
     fc.assert(
       fc.property(traces, trace => {
         using heap = Heap.map(2 ** 22)
-        const replay = new VerifiedReplay(trace, heap)
+        const replay = verifiedReplay(trace, heap)
         replay.run()
         replay.release()
         expect(heap.stats()).toMatchObject({ blocks: 0, freeBlocks: 0, used: 0 })
@@ -50,7 +51,7 @@ describe('VerifiedReplay', () => {
         freed.push(pointer)
       }
     }
-    const replay = new VerifiedReplay(parseTrace('a 0 8\na 1 8\na 2 8\nf 1\nf -1\n'), new Listening())
+    const replay = verifiedReplay(parseTrace('a 0 8\na 1 8\na 2 8\nf 1\nf -1\n'), new Listening())
     replay.run()
     expect(freed).toEqual([16, 0])
     replay.release()
@@ -362,8 +363,19 @@ describe('VerifiedReplay', () => {
 
   it('reports progress up to the end', () => {
     const seen: number[] = []
-    new VerifiedReplay(parseTrace('a 0 8\nf 0\n'.repeat(1000)), new Bump(2 ** 20)).run(2000, done => seen.push(done))
+    verifiedReplay(parseTrace('a 0 8\nf 0\n'.repeat(1000)), new Bump(2 ** 20)).run(2000, done => seen.push(done))
     expect(seen).toEqual(Array.from({ length: 50 }, (_, i) => (i + 1) * 40))
+  })
+
+  it('reads bytes that begin between two words', () => {
+    const place = inView(new Uint8Array(new ArrayBuffer(64), 3, 40))
+    place.payloads.fill(place.at, 7, 0, 33)
+    expect(place.payloads.firstChanged(place.at, 7, 33)).toBe(-1)
+    expect(place.payloads.firstNonZero(33, 7)).toBe(-1)
+    expect(place.payloads.firstChanged(place.at, 8, 33)).toBe(0)
+    const aligned = inView(new Uint8Array(40))
+    aligned.payloads.fill(0, 7, 0, 33)
+    for (let i = 0; i < 33; i++) expect(place.payloads.found(0, i)).toBe(aligned.payloads.found(0, i))
   })
 
   it('reads a heap that begins in the middle of its buffer', () => {
