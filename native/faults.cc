@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <mutex>
 
+#include "cause.h"
+
 namespace faults {
 
 namespace {
@@ -39,9 +41,16 @@ constexpr size_t kPiecePages = 16;
 std::atomic<char*> reserve{nullptr};
 std::atomic<bool> reserved{false};
 
-struct sigaction previousSegv;
+// The handler that a signal had before ours.
+struct Earlier {
+  bool known;
+  struct sigaction action;
+  std::atomic<bool> ran;
+};
+
+Earlier earlierSegv;
 #if defined(__APPLE__)
-struct sigaction previousBus;
+Earlier earlierBus;
 #endif
 
 void SetBounds(WatchEntry& watch, uintptr_t start, uintptr_t end) {
@@ -78,12 +87,13 @@ bool Lift(const Bounds& bounds, uintptr_t address) {
   return !pages::Protect(start, page, pages::Access::readWrite);
 }
 
-bool Handle(uintptr_t address) {
+bool Handle(uintptr_t address, void* context) {
   const int end = used.load();
   for (int index = 0; index < end; index++) {
     WatchEntry& watch = watches[index];
     const Bounds bounds = ReadBounds(watch);
     if (!bounds.contain(address)) continue;
+    if (!cause::IsReadOrWrite(context, bounds.start, bounds.end)) return false;
     if (!Lift(bounds, address)) return false;
     const uint32_t position = watch.count.fetch_add(1);
     if (position < kRemembered) watch.accesses[position].store(address - bounds.start + 1);
@@ -101,10 +111,17 @@ bool IsProtectionFault(const siginfo_t* info) {
 #endif
 }
 
+bool Has(const struct sigaction& action, void (*handler)(int)) {
+  return (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == handler;
+}
+
 // Does what would have happened without our handler.
-void Chain(const struct sigaction& previous, int signal, siginfo_t* info, void* context) {
-  const bool isDefault = (previous.sa_flags & SA_SIGINFO) == 0 && previous.sa_handler == SIG_DFL;
-  const bool isIgnored = (previous.sa_flags & SA_SIGINFO) == 0 && previous.sa_handler == SIG_IGN;
+void Chain(Earlier& earlier, int signal, siginfo_t* info, void* context) {
+  const struct sigaction& action = earlier.action;
+  // A handler that was to run once would have been replaced by the default action as it ran.
+  const bool isSpent = (action.sa_flags & SA_RESETHAND) != 0 && earlier.ran.exchange(true);
+  const bool isDefault = isSpent || Has(action, SIG_DFL);
+  const bool isIgnored = !isSpent && Has(action, SIG_IGN);
   const bool sent = info->si_code <= 0;
   if (isIgnored && sent) return;
   if (isDefault || isIgnored) {
@@ -115,31 +132,37 @@ void Chain(const struct sigaction& previous, int signal, siginfo_t* info, void* 
     if (sent) raise(signal);
     return;
   }
-  if ((previous.sa_flags & SA_SIGINFO) != 0) {
-    previous.sa_sigaction(signal, info, context);
+  if ((action.sa_flags & SA_SIGINFO) != 0) {
+    action.sa_sigaction(signal, info, context);
   } else {
-    previous.sa_handler(signal);
+    action.sa_handler(signal);
   }
 }
 
 void OnFault(int signal, siginfo_t* info, void* context) {
   const int saved = errno;
-  const bool ours = IsProtectionFault(info) && Handle(reinterpret_cast<uintptr_t>(info->si_addr));
+  const bool ours = IsProtectionFault(info) && Handle(reinterpret_cast<uintptr_t>(info->si_addr), context);
   errno = saved;
   if (ours) return;
 #if defined(__APPLE__)
-  if (signal == SIGBUS) return Chain(previousBus, signal, info, context);
+  if (signal == SIGBUS) return Chain(earlierBus, signal, info, context);
 #endif
-  Chain(previousSegv, signal, info, context);
+  Chain(earlierSegv, signal, info, context);
 }
 
-pages::Failure InstallFor(int signal, struct sigaction* previous) {
-  if (sigaction(signal, nullptr, previous) != 0) return {errno, "sigaction"};
+// Installs our handler, and again when a later one went and left the default action. A later handler that is still there
+// stays: it may pass on to ours what is not its own.
+pages::Failure InstallFor(int signal, Earlier* earlier) {
+  struct sigaction current;
+  if (sigaction(signal, nullptr, &current) != 0) return {errno, "sigaction"};
+  if (earlier->known && !Has(current, SIG_DFL) && !Has(current, SIG_IGN)) return {};
+  if (!earlier->known) earlier->action = current;
+  earlier->known = true;
   struct sigaction action = {};
   action.sa_sigaction = OnFault;
   // The handler before ours runs inside ours, so it gets the signal mask that it asked for.
-  action.sa_mask = previous->sa_mask;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK | (previous->sa_flags & (SA_NODEFER | SA_RESTART));
+  action.sa_mask = earlier->action.sa_mask;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | (earlier->action.sa_flags & (SA_NODEFER | SA_RESTART));
   if (sigaction(signal, &action, nullptr) != 0) return {errno, "sigaction"};
   return {};
 }
@@ -174,16 +197,17 @@ pages::Failure StayLoaded() {
 
 pages::Failure Prepare() {
   static std::mutex mutex;
-  static bool installed = false;
+  static bool stays = false;
   const std::lock_guard<std::mutex> lock(mutex);
   if (const pages::Failure failure = FillReserve()) return failure;
-  if (installed) return {};
-  if (const pages::Failure failure = StayLoaded()) return failure;
-  if (const pages::Failure failure = InstallFor(SIGSEGV, &previousSegv)) return failure;
+  if (!stays) {
+    if (const pages::Failure failure = StayLoaded()) return failure;
+    stays = true;
+  }
+  if (const pages::Failure failure = InstallFor(SIGSEGV, &earlierSegv)) return failure;
 #if defined(__APPLE__)
-  if (const pages::Failure failure = InstallFor(SIGBUS, &previousBus)) return failure;
+  if (const pages::Failure failure = InstallFor(SIGBUS, &earlierBus)) return failure;
 #endif
-  installed = true;
   return {};
 }
 

@@ -17,7 +17,7 @@ constexpr int kWatches = 1024;
 // Faults that a region remembers between two calls of Drain.
 constexpr int kRemembered = 256;
 
-// Installs the signal handler, once for the process, and fills the reserve. Must precede each protection.
+// Installs the signal handler of the process, unless it is there, and fills the reserve. Must precede each protection.
 pages::Failure Prepare();
 
 // Gives the process the mappings and the writable bytes held in reserve, so that it survives having reached its limit.

@@ -143,8 +143,10 @@ export class Region {
    * at its limit of writable memory (`RLIMIT_DATA`, "ulimit -d") survives 512 forbidden accesses. When the system refuses
    * in the middle of many pages, the first of them may have the new mode.
    *
-   * The first protection in a process installs a handler for SIGSEGV (on macOS also SIGBUS), which passes on all that
-   * is not its own. `process.on('SIGSEGV')` after that would replace it.
+   * The first protection in a process installs a handler for SIGSEGV (on macOS also SIGBUS). It passes every other fault
+   * on to the handler that was there before. `process.on('SIGSEGV')` after that replaces it: a forbidden access then
+   * makes the process hang, as every access does that such a listener is called for. Once the listener is gone, the next
+   * protection installs the handler again.
    * @param offset byte offset, a multiple of `pageSize`
    * @param length bytes, a multiple of `pageSize`; 0 does nothing
    * @param mode `'none'`: no access, `'read'`: no writing, `'readwrite'`: as mapped

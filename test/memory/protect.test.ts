@@ -78,6 +78,15 @@ describe('protect', () => {
     expect(region.faults()).toEqual([])
   })
 
+  test('keeps as many again after each time they were read', () => {
+    for (const count of [200, 100, 256, 1]) {
+      region.protect(0, PAGES * page, 'none')
+      const offsets = Array.from({ length: count }, (_, index) => index * page + index)
+      for (const offset of offsets) bytes[offset] = 5
+      expect(region.faults()).toEqual(offsets)
+    }
+  })
+
   test.each([
     ['fill', () => bytes.fill(6)],
     ['set', () => bytes.set(new Uint8Array(PAGES * page).fill(6))],
@@ -171,15 +180,17 @@ describe('protect', () => {
 
   test('a region at the place of a closed one starts without faults', () => {
     region.protect(0, PAGES * page, 'none')
-    bytes[0] = 1
+    bytes.fill(1) // as many faults as are kept, none of them read
     const { address } = region
     region.close()
     region = Region.map(PAGES * page)
     if (onLinux) expect(region.address).toBe(address)
-    new Uint8Array(region.buffer).fill(1)
+    const again = new Uint8Array(region.buffer).fill(1)
     expect(region.faults()).toEqual([])
     region.protect(0, page, 'none')
     expect(region.faults()).toEqual([])
+    again[3] = 1
+    expect(region.faults()).toEqual([3])
   })
 
   test('1,024 regions can have protected pages; one more is told so, and unchanged', () => {

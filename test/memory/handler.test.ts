@@ -1,0 +1,218 @@
+/**
+ * The signal handler behind `protect`, as native code meets it: faults that it must pass on, and what it must leave
+ * as it was. Each case runs in a process of its own, next to a small library in C; a process that would go round for
+ * ever runs into a limit of its CPU time instead.
+ */
+import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Compiled, compile } from './compiled.js'
+import { onLinux } from './maps.js'
+
+/** Seconds of CPU time; a process that ends as it should needs a fraction of one. */
+const LIMITED = ['sh', '-c', 'ulimit -c 0; ulimit -t 20; exec "$@"', 'sh']
+
+/** The signal of a fault: macOS has two. */
+const killed = onLinux ? 'SIGSEGV' : expect.stringMatching(/^SIG(SEGV|BUS)$/)
+
+let compiled: Compiled
+beforeAll(() => {
+  compiled = compile()
+})
+afterAll(() => compiled.remove())
+
+/** A region of 8 pages, of which `none` and `read` are protected and `lifted` was. Its address is in the environment. */
+const region = `
+  const region = Region.map(8 * 65536)
+  const page = region.pageSize
+  const bytes = new Uint8Array(region.buffer).fill(1)
+  region.protect(2 * page, page, 'none')
+  region.protect(4 * page, page, 'read')
+  region.protect(6 * page, page, 'none')
+  bytes[6 * page] = 1
+  const pages = { untouched: 0, none: 2, read: 4, lifted: 6 }
+  process.env.REGION = String(region.address)
+  console.log(JSON.stringify(region.faults().map(offset => offset / page)))`
+
+let libraries = 0
+
+/** A statement that loads an addon in C and calls its `run`. Whoever built offheap's addon has a C compiler. */
+function load(source: string): string {
+  const name = join(compiled.folder, `library-${libraries++}`)
+  const headers = ['errno', 'pthread', 'signal', 'stdio', 'stdlib', 'string', 'sys/mman', 'sys/resource', 'unistd']
+  const text = [
+    '#define _GNU_SOURCE',
+    ...headers.map(header => `#include <${header}.h>`),
+    'static char *region(void) { return (char *)strtoull(getenv("REGION"), 0, 10); }',
+    source,
+    'void *napi_register_module_v1(void *env, void *exports) { run(); return exports; }'
+  ]
+  writeFileSync(`${name}.c`, `${text.join('\n')}\n`)
+  execFileSync('cc', ['-O1', '-shared', '-fPIC', '-o', `${name}.node`, `${name}.c`])
+  return `process.dlopen({ exports: {} }, ${JSON.stringify(`${name}.node`)})`
+}
+
+function run(...body: string[]): { stdout: string; signal: string | null } {
+  const { stdout, signal } = compiled.run(body.join('\n'), LIMITED)
+  return { stdout, signal }
+}
+
+// Without V8's handler there is none before ours: the default action is what follows.
+const handlers: [string, string[]][] = [
+  ['after the handler of V8', []],
+  ['with no other handler', ['env', 'NODE_OPTIONS=--disable-wasm-trap-handler']]
+]
+
+describe('native code that jumps into a region ends the process', () => {
+  const jump = 'static void run(void) { ((void (*)(void))(region() + atol(getenv("OFFSET"))))(); }'
+
+  describe.each(handlers)('%s', (_, prefix) => {
+    test.each(['untouched', 'none', 'read', 'lifted'])('into its page: %s', page => {
+      const body = [region, `process.env.OFFSET = String(pages.${page} * page)`, load(jump), `console.log('survived')`]
+      const { stdout, signal } = compiled.run(body.join('\n'), [...LIMITED, ...prefix])
+      expect({ stdout, signal }).toEqual({ stdout: '[6]\n', signal: killed })
+    })
+  })
+
+  // The guard page before the region becomes code, whose last instruction has its second byte in the region.
+  test.runIf(process.arch === 'x64' && onLinux)('with an instruction that only ends in it', () => {
+    const body = load(`static void run(void) {
+      char *start = region();
+      if (mprotect(start - sysconf(_SC_PAGESIZE), sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE | PROT_EXEC)) return;
+      memcpy(start - 3, "\\x90\\x90\\x0f", 3);
+      ((void (*)(void))(start - 3))();
+    }`)
+    expect(run(region, body, `console.log('survived')`)).toEqual({ stdout: '[6]\n', signal: 'SIGSEGV' })
+  })
+})
+
+describe('a handler that was there before', () => {
+  const wild = () => load('static void run(void) { *(volatile int *)8 = 1; }')
+
+  test('and is to run once runs once', () => {
+    const reporter = load(`
+      static void report(int number) { write(1, "reported\\n", 9); }
+      static void run(void) {
+        struct sigaction action = { .sa_handler = report, .sa_flags = SA_RESETHAND };
+        sigaction(SIGSEGV, &action, 0);
+        sigaction(SIGBUS, &action, 0);
+      }`)
+    const { stdout, signal } = run(reporter, region, wild())
+    const runs = stdout.match(/reported/g)?.length
+    expect({ stdout: stdout.slice(0, 20), runs, signal }).toEqual({
+      stdout: '[6]\nreported\n',
+      runs: 1,
+      signal: killed
+    })
+  })
+
+  test.each([
+    ['with the details of the fault', 'SA_SIGINFO', '.sa_sigaction = detailed', '8'],
+    ['with the number of the signal alone', '0', '.sa_handler = plain', '0']
+  ])('runs %s, under the mask it asked for, with errno as it was', (_, flags, field, address) => {
+    const reporter = load(`
+      static void report(void *address) {
+        sigset_t blocked;
+        pthread_sigmask(SIG_BLOCK, 0, &blocked);
+        char text[64];
+        int length = snprintf(text, sizeof text, "%d %d %d\\n", (int)(size_t)address, errno == ELOOP,
+                              sigismember(&blocked, SIGUSR2) * 10 + sigismember(&blocked, SIGWINCH));
+        write(1, text, length);
+        _exit(0);
+      }
+      static void detailed(int number, siginfo_t *info, void *context) { report(info->si_addr); }
+      static void plain(int number) { report(0); }
+      static void run(void) {
+        struct sigaction action = { .sa_flags = ${flags}, ${field} };
+        sigaddset(&action.sa_mask, SIGUSR2);
+        sigaction(SIGSEGV, &action, 0);
+        sigaction(SIGBUS, &action, 0);
+      }`)
+    const fault = load('static void run(void) { errno = ELOOP; *(volatile int *)8 = 1; }')
+    expect(run(reporter, region, fault)).toEqual({ stdout: `[6]\n${address} 1 10\n`, signal: null })
+  })
+
+  // What interrupts a call, and what may interrupt the handler, stays; the stack of the signal is used where there is one.
+  test.each([
+    ['0', '0 0'],
+    ['SA_RESTART', '1 0'],
+    ['SA_NODEFER', '0 1']
+  ])('keeps its flags: %s', (flags, kept) => {
+    const earlier = load(`
+      static void die(int number) { _exit(1); }
+      static void run(void) {
+        struct sigaction action = { .sa_handler = die, .sa_flags = ${flags} };
+        sigaction(SIGSEGV, &action, 0);
+      }`)
+    const look = load(`
+      static void run(void) {
+        struct sigaction now;
+        sigaction(SIGSEGV, 0, &now);
+        int flags = now.sa_flags;
+        printf("%d %d %d\\n", !!(flags & SA_RESTART), !!(flags & SA_NODEFER), !!(flags & SA_ONSTACK));
+        fflush(stdout);
+      }`)
+    expect(run(earlier, region, look)).toEqual({ stdout: `[6]\n${kept} 1\n`, signal: null })
+  })
+})
+
+describe('a handler that came later', () => {
+  test('and is gone again leaves its place to the next protection', () => {
+    const listener = `
+      const heard = new Promise(resolve => process.once('SIGSEGV', resolve))
+      const timer = setInterval(() => {}, 1000)
+      process.kill(process.pid, 'SIGSEGV')
+      await heard
+      clearInterval(timer)
+      region.protect(0, page, 'none')
+      bytes[5] = 1
+      console.log(region.faults())`
+    expect(run(region, listener)).toEqual({ stdout: '[6]\n[ 5 ]\n', signal: null })
+  })
+
+  test('and passes faults on stays the first to run', () => {
+    const first = load(`
+      static struct sigaction earlier;
+      static void pass(int number, siginfo_t *info, void *context) {
+        write(1, "seen\\n", 5);
+        earlier.sa_sigaction(number, info, context);
+      }
+      static void run(void) {
+        struct sigaction action = { .sa_flags = SA_SIGINFO, .sa_sigaction = pass };
+        sigaction(SIGSEGV, &action, &earlier);
+      }`)
+    const access = `
+      region.protect(0, page, 'none')
+      bytes[5] = 1
+      console.log(region.faults())`
+    expect(run(region, first, access)).toEqual({ stdout: '[6]\nseen\n[ 5 ]\n', signal: null })
+  })
+})
+
+describe('an access that goes on', () => {
+  // The protection of a page can be lifted only when the reserve is spent: the first try leaves ENOMEM in errno.
+  test.runIf(onLinux)('leaves errno as it was, when lifting the protection took two tries', () => {
+    const body = load(`
+      static void run(void) {
+        char line[256];
+        long kilobytes = 0;
+        FILE *status = fopen("/proc/self/status", "r");
+        while (fgets(line, sizeof line, status)) sscanf(line, "VmData: %ld", &kilobytes);
+        struct rlimit limit, tight;
+        getrlimit(RLIMIT_DATA, &limit);
+        tight.rlim_cur = kilobytes * 1024;
+        tight.rlim_max = limit.rlim_max;
+        setrlimit(RLIMIT_DATA, &tight);
+        int refused = mmap(0, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED;
+        errno = ELOOP;
+        char value = ((volatile char *)region())[atol(getenv("OFFSET"))];
+        int after = errno;
+        setrlimit(RLIMIT_DATA, &limit);
+        printf("%d %d %d\\n", refused, value, after == ELOOP);
+        fflush(stdout);
+      }`)
+    const outcome = run(region, `process.env.OFFSET = String(2 * page)`, body)
+    expect(outcome).toEqual({ stdout: '[6]\n1 1 1\n', signal: null })
+  })
+})
