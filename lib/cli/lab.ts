@@ -3,6 +3,7 @@
 import { existsSync, statSync, watch } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { OffheapError } from '../errors.js'
 import type { LabConfig, Step } from '../lab/config.js'
 import type { Grade } from '../lab/grade.js'
 import { findTraces, UsageError } from './arguments.js'
@@ -119,11 +120,20 @@ async function gradeOnce(io: Io, file: string, options: GradeCommandOptions): Pr
       progress: (share, what) => progress.update(share, basename(what)),
       onOutput: text => io.err.write(text)
     })
+  } catch (error) {
+    throw isTraceError(error) ? new UsageError(error.message) : error
   } finally {
     progress.stop()
   }
   await tell(io, result, config, options)
-  return { code: isValid(result) ? 0 : 1, sources: result.sources }
+  for (const message of result.refused) io.err.write(`offheap: ${message}\n`)
+  const code = result.refused.length > 0 ? 2 : isValid(result) ? 0 : 1
+  return { code, sources: result.sources }
+}
+
+/** No trace could be read. */
+function isTraceError(error: unknown): error is OffheapError {
+  return error instanceof OffheapError && (error.code === 'ERR_OFFHEAP_TRACE' || error.code === 'ERR_OFFHEAP_SYSTEM')
 }
 
 async function tell(io: Io, result: Grade, config: LabConfig, options: GradeCommandOptions): Promise<void> {

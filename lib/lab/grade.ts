@@ -1,7 +1,9 @@
 /** Grades a submission: compiles it, has workers run it on every trace, and adds up the points. */
 
 import { existsSync } from 'node:fs'
+import { OffheapError } from '../errors.js'
 import { readTrace } from '../trace/read.js'
+import type { Trace } from '../trace/trace.js'
 import type { LabConfig, Step } from './config.js'
 import { type Fault, faultOf } from './fault.js'
 import type { BuiltIn } from './job.js'
@@ -51,6 +53,8 @@ export interface Grade {
   readonly results: readonly TraceResult[]
   /** What the student should know although it costs no points. */
   readonly notes: readonly string[]
+  /** The traces that could not be read, and why: the grade is without them. */
+  readonly refused: readonly string[]
   readonly points: Points
   /** Absolute paths of the submission's files. */
   readonly sources: readonly string[]
@@ -64,7 +68,7 @@ const CHECKS = 50
 /** …and after every operation when the trace is no longer than this. */
 const TINY = 500
 
-/** Rejects only for traces that can't be read; whatever the submission does is in the grade. */
+/** Whatever the submission does is in the grade, and which traces can't be read; rejects when none can. */
 export async function grade(options: GradeOptions): Promise<Grade> {
   const begin = performance.now()
   const { submission: path, config, step, progress = () => {} } = options
@@ -75,6 +79,7 @@ export async function grade(options: GradeOptions): Promise<Grade> {
     fault,
     results: [],
     notes: [],
+    refused: [],
     points: nothing,
     sources: [],
     seconds: (performance.now() - begin) / 1000
@@ -93,8 +98,15 @@ export async function grade(options: GradeOptions): Promise<Grade> {
     submission = compiled
     const results: TraceResult[] = []
     const notes: string[] = []
-    for (const [index, trace] of options.traces.entries()) {
-      progress(index / (options.traces.length + 1), trace)
+    const refused: string[] = []
+    for (const [index, path] of options.traces.entries()) {
+      progress(index / (options.traces.length + 1), path)
+      const trace = await readTrace(path).catch((error: unknown) => {
+        if (!(error instanceof OffheapError) || (results.length === 0 && index === options.traces.length - 1))
+          throw error
+        refused.push(error.message)
+      })
+      if (trace === undefined) continue
       const result = await gradeTrace(trace, submission, options, workers)
       results.push(result)
       // A submission that can't even be loaded fails everywhere alike.
@@ -108,7 +120,8 @@ export async function grade(options: GradeOptions): Promise<Grade> {
       ...base,
       ...(isFatal ? { fault: state } : {}),
       results,
-      notes,
+      notes: [...notes, ...refused.map(message => `A trace was left out of the grade. ${message}`)],
+      refused,
       points: isFatal ? nothing : pointsOfResults(results, config),
       sources: submission.sources,
       seconds: (performance.now() - begin) / 1000
@@ -120,13 +133,12 @@ export async function grade(options: GradeOptions): Promise<Grade> {
 }
 
 async function gradeTrace(
-  path: string,
+  trace: Trace,
   submission: Submission,
   options: GradeOptions,
   workers: Workers
 ): Promise<TraceResult> {
   const { config, checkEvery = false } = options
-  const trace = await readTrace(path)
   const isMeasured = trace.length >= config.minimumOperations
   const outcome = await supervise(
     {

@@ -158,6 +158,19 @@ describe('offheap lab grade', () => {
     expect(err).toContain(message)
   })
 
+  it('grades what it can read, and exits with 2 for the rest', () => {
+    mkdirSync(at('mixed'))
+    writeFileSync(at('mixed', 'bad.rep'), 'f 0\n')
+    writeFileSync(at('mixed', 'hello.rep'), readFileSync(HELLO))
+    const { code, out, err } = lab.offheap('lab', 'grade', 'ws/allocator.ts', '-t', 'mixed')
+    expect(out).toMatch(/hello .*[\s\S]*Note: A trace was left out of the grade\. mixed\/bad\.rep:1: id 0 is freed/)
+    expect(out).toContain('(1 of 1 traces valid)')
+    expect(err).toMatch(/^offheap: mixed\/bad\.rep:1: id 0 is freed but was never allocated .*\n$/)
+    expect(code).toBe(2)
+    const none = lab.offheap('lab', 'grade', 'ws/allocator.ts', '-f', 'mixed/bad.rep')
+    expect(none).toMatchObject({ code: 2, out: '', err: expect.stringContaining('mixed/bad.rep:1: id 0 is freed') })
+  })
+
   it('says so when there is no submission', () => {
     const { code, out } = lab.offheap('lab', 'grade', 'nothing.ts', '-f', HELLO)
     expect(code).toBe(1)

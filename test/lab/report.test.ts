@@ -26,6 +26,7 @@ const grade: Grade = {
     },
     { trace: 'queue', operations: 4120, fault, performance: 0 }
   ],
+  refused: [],
   notes: ['a note'],
   points: { correctness: 13.333, performance: 30, score: 43.333, maximum: 100 },
   sources: [],
