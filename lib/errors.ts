@@ -103,6 +103,12 @@ export function outOfRange(name: string, range: string, value: unknown): RangeEr
   return Object.assign(error, { code: 'ERR_OUT_OF_RANGE' })
 }
 
+/** Node's own `TypeError` for a value that makes no sense there. `name` is that of a property, such as `options.size`. */
+export function invalidValue(name: string, reason: string, value: unknown): TypeError {
+  const error = new TypeError(`The property '${name}' ${reason}. Received ${inspect(value)}`)
+  return Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' })
+}
+
 /** The bytes of a heap contradict each other. `what` says where and how. */
 export function corrupt(what: string): OffheapError {
   return new OffheapError(

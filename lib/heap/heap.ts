@@ -2,12 +2,24 @@
  * The heap: malloc, calloc, realloc and free over one stretch of memory. Here arguments are checked and pointers are told
  * from block indexes; allocator.ts does the work, and lib/placement says which free block a request gets.
  */
-import { types } from 'node:util'
+import { type InspectOptionsStylized, inspect, types } from 'node:util'
 import { MAXIMUM_HEAP_BYTES, pointerOf, sizeOf, smallWordsFor, wordsFor } from '../block/block.js'
-import { FIRST_WORD, HIGH_WATER_WORD, ROOT_WORD, TOP_WORD, TOUCHED_WORD, TRIM_THRESHOLD_WORD } from '../block/header.js'
+import {
+  BLOCKS_WORD,
+  FIRST_WORD,
+  HIGH_WATER_WORD,
+  ROOT_WORD,
+  SIZE_WORD,
+  TOP_WORD,
+  TOUCHED_WORD,
+  TRIM_THRESHOLD_WORD,
+  USED_WORD
+} from '../block/header.js'
 import { invalidType, OffheapError } from '../errors.js'
 import { afterwards, publish } from '../events.js'
-import { Region } from '../memory/region.js'
+import { INSIDE, illegalConstructor, inspectAs, isSealed, seal } from '../inspect.js'
+import { isRegion, Region } from '../memory/region.js'
+import { readOptions } from '../options.js'
 import type { PlacementName } from '../placement/placement.js'
 import { type Allocator, TOO_LARGE } from './allocator.js'
 import { allocators } from './allocators.js'
@@ -25,8 +37,8 @@ import { faultOf } from './fault.js'
 import { clearHeader, heapWords, layoutOf, readHeader, type Shape, writeHeader } from './format.js'
 import { hardenedKind, type Tracking } from './hardened/heap.js'
 import type { Leak } from './hardened/stacks.js'
-import { checkObject, type HeapMapOptions, type HeapOptions, type Plan, planOf } from './options.js'
-import { freePages, type HeapStats, readStats } from './stats.js'
+import { type HeapMapOptions, type HeapOptions, heapMapOptions, heapOptions, type Plan, planOf } from './options.js'
+import { freePages, type HeapStats, type HeapSummary, readStats } from './stats.js'
 import { bufferOver, type TypedArrayConstructor, Views } from './views.js'
 import { type BlockInfo, describe, walk } from './walk.js'
 
@@ -39,19 +51,23 @@ export class Heap extends Views {
   protected readonly shape: Shape
   protected readonly region: Region | undefined
   private readonly ownsRegion: boolean
-  protected allocator: Allocator
+  /** At work on the memory of the heap, and on none once it is closed. */
+  protected readonly allocator: Allocator
 
   /**
    * Maps a new region of `size` bytes and makes a heap of it. close() unmaps it.
-   * Throws ERR_OUT_OF_RANGE, ERR_INVALID_ARG_TYPE, ERR_OFFHEAP_SYSTEM when the system refuses the memory.
+   * Throws ERR_OUT_OF_RANGE, ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE for an option that there isn't, ERR_OFFHEAP_SYSTEM when
+   * the system refuses the memory.
    */
   static map(options: number | HeapMapOptions): Heap {
-    const all: HeapMapOptions = typeof options === 'number' ? { size: options } : checkObject(options)
+    const all = typeof options === 'number' ? { size: options } : readOptions('Heap.map', options, heapMapOptions)
     const { placement, quickLists, trimThreshold, hardened, quarantine, trackAllocations, onLeaks, ...rest } = all
     const plan = planOf(all)
-    if (typeof rest.size === 'number' && rest.size > 0) heapWords(rest.size, plan.shape)
+    const { size } = rest
+    if (typeof size !== 'number') throw invalidType('options.size', 'of type number (bytes)', size)
+    if (size > 0) heapWords(size, plan.shape)
     return afterwards(() => {
-      const region = Region.map(rest)
+      const region = Region.map({ ...rest, size })
       try {
         return Heap.write(region, plan, true)
       } catch (error) {
@@ -63,10 +79,11 @@ export class Heap extends Views {
 
   /**
    * Makes a new, empty heap of memory that the caller provides, over whatever it held. The heap does not own the memory:
-   * close() leaves it as it is. At most 8 GiB of it are used. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE.
+   * close() leaves it as it is. At most 8 GiB of it are used. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE,
+   * ERR_INVALID_ARG_VALUE for an option that there isn't.
    */
   static format(memory: Region | ArrayBuffer, options: HeapOptions = {}): Heap {
-    return Heap.write(memory, planOf(checkObject(options)), false)
+    return Heap.write(memory, planOf(readOptions('Heap.format', options, heapOptions)), false)
   }
 
   /**
@@ -85,7 +102,7 @@ export class Heap extends Views {
   private static write(memory: Region | ArrayBuffer, plan: Plan, mapped: boolean): Heap {
     const { shape, settings, tracking } = plan
     const buffer = bufferOf(memory)
-    if (settings.trimThreshold !== 0 && !(memory instanceof Region)) {
+    if (settings.trimThreshold !== 0 && !isRegion(memory)) {
       throw invalidType('memory', 'a Region, for "trimThreshold" gives its pages back', memory)
     }
     const words = new Int32Array(buffer, 0, heapWords(buffer.byteLength, shape))
@@ -102,17 +119,27 @@ export class Heap extends Views {
     owns: boolean,
     tracking?: Tracking
   ): Heap {
-    return shape.hardened ? newHardenedHeap(memory, words, shape, owns, tracking) : new Heap(memory, words, shape, owns)
+    return shape.hardened
+      ? newHardenedHeap(memory, words, shape, owns, tracking)
+      : new Heap(INSIDE, memory, words, shape, owns)
   }
 
-  protected constructor(memory: Region | ArrayBuffer, words: Int32Array<ArrayBuffer>, shape: Shape, owns: boolean) {
+  protected constructor(
+    inside: typeof INSIDE,
+    memory: Region | ArrayBuffer,
+    words: Int32Array<ArrayBuffer>,
+    shape: Shape,
+    owns: boolean
+  ) {
+    if (inside !== INSIDE) throw illegalConstructor('Heap.map(size), Heap.format(memory) or Heap.attach(memory)')
     super(words)
     this.placement = shape.policy.name
     this.shape = shape
-    this.region = memory instanceof Region ? memory : undefined
+    this.region = isRegion(memory) ? memory : undefined
     this.ownsRegion = owns
     this.allocator = this.open(words)
     this.allocator.grown = () => publish('offheap:grow', () => ({ heap: this, highWater: this.highWater() }))
+    seal(this, 'This heap; send heap.buffer instead, whose bytes are copied, and open the copy with Heap.attach')
   }
 
   /** The allocator at work on `words`, of the kind that the heap asks for. */
@@ -438,13 +465,29 @@ export class Heap extends Views {
   close(): void {
     afterwards(() => {
       if (this.ownsRegion) this.region?.close()
-      this.allocator = this.open(new Int32Array(0))
+      // In place: the heap may be frozen.
+      Object.assign(this.allocator, this.open(new Int32Array(0)))
       this.dropViews()
     })
   }
 
   [Symbol.dispose](): void {
     this.close()
+  }
+
+  get [Symbol.toStringTag](): string {
+    return 'Heap'
+  }
+
+  /** What JSON.stringify and console.log show of a heap: the figures of stats() that take no time. A closed heap has 0 bytes. */
+  toJSON(): HeapSummary {
+    const { closed, placement } = this
+    const { size, used, blocks } = closed ? { size: 0, used: 0, blocks: 0 } : this.summary()
+    return { size, placement, used, blocks, closed }
+  }
+
+  [inspect.custom](depth: number, options: InspectOptionsStylized): string {
+    return inspectAs('Heap', isSealed(this) ? this.toJSON() : {}, depth, options)
   }
 
   // ---- inside -----------------------------------------------------------------------------------------------------
@@ -470,6 +513,12 @@ export class Heap extends Views {
   /** The figures of stats(), when so many bytes are in physical memory. */
   protected figures(residentBytes: number): HeapStats {
     return readStats(this.allocator, residentBytes)
+  }
+
+  /** Some figures of stats(), without a look at any block. */
+  protected summary(): Pick<HeapStats, 'size' | 'used' | 'blocks'> {
+    const { words } = this.allocator
+    return { size: words[SIZE_WORD] * 8, used: words[USED_WORD] * 4, blocks: words[BLOCKS_WORD] }
   }
 
   /** The same figure as in stats(), without a look at any block: a heap that grows has one that is not written yet. */
@@ -509,8 +558,9 @@ const newHardenedHeap = hardenedKind(Heap)
 
 /** The bytes of a region or buffer. Throws ERR_INVALID_ARG_TYPE, and ERR_OFFHEAP_CLOSED when they are gone. */
 function bufferOf(memory: Region | ArrayBuffer): ArrayBuffer {
-  if (memory instanceof Region && memory.closed) throw closedError()
-  const buffer = memory instanceof Region ? memory.buffer : memory
+  const isMapped = isRegion(memory)
+  if (isMapped && memory.closed) throw closedError()
+  const buffer = isMapped ? memory.buffer : memory
   if (!types.isArrayBuffer(buffer) || buffer.resizable) {
     throw invalidType('memory', 'a Region or an ArrayBuffer of fixed length', memory)
   }

@@ -1,7 +1,8 @@
 /** What a heap can be asked to be, checked before anything is mapped or written. */
 import { MAXIMUM_HEAP_BYTES } from '../block/block.js'
 import { invalidType, outOfRange } from '../errors.js'
-import type { RegionOptions } from '../memory/region.js'
+import { type RegionOptions, regionOptions } from '../memory/region.js'
+import type { OptionNames } from '../options.js'
 import type { PlacementName } from '../placement/placement.js'
 import { policyNamed } from '../placement/policies.js'
 import { TOO_LARGE } from './allocator.js'
@@ -49,6 +50,18 @@ export interface HeapOptions {
 /** The same, with the region that it is to be mapped on; `size` is in bytes, header and index included. */
 export interface HeapMapOptions extends HeapOptions, RegionOptions {}
 
+export const heapOptions: OptionNames<HeapOptions> = {
+  placement: true,
+  quickLists: true,
+  trimThreshold: true,
+  hardened: true,
+  quarantine: true,
+  trackAllocations: true,
+  onLeaks: true
+}
+
+export const heapMapOptions: OptionNames<HeapMapOptions> = { ...regionOptions, ...heapOptions }
+
 /** What the options come to. */
 export interface Plan {
   readonly shape: Shape
@@ -56,7 +69,7 @@ export interface Plan {
   readonly tracking?: Tracking
 }
 
-/** The options of a heap, checked. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
+/** The options of a heap, read before, checked. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
 export function planOf(options: HeapOptions): Plan {
   const { placement = 'first-fit', hardened = false, trackAllocations = false } = options
   const policy = policyNamed(placement)
@@ -96,10 +109,4 @@ function wordsOf(name: string, bytes: number | undefined, least: number, wordByt
 
 function checkFlag(name: string, value: unknown): void {
   if (typeof value !== 'boolean') throw invalidType(name, 'of type boolean', value)
-}
-
-/** Options, or none. Throws ERR_INVALID_ARG_TYPE. */
-export function checkObject<Options extends object>(options: Options): Options {
-  if (typeof options !== 'object' || options === null) throw invalidType('options', 'an object', options)
-  return options
 }

@@ -10,7 +10,7 @@ import {
   TOP_WORD,
   USED_WORD
 } from '../block/header.js'
-import type { Placement } from '../placement/placement.js'
+import type { Placement, PlacementName } from '../placement/placement.js'
 import type { Allocator } from './allocator.js'
 import { isCachedBlock, sizeAt, walk } from './walk.js'
 
@@ -43,6 +43,15 @@ export interface HeapStats {
   readonly highWater: number
   /** The bytes of the heap that are in physical memory; the whole size when the heap lies in an ordinary ArrayBuffer. */
   readonly residentBytes: number
+}
+
+/** What JSON.stringify and console.log show of a heap: see `HeapStats`. */
+export interface HeapSummary {
+  readonly size: number
+  readonly placement: PlacementName
+  readonly used: number
+  readonly blocks: number
+  readonly closed: boolean
 }
 
 /**

@@ -3,8 +3,11 @@
  * allocated in them is no concern of its.
  */
 import { constants } from 'node:buffer'
+import { type InspectOptionsStylized, inspect } from 'node:util'
 import { invalidType, OffheapError, outOfRange } from '../errors.js'
 import { publish } from '../events.js'
+import { INSIDE, illegalConstructor, inspectAs, isSealed, seal } from '../inspect.js'
+import { type OptionNames, readOptions } from '../options.js'
 import { type Access, type Addon, addon, type Mapped } from './addon.js'
 import { refusal } from './refusal.js'
 
@@ -22,6 +25,14 @@ export interface RegionOptions {
   readonly lock?: boolean
   /** Puts an inaccessible page before and one behind, which native code that overruns the region hits. Default true. */
   readonly guard?: boolean
+}
+
+export const regionOptions: OptionNames<RegionOptions> = {
+  size: true,
+  hugePages: true,
+  populate: true,
+  lock: true,
+  guard: true
 }
 
 /** What code may do with a page. */
@@ -47,23 +58,25 @@ interface Settings {
  * its views: such an operation runs on another thread, on pages that are gone.
  */
 export class Region {
-  readonly #addon: Addon
-  readonly #mapped: Mapped
-  readonly #locked: boolean
-  #closed = false
+  private readonly addon: Addon
+  private readonly mapped: Mapped
+  private readonly locked: boolean
+  private readonly state = { closed: false }
 
-  private constructor(native: Addon, mapped: Mapped, locked: boolean) {
-    this.#addon = native
-    this.#mapped = mapped
-    this.#locked = locked
+  private constructor(inside: typeof INSIDE, native: Addon, mapped: Mapped, locked: boolean) {
+    if (inside !== INSIDE) throw illegalConstructor('Region.map(size)')
+    this.addon = native
+    this.mapped = mapped
+    this.locked = locked
+    seal(this, 'This region; send region.buffer instead, whose bytes are copied')
   }
 
   /**
    * Maps private zeroed memory.
    * @param options a size in bytes, or a size with options. The size is an integer from 1 to the most that this Node can
    *   wrap (`buffer.constants.MAX_LENGTH`: 4 GiB on Node 20), and is rounded up to whole pages.
-   * @throws TypeError `ERR_INVALID_ARG_TYPE`, RangeError `ERR_OUT_OF_RANGE`; OffheapError `ERR_OFFHEAP_SYSTEM` when the
-   *   system refuses, `ERR_OFFHEAP_UNSUPPORTED` when this platform or this Node can't, `ERR_OFFHEAP_NO_ADDON`.
+   * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` for an option that there isn't, RangeError
+   *   `ERR_OUT_OF_RANGE`; OffheapError `ERR_OFFHEAP_SYSTEM` when the system refuses, `ERR_OFFHEAP_UNSUPPORTED` when this platform or this Node can't, `ERR_OFFHEAP_NO_ADDON`.
    */
   static map(options: number | RegionOptions): Region {
     const settings = settingsOf(options)
@@ -76,35 +89,35 @@ export class Region {
       const verb = lock ? 'map and lock' : 'map'
       throw refusal(error, { verb, size, locked: lock, lockLimit: native.lockLimit() })
     }
-    const region = new Region(native, mapped, lock)
+    const region = new Region(INSIDE, native, mapped, lock)
     publish('offheap:map', () => ({ region, size: region.byteLength }))
     return region
   }
 
   /** The memory. Detached (of length 0) once the region is closed. */
   get buffer(): ArrayBuffer {
-    return this.#mapped.buffer
+    return this.mapped.buffer
   }
 
   /** Bytes, a multiple of `pageSize`; 0 once the region is closed. */
   get byteLength(): number {
-    return this.#mapped.buffer.byteLength
+    return this.mapped.buffer.byteLength
   }
 
   /** Where the first byte lies, or lay, in the address space of the process. */
   get address(): bigint {
-    return this.#mapped.address
+    return this.mapped.address
   }
 
   /** Bytes of a page of this system. */
   get pageSize(): number {
-    return this.#addon.pageSize
+    return this.addon.pageSize
   }
 
   /** True after `close()`, and when the buffer was transferred away. */
   get closed(): boolean {
     // A region has at least one page, so only a detached buffer is empty.
-    return this.#closed || this.#mapped.buffer.byteLength === 0
+    return this.state.closed || this.mapped.buffer.byteLength === 0
   }
 
   /**
@@ -115,8 +128,8 @@ export class Region {
    * @throws RangeError `ERR_OUT_OF_RANGE`; OffheapError `ERR_OFFHEAP_CLOSED`, or `ERR_OFFHEAP_SYSTEM` for a locked region
    */
   decommit(offset: number, length: number): void {
-    this.#assertPages(offset, length)
-    this.#ask('give back', length, ({ handle, buffer }) => this.#addon.decommit(handle, buffer, offset, length))
+    this.assertPages(offset, length)
+    this.ask('give back', length, ({ handle, buffer }) => this.addon.decommit(handle, buffer, offset, length))
   }
 
   /**
@@ -126,8 +139,8 @@ export class Region {
    * @throws OffheapError `ERR_OFFHEAP_CLOSED`, `ERR_OFFHEAP_SYSTEM`
    */
   residentBytes(): number {
-    return this.#ask('count the pages of', this.byteLength, ({ handle, buffer }) =>
-      this.#addon.residentBytes(handle, buffer)
+    return this.ask('count the pages of', this.byteLength, ({ handle, buffer }) =>
+      this.addon.residentBytes(handle, buffer)
     )
   }
 
@@ -156,9 +169,9 @@ export class Region {
   protect(offset: number, length: number, mode: Protection): void {
     if (typeof mode !== 'string') throw invalidType('mode', 'of type string', mode)
     if (!Object.hasOwn(ACCESS, mode)) throw outOfRange('mode', "'none', 'read' or 'readwrite'", mode)
-    this.#assertPages(offset, length)
-    this.#ask('protect', length, ({ handle, buffer }) =>
-      this.#addon.protect(handle, buffer, offset, length, ACCESS[mode])
+    this.assertPages(offset, length)
+    this.ask('protect', length, ({ handle, buffer }) =>
+      this.addon.protect(handle, buffer, offset, length, ACCESS[mode])
     )
   }
 
@@ -168,7 +181,7 @@ export class Region {
    * @throws OffheapError `ERR_OFFHEAP_CLOSED`
    */
   faults(): number[] {
-    return this.#ask('read the faults of', this.byteLength, ({ handle, buffer }) => this.#addon.faults(handle, buffer))
+    return this.ask('read the faults of', this.byteLength, ({ handle, buffer }) => this.addon.faults(handle, buffer))
   }
 
   /**
@@ -178,12 +191,12 @@ export class Region {
    */
   close(): void {
     if (this.closed) {
-      this.#closed = true
+      this.state.closed = true
       return
     }
     const size = this.byteLength
-    this.#ask('unmap', size, ({ handle, buffer }) => this.#addon.close(handle, buffer))
-    this.#closed = true
+    this.ask('unmap', size, ({ handle, buffer }) => this.addon.close(handle, buffer))
+    this.state.closed = true
     publish('offheap:close', () => ({ region: this, size }))
   }
 
@@ -192,26 +205,44 @@ export class Region {
     this.close()
   }
 
-  #assertOpen(): void {
+  get [Symbol.toStringTag](): string {
+    return 'Region'
+  }
+
+  /** What JSON.stringify and console.log show of a region. */
+  toJSON(): { size: number; closed: boolean } {
+    return { size: this.byteLength, closed: this.closed }
+  }
+
+  [inspect.custom](depth: number, options: InspectOptionsStylized): string {
+    return inspectAs('Region', isSealed(this) ? this.toJSON() : {}, depth, options)
+  }
+
+  private assertOpen(): void {
     if (!this.closed) return
-    const reason = this.#closed ? 'The region is closed' : 'The buffer of the region was transferred away'
+    const reason = this.state.closed ? 'The region is closed' : 'The buffer of the region was transferred away'
     throw new OffheapError('ERR_OFFHEAP_CLOSED', `${reason}; map another with Region.map(size).`)
   }
 
-  #assertPages(offset: number, length: number): void {
-    this.#assertOpen()
+  private assertPages(offset: number, length: number): void {
+    this.assertOpen()
     assertPageMultiple('offset', offset, this.byteLength, this.pageSize)
     assertPageMultiple('length', length, this.byteLength - offset, this.pageSize)
   }
 
-  #ask<Result>(verb: string, size: number, call: (mapped: Mapped) => Result): Result {
-    this.#assertOpen()
+  private ask<Result>(verb: string, size: number, call: (mapped: Mapped) => Result): Result {
+    this.assertOpen()
     try {
-      return call(this.#mapped)
+      return call(this.mapped)
     } catch (error) {
-      throw refusal(error, { verb, size, locked: this.#locked, lockLimit: this.#addon.lockLimit() })
+      throw refusal(error, { verb, size, locked: this.locked, lockLimit: this.addon.lockLimit() })
     }
   }
+}
+
+/** Is this a region, or a proxy for one? */
+export function isRegion(value: unknown): value is Region {
+  return value instanceof Region && isSealed(value)
 }
 
 function assertPageMultiple(name: string, value: number, most: number, pageSize: number): void {
@@ -227,12 +258,13 @@ function settingsOf(options: number | RegionOptions): Settings {
   if (typeof options !== 'object' || options === null) {
     throw invalidType('options', 'a number of bytes or an object with a size', options)
   }
+  const { size, guard, hugePages, populate, lock } = readOptions('Region.map', options, regionOptions)
   return {
-    size: checkedSize('options.size', options.size),
-    guard: flag('options.guard', options.guard, true),
-    hugePages: flag('options.hugePages', options.hugePages, false),
-    populate: flag('options.populate', options.populate, false),
-    lock: flag('options.lock', options.lock, false)
+    size: checkedSize('options.size', size),
+    guard: flag('options.guard', guard, true),
+    hugePages: flag('options.hugePages', hugePages, false),
+    populate: flag('options.populate', populate, false),
+    lock: flag('options.lock', lock, false)
   }
 }
 

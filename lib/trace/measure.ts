@@ -5,6 +5,7 @@
 import { performance } from 'node:perf_hooks'
 import { Heap } from '../heap/heap.js'
 import type { HeapOptions } from '../heap/options.js'
+import { type OptionNames, readOptions } from '../options.js'
 import type { PlacementName } from '../placement/placement.js'
 import { pointersFor, replay } from './replay.js'
 import { roomFor } from './room.js'
@@ -24,6 +25,15 @@ export interface MeasureOptions {
   readonly inspect?: (heap: Heap, operations: number) => void
   /** Told now and then which share of the work is done, 0 … 1. */
   readonly progress?: (share: number) => void
+}
+
+const measureOptions: OptionNames<MeasureOptions> = {
+  size: true,
+  heap: true,
+  verify: true,
+  timed: true,
+  inspect: true,
+  progress: true
 }
 
 /** Everything is in bytes, but for the two counts of blocks. */
@@ -72,9 +82,16 @@ const FIRST_SHARE = 0.6
  * the heap is too small (`ERR_OFFHEAP_OUT_OF_MEMORY`) or a promise was broken (`ERR_OFFHEAP_CORRUPT`).
  */
 export function measure(trace: Trace, options: MeasureOptions = {}): Measurement {
-  const { verify = false, timed = true, inspect, progress } = options
-  const room = options.size ?? roomFor(trace)
-  const heap = Heap.map({ ...options.heap, size: room })
+  const {
+    size,
+    heap: kind,
+    verify = false,
+    timed = true,
+    inspect,
+    progress
+  } = readOptions('measure', options, measureOptions)
+  const room = size ?? roomFor(trace)
+  const heap = Heap.map({ ...kind, size: room })
   try {
     const pointers = pointersFor(trace, room)
     const verified = verify ? verifiedReplay(trace, heap) : undefined

@@ -12,6 +12,7 @@ import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import { inspect, invalidType, OffheapError, outOfRange } from '../errors.js'
 import { recorderPath } from '../memory/addon.js'
+import { type OptionNames, readOptions } from '../options.js'
 import { createEvents, readEventsHeader, Translation, translateEvents, WINDOW_EVENTS } from './events.js'
 
 const MAXIMUM_EVENTS = 2 ** 30
@@ -30,6 +31,14 @@ export interface RecordOptions {
   readonly maximumEvents?: number
   /** The preload library. Default: the one that was built with the addon. */
   readonly recorder?: string
+}
+
+const recordOptions: OptionNames<RecordOptions> = {
+  program: true,
+  args: true,
+  output: true,
+  maximumEvents: true,
+  recorder: true
 }
 
 export interface RecordSummary {
@@ -93,7 +102,8 @@ export async function record(options: RecordOptions): Promise<RecordSummary> {
 }
 
 function validate(options: RecordOptions) {
-  const { program, args = [], output, maximumEvents = MAXIMUM_EVENTS, recorder = recorderPath() } = options
+  const read = readOptions('record', options, recordOptions)
+  const { program, args = [], output, maximumEvents = MAXIMUM_EVENTS, recorder = recorderPath() } = read
   if (typeof program !== 'string' || program === '') throw invalidType('program', 'a non-empty string', program)
   if (typeof output !== 'string' || output === '') throw invalidType('output', 'a non-empty string', output)
   if (typeof recorder !== 'string' || recorder === '') throw invalidType('recorder', 'a non-empty string', recorder)

@@ -2,9 +2,18 @@
  * The hardened heap: the same calls as any heap, each pointer, each neighbour and each byte between blocks verified. Slower, and
  * larger; docs/hardening.md says by how much. The class is made over Heap by a function, since Heap makes heaps of both kinds.
  */
-import { ROOT_WORD, TOUCHED_WORD } from '../../block/header.js'
+import {
+  BLOCKS_WORD,
+  CACHED_WORD,
+  QUARANTINED_WORD,
+  ROOT_WORD,
+  SIZE_WORD,
+  TOUCHED_WORD,
+  USED_WORD
+} from '../../block/header.js'
 import { OffheapError } from '../../errors.js'
 import { afterwards, publish } from '../../events.js'
+import { INSIDE, seal } from '../../inspect.js'
 import type { Region } from '../../memory/region.js'
 import { TOO_LARGE } from '../allocator.js'
 import {
@@ -43,15 +52,16 @@ type Make = (
 /** What makes hardened heaps, as a kind of `Base`. */
 export function hardenedKind(Base: typeof Heap): Make {
   class HardenedHeap extends Base {
-    declare protected allocator: HardenedAllocator
+    declare protected readonly allocator: HardenedAllocator
     private readonly tracking: Tracking | undefined
     private readonly stacks: Stacks | undefined
 
     constructor(...[memory, words, shape, owns, tracking]: Parameters<Make>) {
-      super(memory, words, shape, owns)
+      super(INSIDE, memory, words, shape, owns)
       this.tracking = tracking
       this.stacks = tracking === undefined ? undefined : new Stacks()
       this.allocator.faults.stacks = this.stacks
+      seal(this, '')
     }
 
     protected override open(words: Int32Array<ArrayBuffer>): HardenedAllocator {
@@ -162,6 +172,15 @@ export function hardenedKind(Base: typeof Heap): Make {
 
     protected override figures(residentBytes: number): HeapStats {
       return readHardenedStats(this.allocator, residentBytes)
+    }
+
+    protected override summary(): Pick<HeapStats, 'size' | 'used' | 'blocks'> {
+      const { words } = this.allocator
+      return {
+        size: words[SIZE_WORD] * 8,
+        used: (words[USED_WORD] - words[CACHED_WORD]) * SLOT_BYTES,
+        blocks: words[BLOCKS_WORD] - words[QUARANTINED_WORD]
+      }
     }
 
     protected override highWater(): number {
