@@ -109,6 +109,11 @@ export function invalidValue(name: string, reason: string, value: unknown): Type
   return Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' })
 }
 
+/** Node's own `Error` for what can't go on after what happened meanwhile. */
+export function invalidState(what: string): Error {
+  return Object.assign(new Error(`Invalid state: ${what}`), { code: 'ERR_INVALID_STATE' })
+}
+
 /** The bytes of a heap contradict each other. `what` says where and how. */
 export function corrupt(what: string): OffheapError {
   return new OffheapError(

@@ -15,7 +15,7 @@ import {
   TRIM_THRESHOLD_WORD,
   USED_WORD
 } from '../block/header.js'
-import { invalidType, OffheapError } from '../errors.js'
+import { invalidState, invalidType, OffheapError } from '../errors.js'
 import { afterwards, publish } from '../events.js'
 import { INSIDE, illegalConstructor, inspectAs, isSealed, seal } from '../inspect.js'
 import { isRegion, Region } from '../memory/region.js'
@@ -373,21 +373,42 @@ export class Heap extends Views {
   }
 
   /**
-   * All blocks in address order, used and free. The heap must not change meanwhile; throws ERR_OFFHEAP_CORRUPT where a
-   * header leads nowhere.
+   * All blocks in address order, used and free. The heap must not change meanwhile: then it may give blocks that are no more, or
+   * throw ERR_INVALID_STATE. Throws ERR_OFFHEAP_CORRUPT where a header leads nowhere, ERR_OFFHEAP_CLOSED.
    */
   *blocks(): Generator<BlockInfo, void, undefined> {
     if (this.allocator.words.length === 0) throw closedError()
-    for (const block of walk(this.allocator.words)) yield describe(this.allocator.words, block)
+    yield* this.iterate(walk(this.allocator.words))
   }
 
   /**
    * The free blocks in the order of the placement policy's list or lists, each once. `used` is false in all of them. The
-   * heap must not change meanwhile; throws ERR_OFFHEAP_CORRUPT where a link leads nowhere, ERR_OFFHEAP_CLOSED.
+   * heap must not change meanwhile: see `blocks`. Throws ERR_OFFHEAP_CORRUPT where a link leads nowhere, ERR_OFFHEAP_CLOSED.
    */
   *freeBlocks(): Generator<BlockInfo, void, undefined> {
     if (this.allocator.words.length === 0) throw closedError()
-    for (const block of this.allocator.placement.list()) yield describe(this.allocator.words, block)
+    yield* this.iterate(this.allocator.placement.list())
+  }
+
+  /** Describes blocks for a loop that is the caller's code. What it leads astray by changing the heap is not corruption. */
+  private *iterate(blocks: Iterable<number>): Generator<BlockInfo, void, undefined> {
+    try {
+      for (const block of blocks) {
+        yield this.describe(block)
+        if (this.closed) throw closedError()
+      }
+    } catch (error) {
+      if (error instanceof OffheapError && error.code === 'ERR_OFFHEAP_CORRUPT') {
+        // Throws when the heap is corrupt indeed.
+        this.check()
+        throw invalidState('the heap changed while a loop went over its blocks; collect them first: [...heap.blocks()]')
+      }
+      throw error
+    }
+  }
+
+  protected describe(block: number): BlockInfo {
+    return describe(this.allocator.words, block)
   }
 
   /**

@@ -1,9 +1,11 @@
 /**
- * Where a call runs code of its caller: properties of views, classes given to allocArray, Error.prepareStackTrace, onLeaks. Such code may
+ * Where a call runs code of its caller: properties of views, classes given to allocArray, Error.prepareStackTrace, loops over blocks. Such code may
  * use the heap, close it or throw; afterwards the heap is sound, no block is left behind, and every error has a code or is the caller's.
  */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterEach, describe, expect, test } from 'vitest'
-import { Heap, type HeapOptions } from '../../lib/index.js'
+import { Heap, type HeapOptions, placements } from '../../lib/index.js'
+import { Random } from '../faults/random.js'
 import { errorOf, expectError } from './support.js'
 
 const kinds: [name: string, options: HeapOptions][] = [
@@ -138,6 +140,92 @@ describe.each(kinds)('%s', (_, options) => {
       expect(heap.usableSize(array)).toBeLessThan(100)
       heap.check()
     })
+  })
+})
+
+describe.each(
+  placements.flatMap(placement =>
+    [{ quickLists: false }, { quickLists: true }, { hardened: true, quarantine: 0 }].map(more => ({
+      placement,
+      ...more
+    }))
+  )
+)('a loop over the blocks of %j', options => {
+  const loops = ['blocks', 'freeBlocks'] as const
+
+  /** A heap of used, free and waiting blocks in turns, and the pointers of the used ones. */
+  function make(): { heap: Heap; pointers: number[] } {
+    const heap = Heap.map({ size: 2 ** 18, ...options })
+    const pointers = Array.from({ length: 60 }, (_, i) => heap.malloc(16 + (i % 7) * 400))
+    for (let i = 0; i < pointers.length; i += 2) heap.free(pointers[i] ?? 0)
+    return { heap, pointers: pointers.filter((_, i) => i % 2 === 1) }
+  }
+
+  test.each(loops)('%s: that closes the heap learns so', name => {
+    const { heap } = make()
+    const close = (): void => {
+      for (const _ of heap[name]()) heap.close()
+    }
+    expectError(close, 'ERR_OFFHEAP_CLOSED')
+  })
+
+  test.each(loops)('%s: that closes the heap and leaves is fine', name => {
+    const { heap } = make()
+    for (const _ of heap[name]()) {
+      heap.close()
+      break
+    }
+    expect(heap.closed).toBe(true)
+  })
+
+  test.each(loops)('%s: that changes the heap ends, and calls nothing corrupt', name => {
+    for (let seed = 1; seed <= 8; seed++) {
+      const { heap, pointers } = make()
+      const random = new Random(seed)
+      const faults: unknown[] = []
+      const listener = (message: unknown): void => void faults.push(message)
+      subscribe('offheap:fault', listener)
+      try {
+        let left = 200
+        for (const _ of heap[name]()) {
+          if (--left === 0) break
+          for (let i = random.below(4); i > 0; i--) {
+            const pointer = pointers.splice(random.below(pointers.length), 1)[0]
+            if (pointer !== undefined) heap.free(pointer)
+          }
+          for (let i = random.below(4); i > 0; i--) {
+            const pointer = heap.malloc(random.below(3000))
+            if (pointer === 0) continue
+            heap.u8.fill(0xff, pointer, pointer + heap.usableSize(pointer))
+            pointers.push(pointer)
+          }
+        }
+      } catch (error) {
+        expect(error).toMatchObject({
+          code: 'ERR_INVALID_STATE',
+          message: expect.stringContaining('[...heap.blocks()]')
+        })
+      } finally {
+        unsubscribe('offheap:fault', listener)
+      }
+      expect(faults).toEqual([])
+      heap.check()
+      heap.close()
+    }
+  })
+
+  test('blocks: still tells of corruption', () => {
+    const { heap, pointers } = make()
+    const pointer = pointers[3] ?? 0
+    const loop = (): void => {
+      for (const block of heap.blocks()) {
+        if (block.pointer !== pointer) continue
+        if (options.hardened) heap.u8[pointer + heap.usableSize(pointer)] ^= 1
+        else heap.u32.fill(0xffff_ffff, pointer / 4 - 1, pointer / 4 + 200)
+      }
+      heap.check()
+    }
+    expectError(loop, 'ERR_OFFHEAP_CORRUPT')
   })
 })
 

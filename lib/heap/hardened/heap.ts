@@ -28,7 +28,7 @@ import {
 import { readHeader, type Shape } from '../format.js'
 import type { Heap } from '../heap.js'
 import type { HeapStats } from '../stats.js'
-import { type BlockInfo, walk } from '../walk.js'
+import type { BlockInfo } from '../walk.js'
 import { HardenedAllocator } from './allocator.js'
 import { checkHardened } from './check.js'
 import { requestedOf } from './fault.js'
@@ -187,14 +187,8 @@ export function hardenedKind(Base: typeof Heap): Make {
       return (super.highWater() / 4) * SLOT_BYTES
     }
 
-    override *blocks(): Generator<BlockInfo, void, undefined> {
-      if (this.allocator.words.length === 0) throw closedError()
-      for (const block of walk(this.allocator.words)) yield describeHardened(this.allocator, block)
-    }
-
-    override *freeBlocks(): Generator<BlockInfo, void, undefined> {
-      if (this.allocator.words.length === 0) throw closedError()
-      for (const block of this.allocator.placement.list()) yield describeHardened(this.allocator, block)
+    protected override describe(block: number): BlockInfo {
+      return describeHardened(this.allocator, block)
     }
 
     override check(): void {
