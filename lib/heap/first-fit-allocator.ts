@@ -5,7 +5,7 @@
  */
 import { MINIMUM_WORDS, NEXT, PREVIOUS, PREVIOUS_USED, sizeOf, USED, writeFree } from '../block/block.js'
 import { BLOCKS_WORD, HEADER_WORDS, PEAK_USED_WORD, TOP_WORD, USED_WORD } from '../block/header.js'
-import { CARD_SHIFT, classOf } from '../placement/card-index.js'
+import { CARD_SHIFT, classOf, endOf } from '../placement/card-index.js'
 import type { FirstFit } from '../placement/first-fit.js'
 import { Allocator } from './allocator.js'
 
@@ -34,7 +34,7 @@ export class FirstFitAllocator extends Allocator {
     // The card that the hint says, if any: see there, and on from there.
     const hint = sizeClass < this.classes ? words[HEADER_WORDS + sizeClass] : -1
     if (hint >>> 0 < this.cards) {
-      const end = (hint + 1) << CARD_SHIFT
+      const end = endOf(hint)
       let previous = 0
       block = words[this.firsts + hint]
       for (;;) {

@@ -1,4 +1,5 @@
 /** Writes the header of a new heap, and verifies the header of one that is there. Layout: see block/header.ts. */
+import { constants } from 'node:buffer'
 import { randomInt } from 'node:crypto'
 import { MAXIMUM_HEAP_BYTES, MINIMUM_WORDS } from '../block/block.js'
 import {
@@ -65,9 +66,12 @@ export function layoutOf(words: number, { policy, quickLists, hardened }: Shape)
   return { quickLists: index, first: (index + (quickLists ? quickListWords(words) : 0)) | 1, end }
 }
 
+/** A heap has at most this many bytes: words with int32 indexes, in arrays that this Node can make (4 GiB on Node 20). */
+const LARGEST_BYTES = Math.min(MAXIMUM_HEAP_BYTES, constants.MAX_LENGTH)
+
 /** The words that a heap in `bytes` bytes of memory has. Throws ERR_OUT_OF_RANGE when they are too few for one block. */
 export function heapWords(bytes: number, shape: Shape): number {
-  const words = Math.floor(Math.min(bytes, MAXIMUM_HEAP_BYTES) / 8) * 2
+  const words = Math.floor(Math.min(bytes, LARGEST_BYTES) / 8) * 2
   if (hasRoom(words, shape)) return words
   // A larger heap has a larger index: look for the smallest that has room for its own.
   let least = HEADER_WORDS
@@ -111,7 +115,7 @@ export function clearHeader(words: Int32Array): void {
   words[FREED_WORD] = 0
 }
 
-/** Verifies the header of the heap in `words`; returns its shape, and its length in words. Throws ERR_OFFHEAP_NOT_A_HEAP. */
+/** Verifies the header of the heap in `words`; returns its shape, and its length in words. Throws ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_UNSUPPORTED. */
 export function readHeader(words: Int32Array): { shape: Shape; length: number } {
   if (words.length < HEADER_WORDS || words[MAGIC_WORD] !== MAGIC)
     throw notAHeap('it does not begin with the mark of one')
@@ -121,6 +125,12 @@ export function readHeader(words: Int32Array): { shape: Shape; length: number } 
   const length = words[SIZE_WORD] * 2
   if (!(length >= HEADER_WORDS && length <= words.length)) {
     throw notAHeap(`it says that it has ${words[SIZE_WORD] * 8} bytes, and the memory has ${words.length * 4}`)
+  }
+  if (length * 4 > LARGEST_BYTES) {
+    throw new OffheapError(
+      'ERR_OFFHEAP_UNSUPPORTED',
+      `This heap has ${length * 4} bytes, and this Node can view at most ${LARGEST_BYTES}; use Node 22 or later`
+    )
   }
   const shape = readShape(words)
   const { first, end } = layoutOf(length, shape)

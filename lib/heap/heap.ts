@@ -7,6 +7,7 @@ import { MAXIMUM_HEAP_BYTES, pointerOf, sizeOf, smallWordsFor, wordsFor } from '
 import {
   BLOCKS_WORD,
   FIRST_WORD,
+  HEADER_WORDS,
   HIGH_WATER_WORD,
   ROOT_WORD,
   SIZE_WORD,
@@ -79,8 +80,8 @@ export class Heap extends Views {
 
   /**
    * Makes a new, empty heap of memory that the caller provides, over whatever it held. The heap does not own the memory:
-   * close() leaves it as it is. At most 8 GiB of it are used. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE,
-   * ERR_INVALID_ARG_VALUE for an option that there isn't.
+   * close() leaves it as it is. At most 8 GiB of it are used (4 GiB on Node 20). Throws ERR_INVALID_ARG_TYPE,
+   * ERR_OUT_OF_RANGE, ERR_INVALID_ARG_VALUE for an option that there isn't.
    */
   static format(memory: Region | ArrayBuffer, options: HeapOptions = {}): Heap {
     return Heap.write(memory, planOf(readOptions('Heap.format', options, heapOptions)), false)
@@ -88,7 +89,8 @@ export class Heap extends Views {
 
   /**
    * Opens the heap that the memory holds already, written by this or another process. The heap does not own the memory.
-   * Throws ERR_OFFHEAP_NOT_A_HEAP, and ERR_OFFHEAP_CORRUPT when an invariant is broken.
+   * Throws ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_CORRUPT when an invariant is broken, and ERR_OFFHEAP_UNSUPPORTED for a heap
+   * that is larger than this Node can view (4 GiB on Node 20).
    */
   static attach(memory: Region | ArrayBuffer): Heap {
     const buffer = bufferOf(memory)
@@ -467,8 +469,11 @@ export class Heap extends Views {
       bytes += length
     }
     publish('offheap:trim', () => ({ heap: this, bytes }))
-    // The wilderness is zero again from its first whole page on.
     const page = region.pageSize / 4
+    // A last page that is not the heap's alone stays, and is cleared instead.
+    const shared = Math.floor(words.length / page) * page
+    if (words[TOP_WORD] <= shared) words.fill(0, shared, words[TOUCHED_WORD])
+    // The wilderness is zero again from its first whole page on.
     words[TOUCHED_WORD] = Math.min(words[TOUCHED_WORD], Math.ceil(words[TOP_WORD] / page) * page + 1)
   }
 
@@ -518,7 +523,8 @@ export class Heap extends Views {
     if (this.allocator.words.length === 0) throw closedError()
     if (typeof bytes === 'number' && (bytes | 0) === bytes && bytes >= 0) return wordsFor(bytes)
     checkAmount(name, bytes)
-    return bytes > this.allocator.words.byteLength ? TOO_LARGE : wordsFor(bytes)
+    // No block is as large as the heap, whose words an int32 may not count.
+    return bytes > this.allocator.words.byteLength - HEADER_WORDS * 4 ? TOO_LARGE : wordsFor(bytes)
   }
 
   /** The used block that a caller's reference stands for, by its word index. Throws what is wrong with it. */

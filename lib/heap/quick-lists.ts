@@ -61,7 +61,7 @@ const SHARE_SHIFT = 4
 
 /** The largest block that a heap of `words` words caches; less in heaps so small that the sentinels would take more than 1/128. */
 function largestFor(words: number): number {
-  return Math.min(LARGEST_WORDS, Math.max(MINIMUM_WORDS, (words >> 7) & ~1))
+  return Math.min(LARGEST_WORDS, Math.max(MINIMUM_WORDS, (words >>> 7) & ~1))
 }
 
 /** How many words the sentinels take in a heap of `words` words: two for each even size. */

@@ -1,5 +1,5 @@
 /** Figures about a heap, in bytes. */
-import { MINIMUM_WORDS, pointerOf, sizeOf, USED } from '../block/block.js'
+import { MINIMUM_WORDS, sizeOf, USED } from '../block/block.js'
 import {
   BLOCKS_WORD,
   CACHED_WORD,
@@ -113,9 +113,11 @@ export function* freePages(
 ): Generator<[number, number], void, undefined> {
   for (const block of placement.list()) {
     // Header, links and footer stay where they are.
-    yield* wholePages(pointerOf(block) + 8, (block + sizeOf(words[block]) - 1) * 4, pageSize)
+    yield* wholePages((block + placement.keptWords) * 4, (block + sizeOf(words[block]) - 1) * 4, pageSize)
   }
-  yield* wholePages(words[TOP_WORD] * 4, Math.ceil((touched * 4) / pageSize) * pageSize, pageSize)
+  // What lies behind the heap in its last page is not the heap's.
+  const end = Math.min(Math.ceil((touched * 4) / pageSize) * pageSize, words.byteLength)
+  yield* wholePages(words[TOP_WORD] * 4, end, pageSize)
 }
 
 function* wholePages(begin: number, end: number, pageSize: number): Generator<[number, number], void, undefined> {

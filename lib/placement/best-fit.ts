@@ -14,9 +14,10 @@ import { corrupt } from '../errors.js'
 import { CardIndex, cardIndexWords } from './card-index.js'
 import type { Placement, PlacementPolicy } from './placement.js'
 import { SizeClasses, sizeClassCount, sizeClassWords } from './size-classes.js'
-import { plant, smallestFrom, treeOf, uproot } from './size-tree.js'
+import { plant, smallestFrom, TREE_WORDS, treeOf, uproot } from './size-tree.js'
 
 class BestFit extends SizeClasses implements Placement {
+  readonly keptWords = TREE_WORDS
   private readonly roots: number
   private readonly smallest: CardIndex
 

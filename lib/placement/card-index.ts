@@ -22,6 +22,7 @@
 import { MINIMUM_WORDS, NEXT, PREVIOUS, sizeOf } from '../block/block.js'
 import { clearList, link, relink, unlink } from '../block/free-list.js'
 import { corrupt } from '../errors.js'
+import { LINKED_WORDS } from './placement.js'
 
 /** A card has 2 ** CARD_SHIFT words: 4 KiB. */
 export const CARD_SHIFT = 10
@@ -61,7 +62,11 @@ export function cardIndexWords(words: number): number {
   return layoutOf(words, 0).end
 }
 
+/** The word behind a card: in a heap of 8 GiB, the last one ends at 2 ** 31. */
+export const endOf = (card: number): number => ((card + 1) << CARD_SHIFT) >>> 0
+
 export class CardIndex {
+  readonly keptWords = LINKED_WORDS
   protected readonly words: Int32Array
   /** How many cards there are. */
   readonly cards: number
@@ -123,7 +128,7 @@ export class CardIndex {
   findFrom(start: number, size: number): number {
     if (start === this.sentinel) return 0
     const card = start >>> CARD_SHIFT
-    const found = this.findBetween(start, (card + 1) << CARD_SHIFT, size)
+    const found = this.findBetween(start, endOf(card), size)
     return found === 0 ? this.findInCards(card + 1, size) : found
   }
 
@@ -142,7 +147,7 @@ export class CardIndex {
   /** The same within a card; when none has, the bound of the card is set right. */
   protected findInCard(card: number, size: number): number {
     const words = this.words
-    const end = (card + 1) << CARD_SHIFT
+    const end = endOf(card)
     let block = words[this.first + card]
     let previous = 0
     let largest = 0
@@ -363,10 +368,13 @@ export class CardIndex {
     }
     for (let card = 0; card < this.cards; card++) {
       const sizeClass = largest.get(card) ?? 0
-      if (sizeClass === 0 && words[this.first + card] !== 0) throw wrong(card, 'its first free block')
-      if (sizeClass === 0 && this.boundOf(card) !== 0) throw wrong(card, 'its largest free block')
-      for (const [level, begin] of levels.slice(0, -1).entries()) {
-        if (this.boundAt(begin + (card >>> (level * FAMILY_SHIFT))) < sizeClass)
+      if (sizeClass === 0) {
+        if (words[this.first + card] !== 0) throw wrong(card, 'its first free block')
+        if (this.boundOf(card) !== 0) throw wrong(card, 'its largest free block')
+        continue
+      }
+      for (let level = 0; level < levels.length - 1; level++) {
+        if (this.boundAt(levels[level] + (card >>> (level * FAMILY_SHIFT))) < sizeClass)
           throw wrong(card, 'its largest free block')
       }
     }

@@ -5,7 +5,12 @@
  * Blocks and sizes are in words, as in block.ts. A policy is never told of a used block nor of the wilderness.
  */
 
+/** The words at the front of a free block that is in a list and in nothing else: header, next, previous. */
+export const LINKED_WORDS = 3
+
 export interface Placement {
+  /** How many words at the front of a free block, header included, must stay in memory. The last word must too: the footer. */
+  readonly keptWords: number
   /** Forgets every free block and clears the index. */
   reset(): void
   /** The free block that a request of `size` words gets by this policy, still in the list; 0 when none is large enough. */

@@ -14,13 +14,15 @@ import { NEXT, sizeOf } from '../block/block.js'
 import { link, unlink } from '../block/free-list.js'
 import { TOP_WORD } from '../block/header.js'
 import { corrupt } from '../errors.js'
-import type { Placement, PlacementPolicy } from './placement.js'
+import { LINKED_WORDS, type Placement, type PlacementPolicy } from './placement.js'
 import { SizeClasses, sizeClassWords } from './size-classes.js'
 
 /** How many blocks of its own class a request looks at before it takes a larger one. */
 const WALK = 4
 
 export class SegregatedFit extends SizeClasses implements Placement {
+  readonly keptWords = LINKED_WORDS
+
   find(size: number): number {
     const words = this.words
     if (size >= words.length) return 0
@@ -37,7 +39,7 @@ export class SegregatedFit extends SizeClasses implements Placement {
     const near = this.walk(sizeClass, size, WALK)
     if (near !== 0) return near
     const block = this.frontFrom(sizeClass + 1)
-    if (block === 0) return size < words.length - words[TOP_WORD] ? 0 : this.walk(sizeClass, size, words.length >> 2)
+    if (block === 0) return size < words.length - words[TOP_WORD] ? 0 : this.walk(sizeClass, size, words.length >>> 2)
     if (sizeOf(words[block]) < size) throw misplaced(block, size)
     return block
   }

@@ -40,7 +40,7 @@ interface Shape {
 
 function shapeOf(words: number): Shape {
   // Sizes below 2 ** (octaves + 1) units exist.
-  const octaves = 31 - Math.clz32((words >> 1) - 1)
+  const octaves = 31 - Math.clz32((words >>> 1) - 1)
   let steps = FINEST_STEPS
   let classes = classCount(octaves, steps)
   while (steps > 1 && classes * 2 > words / 32) classes = classCount(octaves, --steps)
@@ -102,6 +102,8 @@ export class SizeClasses {
 
   /** The front block of the lowest class from `sizeClass` on that has a block; 0 when none has. */
   frontFrom(sizeClass: number): number {
+    // Behind the last class there is no row.
+    if (sizeClass >= this.classes) return 0
     const words = this.words
     let row = sizeClass >> 5
     // Of this row, the bits from the class on.

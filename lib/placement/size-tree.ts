@@ -8,8 +8,8 @@
  *     └────────┴──────┴──────────┴──────┴───────┴───┴────────┘
  *
  * A tree is named by the word that holds its root. Its blocks are linked in the same order. Blocks begin at odd words, so the
- * lowest bit of left and right tells nothing, and need not be kept: when two blocks merge, `right` of the new one may lie where
- * the header of the right one was, whose flag the heap still clears.
+ * lowest bit of left and right tells nothing, and is kept clear: when two blocks merge, `right` of the new one may lie where the
+ * header of the right one was, and its old pointer must be found stale.
  */
 import { sizeOf } from '../block/block.js'
 import { link, unlink } from '../block/free-list.js'
@@ -17,7 +17,9 @@ import { corrupt } from '../errors.js'
 
 const LEFT = 3
 const RIGHT = 4
-/** No block: 0 or 1 in memory. */
+/** Of a block in a tree, the words from its header to its last link. */
+export const TREE_WORDS = RIGHT + 1
+/** No block: 0 in memory. */
 const NONE = 1
 /** No tree is as deep as this; a circle is. */
 const DEEPEST = 512
@@ -42,25 +44,25 @@ export function plant(words: Int32Array, root: number, sentinel: number, block: 
     if (++depth > DEEPEST) throw tooDeep(node)
   }
   // From here down everything goes below the block: what is smaller to its left, what is larger to its right.
-  words[slot] = block
+  words[slot] = block - 1
   let left = block + LEFT
   let right = block + RIGHT
   while (node !== NONE) {
     if (isBefore(words, node, block, size)) {
-      words[left] = node
+      words[left] = node - 1
       previous = node
       left = node + RIGHT
       node = words[left] | 1
     } else {
-      words[right] = node
+      words[right] = node - 1
       next = node
       right = node + LEFT
       node = words[right] | 1
     }
     if (++depth > DEEPEST) throw tooDeep(node)
   }
-  words[left] = NONE
-  words[right] = NONE
+  words[left] = 0
+  words[right] = 0
   link(words, block, previous, next)
 }
 
@@ -81,17 +83,17 @@ export function uproot(words: Int32Array, root: number, block: number, size: num
   let right = words[block + RIGHT] | 1
   while (left !== NONE && right !== NONE) {
     if (priorityOf(left) > priorityOf(right)) {
-      words[slot] = left
+      words[slot] = left - 1
       slot = left + RIGHT
       left = words[slot] | 1
     } else {
-      words[slot] = right
+      words[slot] = right - 1
       slot = right + LEFT
       right = words[slot] | 1
     }
     if (++depth > DEEPEST) throw tooDeep(left)
   }
-  words[slot] = left === NONE ? right : left
+  words[slot] = (left === NONE ? right : left) - 1
   unlink(words, block)
 }
 

@@ -160,6 +160,24 @@ describe('a block that is free already', () => {
       expectFault(heap, pointer, DOUBLE, new RegExp(`part of the block at ${b} \\(144 bytes`))
   })
 
+  test.each(placements)('merged with a left neighbour of the smallest size, in a %s heap', placement => {
+    const heap = Heap.format(new ArrayBuffer(65536), { placement, quickLists: false })
+    const pairs = Array.from({ length: 100 }, () => {
+      const pair = { left: heap.malloc(12), right: heap.malloc(20) }
+      // Behind it, every word looks like the header of a block whose left neighbour is used.
+      heap.view(heap.malloc(400)).fill(0xff)
+      return pair
+    })
+    for (const { left } of pairs) heap.free(left)
+    for (let i = 0; i < pairs.length; i++) {
+      // Not in the order of their addresses, so that the links of one free block name others on both sides.
+      const { right } = pairs[(i * 37) % pairs.length]
+      heap.free(right)
+      expect(heap.owns(right)).toBe(false)
+      expectRefusal(heap, () => heap.free(right), DOUBLE)
+    }
+  })
+
   test('fallen back into the wilderness, alone and with its left neighbour', () => {
     const heap = newHeap()
     const [a = 0, b = 0, c = 0] = [heap.malloc(40), heap.malloc(40), heap.malloc(40)]

@@ -1,6 +1,6 @@
 /** Memory back to the system, a heap emptied, a heap ended; what counts is what the system says is resident. */
 import { describe, expect, test } from 'vitest'
-import { Heap, Region } from '../../lib/index.js'
+import { Heap, placements, Region } from '../../lib/index.js'
 import { expectFilled, fill, newHeap, sketch } from './support.js'
 
 const MiB = 2 ** 20
@@ -100,6 +100,45 @@ describe('trim', () => {
     const before = heap.u8.slice()
     expect(heap.trim()).toBe(0)
     expect(Buffer.compare(heap.u8, before)).toBe(0)
+  })
+})
+
+describe.each(placements)('trim of a %s heap', placement => {
+  test('keeps all that the policy has written into free blocks, wherever a page begins', () => {
+    for (let before = 0; before <= 48; before += 8) {
+      using heap = Heap.map({ size: MiB, placement })
+      const blocks: number[] = []
+      for (let i = 0; i < 8; i++) {
+        // The next block begins so many bytes in front of a page.
+        const end = heap.malloc(8)
+        heap.malloc(((4096 - before - end - 12 + MiB) % 4096) - 4)
+        blocks.push(heap.malloc(9000))
+      }
+      heap.malloc(8)
+      for (const pointer of blocks) heap.free(pointer)
+      heap.trim()
+      heap.check()
+      for (const pointer of blocks) expect(heap.owns(pointer)).toBe(false)
+      for (let i = 0; i < 8; i++) expect(blocks).toContain(heap.malloc(9000))
+      heap.check()
+    }
+  })
+
+  test('leaves alone what lies behind the heap in its last page', () => {
+    const small = new ArrayBuffer(6000)
+    Heap.format(small, { placement })
+    using region = Region.map(16384)
+    const all = new Uint8Array(region.buffer)
+    all.fill(7).set(new Uint8Array(small))
+    const heap = Heap.attach(region)
+    const pointer = heap.malloc(heap.stats().largestFree)
+    heap.view(pointer).fill(0xee)
+    heap.free(pointer)
+    heap.trim()
+    expect(all.subarray(6000).every(byte => byte === 7)).toBe(true)
+    const again = heap.calloc(heap.stats().largestFree, 1)
+    expect(heap.view(again).every(byte => byte === 0)).toBe(true)
+    heap.check()
   })
 })
 

@@ -50,6 +50,11 @@ function listed(words: Int32Array, link = NEXT): number[] {
   return blocks
 }
 
+/** The root: links keep the lowest bit clear, and blocks begin at odd words. */
+function rootOf(words: Int32Array): number {
+  return words[ROOT] | 1
+}
+
 /** Leads both children of a block back to itself. */
 function curl(words: Int32Array, block: number): void {
   words[block + LEFT] = block
@@ -109,7 +114,7 @@ describe('links that go round in a circle end with an error', () => {
 
   test('when a block is looked for by size, or by itself', () => {
     const words = planted([8, 8, 8, 8])
-    const root = words[ROOT]
+    const root = rootOf(words)
     curl(words, root)
     for (const size of [6, 8, 20]) {
       expectError(() => smallestFrom(words, ROOT, size), CORRUPT, new RegExp(`at byte ${root * 4}\\.`))
@@ -134,8 +139,8 @@ describe('links that go round in a circle end with an error', () => {
   test('when the tree is looked through', () => {
     for (const side of [LEFT, RIGHT]) {
       const words = planted([8, 8, 8, 8, 8, 8])
-      words[words[ROOT] + side] = words[ROOT]
-      expectError(() => [...treeOf(words, ROOT)], CORRUPT, new RegExp(`\\b${words[ROOT] * 4}\\b`))
+      words[rootOf(words) + side] = rootOf(words)
+      expectError(() => [...treeOf(words, ROOT)], CORRUPT, new RegExp(`\\b${rootOf(words) * 4}\\b`))
     }
   })
 })
@@ -160,7 +165,7 @@ describe('a look through the tree finds', () => {
   test('a child above which its parent should be', () => {
     // The root has the highest priority of all; here another block stands above it.
     const words = planted(Array.from({ length: 30 }, () => 8))
-    const root = words[ROOT]
+    const root = rootOf(words)
     const above = [...treeOf(words, ROOT)].at(-1) ?? 0
     expect(above).not.toBe(root)
     words[ROOT] = above

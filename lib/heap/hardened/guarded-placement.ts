@@ -14,12 +14,14 @@ import { slotOf } from './layout.js'
 import type { Seals } from './seals.js'
 
 export class GuardedPlacement implements Placement {
+  readonly keptWords: number
   private readonly words: Int32Array
   private readonly policy: Placement
   private readonly seals: Seals
 
   constructor(words: Int32Array, policy: Placement, seals: Seals) {
     this.words = words
+    this.keptWords = policy.keptWords
     this.policy = policy
     this.seals = seals
   }

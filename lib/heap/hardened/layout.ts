@@ -49,7 +49,7 @@ export interface HardenedLayout {
 
 /** How many words the ledger and all in front of it have, in a heap of `words` words. */
 export function ledgerWords(words: number): number {
-  return (words >> (SCALE_SHIFT + 1)) << 1
+  return (words >>> (SCALE_SHIFT + 1)) << 1
 }
 
 /** The layout of a heap of `words` words whose policy's index ends at the word `index`. */
