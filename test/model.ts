@@ -1,6 +1,7 @@
 /**
  * The slow model: a heap as a plain array of blocks, written from the rules of DESIGN and nothing of lib/. Every request
- * looks at every block; contents live in arrays of their own. It says which pointer each call must return.
+ * looks at every block. It says which pointer each call must return, and how large every block is; what is in them is for
+ * its user to remember (tape.ts), so that it works for heaps of gigabytes too.
  */
 
 export interface ModelBlock {
@@ -11,7 +12,6 @@ export interface ModelBlock {
   used: boolean
   /** Given back, and kept for the next request of its size (see quick-model.ts); `used` is true. */
   cached?: boolean
-  contents: Uint8Array
   /** When the block became free, or became what it is by a split or a merge: a number that only grows. 0 while it is used. */
   since: number
 }
@@ -66,7 +66,7 @@ export class Model {
   top: number
   readonly first: number
   readonly end: number
-  readonly choose: Choice
+  choose: Choice
   readonly rules: Rules
   #changes = 0
 
@@ -80,17 +80,30 @@ export class Model {
     this.rules = rules
   }
 
+  /** Forgets every block. A policy that remembers begins anew with another `choose`. */
+  reset(choose: Choice): void {
+    this.blocks = []
+    this.top = this.first
+    this.highWater = 0
+    this.choose = choose
+  }
+
+  /** The most bytes that malloc can give: those of the largest run of memory that no used block is in. */
+  largestFree(): number {
+    let largest = 0
+    let run = 0
+    for (const block of this.blocks) {
+      run = block.used && !block.cached ? 0 : run + block.size
+      largest = Math.max(largest, run)
+    }
+    largest = Math.max(largest, run + this.end - this.top)
+    return largest >= this.rules.smallest ? largest - this.rules.overhead : 0
+  }
+
   /** A header of 4 bytes, whole multiples of 8, at least 16; or what the rules say. */
   protected blockSize(bytes: number): number {
     const { overhead, unit, smallest } = this.rules
     return Math.max(smallest, Math.ceil((bytes + overhead) / unit) * unit)
-  }
-
-  /** The bytes between the ends of a block that are payload. */
-  #resize(block: ModelBlock): void {
-    const contents = new Uint8Array(block.size - this.rules.header)
-    contents.set(block.contents.subarray(0, contents.length))
-    block.contents = contents
   }
 
   malloc(size: number): number {
@@ -98,9 +111,7 @@ export class Model {
   }
 
   calloc(count: number, size: number): number {
-    const pointer = this.malloc(count * size)
-    if (pointer !== 0) this.contents(pointer).fill(0, 0, count * size)
-    return pointer
+    return this.malloc(count * size)
   }
 
   free(pointer: number): void {
@@ -113,8 +124,8 @@ export class Model {
     const need = this.blockSize(size)
     const { header, unit, smallest } = this.rules
     const gap = (offset: number): number => {
-      let bytes = 0
-      while ((offset + bytes + header) % alignment !== 0 || (bytes !== 0 && bytes < smallest)) bytes += unit
+      let bytes = (alignment - ((offset + header) % alignment)) % alignment
+      while (bytes !== 0 && bytes < smallest) bytes += alignment
       return bytes
     }
     // The policy chooses among blocks that fit wherever they lie; then comes the wilderness; then whatever happens to fit.
@@ -138,7 +149,6 @@ export class Model {
       this.#note()
       block = rest
     }
-    this.#resize(block)
     if (block.size - need >= this.rules.smallest) this.#cut(block, need)
     else this.#lend(block, need)
     this.#merge()
@@ -164,7 +174,6 @@ export class Model {
     this.beforeMove(block)
     const moved = this.#give(this.place(need))
     if (moved !== 0) {
-      this.contents(moved).set(block.contents)
       this.free(pointer)
       return moved
     }
@@ -173,7 +182,6 @@ export class Model {
     const left = this.blocks[this.blocks.indexOf(block) - 1]
     const right = this.#right(block)
     if (left === undefined || left.used || left.size + block.size + this.#free(right) < need) return 0
-    const contents = block.contents
     left.used = true
     left.size += block.size
     this.blocks.splice(this.blocks.indexOf(block), 1)
@@ -181,8 +189,6 @@ export class Model {
     else if (left.size - need >= this.rules.smallest) this.#cut(left, need).used = false
     else this.#lend(left, need)
     this.#merge()
-    this.#resize(left)
-    left.contents.set(contents)
     return left.offset + this.rules.header
   }
 
@@ -216,8 +222,9 @@ export class Model {
     return block
   }
 
-  contents(pointer: number): Uint8Array {
-    return this.at(pointer).contents
+  /** The bytes that the block at a pointer can hold. */
+  usableSize(pointer: number): number {
+    return this.at(pointer).size - this.rules.header
   }
 
   #find(offset: number): ModelBlock | undefined {
@@ -263,12 +270,11 @@ export class Model {
   #give(block: ModelBlock | undefined): number {
     if (block === undefined) return 0
     block.used = true
-    this.#resize(block)
     return block.offset + this.rules.header
   }
 
   #grow(size: number): ModelBlock {
-    const block = { offset: this.top, size, used: true, contents: new Uint8Array(size - this.rules.header), since: 0 }
+    const block = { offset: this.top, size, used: true, since: 0 }
     this.blocks.push(block)
     this.#setTop(this.top + size)
     return block
@@ -283,10 +289,8 @@ export class Model {
   /** Shortens `block` to `size` bytes; the rest becomes a free block behind it, which is returned. */
   #cut(block: ModelBlock, size: number): ModelBlock {
     const offset = block.offset + size
-    const rest = { offset, size: block.size - size, used: false, contents: new Uint8Array(0), since: 0 }
+    const rest = { offset, size: block.size - size, used: false, since: 0 }
     block.size = size
-    this.#resize(block)
-    this.#resize(rest)
     this.blocks.splice(this.blocks.indexOf(block) + 1, 0, rest)
     return rest
   }
@@ -297,7 +301,6 @@ export class Model {
     const right = this.blocks[this.blocks.indexOf(block) + 1]
     if (rest === 0 || right?.used) return
     block.size = need
-    this.#resize(block)
     if (right === undefined) {
       this.top -= rest
     } else {
@@ -325,14 +328,14 @@ export class Model {
       }
     }
     this.#note()
-    this.#resize(block)
   }
 
   /** Joins free blocks that touch, and lets the wilderness have a free one in front of it. */
   #merge(): void {
     for (let i = 0; i + 1 < this.blocks.length; ) {
-      const [block, right] = this.blocks.slice(i, i + 2)
-      if (block !== undefined && right !== undefined && !block.used && !right.used) {
+      const block = this.blocks[i]
+      const right = this.blocks[i + 1]
+      if (!block.used && !right.used) {
         block.size += right.size
         block.since = 0
         this.blocks.splice(i + 1, 1)

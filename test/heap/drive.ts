@@ -1,69 +1,100 @@
 /**
- * Drives a heap and the slow model side by side: every pointer, every payload byte and every total is compared, and on small
- * heaps every invariant after every step. A sequence that fails is shrunk by fast-check and printed as a trace, which
- * `offheap replay` can run.
+ * Drives a heap with a sequence of calls (steps.ts) and compares all that can be seen of it with what must be: after every step
+ * on small heaps, now and then on large ones. Two ways to know what must be:
+ *
+ * - exact: the slow model makes the same calls, and says each pointer, each block and each total.
+ * - not exact, for heaps whose pointers nothing simple predicts: what every heap owes to its caller. No two live blocks overlap,
+ *   none loses a byte, `blocks()` lists them and no others as used, `largestFree` is what can be had, wrong pointers are refused.
+ *
+ * A sequence that fails is shrunk by fast-check and printed as a program.
  */
-import fc from 'fast-check'
-import { Heap, type HeapOptions, Region } from '../../lib/index.js'
-import { type Choice, Model } from '../model.js'
+import { Heap, type HeapOptions, OffheapError, Region } from '../../lib/index.js'
+import { type Choice, lowestAddress, Model } from '../model.js'
+import { audit } from './audit.js'
+import { type Live, same } from './live.js'
 import { QuarantineModel } from './quarantine-model.js'
 import { QuickModel } from './quick-model.js'
+import type { Step } from './steps.js'
+import { firstChanged, firstNotZero, write } from './tape.js'
 
-export interface Step {
-  readonly kind: 'malloc' | 'calloc' | 'realloc' | 'aligned' | 'free'
-  /** Bytes. */
-  readonly size: number
-  /** Which of the live blocks, counted modulo their number. */
-  readonly which: number
-  /** A power of two. */
-  readonly alignment: number
+export interface How {
+  /** The rule of the placement; each model gets its own. */
+  readonly choose?: () => Choice
+  /** Whether each pointer is to be the model's. Default true. */
+  readonly exact?: boolean
 }
 
-/** A block that was not freed yet. */
-interface Live {
-  readonly pointer: number
-  /** The bytes that it can hold. */
-  readonly usable: number
-  readonly id: number
-}
+/** Heaps up to this many bytes are compared after every step; larger ones each so many steps, and checked more often. */
+const TINY = 2 ** 11
+const INTERVAL = 16
+/** Heaps up to this many bytes are checked after every step. */
+const LITTLE = 2 ** 13
+/** In heaps up to this many bytes, each payload is written in full. */
+const SMALL = 2 ** 16
+/** In heaps of more bytes than this, no step writes more than MOST: memory is mapped, and stays untouched. */
+const LARGE = 2 ** 26
+const MOST = 2 ** 20
+const PAGE = 4096
+/** Heaps up to this many bytes are copied. */
+const COPIED = 2 ** 21
+/** What lies behind a heap in its memory, and must stay as it is. */
+const FOREIGN = Buffer.alloc(2 * PAGE, 0xa5)
 
-/** Sequences of steps for a heap of `bytes` bytes. */
-export function steps(bytes: number, length: number): fc.Arbitrary<Step[]> {
-  const size = fc.oneof(
-    { weight: 6, arbitrary: fc.integer({ min: 0, max: 64 }) },
-    { weight: 3, arbitrary: fc.integer({ min: 0, max: 1024 }) },
-    { weight: 1, arbitrary: fc.integer({ min: 0, max: Math.min(Math.ceil(bytes / 3), 2 ** 19) }) }
-  )
-  const kind = fc.oneof(
-    { weight: 8, arbitrary: fc.constant<Step['kind']>('malloc') },
-    { weight: 1, arbitrary: fc.constant<Step['kind']>('calloc') },
-    { weight: 3, arbitrary: fc.constant<Step['kind']>('realloc') },
-    { weight: 1, arbitrary: fc.constant<Step['kind']>('aligned') },
-    { weight: 8, arbitrary: fc.constant<Step['kind']>('free') }
-  )
-  const alignment = fc.integer({ min: 0, max: 13 }).map(power => 2 ** power)
-  return fc.array(fc.record({ kind, size, which: fc.nat(), alignment }), {
-    minLength: 1,
-    maxLength: length,
-    size: 'max'
-  })
-}
-
-/** Runs the steps on a new heap in `memory` and on the model. Throws with the trace so far at the first difference. */
+/** Runs the steps on a new heap: in `memory`, or mapped with so many bytes. Throws with a program at the first difference. */
 export function drive(
-  memory: ArrayBuffer | Region,
+  memory: ArrayBuffer | Region | number,
   sequence: readonly Step[],
   options: HeapOptions,
-  choose?: Choice
+  how: How = {}
 ): void {
-  const heap = Heap.format(memory, options)
-  const { size, metadata, top, wilderness } = heap.stats()
-  const model = options.hardened
-    ? new QuarantineModel(top, top + wilderness, options.quarantine ?? Math.floor(size / 256) * 16, choose)
-    : (options.quickLists ?? options.placement === 'segregated-fit')
-      ? new QuickModel(metadata - 4, size - 4, choose)
-      : new Model(metadata - 4, size - 4, choose)
-  if (model instanceof QuickModel) {
+  const driver = new Driver(memory, options, how)
+  try {
+    driver.run(sequence)
+  } finally {
+    driver.close()
+  }
+}
+
+class Driver {
+  readonly options: HeapOptions
+  readonly choose: () => Choice
+  readonly size: number
+  readonly model: Model | undefined
+  /** All on the same memory; the first owns it, if any does. */
+  heaps: Heap[]
+  memory: ArrayBuffer | Region
+  /** What is to be closed at the end. */
+  owned: Disposable | undefined
+  live: Live[] = []
+  /** Pointers that were given back. */
+  stale: number[] = []
+  root = 0
+  readonly program: string[]
+  turn = 0
+  names = 0
+
+  constructor(memory: ArrayBuffer | Region | number, options: HeapOptions, { choose, exact = true }: How) {
+    this.options = options
+    this.choose = choose ?? (() => lowestAddress)
+    const heap = typeof memory === 'number' ? Heap.map({ size: memory, ...options }) : Heap.format(memory, options)
+    this.heaps = [heap]
+    this.memory = typeof memory === 'number' ? heap.buffer : memory
+    this.owned = typeof memory === 'number' ? heap : undefined
+    this.size = heap.stats().size
+    this.model = exact ? this.newModel(heap, memory) : undefined
+    this.program = [`let heap = ${creation(memory, options)}`]
+    this.bytesBehind().set(FOREIGN.subarray(0, this.bytesBehind().length))
+  }
+
+  private newModel(heap: Heap, memory: ArrayBuffer | Region | number): Model {
+    const { options } = this
+    const { size, top, wilderness } = heap.stats()
+    const end = top + wilderness
+    if (options.hardened) {
+      return new QuarantineModel(top, end, size, options.quarantine ?? Math.floor(size / 256) * 16, this.choose())
+    }
+    if (!(options.quickLists ?? options.placement === 'segregated-fit')) return new Model(top, end, this.choose())
+    const model = new QuickModel(top, end, this.choose())
     model.largest = Math.min(1024, Math.max(16, Math.floor(size / 128 / 8) * 8))
     model.threshold = options.trimThreshold ?? Number.POSITIVE_INFINITY
     if (memory instanceof Region) {
@@ -72,111 +103,303 @@ export function drive(
       model.pageSize = memory.pageSize
       model.giveBack()
     }
+    return model
   }
-  const small = size <= 2 ** 16
-  const live: Live[] = []
-  const trace: string[] = []
-  let ids = 0
 
-  const same = (what: string, actual: unknown, expected: unknown): void => {
-    if (actual !== expected) throw new Error(`${what} is ${actual}, and should be ${expected}`)
+  get heap(): Heap {
+    return this.heaps[this.turn % this.heaps.length]
   }
-  const compare = (pointer: number, length: number): void => {
-    const expected = model.contents(pointer)
-    for (let i = 0; i < length; i++) same(`byte ${i} of the block at ${pointer}`, heap.u8[pointer + i], expected[i])
-  }
-  /** Gives every byte of a block that was asked for `bytes` a value that both sides know. Returns how many it can hold. */
-  const fill = (pointer: number, bytes: number): number => {
-    const contents = model.contents(pointer)
-    const usable = options.hardened ? bytes : contents.length
-    same(`usableSize(${pointer})`, heap.usableSize(pointer), usable)
-    for (let i = 0; i < usable; i++) contents[i] = pointer + i * 7 + ids
-    heap.u8.set(contents.subarray(0, usable), pointer)
-    return usable
-  }
-  const add = (pointer: number, bytes: number): void => {
-    if (pointer === 0) {
-      // A request that both refuse changes nothing, and a trace has no word for it.
-      trace.pop()
-      return
-    }
-    const usable = fill(pointer, bytes)
-    live.push({ pointer, usable, id: ids++ })
-  }
-  const take = (which: number): Live | undefined => live.splice(which % live.length, 1)[0]
 
-  const run = ({ kind, size, which, alignment }: Step): void => {
-    if (kind === 'malloc') {
-      trace.push(`a ${ids} ${size}`)
-      const pointer = heap.malloc(size)
-      same(`malloc(${size})`, pointer, model.malloc(size))
-      add(pointer, size)
-    } else if (kind === 'calloc') {
-      trace.push(`c ${ids} ${size} 1`)
-      const pointer = heap.calloc(size, 1)
-      same(`calloc(${size}, 1)`, pointer, model.calloc(size, 1))
-      if (pointer !== 0) compare(pointer, size)
-      add(pointer, size)
-    } else if (kind === 'aligned') {
-      trace.push(`m ${ids} ${alignment} ${size}`)
-      const pointer = heap.alignedAlloc(alignment, size)
-      same(`alignedAlloc(${alignment}, ${size})`, pointer, model.alignedAlloc(alignment, size))
-      same(`${pointer} modulo ${alignment}`, pointer % alignment, 0)
-      add(pointer, size)
-    } else if (live.length > 0 && kind === 'realloc') {
-      const block = take(which)
-      if (block === undefined) return
-      trace.push(`r ${block.id} ${size}`)
-      const kept = Math.min(size, block.usable)
-      const pointer = heap.realloc(block.pointer, size)
-      same(`realloc(${block.pointer}, ${size})`, pointer, model.realloc(block.pointer, size))
-      if (pointer !== 0) {
-        compare(pointer, kept)
-        live.push({ pointer, usable: fill(pointer, size), id: block.id })
-      } else if (size !== 0) {
-        trace.pop()
-        compare(block.pointer, block.usable)
-        live.push(block)
+  get isSmall(): boolean {
+    return this.size <= SMALL
+  }
+
+  /** After every step in heaps of up to `bytes` bytes; in larger ones, each so many steps. */
+  private isDue(bytes: number, interval: number): boolean {
+    return this.size <= bytes || this.turn % interval === 0
+  }
+
+  close(): void {
+    this.owned?.[Symbol.dispose]()
+  }
+
+  run(sequence: readonly Step[]): void {
+    try {
+      for (const step of sequence) {
+        this.turn++
+        this.step(step)
+        if (this.size <= SMALL && this.isDue(LITTLE, 4)) this.heap.check()
+        if (this.size <= LARGE && this.isDue(TINY, INTERVAL)) this.compare()
       }
-    } else if (live.length > 0) {
-      const block = take(which)
-      if (block === undefined) return
-      trace.push(`f ${block.id}`)
-      compare(block.pointer, block.usable)
-      heap.free(block.pointer)
-      model.free(block.pointer)
+      this.heap.check()
+      this.compare()
+      if (this.options.trackAllocations) this.compareLeaks()
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error)
+      throw new Error(`${why}\nIn a ${this.heap.placement} heap, at the end of:\n${this.program.join('\n')}\n`, {
+        cause: error
+      })
     }
   }
 
-  try {
-    for (const step of sequence) {
-      run(step)
-      if (small) heap.check()
+  private step(step: Step): void {
+    const { kind, which } = step
+    if (kind === 'malloc' || kind === 'calloc' || kind === 'aligned') this.allocate(step)
+    else if (kind === 'trim') this.trim()
+    else if (kind === 'reset') this.reset()
+    else if (kind === 'attach') this.attach()
+    else if (kind === 'copy') this.copy(which)
+    else if (kind === 'root') this.setRoot(which)
+    else if (this.live.length === 0) return
+    else if (kind === 'realloc') this.reallocate(step)
+    else if (kind === 'free') this.free(which)
+    else this.misuse(which)
+  }
+
+  // ---- blocks -----------------------------------------------------------------------------------------------------
+
+  private allocate(step: Step): void {
+    const { kind, alignment } = step
+    const size = this.bytesOf(step)
+    const heap = this.heap
+    const name = `p${this.names++}`
+    const largest = this.largestFree(step)
+    let pointer = 0
+    if (kind === 'malloc') {
+      this.note(`const ${name} = heap.malloc(${size})`)
+      pointer = this.expected(heap.malloc(size), this.model?.malloc(size))
+    } else if (kind === 'calloc') {
+      this.note(`const ${name} = heap.calloc(${size}, 1)`)
+      pointer = this.expected(heap.calloc(size, 1), this.model?.calloc(size, 1))
+      const dirty = pointer === 0 ? -1 : firstNotZero(heap.u8, pointer, size)
+      if (dirty !== -1) throw new Error(`byte ${dirty} of ${size} from calloc is ${heap.u8[pointer + dirty]}`)
+    } else {
+      this.note(`const ${name} = heap.alignedAlloc(${alignment}, ${size})`)
+      pointer = this.expected(heap.alignedAlloc(alignment, size), this.model?.alignedAlloc(alignment, size))
+      same(`${pointer} modulo ${alignment}`, pointer % alignment, 0)
     }
-    heap.check()
-    const blocks = [...heap.blocks()]
-    same('the number of blocks', blocks.length, model.blocks.length)
-    model.blocks.forEach((block, i) => {
-      same(`the offset of block ${i}`, blocks[i]?.offset, block.offset)
-      same(`the size of block ${i}`, blocks[i]?.size, block.size)
-      same(`used, of block ${i}`, blocks[i]?.used, block.used && !block.cached)
-      same(`cached, of block ${i}`, blocks[i]?.cached ?? false, block.cached ?? false)
-    })
-    const cached = model.blocks.filter(block => block.cached)
-    same(
-      'cached',
-      heap.stats().cached,
-      cached.reduce((sum, block) => sum + block.size, 0)
-    )
-    same('cachedBlocks', heap.stats().cachedBlocks, cached.length)
-    same('top', heap.stats().top, model.top)
-    same('highWater', heap.stats().highWater, model.highWater)
-    for (const { pointer, usable } of live) compare(pointer, usable)
+    const mayFail = kind === 'aligned' || largest === 0
+    if (largest !== undefined && (pointer === 0 ? size <= largest && !mayFail : size > largest)) {
+      throw new Error(`${kind} returns ${pointer} for ${size} bytes, and largestFree is ${largest}`)
+    }
+    if (pointer !== 0) this.add(pointer, size, name)
+  }
+
+  private reallocate(step: Step): void {
+    const block = this.take(step.which)
+    const size = this.bytesOf(step, block)
+    const largest = this.largestFree(step)
+    const name = `p${this.names++}`
+    this.note(`const ${name} = heap.realloc(${block.name}, ${size})`)
+    const pointer = this.expected(this.heap.realloc(block.pointer, size), this.model?.realloc(block.pointer, size))
+    if (pointer !== 0) {
+      this.read({ ...block, pointer }, Math.min(size, block.usable))
+      if (pointer !== block.pointer) this.forget(block.pointer)
+      this.add(pointer, size, name)
+    } else if (size === 0) {
+      this.forget(block.pointer)
+    } else {
+      if (largest !== undefined && size <= largest) {
+        throw new Error(`realloc returns 0 for ${size} bytes, and largestFree is ${largest}`)
+      }
+      this.read(block)
+      this.live.push(block)
+    }
+  }
+
+  private free(which: number): void {
+    const block = this.take(which)
+    const byView = which % 8 === 7
+    this.note(byView ? `heap.free(heap.view(${block.name}))` : `heap.free(${block.name})`)
+    this.read(block)
+    this.heap.free(byView ? this.heap.view(block.pointer) : block.pointer)
+    this.model?.free(block.pointer)
+    this.forget(block.pointer)
+    same(`owns(${block.pointer}), which was given back,`, this.heap.owns(block.pointer), false)
+  }
+
+  /** Calls with a pointer that is none, and expects the error. That nothing changed shows when the heap is compared. */
+  private misuse(which: number): void {
+    const { heap } = this
+    const block = this.live[which % this.live.length]
+    const stale = this.stale[which % this.stale.length] ?? block.pointer + 1
+    const inside = block.pointer + 8 * ((which >>> 8) % Math.max(1, Math.floor(block.usable / 8)))
+    const pointer = [stale, inside, block.pointer + 4][which % 3]
+    if (this.live.some(other => other.pointer === pointer)) return
+    // Unless a hardened heap or a slab knows better, an odd word in front of a pointer may pass for the header of a used block.
+    if (heap.owns(pointer) && !this.options.hardened && heap.u32[pointer / 4 - 1] % 2 === 1) return
+    same(`owns(${pointer}), where no block begins,`, heap.owns(pointer), false)
+    const calls: [string, () => unknown][] = [
+      ['free', () => heap.free(pointer)],
+      ['realloc', () => heap.realloc(pointer, 40)],
+      ['usableSize', () => heap.usableSize(pointer)],
+      ['view', () => heap.view(pointer)]
+    ]
+    const [name, call] = calls[(which >>> 4) % calls.length]
+    const code = codeOf(call)
+    if (code === 'ERR_OFFHEAP_INVALID_POINTER' || code === 'ERR_OFFHEAP_DOUBLE_FREE') return
+    this.note(`heap.${name}(${pointer})`)
+    throw new Error(`${name}(${pointer}), where no block begins, ends in ${code}`)
+  }
+
+  /** Takes in a block that was just allocated. */
+  private add(pointer: number, size: number, name: string): void {
+    const { heap, model } = this
+    const usable = heap.usableSize(pointer)
+    if (model === undefined) same(`usableSize(${pointer}) for ${size} bytes, ${usable},`, usable >= size, true)
+    else same(`usableSize(${pointer})`, usable, this.options.hardened ? size : model.usableSize(pointer))
+    same(`owns(${pointer})`, heap.owns(pointer), true)
+    same(`${pointer} modulo 8`, pointer % 8, 0)
+    for (const other of this.live) {
+      if (pointer < other.pointer + other.usable && other.pointer < pointer + usable) {
+        throw new Error(`${usable} bytes at ${pointer} overlap with ${other.usable} at ${other.pointer}`)
+      }
+    }
+    const seed = this.turn * 7 + pointer / 8
+    write(heap.u8, pointer, usable, seed, this.isSmall)
+    this.live.push({ pointer, size, usable, seed, name })
+  }
+
+  /** The first `kept` bytes of a block are what was written. */
+  private read({ pointer, usable, seed }: Live, kept = usable): void {
+    const changed = firstChanged(this.heap.u8, pointer, usable, kept, seed, this.isSmall)
+    if (changed !== -1) throw new Error(`byte ${changed} of the ${kept} at ${pointer} was changed`)
+  }
+
+  /** One of the live blocks, which is not live any more. */
+  private take(which: number): Live {
+    return this.live.splice(which % this.live.length, 1)[0]
+  }
+
+  private forget(pointer: number): void {
+    this.stale.push(pointer)
+    if (this.stale.length > 32) this.stale.shift()
+  }
+
+  // ---- sizes ------------------------------------------------------------------------------------------------------
+
+  /** The bytes that a step asks for; of a large heap, few enough that nothing writes gigabytes. */
+  private bytesOf({ kind, size: wanted }: Step, block?: Live): number {
+    const size = Math.max(0, typeof wanted === 'number' ? wanted : this.bound(wanted.of, block) + wanted.bytes)
+    if (this.size <= LARGE || size > this.size) return size
+    // Its payload would be cleared, copied or filled.
+    const isWritten = kind === 'calloc' || this.options.hardened || (block !== undefined && block.usable > MOST)
+    return isWritten ? size % MOST : size
+  }
+
+  private bound(of: 'largest' | 'heap' | 'page' | 'block', block?: Live): number {
+    if (of === 'heap') return this.size
+    if (of === 'block' && block !== undefined) return block.usable
+    if (of === 'largest') return this.model?.largestFree() ?? this.heap.stats().largestFree
+    const top = this.model?.top ?? this.heap.stats().top
+    return 2 * PAGE - (top % PAGE) - 4
+  }
+
+  /** The most that malloc can give, where no model says so, and it takes little time. */
+  private largestFree({ size }: Step): number | undefined {
+    const asks = this.model === undefined && (this.isSmall || typeof size !== 'number')
+    return asks ? this.heap.stats().largestFree : undefined
+  }
+
+  // ---- the heap as a whole ----------------------------------------------------------------------------------------
+
+  private trim(): void {
+    this.note('heap.trim()')
+    this.heap.trim()
+  }
+
+  private reset(): void {
+    this.note('heap.reset()')
+    this.heap.reset()
+    this.model?.reset(this.choose())
+    this.live = []
+    this.stale = []
+    this.root = 0
+  }
+
+  /** Another Heap on the same memory. Not of a heap that keeps stacks: the other one would not know them. */
+  private attach(): void {
+    if (this.options.trackAllocations || this.size > LARGE) return
+    this.note('Heap.attach(memory)')
+    this.heaps.push(Heap.attach(this.memory))
+    if (this.heaps.length > 3) this.heaps.splice(1, 1)
+  }
+
+  /** From here on a copy of the memory, in a buffer or a region that may be larger. The old memory is of no use any more. */
+  private copy(which: number): void {
+    if (this.options.trackAllocations || this.size > COPIED) return
+    this.note('heap = Heap.attach(copy of memory)')
+    const old = new Uint8Array(this.bytes(), 0, this.size)
+    const more = which % 2 === 0 ? 0 : 200 + PAGE
+    const memory = which % 3 === 0 ? new ArrayBuffer(this.size + more) : Region.map(this.size + more)
+    new Uint8Array(memory instanceof Region ? memory.buffer : memory).set(old)
+    old.fill(0xff)
+    this.close()
+    this.owned = memory instanceof Region ? memory : undefined
+    this.memory = memory
+    this.bytesBehind().set(FOREIGN.subarray(0, this.bytesBehind().length))
+    this.heaps = [Heap.attach(memory)]
+  }
+
+  private setRoot(which: number): void {
+    const block = which % 4 === 0 ? undefined : this.live[which % this.live.length]
+    this.root = block?.pointer ?? 0
+    this.note(`heap.root = ${block?.name ?? 0}`)
+    this.heap.root = this.root
+  }
+
+  private bytes(): ArrayBuffer {
+    return this.memory instanceof Region ? this.memory.buffer : this.memory
+  }
+
+  /** What lies behind the heap in its memory. */
+  private bytesBehind(): Uint8Array {
+    const bytes = this.bytes()
+    return new Uint8Array(bytes, this.size, Math.min(bytes.byteLength - this.size, FOREIGN.length))
+  }
+
+  // ---- what must be -----------------------------------------------------------------------------------------------
+
+  private expected(pointer: number, right: number | undefined): number {
+    if (right !== undefined) same('the pointer', pointer, right)
+    return pointer
+  }
+
+  private compare(): void {
+    const { heap, model, live, root } = this
+    same('root', heap.root, root)
+    audit(heap, live, model)
+    for (const block of live) this.read(block)
+    const behind = this.bytesBehind()
+    if (FOREIGN.compare(behind, 0, behind.length, 0, behind.length) !== 0) {
+      throw new Error('what lies behind the heap in its memory was changed')
+    }
+  }
+
+  private compareLeaks(): void {
+    const leaks = this.heap.leaks()
+    const sum = (amounts: number[]): number => amounts.reduce((total, amount) => total + amount, 0)
+    same('the blocks of all leaks', sum(leaks.map(({ count }) => count)), this.live.length)
+    same('the bytes of all leaks', sum(leaks.map(({ bytes }) => bytes)), sum(this.live.map(({ size }) => size)))
+  }
+
+  private note(line: string): void {
+    this.program.push(line)
+  }
+}
+
+/** How the heap was made, as a program says it. */
+function creation(memory: ArrayBuffer | Region | number, options: HeapOptions): string {
+  if (typeof memory === 'number') return `Heap.map(${JSON.stringify({ size: memory, ...options })})`
+  const kind = memory instanceof Region ? 'Region.map' : 'new ArrayBuffer'
+  return `Heap.format(${kind}(${memory.byteLength}), ${JSON.stringify(options)})`
+}
+
+function codeOf(call: () => unknown): string {
+  try {
+    call()
+    return 'no error'
   } catch (error) {
-    const header = [size, ids, trace.length, 1]
-    const why = error instanceof Error ? error.message : String(error)
-    throw new Error(
-      `${why}\nReplay it: offheap replay --verify --size ${size} --placement ${heap.placement} on this trace:\n${[...header, ...trace].join('\n')}\n`
-    )
+    return error instanceof OffheapError ? error.code : String(error)
   }
 }

@@ -2,7 +2,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { scaled } from '../runs.js'
-import { drive, steps } from './drive.js'
+import { drive } from './drive.js'
+import { steps } from './steps.js'
 
 /** Bytes of the heap, longest sequence, how many sequences: more than 200,000 steps together. */
 const heaps: [bytes: number, length: number, runs: number][] = [
@@ -27,7 +28,7 @@ describe('a heap returns the same pointers and keeps the same bytes as the model
     expect(count).toBeGreaterThanOrEqual(runs)
   })
 
-  test('a sequence that fails is printed as a trace', () => {
+  test('a sequence that fails is printed as a program', () => {
     const wrong = (): { offset: number; size: number } => ({ offset: 0, size: 0 })
     const sequence = [
       { kind: 'malloc', size: 40, which: 0, alignment: 1 },
@@ -35,8 +36,8 @@ describe('a heap returns the same pointers and keeps the same bytes as the model
       { kind: 'free', size: 0, which: 0, alignment: 1 },
       { kind: 'malloc', size: 8, which: 0, alignment: 1 }
     ] as const
-    expect(() => drive(new ArrayBuffer(4096), sequence, {}, wrong)).toThrow(
-      /malloc\(8\) is \d+, and should be 0\n[\s\S]*\na 0 40\na 1 8\nf 0\na 2 8\n/
+    expect(() => drive(new ArrayBuffer(4096), sequence, {}, { choose: () => wrong })).toThrow(
+      /the pointer is \d+, and should be 0\n[\s\S]*\nconst p0 = heap.malloc\(40\)\n[\s\S]*heap.free\(p0\)\nconst p2 = heap.malloc\(8\)\n/
     )
   })
 })

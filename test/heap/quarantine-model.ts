@@ -2,19 +2,27 @@
  * What a hardened heap promises about places, said once more in the simplest way, on top of the slow model: blocks have no header among
  * the payloads, come in multiples of 32 bytes from 64 on, and have at least one byte to spare. What is given back waits, first in,
  * first out, as long as all that waits together keeps within a limit; a block that alone is more does not wait. Before a request is
- * refused, all that waits is freed.
+ * refused, all that waits is freed; unless it is for more bytes than there are in all.
  */
 import { type Choice, Model, type ModelBlock } from '../model.js'
 
 export class QuarantineModel extends Model {
   /** Bytes. */
   readonly limit: number
+  readonly size: number
   /** In the order in which they came. */
   held: ModelBlock[] = []
 
-  constructor(first: number, end: number, limit: number, choose?: Choice) {
+  /** In a heap of `size` bytes. */
+  constructor(first: number, end: number, size: number, limit: number, choose?: Choice) {
     super(first, end, choose, { header: 0, overhead: 1, unit: 32, smallest: 64 })
+    this.size = size
     this.limit = limit
+  }
+
+  override reset(choose: Choice): void {
+    super.reset(choose)
+    this.held = []
   }
 
   override free(pointer: number): void {
@@ -34,12 +42,13 @@ export class QuarantineModel extends Model {
   }
 
   protected override place(need: number): ModelBlock | undefined {
+    if (need > this.end) return undefined
     return super.place(need) ?? (this.#flush() ? super.place(need) : undefined)
   }
 
   override alignedAlloc(alignment: number, size: number): number {
-    // No address in the heap is aligned so far: nothing is tried.
-    if (alignment >= this.end) return 0
+    // No address in the heap is aligned so far, or it has not as many bytes: nothing is tried.
+    if (alignment >= this.size || this.blockSize(size) > this.end) return 0
     const pointer = super.alignedAlloc(alignment, size)
     return pointer === 0 && this.#flush() ? super.alignedAlloc(alignment, size) : pointer
   }

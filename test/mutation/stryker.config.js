@@ -14,14 +14,11 @@ export default {
   ignorePatterns: [
     '*',
     '!lib/**',
-    '!test/**',
-    '!native/**',
+    '!test/*.ts',
+    '!test/{block,heap,placement,memory,mutation}/**',
     '!build/**',
-    '!traces/**',
-    '!labs/**',
     '!package.json',
     '!tsconfig.json',
-    'test/{fuzz,soak}/build',
     'test/mutation/node_modules'
   ],
   concurrency: 2,

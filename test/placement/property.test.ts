@@ -1,22 +1,12 @@
 /** Every placement policy against the slow model, with what the policy promises said once more in the simplest way. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type PlacementName, Region } from '../../lib/index.js'
+import { Region } from '../../lib/index.js'
 import { placements } from '../../lib/placement/policies.js'
-import { drive, steps } from '../heap/drive.js'
-import { type Choice, lowestAddress } from '../model.js'
+import { drive } from '../heap/drive.js'
+import { steps } from '../heap/steps.js'
 import { scaled } from '../runs.js'
-import { bestFit } from './best-fit.js'
-import { nextFit } from './next-fit.js'
-import { segregatedFit } from './segregated-fit.js'
-
-/** The model's choice for a heap of so many bytes, new for each sequence: next fit remembers. */
-const choices: Record<PlacementName, (heapBytes: number) => Choice> = {
-  'first-fit': () => lowestAddress,
-  'segregated-fit': segregatedFit,
-  'best-fit': bestFit,
-  'next-fit': nextFit
-}
+import { choiceOf } from './choices.js'
 
 /** Bytes of the heap, longest sequence, how many sequences. */
 const heaps: [bytes: number, length: number, runs: number][] = [
@@ -34,7 +24,14 @@ describe.each(placements)('%s returns the same pointers and keeps the same bytes
     fc.assert(
       fc.property(steps(bytes, length), sequence => {
         count += sequence.length
-        drive(buffer, sequence, { placement, quickLists: false }, choices[placement](bytes))
+        drive(
+          buffer,
+          sequence,
+          { placement, quickLists: false },
+          {
+            choose: () => choiceOf(placement, bytes)
+          }
+        )
       }),
       { numRuns: runs }
     )
@@ -48,7 +45,14 @@ describe.each(placements)('%s returns the same pointers and keeps the same bytes
       const memory = bytes < 65536 ? new ArrayBuffer(bytes) : Region.map(bytes)
       fc.assert(
         fc.property(steps(bytes, length), sequence => {
-          drive(memory, sequence, { placement, quickLists: true }, choices[placement](bytes))
+          drive(
+            memory,
+            sequence,
+            { placement, quickLists: true },
+            {
+              choose: () => choiceOf(placement, bytes)
+            }
+          )
         }),
         { numRuns: runs }
       )
@@ -59,7 +63,14 @@ describe.each(placements)('%s returns the same pointers and keeps the same bytes
     using region = Region.map(2 ** 18)
     fc.assert(
       fc.property(steps(2 ** 18, 800), fc.integer({ min: 1, max: 20_000 }), (sequence, trimThreshold) => {
-        drive(region, sequence, { placement, quickLists: true, trimThreshold }, choices[placement](2 ** 18))
+        drive(
+          region,
+          sequence,
+          { placement, quickLists: true, trimThreshold },
+          {
+            choose: () => choiceOf(placement, 2 ** 18)
+          }
+        )
       }),
       { numRuns: Math.max(1, scaled(30)) }
     )

@@ -1,0 +1,133 @@
+/** Random sequences of calls, for drive.ts: what a program may do with a heap, and sizes at every bound. */
+import fc from 'fast-check'
+
+export type Kind =
+  | 'malloc'
+  | 'calloc'
+  | 'realloc'
+  | 'aligned'
+  | 'free'
+  /** What a wrong pointer is refused for: one that was given back, one into a block. */
+  | 'misuse'
+  | 'root'
+  | 'trim'
+  | 'reset'
+  /** Another Heap on the same memory; both are used from then on. */
+  | 'attach'
+  /** A Heap on a copy of the bytes, elsewhere, takes the place of the one so far. */
+  | 'copy'
+
+/** A size that depends on the heap as it is when the step is taken; `bytes` more than what `of` says, or fewer. */
+export interface Bound {
+  /**
+   * - `largest`: largestFree
+   * - `heap`: all bytes of the heap
+   * - `page`: what makes a block off the wilderness end where a page ends
+   * - `block`: what the block that is reallocated can hold
+   */
+  readonly of: 'largest' | 'heap' | 'page' | 'block'
+  readonly bytes: number
+}
+
+export interface Step {
+  readonly kind: Kind
+  /** Bytes. */
+  readonly size: number | Bound
+  /** Which of the live blocks, counted modulo their number. */
+  readonly which: number
+  /** A power of two. */
+  readonly alignment: number
+}
+
+/** How often each kind comes, in sequences of nothing but allocation. */
+const allocation: [Kind, number][] = [
+  ['malloc', 8],
+  ['calloc', 1],
+  ['realloc', 3],
+  ['aligned', 1],
+  ['free', 8]
+]
+
+/** How often each kind comes, when everything does. */
+const everything: [Kind, number][] = [
+  ['malloc', 240],
+  ['calloc', 40],
+  ['realloc', 90],
+  ['aligned', 30],
+  ['free', 220],
+  ['misuse', 20],
+  ['root', 8],
+  ['trim', 20],
+  ['reset', 2],
+  ['attach', 6],
+  ['copy', 6]
+]
+
+function kinds(weights: readonly [Kind, number][]): fc.Arbitrary<Kind> {
+  return fc.oneof(...weights.map(([kind, weight]) => ({ weight, arbitrary: fc.constant(kind) })))
+}
+
+const small = fc.integer({ min: 0, max: 64 })
+const medium = fc.integer({ min: 0, max: 1024 })
+
+/** Up to a third of a heap of `bytes` bytes. */
+function share(bytes: number): fc.Arbitrary<number> {
+  return fc.integer({ min: 0, max: Math.min(Math.ceil(bytes / 3), 2 ** 19) })
+}
+
+/** A few bytes around the first size of a class, whatever the classes are: 32 to an octave are as fine as any. */
+function classBound(bytes: number): fc.Arbitrary<number> {
+  const octave = fc.integer({ min: 3, max: Math.floor(Math.log2(bytes)) })
+  const step = fc.integer({ min: 32, max: 63 })
+  return fc
+    .tuple(octave, step, fc.integer({ min: -20, max: 8 }))
+    .map(([power, part, more]) => Math.max(0, Math.floor((2 ** power * part) / 32) + more))
+}
+
+const bound: fc.Arbitrary<Bound> = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ of: fc.constant('largest' as const), bytes: fc.integer({ min: -24, max: 9 }) }) },
+  { weight: 1, arbitrary: fc.record({ of: fc.constant('heap' as const), bytes: fc.integer({ min: -700, max: 9 }) }) },
+  { weight: 3, arbitrary: fc.record({ of: fc.constant('page' as const), bytes: fc.integer({ min: -24, max: 16 }) }) },
+  { weight: 2, arbitrary: fc.record({ of: fc.constant('block' as const), bytes: fc.integer({ min: -24, max: 24 }) }) }
+)
+
+/** Sequences of allocations for a heap of `bytes` bytes. */
+export function steps(bytes: number, length: number): fc.Arbitrary<Step[]> {
+  const size = fc.oneof(
+    { weight: 6, arbitrary: small },
+    { weight: 3, arbitrary: medium },
+    { weight: 1, arbitrary: share(bytes) }
+  )
+  return sequences(kinds(allocation), size, fc.integer({ min: 0, max: 13 }), length)
+}
+
+/** Sequences of everything that can be done with a heap of `bytes` bytes. */
+export function allSteps(bytes: number, length: number): fc.Arbitrary<Step[]> {
+  const size: fc.Arbitrary<number | Bound> = fc.oneof(
+    { weight: 12, arbitrary: small },
+    { weight: 6, arbitrary: medium },
+    { weight: 2, arbitrary: share(bytes) },
+    { weight: 2, arbitrary: fc.integer({ min: 4096, max: 12_288 }) },
+    { weight: 1, arbitrary: classBound(bytes) },
+    { weight: 3, arbitrary: bound }
+  )
+  const power = fc.oneof(
+    { weight: 20, arbitrary: fc.integer({ min: 0, max: 13 }) },
+    { weight: 1, arbitrary: fc.integer({ min: 14, max: 34 }) }
+  )
+  return sequences(kinds(everything), size, power, length)
+}
+
+function sequences(
+  kind: fc.Arbitrary<Kind>,
+  size: fc.Arbitrary<number | Bound>,
+  power: fc.Arbitrary<number>,
+  length: number
+): fc.Arbitrary<Step[]> {
+  const alignment = power.map(exponent => 2 ** exponent)
+  return fc.array(fc.record({ kind, size, which: fc.nat(), alignment }), {
+    minLength: 1,
+    maxLength: length,
+    size: 'max'
+  })
+}
