@@ -1,5 +1,5 @@
 /**
- * Changes the code of blocks, placements and heap in one place after another, and says which changes no test notices:
+ * Changes the code of some rooms of lib/ in one place after another, and says which changes no test notices:
  * `npm run mutate`, or `npm run mutate -- lib/heap/allocator.ts lib/placement` for some files or folders. Prints the score by file
  * and the survivors; ends non-zero below 90 %. docs/mutation-testing.md explains the survivors that there are.
  */
@@ -20,7 +20,10 @@ const NODE_LINE = '24'
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const report = join(root, '.mutation/report.json')
 const words = process.argv.slice(2)
-const places = words.length > 0 ? words : ['lib/block', 'lib/placement', 'lib/heap']
+/** Of the lab, what runs in this process; the rest is in workers, where no mutant is met. */
+const LAB = ['config', 'hints', 'ledger', 'memory', 'picture', 'report', 'score', 'spy', 'strict', 'verify']
+const ROOMS = ['block', 'placement', 'heap', 'trace', 'memory'].map(room => `lib/${room}`)
+const places = words.length > 0 ? words : [...ROOMS, ...LAB.map(name => `lib/lab/${name}.ts`)]
 const patterns = places.map(place => (/\.ts(:|$)/.test(place) ? place : `${place.replace(/\/$/, '')}/**/*.ts`))
 
 /** The path of a Node that can run Stryker: the one that runs this, or one from npm. */

@@ -2,8 +2,8 @@
  * Runs the tests against mutants, for Stryker: all in one process that loads them once, where a run by vitest loads them anew for
  * every mutant, which takes ten times as long. That is sound because lib/ keeps the state of a heap in the heap's memory.
  */
-import { readdirSync, readFileSync, symlinkSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { INSTRUMENTER_CONSTANTS } from '@stryker-mutator/api/core'
 import { declareClassPlugin, PluginKind } from '@stryker-mutator/api/plugin'
@@ -11,9 +11,32 @@ import { DryRunStatus, determineHitLimitReached, TestStatus, toMutantRunResult }
 import { build } from 'esbuild'
 
 const STAND_IN = 'test/mutation/vitest.js'
-const FOLDERS = ['test/block', 'test/placement', 'test/heap']
-/** Seconds of gigabytes for each mutant. */
-const LEFT_OUT = ['large.test.ts']
+/** Rooms whose tests are in a folder of their own; the tests of all other rooms judge each other's mutants. */
+const APART = ['trace', 'memory', 'lab']
+/** What no mutant of `lib/` has tests in. */
+const ELSEWHERE = ['bench', 'cli', 'docs', 'faults', 'fuzz', 'mutation', 'native', 'package', 'report', 'soak', 'types']
+/** Seconds of gigabytes for each mutant, or minutes of other processes, which a mutant of this one doesn't reach. */
+const LEFT_OUT = [
+  'heap/large.test.ts',
+  'trace/shipped.test.ts',
+  'memory/endurance.test.ts',
+  'memory/exhaustion.test.ts',
+  'lab/cli.test.ts',
+  'lab/solutions.test.ts',
+  'lab/workers.test.ts',
+  'lab/wrong.test.ts'
+]
+const NEIGHBOURS = [
+  'build',
+  'labs',
+  'lib',
+  'native',
+  'node_modules',
+  'package.json',
+  'prebuilds',
+  'traces',
+  'tsconfig.json'
+]
 /** The tests together execute 150 million statements of lib/ without a mutant; so many are an endless loop. */
 const STEPS = 5e8
 /** The files that take longest, the longest last: the first failure ends a run. */
@@ -35,8 +58,12 @@ const SLOW = [
 /** The tests that judge mutants of the files that match `patterns`; the longest of the hardened heap judges its own files only. */
 function testFiles(patterns) {
   const rank = file => SLOW.findIndex(slow => file.endsWith(slow))
-  const isHardened = patterns.some(pattern => /^lib\/heap\/(\*\*|hardened)/.test(pattern))
-  return FOLDERS.flatMap(folder => readdirSync(folder).map(name => `${folder}/${name}`))
+  const isHardened = patterns.some(pattern => /^lib\/(\*\*|hardened|heap\/(\*\*|hardened))/.test(pattern))
+  const rooms = new Set(patterns.map(pattern => pattern.split('/')[1]))
+  const isWanted = room => (APART.includes(room) ? rooms.has(room) : [...rooms].some(each => !APART.includes(each)))
+  return readdirSync('test', { withFileTypes: true })
+    .filter(entry => entry.isDirectory() && !ELSEWHERE.includes(entry.name) && isWanted(entry.name))
+    .flatMap(({ name: room }) => readdirSync(`test/${room}`).map(name => `test/${room}/${name}`))
     .filter(file => file.endsWith('.test.ts') && !LEFT_OUT.some(name => file.endsWith(name)))
     .filter(file => isHardened || !file.endsWith('hardened-property.test.ts'))
     .sort((a, b) => rank(a) - rank(b))
@@ -104,8 +131,13 @@ class InProcessRunner {
       plugins: [countSteps],
       logLevel: 'error'
     })
-    // Where bundled code looks for the addon.
-    symlinkSync('../build', join(folder, 'build'))
+    // What bundled code looks for beside it: the addon, and what tests compile.
+    for (const name of NEIGHBOURS.filter(existsSync)) symlinkSync(join('..', name), join(folder, name))
+    for (const room of new Set(files.map(dirname))) {
+      for (const name of readdirSync(room).filter(name => name.endsWith('.c'))) {
+        symlinkSync(join(process.cwd(), room, name), join(folder, room, name))
+      }
+    }
     const load = file => import(pathToFileURL(join(folder, file.replace(/\.ts$/, '.js'))).href)
     const { beginFile, tests } = await load(STAND_IN)
     await load('test/mutation/setup.ts')
@@ -126,7 +158,10 @@ class InProcessRunner {
     const wanted = testFilter && new Set(testFilter)
     const tests = wanted ? this.tests.filter(({ id }) => wanted.has(id)) : this.tests
     Object.assign(this.state, { activeMutant: activeMutant.id, hitCount: 0, hitLimit, steps: 0 })
+    // For the processes that tests start: there the mutated code reads which mutant is active from here.
+    process.env[INSTRUMENTER_CONSTANTS.ACTIVE_MUTANT_ENV_VARIABLE] = activeMutant.id
     const results = await this.run(tests, true)
+    delete process.env[INSTRUMENTER_CONSTANTS.ACTIVE_MUTANT_ENV_VARIABLE]
     const timeout = determineHitLimitReached(this.state.hitCount, hitLimit)
     const endless =
       this.state.steps > STEPS ? { status: DryRunStatus.Timeout, reason: 'too many statements' } : undefined
@@ -157,15 +192,23 @@ class InProcessRunner {
       await leave(open, groups)
       for (const group of groups) if (!open.includes(group)) await runAll(group.beforeAll)
       for (const group of groups) await runAll(group.beforeEach)
-      await test.body()
+      await test.body({ skip: leaveTest })
       for (const group of groups.toReversed()) await runAll(group.afterEach)
     } catch (error) {
+      if (error === SKIPPED) return { ...result, timeSpentMs: performance.now() - begin }
       result.status = TestStatus.Failed
       result.failureMessage = String(error?.message ?? error)
     }
     this.state.currentTestId = undefined
     return { ...result, timeSpentMs: performance.now() - begin }
   }
+}
+
+const SKIPPED = new Error('this test was skipped')
+
+/** What a test calls that finds that it can't run here. */
+function leaveTest() {
+  throw SKIPPED
 }
 
 /** Ends the groups of `open` that are not among `groups`, the innermost first. */

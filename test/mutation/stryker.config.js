@@ -14,11 +14,14 @@ export default {
   ignorePatterns: [
     '*',
     '!lib/**',
-    '!test/*.ts',
-    '!test/{block,heap,placement,memory,mutation}/**',
+    '!test/**',
+    '!native/**',
     '!build/**',
+    '!traces/**',
+    '!labs/**',
     '!package.json',
     '!tsconfig.json',
+    'test/{fuzz,soak}/build',
     'test/mutation/node_modules'
   ],
   concurrency: 2,

@@ -2,6 +2,7 @@
  * What the tests import as `vitest` while mutants are judged (see runner.js): the same words, and vitest's own `expect`, but the
  * tests are only collected, so that they can be run thousands of times in one process.
  */
+import { setTimeout } from 'node:timers/promises'
 import { format } from 'node:util'
 import {
   ASYMMETRIC_MATCHERS_OBJECT,
@@ -14,7 +15,15 @@ import {
 } from '@vitest/expect'
 import { fn, spyOn } from '@vitest/spy'
 
-export const vi = { fn, spyOn }
+async function waitUntil(isTrue, { timeout = 1000, interval = 50 } = {}) {
+  const end = performance.now() + timeout
+  while (!(await isTrue())) {
+    if (performance.now() > end) throw new Error(`not within ${timeout} ms`)
+    await setTimeout(interval)
+  }
+}
+
+export const vi = { fn, spyOn, waitUntil }
 
 for (const plugin of [JestExtend, JestChaiExpect, JestAsymmetricMatchers]) chai.use(plugin)
 export const expect = Object.assign((value, message) => chai.expect(value, message), chai.expect)
@@ -44,10 +53,11 @@ function withTable(declare) {
       const spread = table.every(Array.isArray)
       for (const row of table) {
         const values = spread ? row : [row]
-        declare(title(name, values), () => body(...values))
+        declare(title(name, values), context => body(...values, context))
       }
     },
-    skipIf: condition => (condition ? withTable(() => {}) : declare)
+    skipIf: condition => (condition ? withTable(() => {}) : declare),
+    runIf: condition => (condition ? declare : withTable(() => {}))
   })
 }
 
