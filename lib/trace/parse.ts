@@ -47,6 +47,8 @@ const TABLE_IDS = 2 ** 24
 /** Most ids that a Map can hold. */
 const MAX_MAP_IDS = 2 ** 24
 
+/** What some editors put in front of UTF-8. */
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf]
 const TAB = 0x09
 const LF = 0x0a
 const CR = 0x0d
@@ -224,11 +226,12 @@ export class TraceParser {
 
   /** Refuses the beginning of a line that nothing behind it can make right. */
   #scanRest(): void {
-    this.#bytes = this.#rest
-    this.#cursor = this.#line === 1 ? skipByteOrderMark(this.#rest, 0, this.#restLength) : 0
     // A byte order mark may have arrived in part.
-    const isMark = this.#line === 1 && this.#cursor === 0 && this.#restLength < 3 && this.#rest[0] === 0xef
-    if (!isMark) this.#endOfText(this.#restLength)
+    const marked = this.#line === 1 ? markLength(this.#rest, 0, this.#restLength) : 0
+    if (marked === this.#restLength) return
+    this.#bytes = this.#rest
+    this.#cursor = marked === BYTE_ORDER_MARK.length ? marked : 0
+    this.#endOfText(this.#restLength)
   }
 
   #parseRest(): void {
@@ -424,9 +427,16 @@ export class TraceParser {
   }
 }
 
+/** How many of the bytes from `start` on are those of a byte order mark. */
+function markLength(bytes: Uint8Array, start: number, end: number): number {
+  const most = Math.min(end - start, BYTE_ORDER_MARK.length)
+  let length = 0
+  while (length < most && bytes[start + length] === BYTE_ORDER_MARK[length]) length++
+  return length
+}
+
 function skipByteOrderMark(bytes: Uint8Array, start: number, end: number): number {
-  const marked = end - start >= 3 && bytes[start] === 0xef && bytes[start + 1] === 0xbb && bytes[start + 2] === 0xbf
-  return marked ? start + 3 : start
+  return markLength(bytes, start, end) === BYTE_ORDER_MARK.length ? start + BYTE_ORDER_MARK.length : start
 }
 
 /** Reads a whole trace from text. Throws `ERR_OFFHEAP_TRACE` with the line that can't be understood. */

@@ -1,5 +1,9 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { Translation } from '../../lib/trace/events.js'
+import { createEvents, readEventsHeader, Translation, WINDOW_EVENTS } from '../../lib/trace/events.js'
 
 const MALLOC = 1
 const CALLOC = 2
@@ -40,6 +44,28 @@ describe('events become operations', () => {
     const high = 2 ** 55
     const { lines } = translate([MALLOC, high + 16, 1], [MALLOC, high + 32, 2], [FREE, high + 16], [FREE, high + 32])
     expect(lines).toEqual(['a 0 1', 'a 1 2', 'f 0', 'f 1'])
+  })
+
+  test('addresses that differ only in one of their upper bits are different', () => {
+    const low = 0x2345_6780
+    const both = [2 ** 32 + low, 2 ** 33 + low] as const
+    const { lines } = translate([MALLOC, both[0], 1], [MALLOC, both[1], 2], [FREE, both[0]], [FREE, both[1]])
+    expect(lines).toEqual(['a 0 1', 'a 1 2', 'f 0', 'f 1'])
+  })
+
+  test('what is no event is passed over', () => {
+    const { lines, translation } = translate([0, 0], [0, P, 8], [7, 0, 8], [7, P, 8, 16])
+    expect(lines).toEqual([])
+    expect(translation).toMatchObject({ failed: 0, ids: 0, aliveBlocks: 0 })
+  })
+
+  test('the end of a realloc of a block that is older than the recording', () => {
+    const refused = translate([REALLOC_BEGIN, P, 2 ** 50], [REALLOC_END, 0, 2 ** 50, 0])
+    expect(refused.lines).toEqual([])
+    expect(refused.translation).toMatchObject({ failed: 1, dropped: 1, aliveBlocks: 0 })
+    const freed = translate([REALLOC_BEGIN, P, 0], [REALLOC_END, 0, 0, 0])
+    expect(freed.lines).toEqual([])
+    expect(freed.translation).toMatchObject({ failed: 0, dropped: 1, aliveBlocks: 0 })
   })
 
   test('a realloc gives its old address away before it is done', () => {
@@ -142,4 +168,26 @@ describe('events become operations', () => {
     expect(lines).toEqual(['a 0 10', 'a 1 20', 'f 1', 'f 0'])
     expect(translation).toMatchObject({ failed: 1, aliveBlocks: 0, aliveBytes: 0 })
   })
+})
+
+test('a header that promises more events than its file has is believed as far as the file goes', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'offheap-events-'))
+  try {
+    const path = join(folder, 'events')
+    await createEvents(path, 1)
+    const file = await open(path, 'r+')
+    const header = Buffer.alloc(72)
+    header.writeBigUInt64LE(1n, 8)
+    header.writeBigUInt64LE(2n ** 60n, 16)
+    header.writeBigUInt64LE(2n ** 40n, 64)
+    await file.write(header, 8, 64, 8)
+    await file.close()
+    expect(await readEventsHeader(path)).toEqual({
+      attached: true,
+      events: WINDOW_EVENTS,
+      lost: 2 ** 40 - WINDOW_EVENTS
+    })
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })

@@ -74,6 +74,20 @@ describe('parseTrace', () => {
     expect(trace.ids).toBe(4)
   })
 
+  it('knows an id again, however many came before and however far they lie apart', () => {
+    const far = parseTrace('a 7 1\na 5000 1\na 900000 1\nf 7\nf 5000\nf 900000\na 7 1\n')
+    expect(Array.from(far.idOf)).toEqual([0, 1, 2, 0, 1, 2, 0])
+    const lines = (letter: string, end: string) =>
+      Array.from({ length: 3000 }, (_, i) => `${letter} ${i}${end}\n`).join('')
+    const many = parseTrace(lines('a', ' 8') + lines('f', ''))
+    expect(many.ids).toBe(3000)
+    expect(Array.from(many.idOf.subarray(3000))).toEqual(Array.from({ length: 3000 }, (_, i) => i))
+  })
+
+  it('takes a product of 2^53 - 1 bytes', () => {
+    expect(parseTrace('c 0 1 9007199254740991\n').sizes[0]).toBe(Number.MAX_SAFE_INTEGER)
+  })
+
   it('reads free(NULL), realloc of an id without a block and realloc to 0', () => {
     const trace = parseTrace(`${HEADER}f -1\nr 0 10\nr 0 20\nr 0 0\nr 0 30\nf 0\n`)
     expect(rows(trace).map(row => row.slice(0, 3))).toEqual([
@@ -136,6 +150,9 @@ describe('parseTrace', () => {
     ['a 0 8\nf 0\nf 0', 't:7: id 0 is freed but is free already'],
     ['r 0 0', 't:5: id 0 is freed but was never allocated'],
     ['a 0 8\nf 0\nr 0 0', 't:7: id 0 is freed but is free already'],
+    ['+ 0 8', "t:5: unknown operation '+'; expected a, r, c, m or f"],
+    [`${'x'.repeat(40)}`, `t:5: unknown operation '${'x'.repeat(40)}'; expected a, r, c, m or f`],
+    [`${'x'.repeat(41)}`, `t:5: unknown operation '${'x'.repeat(40)}…'; expected a, r, c, m or f`],
     ['5', 't:5: a header has at most four lines, this is a fifth number'],
     ['a 0 8\n5', "t:6: expected an operation (a, r, c, m or f), found '5'"],
     ['a 0 8\u007f', 't:5: byte 0x7f is not text; this is not a .rep trace'],
@@ -227,7 +244,35 @@ describe('parseTrace', () => {
     })
   })
 
+  it('takes 256 bytes of text with a comment right behind them', () => {
+    const line = `a 0${' '.repeat(251)}12`
+    expect(line.length).toBe(256)
+    expect(parseTrace(`${line}#${'x'.repeat(300)}\n`).sizes[0]).toBe(12)
+  })
+
+  it.each([
+    ['one byte of three', [0xef, 0x61], '0xef'],
+    ['two bytes of three', [0xef, 0xbb, 0x61], '0xef'],
+    ['another first byte', [0x61, 0xbb, 0xbf], '0xbb'],
+    ['another middle byte', [0xef, 0x61, 0xbf], '0xef'],
+    ['two of the same', [0xef, 0xbb, 0xbf, 0xef, 0xbb, 0xbf], '0xef']
+  ])('takes no other bytes for a byte order mark: %s', (_what, bytes, wrong) => {
+    const parser = new TraceParser('t')
+    const refusal = `t:1: byte ${wrong} is not text`
+    expect(() => parser.push(Uint8Array.from([...bytes]))).toThrow(refusal)
+    const whole = Uint8Array.from([...bytes, 0x20, 0x30, 0x0a])
+    expect(() => new TraceParser('t').push(whole)).toThrow(refusal)
+  })
+
+  it('takes a byte order mark at the beginning only', () => {
+    const parser = new TraceParser('t')
+    parser.push(new TextEncoder().encode('a 0 8\n'))
+    expect(() => parser.push(Uint8Array.of(0xef))).toThrow('t:2: byte 0xef is not text')
+    expect(() => parseTrace('a 0 8\n\ufefff 0\n', 't')).toThrow('t:2: byte 0xef is not text')
+  })
+
   it('refuses a header that is no whole number', () => {
+    expect(() => parseTrace('-5\n', 't')).toThrow("t:1: a header line must be a whole number, 0 or more, found '-5'")
     expect(() => parseTrace('12.5\n', 't')).toThrow(
       "t:1: a header line must be a whole number, 0 or more, found '12.5'"
     )
