@@ -7,7 +7,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -21,7 +21,7 @@ const HEADERS = 'node-addon-api@8'
 /** Paths, from the root, of everything that decides what the addon is. */
 export function sources() {
   const native = readdirSync(join(ROOT, 'native')).filter(name => /\.(cc|c|h)$/.test(name))
-  return ['binding.gyp', ...native.sort().map(name => `native/${name}`)]
+  return ['native/binding.gyp', ...native.sort().map(name => `native/${name}`)]
 }
 
 /** SHA-256, in hex, of the sources and of whatever else the caller says decides the outcome. */
@@ -68,7 +68,13 @@ export function buildHere(ifChanged) {
   const stamp = digest(process.platform, process.arch)
   if (ifChanged && builtFrom() === stamp) return
   const args = ['rebuild', '--loglevel=warn', ...headersOfThisNode()]
-  withNodeAddonApi(env => run('node-gyp', args, { cwd: ROOT, env }))
+  // The package has no binding.gyp at its top, where package managers would take it for an order to build.
+  const folder = existsSync(join(ROOT, 'binding.gyp')) ? ROOT : join(ROOT, 'native')
+  withNodeAddonApi(env => run('node-gyp', args, { cwd: folder, env }))
+  if (folder !== ROOT) {
+    rmSync(join(ROOT, 'build'), { recursive: true, force: true })
+    renameSync(join(folder, 'build'), join(ROOT, 'build'))
+  }
   writeFileSync(STAMP, stamp)
 }
 

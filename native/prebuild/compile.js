@@ -1,9 +1,9 @@
 /**
  * Compiles the addon and the recorder for another platform, with zig: one compiler that brings the C and C++ libraries of all targets.
- * node-gyp does it in a folder of its own, so that flags and sources are those of binding.gyp and build/ stays as it is.
+ * node-gyp does it in a folder of its own, so that flags and sources are those of native/binding.gyp and build/ stays as it is.
  */
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -44,7 +44,6 @@ export function compile(target, zig) {
       mkdirSync(join(stage, dirname(path)), { recursive: true })
       cpSync(join(ROOT, path), join(stage, path))
     }
-    writeFileSync(join(stage, 'package.json'), '{ "name": "offheap" }\n')
     const demangle = join(stage, 'demangle.o')
     run(zig.path, ['cc', '-target', target.zig, '-Os', '-fPIC', '-c', join(HERE, 'demangle.c'), '-o', demangle])
     const toolchain = {
@@ -56,8 +55,9 @@ export function compile(target, zig) {
       LDFLAGS: `${demangle} ${FLAGS} -s -Wl,--gc-sections -Wl,--version-script=${join(HERE, 'exports.map')}`
     }
     const args = ['rebuild', '--loglevel=warn', `--arch=${target.arch}`, ...headersOfThisNode()]
-    withNodeAddonApi(env => run(nodeGyp(), args, { cwd: stage, env: { ...env, ...toolchain } }))
-    const read = name => readFileSync(join(stage, 'build', 'Release', name))
+    const folder = join(stage, 'native')
+    withNodeAddonApi(env => run(nodeGyp(), args, { cwd: folder, env: { ...env, ...toolchain } }))
+    const read = name => readFileSync(join(folder, 'build', 'Release', name))
     return { addon: read('offheap.node'), recorder: read('recorder.so') }
   } finally {
     rmSync(stage, { recursive: true, force: true })

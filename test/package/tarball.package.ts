@@ -43,6 +43,8 @@ describe('the tarball', () => {
     const { preinstall, install, postinstall } = manifest.scripts ?? {}
     expect([preinstall, install, postinstall]).toEqual([undefined, undefined, undefined])
     expect(manifest).toMatchObject({ gypfile: false })
+    // yarn, pnpm and bun compile a package that has one, whatever its package.json says.
+    expect(files.map(({ path }) => path)).not.toContain('binding.gyp')
   })
 
   test('makes nobody install what the library does not need', () => {
@@ -63,7 +65,7 @@ describe('the tarball', () => {
     const sources = readdirSync(join(ROOT, 'native')).filter(name => /\.(cc|c|h)$/.test(name))
     expect(sources).toContain('addon.cc')
     expect(paths).toEqual(
-      expect.arrayContaining(['binding.gyp', 'native/build.js', ...sources.map(name => `native/${name}`)])
+      expect.arrayContaining(['native/binding.gyp', 'native/build.js', ...sources.map(name => `native/${name}`)])
     )
   })
 

@@ -1,0 +1,44 @@
+# What the addon and the recorder are made of. It lies here, and binding.gyp at the top of the repository includes it, so that
+# the npm package has no binding.gyp at its top: yarn, pnpm and bun would compile the addon at each install.
+{
+  "variables": { "warnings": ["-Wall", "-Wextra", "-Werror=return-type"] },
+  "targets": [
+    {
+      "target_name": "offheap",
+      "sources": ["addon.cc", "pages.cc", "faults.cc"],
+      "include_dirs": ["<!@(node -p \"require('node-addon-api').include\")"],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_ADDON_API_CPP_EXCEPTIONS"],
+      "cflags!": ["-fno-exceptions", "-Wno-unused-parameter"],
+      "cflags_cc!": ["-fno-exceptions", "-Wno-unused-parameter"],
+      "cflags_cc": ["<@(warnings)"],
+      "conditions": [
+        ["OS=='mac'", {
+          "xcode_settings": {
+            "GCC_ENABLE_CPP_EXCEPTIONS": "YES",
+            "CLANG_CXX_LIBRARY": "libc++",
+            "MACOSX_DEPLOYMENT_TARGET": "11.0",
+            "WARNING_CFLAGS": ["<@(warnings)"]
+          }
+        }]
+      ]
+    }
+  ],
+  "conditions": [
+    ["OS=='linux'", {
+      "targets": [
+        {
+          # The library that `offheap record` preloads into a program: plain C, nothing of Node in it. Not
+          # a .node file: the loader takes the first one it finds for the addon.
+          "target_name": "recorder",
+          "type": "shared_library",
+          "product_extension": "so",
+          "sources": ["recorder.c"],
+          "cflags": ["<@(warnings)", "-std=gnu11", "-fno-builtin", "-fvisibility=hidden"],
+          "cflags!": ["-Wno-unused-parameter"],
+          "ldflags": ["-Wl,--as-needed"],
+          "libraries": ["-ldl"]
+        }
+      ]
+    }]
+  ]
+}
