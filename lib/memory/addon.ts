@@ -5,11 +5,10 @@
  * Linux, tries the next file when one can't be loaded, and works in a bundle.
  */
 import { existsSync, readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { OffheapError } from '../errors.js'
 import { type Attempt, adviceFor } from './advice.js'
+import { type Location, location } from './location.js'
 
 /** One mapping as the addon knows it. Opaque, and checked by the addon wherever it comes back. */
 export type Handle = object
@@ -37,11 +36,6 @@ export interface Addon {
   lockLimit(): number
 }
 
-const file = fileURLToPath(import.meta.url)
-/** The root of the package; in a bundle, which has another name than this file, the folder of the bundle. */
-const root = join(dirname(file), basename(file, '.js') === 'addon' || basename(file, '.ts') === 'addon' ? '../..' : '.')
-const require = createRequire(import.meta.url)
-
 let loaded: Addon | undefined
 
 /**
@@ -50,13 +44,20 @@ let loaded: Addon | undefined
  *   no build of the addon for this platform can be loaded.
  */
 export function addon(): Addon {
-  loaded ??= load(root, require)
+  loaded ??= load(location(), open)
   return loaded
 }
 
-/** Loads the addon of the package in `folder`; apart from `addon()` so that its failures can be tested. */
+/** Loads a native module as `require` would, which bundlers replace and which a single executable has not. */
+function open(path: string): unknown {
+  const module = { exports: {} }
+  process.dlopen(module, path)
+  return module.exports
+}
+
+/** Loads the addon from where it may be; apart from `addon()` so that its failures can be tested. */
 export function load(
-  folder: string,
+  where: Location,
   loader: (path: string) => unknown,
   platform: string = process.platform,
   libc: string = libcOf(platform)
@@ -69,7 +70,7 @@ export function load(
     )
   }
   const tried: Attempt[] = []
-  for (const path of pathsOf(folder, platform, libc)) {
+  for (const path of pathsOf(where, platform, libc)) {
     try {
       const built = mayExist(path) ? loader(path) : undefined
       if (isAddon(built)) return built
@@ -82,28 +83,28 @@ export function load(
     }
   }
   const target = [platform, process.arch, libc === 'unknown' ? '' : libc].filter(Boolean).join('-')
-  throw notLoaded(folder, target, tried)
+  throw notLoaded(where, target, tried)
 }
 
 /**
  * Path of the library that `offheap record` preloads: it lies beside the addon and is for the same C library. When there is none, the
  * path at which a build would put it.
  */
-export function recorderPath(folder: string = root, libc: string = libcOf('linux')): string {
-  const [built = '', ...others] = pathsOf(folder, 'linux', libc).map(path =>
+export function recorderPath(where: Location = location(), libc: string = libcOf('linux')): string {
+  const [built = '', ...others] = pathsOf(where, 'linux', libc).map(path =>
     join(dirname(path), basename(path).replace(/^offheap(.*)\.node$/, 'recorder$1.so'))
   )
   return [built, ...others].find(existsSync) ?? built
 }
 
 /** Where the addon may lie, in the order in which to try. */
-function pathsOf(folder: string, platform: string, libc: string): string[] {
+function pathsOf({ folders }: Location, platform: string, libc: string): string[] {
   const kinds = libc === 'unknown' ? ['glibc', 'musl'] : [libc]
   const names = kinds.map(kind => (kind === '' ? 'offheap.node' : `offheap.${kind}.node`))
-  return [
+  return folders.flatMap(folder => [
     join(folder, 'build', 'Release', 'offheap.node'),
     ...names.map(name => join(folder, 'prebuilds', `${platform}-${process.arch}`, name))
-  ]
+  ])
 }
 
 /** The C library of this process: '' where there is no choice. What is loaded already tells it for certain, if it may be read. */
@@ -135,11 +136,11 @@ function isAddon(value: unknown): value is Addon {
   )
 }
 
-function notLoaded(folder: string, target: string, tried: readonly Attempt[]): OffheapError {
+function notLoaded(where: Location, target: string, tried: readonly Attempt[]): OffheapError {
   const list = tried.map(({ path, reason }) => `${path} (${reason})`).join('; ')
   return new OffheapError(
     'ERR_OFFHEAP_NO_ADDON',
     `No native addon of offheap for ${target} could be loaded by Node ${process.version}. Tried: ${list}. ` +
-      adviceFor(folder, tried)
+      adviceFor(where, tried)
   )
 }

@@ -2,6 +2,7 @@
  * What can be done when no build of the addon could be loaded. Where a flag or a mount keeps addons out, compiling another one is of no
  * use: then the advice names what stands in the way.
  */
+import type { Location } from './location.js'
 
 /** A file that was tried, and what came of it. */
 export interface Attempt {
@@ -14,16 +15,27 @@ export interface Attempt {
 const NO_ADDON_NEEDED = 'A heap over an ordinary ArrayBuffer needs no addon: Heap.format(new ArrayBuffer(size)).'
 
 /**
- * The advice, in sentences, for the package in `folder`.
+ * The advice, in sentences, for code in that location.
  * @param restricted whether the process runs under Node's permission model
  */
-export function adviceFor(folder: string, attempts: readonly Attempt[], restricted = isRestricted()): string {
+export function adviceFor(where: Location, attempts: readonly Attempt[], restricted = isRestricted()): string {
   const barrier = barrierOf(attempts, restricted)
   if (barrier !== undefined) return `${barrier} ${NO_ADDON_NEEDED}`
+  return where.bundled ? forBundle(where) : forPackage(where)
+}
+
+function forPackage({ folders: [root] }: Location): string {
   return (
-    `Build it, with a C++ compiler, make and python3: npm --prefix ${JSON.stringify(folder)} run build:native. ` +
-    '(npm 12 needs no "allowScripts" for it: offheap has no install script that could be allowed.) ' +
-    'In a bundle, keep offheap external or copy its folder prebuilds beside the bundle.'
+    `Build it, with a C++ compiler, make and python3: npm --prefix ${JSON.stringify(root)} run build:native. ` +
+    '(npm 12 needs no "allowScripts" for it: offheap has no install script that could be allowed.)'
+  )
+}
+
+function forBundle({ folders: [folder] }: Location): string {
+  return (
+    `Copy the folder prebuilds of the package offheap to ${folder}, where the bundle is, or keep offheap external. ` +
+    'Where the package has no binary for the platform, build one with ' +
+    '"npm --prefix node_modules/offheap run build:native", and copy its folder build too.'
   )
 }
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { addon, load, recorderPath } from '../../lib/memory/addon.js'
+import type { Location } from '../../lib/memory/location.js'
 
 const native = addon()
 const { pageSize } = native
@@ -16,9 +17,11 @@ describe('loading', () => {
   const plain = prebuilt(platform === 'linux' ? 'offheap.glibc.node' : 'offheap.node')
   const local = join('build', 'Release', 'offheap.node')
   let folder: string
+  let home: Location
 
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'offheap-test-'))
+    home = { bundled: false, folders: [folder] }
   })
 
   afterEach(() => {
@@ -42,7 +45,7 @@ describe('loading', () => {
       if (!working.includes(relative(folder, path))) throw new Error('wrong ELF class\nsecond line')
       return found
     }
-    return { isOurs: load(folder, loader, platform, on) === found, paths }
+    return { isOurs: load(home, loader, platform, on) === found, paths }
   }
 
   test('takes the build of this machine before the prebuilt one', () => {
@@ -78,6 +81,20 @@ describe('loading', () => {
     )
   })
 
+  test('in a bundle looks beside it and one folder above, and says to copy the binaries there', () => {
+    const bundle: Location = { bundled: true, folders: [join(folder, 'chunks'), folder] }
+    const find = () => load(bundle, () => native, platform, libc)
+    expect(find).toThrow(
+      expect.objectContaining({
+        code: 'ERR_OFFHEAP_NO_ADDON',
+        message: expect.stringContaining(`Copy the folder prebuilds of the package offheap to ${folder}/chunks, where`)
+      })
+    )
+    expect(find).not.toThrow(/allowScripts/)
+    put(plain)
+    expect(find()).toBe(native)
+  })
+
   test('of a file that the system refuses gives the first line of the reason', () => {
     put(plain)
     const reason = expect.stringContaining(`${join(folder, plain)} (wrong ELF class). `)
@@ -88,14 +105,14 @@ describe('loading', () => {
     put(plain)
     for (const found of [{}, null, 'offheap', { map: 1, faults: 2 }]) {
       const reason = expect.stringContaining(`${join(folder, plain)} (not the addon of this version)`)
-      expect(() => load(folder, () => found)).toThrow(
+      expect(() => load(home, () => found)).toThrow(
         expect.objectContaining({ code: 'ERR_OFFHEAP_NO_ADDON', message: reason })
       )
     }
   })
 
   test.each(['win32', 'freebsd', 'aix'])('on %s says that it is not supported', system => {
-    expect(() => load(folder, () => native, system)).toThrow(
+    expect(() => load(home, () => native, system)).toThrow(
       expect.objectContaining({ code: 'ERR_OFFHEAP_UNSUPPORTED', message: expect.stringContaining(system) })
     )
   })
@@ -107,14 +124,14 @@ describe('loading', () => {
   test('the recorder is the one beside the addon, for the same C library', () => {
     const linux = (name: string) => join('prebuilds', `linux-${arch}`, name)
     put(linux('recorder.glibc.so'), linux('recorder.musl.so'))
-    expect(recorderPath(folder, 'musl')).toBe(join(folder, linux('recorder.musl.so')))
-    expect(recorderPath(folder, 'glibc')).toBe(join(folder, linux('recorder.glibc.so')))
+    expect(recorderPath(home, 'musl')).toBe(join(folder, linux('recorder.musl.so')))
+    expect(recorderPath(home, 'glibc')).toBe(join(folder, linux('recorder.glibc.so')))
     put('build/Release/recorder.so')
-    expect(recorderPath(folder, 'musl')).toBe(join(folder, 'build/Release/recorder.so'))
+    expect(recorderPath(home, 'musl')).toBe(join(folder, 'build/Release/recorder.so'))
   })
 
   test('without a recorder its path is where a build would put it', () => {
-    expect(recorderPath(folder, 'glibc')).toBe(join(folder, 'build/Release/recorder.so'))
+    expect(recorderPath(home, 'glibc')).toBe(join(folder, 'build/Release/recorder.so'))
   })
 })
 

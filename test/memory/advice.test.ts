@@ -4,12 +4,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Attempt, adviceFor } from '../../lib/memory/advice.js'
 import { type Compiled, compile } from './compiled.js'
 
+/** The package in /p. */
+const here = { bundled: false, folders: ['/p'] } as const
 const attempt = (reason: string, code?: string): Attempt => ({ path: '/p/offheap.node', reason, code })
 
 test('a missing or foreign file is one to build', () => {
   for (const restricted of [false, true]) {
     const advice = adviceFor(
-      '/p',
+      here,
       [attempt('no such file'), attempt('wrong ELF class', 'ERR_DLOPEN_FAILED')],
       restricted
     )
@@ -40,7 +42,7 @@ test.each<[name: string, Attempt, restricted: boolean, advice: RegExp]>([
     /mounted noexec/
   ]
 ])('under %s nothing is to be compiled', (_, failure, restricted, expected) => {
-  const advice = adviceFor('/p', [attempt('no such file'), failure], restricted)
+  const advice = adviceFor(here, [attempt('no such file'), failure], restricted)
   expect(advice).toMatch(expected)
   expect(advice).toMatch(/Heap\.format\(new ArrayBuffer\(size\)\)\.$/)
   expect(advice).not.toMatch(/compiler|build:native/)

@@ -49,12 +49,12 @@ let code = ''
 try { heap.free(pointer) } catch (error) { code = error instanceof OffheapError ? error.code : String(error) }
 heap.close()
 if (code !== 'ERR_OFFHEAP_DOUBLE_FREE' || !heap.closed) throw new Error('the heap does not work: ' + code)
-const addon = Object.keys(Module._cache).find(path => path.endsWith('.node'))
+const addon = process.report.getReport().sharedObjects.find(path => /offheap[^/]*[.]node$/.test(path))
 console.log(JSON.stringify({ node: process.version, arch: process.arch, addon }))
 `
 export const PROBES = {
-  'probe.mjs': `import Module from 'node:module'\nimport { Heap, OffheapError } from 'offheap'\n${USE}`,
-  'probe.cjs': `const Module = require('node:module')\nconst { Heap, OffheapError } = require('offheap')\n${USE}`
+  'probe.mjs': `import { Heap, OffheapError } from 'offheap'\n${USE}`,
+  'probe.cjs': `const { Heap, OffheapError } = require('offheap')\n${USE}`
 }
 
 /** An empty project: a package.json, the probes, and these files. */
@@ -148,8 +148,11 @@ export function cached(name: string, version: string, ...flags: string[]): strin
 
 /** The executable of another major version of Node, from npm. */
 export function nodeOf(major: number, arch: string = process.arch): string {
+  const name = `node-${process.platform}-${arch}`
   const flags = arch === process.arch ? [] : ['--force', `--cpu=${arch}`]
-  return join(cached(`node-${process.platform}-${arch}`, String(major), ...flags), 'bin', 'node')
+  // npm run test:nodes may have fetched it already.
+  const there = join(ROOT, 'node_modules/.cache/nodes', String(major), 'node_modules', name, 'bin/node')
+  return existsSync(there) ? there : join(cached(name, String(major), ...flags), 'bin', 'node')
 }
 
 /** Whether a program is in PATH. */

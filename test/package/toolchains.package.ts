@@ -1,12 +1,9 @@
-/** What stands between a program and Node: TypeScript, bundlers, vitest. */
-import { cpSync, readdirSync } from 'node:fs'
-import { join } from 'node:path'
+/** What stands between a program and Node: TypeScript and vitest. bundlers.package.ts has the rest. */
 import { beforeAll, describe, expect, test } from 'vitest'
-import { addRow, install, installed, nodeOf, PREBUILT, project, report, run } from './support.js'
+import { install, installed, nodeOf, PREBUILT, project, report, run } from './support.js'
 
 describe('TypeScript', () => {
   const source = `
-    import Module from 'node:module'
     import { Heap, OffheapError, Region, type Pointer } from 'offheap'
     const heap: Heap = Heap.map({ size: 2 ** 20, placement: 'best-fit' })
     const pointer: Pointer = heap.malloc(100)
@@ -19,8 +16,8 @@ describe('TypeScript', () => {
     const region: Region = Region.map(4096)
     region.close()
     if (code !== 'ERR_OFFHEAP_DOUBLE_FREE') throw new Error(code)
-    const cache: object = Reflect.get(Module, '_cache')
-    const addon = Object.keys(cache).find(path => path.endsWith('.node'))
+    const report: unknown = process.report?.getReport()
+    const [addon] = JSON.stringify(report).match(/[^"]+offheap[^"/]*\\.node(?=")/) ?? []
     console.log(JSON.stringify({ node: process.version, arch: process.arch, addon }))
   `
   const commonjs = `
@@ -63,49 +60,8 @@ describe('TypeScript', () => {
   })
 })
 
-describe('a bundler', () => {
-  let folder: string
-
-  beforeAll(() => {
-    folder = project()
-    install(folder, 'esbuild', 'rolldown')
-  })
-
-  const bundlers = {
-    esbuild: (external: boolean, out: string) => [
-      ...['esbuild', 'probe.mjs', '--bundle', '--platform=node', '--format=esm', `--outfile=${out}`],
-      ...(external ? ['--external:offheap'] : [])
-    ],
-    rolldown: (external: boolean, out: string) => [
-      ...['rolldown', 'probe.mjs', '--platform', 'node', '--format', 'esm', '--file', out],
-      ...(external ? ['--external', 'offheap'] : [])
-    ]
-  }
-
-  test.each(Object.entries(bundlers))('%s with offheap external', (name, args) => {
-    run(folder, 'npx', ['--no', '--', ...args(true, `${name}-external/main.mjs`)])
-    const printed = run(folder, process.execPath, [`${name}-external/main.mjs`])
-    expect(report(`${name}, external`, folder, printed).addon).toBe(PREBUILT)
-  })
-
-  test.each(Object.entries(bundlers))('%s with offheap in the bundle, and prebuilds beside it', (name, args) => {
-    run(folder, 'npx', ['--no', '--', ...args(false, `${name}/main.mjs`)])
-    // Somewhere else, where there is no node_modules.
-    const elsewhere = project()
-    cpSync(join(folder, name), elsewhere, { recursive: true })
-    cpSync(join(folder, 'node_modules/offheap/prebuilds'), join(elsewhere, 'prebuilds'), { recursive: true })
-    const printed = run(elsewhere, process.execPath, ['main.mjs'])
-    const { addon } = JSON.parse(printed)
-    expect(addon).toBe(join(elsewhere, PREBUILT))
-    expect(readdirSync(elsewhere)).not.toContain('node_modules')
-    const kept = { installer: 'copied', packages: '0', size: '0', addon: `beside the bundle: ${PREBUILT}` }
-    addRow({ what: `${name}, bundled`, node: `${process.version} ${process.arch}`, ...kept })
-  })
-})
-
 describe('vitest', () => {
   const check = `
-    import Module from 'node:module'
     import { Heap } from 'offheap'
     import { expect, test } from 'vitest'
     test('heap', () => {
@@ -115,7 +71,7 @@ describe('vitest', () => {
       heap.free(bytes)
       expect(heap.stats().blocks).toBe(0)
       heap.close()
-      const addon = Object.keys(Module._cache).find(path => path.endsWith('.node'))
+      const addon = process.report.getReport().sharedObjects.find(path => /offheap[^/]*[.]node$/.test(path))
       console.log(JSON.stringify({ node: process.version, arch: process.arch, addon }))
     })`
   let folder: string
