@@ -4,12 +4,13 @@ import { findTraces } from '#lib/cli/arguments.js'
 import { guardOutput } from '#lib/cli/output.js'
 import { ALL, contenderOf, FLOORS } from './contenders/contenders.js'
 import { setUp } from './contenders/setup.js'
+import { measurePage, writePage } from './page/page.js'
 import { SHIPPED } from './paths.js'
 import type { Clock } from './process/entry.js'
 import { compareGrid } from './report/compare.js'
-import { environment, type Results, writeDocuments, writeResults } from './report/documents.js'
 import { gridOf } from './report/grids.js'
 import { startProgress } from './report/progress.js'
+import { environment, type Results, writeResults } from './report/results.js'
 import { targetTable, textTable } from './report/tables.js'
 import { compare } from './run/compare.js'
 import { type Part, plan } from './run/plan.js'
@@ -121,6 +122,13 @@ async function runParts(options: Options, settings: Settings): Promise<PartResul
   return results
 }
 
+async function runPage(node: string, absent: ReadonlyMap<string, string>, settings: Settings): Promise<void> {
+  const progress = startProgress('docs', 0)
+  const figures = await measurePage(environment(node), Object.fromEntries(absent), settings, progress.step)
+  progress.stop()
+  for (const file of writePage(figures)) console.log(`Wrote ${file}`)
+}
+
 async function run(options: Options): Promise<void> {
   const { quick = false, clock, node } = options
   const wanted = options.compare ?? options.contenders ?? (quick ? QUICK.contenders : ALL)
@@ -137,6 +145,7 @@ async function run(options: Options): Promise<void> {
     traces: await findTraces(options.traces),
     has: id => !absent.has(id)
   }
+  if (options.docs === true) return runPage(node, absent, settings)
   if (options.compare !== undefined) return runCompare(options.compare, settings)
   const results: Results = {
     environment: environment(node),
@@ -147,7 +156,6 @@ async function run(options: Options): Promise<void> {
   if (options.targets === true) results.targets = await runTargets(options, settings)
   else results.parts = await runParts(options, settings)
   if (options.json !== undefined) writeResults(options.json, results)
-  if (options.docs === true) for (const file of await writeDocuments(results)) console.log(`Wrote ${file}`)
 }
 
 const CONTENDERS = `
@@ -179,7 +187,7 @@ const program = new Command('bench')
   .option('--before <folder>', 'with --targets: a built checkout of an earlier version, to compare with')
   .option('--traces <paths...>', 'traces to replay, or folders of them', [SHIPPED])
   .option('--json <file>', 'write everything that was measured to this file')
-  .option('--docs', 'write docs/benchmarks.md and its plots')
+  .option('--docs', 'measure what docs/benchmarks.md shows, and write it')
   .addHelpText('after', CONTENDERS)
   .action(run)
 

@@ -26,6 +26,8 @@ export interface RaceOptions {
   readonly rounds: number
   /** Least milliseconds of each contender in a round. */
   readonly roundMs: number
+  /** The Node binary of the processes; default: this one. */
+  readonly node?: string
   /** Called when a contender is ready, and after each of its rounds: `rounds` + 1 times. */
   onStep?(contender: ContenderName): void
 }
@@ -81,12 +83,12 @@ function figureOf({ contender, rounds, error }: Runner, base: Runner | undefined
 export async function race(
   contenders: readonly ContenderName[],
   work: Work,
-  { rounds, roundMs, onStep }: RaceOptions
+  { rounds, roundMs, node = process.execPath, onStep }: RaceOptions
 ): Promise<Figure[]> {
   const runners: Runner[] = []
   try {
     for (const contender of contenders) {
-      const child = fork(PROCESS, [], { execArgv: [] })
+      const child = fork(PROCESS, [], { execPath: node, execArgv: [] })
       const answer = await ask(child, { contender, work })
       runners.push({ contender, child, rounds: [], error: 'error' in answer ? answer.error : undefined })
       onStep?.(contender)

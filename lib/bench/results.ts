@@ -31,15 +31,24 @@ export function humanTime(ns: number): string {
   return `${Number(value.toPrecision(3))} ${units[unit]}`
 }
 
-function times(value: number): string {
+/** Two digits. */
+export function digits(value: number): string {
   return value >= 99.5 ? String(Math.round(value)) : String(Number(value.toPrecision(2)))
 }
 
-/** `3.2 times as fast`, `1.4 times as slow`, or nothing for what the others are compared with. */
+/** Smaller differences are none. */
+const EVEN = 1.03
+
+/** `3.2 times as fast`, `1.4 times as slow`, `as fast`: so that winner and loser can't be mixed up. */
+export function asFast(times: number): string {
+  if (times < EVEN && times > 1 / EVEN) return 'as fast'
+  return times >= 1 ? `${digits(times)} times as fast` : `${digits(1 / times)} times as slow`
+}
+
+/** The same of a contender; nothing for what the others are compared with. */
 export function inWords({ contender, timesAsFast, error }: Figure): string {
   if (error !== undefined) return error
-  if (contender === BASE || Number.isNaN(timesAsFast)) return ''
-  return timesAsFast >= 1 ? `${times(timesAsFast)} times as fast` : `${times(1 / timesAsFast)} times as slow`
+  return contender === BASE || Number.isNaN(timesAsFast) ? '' : asFast(timesAsFast)
 }
 
 /** A bar is as long as it can be at so many times the time of what the others are compared with. */

@@ -1,0 +1,149 @@
+/**
+ * docs/benchmarks.md: three questions that a reader has, each with a picture and a table. What was measured is
+ * kept in docs/bench/, a few kilobytes for each version of Node, and the page is made of all of them.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { ROOT } from '../paths.js'
+import type { Environment } from '../report/results.js'
+import type { Settings } from '../run/settings.js'
+import * as live from './live.js'
+import { measurePrograms, type Programs, programsPicture, programsTable } from './programs.js'
+import { type Series, seriesPicture, seriesTable } from './series.js'
+import * as sizes from './sizes.js'
+import { markdown } from './table.js'
+
+/** What is kept of the measurements on one version of Node. */
+export interface Figures {
+  readonly environment: Environment
+  /** Who could not take part, and why. */
+  readonly absent: Readonly<Record<string, string>>
+  readonly live: Series
+  readonly sizes: Series
+  readonly programs: Programs
+}
+
+const DOCS = `${ROOT}docs`
+const DATA = `${DOCS}/bench`
+
+/** Calls `onStep` with what is being measured. */
+export async function measurePage(
+  environment: Environment,
+  absent: Readonly<Record<string, string>>,
+  settings: Settings,
+  onStep: (what: string) => void
+): Promise<Figures> {
+  const told = (part: string): Settings => ({ ...settings, onStep: one => onStep(`${part}: ${one.contender}`) })
+  return {
+    environment,
+    absent,
+    live: await live.measureLive(told('blocks alive')),
+    sizes: await sizes.measureSizes(settings, label => onStep(`sizes: ${label}`)),
+    programs: await measurePrograms(told('programs'))
+  }
+}
+
+function major(figures: Figures): string {
+  return figures.environment.node.replace(/^v(\d+).*/, '$1')
+}
+
+/** By the names of their files. */
+export function pictures(figures: Figures): Map<string, string> {
+  const { node, cpu } = figures.environment
+  const subtitle = `Node ${node}, ${cpu}; lower is faster`
+  return new Map([
+    [
+      'live',
+      seriesPicture(
+        figures.live,
+        live.PICTURED,
+        { title: 'A block of 1 to 512 bytes freed and allocated, by how many are alive', subtitle },
+        'blocks alive'
+      )
+    ],
+    [
+      'sizes',
+      seriesPicture(
+        figures.sizes,
+        sizes.PICTURED,
+        { title: 'A block freed, allocated and touched, by its size', subtitle },
+        'bytes of a block'
+      )
+    ],
+    [
+      'programs',
+      programsPicture(figures.programs, {
+        title: 'The allocations of recorded programs, replayed',
+        subtitle: subtitle.replace('lower is faster', 'left is faster')
+      })
+    ]
+  ])
+}
+
+/** The page, from what was measured on each version of Node; the pictures are of the first. */
+export function page(all: readonly Figures[]): string {
+  const machines = all.map(
+    ({ environment: { node, cpu, system, date } }) => `Node ${node} on ${cpu}, ${system}, ${date}`
+  )
+  const absent = new Set(all.flatMap(one => Object.keys(one.absent)))
+  const named = all.map(one => ({ node: major(one), figures: one }))
+  const text = [
+    '# Benchmarks',
+    '',
+    '<!-- Made by `npm run bench -- --docs`. Don’t edit it. -->',
+    '',
+    `Measured with ${machines.join('; ')}. [Reading the benchmarks](reading-benchmarks.md) says how, and how to measure on your machine:`,
+    '`npx offheap bench` for your sizes, `npm run bench -- --traces` for your program.',
+    '',
+    '“3 times as fast” is a third of the time, “3 times as slow” three times the time; both are said of the row. Ratios are made',
+    'within a round of samples.',
+    '',
+    '## Is it faster than what I use?',
+    '',
+    'A program keeps blocks of 1 to 512 bytes and replaces them at random. `Buffer.alloc` also pays for the garbage collector, which has',
+    'to look at every Buffer that is alive.',
+    '',
+    '![Time by blocks alive](bench/live.svg)',
+    '',
+    markdown(seriesTable(named.map(({ node, figures }) => ({ node, series: figures.live })))),
+    '',
+    '## Is it faster for my sizes?',
+    '',
+    '1,000 blocks of a size are alive, of large ones at most 64 MiB, and one after the other is freed and allocated anew; a byte of each',
+    'page is written. This is what `npx offheap bench` measures.',
+    '',
+    '![Time by size](bench/sizes.svg)',
+    '',
+    markdown(seriesTable(named.map(({ node, figures }) => ({ node, series: figures.sizes })))),
+    '',
+    '## Is it faster for my program?',
+    '',
+    'The allocations of real programs, in their sizes and their order. The C library and mimalloc are called from C++, which no JavaScript',
+    'program gets.',
+    '',
+    '![Time by program](bench/programs.svg)',
+    '',
+    markdown(programsTable(named.map(({ node, figures }) => ({ node, programs: figures.programs })))),
+    ''
+  ]
+  if (absent.size > 0) text.push(`Not measured: ${[...absent].join(', ')}.`, '')
+  return text.join('\n')
+}
+
+/** Writes the figures, and makes the pictures and the page of all that there are. Returns the files. */
+export function writePage(figures: Figures): string[] {
+  mkdirSync(DATA, { recursive: true })
+  const own = `${DATA}/node${major(figures)}.json`
+  writeFileSync(own, `${JSON.stringify(figures)}\n`)
+  const files = readdirSync(DATA).filter(name => /^node\d+\.json$/.test(name))
+  const all: Figures[] = files.sort().map(name => JSON.parse(readFileSync(`${DATA}/${name}`, 'utf8')))
+  const written = [own]
+  const [first] = all
+  if (first !== undefined) {
+    for (const [name, svg] of pictures(first)) {
+      writeFileSync(`${DATA}/${name}.svg`, svg)
+      written.push(`${DATA}/${name}.svg`)
+    }
+  }
+  writeFileSync(`${DOCS}/benchmarks.md`, page(all))
+  return [...written, `${DOCS}/benchmarks.md`].filter(existsSync)
+}
