@@ -1,10 +1,13 @@
 /** The benchmark's command line: `npm run bench -- --help`. */
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { findTraces } from '#lib/cli/arguments.js'
 import { guardOutput } from '#lib/cli/output.js'
 import { ALL, contenderOf, FLOORS } from './contenders/contenders.js'
 import { setUp } from './contenders/setup.js'
-import { measurePage, writePage } from './page/page.js'
+import { DOCS, measurePage, writePage } from './page/page.js'
 import { SHIPPED } from './paths.js'
 import type { Clock } from './process/entry.js'
 import { compareGrid } from './report/compare.js'
@@ -122,11 +125,15 @@ async function runParts(options: Options, settings: Settings): Promise<PartResul
   return results
 }
 
-async function runPage(node: string, absent: ReadonlyMap<string, string>, settings: Settings): Promise<void> {
+/** A quick page is there to be tried out: it goes elsewhere, and leaves the one of the documentation alone. */
+async function runPage(options: Options, absent: ReadonlyMap<string, string>, settings: Settings): Promise<void> {
+  const { node, quick = false } = options
   const progress = startProgress('docs', 0)
-  const figures = await measurePage(environment(node), Object.fromEntries(absent), settings, progress.step)
+  const missing = Object.fromEntries(absent)
+  const figures = await measurePage(environment(node), missing, settings, quick, progress.step)
   progress.stop()
-  for (const file of writePage(figures)) console.log(`Wrote ${file}`)
+  const folder = quick ? mkdtempSync(join(tmpdir(), 'offheap-benchmarks-')) : DOCS
+  for (const file of writePage(figures, folder)) console.log(`Wrote ${file}`)
 }
 
 async function run(options: Options): Promise<void> {
@@ -145,7 +152,7 @@ async function run(options: Options): Promise<void> {
     traces: await findTraces(options.traces),
     has: id => !absent.has(id)
   }
-  if (options.docs === true) return runPage(node, absent, settings)
+  if (options.docs === true) return runPage(options, absent, settings)
   if (options.compare !== undefined) return runCompare(options.compare, settings)
   const results: Results = {
     environment: environment(node),

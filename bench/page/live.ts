@@ -6,6 +6,7 @@ import { race, type Settings } from '../run/settings.js'
 import { kept, type Row, type Series } from './series.js'
 
 const LIVE = [1e2, 1e3, 1e4, 1e5, 1e6]
+const QUICK = [1e2, 1e4]
 
 const CONTENDERS = [
   'segregated-fit',
@@ -31,13 +32,15 @@ export const PICTURED = [
   'glibc'
 ]
 
-export async function measureLive(settings: Settings): Promise<Series> {
+export async function measureLive(settings: Settings, quick: boolean): Promise<Series> {
   const races: Race[] = []
-  for (const live of LIVE) {
-    const ids = CONTENDERS.filter(id => contenderOf(id).maxLive >= live)
+  const counts = quick ? QUICK : LIVE
+  const contenders = quick ? PICTURED : CONTENDERS
+  for (const live of counts) {
+    const ids = contenders.filter(id => contenderOf(id).maxLive >= live)
     races.push(await race(ids, { kind: 'churn', live, least: 1, largest: 512 }, settings))
   }
-  const rows = CONTENDERS.filter(settings.has).map((id): Row => {
+  const rows = contenders.filter(settings.has).map((id): Row => {
     return {
       id,
       ns: races.map(one => kept(one.median(id))),
@@ -45,6 +48,6 @@ export async function measureLive(settings: Settings): Promise<Series> {
       times: races.map(one => kept(one.ratio('Buffer.alloc', id)))
     }
   })
-  const x = LIVE.map(value => ({ value, label: value.toLocaleString('en') }))
+  const x = counts.map(value => ({ value, label: value.toLocaleString('en') }))
   return { x, samples: settings.rounds, rows }
 }

@@ -2,8 +2,9 @@
  * docs/benchmarks.md: three questions that a reader has, each with a picture and a table. What was measured is
  * kept in docs/bench/, a few kilobytes for each version of Node, and the page is made of all of them.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { ROOT } from '../paths.js'
+import type { Clock } from '../process/entry.js'
 import type { Environment } from '../report/results.js'
 import type { Settings } from '../run/settings.js'
 import * as live from './live.js'
@@ -15,6 +16,8 @@ import { markdown } from './table.js'
 /** What is kept of the measurements on one version of Node. */
 export interface Figures {
   readonly environment: Environment
+  /** What times were taken by. */
+  readonly clock: Clock
   /** Who could not take part, and why. */
   readonly absent: Readonly<Record<string, string>>
   readonly live: Series
@@ -22,23 +25,22 @@ export interface Figures {
   readonly programs: Programs
 }
 
-const DOCS = `${ROOT}docs`
-const DATA = `${DOCS}/bench`
-
-/** Calls `onStep` with what is being measured. */
+/** Calls `onStep` with what is being measured. `quick`: few cases, to try the page out. */
 export async function measurePage(
   environment: Environment,
   absent: Readonly<Record<string, string>>,
   settings: Settings,
+  quick: boolean,
   onStep: (what: string) => void
 ): Promise<Figures> {
   const told = (part: string): Settings => ({ ...settings, onStep: one => onStep(`${part}: ${one.contender}`) })
   return {
     environment,
+    clock: settings.clock,
     absent,
-    live: await live.measureLive(told('blocks alive')),
-    sizes: await sizes.measureSizes(settings, label => onStep(`sizes: ${label}`)),
-    programs: await measurePrograms(told('programs'))
+    live: await live.measureLive(told('blocks alive'), quick),
+    sizes: await sizes.measureSizes(settings, quick, label => onStep(`sizes: ${label}`)),
+    programs: await measurePrograms(told('programs'), quick)
   }
 }
 
@@ -52,7 +54,7 @@ export function pictures(figures: Figures): Map<string, string> {
   const subtitle = `Node ${node}, ${cpu}; lower is faster`
   return new Map([
     [
-      'live',
+      'churn',
       seriesPicture(
         figures.live,
         live.PICTURED,
@@ -70,7 +72,7 @@ export function pictures(figures: Figures): Map<string, string> {
       )
     ],
     [
-      'programs',
+      'recordings',
       programsPicture(figures.programs, {
         title: 'The allocations of recorded programs, replayed',
         subtitle: subtitle.replace('lower is faster', 'left is faster')
@@ -81,9 +83,10 @@ export function pictures(figures: Figures): Map<string, string> {
 
 /** The page, from what was measured on each version of Node; the pictures are of the first. */
 export function page(all: readonly Figures[]): string {
-  const machines = all.map(
-    ({ environment: { node, cpu, system, date } }) => `Node ${node} on ${cpu}, ${system}, ${date}`
-  )
+  const machines = all.map(({ environment: { node, cpu, system, date }, clock }) => {
+    const by = clock === 'cpu' ? ', by CPU time on a machine that had other work' : ''
+    return `Node ${node} on ${cpu}, ${system}, ${date}${by}`
+  })
   const absent = new Set(all.flatMap(one => Object.keys(one.absent)))
   const named = all.map(one => ({ node: major(one), figures: one }))
   const text = [
@@ -102,7 +105,7 @@ export function page(all: readonly Figures[]): string {
     'A program keeps blocks of 1 to 512 bytes and replaces them at random. `Buffer.alloc` also pays for the garbage collector, which has',
     'to look at every Buffer that is alive.',
     '',
-    '![Time by blocks alive](bench/live.svg)',
+    '![Time by blocks alive](bench/churn.svg)',
     '',
     markdown(seriesTable(named.map(({ node, figures }) => ({ node, series: figures.live })))),
     '',
@@ -120,7 +123,7 @@ export function page(all: readonly Figures[]): string {
     'The allocations of real programs, in their sizes and their order. The C library and mimalloc are called from C++, which no JavaScript',
     'program gets.',
     '',
-    '![Time by program](bench/programs.svg)',
+    '![Time by program](bench/recordings.svg)',
     '',
     markdown(programsTable(named.map(({ node, figures }) => ({ node, programs: figures.programs })))),
     ''
@@ -129,21 +132,27 @@ export function page(all: readonly Figures[]): string {
   return text.join('\n')
 }
 
+/** Where the page belongs. */
+export const DOCS = `${ROOT}docs`
+
 /** Writes the figures, and makes the pictures and the page of all that there are. Returns the files. */
-export function writePage(figures: Figures): string[] {
-  mkdirSync(DATA, { recursive: true })
-  const own = `${DATA}/node${major(figures)}.json`
+export function writePage(figures: Figures, folder: string): string[] {
+  const data = `${folder}/bench`
+  mkdirSync(data, { recursive: true })
+  const own = `${data}/node${major(figures)}.json`
   writeFileSync(own, `${JSON.stringify(figures)}\n`)
-  const files = readdirSync(DATA).filter(name => /^node\d+\.json$/.test(name))
-  const all: Figures[] = files.sort().map(name => JSON.parse(readFileSync(`${DATA}/${name}`, 'utf8')))
+  const files = readdirSync(data).filter(name => /^node\d+\.json$/.test(name))
+  const all: Figures[] = files.sort().map(name => JSON.parse(readFileSync(`${data}/${name}`, 'utf8')))
   const written = [own]
   const [first] = all
   if (first !== undefined) {
+    // Pictures that an earlier page had go.
+    for (const name of readdirSync(data)) if (name.endsWith('.svg')) rmSync(`${data}/${name}`)
     for (const [name, svg] of pictures(first)) {
-      writeFileSync(`${DATA}/${name}.svg`, svg)
-      written.push(`${DATA}/${name}.svg`)
+      writeFileSync(`${data}/${name}.svg`, svg)
+      written.push(`${data}/${name}.svg`)
     }
   }
-  writeFileSync(`${DOCS}/benchmarks.md`, page(all))
-  return [...written, `${DOCS}/benchmarks.md`].filter(existsSync)
+  writeFileSync(`${folder}/benchmarks.md`, page(all))
+  return [...written, `${folder}/benchmarks.md`]
 }

@@ -61,16 +61,18 @@ export interface Programs {
   readonly rows: readonly Row[]
 }
 
-export async function measurePrograms(settings: Settings): Promise<Programs> {
-  const labels = traceLabels(settings.traces)
+export async function measurePrograms(settings: Settings, quick: boolean): Promise<Programs> {
+  const traces = quick ? settings.traces.slice(0, 2) : settings.traces
+  const contenders = quick ? PICTURED : CONTENDERS
+  const labels = traceLabels(traces)
   const races: Race[] = []
   const cold: Race[] = []
-  for (const path of settings.traces) {
+  for (const path of traces) {
     const work = { kind: 'trace', path } as const
-    races.push(await race(CONTENDERS, work, settings))
+    races.push(await race(contenders, work, settings))
     cold.push(await race(COLD, work, { ...settings, rounds: 3 }, true))
   }
-  const rows = CONTENDERS.filter(settings.has).map((id): Row => {
+  const rows = contenders.filter(settings.has).map((id): Row => {
     const each = (of: (one: Race) => number) => races.map(one => kept(of(one)))
     return {
       id,
@@ -84,7 +86,7 @@ export async function measurePrograms(settings: Settings): Promise<Programs> {
     }
   })
   const recordings = races.map((one, i) => {
-    const path = settings.traces[i] ?? ''
+    const path = traces[i] ?? ''
     return { label: labels[i] ?? path, heldOut: !path.startsWith(SHIPPED), paging: one.paysForPages }
   })
   return { recordings, samples: settings.rounds, rows }

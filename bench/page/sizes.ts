@@ -6,6 +6,7 @@ import type { Settings } from '../run/settings.js'
 import { kept, type Row, type Series } from './series.js'
 
 const SIZES = Array.from({ length: 11 }, (_, step) => 16 * 4 ** step)
+const QUICK = [64, 65_536]
 
 /** How many blocks are alive: fewer of large ones, so that all fit into memory. */
 const LIVE = 1000
@@ -32,9 +33,14 @@ const ROWS = [
 
 export const PICTURED: readonly string[] = ROWS.map(([id]) => id)
 
-export async function measureSizes(settings: Settings, onSize: (label: string) => void): Promise<Series> {
+export async function measureSizes(
+  settings: Settings,
+  quick: boolean,
+  onSize: (label: string) => void
+): Promise<Series> {
   const bySize: { readonly buffer: readonly Figure[]; readonly pointer: readonly Figure[] }[] = []
-  for (const size of SIZES) {
+  const sizes = quick ? QUICK : SIZES
+  for (const size of sizes) {
     const work = { size, live: Math.max(1, Math.min(LIVE, LIVE_BYTES / size)), cleared: false }
     const options = { ...DEFAULT_RACE, rounds: settings.rounds, node: settings.node }
     const buffer = await race(CONTENDERS, { ...work, as: 'buffer' }, options)
@@ -54,5 +60,5 @@ export async function measureSizes(settings: Settings, onSize: (label: string) =
     }
   })
   const samples = Math.min(...bySize.flatMap(one => one.buffer.map(figure => figure.samples.length)))
-  return { x: SIZES.map(value => ({ value, label: humanBytes(value) })), samples, rows }
+  return { x: sizes.map(value => ({ value, label: humanBytes(value) })), samples, rows }
 }

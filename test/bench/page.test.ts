@@ -51,7 +51,14 @@ const programs = {
   ]
 }
 
-const figures: Figures = { environment, absent: { mimalloc: 'not there' }, live: series, sizes: series, programs }
+const figures: Figures = {
+  environment,
+  clock: 'wall',
+  absent: { mimalloc: 'not there' },
+  live: series,
+  sizes: series,
+  programs
+}
 
 /** The words of an SVG. */
 function texts(svg: string): string[] {
@@ -97,8 +104,8 @@ describe('pictures', () => {
 
   it('are three, of at most six lines or dots, and Buffer.alloc is in those it was measured for', () => {
     const drawn = pictures(figures)
-    expect([...drawn.keys()]).toEqual(['live', 'sizes', 'programs'])
-    expect(texts(drawn.get('live') ?? '')).toContain('Buffer.alloc')
+    expect([...drawn.keys()]).toEqual(['churn', 'sizes', 'recordings'])
+    expect(texts(drawn.get('churn') ?? '')).toContain('Buffer.alloc')
     for (const svg of drawn.values()) expect(svg).not.toContain('NaN')
   })
 })
@@ -177,5 +184,7 @@ describe('docs/benchmarks.md', () => {
     expect(text.match(/^!\[.*$/gm)).toHaveLength(3)
     expect(text.match(/^\| --- \|/gm)).toHaveLength(3)
     expect(text).toContain('Not measured: mimalloc.')
+    expect(text).not.toContain('CPU time')
+    expect(page([{ ...figures, clock: 'cpu' }])).toContain('by CPU time on a machine that had other work')
   })
 })
