@@ -3,15 +3,16 @@
  * garbage collections: the median over shorter ones would leave them out.
  */
 import { type ContenderName, openContender } from './contenders.js'
-import { loopOf, verify } from './loop.js'
+import { type Loop, loopOf, verify } from './loop.js'
 import type { Work } from './work.js'
 
-/** Least milliseconds of a sample, and fewest samples of a round. */
+/** Milliseconds of a sample on a machine that does nothing else, and fewest samples of a round. */
 const SAMPLE_MS = 20
 const LEAST_SAMPLES = 3
 
-/** Milliseconds before the first sample, in which V8 compiles the loop. */
+/** Milliseconds before the first sample, in which V8 compiles the loop; and of each look at how fast it is. */
 const WARM_MS = 150
+const LOOK_MS = 5
 
 /** About so many bytes are replaced between two looks at the clock. */
 const BATCH_BYTES = 2 ** 21
@@ -40,25 +41,41 @@ export interface Sampler {
   take(ms: number): Promise<readonly number[]>
 }
 
-/** Opens, verifies and warms a contender. Throws when it does not do its work. */
+/** Runs until `least` milliseconds have passed; returns milliseconds per batch. */
+function timed(loop: Loop, batch: number, least: number): number {
+  const start = performance.now()
+  let batches = 0
+  let ms = 0
+  do {
+    loop.run(batch)
+    batches++
+    ms = performance.now() - start
+  } while (ms < least)
+  return ms / batches
+}
+
+/**
+ * Opens, verifies and warms a contender. Every sample has the same number of blocks: one that ended with the
+ * clock would end where another program took the processor, and show nothing but that.
+ * Throws when the contender does not do its work.
+ */
 export async function samplerOf(name: ContenderName, work: Work, warmMs = WARM_MS): Promise<Sampler> {
   const { Bench } = await loadTinybench()
   const allocator = await openContender(name, work)
   verify(allocator, work)
   const loop = loopOf(allocator, work)
   const batch = Math.max(1, Math.min(2000, Math.floor(BATCH_BYTES / work.size)))
+  const end = performance.now() + warmMs
+  let fastest = Number.POSITIVE_INFINITY
+  do fastest = Math.min(fastest, timed(loop, batch, LOOK_MS))
+  while (performance.now() < end)
+  const batches = Math.ceil(SAMPLE_MS / fastest)
   const sample = () => {
     const start = performance.now()
-    let count = 0
-    let ms = 0
-    do {
-      loop.run(batch)
-      count += batch
-      ms = performance.now() - start
-    } while (ms < SAMPLE_MS)
-    return { overriddenDuration: ms / count, overriddenIterationCost: ms }
+    for (let i = 0; i < batches; i++) loop.run(batch)
+    const ms = performance.now() - start
+    return { overriddenDuration: ms / (batches * batch), overriddenIterationCost: ms }
   }
-  for (const end = performance.now() + warmMs; performance.now() < end; ) loop.run(batch)
   return {
     async take(ms) {
       const options = { time: ms, iterations: LEAST_SAMPLES, warmup: false, retainSamples: true, throws: true }
