@@ -7,6 +7,7 @@ import type { Trace } from '../trace/trace.js'
 import type { LabConfig, Step } from './config.js'
 import { type Fault, faultOf } from './fault.js'
 import type { BuiltIn } from './job.js'
+import { type TimeLimits, timeLimits } from './limits.js'
 import { compileSubmission, type Submission } from './load.js'
 import { type Points, performanceOf, pointsOf, type Scales } from './score.js'
 import { supervise } from './supervise.js'
@@ -24,6 +25,8 @@ export interface GradeOptions {
   readonly checkEvery?: boolean
   /** Seconds for each trace; the configuration's by default. */
   readonly timeout?: number
+  /** Default: those that follow from `timeout`. */
+  readonly limits?: TimeLimits
   /** Told what is being done, and how much of the work, 0 … 1. */
   readonly progress?: (share: number, what: string) => void
   /** Hears what the submission prints. */
@@ -86,7 +89,7 @@ export async function grade(options: GradeOptions): Promise<Grade> {
   })
   if (!existsSync(path)) return failed(faultOf('load', `there is no file ${path}`))
   const limits = {
-    timeout: options.timeout ?? config.timeout,
+    time: options.limits ?? timeLimits(options.timeout ?? config.timeout),
     javascript: config.javascriptMemory * MIB,
     onOutput: options.onOutput ?? (() => {})
   }
@@ -113,7 +116,9 @@ export async function grade(options: GradeOptions): Promise<Grade> {
       if (result.fault?.kind === 'load') return { ...failed(result.fault), sources: submission.sources }
     }
     progress(options.traces.length / (options.traces.length + 1), 'state outside the memory')
-    const state = await findStateOutside(submission, config, workers)
+    // An allocator that works nowhere has no points to lose, and may do anything.
+    const works = results.some(result => result.fault === undefined)
+    const state = works ? await findStateOutside(submission, config, workers) : undefined
     const isFatal = state !== undefined && config.stateOutside === 'fault'
     if (state !== undefined && !isFatal) notes.push(`${state.what}. ${state.details.join(' ')}`)
     return {

@@ -6,7 +6,7 @@ import { HINTS } from './hints.js'
 import type { Timing, TraceJob } from './job.js'
 import type * as Mapped from './memory.js'
 import { type Allocator, type Create, LabMemory, type Memory } from './memory.js'
-import { DIAGNOSING, OPERATION, PAIRING, PHASE, TIMING, VERIFYING } from './progress.js'
+import { ACCESSES, DIAGNOSING, OPERATION, PAIRING, PHASE, TIMING, VERIFYING } from './progress.js'
 import type * as Reference from './reference.js'
 import { spyOn } from './spy.js'
 import { StrictWatcher } from './strict.js'
@@ -21,12 +21,12 @@ export interface RunJob extends Omit<TraceJob, 'task'> {
   readonly progress: Int32Array
 }
 
-/** Milliseconds for what is only done to explain. */
-const DIAGNOSIS_TIME = 15_000
-/** So much of a valid trace is watched access by access… */
+/** Accesses to watch for an explanation. Counted, as is all that a verdict depends on: it must be the same on every machine. */
+export const DIAGNOSIS_ACCESSES = 30_000_000
+/** Of a valid trace so many operations are watched, access by access… */
 const STRICT_OPERATIONS = 3000
-/** …and for so long at most, in milliseconds. */
-const STRICT_TIME = 2000
+/** …and about so many accesses at most. */
+const STRICT_ACCESSES = 4_000_000
 /** So much of a trace is run on two heaps side by side. */
 const PAIRED_OPERATIONS = 1000
 
@@ -79,7 +79,7 @@ export async function verify(load: Load, job: RunJob, onFault: (fault: Fault) =>
       verifier.step(i)
     }
     verifier.checkAll()
-    const strict = await runStrictly(load, job, Math.min(STRICT_OPERATIONS, job.trace.length), STRICT_TIME, -1)
+    const strict = await runStrictly(load, job, Math.min(STRICT_OPERATIONS, job.trace.length), STRICT_ACCESSES, -1)
     const verdict = { peakPayload: verifier.peakPayload, heap: lab.high - lab.low }
     return strict === undefined ? verdict : { ...verdict, fault: strict }
   } catch (error) {
@@ -97,7 +97,7 @@ async function diagnose(load: Load, job: RunJob, found: Fault): Promise<Fault> {
   const interval = found.kind === 'check' ? 1 : job.checkInterval
   const strictly = { ...job, checkInterval: interval }
   // A strict run finds the same thing, only earlier, or with the line that did it.
-  const cause = await runStrictly(load, strictly, found.operation + 1, DIAGNOSIS_TIME, found.block)
+  const cause = await runStrictly(load, strictly, found.operation + 1, DIAGNOSIS_ACCESSES, found.block)
   if (cause === undefined) return found
   if (found.kind !== 'overlap' || cause.kind === 'overlap' || cause.operation < found.operation) return cause
   // That a block was handed out twice says more than what was overwritten on the way to it.
@@ -105,19 +105,19 @@ async function diagnose(load: Load, job: RunJob, found: Fault): Promise<Fault> {
 }
 
 /**
- * Runs operations 0 to `until - 1` with every access watched, for so many milliseconds at most. Compares the payload of the block
- * with the id `watch` after each; -1 is none.
+ * Runs operations 0 to `until - 1` with every access watched, and stops before an operation once there were `most` accesses. Compares
+ * the payload of the block with the id `watch` after each; -1 is none.
  */
 export async function runStrictly(
   load: Load,
   job: RunJob,
   until: number,
-  time: number,
+  most: number,
   watch: number
 ): Promise<Fault | undefined> {
   job.progress[PHASE] = DIAGNOSING
   job.progress[OPERATION] = -1
-  const deadline = performance.now() + time
+  const before = job.progress[ACCESSES]
   const lab = new LabMemory(job.memory)
   const watcher = new StrictWatcher(lab, job.sources, job.progress)
   try {
@@ -126,7 +126,7 @@ export async function runStrictly(
     const allocator = createAllocator(await load(), face, job.sources)
     const verifier = new Verifier(job.trace, lab, allocator, { ...settingsOf(job), watch })
     watcher.follow(verifier)
-    for (let i = 0; i < until && performance.now() < deadline; i++) {
+    for (let i = 0; i < until && (job.progress[ACCESSES] - before) >>> 0 < most; i++) {
       job.progress[OPERATION] = i
       verifier.step(i)
       if (watcher.fault !== undefined) return watcher.fault
@@ -153,9 +153,8 @@ export async function pair(load: Load, job: RunJob): Promise<Fault | undefined> 
       lab.guard()
       return new Verifier(job.trace, lab, createAllocator(create, lab.face, job.sources), settingsOf(job))
     })
-    const deadline = performance.now() + STRICT_TIME
     const until = Math.min(PAIRED_OPERATIONS, job.trace.length)
-    for (let i = 0; i < until && performance.now() < deadline; i++) {
+    for (let i = 0; i < until; i++) {
       job.progress[OPERATION] = i
       for (const verifier of verifiers) verifier.step(i)
     }

@@ -8,13 +8,13 @@ import { runInNewContext } from 'node:vm'
 import { type Fault, faultOf } from './fault.js'
 import { HINTS } from './hints.js'
 import { type Create, LabMemory } from './memory.js'
-import { OPERATION, PHASE, WEIGHING } from './progress.js'
+import { OPERATION, PHASE, PROCESSOR, WEIGHING } from './progress.js'
 import { createAllocator } from './runs.js'
 
 const BLOCKS = 20_000
 /** With fewer blocks than this the noise of the JavaScript heap is in the way. */
 const FEWEST_BLOCKS = 5000
-/** Milliseconds for the first blocks; a slow allocator gets fewer. */
+/** Milliseconds of processor time for the first blocks; a slow allocator gets fewer. */
 const TIME = 700
 /** The smallest record for a block that shows, in bytes. */
 const RECORD_BYTES = 5
@@ -51,10 +51,10 @@ export function stateOutside(
     const allocator = createAllocator(create, lab.face, sources)
     const pointers = new Int32Array(most)
     kept.push(allocator, pointers)
-    const deadline = performance.now() + TIME
+    const deadline = progress[PROCESSOR] + TIME
     let count = 0
     // The first round finds out how many blocks there is time for.
-    while (count < most && (most < BLOCKS || performance.now() < deadline)) {
+    while (count < most && (most < BLOCKS || progress[PROCESSOR] < deadline)) {
       progress[OPERATION]++
       const pointer = allocator.malloc(24)
       if (pointer === 0) break

@@ -6,6 +6,7 @@ import { describeOperation } from '../trace/trace.js'
 import { type Fault, faultOf } from './fault.js'
 import { HINTS } from './hints.js'
 import { type Job, type Outcome, placeOf, type StateJob, type TraceJob } from './job.js'
+import { ENDLESS, type TimeLimits } from './limits.js'
 import { DIAGNOSING, LOADING, PAIRING, TIMING, VERIFYING, WAITING, WEIGHING } from './progress.js'
 import { sharedState } from './runs.js'
 import type { End, Moment, Stop } from './worker-process.js'
@@ -14,35 +15,14 @@ import type { Limits, Workers } from './workers.js'
 const MIB = 2 ** 20
 /** More than the job's own memory and JavaScript's: what typed arrays and strings of a submission may take, in bytes. */
 const SLACK = 512 * MIB
-/** Milliseconds that timing and diagnosing may take beyond the limit: they end by themselves, but an operation may be slow. */
-const GRACE = 20_000
-/** A phase may last so many times longer by the clock on the wall than its limit of the processor's time. */
-const PATIENCE = 5
-/** Seconds, by that clock, until a process must have started. */
-const START_SECONDS = 60
-/** One operation may take this share of the time for a whole trace… */
-const OPERATION_SHARE = 0.2
-/** …and at least so many seconds. */
-const OPERATION_SECONDS = 2
-/** Of an operation that has lasted for this share of its time, or so many milliseconds, it is asked where it goes round. */
-const SUSPICION_SHARE = 0.5
-const SUSPICION = 1000
 /** When time is up, an operation that lasted for this share of it counts as one that does not end. */
 const STUCK_SHARE = 0.5
-/** Milliseconds for finding out where an operation goes round… */
-const DIAGNOSIS = 8000
-/** …of which so many may pass in it without a touch of the memory. */
-const IDLE = 1500
-
-/** Seconds for finding state outside of the memory. */
-const STATE_SECONDS = 30
 
 /** Resolves to what the job found, faults that only show from outside included. */
 export async function supervise(job: TraceJob | StateJob, workers: Workers): Promise<Outcome> {
   if (job.task === 'trace') return superviseTrace(job, workers)
-  const limits = { ...workers.limits, timeout: STATE_SECONDS }
-  const end = await workers.run(job, moment => excess(job, moment, limits))
-  return end.outcome ?? failed(explain(job, end, limits))
+  const end = await workers.run(job, moment => excess(job, moment, workers.limits))
+  return end.outcome ?? failed(explain(job, end, workers.limits))
 }
 
 async function superviseTrace(job: TraceJob, workers: Workers): Promise<Outcome> {
@@ -54,7 +34,7 @@ async function superviseTrace(job: TraceJob, workers: Workers): Promise<Outcome>
   try {
     const end = await workers.run(job, moment => {
       if (about(moment)?.fault !== undefined) return 'stuck'
-      if (isSuspect(moment, limits) && (inquiry === undefined || inquiry.isOver)) {
+      if (isSuspect(moment, limits.time) && (inquiry === undefined || inquiry.isOver)) {
         if (about(moment) === undefined) inquiry = new Inquiry(job, moment.operation, workers)
       }
       return excess(job, moment, limits)
@@ -102,11 +82,15 @@ class Inquiry {
 
   async #run(job: TraceJob, workers: Workers): Promise<void> {
     const diagnosis = { ...job, task: 'diagnose', until: this.operation } as const
+    const { time } = workers.limits
+    // Only what is below ends it, and too much memory.
+    const limits = { ...workers.limits, time: ENDLESS }
     const end = await workers.run(diagnosis, moment => {
       if (this.#isDropped) return 'dropped'
-      if (moment.phase === DIAGNOSING && moment.operation === this.operation && moment.idle > IDLE) return 'stuck'
-      if (moment.inPhase > DIAGNOSIS || moment.waited > DIAGNOSIS * PATIENCE) return 'time'
-      return excess(diagnosis, moment, { ...workers.limits, timeout: Number.POSITIVE_INFINITY })
+      if (moment.phase === DIAGNOSING && moment.operation === this.operation && moment.idle > time.idle * 1000)
+        return 'stuck'
+      if (isOver(moment, time.diagnosis, time.patience)) return 'time'
+      return excess(diagnosis, moment, limits)
     })
     this.isOver = true
     this.touched = end.moment.touched
@@ -116,21 +100,30 @@ class Inquiry {
 }
 
 function excess(job: Job, moment: Moment, limits: Limits): Stop | undefined {
-  const { phase, inPhase, inOperation, waited, growth } = moment
-  if (phase === WAITING) return waited > START_SECONDS * 1000 ? 'time' : undefined
+  const { phase, inOperation, waited, growth } = moment
+  const { time } = limits
+  if (phase === WAITING) return waited > time.start * 1000 ? 'time' : undefined
   if (growth > job.memory + limits.javascript + SLACK) return 'memory'
-  const limit = limits.timeout * 1000 + (phase === TIMING || phase === DIAGNOSING ? GRACE : 0)
-  if (inPhase > limit || waited > limit * PATIENCE) return 'time'
+  if (isOver(moment, secondsFor(phase, time), time.patience)) return 'time'
   const isTimed = phase === VERIFYING || phase === PAIRING || phase === WEIGHING
-  return isTimed && inOperation > operationSeconds(limits) * 1000 ? 'stuck' : undefined
+  const operation = phase === PAIRING ? 2 * time.operation : time.operation
+  return isTimed && inOperation > operation * 1000 ? 'stuck' : undefined
 }
 
-function operationSeconds({ timeout }: Limits): number {
-  return Math.min(timeout, Math.max(OPERATION_SECONDS, timeout * OPERATION_SHARE))
+function isOver({ inPhase, waited }: Moment, seconds: number, patience: number): boolean {
+  return inPhase > seconds * 1000 || waited > seconds * 1000 * patience
 }
 
-function isSuspect({ phase, inOperation }: Moment, limits: Limits): boolean {
-  return phase === VERIFYING && inOperation > Math.min(SUSPICION, operationSeconds(limits) * 1000 * SUSPICION_SHARE)
+function secondsFor(phase: number, { load, trace, grace, state }: TimeLimits): number {
+  if (phase === LOADING) return load
+  if (phase === WEIGHING) return state
+  // Two heaps do what one has done in time.
+  if (phase === PAIRING) return 2 * trace + grace
+  return phase === TIMING || phase === DIAGNOSING ? trace + grace : trace
+}
+
+function isSuspect({ phase, inOperation }: Moment, { suspicion }: TimeLimits): boolean {
+  return phase === VERIFYING && inOperation > suspicion * 1000
 }
 
 function isStuck({ stopped, moment }: End): boolean {
@@ -150,13 +143,14 @@ function explain(job: Job, end: End, limits: Limits): Fault {
     return faultOf('runaway', what, { ...place, hint: HINTS.runaway })
   }
   if (end.stopped !== undefined) {
+    if (phase === WAITING) return faultOf('exit', `the worker did not start within ${limits.time.start} s`)
     if (phase === LOADING)
-      return faultOf('load', `the file is not loaded after ${limits.timeout} s`, { hint: HINTS.topLevel })
+      return faultOf('load', `the file is not loaded after ${limits.time.load} s`, { hint: HINTS.topLevel })
     if (job.task === 'state') return faultOf('slow', 'malloc and free of 20,000 small blocks do not end in time')
     if (phase === PAIRING) return sharedState('it does not end', place)
     const isInTrace = place.operation !== undefined
     const share = isInTrace ? `; ${operation} of ${job.trace.length} operations were done` : ''
-    return faultOf('slow', `the trace takes longer than ${limits.timeout} s${share}`, { ...place, hint: HINTS.slow })
+    return faultOf('slow', `the trace takes longer than ${limits.time.trace} s${share}`, { ...place, hint: HINTS.slow })
   }
   if (end.signal !== undefined) return faultOf('exit', `the worker was ended by the signal ${end.signal}`)
   return faultOf('exit', 'the worker ended before the trace did', {
@@ -167,7 +161,7 @@ function explain(job: Job, end: End, limits: Limits): Fault {
 
 function endless(job: TraceJob, end: End, touched: boolean, limits: Limits): Fault {
   const { operation } = end.moment
-  const seconds = end.stopped === 'stuck' ? operationSeconds(limits) : limits.timeout
+  const seconds = end.stopped === 'stuck' ? limits.time.operation : limits.time.trace
   const hint = touched ? HINTS.endlessMemory : HINTS.endlessNoMemory
   if (operation === -1) return faultOf('endless', `create(memory) did not end within ${seconds} s`, { hint })
   return faultOf('endless', `this operation did not end within ${seconds} s`, {

@@ -5,7 +5,7 @@
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { setTimeout as delay } from 'node:timers/promises'
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Job, Outcome, Report } from './job.js'
 import {
   ACCESSES,
@@ -20,8 +20,6 @@ import {
 
 /** Milliseconds between two looks at a worker. */
 const LOOK = 40
-/** Milliseconds to wait for the last words of a process that has ended: one that it started may hold its output open. */
-const LAST_WORDS = 500
 const RECORD_BYTES = PROGRESS_WORDS * Int32Array.BYTES_PER_ELEMENT
 /** How V8's report on its own end begins, and what it says when memory is the reason. */
 const DEATH = /\n?<--- Last few GCs --->|\n?#\n# Fatal |FATAL ERROR: /
@@ -148,15 +146,14 @@ export class WorkerProcess {
   }
 
   async #untilEnded(): Promise<void> {
-    const closed = once(this.#child, 'close')
-    // Told below, in whichever order.
-    closed.catch(() => {})
     try {
       await once(this.#child, 'exit')
     } finally {
       this.#alive = false
     }
-    await Promise.race([closed, delay(LAST_WORDS, undefined, { ref: false })])
+    // All that it wrote lies in the pipes, and the second turn of the event loop has read them. They need not end: a process that it
+    // started may hold them open.
+    for (let turns = 0; turns < 2; turns++) await turn()
     for (const stream of this.#child.stdio) stream?.destroy()
   }
 

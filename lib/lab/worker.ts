@@ -16,11 +16,8 @@ import {
   RESIDENT_BEFORE,
   WAITING
 } from './progress.js'
-import { type Load, pair, runStrictly, time, verify } from './runs.js'
+import { DIAGNOSIS_ACCESSES, type Load, pair, runStrictly, time, verify } from './runs.js'
 import { stateOutside } from './state.js'
-
-/** Milliseconds for what is only done to explain. */
-const DIAGNOSIS_TIME = 15_000
 
 // Stacks must name the student's own lines, and reach from deep inside the watched views back to them.
 process.setSourceMapsEnabled(true)
@@ -57,7 +54,7 @@ async function run(job: Job): Promise<Outcome> {
   }
   const runJob = { ...job, progress }
   if (job.task === 'diagnose') {
-    const fault = await runStrictly(load, runJob, job.until + 1, DIAGNOSIS_TIME, -1)
+    const fault = await runStrictly(load, runJob, job.until + 1, DIAGNOSIS_ACCESSES, -1)
     return { ...(fault === undefined ? {} : { fault }), peakPayload: 0, heap: 0 }
   }
   const verdict = await verify(load, runJob, fault => report({ fault, peakPayload: 0, heap: 0 }, false))

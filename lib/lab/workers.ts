@@ -4,11 +4,11 @@
  */
 
 import type { Job } from './job.js'
+import type { TimeLimits } from './limits.js'
 import { type End, type Moment, type Stop, WorkerProcess } from './worker-process.js'
 
 export interface Limits {
-  /** Seconds of the processor's time for each phase of a job. */
-  readonly timeout: number
+  readonly time: TimeLimits
   /** Bytes of JavaScript objects. */
   readonly javascript: number
   /** Hears what the submission prints. */

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type * as Grading from '../../lib/lab/grade.js'
+import { HANG } from '../hang.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -48,7 +49,7 @@ export function compileLab(): CompiledLab {
       const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], {
         cwd: folder,
         encoding: 'utf8',
-        timeout: 100_000
+        timeout: HANG
       })
       return { code: status, out: stdout, err: stderr }
     },

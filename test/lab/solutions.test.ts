@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readConfig } from '../../lib/lab/config.js'
 import type { Grade } from '../../lib/lab/grade.js'
+import { ENDLESS } from '../../lib/lab/limits.js'
 import { type CompiledLab, compileLab, labTrace, shippedConfig } from './compiled.js'
 
 const TRACES = [
@@ -18,7 +19,7 @@ const TRACES = [
   'stack',
   'vim'
 ]
-const config = { ...readConfig(shippedConfig), timing: 0.01 }
+const config = { ...readConfig(shippedConfig), timing: 0 }
 
 let lab: CompiledLab
 const grades: Grade[] = []
@@ -27,9 +28,9 @@ beforeAll(async () => {
   const { grade } = await lab.grading()
   for (const step of [1, 2, 3, 4, 5, 6]) {
     const submission = fileURLToPath(new URL(`solutions/step${step}.ts`, import.meta.url))
-    grades.push(await grade({ submission, config, traces: TRACES.map(labTrace), timeout: 60 }))
+    grades.push(await grade({ submission, config, traces: TRACES.map(labTrace), limits: ENDLESS }))
   }
-}, 300_000)
+})
 afterAll(() => lab.remove())
 
 function utilization(step: number, trace: string): number {
@@ -46,7 +47,6 @@ describe('a solution of each step', () => {
     expect(fault).toBeUndefined()
     expect(results.filter(result => result.fault !== undefined)).toEqual([])
     expect(points.correctness).toBe(20)
-    expect(points.performance).toBeGreaterThan(0)
   })
 
   it('each gets better at what the step is about', () => {

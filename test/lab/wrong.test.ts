@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readConfig } from '../../lib/lab/config.js'
 import { describeFault } from '../../lib/lab/describe.js'
+import { ENDLESS } from '../../lib/lab/limits.js'
 import { type CompiledLab, compileLab, labTrace, shippedConfig } from './compiled.js'
 import { sourceOf, wrongs } from './wrong.js'
 
@@ -21,7 +22,7 @@ describe('a wrong allocator', () => {
     writeFileSync(submission, sourceOf(wrong))
     const { grade } = await lab.grading()
     const traces = [labTrace(wrong.trace ?? 'hello')]
-    const result = await grade({ submission, config, traces, timeout: 2 })
+    const result = await grade({ submission, config, traces, limits: { ...ENDLESS, suspicion: 0.1, ...wrong.limits } })
     const fault = result.fault ?? result.results[0]?.fault
     if (fault === undefined) throw new Error('it was not caught')
     const text = describeFault(fault, lab.folder).join('\n')

@@ -5,6 +5,7 @@
 
 import { readFileSync } from 'node:fs'
 import type { FaultKind } from '../../lib/lab/fault.js'
+import type { TimeLimits } from '../../lib/lab/limits.js'
 
 export interface Wrong {
   readonly name: string
@@ -18,6 +19,8 @@ export interface Wrong {
   readonly in?: string
   /** The trace that shows it; `hello` by default. */
   readonly trace?: string
+  /** The only limits of time that there are: where there is none, nothing but the mistake itself can end the grading. */
+  readonly limits?: Partial<TimeLimits>
   /** Keep the solution's own check(); else the grader must find the fault by itself. */
   readonly check?: boolean
 }
@@ -107,22 +110,25 @@ export const wrongs: readonly Wrong[] = [
     name: 'a loop that does not touch the memory',
     step: 2,
     change: [['    if (pointer !== 0) i32', '    while (pointer !== 0) {}\n    if (pointer !== 0) i32']],
+    limits: { operation: 0.5, idle: 0.5 },
     kind: 'endless',
-    says: /free of id 1:\n {2}this operation did not end within 2 s\.[\s\S]*does not touch the mapped memory/i
+    says: /free of id 1:\n {2}this operation did not end within 0\.5 s\.[\s\S]*does not touch the mapped memory/i
   },
   {
     name: 'a loop in create',
     step: 2,
     change: [['  return { malloc', '  while (memory.high > 0) {}\n  return { malloc']],
+    limits: { operation: 0.5, idle: 0.5 },
     kind: 'endless',
-    says: /create\(memory\) did not end within 2 s/i
+    says: /create\(memory\) did not end within 0\.5 s/i
   },
   {
     name: 'a loop at the top of the file',
     step: 2,
     change: [['export function create', 'for (;;);\nexport function create']],
+    limits: { load: 0.5 },
     kind: 'load',
-    says: /The file is not loaded after 2 s[\s\S]*loop at the top level/
+    says: /The file is not loaded after 0\.5 s[\s\S]*loop at the top level/
   },
   {
     name: 'memory that is never used again',
@@ -195,6 +201,7 @@ export const wrongs: readonly Wrong[] = [
       ['  const prologue = head + 1', '  list = 0\n  const prologue = head + 1'],
       ['i32[head]', 'list']
     ],
+    limits: { operation: 0.5 },
     kind: 'shared-state',
     says: /two heaps at a time disturb each other[\s\S]*variables inside create/
   },
@@ -327,11 +334,12 @@ export const wrongs: readonly Wrong[] = [
     change: [
       [
         '    const block = memory.sbrk',
-        '    const until = performance.now() + 20\n    while (performance.now() < until);\n    const block = memory.sbrk'
+        '    let walk = 0\n    for (let at = 0; at < 2_000_000; at++) walk += u32[at]\n    if (walk < 0) return 0\n    const block = memory.sbrk'
       ]
     ],
+    limits: { trace: 0.5 },
     kind: 'slow',
-    says: /the trace takes longer than 2 s; \d+ of 4120 operations were done[\s\S]*walks through too many blocks/,
+    says: /the trace takes longer than 0\.5 s; \d+ of 4120 operations were done[\s\S]*walks through too many blocks/,
     trace: 'queue'
   },
   {
