@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { HANG } from './test/hang.js'
 
 export default defineConfig({
   // The benchmark imports the built library; its tests are to see the sources, as all others do.
@@ -11,6 +12,9 @@ export default defineConfig({
     // A finalizer, a guard page or a worker can only be looked at from a process of its own.
     pool: 'forks',
     execArgv: ['--expose-gc'],
-    testTimeout: 120_000
+    // No test depends on speed.
+    testTimeout: HANG,
+    hookTimeout: HANG,
+    expect: { poll: { timeout: HANG } }
   }
 })

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { guardOutput } from '../../lib/cli/output.js'
+import { HANG } from '../hang.js'
 import { type CompiledLab, compileLab } from '../lab/compiled.js'
 import { offheap } from './terminal.js'
 
@@ -49,7 +50,7 @@ function run(args: readonly string[], stdout: number | 'pipe', stderr: number | 
     cwd: lab.folder,
     encoding: 'utf8',
     stdio: ['ignore', stdout, stderr],
-    timeout: 100_000
+    timeout: HANG
   })
   return { code: status, out: said.stdout, err: said.stderr }
 }

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { transform } from 'esbuild'
+import { HANG } from '../hang.js'
 
 export const root = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -57,7 +58,7 @@ export function installPackage(): InstalledPackage {
 
 function run(args: readonly string[]): Promise<Outcome> {
   return new Promise(resolve => {
-    execFile(process.execPath, ['--expose-gc', ...args], { timeout: 60_000 }, (error, out, err) => {
+    execFile(process.execPath, ['--expose-gc', ...args], { timeout: HANG }, (error, out, err) => {
       resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err })
     })
   })

@@ -15,13 +15,17 @@ export interface Tally {
   readonly codes: readonly string[]
 }
 
-/** Makes up to `times` injections of one kind. Throws when an injection ends in anything but a named error, or none. */
-export function runKind(kind: Kind, options: HeapOptions, times: number, seed: number): Tally {
+/**
+ * Makes up to `times` injections of one kind. Throws when an injection ends in anything but a named error, or none.
+ * @param onInjection called before each
+ */
+export function runKind(kind: Kind, options: HeapOptions, times: number, seed: number, onInjection: () => void): Tally {
   const outcomes: Outcome[] = []
   const count = Math.min(times, kind.atMost ?? times)
   let scene = new Scene(options, new Random(seed))
   for (let i = 0; i < count; i++) {
     if (i % SHARED === 0) scene = new Scene(options, new Random(seed, i))
+    onInjection()
     let outcome = injectOnce(kind, scene, seed, i)
     for (let other = 1; outcome === undefined; other++) {
       scene = new Scene(options, new Random(seed, i, other))

@@ -3,11 +3,11 @@
  * makes 10,000, and writes docs/faults.md. A hardened heap must tell every kind that can be told, and no heap may do anything but
  * go on or throw an error that has a code.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { HeapOptions } from '../../lib/index.js'
+import { startWatchdog, type Watchdog } from '../hang.js'
 import { type Compiled, compile } from '../memory/compiled.js'
 import { documentOf, type Table } from './document.js'
 import type { Kind } from './kind.js'
@@ -40,16 +40,14 @@ const groups: readonly (readonly [string, readonly Kind[]])[] = [
 
 const rows = new Map<string, [Tally, Tally]>()
 
-/** No timer of this process runs during a call that hangs: another process ends it, and the run fails. */
-let watchdog: ChildProcess | undefined
+let watchdog: Watchdog
 let compiled: Compiled | undefined
 beforeAll(() => {
-  const script = `setTimeout(() => { console.error('a call hangs'); process.kill(${process.pid}, 'SIGKILL') }, 1_800_000)`
-  watchdog = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'ignore', 'inherit'] })
+  watchdog = startWatchdog()
   console.log(`seed ${seed}, ${times} of each kind`)
 })
-afterAll(() => {
-  watchdog?.kill()
+afterAll(async () => {
+  await watchdog.stop()
   compiled?.remove()
 })
 
@@ -66,7 +64,7 @@ test.each(heaps)('a busy heap without a fault has none (%o)', options => {
 
 describe.each(groups)('%s', (_, kinds) => {
   test.each(kinds)('$name', kind => {
-    const [plain, hardened] = heaps.map(options => runKind(kind, options, times, seed))
+    const [plain, hardened] = heaps.map(options => runKind(kind, options, times, seed, watchdog.beat))
     if (plain === undefined || hardened === undefined) return
     if (kind.hopeless === undefined) expect(hardened.moments.missed).toBe(0)
     rows.set(kind.name, [plain, hardened])

@@ -2,15 +2,14 @@
  * Arbitrary arguments to everything public: a call ends in a value or in an error that has a name, and leaves the heap as
  * sound as it was. What an argument's own code throws comes back as it is.
  */
-import type { ChildProcess } from 'node:child_process'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Heap, type HeapOptions, OffheapError, placements, Region } from '../../lib/index.js'
 import { parseTrace } from '../../lib/trace/parse.js'
 import { readTrace } from '../../lib/trace/read.js'
+import { startWatchdog, type Watchdog } from '../hang.js'
 import { codeOf } from './outcome.js'
-import { startWatchdog } from './watchdog.js'
 
 /** What hostile objects throw; it must come back as it is, or not at all. */
 class Thrown extends Error {}
@@ -194,6 +193,7 @@ function isOwn(error: unknown): boolean {
 
 /** Ends in a value, in an error with a name, or in what an argument threw. Returns the value, if there is one. */
 function expectSound(name: string, call: () => unknown): unknown {
+  watchdog.beat()
   try {
     return call()
   } catch (error) {
@@ -227,13 +227,11 @@ function propertiesOf(prototype: object): string[] {
   return names
 }
 
-let watchdog: ChildProcess
+let watchdog: Watchdog
 beforeAll(() => {
-  watchdog = startWatchdog(600)
+  watchdog = startWatchdog()
 })
-afterAll(() => {
-  watchdog.kill()
-})
+afterAll(() => watchdog.stop())
 
 const args = fc.array(value, { maxLength: 3 })
 

@@ -2,10 +2,10 @@
  * A heap whose bytes were overwritten at random: no call hangs, and none ends in anything but a value or an error that has a
  * name. Where the words go, and what they hold, is chosen so that links, sizes and counters are hit often.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Heap, OffheapError, placements, Region } from '../../lib/index.js'
+import { startWatchdog, type Watchdog } from '../hang.js'
 import { scaled } from '../runs.js'
 
 const BYTES = 4096
@@ -67,6 +67,7 @@ function expectNamed(name: string, error: unknown): void {
 }
 
 function run(heap: Heap, words: readonly [number, number][], sequence: readonly [number, number, number][]): void {
+  watchdog.beat()
   const pointers = populate(heap)
   for (const [word, value] of words) heap.i32[word] = value
   for (const [which, at, size] of sequence) {
@@ -80,15 +81,11 @@ function run(heap: Heap, words: readonly [number, number][], sequence: readonly 
   }
 }
 
-/** No timer of this process runs during a call that hangs: another one ends it, and the run fails. */
-let watchdog: ChildProcess | undefined
+let watchdog: Watchdog
 beforeAll(() => {
-  const script = `setTimeout(() => { console.error('a call hangs'); process.kill(${process.pid}, 'SIGKILL') }, 180_000)`
-  watchdog = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'ignore', 'inherit'] })
+  watchdog = startWatchdog()
 })
-afterAll(() => {
-  watchdog?.kill()
-})
+afterAll(() => watchdog.stop())
 
 const kinds = placements.flatMap(placement => [
   { placement, quickLists: false },

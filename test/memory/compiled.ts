@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { HANG } from '../hang.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -49,7 +50,7 @@ export function compile(room: 'memory' | 'heap' = 'memory'): Compiled {
       const script = join(folder, `script-${scripts++}.mjs`)
       writeFileSync(script, `${[...imports, body].join('\n')}\n`)
       const [command = '', ...words] = [...prefix, process.execPath, '--expose-gc', script]
-      return spawnSync(command, words, { encoding: 'utf8', timeout: 600_000 })
+      return spawnSync(command, words, { encoding: 'utf8', timeout: HANG })
     },
     remove: () => rmSync(folder, { recursive: true, force: true })
   }

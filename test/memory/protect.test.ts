@@ -346,7 +346,7 @@ describe('faults that are not of a region', () => {
   ]
 
   test.each(handlers)('a signal that was sent still ends the process, %s', (_, prefix) => {
-    const body = `${protectedRegion}; process.kill(process.pid, 'SIGSEGV'); setTimeout(() => {}, 60000)`
+    const body = `${protectedRegion}; process.kill(process.pid, 'SIGSEGV'); setInterval(() => {}, 1000)`
     const { stdout, signal } = compiled.run(body, prefix)
     expect(stdout).toBe('[ 1 ]\n')
     expect(signal).toBe('SIGSEGV')

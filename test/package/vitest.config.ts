@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { HANG } from '../hang.js'
 
 /** `npm run test:package`: slow, and needs the npm registry, so it is apart from `npm test`. */
 export default defineConfig({
@@ -8,7 +9,7 @@ export default defineConfig({
     // One at a time: each is a whole `npm install`, and the rows of the table stay in order.
     pool: 'forks',
     fileParallelism: false,
-    testTimeout: 600_000,
-    hookTimeout: 600_000
+    testTimeout: HANG,
+    hookTimeout: HANG
   }
 })

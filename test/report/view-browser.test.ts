@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { viewPage } from '../../lib/report/view-page.js'
+import { HANG } from '../hang.js'
 import { randomTrace, timelineOf, traceOf } from './timelines.js'
 
 const PLACES = [
@@ -38,7 +39,8 @@ describe.skipIf(executablePath === undefined)(`the page of offheap view${reason}
     // Containers often run as root, where Chromium's sandbox can't be.
     browser = await chromium.launch({
       ...(executablePath === undefined ? {} : { executablePath }),
-      args: ['--no-sandbox']
+      args: ['--no-sandbox'],
+      timeout: HANG
     })
   })
   afterEach(() => {
@@ -51,6 +53,7 @@ describe.skipIf(executablePath === undefined)(`the page of offheap view${reason}
 
   async function open(name: string, colorScheme: 'light' | 'dark' = 'light'): Promise<Page> {
     const page = await browser.newPage({ viewport: { width: 1400, height: 1000 }, colorScheme })
+    page.setDefaultTimeout(HANG)
     page.on('pageerror', error => problems.push(error.message))
     page.on('console', message => {
       if (message.type() === 'error' || message.type() === 'warning') problems.push(message.text())

@@ -1,0 +1,41 @@
+/**
+ * No test depends on speed: what a machine needs for a piece of work says nothing about the work. So no test reads a clock or sets a
+ * limit of its own; the one limit is `HANG`. A test counts (operations, bytes, turns of the event loop) or waits for an event.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+
+const root = fileURLToPath(new URL('.', import.meta.url))
+
+/** Files that may, and what for. */
+const ALLOWED: Readonly<Record<string, string>> = {
+  'clock.test.ts': 'this one',
+  'hang.ts': 'the one limit',
+  'nodes.js': 'a hang of the whole suite',
+  'fuzz/child.ts': 'npm run fuzz works for so many minutes',
+  'fuzz/main.ts': 'npm run fuzz works for so many minutes',
+  'soak/load.ts': 'npm run soak measures time',
+  'soak/main.ts': 'npm run soak measures time',
+  'faults/cost.mjs': 'npm run faults:cost measures time',
+  'docs/recipes.test.ts': 'a reader that is slow on purpose',
+  'lab/workers.test.ts': 'asks again and again whether a process is gone',
+  'memory/endurance.test.ts': 'ends workers at any moment',
+  'memory/exhaustion.test.ts': 'a cgroup gets more memory each second, for as long as the test runs',
+  'memory/protect.test.ts': 'an interval keeps a process alive',
+  'mutation/runner.js': 'Stryker is told how long the tests took',
+  'native/leaks-driver.mjs': 'an interval keeps a thread alive'
+}
+
+const CLOCK =
+  /\b(?:setTimeout|setInterval|performance\.now|hrtime|Date\.now|Atomics\.wait|sleep)\b|\b\w*[tT]imeout: *[\d_]+/
+
+test('no test reads a clock, waits for some time, or sets a limit of time', () => {
+  const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter(
+    file => /\.(?:ts|js|mjs)$/.test(file) && !/node_modules|^\w+\/build\//.test(file)
+  )
+  expect(files.length).toBeGreaterThan(100)
+  const found = files.filter(file => CLOCK.test(readFileSync(join(root, file), 'utf8')))
+  expect(found.filter(file => ALLOWED[file] === undefined)).toEqual([])
+})
