@@ -9,6 +9,7 @@ import { recordCommand } from '../../lib/cli/record.js'
 import { linkOf } from '../../lib/errors.js'
 import { createEvents, readEventsHeader } from '../../lib/trace/events.js'
 import { type RecordSummary, record } from '../../lib/trace/record.js'
+import { HANG } from '../hang.js'
 
 const SOURCE = fileURLToPath(new URL('../../native/recorder.c', import.meta.url))
 const PROGRAMS = fileURLToPath(new URL('./recorded-program.c', import.meta.url))
@@ -276,11 +277,11 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
       const ready = join(folder, `ready-${name}`)
       const end = join(folder, `end-${name}`)
       const script = `trap 'exit 9' TERM; trap 'exit 8' HUP; trap 'exit 6' INT QUIT; : >'${ready}'
-        i=0; while [ ! -e '${end}' ] && [ $i -lt 600 ]; do i=$((i + 1)); sleep 0.05; done; exit 7`
+        i=0; while [ ! -e '${end}' ] && [ $i -lt 36000 ]; do i=$((i + 1)); sleep 0.05; done; exit 7`
       const before = process.listeners(name)
       const output = join(folder, `${name}.rep`)
       const recording = record({ program: 'sh', args: ['-c', script], output, recorder, maximumEvents: 1 })
-      await vi.waitUntil(() => existsSync(ready), { timeout: 60_000 })
+      await vi.waitUntil(() => existsSync(ready), { timeout: HANG })
       // As if it had come from outside, but for the test runner's own listeners.
       const added = process.listeners(name).filter(listener => !before.includes(listener))
       expect(added).toHaveLength(1)
