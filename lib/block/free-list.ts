@@ -8,6 +8,7 @@
  *
  * Every function takes the heap's words first; nothing else holds state.
  */
+import { corrupt } from '../errors.js'
 import { NEXT, PREVIOUS } from './block.js'
 
 /** Makes the list of `sentinel` empty. */
@@ -30,6 +31,23 @@ export const unlink = (words: Int32Array, block: number): void => {
   const previous = words[block + PREVIOUS]
   words[previous + NEXT] = next
   words[next + PREVIOUS] = previous
+}
+
+/**
+ * Verifies that the blocks of a list, in its order, are linked backwards as they are forwards, down to the sentinel. That each
+ * neighbour links back is not enough: the word behind the `next` of a sentinel is its `previous`. Throws ERR_OFFHEAP_CORRUPT.
+ */
+export function checkLinks(words: Int32Array, sentinel: number, blocks: Iterable<number>): void {
+  let last = sentinel
+  for (const block of blocks) {
+    if (words[block + PREVIOUS] !== last) throw misled(block)
+    last = block
+  }
+  if (words[sentinel + PREVIOUS] !== last) throw misled(sentinel)
+}
+
+function misled(block: number): Error {
+  return corrupt(`the free list is not linked both ways at byte ${block * 4}`)
 }
 
 /** Gives the place of `from` in its list to `to`. */

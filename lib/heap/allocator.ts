@@ -97,6 +97,7 @@ export class Allocator {
   /** A used block of `need` words cut off the wilderness, or 0. */
   protected cutWilderness(need: number): number {
     const block = this.words[TOP_WORD]
+    if (block < this.first) throw misplacedTop(block)
     // Also when the memory is gone, and `block` undefined.
     if (!(need <= this.limit - block)) return 0
     return this.raiseTop((block + need) | 0) ? this.markUsed(block, need) : 0
@@ -357,6 +358,10 @@ export class Allocator {
 
 function unmatchedFooter(block: number): Error {
   return corrupt(`the free block in front of byte ${block * 4} has a footer that does not match its header`)
+}
+
+function misplacedTop(top: number): Error {
+  return corrupt(`the wilderness is said to begin at byte ${top * 4}, which lies in front of all blocks`)
 }
 
 function notePeak(words: Int32Array): void {

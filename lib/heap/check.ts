@@ -2,8 +2,10 @@
 import { NEXT, PREVIOUS, PREVIOUS_USED, USED } from '../block/block.js'
 import {
   BLOCKS_WORD,
+  CACHED_WORD,
   FIRST_WORD,
   HIGH_WATER_WORD,
+  OPTIONS_WORD,
   PEAK_USED_WORD,
   TOP_WORD,
   TOUCHED_WORD,
@@ -62,6 +64,8 @@ function checkBlocks(words: Int32Array): { free: Set<number>; cached: number; ca
   if (words[HIGH_WATER_WORD] < words[TOP_WORD] || words[TOUCHED_WORD] < words[TOP_WORD]) {
     throw corrupt('the wilderness begins above the highest byte that the header says was ever used')
   }
+  if (words[OPTIONS_WORD] === 0 && words[CACHED_WORD] !== 0)
+    throw corrupt('the header counts bytes that wait to be used again, and the heap keeps none')
   if (words[PEAK_USED_WORD] > words[HIGH_WATER_WORD] - words[FIRST_WORD])
     throw corrupt('the header says that more bytes were in use once than blocks ever had')
   return { free, cached, cachedWords }

@@ -91,27 +91,41 @@ export function writeHeader(words: Int32Array, shape: Shape, settings: Settings,
   const { first, end } = layoutOf(words.length, shape)
   // A hardened heap wants to know what all of its memory holds.
   if (!zeroed) words.fill(0, 0, shape.hardened ? words.length : first)
-  words[MAGIC_WORD] = MAGIC
-  words[VERSION_WORD] = VERSION
-  words[SIZE_WORD] = words.length / 2
-  words[PLACEMENT_WORD] = shape.policy.number
-  words[OPTIONS_WORD] = (shape.quickLists ? WITH_QUICK_LISTS : 0) | (shape.hardened ? HARDENED : 0)
+  writeShape(words, shape)
   words[TRIM_THRESHOLD_WORD] = settings.trimThreshold
-  words[FIRST_WORD] = first
   words[TOUCHED_WORD] = zeroed || shape.hardened ? first : end - 1
   if (!shape.hardened) return
   words[KEY_WORD] = randomInt(1, 2 ** 32)
   words[QUARANTINE_LIMIT_WORD] = settings.quarantine ?? end >> 4
 }
 
-/** Sets a heap whose header stands to no block and no root; what was touched stays touched. Figures start anew. */
-export function clearHeader(words: Int32Array): void {
-  words[TOP_WORD] = words[FIRST_WORD]
-  words[HIGH_WATER_WORD] = words[FIRST_WORD]
+/** Writes what never changes while the heap lives. */
+function writeShape(words: Int32Array, shape: Shape): void {
+  words[MAGIC_WORD] = MAGIC
+  words[VERSION_WORD] = VERSION
+  words[SIZE_WORD] = words.length / 2
+  words[PLACEMENT_WORD] = shape.policy.number
+  words[OPTIONS_WORD] = (shape.quickLists ? WITH_QUICK_LISTS : 0) | (shape.hardened ? HARDENED : 0)
+  words[FIRST_WORD] = layoutOf(words.length, shape).first
+}
+
+/**
+ * Sets a heap to no block and no root; what was touched stays touched. Figures start anew. Nothing in the header is
+ * trusted: a heap whose header was overwritten is sound afterwards.
+ */
+export function clearHeader(words: Int32Array, shape: Shape): void {
+  writeShape(words, shape)
+  const { first, end } = layoutOf(words.length, shape)
+  const touched = words[TOUCHED_WORD]
+  if (!isBlockEnd(touched, first, end)) words[TOUCHED_WORD] = end - 1
+  for (const word of [TRIM_THRESHOLD_WORD, QUARANTINE_LIMIT_WORD]) words[word] = Math.max(0, words[word])
+  words[TOP_WORD] = first
+  words[HIGH_WATER_WORD] = first
   words[USED_WORD] = 0
   words[PEAK_USED_WORD] = 0
   words[BLOCKS_WORD] = 0
   words[ROOT_WORD] = 0
+  words[CACHED_WORD] = 0
   words[FREED_WORD] = 0
 }
 
@@ -138,9 +152,8 @@ export function readHeader(words: Int32Array): { shape: Shape; length: number } 
     throw notAHeap(`its first block is at byte ${words[FIRST_WORD] * 4}, where byte ${first * 4} is expected`)
   }
   for (const word of [TOP_WORD, TOUCHED_WORD, HIGH_WATER_WORD]) {
-    const limit = words[word]
-    if (!(limit >= first && limit < end && limit % 2 === 1)) {
-      throw notAHeap(`word ${word} of its header names byte ${limit * 4}, which lies outside its blocks`)
+    if (!isBlockEnd(words[word], first, end)) {
+      throw notAHeap(`word ${word} of its header names byte ${words[word] * 4}, which lies outside its blocks`)
     }
   }
   const root = words[ROOT_WORD]
@@ -151,6 +164,11 @@ export function readHeader(words: Int32Array): { shape: Shape; length: number } 
     if (words[word] < 0) throw notAHeap(`word ${word} of its header counts ${words[word]} words`)
   }
   return { shape, length }
+}
+
+/** Can a block begin or end at this word? */
+function isBlockEnd(word: number, first: number, end: number): boolean {
+  return word >= first && word < end && word % 2 === 1
 }
 
 function readShape(words: Int32Array): Shape {

@@ -16,7 +16,7 @@ import {
   TRIM_THRESHOLD_WORD,
   USED_WORD
 } from '../block/header.js'
-import { invalidState, invalidType, OffheapError } from '../errors.js'
+import { corrupt, invalidState, invalidType, OffheapError } from '../errors.js'
 import { afterwards, publish } from '../events.js'
 import { INSIDE, illegalConstructor, inspectAs, isSealed, seal } from '../inspect.js'
 import { isRegion, Region } from '../memory/region.js'
@@ -285,7 +285,7 @@ export class Heap extends Views {
   /** A block of `length` bytes as a Uint8Array, contents undefined. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits. */
   alloc(length: number): Uint8Array<ArrayBuffer> {
     const pointer = this.mallocFast(length)
-    if (pointer !== 0) return new Uint8Array(this.buffer, pointer, length)
+    if (pointer !== 0) return new Uint8Array(this.buffer, this.inside(pointer, length), length)
     return afterwards(() => new Uint8Array(this.buffer, this.mustHave(this.malloc(length), length), length))
   }
 
@@ -297,7 +297,7 @@ export class Heap extends Views {
   /** A block of `length` bytes as a Node Buffer, contents undefined. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits. */
   allocBuffer(length: number): Buffer<ArrayBuffer> {
     const pointer = this.mallocFast(length)
-    if (pointer !== 0) return bufferOver(this.buffer, pointer, length)
+    if (pointer !== 0) return bufferOver(this.buffer, this.inside(pointer, length), length)
     return afterwards(() => bufferOver(this.buffer, this.mustHave(this.malloc(length), length), length))
   }
 
@@ -328,7 +328,8 @@ export class Heap extends Views {
   /** All usable bytes of the block at `pointer`. Throws like free. */
   view(pointer: BlockReference): Uint8Array<ArrayBuffer> {
     const block = this.used(pointer, 'view')
-    return new Uint8Array(this.buffer, pointerOf(block), sizeOf(this.allocator.words[block]) * 4 - 4)
+    const bytes = sizeOf(this.allocator.words[block]) * 4 - 4
+    return new Uint8Array(this.buffer, this.inside(pointerOf(block), bytes), bytes)
   }
 
   /**
@@ -480,7 +481,7 @@ export class Heap extends Views {
   /** Forgets every block: the heap is as new, and every pointer into it is stale. Throws ERR_OFFHEAP_CLOSED. */
   reset(): void {
     if (this.allocator.words.length === 0) throw closedError()
-    clearHeader(this.allocator.words)
+    clearHeader(this.i32, this.shape)
     this.allocator.reset()
   }
 
@@ -566,8 +567,14 @@ export class Heap extends Views {
     return 0
   }
 
+  /** The pointer of a block that a view is made of. Throws ERR_OFFHEAP_CORRUPT when the heap named one that it can't have. */
+  private inside(pointer: Pointer, bytes: number): Pointer {
+    if (pointer % 8 === 0 && pointer > 0 && pointer + bytes <= this.u8.length) return pointer
+    throw this.fault(corrupt(`${bytes} bytes at byte ${pointer} are said to be a block of it`))
+  }
+
   private mustHave(pointer: Pointer, bytes: number): Pointer {
-    if (pointer !== 0) return pointer
+    if (pointer !== 0) return this.inside(pointer, bytes)
     throw new OffheapError(
       'ERR_OFFHEAP_OUT_OF_MEMORY',
       `No free block can hold ${bytes} bytes; the largest request that fits is ${this.figures(0).largestFree} bytes. Free something, or map a larger heap`

@@ -10,6 +10,7 @@ import {
   TOP_WORD,
   USED_WORD
 } from '../block/header.js'
+import { corrupt } from '../errors.js'
 import type { Placement, PlacementName } from '../placement/placement.js'
 import type { Allocator } from './allocator.js'
 import { isCachedBlock, sizeAt, walk } from './walk.js'
@@ -111,13 +112,20 @@ export function* freePages(
   touched: number,
   pageSize: number
 ): Generator<[number, number], void, undefined> {
+  const [first, top] = [words[FIRST_WORD], words[TOP_WORD]]
+  if (!(top >= first && touched >= top && touched < words.length)) {
+    throw corrupt(`the wilderness is said to begin at byte ${top * 4}, and to be new from byte ${touched * 4} on`)
+  }
   for (const block of placement.list()) {
+    const size = sizeOf(words[block])
+    if (!(block >= first && block + size <= top))
+      throw corrupt(`byte ${block * 4} is in the free list: no block is there`)
     // Header, links and footer stay where they are.
-    yield* wholePages((block + placement.keptWords) * 4, (block + sizeOf(words[block]) - 1) * 4, pageSize)
+    yield* wholePages((block + placement.keptWords) * 4, (block + size - 1) * 4, pageSize)
   }
   // What lies behind the heap in its last page is not the heap's.
   const end = Math.min(Math.ceil((touched * 4) / pageSize) * pageSize, words.byteLength)
-  yield* wholePages(words[TOP_WORD] * 4, end, pageSize)
+  yield* wholePages(top * 4, end, pageSize)
 }
 
 function* wholePages(begin: number, end: number, pageSize: number): Generator<[number, number], void, undefined> {

@@ -20,7 +20,7 @@
  * search and took 1.6 times as long; with words in place of classes, one compared at a time, 1.2 times.
  */
 import { MINIMUM_WORDS, NEXT, PREVIOUS, sizeOf } from '../block/block.js'
-import { clearList, link, relink, unlink } from '../block/free-list.js'
+import { checkLinks, clearList, link, relink, unlink } from '../block/free-list.js'
 import { corrupt } from '../errors.js'
 import { LINKED_WORDS } from './placement.js'
 
@@ -360,6 +360,7 @@ export class CardIndex {
   /** Verifies cards and bounds against the list. Returns the class of the largest free block of each card that has one. */
   protected checkCards(): Map<number, number> {
     const { words, levels } = this
+    checkLinks(words, this.sentinel, this.list())
     const largest = new Map<number, number>()
     for (const block of this.list()) {
       const card = block >>> CARD_SHIFT

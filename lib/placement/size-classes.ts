@@ -22,7 +22,7 @@
  * lowest of those that are set.
  */
 import { MINIMUM_WORDS, NEXT, PREVIOUS, sizeOf } from '../block/block.js'
-import { clearList } from '../block/free-list.js'
+import { checkLinks, clearList } from '../block/free-list.js'
 import { HEADER_WORDS } from '../block/header.js'
 import { corrupt } from '../errors.js'
 
@@ -164,6 +164,7 @@ export class SizeClasses {
       if (!empty && (words[ROWS + (i >> 5)] & bitOf(i)) === 0) {
         throw corrupt(`the free list of size class ${i} is not empty, and its bit is not set`)
       }
+      checkLinks(words, sentinel, this.listOf(i))
       for (const block of this.listOf(i)) {
         if (this.classOf(sizeOf(words[block])) === i) continue
         throw corrupt(`the free block at byte ${block * 4} is in the list of size class ${i}, where its size is not`)

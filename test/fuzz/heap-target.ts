@@ -155,11 +155,7 @@ function run(state: State, program: Uint8Array): string[] {
     const [name, call] = calls[steps.getUint8(at) % calls.length] ?? calls[0]
     const place = name === 'overwrite' ? which * 4 * 17 : pointerOf(state, which)
     const stray = takesPointer.has(name) && !state.damaged && !isBlock(state.heap, place)
-    const { code, error } = attempt(
-      name,
-      () => call(state, place, name === 'overwrite' ? value | 0 : value),
-      state.damaged
-    )
+    const { code, error } = attempt(name, () => call(state, place, name === 'overwrite' ? value | 0 : value))
     // Bytes that happen to look like a header can't be told from one: from here on anything may be wrong.
     if (stray && (code === undefined || code === 'ERR_OFFHEAP_CORRUPT')) state.damaged = true
     outcomes.push(`${name} ${code ?? 'ok'}`)

@@ -13,19 +13,12 @@ export function codeOf(error: unknown): string | undefined {
   return undefined
 }
 
-/**
- * Runs a call. Returns its value, or the error when it has a name; throws what is a finding. A heap that was overwritten may
- * have pointers that no view can begin at: then a RangeError of the language itself is as good.
- */
-export function attempt(
-  name: string,
-  call: () => unknown,
-  damaged = false
-): { value?: unknown; code?: string; error?: unknown } {
+/** Runs a call. Returns its value, or the error when it has a name; throws what is a finding. */
+export function attempt(name: string, call: () => unknown): { value?: unknown; code?: string; error?: unknown } {
   try {
     return { value: call() }
   } catch (error) {
-    const code = codeOf(error) ?? (damaged && error instanceof RangeError ? 'RangeError' : undefined)
+    const code = codeOf(error)
     if (code === undefined) throw new Error(`${name} ended with ${String(error)}`, { cause: error })
     return { code, error }
   }

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { NEXT, PREVIOUS, PREVIOUS_USED, USED } from '../../lib/block/block.js'
 import {
   BLOCKS_WORD,
+  CACHED_WORD,
   HIGH_WATER_WORD,
   PEAK_USED_WORD,
   ROOT_WORD,
@@ -11,7 +12,7 @@ import {
   TOUCHED_WORD,
   USED_WORD
 } from '../../lib/block/header.js'
-import { type Heap, OffheapError } from '../../lib/index.js'
+import { Heap, OffheapError, placements } from '../../lib/index.js'
 import { errorOf, newHeap, row, sketch } from './support.js'
 
 let heap: Heap
@@ -155,6 +156,30 @@ describe('the free list', () => {
     expectCorrupt(names(d))
   })
 
+  test.each(placements)('of %s, backwards, where the list is empty, begins or ends', placement => {
+    const packed = Heap.format(new ArrayBuffer(4096), { placement, quickLists: false })
+    const pointers = Array.from({ length: 4 }, () => packed.malloc(60))
+    const sentinels: number[] = []
+    for (let word = 0; word < (packed.stats().metadata - 4) / 4; word++) {
+      // The sentinel of an empty list names itself twice.
+      if (packed.i32[word + NEXT] === word && packed.i32[word + PREVIOUS] === word) sentinels.push(word)
+    }
+    expect(sentinels.length).toBeGreaterThan(0)
+    const everyBit = (word: number): void => {
+      for (let bit = 0; bit < 32; bit++) {
+        packed.i32[word] ^= 1 << bit
+        expect(errorOf(() => packed.check())).toHaveProperty('code', 'ERR_OFFHEAP_CORRUPT')
+        packed.i32[word] ^= 1 << bit
+      }
+    }
+    for (const sentinel of sentinels) for (const link of [NEXT, PREVIOUS]) everyBit(sentinel + link)
+    packed.free(pointers[1] ?? 0)
+    const block = (pointers[1] ?? 0) / 4 - 1
+    const sentinel = packed.i32[block + PREVIOUS]
+    for (const word of [block + NEXT, block + PREVIOUS, sentinel + NEXT, sentinel + PREVIOUS]) everyBit(word)
+    packed.check()
+  })
+
   test('that goes round', () => {
     heap.i32[d + NEXT] = b
     heap.i32[b + PREVIOUS] = d
@@ -190,6 +215,37 @@ describe('the header of the heap', () => {
     for (const top of [e + 2, c, 0, -1, 2 ** 30, heap.i32[TOP_WORD] + 1]) {
       heap.i32[TOP_WORD] = top
       expectCorrupt(/./)
+    }
+  })
+
+  test('bytes that wait to be used again, in a heap that keeps none', () => {
+    heap.i32[CACHED_WORD] += 4
+    expectCorrupt(/the header counts bytes that wait/)
+  })
+
+  test('the wilderness, any bit: what is handed out without a check lies in the heap, and each error has a code', () => {
+    const before = heap.u8.slice()
+    for (let bit = 0; bit < 32; bit++) {
+      for (const call of [
+        () => heap.malloc(100),
+        () => heap.calloc(1, 100),
+        () => heap.realloc((a + 1) * 4, 2000),
+        () => heap.alignedAlloc(64, 100),
+        () => heap.alloc(100).byteOffset,
+        () => heap.allocBuffer(100).byteOffset,
+        () => heap.allocArray(Float64Array, 100).byteOffset,
+        () => heap.view((e + 1) * 4).byteOffset
+      ]) {
+        heap.u8.set(before)
+        heap.i32[TOP_WORD] ^= 1 << bit
+        try {
+          const pointer = call()
+          expect(pointer).toBeGreaterThanOrEqual(0)
+          expect(pointer).toBeLessThan(heap.u8.length)
+        } catch (error) {
+          expect(error).toBeInstanceOf(OffheapError)
+        }
+      }
     }
   })
 

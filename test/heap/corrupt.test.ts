@@ -59,10 +59,10 @@ function populate(heap: Heap): number[] {
 }
 
 function expectNamed(name: string, error: unknown): void {
+  const isArgument = error instanceof RangeError || error instanceof TypeError
   const named =
     error instanceof OffheapError ||
-    error instanceof RangeError ||
-    (error instanceof TypeError && 'code' in error && error.code === 'ERR_INVALID_ARG_TYPE')
+    (isArgument && 'code' in error && /^ERR_(OUT_OF_RANGE|INVALID_ARG_TYPE)$/.test(String(error.code)))
   if (!named) throw new Error(`${name} ended with ${String(error)}`, { cause: error })
 }
 
