@@ -1,6 +1,7 @@
 /** The watch over bytes that belong to nobody, by itself: what it writes, to the byte, and which changed byte it finds first. */
 import { describe, expect, test } from 'vitest'
 import { Memory } from '../../lib/heap/hardened/memory.js'
+import { expectError } from './support.js'
 
 const PAGE = 4096
 const BYTES = 6 * PAGE
@@ -200,15 +201,34 @@ describe('pages that were given back', () => {
     }
   })
 
-  test('are forgotten where memory begins anew, whole pages only', () => {
+  test('are forgotten where memory begins anew', () => {
     const { memory: watched } = twoGone()
-    watched.forget(2 * PAGE + 1, 3 * PAGE + 1)
-    expect(watched.firstChanged(2 * PAGE, 3 * PAGE)).toBe(-1)
+    watched.givenBack.reset()
+    expect(watched.firstChanged(2 * PAGE, 3 * PAGE)).toBe(2 * PAGE)
     expect(watched.firstChanged(3 * PAGE, 4 * PAGE)).toBe(3 * PAGE)
-    const whole = twoGone()
-    whole.memory.forget(2 * PAGE, 3 * PAGE)
-    expect(whole.memory.firstChanged(2 * PAGE, 3 * PAGE)).toBe(2 * PAGE)
-    expect(whole.memory.firstChanged(3 * PAGE, 4 * PAGE)).toBe(-1)
+  })
+
+  test('are not told by a note of which a bit was changed: nothing is filled', () => {
+    for (const bit of Array.from({ length: 32 }, (_, i) => 1 << i)) {
+      for (const noted of [true, false]) {
+        const { bytes, memory: watched } = noted ? twoGone() : memory()
+        const words = new Int32Array(bytes.buffer)
+        words[NOTES] = (words[NOTES] ?? 0) ^ bit
+        const before = Buffer.from(bytes)
+        for (const use of [
+          () => watched.claim(2 * PAGE + 100, 2 * PAGE + 500),
+          () => watched.noteGivenBack(PAGE, 2 * PAGE),
+          () => watched.firstChanged(2 * PAGE, 5 * PAGE),
+          () => watched.givenBack.verify(5 * PAGE + 1, 5 * PAGE + 2),
+          () => watched.givenBack.check()
+        ]) {
+          expectError(use, 'ERR_OFFHEAP_CORRUPT', /the note at byte 32, of which pages were given back to the system/)
+        }
+        expect(bytes.equals(before)).toBe(true)
+        watched.givenBack.reset()
+        watched.givenBack.check()
+      }
+    }
   })
 
   test('are noted beyond the first 32', () => {

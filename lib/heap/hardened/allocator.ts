@@ -13,8 +13,10 @@ import {
   HEADER_WORDS,
   KEY_WORD,
   PEAK_LIVE_WORD,
+  QUARANTINE_LIMIT_WORD,
   TOP_WORD,
   TOUCHED_WORD,
+  TRIM_THRESHOLD_WORD,
   USED_WORD
 } from '../../block/header.js'
 import { corrupt } from '../../errors.js'
@@ -37,15 +39,27 @@ export class HardenedAllocator extends TrimmingAllocator {
   readonly quarantine: Quarantine
   readonly faults: Faults
   private readonly guard: GuardedPlacement
+  /** What a new heap was asked to be, to be written again by a reset. */
+  private readonly settings: readonly (readonly [word: number, value: number])[]
+  /** A heap that was just written, and has no seal yet. */
+  private isNew: boolean
+  /** Gives free pages back to the system, once the call that made it due is done. */
+  private readonly trimNow: () => void
+  private trimIsDue = false
 
   /** On the memory of the whole heap, whose header is written. */
   constructor(heap: Int32Array<ArrayBuffer>, policy: PlacementPolicy, trim: () => void) {
     const ledger = heap.subarray(0, ledgerWords(heap.length))
     const layout = hardenedLayout(heap.length, HEADER_WORDS + policy.indexWords(ledger.length))
     const seals = new Seals(ledger, layout.seals, heap[KEY_WORD])
-    const guard = new GuardedPlacement(ledger, policy.open(ledger), seals)
-    super(ledger, guard, trim)
+    const guard = new GuardedPlacement(ledger, policy.open(ledger), seals, layout.seals)
+    super(ledger, guard, () => {
+      this.trimIsDue = true
+    })
     this.guard = guard
+    this.trimNow = trim
+    this.isNew = heap[HEADER_SEAL_WORD] === 0
+    this.settings = [KEY_WORD, QUARANTINE_LIMIT_WORD, TRIM_THRESHOLD_WORD].map(word => [word, heap[word]])
     this.seals = seals
     this.memory = new Memory(heap, layout.givenBack, heap[KEY_WORD])
     this.quarantine = new Quarantine(ledger, seals)
@@ -60,10 +74,11 @@ export class HardenedAllocator extends TrimmingAllocator {
     words.fill(0, first, touched)
     seals.reset(touched)
     memory.zero(slotOf(first), slotOf(touched))
-    memory.forget(slotOf(first), slotOf(touched))
+    memory.givenBack.reset()
     words[TOUCHED_WORD] = first
     words[PEAK_LIVE_WORD] = 0
     this.quarantine.reset()
+    this.isNew = false
     super.reset()
     // Underflow of the first block shows here.
     memory.fill(slotOf(first) - SLOT_BYTES, slotOf(first))
@@ -73,24 +88,42 @@ export class HardenedAllocator extends TrimmingAllocator {
   /** Before a reset: a header that something wrote over does not say where blocks begin, and what was touched. */
   mendHeader(): void {
     const { words, seals } = this
-    if (words[HEADER_SEAL_WORD] === 0 || seals.headerHolds()) return
-    words[FIRST_WORD] = this.first
+    if (this.isNew || seals.headerHolds()) return
+    for (const [word, value] of this.settings) words[word] = value
     words[TOUCHED_WORD] = words.length - 1
   }
 
-  /** Runs what changes the heap: verifies the seal of the header, and renews it afterwards. Throws ERR_OFFHEAP_CORRUPT. */
+  /**
+   * Runs what changes the heap: verifies the seal of the header, and renews it afterwards. A call that damage ended in the middle of
+   * a change leaves a heap that refuses every other one until it is reset. Throws ERR_OFFHEAP_CORRUPT.
+   */
   guarded<Result>(work: () => Result): Result {
     this.verifyHeader()
+    const result = this.sealing(work)
+    if (this.trimIsDue) {
+      this.trimIsDue = false
+      this.trimNow()
+    }
+    return result
+  }
+
+  private sealing<Result>(work: () => Result): Result {
     try {
       return work()
     } finally {
-      this.seals.sealHeader()
+      if (this.guard.broken) this.seals.breakHeader()
+      else this.seals.sealHeader()
     }
   }
 
   /** Throws ERR_OFFHEAP_CORRUPT. */
   verifyHeader(): void {
-    if (!this.seals.headerHolds()) throw corrupt('its header, the first 128 bytes, was overwritten')
+    if (this.seals.headerHolds()) return
+    throw corrupt(
+      this.seals.isHeaderBroken()
+        ? 'its index was overwritten, and the call that found it could not be finished; reset() begins anew'
+        : 'its header, the first 128 bytes, was overwritten'
+    )
   }
 
   /** A used block for a payload of `bytes`, of `need` words; 0 when there is none, not even in the quarantine. */
@@ -119,11 +152,26 @@ export class HardenedAllocator extends TrimmingAllocator {
   private handOut(block: number, bytes: number, touched: number): number {
     const begin = slotOf(block)
     const end = slotOf(block + sizeOf(this.words[block]))
+    this.verifyTaken(block, Math.max(begin, slotOf(touched)))
     const changed = this.firstChanged(begin, end, slotOf(touched))
     if (changed !== -1) this.refuse(block, begin, changed)
     this.memory.claim(begin, end)
     this.dress(block, bytes)
     return block
+  }
+
+  /** Verifies what is noted about a block that was just taken. Gives it back, filled from `fresh` on, when a note was overwritten. */
+  private verifyTaken(block: number, fresh: number): void {
+    const end = slotOf(block + sizeOf(this.words[block]))
+    try {
+      this.memory.givenBack.verify(slotOf(block), end)
+      if (!this.seals.isClear(block)) throw this.faults.entry(block)
+    } catch (error) {
+      this.memory.fill(fresh, end)
+      this.seals.clear(block)
+      this.free(block)
+      throw error
+    }
   }
 
   /** Gives back a block that was just taken, because a byte of free memory from `begin` on was changed. Throws. */
@@ -174,6 +222,7 @@ export class HardenedAllocator extends TrimmingAllocator {
     const { words, seals, first } = this
     const leftIsFree = block > first && hasFreeLeft(words, seals, block, first)
     if (leftIsFree === ((words[block] & PREVIOUS_USED) !== 0)) throw this.faults.entry(block)
+    if (leftIsFree) this.guard.verify(block - words[block - 1], words[block - 1])
     const next = block + sizeOf(words[block])
     if (next === words[TOP_WORD]) return
     if (next > words[TOP_WORD] || (words[next] & PREVIOUS_USED) === 0) throw this.faults.entry(next)
@@ -199,9 +248,10 @@ export class HardenedAllocator extends TrimmingAllocator {
   /** Puts a block into the quarantine, which has room for it, or frees it at once when it is too large for that. */
   private hold(block: number): void {
     const size = sizeOf(this.words[block])
-    this.memory.fill(slotOf(block), slotOf(block + size))
     if (this.quarantine.admits(size)) this.quarantine.push(block)
     else this.returnToFree(block)
+    // Last: when the block can't be freed, it keeps what it holds.
+    this.memory.fill(slotOf(block), slotOf(block + size))
   }
 
   /** Frees every block of the quarantine in earnest. False when there is none. */
@@ -218,6 +268,7 @@ export class HardenedAllocator extends TrimmingAllocator {
     this.verifyNeighbours(block)
     const begin = slotOf(block)
     const end = slotOf(block + sizeOf(this.words[block]))
+    this.memory.givenBack.verify(begin, end)
     const changed = this.memory.firstChanged(begin, end)
     const fault = changed === -1 ? undefined : this.faults.writeAfterFree(block, changed)
     this.quarantine.shift()
@@ -256,9 +307,10 @@ export class HardenedAllocator extends TrimmingAllocator {
   }
 
   private shrinkTo(block: number, have: number, need: number, bytes: number): number {
-    // What the payload loses is free, or red zone.
-    this.memory.fill(slotOf(block) + Math.min(bytes, requestedOf(this.words, block)), slotOf(block + have))
+    const kept = slotOf(block) + Math.min(bytes, requestedOf(this.words, block))
     this.resize(block, have, need)
+    // What the payload loses is free, or red zone.
+    this.memory.fill(kept, slotOf(block + have))
     this.dress(block, bytes)
     return block
   }
@@ -277,6 +329,7 @@ export class HardenedAllocator extends TrimmingAllocator {
     const touched = slotOf(words[TOUCHED_WORD])
     const whole = next !== words[TOP_WORD] && have + sizeOf(words[next]) - need < MINIMUM_WORDS
     const end = slotOf(block + (whole ? have + sizeOf(words[next]) : need))
+    this.memory.givenBack.verify(slotOf(next), end)
     this.verifyFree(slotOf(next), end, touched)
     this.resize(block, have, need)
     this.memory.claim(slotOf(next), end)
@@ -294,6 +347,7 @@ export class HardenedAllocator extends TrimmingAllocator {
     const old = requestedOf(words, block)
     const oldEnd = slotOf(block + have)
     const end = Math.max(oldEnd, slotOf(left + need))
+    memory.givenBack.verify(slotOf(left), end)
     this.verifyFree(slotOf(left), slotOf(block), slotOf(words[TOUCHED_WORD]))
     this.verifyFree(oldEnd, end, slotOf(words[TOUCHED_WORD]))
     seals.clear(block)

@@ -17,6 +17,7 @@ export function checkHardened(allocator: HardenedAllocator): void {
   const first = slotOf(words[FIRST_WORD])
   const inFront = memory.firstChanged(first - SLOT_BYTES, first)
   if (inFront !== -1) throw faults.writeToFree(first - SLOT_BYTES, first, inFront)
+  memory.givenBack.check()
   let blocks = 0
   for (const block of walk(words)) {
     blocks++
@@ -29,6 +30,9 @@ export function checkHardened(allocator: HardenedAllocator): void {
     } else if (seals.holds('used', block)) {
       const changed = memory.firstChanged(begin + requestedOf(words, block), end)
       if (changed !== -1) throw faults.overflow(block, changed)
+      if (memory.givenBack.hasAny(begin, end)) {
+        throw corrupt(`the block at ${begin} is used, and a page of it is said to have been given back to the system`)
+      }
     } else if (seals.holds('quarantined', block)) {
       const changed = memory.firstChanged(begin, end)
       if (changed !== -1) throw faults.writeAfterFree(block, changed)

@@ -3,11 +3,13 @@
  * both neighbours in the list must name it and agree with theirs (safe unlinking); what the policy changed is sealed anew. So a
  * header, a footer or a link that something wrote over is found when it is used next, and is not followed.
  *
- * Which neighbours a block gets is the policy's to say. They are looked at afterwards: their seals must be right for the links
- * that they had before.
+ * Which neighbours a block gets is the policy's to say, by its index and its trees, which have no seals. They are looked at
+ * afterwards: their seals must be right for the links that they had before, what is no block must be the sentinel of a list, and
+ * the header of the heap must be as it was. Where an index led the policy astray, a link or two were written where they don't
+ * belong. No payload is within its reach; but such a ledger is not to be used any more, and `broken` says so.
  */
 import { NEXT, PREVIOUS, PREVIOUS_USED, sizeOf } from '../../block/block.js'
-import { FIRST_WORD } from '../../block/header.js'
+import { FIRST_WORD, FREE_LIST, HEADER_WORDS } from '../../block/header.js'
 import { corrupt } from '../../errors.js'
 import type { Placement } from '../../placement/placement.js'
 import { slotOf } from './layout.js'
@@ -18,25 +20,67 @@ export class GuardedPlacement implements Placement {
   private readonly words: Int32Array
   private readonly policy: Placement
   private readonly seals: Seals
+  /** Where the index of the policy ends. */
+  private readonly indexEnd: number
+  /** The header of the heap, as it was before the policy went to work. */
+  private readonly header = new Int32Array(HEADER_WORDS)
+  /** Was a change begun that could not be finished? */
+  broken = false
 
-  constructor(words: Int32Array, policy: Placement, seals: Seals) {
+  constructor(words: Int32Array, policy: Placement, seals: Seals, indexEnd: number) {
     this.words = words
     this.keptWords = policy.keptWords
     this.policy = policy
     this.seals = seals
+    this.indexEnd = indexEnd
   }
 
   reset(): void {
+    this.broken = false
     this.policy.reset()
   }
 
   find(size: number): number {
     const block = this.policy.find(size)
-    if (block !== 0) this.verify(block, sizeOf(this.words[block]))
+    if (block === 0) return 0
+    const have = sizeOf(this.words[block])
+    if (have < size) throw overwritten(block)
+    this.verify(block, have)
     return block
   }
 
   remove(block: number, size: number): void {
+    this.begin()
+    this.take(block, size)
+    this.end()
+  }
+
+  replace(from: number, fromSize: number, to: number, toSize: number): void {
+    this.begin()
+    // Let go of and taken in: so each is a change of two neighbours, and no more.
+    if (from !== 0) this.take(from, fromSize)
+    this.put(to, toSize)
+    this.end()
+  }
+
+  /** A change begins. What throws in the middle of it leaves the ledger `broken`. */
+  private begin(): void {
+    const { words, header } = this
+    for (let word = 0; word < HEADER_WORDS; word++) header[word] = words[word]
+    this.broken = true
+  }
+
+  /** A change ends: of the header it may have changed the links of the list. Throws ERR_OFFHEAP_CORRUPT. */
+  private end(): void {
+    const { words, header } = this
+    for (let word = 0; word < HEADER_WORDS; word++) {
+      if (words[word] === header[word] || word === FREE_LIST + NEXT || word === FREE_LIST + PREVIOUS) continue
+      throw corrupt(`the index of the free blocks led to word ${word} of the header`)
+    }
+    this.broken = false
+  }
+
+  private take(block: number, size: number): void {
     const { words } = this
     this.verify(block, size)
     const next = words[block + NEXT]
@@ -47,9 +91,8 @@ export class GuardedPlacement implements Placement {
     this.sealLinked(previous)
   }
 
-  replace(from: number, fromSize: number, to: number, toSize: number): void {
-    // Let go of and taken in: so each is a change of two neighbours, and no more.
-    if (from !== 0) this.remove(from, fromSize)
+  private put(to: number, toSize: number): void {
+    if (!this.seals.isClear(to)) throw overwritten(to)
     this.policy.replace(0, 0, to, toSize)
     const { words, seals } = this
     const next = words[to + NEXT]
@@ -62,8 +105,11 @@ export class GuardedPlacement implements Placement {
     seals.sealFree(to, toSize)
   }
 
-  list(): Iterable<number> {
-    return this.policy.list()
+  *list(): Generator<number, void, undefined> {
+    for (const block of this.policy.list()) {
+      this.verify(block, sizeOf(this.words[block]))
+      yield block
+    }
   }
 
   check(): void {
@@ -87,8 +133,17 @@ export class GuardedPlacement implements Placement {
   /** Verifies that what stands in a list is a free block that was sealed with these links, or the sentinel of a list. */
   private verifyLinks(block: number, next: number, previous: number): void {
     const { words, seals } = this
-    if (block > 0 && block < words[FIRST_WORD]) return
-    if (!(block < words.length) || !seals.agrees(block, sizeOf(words[block]), next, previous)) throw overwritten(block)
+    if (this.isSentinel(block)) return
+    if (
+      !(block >= words[FIRST_WORD] && block < words.length) ||
+      !seals.agrees(block, sizeOf(words[block]), next, previous)
+    )
+      throw overwritten(block)
+  }
+
+  /** Can this be the sentinel of a list? Its links lie in the header or in the index. */
+  private isSentinel(block: number): boolean {
+    return block === FREE_LIST || (block + NEXT >= HEADER_WORDS && block + PREVIOUS < this.indexEnd)
   }
 
   private sealLinked(block: number): void {

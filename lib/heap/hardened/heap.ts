@@ -157,6 +157,7 @@ export function hardenedKind(Base: typeof Heap): Make {
 
     override get root(): Pointer {
       if (this.allocator.words.length === 0) throw closedError()
+      this.telling(() => this.allocator.verifyHeader())
       return this.allocator.words[ROOT_WORD] * SLOT_BYTES
     }
 
@@ -171,6 +172,7 @@ export function hardenedKind(Base: typeof Heap): Make {
     // ---- looking at the heap --------------------------------------------------------------------------------------
 
     protected override figures(residentBytes: number): HeapStats {
+      this.allocator.verifyHeader()
       return readHardenedStats(this.allocator, residentBytes)
     }
 
@@ -185,6 +187,18 @@ export function hardenedKind(Base: typeof Heap): Make {
 
     protected override highWater(): number {
       return (super.highWater() / 4) * SLOT_BYTES
+    }
+
+    override *blocks(): Generator<BlockInfo, void, undefined> {
+      if (this.allocator.words.length === 0) throw closedError()
+      this.allocator.verifyHeader()
+      yield* super.blocks()
+    }
+
+    override *freeBlocks(): Generator<BlockInfo, void, undefined> {
+      if (this.allocator.words.length === 0) throw closedError()
+      this.allocator.verifyHeader()
+      yield* super.freeBlocks()
     }
 
     protected override describe(block: number): BlockInfo {
@@ -211,11 +225,24 @@ export function hardenedKind(Base: typeof Heap): Make {
       })
     }
 
+    /** The free that led here is done. Damage that this finds is for the call that uses it to throw, and for check(). */
+    protected override trimQuietly(): void {
+      try {
+        super.trimQuietly()
+      } catch (error) {
+        if (!(error instanceof OffheapError)) throw error
+        this.fault(error)
+      }
+    }
+
     protected override decommit(region: Region): void {
+      const { memory } = this.allocator
       let bytes = 0
-      for (const [offset, length] of freeSlotPages(this.allocator, region.pageSize)) {
+      // All of them first: nothing is given back by a ledger that contradicts itself.
+      for (const [offset, length] of [...freeSlotPages(this.allocator, region.pageSize)]) {
+        memory.givenBack.verify(offset, offset + length)
         region.decommit(offset, length)
-        this.allocator.memory.noteGivenBack(offset, offset + length)
+        memory.noteGivenBack(offset, offset + length)
         bytes += length
       }
       publish('offheap:trim', () => ({ heap: this, bytes }))

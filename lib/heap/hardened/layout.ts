@@ -34,6 +34,8 @@ export const SLOT_BYTES = 16
 const SCALE_SHIFT = 2
 /** Pages that were given back to the system are noted in units of so many bytes: the smallest page there is. */
 export const PAGE_UNIT = 4096
+/** How many of these share a word of notes: see given-back.ts. */
+export const PAGES_IN_WORD = 8
 /** Words that separate the ledger from the first slot, at least. */
 const GUARD_WORDS = 8
 
@@ -41,7 +43,7 @@ const GUARD_WORDS = 8
 export interface HardenedLayout {
   /** One word for every four words of the ledger. */
   readonly seals: number
-  /** One bit for every PAGE_UNIT of the heap. */
+  /** One word for PAGES_IN_WORD times PAGE_UNIT of the heap. */
   readonly givenBack: number
   /** The first block of the ledger. */
   readonly first: number
@@ -56,8 +58,13 @@ export function ledgerWords(words: number): number {
 export function hardenedLayout(words: number, index: number): HardenedLayout {
   const ledger = ledgerWords(words)
   const givenBack = index + sealIndex(ledger - sealOrigin(ledger)) + 1
-  const end = givenBack + Math.ceil((words * 4) / PAGE_UNIT / 32)
+  const end = givenBack + pageWords(words)
   return { seals: index, givenBack, first: Math.max(end, (ledger + GUARD_WORDS) >> SCALE_SHIFT) | 1 }
+}
+
+/** How many words the notes on pages that were given back take, in a heap of `words` words. */
+export function pageWords(words: number): number {
+  return Math.ceil((words * 4) / PAGE_UNIT / PAGES_IN_WORD)
 }
 
 /** No block of the ledger lies in front of this word; so seals are counted from here. */

@@ -4,8 +4,9 @@
  * somebody who had no right to. The pattern comes from the key, has 256 bytes, and none of them is 0 or 255, which stray
  * writes are made of most often.
  *
- * Pages that were given back to the system are zero instead; a bitmap says which.
+ * Pages that were given back to the system are zero instead: see given-back.ts.
  */
+import { GivenBack } from './given-back.js'
 import { PAGE_UNIT } from './layout.js'
 import { mix } from './seals.js'
 
@@ -17,17 +18,16 @@ const SMALL = 256
 export class Memory {
   private readonly words: Int32Array<ArrayBuffer>
   private readonly bytes: Buffer<ArrayBuffer>
-  /** Where the bitmap of the pages that were given back lies, in words. */
-  private readonly givenBack: number
+  readonly givenBack: GivenBack
   /** The pattern as words, and as bytes: a page of it. */
   private readonly pattern: Int32Array<ArrayBuffer>
   private readonly page: Buffer<ArrayBuffer>
 
-  /** The memory of the whole heap as words. */
-  constructor(words: Int32Array<ArrayBuffer>, givenBack: number, key: number) {
+  /** The memory of the whole heap as words; the notes on pages that were given back lie from the word `notes` on. */
+  constructor(words: Int32Array<ArrayBuffer>, notes: number, key: number) {
     this.words = words
     this.bytes = Buffer.from(words.buffer, 0, words.byteLength)
-    this.givenBack = givenBack
+    this.givenBack = new GivenBack(words, notes, key)
     this.page = Buffer.from(new ArrayBuffer(PAGE_UNIT))
     this.pattern = new Int32Array(this.page.buffer, 0, PATTERN_WORDS)
     for (let i = 0; i < SMALL; i++) this.page[i] = 1 + ((mix(key, i) >>> 8) % 254)
@@ -80,7 +80,7 @@ export class Memory {
       const from = at % PAGE_UNIT
       const to = Math.min(PAGE_UNIT, from + end - at)
       const next = at + to - from
-      if (this.isGivenBack(Math.floor(at / PAGE_UNIT))) {
+      if (this.givenBack.has(Math.floor(at / PAGE_UNIT))) {
         const touched = this.firstTouched(at, next)
         if (touched !== -1) return touched
       } else if (this.page.compare(this.bytes, at, next, from, to) !== 0) {
@@ -94,7 +94,7 @@ export class Memory {
 
   private isChanged(at: number): boolean {
     const byte = this.bytes[at]
-    return byte !== this.page[at % PAGE_UNIT] && !(byte === 0 && this.isGivenBack(Math.floor(at / PAGE_UNIT)))
+    return byte !== this.page[at % PAGE_UNIT] && !(byte === 0 && this.givenBack.has(Math.floor(at / PAGE_UNIT)))
   }
 
   /** The first byte between two offsets that is not 0; -1 when all are. For memory that was never handed out. */
@@ -108,31 +108,18 @@ export class Memory {
 
   /** Notes that whole pages between two offsets were given back. */
   noteGivenBack(begin: number, end: number): void {
-    for (let page = begin / PAGE_UNIT; page < end / PAGE_UNIT; page++) {
-      this.words[this.givenBack + (page >>> 5)] |= 1 << (page & 31)
-    }
+    for (let page = begin / PAGE_UNIT; page < end / PAGE_UNIT; page++) this.givenBack.add(page)
   }
 
   /** Memory from one offset to another is used from now on: what else lies in its pages holds the pattern again. */
   claim(begin: number, end: number): void {
     const last = Math.floor((end - 1) / PAGE_UNIT)
     for (let page = Math.floor(begin / PAGE_UNIT); page <= last; page++) {
-      if (!this.isGivenBack(page)) continue
-      this.words[this.givenBack + (page >>> 5)] &= ~(1 << (page & 31))
+      if (!this.givenBack.has(page)) continue
+      this.givenBack.delete(page)
       const from = page * PAGE_UNIT
       if (from < begin) this.fill(from, begin)
       if (from + PAGE_UNIT > end) this.fill(end, from + PAGE_UNIT)
     }
-  }
-
-  /** Nothing between two offsets counts as given back any more: it was never touched, for all that anybody can tell. */
-  forget(begin: number, end: number): void {
-    for (let page = Math.ceil(begin / PAGE_UNIT); page < end / PAGE_UNIT; page++) {
-      this.words[this.givenBack + (page >>> 5)] &= ~(1 << (page & 31))
-    }
-  }
-
-  private isGivenBack(page: number): boolean {
-    return (this.words[this.givenBack + (page >>> 5)] & (1 << (page & 31))) !== 0
   }
 }

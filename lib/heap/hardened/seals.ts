@@ -50,6 +50,13 @@ export class Seals {
     )
   }
 
+  /** What a block is under its seal; undefined when the two disagree. */
+  kindOf(block: number): Kind | undefined {
+    if (this.holds('used', block)) return 'used'
+    if (this.holds('quarantined', block)) return 'quarantined'
+    return this.holds('free', block) ? 'free' : undefined
+  }
+
   /** Seals a used or quarantined block, whose words are all written. */
   seal(kind: 'used' | 'quarantined', block: number): void {
     const words = this.words
@@ -66,6 +73,11 @@ export class Seals {
   /** Is a free block of `size` words sealed here, with these links? */
   agrees(block: number, size: number, next: number, previous: number): boolean {
     return this.sealed(block) === this.sealFor('free', block, size, next, previous)
+  }
+
+  /** Is there no seal here, as where no block begins? */
+  isClear(block: number): boolean {
+    return this.sealed(block) === 0
   }
 
   /** From now on no block begins here. */
@@ -93,6 +105,16 @@ export class Seals {
   /** Seals the header of the heap as it is. */
   sealHeader(): void {
     this.words[HEADER_SEAL_WORD] = this.headerSeal()
+  }
+
+  /** From now on the header holds for nobody, as if it had been overwritten. */
+  breakHeader(): void {
+    this.words[HEADER_SEAL_WORD] = ~this.headerSeal()
+  }
+
+  /** Was breakHeader() the last to write the seal? */
+  isHeaderBroken(): boolean {
+    return this.words[HEADER_SEAL_WORD] === ~this.headerSeal()
   }
 
   private headerSeal(): number {

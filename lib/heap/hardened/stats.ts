@@ -1,5 +1,5 @@
 /** Figures about a hardened heap, and its blocks as a caller sees them: the ledger's, times four. */
-import { MINIMUM_WORDS, sizeOf, USED } from '../../block/block.js'
+import { MINIMUM_WORDS, sizeOf } from '../../block/block.js'
 import {
   BLOCKS_WORD,
   CACHED_WORD,
@@ -16,8 +16,23 @@ import type { HeapStats } from '../stats.js'
 import { type BlockInfo, walk } from '../walk.js'
 import type { HardenedAllocator } from './allocator.js'
 import { SLOT_BYTES, slotOf } from './layout.js'
+import type { Kind } from './seals.js'
 
-/** Reads the figures, in time proportional to the number of blocks. Throws ERR_OFFHEAP_CORRUPT where headers lead nowhere. */
+/**
+ * The blocks in address order, each with what it is under its seal. Throws ERR_OFFHEAP_CORRUPT at the first whose entry in the ledger
+ * was overwritten.
+ */
+function* sealedBlocks(allocator: HardenedAllocator): Generator<[number, Kind], void, undefined> {
+  for (const block of walk(allocator.words)) yield [block, sealedKind(allocator, block)]
+}
+
+function sealedKind({ seals, faults }: HardenedAllocator, block: number): Kind {
+  const kind = seals.kindOf(block)
+  if (kind === undefined) throw faults.entry(block)
+  return kind
+}
+
+/** Reads the figures, in time proportional to the number of blocks. Throws ERR_OFFHEAP_CORRUPT. */
 export function readHardenedStats(allocator: HardenedAllocator, residentBytes: number): HeapStats {
   const { words } = allocator
   const first = slotOf(words[FIRST_WORD])
@@ -28,9 +43,9 @@ export function readHardenedStats(allocator: HardenedAllocator, residentBytes: n
   let freeBlocks = 0
   let largest = 0
   let run = 0
-  for (const block of walk(words)) {
-    if ((words[block] & USED) === 0) freeBlocks++
-    run = isLive(allocator, block) ? 0 : run + sizeOf(words[block])
+  for (const [block, kind] of sealedBlocks(allocator)) {
+    if (kind === 'free') freeBlocks++
+    run = kind === 'used' ? 0 : run + sizeOf(words[block])
     largest = Math.max(largest, run)
   }
   largest = Math.max(largest, run + words.length - 1 - words[TOP_WORD])
@@ -53,17 +68,12 @@ export function readHardenedStats(allocator: HardenedAllocator, residentBytes: n
   }
 }
 
-/** What a caller sees of a block. */
+/** What a caller sees of a block. Throws ERR_OFFHEAP_CORRUPT when its entry in the ledger was overwritten. */
 export function describeHardened(allocator: HardenedAllocator, block: number): BlockInfo {
   const { words } = allocator
+  const kind = sealedKind(allocator, block)
   const place = { pointer: slotOf(block), offset: slotOf(block), size: sizeOf(words[block]) * SLOT_BYTES }
-  if (isLive(allocator, block)) return { ...place, used: true }
-  return (words[block] & USED) === 0 ? { ...place, used: false } : { ...place, used: false, cached: true }
-}
-
-/** Is the block used, and not in the quarantine? */
-function isLive({ words, seals }: HardenedAllocator, block: number): boolean {
-  return (words[block] & USED) !== 0 && !seals.holds('quarantined', block)
+  return kind === 'quarantined' ? { ...place, used: false, cached: true } : { ...place, used: kind === 'used' }
 }
 
 /** The whole free pages, as [offset, length] in bytes: in the wilderness as far as touched, in free and quarantined blocks. */
@@ -73,8 +83,8 @@ export function* freeSlotPages(
 ): Generator<[number, number], void, undefined> {
   const { words } = allocator
   let begin = 0
-  for (const block of walk(words)) {
-    if (!isLive(allocator, block)) {
+  for (const [block, kind] of sealedBlocks(allocator)) {
+    if (kind !== 'used') {
       if (begin === 0) begin = slotOf(block)
     } else if (begin !== 0) {
       yield* wholePages(begin, slotOf(block), pageSize)
