@@ -50,8 +50,8 @@ The hardened heap missed none of the other kinds. [hardening.md](hardening.md) s
 
 function render({ title, tallies }: Table, times: number): string {
   const rows = tallies.map(([plain, hardened]) => {
-    const { name, note } = plain.kind
-    const few = plain.times < times ? ` (${plain.times.toLocaleString('en')} times)` : ''
+    const { name, note } = hardened.kind
+    const few = hardened.times < times ? ` (${hardened.times.toLocaleString('en')} times)` : ''
     return `| ${name}${few}${note === undefined ? '' : `; ${note}`} | ${cell(plain)} | ${cell(hardened)} |`
   })
   return `## ${title}\n\n| kind | default | hardened |\n| --- | --- | --- |\n${rows.join('\n')}\n`
@@ -67,6 +67,7 @@ const words: Readonly<Record<Moment, string>> = {
 const moments: readonly Moment[] = ['at once', 'next use', 'check', 'missed']
 
 function cell({ moments: counts, times, codes }: Tally): string {
+  if (times === 0) return 'has none'
   const parts = moments
     .filter(moment => counts[moment] > 0)
     .map(moment => `${words[moment]} ${share(counts[moment], times)}`)

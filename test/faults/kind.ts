@@ -8,6 +8,8 @@ export interface Kind {
   readonly hopeless?: string
   /** What a reader should know besides. */
   readonly note?: string
+  /** For what only these heaps have. */
+  readonly only?: 'hardened'
   /** At most so many injections, where each takes a process, a worker or a mapping. */
   readonly atMost?: number
   /**

@@ -21,6 +21,7 @@ export interface Tally {
  */
 export function runKind(kind: Kind, options: HeapOptions, times: number, seed: number, onInjection: () => void): Tally {
   const outcomes: Outcome[] = []
+  if (kind.only === 'hardened' && options.hardened !== true) return tallyOf(kind, outcomes)
   const count = Math.min(times, kind.atMost ?? times)
   let scene = new Scene(options, new Random(seed))
   for (let i = 0; i < count; i++) {

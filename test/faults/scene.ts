@@ -2,7 +2,10 @@
  * A busy heap for a fault to be put into: blocks of many sizes, some freed and some of their memory handed out again. It is put
  * back byte by byte after each fault, so that none is left over for the next; a Heap object has nothing to put back.
  */
+import { HEADER_WORDS } from '../../lib/block/header.js'
+import { hardenedLayout, ledgerWords, pageWords, sealIndex, sealOrigin } from '../../lib/heap/hardened/layout.js'
 import { Heap, type HeapOptions } from '../../lib/index.js'
+import { policyNamed } from '../../lib/placement/policies.js'
 import { NoPlace, type Random } from './random.js'
 
 export const HEAP_BYTES = 65_536
@@ -91,4 +94,27 @@ export class Scene {
 /** Where what the heap knows of a block begins, as a byte offset: in front of the payload, or in the ledger. */
 export function entryOf({ options }: Scene, pointer: number): number {
   return options.hardened ? pointer / 4 - 4 : pointer - 4
+}
+
+/** What a heap keeps beside its header and its blocks, each from one byte offset to another. */
+export interface Parts {
+  readonly index: readonly [number, number]
+  /** Of a hardened heap: the seals of its blocks; the notes on pages that were given back. */
+  readonly seals: readonly [number, number]
+  readonly notes: readonly [number, number]
+}
+
+export function partsOf({ options, heap }: Scene): Parts {
+  const { placement = 'first-fit', hardened = false } = options
+  const words = heap.i32.length
+  const ledger = hardened ? ledgerWords(words) : words
+  const index = HEADER_WORDS + policyNamed(placement).indexWords(ledger)
+  if (!hardened) return { index: [HEADER_WORDS * 4, index * 4], seals: [0, 0], notes: [0, 0] }
+  const { seals, givenBack, first } = hardenedLayout(words, index)
+  const sealAt = (block: number): number => (seals + sealIndex(block - sealOrigin(ledger))) * 4
+  return {
+    index: [HEADER_WORDS * 4, index * 4],
+    seals: [sealAt(first), sealAt(heap.stats().top / 16 - 1)],
+    notes: [givenBack * 4, (givenBack + pageWords(words)) * 4]
+  }
 }

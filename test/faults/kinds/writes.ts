@@ -1,7 +1,7 @@
 /** Wrong writes through the whole-heap views: past the end of a block, in front of it, to memory that is free. */
 import type { Kind } from '../kind.js'
 import { NoPlace } from '../random.js'
-import { type Block, entryOf, type Scene } from '../scene.js'
+import { type Block, entryOf, type Parts, partsOf, type Scene } from '../scene.js'
 
 const LIVE =
   'The byte belongs to the payload of a live block. Its owner may write it at any time, and a typed array does not tell who writes.'
@@ -48,6 +48,16 @@ function churn(scene: Scene, size: number): void {
   letGo(scene)
   const all = Array.from({ length: 40 }, () => scene.heap.malloc(size))
   for (const pointer of all) scene.heap.free(pointer)
+}
+
+/** Writes over 1 to 4 bytes of a part of the heap; next, blocks are handed out and given back. */
+function strayWrite(scene: Scene, part: keyof Parts): () => void {
+  const [begin, end] = partsOf(scene)[part]
+  const at = scene.random.between(begin, end - 1)
+  scene.spoil(at, Math.min(end, at + scene.random.between(1, 4)))
+  return () => {
+    for (let i = 0; i < 20; i++) scene.step()
+  }
 }
 
 export const writeKinds: readonly Kind[] = [
@@ -224,5 +234,24 @@ export const writeKinds: readonly Kind[] = [
       scene.spoilByte(entryOf(scene, pointer) + scene.random.of([0, 4, 8, footer]) + scene.random.below(4))
       return () => scene.heap.free(front)
     }
+  },
+  {
+    name: 'stray write to the index of the free blocks',
+    note: 'next use: 20 calls',
+    hopeless:
+      'An index may lag behind the blocks, so that a search begins earlier, or looks where there is nothing: such a value is as good as another. What it leads to is a free block under its seal, or it is told.',
+    inject: scene => strayWrite(scene, 'index')
+  },
+  {
+    name: 'stray write to the table of seals',
+    note: 'next use: 20 calls',
+    only: 'hardened',
+    inject: scene => strayWrite(scene, 'seals')
+  },
+  {
+    name: 'stray write to the notes on pages that were given back',
+    note: 'next use: 20 calls',
+    only: 'hardened',
+    inject: scene => strayWrite(scene, 'notes')
   }
 ]
