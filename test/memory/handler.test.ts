@@ -171,6 +171,16 @@ describe('a handler that came later', () => {
     expect(run(region, listener)).toEqual({ stdout: '[6]\n[ 5 ]\n', signal: null })
   })
 
+  test('and is gone again leaves the earlier one its faults', () => {
+    const earlier = load(`
+      static void report(int number) { write(1, "reported\\n", 9); _exit(0); }
+      static void run(void) { signal(SIGSEGV, report); signal(SIGBUS, report); }`)
+    const later = load('static void run(void) { signal(SIGSEGV, SIG_DFL); signal(SIGBUS, SIG_DFL); }')
+    const fault = load('static void run(void) { *(volatile int *)8 = 1; }')
+    const protect = `region.protect(0, page, 'none')`
+    expect(run(earlier, region, later, protect, fault)).toEqual({ stdout: '[6]\nreported\n', signal: null })
+  })
+
   test('and passes faults on stays the first to run', () => {
     const first = load(`
       static struct sigaction earlier;
