@@ -133,6 +133,12 @@ describe('a handler that was there before', () => {
     expect(run(reporter, region, fault)).toEqual({ stdout: `[6]\n${address} 1 10\n`, signal: null })
   })
 
+  test('and ignores the signal goes on ignoring what was sent, but not a fault', () => {
+    const ignore = load('static void run(void) { signal(SIGSEGV, SIG_IGN); signal(SIGBUS, SIG_IGN); }')
+    const send = load('static void run(void) { raise(SIGSEGV); puts("ignored"); fflush(stdout); }')
+    expect(run(ignore, region, send, wild())).toEqual({ stdout: '[6]\nignored\n', signal: killed })
+  })
+
   // What interrupts a call, and what may interrupt the handler, stays; the stack of the signal is used where there is one.
   test.each([
     ['0', '0 0'],
