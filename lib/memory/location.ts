@@ -3,7 +3,7 @@
  * needed, because bundlers rewrite every other way: webpack makes `import.meta.url` the path on the machine that built
  * the bundle, and in CommonJS made by esbuild it is undefined. `__filename` exists in CommonJS alone.
  */
-import { dirname, isAbsolute, join } from 'node:path'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export interface Location {
@@ -33,8 +33,13 @@ export function locationOf(file: string | undefined, executable?: string): Locat
     return { bundled: false, folders: [join(dirname(file), '../..')] }
   }
   if (executable !== undefined) return { bundled: true, folders: [dirname(executable)] }
-  if (file === undefined) return { bundled: true, folders: [process.cwd()] }
+  if (file === undefined) return { bundled: true, folders: [mainFolder()] }
   return { bundled: true, folders: [dirname(file), dirname(dirname(file))] }
+}
+
+/** The folder of the program's main script, or the working directory when there is none. */
+function mainFolder(): string {
+  return dirname(resolve(process.argv[1] ?? '-'))
 }
 
 /** The path of the file that has this function; undefined when it was evaluated from a string that no file has. */
@@ -65,7 +70,8 @@ function placesOfSites(): string[] {
     places = sites.flatMap(site => [site.getFileName() ?? '', PLACE.exec(site.getEvalOrigin() ?? '')?.[1] ?? ''])
   }
   try {
-    Error.stackTraceLimit = 10
+    // Where webpack evaluates each module, the first place with a file may be many calls up.
+    Error.stackTraceLimit = 200
     void new Error().stack
   } finally {
     Object.assign(Error, { prepareStackTrace, stackTraceLimit })

@@ -1,8 +1,8 @@
 /** Where this code finds itself: in the package, in bundles of all formats, in evaluated code, with V8's flags. */
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build, type Format } from 'esbuild'
 import { rolldown } from 'rolldown'
@@ -34,10 +34,10 @@ describe('the location', () => {
     expect(locationOf(loaded, '/opt/app/program')).toEqual({ bundled: false, folders: ['/opt/node_modules/offheap'] })
   })
 
-  test('of code that no file has is the working directory', () => {
+  test('of code that no file has is that of the main script', () => {
     const nowhere = ['', 'node:internal/vm', 'evalmachine.<anonymous>', '[eval]']
     expect(runningFile(nowhere)).toBe(undefined)
-    expect(locationOf(undefined)).toEqual({ bundled: true, folders: [process.cwd()] })
+    expect(locationOf(undefined)).toEqual({ bundled: true, folders: [dirname(process.argv[1] ?? '')] })
   })
 
   test('leaves the stacks of errors as they were', () => {
@@ -107,13 +107,14 @@ describe('a bundle', () => {
     expect(warnings).toEqual([])
   }
 
-  function run(folder: string, ...flags: string[]): string[] {
-    const file = join(folder, folder.endsWith('esm') ? 'main.mjs' : 'main.cjs')
-    const command = [...flags, file]
+  function run(
+    folder: string,
+    flags: string[] = [],
+    name = folder.endsWith('esm') ? 'main.mjs' : 'main.cjs'
+  ): string[] {
+    const command = [...flags, join(folder, name)]
     try {
-      return execFileSync(process.execPath, command, { cwd: tmpdir(), encoding: 'utf8', stdio: 'pipe' })
-        .trim()
-        .split('\n')
+      return execFileSync(process.execPath, command, { cwd: '/', encoding: 'utf8', stdio: 'pipe' }).trim().split('\n')
     } catch (error) {
       return [error instanceof Error ? error.message : String(error)]
     }
@@ -129,8 +130,27 @@ describe('a bundle', () => {
     cpSync(join(root, 'build/Release/offheap.node'), join(folder, 'build/Release/offheap.node'))
     const found = ['without addon', join(folder, 'build/Release/offheap.node')]
     expect(run(folder)).toEqual(found)
-    expect(run(folder, '--enable-source-maps')).toEqual(found)
-    expect(run(folder, '--no-warnings', '--frozen-intrinsics')).toEqual(found)
-    expect(run(folder, '--stack-trace-limit=0')).toEqual(found)
+    expect(run(folder, ['--enable-source-maps'])).toEqual(found)
+    expect(run(folder, ['--no-warnings', '--frozen-intrinsics'])).toEqual(found)
+    expect(run(folder, ['--stack-trace-limit=0'])).toEqual(found)
+  })
+
+  // webpack's development builds do, with each module by itself.
+  test.each([
+    ['many calls deep', 'deep/elsewhere/start.cjs', '(function deep(n) { if (n > 0) return deep(n - 1);', '})(30)'],
+    ['by a timer, with no file on the stack', 'timer/main.cjs', 'setTimeout(() => {', '}, 1)']
+  ])('that evaluates its code %s finds the addon beside it', (_, start, before, after) => {
+    const folder = join(work, dirname(start).split('/')[0] ?? '')
+    mkdirSync(dirname(join(work, start)), { recursive: true })
+    cpSync(join(root, 'build/Release/offheap.node'), join(folder, 'build/Release/offheap.node'))
+    const code = readFileSync(join(folders['esbuild, cjs'] ?? '', 'main.cjs'), 'utf8').replace(/^\/\/#.*/gm, '')
+    const evaluated = `${before}\n${code}\n${after}\n//# sourceURL=webpack://user/main.js`
+    const common = 'globalThis.require = require; globalThis.module = module'
+    writeFileSync(join(folder, 'main.cjs'), `${common}; (0, eval)(${JSON.stringify(evaluated)})`)
+    if (start !== 'timer/main.cjs') writeFileSync(join(work, start), `require('../main.cjs')`)
+    expect(run(join(work, dirname(start)), [], basename(start))).toEqual([
+      'without addon',
+      join(folder, 'build/Release/offheap.node')
+    ])
   })
 })
