@@ -12,6 +12,8 @@ export default defineConfig({
     // A finalizer, a guard page or a worker can only be looked at from a process of its own.
     pool: 'forks',
     execArgv: ['--expose-gc'],
+    // All processors: by default one is left to vitest, which does next to nothing meanwhile.
+    maxWorkers: '100%',
     // No test depends on speed.
     testTimeout: HANG,
     hookTimeout: HANG,

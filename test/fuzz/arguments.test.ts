@@ -9,6 +9,7 @@ import { Heap, type HeapOptions, OffheapError, placements, Region } from '../../
 import { parseTrace } from '../../lib/trace/parse.js'
 import { readTrace } from '../../lib/trace/read.js'
 import { startWatchdog, type Watchdog } from '../hang.js'
+import { scaled } from '../runs.js'
 import { codeOf } from './outcome.js'
 
 /** What hostile objects throw; it must come back as it is, or not at all. */
@@ -276,7 +277,7 @@ describe('a heap', () => {
           heap.check()
           if (name === 'reset' || heap.stats().largestFree < 20_000) clear()
         }),
-        { numRuns: 3000 }
+        { numRuns: scaled(1500) }
       )
     }
   })
@@ -296,7 +297,7 @@ describe('a heap', () => {
         }
         heap.check()
       }),
-      { numRuns: 1000 }
+      { numRuns: scaled(500) }
     )
   })
 
@@ -319,7 +320,7 @@ describe('a heap', () => {
           }
         }
       ),
-      { numRuns: 4000 }
+      { numRuns: scaled(2000) }
     )
   })
 
@@ -334,7 +335,7 @@ describe('a heap', () => {
           result.check()
         }
       }),
-      { numRuns: 2000 }
+      { numRuns: scaled(1000) }
     )
   })
 
@@ -349,7 +350,7 @@ describe('a heap', () => {
         expectSound(name, () => invoke(heap, name, given))
         expect(heap.closed).toBe(true)
       }),
-      { numRuns: 2000 }
+      { numRuns: scaled(1000) }
     )
   })
 })
@@ -371,7 +372,7 @@ describe('a region', () => {
           expect(region.byteLength).toBe(65536)
         }
       ),
-      { numRuns: 3000 }
+      { numRuns: scaled(1500) }
     )
     region.protect(0, 65536, 'readwrite')
     new Uint8Array(region.buffer).fill(1)
@@ -382,7 +383,7 @@ describe('a region', () => {
         expectSound(name, () => invoke(region, name, given))
         expect(region.closed).toBe(true)
       }),
-      { numRuns: 500 }
+      { numRuns: scaled(250) }
     )
   })
 
@@ -394,7 +395,7 @@ describe('a region', () => {
         const result = expectSound('Region.map', () => invoke(Region, 'map', [argument]))
         if (result instanceof Region) result.close()
       }),
-      { numRuns: 2000 }
+      { numRuns: scaled(1000) }
     )
   })
 })
@@ -438,7 +439,7 @@ describe('a trace', () => {
       fc.property(text, content => {
         expectSound('parseTrace', () => parseTrace(content))
       }),
-      { numRuns: 5000 }
+      { numRuns: scaled(2500) }
     )
   })
 

@@ -100,7 +100,7 @@ describe.each(kinds)('a $placement heap, quickLists: $quickLists, that was overw
         new Uint8Array(buffer).fill(0)
         run(Heap.format(buffer, kind), words, sequence)
       }),
-      { numRuns: scaled(5000) }
+      { numRuns: scaled(2500) }
     )
   })
 
@@ -108,7 +108,7 @@ describe.each(kinds)('a $placement heap, quickLists: $quickLists, that was overw
     using region = Region.map(BYTES)
     fc.assert(
       fc.property(damage, work, (words, sequence) => run(Heap.format(region, kind), words, sequence)),
-      { numRuns: scaled(2000) }
+      { numRuns: scaled(1000) }
     )
     expect(region.closed).toBe(false)
   })
@@ -121,7 +121,7 @@ describe.each(kinds)('a $placement heap, quickLists: $quickLists, that was overw
         const words = Array.from({ length: WORDS }, (_, i): [number, number] => [i, pattern[(i * 7) % 64] ?? 0])
         run(heap, words, sequence)
       }),
-      { numRuns: scaled(500) }
+      { numRuns: scaled(250) }
     )
   })
 })
