@@ -19,38 +19,44 @@ interface Variant {
   readonly options: HeapOptions
   /** Whether the slow model predicts its pointers. */
   readonly exact: boolean
+  /** How often it is taken. */
+  readonly weight: number
 }
 
 /** What a heap of `bytes` bytes can be asked to be. */
 function variants(bytes: number): Variant[] {
   const trimThreshold = pick([1, 500, 20_000, Math.ceil(bytes / 4)])
+  const quarantine = pick([0, 1000, 2 ** 33])
   return [
-    { options: { quickLists: false }, exact: true },
-    { options: { quickLists: false, trimThreshold }, exact: true },
-    { options: { quickLists: true }, exact: false },
-    { options: { quickLists: true, trimThreshold }, exact: false },
-    { options: { hardened: true }, exact: true },
-    { options: { hardened: true, trimThreshold }, exact: true },
-    { options: { hardened: true, quarantine: pick([0, 1000, 2 ** 33]), trimThreshold }, exact: true },
-    { options: { hardened: true, trackAllocations: true, onLeaks: () => {} }, exact: true }
+    { options: { quickLists: false }, exact: true, weight: 8 },
+    { options: { quickLists: false, trimThreshold }, exact: true, weight: 6 },
+    { options: { quickLists: true }, exact: false, weight: 6 },
+    { options: { quickLists: true, trimThreshold }, exact: false, weight: 4 },
+    { options: { hardened: true }, exact: true, weight: 3 },
+    { options: { hardened: true, quarantine, trimThreshold }, exact: true, weight: 3 },
+    { options: { hardened: true, trackAllocations: true, onLeaks: () => {} }, exact: true, weight: 1 }
   ]
 }
 
 /** Bytes of the heap in powers of two, from and to, longest sequence, and how often such a heap is taken. */
-const sizes: [from: number, to: number, length: number, weight: number][] = [
-  [10, 12, 200, 40],
-  [13, 16, 300, 40],
-  [17, 21, 300, 15],
-  [22, 26, 150, 4],
-  [27, 33, 60, 1]
+const sizes = [
+  { from: 10, to: 12, length: 200, weight: 40 },
+  { from: 13, to: 16, length: 300, weight: 40 },
+  { from: 17, to: 21, length: 300, weight: 16 },
+  { from: 22, to: 26, length: 150, weight: 3 },
+  { from: 27, to: 33, length: 60, weight: 1 }
 ]
 
 function pick<Value>(values: readonly Value[]): Value {
   return values[Math.floor(Math.random() * values.length)]
 }
 
+function pickWeighted<Row extends { readonly weight: number }>(rows: readonly Row[]): Row {
+  return pick(rows.flatMap(row => Array.from({ length: row.weight }, () => row)))
+}
+
 function pickSize(): { bytes: number; length: number } {
-  const [from, to, length] = pick(sizes.flatMap(row => Array.from({ length: row[3] }, () => row)))
+  const { from, to, length } = pickWeighted(sizes)
   const power = 2 ** (from + Math.floor(Math.random() * (to - from + 1)))
   const bytes = power + pick([0, 0, 8, -8, 24, -24, 4096, -4096])
   return { bytes: Math.min(Math.max(1024, bytes), 2 ** 33, constants.MAX_LENGTH), length }
@@ -59,7 +65,7 @@ function pickSize(): { bytes: number; length: number } {
 /** Drives one heap of some kind and size. Returns how many steps it took. */
 function driveOne(placement: PlacementName): number {
   const { bytes, length } = pickSize()
-  const { options: some, exact } = pick(variants(bytes))
+  const { options: some, exact } = pickWeighted(variants(bytes))
   const options = { placement, ...some }
   // A hardened heap has no room for a block in less.
   const size = options.hardened ? Math.max(bytes, 4096) : bytes

@@ -33,7 +33,7 @@ export interface Step {
   readonly kind: Kind
   /** Bytes. */
   readonly size: number | Bound
-  /** Which of the live blocks, counted modulo their number. */
+  /** Which of the live blocks, counted modulo their number; below 0 from the end, -1 being the newest. */
   readonly which: number
   /** A power of two. */
   readonly alignment: number
@@ -98,7 +98,7 @@ export function steps(bytes: number, length: number): fc.Arbitrary<Step[]> {
     { weight: 3, arbitrary: medium },
     { weight: 1, arbitrary: share(bytes) }
   )
-  return sequences(kinds(allocation), size, fc.integer({ min: 0, max: 13 }), length)
+  return sequence(single(kinds(allocation), size, fc.integer({ min: 0, max: 13 })), length)
 }
 
 /** Sequences of everything that can be done with a heap of `bytes` bytes. */
@@ -115,19 +115,43 @@ export function allSteps(bytes: number, length: number): fc.Arbitrary<Step[]> {
     { weight: 20, arbitrary: fc.integer({ min: 0, max: 13 }) },
     { weight: 1, arbitrary: fc.integer({ min: 14, max: 34 }) }
   )
-  return sequences(kinds(everything), size, power, length)
+  const step = single(kinds(everything), size, power).map(one => [one])
+  return sequence(fc.oneof({ weight: 60, arbitrary: step }, { weight: 1, arbitrary: comb() }), length).map(parts =>
+    parts.flat()
+  )
 }
 
-function sequences(
+/**
+ * A comb: equal blocks, each at the same distance from a page, with used ones between them; the equal ones are freed again. So policies get
+ * many free blocks of one class, and pages that begin anywhere in them.
+ */
+function comb(): fc.Arbitrary<Step[]> {
+  const shape = fc.record({
+    count: fc.integer({ min: 2, max: 8 }),
+    size: fc.oneof(fc.integer({ min: 0, max: 200 }), fc.integer({ min: 4096, max: 12_288 })),
+    distance: fc.integer({ min: -24, max: 16 }),
+    end: fc.constantFrom<Kind>('trim', 'copy', 'malloc')
+  })
+  return shape.map(({ count, size, distance, end }) => {
+    const step = (kind: Kind, bytes: number | Bound, which = 0): Step => ({ kind, size: bytes, which, alignment: 1 })
+    const steps: Step[] = []
+    for (let i = 0; i < count; i++) {
+      steps.push(step('malloc', { of: 'page', bytes: distance }), step('malloc', size))
+    }
+    steps.push(step('malloc', 8))
+    for (let i = 0; i < count; i++) steps.push(step('free', 0, -2 - i))
+    return [...steps, step(end, size)]
+  })
+}
+
+function single(
   kind: fc.Arbitrary<Kind>,
   size: fc.Arbitrary<number | Bound>,
-  power: fc.Arbitrary<number>,
-  length: number
-): fc.Arbitrary<Step[]> {
-  const alignment = power.map(exponent => 2 ** exponent)
-  return fc.array(fc.record({ kind, size, which: fc.nat(), alignment }), {
-    minLength: 1,
-    maxLength: length,
-    size: 'max'
-  })
+  power: fc.Arbitrary<number>
+): fc.Arbitrary<Step> {
+  return fc.record({ kind, size, which: fc.nat(), alignment: power.map(exponent => 2 ** exponent) })
+}
+
+function sequence<Part>(part: fc.Arbitrary<Part>, length: number): fc.Arbitrary<Part[]> {
+  return fc.array(part, { minLength: 1, maxLength: length, size: 'max' })
 }
