@@ -6,7 +6,6 @@ import { constants } from 'node:buffer'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type HeapOptions, type PlacementName, placements, Region } from '../../lib/index.js'
-import { choiceOf } from '../placement/choices.js'
 import { scaled } from '../runs.js'
 import { drive } from './drive.js'
 import { allSteps } from './steps.js'
@@ -77,16 +76,14 @@ function driveOne(placement: PlacementName): number {
   fc.assert(
     fc.property(allSteps(size, length), sequence => {
       count += sequence.length
-      const how = { exact, choose: () => choiceOf(placement, usedBytes, options.hardened) }
-      const usedBytes = kind === 'buffer' ? size : Math.ceil(size / 4096) * 4096
-      if (kind === 'map') return drive(size, sequence, options, how)
+      if (kind === 'map') return drive(size, sequence, options, { exact })
       if (kind === 'buffer') {
         const buffer = new ArrayBuffer(size)
         soil(new Uint8Array(buffer))
-        return drive(buffer, sequence, options, how)
+        return drive(buffer, sequence, options, { exact })
       }
       using region = Region.map(size)
-      drive(region, sequence, options, how)
+      drive(region, sequence, options, { exact })
     }),
     { numRuns: 3 }
   )

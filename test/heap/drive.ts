@@ -9,7 +9,8 @@
  * A sequence that fails is shrunk by fast-check and printed as a program.
  */
 import { Heap, type HeapOptions, OffheapError, Region } from '../../lib/index.js'
-import { type Choice, lowestAddress, Model } from '../model.js'
+import { type Choice, Model } from '../model.js'
+import { choiceOf } from '../placement/choices.js'
 import { audit } from './audit.js'
 import { type Live, same } from './live.js'
 import { QuarantineModel } from './quarantine-model.js'
@@ -18,7 +19,7 @@ import type { Step } from './steps.js'
 import { firstChanged, firstNotZero, write } from './tape.js'
 
 export interface How {
-  /** The rule of the placement; each model gets its own. */
+  /** A rule in place of the placement's own. */
   readonly choose?: () => Choice
   /** Whether each pointer is to be the model's. Default true. */
   readonly exact?: boolean
@@ -75,12 +76,12 @@ class Driver {
 
   constructor(memory: ArrayBuffer | Region | number, options: HeapOptions, { choose, exact = true }: How) {
     this.options = options
-    this.choose = choose ?? (() => lowestAddress)
     const heap = typeof memory === 'number' ? Heap.map({ size: memory, ...options }) : Heap.format(memory, options)
     this.heaps = [heap]
     this.memory = typeof memory === 'number' ? heap.buffer : memory
     this.owned = typeof memory === 'number' ? heap : undefined
     this.size = heap.stats().size
+    this.choose = choose ?? (() => choiceOf(heap.placement, this.size, options.hardened))
     this.model = exact ? this.newModel(heap, memory) : undefined
     this.program = [`let heap = ${creation(memory, options)}`]
     this.bytesBehind().set(FOREIGN.subarray(0, this.bytesBehind().length))

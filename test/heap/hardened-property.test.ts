@@ -2,7 +2,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { placements } from '../../lib/index.js'
-import { choiceOf } from '../placement/choices.js'
 import { drive } from './drive.js'
 import { steps } from './steps.js'
 
@@ -26,7 +25,7 @@ describe.each(placements)(
       fc.assert(
         fc.property(steps(bytes, length), sequence => {
           count += sequence.length
-          drive(buffer, sequence, options, { choose: () => choiceOf(placement, bytes, true) })
+          drive(buffer, sequence, options)
         }),
         { numRuns: runs }
       )

@@ -6,7 +6,6 @@ import { placements } from '../../lib/placement/policies.js'
 import { drive } from '../heap/drive.js'
 import { steps } from '../heap/steps.js'
 import { scaled } from '../runs.js'
-import { choiceOf } from './choices.js'
 
 /** Bytes of the heap, longest sequence, how many sequences. */
 const heaps: [bytes: number, length: number, runs: number][] = [
@@ -28,14 +27,7 @@ describe.each(placements)('%s returns the same pointers and keeps the same bytes
     fc.assert(
       fc.property(steps(bytes, length), sequence => {
         count += sequence.length
-        drive(
-          buffer,
-          sequence,
-          { placement, quickLists: false },
-          {
-            choose: () => choiceOf(placement, bytes)
-          }
-        )
+        drive(buffer, sequence, { placement, quickLists: false })
       }),
       { numRuns: runs }
     )
@@ -49,14 +41,7 @@ describe.each(placements)('%s returns the same pointers and keeps the same bytes
       const memory = bytes < 65536 ? new ArrayBuffer(bytes) : Region.map(bytes)
       fc.assert(
         fc.property(steps(bytes, length), sequence => {
-          drive(
-            memory,
-            sequence,
-            { placement, quickLists: true },
-            {
-              choose: () => choiceOf(placement, bytes)
-            }
-          )
+          drive(memory, sequence, { placement, quickLists: true })
         }),
         { numRuns: runs }
       )
@@ -67,14 +52,7 @@ describe.each(placements)('%s returns the same pointers and keeps the same bytes
     using region = Region.map(2 ** 18)
     fc.assert(
       fc.property(steps(2 ** 18, 800), fc.integer({ min: 1, max: 20_000 }), (sequence, trimThreshold) => {
-        drive(
-          region,
-          sequence,
-          { placement, quickLists: true, trimThreshold },
-          {
-            choose: () => choiceOf(placement, 2 ** 18)
-          }
-        )
+        drive(region, sequence, { placement, quickLists: true, trimThreshold })
       }),
       { numRuns: Math.max(1, scaled(15)) }
     )
