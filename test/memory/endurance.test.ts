@@ -201,7 +201,7 @@ describe.runIf(onLinux)('nothing stays behind', () => {
     [
       'threads of the pool compress a region',
       `const { deflate } = require('node:zlib')
-       const view = new Uint8Array(Region.map(4194304).buffer)
+       const view = new Uint8Array(Region.map(1048576).buffer)
        for (let index = 0; index < view.length; index++) view[index] = (index * index) >> 5
        for (let count = 0; count < 3; count++) deflate(view, { level: 9 }, () => {})
        begun()`
