@@ -5,7 +5,7 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, inject, test } from 'vitest'
-import { addRow, attempt, cached, PREBUILT, project, run } from './support.js'
+import { addRow, attempt, cached, environment, PREBUILT, project, run } from './support.js'
 
 interface Manager {
   /** The command line of the manager, without arguments. */
@@ -86,7 +86,7 @@ describe.each(Object.entries(MANAGERS))('%s', (name, manager) => {
   const { install, files, place = folder => join(folder, 'node_modules/offheap'), node } = manager
   let folder: string
   let program: readonly string[]
-  const options = { env: { ...process.env, ...CACHES, NO_COLOR: '1', CI: '1' } }
+  const options = { env: { ...environment(), ...CACHES, CI: '1' } }
 
   function call(args: readonly string[]): string {
     const [command = '', ...words] = program
@@ -121,7 +121,7 @@ describe.each(Object.entries(MANAGERS))('%s', (name, manager) => {
   })
 
   test('where no binary fits, the command of the error builds one', () => {
-    rmSync(join(place(folder), 'prebuilds'), { recursive: true })
+    for (const name of ['prebuilds', 'build']) rmSync(join(place(folder), name), { recursive: true, force: true })
     const { status, output } = probe()
     expect(status).not.toBe(0)
     const [command = ''] = output.match(/npm --prefix .* run build:native/) ?? []

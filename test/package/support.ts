@@ -69,11 +69,23 @@ export function project(files: Readonly<Record<string, string>> = {}): string {
   return folder
 }
 
-/** Runs a command there, without the variables that an outer npm or vitest set. */
-export function attempt(folder: string, command: string, args: readonly string[], options: object = {}): Outcome {
+/** A connection on which nothing comes is tried again after a minute, not after five. */
+const NETWORK = { npm_config_fetch_timeout: '60000', npm_config_fetch_retries: '4' }
+/** Milliseconds for a command. One that hangs, in spite of NETWORK, is a failure too. */
+const LIMIT = 400_000
+
+/** The environment without the variables that an outer npm or vitest set. */
+export function environment(): Record<string, string | undefined> {
   const outer = /^(npm_(?!config_nodedir)|VITEST|NODE_ENV$|NODE_OPTIONS$|NODE_PATH$|INIT_CWD$|FORCE_COLOR$)/
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !outer.test(name)))
-  const result = spawnSync(command, args, { cwd: folder, encoding: 'utf8', env: { ...env, NO_COLOR: '1' }, ...options })
+  const entries = Object.entries(process.env).filter(([name]) => !outer.test(name))
+  return { ...Object.fromEntries(entries), ...NETWORK, NO_COLOR: '1' }
+}
+
+/** Runs a command there. */
+export function attempt(folder: string, command: string, args: readonly string[], options: object = {}): Outcome {
+  const limits = { timeout: LIMIT, killSignal: 'SIGKILL' } as const
+  const settings = { cwd: folder, encoding: 'utf8', env: environment(), ...limits, ...options } as const
+  const result = spawnSync(command, args, settings)
   return { status: result.status, output: `${result.stdout}${result.stderr}${result.error ?? ''}` }
 }
 

@@ -9,6 +9,8 @@ export default defineConfig({
     // One at a time: each is a whole `npm install`, and the rows of the table stay in order.
     pool: 'forks',
     fileParallelism: false,
+    // The registry may not answer once.
+    retry: 1,
     testTimeout: HANG,
     hookTimeout: HANG
   }
