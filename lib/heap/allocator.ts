@@ -297,6 +297,8 @@ export class Allocator {
     const top = words[TOP_WORD]
     const beyond = next === top ? this.limit - top : (words[next] & USED) === 0 ? sizeOf(words[next]) : 0
     if (need > next + beyond - left) return 0
+    // It may have to publish how far blocks reach then: nothing may be moved before that can be.
+    if (next === top && need > next - left && !isHolding()) return 0
     // Left neighbour and block become one used block, which then grows or shrinks to what is needed.
     this.placement.remove(left, block - left)
     words[left] = ((next - left) << 1) | PREVIOUS_USED | USED

@@ -1,5 +1,6 @@
 /** realloc: where the block goes, what stays in it, and what is left of the heap around it. */
 import { describe, expect, test } from 'vitest'
+import { Heap, placements } from '../../lib/index.js'
 import { call, expectFilled, expectNull, expectRefusal, fill, newHeap, row, sketch } from './support.js'
 
 describe('realloc as C has it', () => {
@@ -251,6 +252,36 @@ describe('shrinking', () => {
     heap.check()
     expect(heap.malloc(108)).toBe(b - 8)
     expect(sketch(heap)).toBe('u96 u112 u104')
+    heap.check()
+  })
+})
+
+describe.each(placements)('in a %s heap, realloc of the last block across a MiB', placement => {
+  const MiB = 2 ** 20
+
+  test.each([false, true])('takes the free block on its left as well, quickLists: %s', quickLists => {
+    const heap = Heap.format(new ArrayBuffer(4 * MiB), { placement, quickLists })
+    const left = heap.malloc(2000)
+    const last = heap.malloc(100)
+    fill(heap, last)
+    heap.free(left)
+    const size = heap.stats().largestFree + 1500
+    expect(heap.realloc(last, size)).toBe(left)
+    expect(heap.usableSize(left)).toBeGreaterThanOrEqual(size)
+    expectFilled(heap, left, 100)
+    heap.check()
+  })
+
+  test('takes the cached blocks behind it', () => {
+    const heap = Heap.format(new ArrayBuffer(4 * MiB), { placement, quickLists: true })
+    const [first, last, behind] = [heap.malloc(12), heap.malloc(12), heap.malloc(12)]
+    fill(heap, last)
+    heap.free(first)
+    heap.free(behind)
+    const size = heap.stats().largestFree + 1
+    expect(heap.realloc(last, size)).toBe(last)
+    expect(heap.usableSize(last)).toBeGreaterThanOrEqual(size)
+    expectFilled(heap, last, 12)
     heap.check()
   })
 })

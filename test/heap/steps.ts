@@ -85,7 +85,10 @@ function classBound(bytes: number): fc.Arbitrary<number> {
 }
 
 const bound: fc.Arbitrary<Bound> = fc.oneof(
-  { weight: 3, arbitrary: fc.record({ of: fc.constant('largest' as const), bytes: fc.integer({ min: -24, max: 9 }) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ of: fc.constant('largest' as const), bytes: fc.integer({ min: -24, max: 60 }) })
+  },
   { weight: 1, arbitrary: fc.record({ of: fc.constant('heap' as const), bytes: fc.integer({ min: -700, max: 9 }) }) },
   { weight: 3, arbitrary: fc.record({ of: fc.constant('page' as const), bytes: fc.integer({ min: -24, max: 16 }) }) },
   { weight: 2, arbitrary: fc.record({ of: fc.constant('block' as const), bytes: fc.integer({ min: -24, max: 24 }) }) }
