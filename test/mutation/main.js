@@ -22,8 +22,10 @@ const report = join(root, '.mutation/report.json')
 const words = process.argv.slice(2)
 /** Of the lab, what runs in this process; the rest is in workers, where no mutant is met. */
 const LAB = ['config', 'hints', 'ledger', 'memory', 'picture', 'report', 'score', 'spy', 'strict', 'verify']
-const ROOMS = ['block', 'placement', 'heap', 'trace', 'memory'].map(room => `lib/${room}`)
-const places = words.length > 0 ? words : [...ROOMS, ...LAB.map(name => `lib/lab/${name}.ts`)]
+const ROOMS = ['block', 'placement', 'heap', 'trace'].map(room => `lib/${room}`)
+/** Not location.ts: it finds the package, which is not here. */
+const MEMORY = ['addon', 'advice', 'refusal', 'region'].map(name => `lib/memory/${name}.ts`)
+const places = words.length > 0 ? words : [...ROOMS, ...MEMORY, ...LAB.map(name => `lib/lab/${name}.ts`)]
 const patterns = places.map(place => (/\.ts(:|$)/.test(place) ? place : `${place.replace(/\/$/, '')}/**/*.ts`))
 
 /** The path of a Node that can run Stryker: the one that runs this, or one from npm. */

@@ -29,7 +29,7 @@ export default {
   // and a mutant that is only slow must not count as noticed.
   timeoutMS: 15_000,
   timeoutFactor: 0.5,
-  dryRunTimeoutMinutes: 10,
+  dryRunTimeoutMinutes: 30,
   reporters: ['json', 'progress-append-only'],
   jsonReporter: { fileName: '.mutation/report.json' },
   tempDirName: '.mutation/sandbox'
