@@ -53,6 +53,19 @@ describe('events become operations', () => {
     expect(lines).toEqual(['a 0 1', 'a 1 2', 'f 0', 'f 1'])
   })
 
+  test('the space for a block has room for a header, padding and alignment', () => {
+    expect(translate([MALLOC, P, 100]).translation.peakSpace).toBe(128)
+    expect(translate([MALLOC, P, 112], [FREE, P], [MALLOC, P, 0]).translation.peakSpace).toBe(128)
+    expect(translate([ALIGNED, P, 100, 64]).translation.peakSpace).toBe(192)
+    expect(translate([MALLOC, P, 100], [MALLOC, Q, 20], [FREE, P], [MALLOC, P, 30]).translation.peakSpace).toBe(176)
+  })
+
+  test('a block of more than 4 GiB', () => {
+    const { lines, translation } = translate([MALLOC, P, 5 * 2 ** 30])
+    expect(lines).toEqual(['a 0 5368709120'])
+    expect(translation.peakBytes).toBe(5 * 2 ** 30)
+  })
+
   test('what is no event is passed over', () => {
     const { lines, translation } = translate([0, 0], [0, P, 8], [7, 0, 8], [7, P, 8, 16])
     expect(lines).toEqual([])
@@ -135,8 +148,9 @@ describe('events become operations', () => {
   })
 
   test('a block handed out twice without a free must have been freed', () => {
-    const { lines } = translate([MALLOC, P, 10], [MALLOC, P, 20], [FREE, P])
+    const { lines, translation } = translate([MALLOC, P, 10], [MALLOC, P, 20], [FREE, P])
     expect(lines).toEqual(['a 0 10', 'f 0', 'a 1 20', 'f 1'])
+    expect(translation).toMatchObject({ peakBytes: 20, aliveBytes: 0 })
   })
 
   test('a block handed out by realloc where another one was, too', () => {

@@ -150,6 +150,7 @@ describe('parseTrace', () => {
     ['a 0 8\nf 0\nf 0', 't:7: id 0 is freed but is free already'],
     ['r 0 0', 't:5: id 0 is freed but was never allocated'],
     ['a 0 8\nf 0\nr 0 0', 't:7: id 0 is freed but is free already'],
+    ['~ 0 8', "t:5: unknown operation '~'; expected a, r, c, m or f"],
     ['+ 0 8', "t:5: unknown operation '+'; expected a, r, c, m or f"],
     [`${'x'.repeat(40)}`, `t:5: unknown operation '${'x'.repeat(40)}'; expected a, r, c, m or f`],
     [`${'x'.repeat(41)}`, `t:5: unknown operation '${'x'.repeat(40)}…'; expected a, r, c, m or f`],
