@@ -10,8 +10,8 @@ export interface ModelBlock {
   /** Bytes, header included. */
   size: number
   used: boolean
-  /** Given back, and kept for the next request of its size (see quick-model.ts); `used` is true. */
-  cached?: boolean
+  /** Freed, and held in the quarantine (see quarantine-model.ts); `used` is true. */
+  quarantined?: boolean
   /** When the block became free, or became what it is by a split or a merge: a number that only grows. 0 while it is used. */
   since: number
 }
@@ -93,7 +93,7 @@ export class Model {
     let largest = 0
     let run = 0
     for (const block of this.blocks) {
-      run = block.used && !block.cached ? 0 : run + block.size
+      run = block.used && !block.quarantined ? 0 : run + block.size
       largest = Math.max(largest, run)
     }
     largest = Math.max(largest, run + this.end - this.top)
@@ -133,13 +133,13 @@ export class Model {
     const chosen = this.chosen(padded)
     let block = chosen === undefined ? undefined : this.#find(chosen.offset)
     if (block !== undefined) {
-      this.#take(block, padded)
+      this.#take(block, block.size)
     } else if (this.top + gap(this.top) + need <= this.end) {
       block = this.#grow(gap(this.top) + need)
     } else {
       block = this.#listed().find(candidate => candidate.size >= gap(candidate.offset) + need)
       if (block === undefined) return 0
-      this.#take(block, gap(block.offset) + need)
+      this.#take(block, block.size)
     }
     const front = gap(block.offset)
     if (front !== 0) {
@@ -179,17 +179,7 @@ export class Model {
     }
     // To look for another place may have emptied a quarantine, and made room here.
     if (this.#growRight(block, need)) return pointer
-    const left = this.blocks[this.blocks.indexOf(block) - 1]
-    const right = this.#right(block)
-    if (left === undefined || left.used || left.size + block.size + this.#free(right) < need) return 0
-    left.used = true
-    left.size += block.size
-    this.blocks.splice(this.blocks.indexOf(block), 1)
-    if (left.size < need) this.#swallow(left, right, need)
-    else if (left.size - need >= this.rules.smallest) this.#cut(left, need).used = false
-    else this.#lend(left, need)
-    this.#merge()
-    return left.offset + this.rules.header
+    return 0
   }
 
   /** A block is to have `need` bytes, more than it has. */
@@ -218,7 +208,8 @@ export class Model {
   /** The used block at a pointer. */
   at(pointer: number): ModelBlock {
     const block = this.#find(pointer - this.rules.header)
-    if (block === undefined || !block.used || block.cached) throw new Error(`the model has no used block at ${pointer}`)
+    if (block === undefined || !block.used || block.quarantined)
+      throw new Error(`the model has no used block at ${pointer}`)
     return block
   }
 

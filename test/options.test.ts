@@ -18,7 +18,7 @@ const functions: [name: string, call: (options: unknown) => unknown, fine: Recor
   [
     'Heap.format',
     options => Reflect.apply(Heap.format, Heap, [new ArrayBuffer(65536), options]),
-    { quickLists: true },
+    { slabs: true },
     'placement'
   ],
   ['Region.map', options => Reflect.apply(Region.map, Region, [options]), { size: 65536, populate: true }, 'lock'],
@@ -111,7 +111,7 @@ describe('a getter among the options', () => {
     const buffer = new ArrayBuffer(65536)
     const heap = Heap.format(
       buffer,
-      Object.defineProperty({}, 'quickLists', {
+      Object.defineProperty({}, 'slabs', {
         get() {
           const other = Heap.format(buffer)
           other.u8.fill(0xff, other.malloc(1000))

@@ -11,7 +11,7 @@ import { startProgress } from './progress.js'
 interface ReplayOptions {
   readonly size?: number
   readonly placement: PlacementName
-  readonly quickLists?: boolean
+  readonly slabs?: boolean
   readonly verify?: boolean
   readonly json?: boolean
 }
@@ -38,8 +38,8 @@ export function replayCommand(io: Io, done: (code: number) => void): Command {
         .choices(placements)
         .default(placements[0])
     )
-    .option('--quick-lists', 'keep small freed blocks by size for the next request of that size (segregated-fit does)')
-    .option('--no-quick-lists', 'merge every freed block at once')
+    .option('--slabs', 'serve small requests from slabs (segregated-fit does)')
+    .option('--no-slabs', 'give every request a block of its own')
     .option('--verify', 'check every byte, alignment and overlap in a first replay, and the whole heap at intervals')
     .option('--json', 'print the results as JSON')
     .action(async (paths: string[], options: ReplayOptions) => {
@@ -61,7 +61,7 @@ async function replayTraces(
   const { measure } = await import('../trace/measure.js')
   const { heapPicture } = await import('../report/picture.js')
   const { humanCount } = await import('../report/sizes.js')
-  const { size, placement, quickLists, verify = false, json = false } = options
+  const { size, placement, slabs, verify = false, json = false } = options
   const single = paths.length === 1
   const results: (Measurement | Failure)[] = []
   const pictures: string[] = []
@@ -72,7 +72,7 @@ async function replayTraces(
       const trace = await readTrace(path)
       const measurement = measure(trace, {
         ...(size === undefined ? {} : { size }),
-        heap: { placement, ...(quickLists === undefined ? {} : { quickLists }) },
+        heap: { placement, ...(slabs === undefined ? {} : { slabs }) },
         verify,
         progress: share => progress.update(index + share, path),
         inspect: (heap, operations) => {

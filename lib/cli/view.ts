@@ -51,6 +51,7 @@ export function viewCommand(io: Io): Command {
       'after',
       `
 Give --placement and --allocator twice, or one of each, for two heaps side by side.
+The built-in heap has no slabs here, whatever its placement.
 
 Examples:
   offheap view sqlite.rep.gz -o heap.html
@@ -113,6 +114,7 @@ async function openAllocator(
     return openSubmission(name, size ?? roomForSubmission(trace))
   }
   const [{ Heap }, { roomFor }] = await Promise.all([import('../heap/heap.js'), import('../trace/room.js')])
-  const heap = Heap.map({ size: size ?? roomFor(trace), ...(isPlacement(name) ? { placement: name } : {}) })
+  // A slot of a slab has no header, and slabs leave little of a placement to see.
+  const heap = Heap.map({ size: size ?? roomFor(trace), slabs: false, ...(isPlacement(name) ? { placement: name } : {}) })
   return { target: heap, close: () => heap.close() }
 }

@@ -1,10 +1,8 @@
 /** Arguments of the heap's calls, checked before anything changes. */
+import type { Pointer } from '../engine/engine.js'
 import { invalidType, OffheapError, outOfRange } from '../errors.js'
 
-/** A payload's byte offset in the heap's memory; a multiple of 8. 0 is NULL. */
-export type Pointer = number
-
-/** What stands for a block: its pointer, or a view that begins where its payload begins. */
+/** A block: its pointer, or a view that begins where its payload begins. */
 export type BlockReference = Pointer | ArrayBufferView
 
 /** An amount of bytes or elements: an integer from 0. Throws as Node does. */
@@ -24,14 +22,6 @@ export function checkAlignment(value: number): void {
   }
 }
 
-/** A pointer by its form alone, whole and from 0 up. Throws as Node does. */
-export function checkPointer(value: unknown): asserts value is Pointer {
-  if (typeof value !== 'number') throw invalidType('pointer', 'a pointer (of type number) or a view of a block', value)
-  if (!Number.isSafeInteger(value) || value < 0) {
-    throw outOfRange('pointer', 'an integer from 0, as malloc returned it', value)
-  }
-}
-
 /** The error of every call on a heap whose memory is gone. */
 export function closedError(): OffheapError {
   return new OffheapError(
@@ -40,15 +30,22 @@ export function closedError(): OffheapError {
   )
 }
 
+/** A pointer by its form alone: an integer from 0. Throws as Node does. */
+function checkPointer(value: unknown): asserts value is Pointer {
+  if (typeof value !== 'number') throw invalidType('pointer', 'a pointer (of type number) or a view of a block', value)
+  if (!Number.isSafeInteger(value) || value < 0) {
+    throw outOfRange('pointer', 'an integer from 0, as malloc returned it', value)
+  }
+}
+
 /**
- * The byte offset that a pointer or a view stands for. A view may have a `buffer` and a `byteOffset` of the caller's own, which are
- * read once, so this comes before all else. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_OFFHEAP_FOREIGN_VIEW.
+ * The pointer that a pointer or a view stands for. A view may have a `buffer` and a `byteOffset` of the
+ * caller's own; each is read once. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_OFFHEAP_FOREIGN_VIEW.
  */
-export function offsetOf(reference: BlockReference, buffer: ArrayBuffer, call: string): number {
-  if (typeof reference === 'number') return reference
+export function pointerTo(reference: BlockReference, buffer: ArrayBuffer, call: string): Pointer {
   if (!ArrayBuffer.isView(reference)) {
     checkPointer(reference)
-    throw invalidType('pointer', 'a pointer or a view', reference)
+    return reference
   }
   const offset: unknown = reference.buffer === buffer ? reference.byteOffset : undefined
   if (offset !== undefined) {
@@ -61,9 +58,9 @@ export function offsetOf(reference: BlockReference, buffer: ArrayBuffer, call: s
   )
 }
 
-/** What `owns` looks for: the byte offset that a pointer or a view of `buffer` stands for; 0 for anything else. */
-export function offsetWithin(reference: unknown, buffer: ArrayBuffer): number {
+/** What `owns` looks for: the pointer that a pointer or a view of `buffer` stands for; 0 for anything else. */
+export function pointerWithin(reference: unknown, buffer: ArrayBuffer): Pointer {
   const isOurs = ArrayBuffer.isView(reference) && reference.buffer === buffer
-  const offset: unknown = isOurs ? reference.byteOffset : reference
-  return typeof offset === 'number' && Number.isSafeInteger(offset) ? offset : 0
+  const pointer: unknown = isOurs ? reference.byteOffset : reference
+  return typeof pointer === 'number' && Number.isSafeInteger(pointer) ? pointer : 0
 }

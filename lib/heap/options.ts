@@ -1,58 +1,58 @@
 /** What a heap can be asked to be, checked before anything is mapped or written. */
-import { MAXIMUM_HEAP_BYTES } from '../block/block.js'
+import type { Leak } from '../engine/engine.js'
 import { invalidType, outOfRange } from '../errors.js'
+import { SLOT_BYTES } from '../hardened/layout.js'
+import { MAXIMUM_HEAP_BYTES, TOO_LARGE } from '../layout/block.js'
 import { type RegionOptions, regionOptions } from '../memory/region.js'
 import type { OptionNames } from '../options.js'
 import type { PlacementName } from '../placement/placement.js'
 import { policyNamed } from '../placement/policies.js'
-import { TOO_LARGE } from './allocator.js'
 import { checkAmount } from './arguments.js'
-import type { Settings, Shape } from './format.js'
-import type { Tracking } from './hardened/heap.js'
-import { SLOT_BYTES } from './hardened/layout.js'
-import type { Leak } from './hardened/stacks.js'
+import type { Plan } from './kinds.js'
 
 /** What a heap is to be like. */
 export interface HeapOptions {
-  /** Which free block a request gets; `first-fit` unless told. */
+  /** Which free block a request gets. Default: `first-fit`. */
   readonly placement?: PlacementName
   /**
-   * Whether small blocks that are given back are kept as they are, by size, for the next request of that size. Faster, for a
-   * little more memory: while more than 1/16 of the block space waits in the lists, and more than 1 KiB, it gets no larger than
-   * it ever was. Unless told, true for `segregated-fit`, which is about speed, and false for the others.
+   * Serves requests of up to 160 bytes from slabs: slots of one size without headers, a bit each.
+   * Several times as fast for programs with many small blocks, and exact about wrong pointers to
+   * them. A heap of less than 64 KiB has none. Not together with `hardened`. Default: true for
+   * `segregated-fit`, false for the others and for hardened heaps.
    */
-  readonly quickLists?: boolean
+  readonly slabs?: boolean
   /**
-   * Gives free pages back to the system by itself, as trim() does, each time that blocks of so many bytes have been freed
-   * since the last time; from 1 to 8 GiB, and only on mapped memory. Never unless told.
+   * Gives free pages back to the system, as trim() does, each time that blocks of this many bytes were
+   * freed; from 1 to 8 GiB, and only on mapped memory. Default: never.
    */
   readonly trimThreshold?: number
   /**
-   * Whether every pointer is verified exactly and every byte outside of payloads is watched: see docs/hardening.md. Slower,
-   * and a quarter of the memory goes to the watch; a request of 100 bytes takes 128. Not together with `quickLists`. False
-   * unless told.
+   * Verifies every pointer exactly, and watches every byte outside of payloads: see
+   * docs/hardening.md. Slower, and a quarter of the memory goes to the watch; a request of 100 bytes
+   * takes 128. Default: false.
    */
   readonly hardened?: boolean
   /**
-   * Of a hardened heap: blocks that were given back are held, up to so many bytes together, before their memory may be
-   * handed out again; from 0 to 8 GiB. 1/16 of the heap unless told.
+   * Of a hardened heap: freed blocks are held, up to this many bytes together, before their memory is
+   * used again; from 0 to 8 GiB. Default: 1/16 of the heap.
    */
   readonly quarantine?: number
   /**
-   * Of a hardened heap: whether errors and `leaks()` have the stacks where blocks were allocated and freed, and close() reports the
-   * blocks that were not freed. The stacks are kept by this Heap object, not in the memory. False unless told.
+   * Of a hardened heap: whether errors and `leaks()` have the stacks where blocks were allocated and
+   * freed, and close() reports the blocks that were not freed. The stacks belong to this Heap object,
+   * and are not in the memory. Default: false.
    */
   readonly trackAllocations?: boolean
-  /** With `trackAllocations`: gets the leaks at close(), if there are any, in place of a process warning `OFFHEAP_LEAK`. */
+  /** With `trackAllocations`: gets the leaks at close(), if there are any. Default: a process warning `OFFHEAP_LEAK`. */
   readonly onLeaks?: (leaks: readonly Leak[]) => void
 }
 
-/** The same, with the region that it is to be mapped on; `size` is in bytes, header and index included. */
+/** The options of a heap, and of the region that it is mapped on; `size` is in bytes, header and index included. */
 export interface HeapMapOptions extends HeapOptions, RegionOptions {}
 
 export const heapOptions: OptionNames<HeapOptions> = {
   placement: true,
-  quickLists: true,
+  slabs: true,
   trimThreshold: true,
   hardened: true,
   quarantine: true,
@@ -62,42 +62,38 @@ export const heapOptions: OptionNames<HeapOptions> = {
 
 export const heapMapOptions: OptionNames<HeapMapOptions> = { ...regionOptions, ...heapOptions }
 
-/** What the options come to. */
-export interface Plan {
-  readonly shape: Shape
-  readonly settings: Settings
-  readonly tracking?: Tracking
-}
-
-/** The options of a heap, read before, checked. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
+/** The options of a heap, each read once before, checked. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
 export function planOf(options: HeapOptions): Plan {
-  const { placement = 'first-fit', hardened = false, trackAllocations = false } = options
+  const { placement = 'first-fit', hardened = false, trackAllocations = false, onLeaks, ...given } = options
   const policy = policyNamed(placement)
-  const { quickLists = policy.quickLists && hardened !== true } = options
-  checkFlag('quickLists', quickLists)
+  const { slabs = policy.slabs && hardened !== true } = given
+  checkFlag('slabs', slabs)
   checkFlag('hardened', hardened)
   checkFlag('trackAllocations', trackAllocations)
-  if (hardened && quickLists)
-    throw outOfRange('quickLists', 'false in a hardened heap, which reuses no block at once', true)
+  if (hardened && slabs) throw outOfRange('slabs', 'false in a hardened heap, whose blocks it could not watch', true)
   if (!hardened) {
     if (trackAllocations) throw outOfRange('trackAllocations', 'false unless "hardened" is true', true)
-    if (options.quarantine !== undefined) {
-      throw outOfRange('quarantine', 'left out unless "hardened" is true', options.quarantine)
+    if (given.quarantine !== undefined) {
+      throw outOfRange('quarantine', 'left out unless "hardened" is true', given.quarantine)
     }
   }
-  const { onLeaks } = options
   if (onLeaks !== undefined) {
     if (typeof onLeaks !== 'function') throw invalidType('onLeaks', 'of type function', onLeaks)
     if (!trackAllocations) throw outOfRange('onLeaks', 'left out unless "trackAllocations" is true', onLeaks)
   }
   const wordBytes = hardened ? SLOT_BYTES : 4
-  const trimThreshold = wordsOf('trimThreshold', options.trimThreshold, 1, wordBytes) ?? 0
-  const quarantine = wordsOf('quarantine', options.quarantine, 0, wordBytes)
-  const settings = { trimThreshold: Math.ceil(trimThreshold), quarantine }
-  return { shape: { policy, quickLists, hardened }, settings, ...(trackAllocations ? { tracking: { onLeaks } } : {}) }
+  return {
+    policy,
+    slabs,
+    hardened,
+    trimThreshold: Math.ceil(wordsOf('trimThreshold', given.trimThreshold, 1, wordBytes) ?? 0),
+    quarantine: wordsOf('quarantine', given.quarantine, 0, wordBytes),
+    tracks: trackAllocations,
+    onLeaks
+  }
 }
 
-/** An amount of bytes from `least` to 8 GiB, in words of so many bytes; undefined when it was left out. */
+/** An amount of bytes from `least` to 8 GiB, in words of `wordBytes` bytes; undefined when it was left out. */
 function wordsOf(name: string, bytes: number | undefined, least: number, wordBytes: number): number | undefined {
   if (bytes === undefined) return undefined
   checkAmount(name, bytes)

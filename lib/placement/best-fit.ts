@@ -8,8 +8,8 @@
  *
  * The index, behind the lists and their bitmap: the roots of the trees, a word for each class; the card index.
  */
-import { MINIMUM_WORDS, sizeOf } from '../block/block.js'
-import { HEADER_WORDS } from '../block/header.js'
+import { MINIMUM_WORDS, sizeOf } from '../layout/block.js'
+import { HEADER_WORDS } from '../layout/header.js'
 import { corrupt } from '../errors.js'
 import { CardIndex, cardIndexWords } from './card-index.js'
 import type { Placement, PlacementPolicy } from './placement.js'
@@ -46,21 +46,31 @@ class BestFit extends SizeClasses implements Placement {
     throw corrupt(`the free list for blocks of ${size * 4} bytes or more begins with byte ${block * 4}, which is none`)
   }
 
-  private insert(block: number, size: number): void {
+  /** Not the next in order: the next size that has a block, which is all that its one caller needs. */
+  findNext(block: number, _size: number): number {
+    return this.find(sizeOf(this.words[block]) + 2)
+  }
+
+  put(block: number, size: number): void {
     const sizeClass = this.classOf(size)
-    if (size === MINIMUM_WORDS) this.smallest.insert(block, size)
+    if (size === MINIMUM_WORDS) this.smallest.put(block, size)
     else plant(this.words, this.roots + sizeClass, this.sentinelOf(sizeClass), block, size)
     this.mark(sizeClass)
   }
 
   remove(block: number, size: number): void {
-    if (size === MINIMUM_WORDS) this.smallest.remove(block)
+    if (size === MINIMUM_WORDS) this.smallest.remove(block, size)
     else uproot(this.words, this.roots + this.classOf(size), block, size)
   }
 
-  replace(from: number, fromSize: number, to: number, toSize: number): void {
-    if (from !== 0) this.remove(from, fromSize)
-    this.insert(to, toSize)
+  split(block: number, size: number, rest: number, restSize: number): void {
+    this.remove(block, size)
+    this.put(rest, restSize)
+  }
+
+  merge(from: number, fromSize: number, to: number, toSize: number): void {
+    this.remove(from, fromSize)
+    this.put(to, toSize)
   }
 
   override check(): void {
@@ -81,7 +91,7 @@ class BestFit extends SizeClasses implements Placement {
 export const bestFit: PlacementPolicy = {
   name: 'best-fit',
   number: 3,
-  quickLists: false,
+  slabs: false,
   indexWords: words => sizeClassWords(words) + sizeClassCount(words) + cardIndexWords(words),
   open: words => new BestFit(words)
 }

@@ -19,8 +19,8 @@
  * Blocks of less than 512 bytes have a class for each size. With four classes to an octave instead, that load opened 4 cards a
  * search and took 1.6 times as long; with words in place of classes, one compared at a time, 1.2 times.
  */
-import { MINIMUM_WORDS, NEXT, PREVIOUS, sizeOf } from '../block/block.js'
-import { checkLinks, clearList, link, relink, unlink } from '../block/free-list.js'
+import { MINIMUM_WORDS, NEXT, PREVIOUS, sizeOf } from '../layout/block.js'
+import { checkLinks, clearList, link, relink, unlink } from '../layout/free-list.js'
 import { corrupt } from '../errors.js'
 import { LINKED_WORDS } from './placement.js'
 
@@ -247,37 +247,26 @@ export class CardIndex {
   }
 
   /** Takes in a free block that touches no other. */
-  insert(block: number, size: number): void {
+  put(block: number, size: number): void {
     const words = this.words
     const card = block >>> CARD_SHIFT
-    const first = words[this.first + card]
-    if (first === 0) {
-      this.insertAlone(block, card)
-    } else if (block < first) {
+    let next = words[this.first + card]
+    if (next === 0 || block < next) {
+      if (next === 0) next = this.firstFrom(card + 1)
       words[this.first + card] = block
-      link(words, block, words[first + PREVIOUS], first)
     } else {
-      let previous = first
-      let next = words[first + NEXT]
+      let previous = 0
       while (next > previous && next < block) {
         previous = next
         next = words[next + NEXT]
       }
-      link(words, block, previous, next)
     }
-    this.raise(card, size)
-  }
-
-  /** Links the only free block of a card in front of the next card's first. */
-  private insertAlone(block: number, card: number): void {
-    const words = this.words
-    const next = this.firstFrom(card + 1)
-    words[this.first + card] = block
     link(words, block, words[next + PREVIOUS], next)
+    if (classOf(size) > this.boundOf(card)) this.raiseBounds(card, classOf(size))
   }
 
   /** Lets go of a free block. */
-  remove(block: number): void {
+  remove(block: number, _size: number): void {
     const words = this.words
     const card = block >>> CARD_SHIFT
     if (words[this.first + card] === block) this.removeFirst(card, block)
@@ -285,7 +274,7 @@ export class CardIndex {
   }
 
   /** The first free block of a card goes. */
-  removeFirst(card: number, block: number): void {
+  private removeFirst(card: number, block: number): void {
     const words = this.words
     const next = words[block + NEXT]
     if (next > block && next >>> CARD_SHIFT === card) {
@@ -296,12 +285,21 @@ export class CardIndex {
     }
   }
 
-  /** The free block `from` becomes the free block `to`, of `toSize` words, with no other between them; 0 for `from`: none did. */
-  replace(from: number, _fromSize: number, to: number, toSize: number): void {
-    if (from === 0) {
-      this.insert(to, toSize)
-      return
+  /** The remainder takes the block's place in the list. Its card's bound can only be too high, which is allowed. */
+  split(block: number, _size: number, rest: number, restSize: number): void {
+    const words = this.words
+    const card = block >>> CARD_SHIFT
+    if (rest >>> CARD_SHIFT !== card) {
+      this.moveToCard(block, rest, rest >>> CARD_SHIFT)
+      if (classOf(restSize) > this.boundOf(rest >>> CARD_SHIFT)) this.raiseBounds(rest >>> CARD_SHIFT, classOf(restSize))
+    } else if (words[this.first + card] === block) {
+      words[this.first + card] = rest
     }
+    relink(words, block, rest)
+  }
+
+  /** The merged block takes the place of `from` in the list. */
+  merge(from: number, _fromSize: number, to: number, toSize: number): void {
     const words = this.words
     const card = to >>> CARD_SHIFT
     if (from !== to) {
@@ -309,10 +307,10 @@ export class CardIndex {
       else if (words[this.first + card] === from) words[this.first + card] = to
       relink(words, from, to)
     }
-    this.raise(card, toSize)
+    if (classOf(toSize) > this.boundOf(card)) this.raiseBounds(card, classOf(toSize))
   }
 
-  moveToCard(from: number, to: number, card: number): void {
+  private moveToCard(from: number, to: number, card: number): void {
     const words = this.words
     const old = from >>> CARD_SHIFT
     if (words[this.first + old] === from) this.removeFirst(old, from)
@@ -320,13 +318,7 @@ export class CardIndex {
     if (first === 0 || to < first) words[this.first + card] = to
   }
 
-  /** A card has a free block of `size` words. */
-  raise(card: number, size: number): void {
-    const sizeClass = classOf(size)
-    if (sizeClass > this.boundOf(card)) this.raiseBounds(card, sizeClass)
-  }
-
-  /** The same, where the bound says less. */
+  /** A card has a free block of a class that its bound says it has not: raises the bounds above it. */
   raiseBounds(card: number, sizeClass: number): void {
     const levels = this.levels
     let index = card
@@ -375,8 +367,9 @@ export class CardIndex {
         continue
       }
       for (let level = 0; level < levels.length - 1; level++) {
-        if (this.boundAt(levels[level] + (card >>> (level * FAMILY_SHIFT))) < sizeClass)
+        if (this.boundAt(levels[level] + (card >>> (level * FAMILY_SHIFT))) < sizeClass) {
           throw wrong(card, 'its largest free block')
+        }
       }
     }
     return largest

@@ -15,9 +15,10 @@
  *
  * Address-ordered first fit and its merits: Wilson, Johnstone, Neely, Boles, "Dynamic Storage Allocation" (1995), 3.5.
  */
-import { FREE_LIST, HEADER_WORDS } from '../block/header.js'
+import { NEXT, sizeOf } from '../layout/block.js'
+import { FREE_LIST, HEADER_WORDS } from '../layout/header.js'
 import { corrupt } from '../errors.js'
-import { CardIndex, cardIndexWords, classOf, wrong } from './card-index.js'
+import { CardIndex, cardIndexWords, classOf, endOf, wrong } from './card-index.js'
 import type { Placement, PlacementPolicy } from './placement.js'
 
 /** How many hints a heap of `words` words has: one for each class that a block in it can be of. */
@@ -42,13 +43,24 @@ export class FirstFit extends CardIndex implements Placement {
   }
 
   find(size: number): number {
+    const words = this.words
     const sizeClass = classOf(size)
-    if (sizeClass >= this.classes) return 0
-    const card = this.words[HEADER_WORDS + sizeClass]
-    // None has a block of this class; or the hint was overwritten.
+    const card = sizeClass < this.classes ? words[HEADER_WORDS + sizeClass] : -1
+    // No card has a block of this class; or the hint was overwritten.
     if (card >>> 0 >= this.cards) return 0
-    const block = this.findInCard(card, size)
-    return block !== 0 ? block : this.search(size, sizeClass, card)
+    const end = endOf(card)
+    let block = words[this.first + card]
+    let previous = 0
+    while (block > previous && block < end) {
+      if (sizeOf(words[block]) >= size) return block
+      previous = block
+      block = words[block + NEXT]
+    }
+    return this.search(size, sizeClass, card)
+  }
+
+  findNext(block: number, size: number): number {
+    return this.findFrom(this.words[block + NEXT], size)
   }
 
   /** The same from the card `from` on, after a look at the hint was not enough. Sets the hints right on its way. */
@@ -95,7 +107,7 @@ export class FirstFit extends CardIndex implements Placement {
 export const firstFit: PlacementPolicy = {
   name: 'first-fit',
   number: 1,
-  quickLists: false,
+  slabs: false,
   indexWords: words => hintsFor(words) + cardIndexWords(words),
   open: words => new FirstFit(words)
 }

@@ -6,8 +6,8 @@
  * the address where the block began that the last successful search found. Of the free blocks from there on it takes
  * the first that is large enough; else the first of all. A new heap begins at its first block.
  */
-import { PREVIOUS, sizeOf } from '../block/block.js'
-import { FREE_LIST, HEADER_WORDS } from '../block/header.js'
+import { NEXT, PREVIOUS, sizeOf } from '../layout/block.js'
+import { FREE_LIST, HEADER_WORDS } from '../layout/header.js'
 import { corrupt } from '../errors.js'
 import { CardIndex, cardIndexWords } from './card-index.js'
 import type { Placement, PlacementPolicy } from './placement.js'
@@ -33,6 +33,10 @@ class NextFit extends CardIndex implements Placement {
     return found
   }
 
+  findNext(block: number, size: number): number {
+    return this.findFrom(this.words[block + NEXT], size)
+  }
+
   /** The free block that the rover is in, or the first behind it. */
   private start(): number {
     const words = this.words
@@ -54,7 +58,7 @@ class NextFit extends CardIndex implements Placement {
 export const nextFit: PlacementPolicy = {
   name: 'next-fit',
   number: 4,
-  quickLists: false,
+  slabs: false,
   indexWords: words => 1 + cardIndexWords(words),
   open: words => new NextFit(words)
 }

@@ -1,30 +1,38 @@
 /**
- * Placement: which free block a request gets. The heap splits, merges and writes headers and footers; a policy keeps the
- * free blocks in its list or lists (and an index over them, if it has one) and answers `find`. One file for each policy.
+ * Placement: which free block a request gets. The engine splits, merges, and writes headers and
+ * footers (lib/engine/blocks.ts); a policy keeps the free blocks in its lists, with an index over
+ * them if it has one, and answers `find`. One file for each policy.
  *
- * Blocks and sizes are in words, as in block.ts. A policy is never told of a used block nor of the wilderness.
+ * Blocks and sizes are in words, as in lib/layout/block.ts. A policy sees free blocks only: no used
+ * block, and nothing of the wilderness.
+ *
+ * The engine decides when headers and footers are written, so that the blocks can be walked after
+ * every single store: after `split`, before `put` and `merge`. A policy therefore believes the sizes
+ * that it is given, and reads no header of the blocks that a call is about. The links of the block
+ * that is split, merged or removed are intact.
  */
 
 /** The words at the front of a free block that is in a list and in nothing else: header, next, previous. */
 export const LINKED_WORDS = 3
 
 export interface Placement {
-  /** How many words at the front of a free block, header included, must stay in memory. The last word must too: the footer. */
+  /** The words at the front of a free block, header included, that must stay in memory; its footer must too. */
   readonly keptWords: number
-  /** Forgets every free block and clears the index. */
+  /** Forgets every free block, and clears the index. */
   reset(): void
-  /** The free block that a request of `size` words gets by this policy, still in the list; 0 when none is large enough. */
+  /** The free block that a request of `size` words gets; it stays in its list. 0 when none is large enough. */
   find(size: number): number
-  /** Lets go of a free block. */
+  /** The next block after `block`, in the order of the policy, that `find(size)` could have returned; 0 when there is none. */
+  findNext(block: number, size: number): number
+  /** Takes in a free block that touches no other free block. */
+  put(block: number, size: number): void
+  /** Removes a free block. */
   remove(block: number, size: number): void
-  /**
-   * The free block `from` becomes the free block `to`: the remainder of a split (`to` lies inside `from`), or the result of
-   * a merge (`from` lies inside `to`). No free block lies between the two. When `from` is 0, `to` is a new free block, which
-   * touches no other. Header and footer of `to` are written afterwards, for they may lie where the links of `from` still are:
-   * read those before you write any.
-   */
-  replace(from: number, fromSize: number, to: number, toSize: number): void
-  /** The free blocks in the order of the list or lists, each once. Throws when the links contradict each other. */
+  /** The front of `block` is handed out: its last `restSize` words, from `rest` on, are a free block now. */
+  split(block: number, size: number, rest: number, restSize: number): void
+  /** The free block `from` becomes part of the free block `to`, with no other free block between them. */
+  merge(from: number, fromSize: number, to: number, toSize: number): void
+  /** The free blocks in the order of the policy's lists, each once. Throws ERR_OFFHEAP_CORRUPT when links contradict each other. */
   list(): Iterable<number>
   /** Verifies what the policy keeps besides the list. Throws ERR_OFFHEAP_CORRUPT. */
   check(): void
@@ -33,15 +41,15 @@ export interface Placement {
 /** The names of the policies; policies.ts has the policies themselves. */
 export type PlacementName = 'first-fit' | 'segregated-fit' | 'best-fit' | 'next-fit'
 
-/** What a policy is, before it works on a heap. */
+/** What a policy is before it works on a heap. */
 export interface PlacementPolicy {
   /** The name that a caller gives: `Heap.map({ placement: name })`. */
   readonly name: PlacementName
-  /** What the heap's header says; never given to another policy. */
+  /** Its number in the heap's header; no other policy ever had it. */
   readonly number: number
-  /** Whether its heaps have quick lists unless told. */
-  readonly quickLists: boolean
-  /** How many words of index a heap of `words` words needs behind its header. */
+  /** Whether its heaps have slabs by default. */
+  readonly slabs: boolean
+  /** The words of index behind the header of a heap of `words` words. */
   indexWords(words: number): number
   /** The policy at work on a heap whose header and index are written. */
   open(words: Int32Array): Placement

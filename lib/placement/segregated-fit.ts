@@ -10,9 +10,9 @@
  *   and when the wilderness has too little room as well, the first of its own class that is large enough, however far back.
  *   So no request fails while there is a block for it.
  */
-import { NEXT, sizeOf } from '../block/block.js'
-import { link, unlink } from '../block/free-list.js'
-import { TOP_WORD } from '../block/header.js'
+import { NEXT, PREVIOUS, sizeOf } from '../layout/block.js'
+import { link } from '../layout/free-list.js'
+import { TOP_WORD } from '../layout/header.js'
 import { corrupt } from '../errors.js'
 import { LINKED_WORDS, type Placement, type PlacementPolicy } from './placement.js'
 import { SizeClasses, sizeClassWords } from './size-classes.js'
@@ -56,18 +56,47 @@ export class SegregatedFit extends SizeClasses implements Placement {
     return 0
   }
 
-  remove(block: number, _size: number): void {
-    unlink(this.words, block)
+  findNext(block: number, size: number): number {
+    const words = this.words
+    const sizeClass = this.classOf(sizeOf(words[block]))
+    const sentinel = this.sentinelOf(sizeClass)
+    let next = words[block + NEXT]
+    for (let i = 0; i < WALK && next !== sentinel; i++) {
+      if (sizeOf(words[next]) >= size) return next
+      next = words[next + NEXT]
+    }
+    return this.frontFrom(sizeClass + 1)
   }
 
-  replace(from: number, _fromSize: number, to: number, toSize: number): void {
+  put(block: number, size: number): void {
     const words = this.words
-    if (from !== 0) unlink(words, from)
-    const sizeClass = this.classOf(toSize)
+    const sizeClass = this.classOf(size)
     const sentinel = this.sentinelOf(sizeClass)
     const next = words[sentinel + NEXT]
-    link(words, to, sentinel, next)
+    link(words, block, sentinel, next)
     if (next === sentinel) this.mark(sizeClass)
+  }
+
+  /** The bit of a list whose last block goes is cleared at once, so that searches meet few stale ones. */
+  remove(block: number, _size: number): void {
+    const words = this.words
+    const next = words[block + NEXT]
+    const previous = words[block + PREVIOUS]
+    words[previous + NEXT] = next
+    words[next + PREVIOUS] = previous
+    // Both are the sentinel; a link that was overwritten leads to no list.
+    const emptied = (next - this.lists) >> 1
+    if (next === previous && emptied >>> 0 < this.classes) this.unmark(emptied)
+  }
+
+  split(block: number, size: number, rest: number, restSize: number): void {
+    this.remove(block, size)
+    this.put(rest, restSize)
+  }
+
+  merge(from: number, fromSize: number, to: number, toSize: number): void {
+    this.remove(from, fromSize)
+    this.put(to, toSize)
   }
 }
 
@@ -79,7 +108,7 @@ export function misplaced(block: number, size: number): Error {
 export const segregatedFit: PlacementPolicy = {
   name: 'segregated-fit',
   number: 2,
-  quickLists: true,
+  slabs: true,
   indexWords: sizeClassWords,
   open: words => new SegregatedFit(words)
 }

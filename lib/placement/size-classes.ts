@@ -21,9 +21,9 @@
  * A bit of the summary stands for a row that is not zero. Class 0 and row 0 have the highest bit, so that Math.clz32 finds the
  * lowest of those that are set.
  */
-import { MINIMUM_WORDS, NEXT, PREVIOUS, sizeOf } from '../block/block.js'
-import { checkLinks, clearList } from '../block/free-list.js'
-import { HEADER_WORDS } from '../block/header.js'
+import { MINIMUM_WORDS, NEXT, PREVIOUS, sizeOf } from '../layout/block.js'
+import { checkLinks, clearList } from '../layout/free-list.js'
+import { HEADER_WORDS } from '../layout/header.js'
 import { corrupt } from '../errors.js'
 
 /** Where the bitmap lies: its summary, and its first row. */
@@ -102,7 +102,6 @@ export class SizeClasses {
 
   /** The front block of the lowest class from `sizeClass` on that has a block; 0 when none has. */
   frontFrom(sizeClass: number): number {
-    // Behind the last class there is no row.
     if (sizeClass >= this.classes) return 0
     const words = this.words
     let row = sizeClass >> 5

@@ -11,8 +11,8 @@
  * lowest bit of left and right tells nothing, and is kept clear: when two blocks merge, `right` of the new one may lie where the
  * header of the right one was, and its old pointer must be found stale.
  */
-import { sizeOf } from '../block/block.js'
-import { link, unlink } from '../block/free-list.js'
+import { sizeOf } from '../layout/block.js'
+import { link, unlink } from '../layout/free-list.js'
 import { corrupt } from '../errors.js'
 
 const LEFT = 3

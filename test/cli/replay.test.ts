@@ -76,22 +76,22 @@ describe('offheap replay', () => {
   })
 
   describe.each(placements)('with --placement %s', placement => {
-    it.each(['by default', '--quick-lists', '--no-quick-lists'])('finds a sound heap sound, %s', async option => {
+    it.each(['by default', '--slabs', '--no-slabs'])('finds a sound heap sound, %s', async option => {
       const options = option.startsWith('--') ? [option] : []
       const { code, err } = await offheap(['replay', '--verify', '-p', placement, ...options, at('tiny.rep')])
       expect({ code, err }).toEqual({ code: 0, err: '' })
     })
   })
 
-  it('has quick lists as the placement has them, or as it is told', async () => {
+  it('has slabs as the placement has them, or as it is told', async () => {
     const topAtEnd = async (...options: string[]): Promise<number> => {
       const { out } = await offheap(['replay', '--json', '--size', '1MiB', ...options, at('traces', 'small.rep')])
       return JSON.parse(out).results[0].atEnd.top
     }
     // Every block was freed: all is wilderness again, unless some wait for the next request of their size.
     for (const placement of ['first-fit', 'segregated-fit']) {
-      const without = await topAtEnd('--placement', placement, '--no-quick-lists')
-      const having = await topAtEnd('--placement', placement, '--quick-lists')
+      const without = await topAtEnd('--placement', placement, '--no-slabs')
+      const having = await topAtEnd('--placement', placement, '--slabs')
       expect(having).toBeGreaterThan(without + 300)
       expect(await topAtEnd('--placement', placement)).toBe(placement === 'first-fit' ? without : having)
     }

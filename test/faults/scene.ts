@@ -2,9 +2,10 @@
  * A busy heap for a fault to be put into: blocks of many sizes, some freed and some of their memory handed out again. It is put
  * back byte by byte after each fault, so that none is left over for the next; a Heap object has nothing to put back.
  */
-import { HEADER_WORDS } from '../../lib/block/header.js'
-import { hardenedLayout, ledgerWords, pageWords, sealIndex, sealOrigin } from '../../lib/heap/hardened/layout.js'
+
+import { hardenedLayout, ledgerWords, pageWords, sealIndex, sealOrigin } from '../../lib/hardened/layout.js'
 import { Heap, type HeapOptions } from '../../lib/index.js'
+import { HEADER_WORDS } from '../../lib/layout/header.js'
 import { policyNamed } from '../../lib/placement/policies.js'
 import { NoPlace, type Random } from './random.js'
 

@@ -9,10 +9,10 @@ interface Variant {
 }
 
 const variants: readonly Variant[] = [
-  { options: { quickLists: false }, sizes: [1024, 16_384] },
-  { options: { quickLists: true }, sizes: [1024, 16_384] },
-  { options: { quickLists: false, trimThreshold: 8192 }, sizes: [65_536], mapped: true },
-  { options: { quickLists: true, trimThreshold: 8192 }, sizes: [65_536], mapped: true },
+  { options: { slabs: false }, sizes: [1024, 16_384] },
+  { options: { slabs: true }, sizes: [1024, 16_384] },
+  { options: { slabs: false, trimThreshold: 8192 }, sizes: [65_536], mapped: true },
+  { options: { slabs: true, trimThreshold: 8192 }, sizes: [65_536], mapped: true },
   { options: { hardened: true, quarantine: 0 }, sizes: [4096, 32_768] },
   { options: { hardened: true, quarantine: 2048 }, sizes: [4096, 32_768] },
   { options: { hardened: true, quarantine: 2048, trimThreshold: 8192 }, sizes: [65_536], mapped: true }

@@ -33,7 +33,7 @@ const hostile: (() => unknown)[] = [
   () => new Proxy({ size: 65536 }, trap),
   () => new Proxy(() => 1, { get: throws, apply: throws, construct: throws }),
   () => Object.create(null),
-  () => Object.freeze({ size: 65536, quickLists: true }),
+  () => Object.freeze({ size: 65536, slabs: true }),
   () => Object.create({ size: 65536, placement: 'best-fit' }),
   () => ({ buffer: new ArrayBuffer(64), byteOffset: 0, byteLength: 64 }),
   () => new Number(16),
@@ -141,7 +141,7 @@ const options: fc.Arbitrary<() => unknown> = fc
         fc.constantFrom(...placements).map(name => () => name),
         value
       ),
-      quickLists: fc.oneof(
+      slabs: fc.oneof(
         fc.boolean().map(it => () => it),
         value
       ),
@@ -259,7 +259,7 @@ describe('a heap', () => {
     'view'
   ]
 
-  const kinds: HeapOptions[] = [{ quickLists: false }, { quickLists: true }, { hardened: true }]
+  const kinds: HeapOptions[] = [{ slabs: false }, { slabs: true }, { hardened: true }]
   test.each(kinds)('with %j takes any arguments', kind => {
     for (const placement of placements) {
       const heap = Heap.format(new ArrayBuffer(2 ** 17), { placement, ...kind })
@@ -342,7 +342,7 @@ describe('a heap', () => {
   test('that is closed, or lost its memory, has an error for everything', () => {
     const closed = Heap.format(new ArrayBuffer(4096))
     closed.close()
-    const lost = Heap.format(new ArrayBuffer(4096), { quickLists: true })
+    const lost = Heap.format(new ArrayBuffer(4096), { slabs: true })
     detached(lost.buffer)
     fc.assert(
       fc.property(fc.constantFrom(closed, lost), fc.constantFrom(...callable), args, (heap, name, makers) => {

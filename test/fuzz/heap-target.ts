@@ -6,8 +6,8 @@
  *     │ (1 byte)  │ (1 byte)  │ call, which, value        │ before all of that           │
  *     └───────────┴───────────┴───────────────────────────┴──────────────────────────────┘
  *
- * kind: bits 0 and 1 the placement, 2 quick lists, 3 a mapped region instead of an ordinary buffer, 4 attach to the image
- * instead of formatting a heap, 5 trimThreshold, 6 four times the memory, 7 hardened, instead of quick lists.
+ * kind: bits 0 and 1 the placement, 2 slabs, 3 a mapped region instead of an ordinary buffer, 4 attach to the image
+ * instead of formatting a heap, 5 trimThreshold, 6 four times the memory, 7 hardened, instead of slabs.
  *
  * Whatever the bytes say, every call must end, in a value or an error that has a name; a heap that nothing was written over
  * must be a working one.
@@ -19,7 +19,7 @@ export const STEP_BYTES = 6
 
 export const ATTACH = 16
 const MAPPED = 8
-const QUICK = 4
+const SLABS = 4
 const TRIMS = 32
 const LARGER = 64
 const HARDENED = 128
@@ -32,7 +32,7 @@ export function bytesFor(kind: number): number {
 /** What a kind asks a heap to be. */
 export function optionsFor(kind: number): HeapOptions {
   const hardened = (kind & HARDENED) !== 0
-  return { placement: placements[kind & 3], hardened, quickLists: !hardened && (kind & QUICK) !== 0 }
+  return { placement: placements[kind & 3], hardened, slabs: !hardened && (kind & SLABS) !== 0 }
 }
 
 /** One mapped region for each size: to map one for each input would measure the system. */

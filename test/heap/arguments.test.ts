@@ -171,11 +171,11 @@ describe('Heap.map and Heap.format', () => {
     expect(() => format(null)).toThrow(TypeError)
   })
 
-  test('refuse quickLists that are neither true nor false', () => {
-    for (const quickLists of ['yes', 1, null]) {
-      const format = (): unknown => Reflect.apply(Heap.format, Heap, [new ArrayBuffer(65536), { quickLists }])
+  test('refuse slabs that are neither true nor false', () => {
+    for (const slabs of ['yes', 1, null]) {
+      const format = (): unknown => Reflect.apply(Heap.format, Heap, [new ArrayBuffer(65536), { slabs }])
       expect(format).toThrow(TypeError)
-      expect(format).toThrow(/"quickLists" argument must be of type boolean/)
+      expect(format).toThrow(/"slabs" argument must be of type boolean/)
     }
   })
 

@@ -31,18 +31,19 @@ function auditBlocks(blocks: readonly BlockInfo[], live: readonly Live[]): void 
 
 /** The figures add up, and agree with the blocks. */
 function auditTotals(stats: HeapStats, blocks: readonly BlockInfo[]): void {
-  const counts = { used: 0, cached: 0, free: 0 }
-  const bytes = { used: 0, cached: 0, free: 0 }
-  for (const { size, used, cached } of blocks) {
-    const kind = used ? 'used' : cached ? 'cached' : 'free'
-    counts[kind]++
+  const counts = { used: 0, quarantined: 0, free: 0 }
+  const bytes = { used: 0, quarantined: 0, free: 0 }
+  for (const { size, used, quarantined, slab } of blocks) {
+    const kind = used ? 'used' : quarantined ? 'quarantined' : 'free'
+    // A free slot is no free block.
+    if (used || slab === undefined) counts[kind]++
     bytes[kind] += size
   }
   same('size', stats.size, stats.metadata + stats.used + stats.free)
   same('used', stats.used, bytes.used)
   same('blocks', stats.blocks, counts.used)
-  same('cached', stats.cached, bytes.cached)
-  same('cachedBlocks', stats.cachedBlocks, counts.cached)
+  same('quarantined', stats.quarantined, bytes.quarantined)
+  same('quarantinedBlocks', stats.quarantinedBlocks, counts.quarantined)
   same('freeBlocks', stats.freeBlocks, counts.free)
   if (stats.peakUsed < stats.used) same('peakUsed', stats.peakUsed, `${stats.used} or more`)
   if (stats.largestFree > stats.free) same('largestFree', stats.largestFree, `${stats.free} or less`)
@@ -52,10 +53,10 @@ function auditTotals(stats: HeapStats, blocks: readonly BlockInfo[]): void {
 function auditModel(stats: HeapStats, blocks: readonly BlockInfo[], model: Model): void {
   same('the number of blocks', blocks.length, model.blocks.length)
   for (let i = 0; i < blocks.length; i++) {
-    const { offset, size, used, cached = false } = blocks[i]
+    const { offset, size, used, quarantined = false } = blocks[i]
     const right = model.blocks[i]
-    const isCached = right.cached ?? false
-    if (offset === right.offset && size === right.size && used === (right.used && !isCached) && cached === isCached)
+    const isHeld = right.quarantined ?? false
+    if (offset === right.offset && size === right.size && used === (right.used && !isHeld) && quarantined === isHeld)
       continue
     same(`block ${i}`, JSON.stringify(blocks[i]), JSON.stringify(right))
   }

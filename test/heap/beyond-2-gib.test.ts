@@ -3,8 +3,8 @@
  * The memory in front is one block, and never touched.
  */
 import { describe, expect, test } from 'vitest'
-import { headerOf, PREVIOUS_USED, USED } from '../../lib/block/block.js'
 import { Heap, type HeapOptions } from '../../lib/index.js'
+import { headerOf, PREVIOUS_USED, USED } from '../../lib/layout/block.js'
 import { expectError, expectFilled, fill } from './support.js'
 
 const GiB = 2 ** 30
@@ -14,7 +14,7 @@ const DOUBLE = 'ERR_OFFHEAP_DOUBLE_FREE'
 
 const kinds: [name: string, options: HeapOptions][] = [
   ['a heap of 3 GiB', {}],
-  ['one with quick lists', { quickLists: true }]
+  ['one with slabs', { slabs: true }]
 ]
 
 /** A heap with nothing in front of the line but one block. */

@@ -4,15 +4,15 @@
  */
 import { constants } from 'node:buffer'
 import { describe, expect, test } from 'vitest'
-import { SIZE_WORD } from '../../lib/block/header.js'
 import { Heap, type HeapOptions, placements } from '../../lib/index.js'
+import { SIZE_WORD } from '../../lib/layout/header.js'
 import { expectError } from './support.js'
 
 const GiB = 2 ** 30
 /** The most that a heap can have here. */
 const MOST = Math.min(8 * GiB, constants.MAX_LENGTH)
 const powers = Array.from({ length: 24 }, (_, i) => i + 10).filter(power => 2 ** power <= MOST)
-const variants: HeapOptions[] = [{ quickLists: false }, { quickLists: true }, { hardened: true }]
+const variants: HeapOptions[] = [{ slabs: false }, { slabs: true }, { hardened: true }]
 const kinds = placements.flatMap(placement => variants.map(options => ({ placement, ...options })))
 
 /** The sizes around the first of each class in heaps of `bytes` bytes: in units of 8 bytes, up to 32 classes to an octave. */

@@ -1,9 +1,10 @@
 /** check() finds every kind of damage, and names the block. */
 import { beforeEach, describe, expect, test } from 'vitest'
-import { NEXT, PREVIOUS, PREVIOUS_USED, USED } from '../../lib/block/block.js'
+import { Heap, OffheapError, placements } from '../../lib/index.js'
+import { NEXT, PREVIOUS, PREVIOUS_USED, USED } from '../../lib/layout/block.js'
 import {
   BLOCKS_WORD,
-  CACHED_WORD,
+  HELD_WORD,
   HIGH_WATER_WORD,
   PEAK_USED_WORD,
   ROOT_WORD,
@@ -11,8 +12,7 @@ import {
   TOP_WORD,
   TOUCHED_WORD,
   USED_WORD
-} from '../../lib/block/header.js'
-import { Heap, OffheapError, placements } from '../../lib/index.js'
+} from '../../lib/layout/header.js'
 import { errorOf, newHeap, row, sketch } from './support.js'
 
 let heap: Heap
@@ -157,7 +157,7 @@ describe('the free list', () => {
   })
 
   test.each(placements)('of %s, backwards, where the list is empty, begins or ends', placement => {
-    const packed = Heap.format(new ArrayBuffer(4096), { placement, quickLists: false })
+    const packed = Heap.format(new ArrayBuffer(4096), { placement, slabs: false })
     const pointers = Array.from({ length: 4 }, () => packed.malloc(60))
     const sentinels: number[] = []
     for (let word = 0; word < (packed.stats().metadata - 4) / 4; word++) {
@@ -219,7 +219,7 @@ describe('the header of the heap', () => {
   })
 
   test('bytes that wait to be used again, in a heap that keeps none', () => {
-    heap.i32[CACHED_WORD] += 4
+    heap.i32[HELD_WORD] += 4
     expectCorrupt(/the header counts bytes that wait/)
   })
 

@@ -88,11 +88,11 @@ beforeAll(() => {
 afterAll(() => watchdog.stop())
 
 const kinds = placements.flatMap(placement => [
-  { placement, quickLists: false },
-  { placement, quickLists: true }
+  { placement, slabs: false },
+  { placement, slabs: true }
 ])
 
-describe.each(kinds)('a $placement heap, quickLists: $quickLists, that was overwritten at random', kind => {
+describe.each(kinds)('a $placement heap, slabs: $slabs, that was overwritten at random', kind => {
   test('ends every call with a value or a named error, in an ordinary buffer', () => {
     const buffer = new ArrayBuffer(BYTES)
     fc.assert(

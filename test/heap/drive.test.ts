@@ -27,10 +27,10 @@ function variants(bytes: number): Variant[] {
   const trimThreshold = pick([1, 500, 20_000, Math.ceil(bytes / 4)])
   const quarantine = pick([0, 1000, 2 ** 33])
   return [
-    { options: { quickLists: false }, exact: true, weight: 8 },
-    { options: { quickLists: false, trimThreshold }, exact: true, weight: 6 },
-    { options: { quickLists: true }, exact: false, weight: 6 },
-    { options: { quickLists: true, trimThreshold }, exact: false, weight: 4 },
+    { options: { slabs: false }, exact: true, weight: 8 },
+    { options: { slabs: false, trimThreshold }, exact: true, weight: 6 },
+    { options: { slabs: true }, exact: false, weight: 6 },
+    { options: { slabs: true, trimThreshold }, exact: false, weight: 4 },
     { options: { hardened: true }, exact: true, weight: 3 },
     { options: { hardened: true, quarantine, trimThreshold }, exact: true, weight: 3 },
     { options: { hardened: true, trackAllocations: true, onLeaks: () => {} }, exact: true, weight: 1 }

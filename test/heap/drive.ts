@@ -9,12 +9,11 @@
  * A sequence that fails is shrunk by fast-check and printed as a program.
  */
 import { Heap, type HeapOptions, OffheapError, Region } from '../../lib/index.js'
+import { QuarantineModel } from '../hardened/quarantine-model.js'
 import { type Choice, Model } from '../model.js'
 import { choiceOf } from '../placement/choices.js'
 import { audit } from './audit.js'
 import { type Live, same } from './live.js'
-import { QuarantineModel } from './quarantine-model.js'
-import { QuickModel } from './quick-model.js'
 import type { Step } from './steps.js'
 import { firstChanged, firstNotZero, write } from './tape.js'
 
@@ -82,29 +81,21 @@ class Driver {
     this.owned = typeof memory === 'number' ? heap : undefined
     this.size = heap.stats().size
     this.choose = choose ?? (() => choiceOf(heap.placement, this.size, options.hardened))
-    this.model = exact ? this.newModel(heap, memory) : undefined
+    // Nothing simple predicts which slot a request gets.
+    const isExact = exact && !(options.slabs ?? options.placement === 'segregated-fit')
+    this.model = isExact ? this.newModel(heap) : undefined
     this.program = [`let heap = ${creation(memory, options)}`]
     this.bytesBehind().set(FOREIGN.subarray(0, this.bytesBehind().length))
   }
 
-  private newModel(heap: Heap, memory: ArrayBuffer | Region | number): Model {
+  private newModel(heap: Heap): Model {
     const { options } = this
     const { size, top, wilderness } = heap.stats()
     const end = top + wilderness
     if (options.hardened) {
       return new QuarantineModel(top, end, size, options.quarantine ?? Math.floor(size / 256) * 16, this.choose())
     }
-    if (!(options.quickLists ?? options.placement === 'segregated-fit')) return new Model(top, end, this.choose())
-    const model = new QuickModel(top, end, this.choose())
-    model.largest = Math.min(1024, Math.max(16, Math.floor(size / 128 / 8) * 8))
-    model.threshold = options.trimThreshold ?? Number.POSITIVE_INFINITY
-    if (memory instanceof Region) {
-      // As in a region that was just mapped, nothing in it was touched.
-      heap.trim()
-      model.pageSize = memory.pageSize
-      model.giveBack()
-    }
-    return model
+    return new Model(top, end, this.choose())
   }
 
   get heap(): Heap {

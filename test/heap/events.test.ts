@@ -8,7 +8,7 @@ const MiB = 2 ** 20
 
 const kinds: [name: string, options: HeapOptions][] = [
   ['an ordinary heap', {}],
-  ['a heap with quick lists', { quickLists: true }],
+  ['a heap with slabs', { slabs: true }],
   ['a hardened heap', { hardened: true }]
 ]
 
@@ -17,7 +17,7 @@ afterEach(stopListening)
 describe.each(kinds)('%s', (_, options) => {
   test('tells how far it has grown, by the MiB, in the middle of any call', () => {
     using heap = Heap.map({ size: 64 * MiB, ...options })
-    // A block that waits in a quick list, or in the quarantine.
+    // A slot that is free again, or a block that waits in the quarantine.
     heap.free(heap.malloc(100))
     heap.malloc(200)
     const told = listen()

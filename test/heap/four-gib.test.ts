@@ -1,6 +1,6 @@
 /**
- * Used blocks of about 4 GiB in a heap with quick lists: the bit that their size then has is the one that marks a cached block, and
- * they must be told apart. The memory is mapped and hardly touched. Node 20 wraps at most 4 GiB.
+ * Used blocks of about 4 GiB in a heap with slabs, whose sizes reach into the highest bits of a header. The memory is mapped and
+ * hardly touched. Node 20 wraps at most 4 GiB.
  */
 import { constants } from 'node:buffer'
 import { describe, expect, test } from 'vitest'
@@ -9,8 +9,8 @@ import { expectError } from './support.js'
 
 const GiB = 2 ** 30
 const SIZE = 6 * GiB
-const MARK = 4 * GiB
-/** Bytes around the mark, and up to where a small cached block would say the same. */
+const LINE = 4 * GiB
+/** Bytes around the line. */
 const amounts = [
   -1032, -40, -24, -20, -16, -12, -8, -4, 0, 4, 8, 12, 100, 500, 1012, 1016, 1020, 1028, 1036, 1044, 4096
 ]
@@ -21,15 +21,15 @@ const why = constants.MAX_LENGTH < SIZE ? `this Node wraps at most ${constants.M
 function expectUsed(heap: Heap, pointer: number, bytes: number): void {
   expect(heap.owns(pointer)).toBe(true)
   expect(heap.usableSize(pointer)).toBeGreaterThanOrEqual(bytes)
-  if (bytes < MARK - 1024 || bytes > MARK + 4000) expect(heap.usableSize(pointer)).toBeLessThan(bytes + 16)
+  if (bytes < LINE - 1024 || bytes > LINE + 4000) expect(heap.usableSize(pointer)).toBeLessThan(bytes + 16)
   expect([...heap.blocks()].find(block => block.pointer === pointer)).toMatchObject({ used: true })
-  expect(heap.stats()).toMatchObject({ cached: 0, cachedBlocks: 0 })
+  expect(heap.stats()).toMatchObject({ quarantined: 0, slabs: 0 })
 }
 
-describe.skipIf(why !== '')(`a heap of 6 GiB with quick lists${why && ` (${why})`}`, () => {
+describe.skipIf(why !== '')(`a heap of 6 GiB with slabs${why && ` (${why})`}`, () => {
   test('hands out such blocks, and takes them back for good', () => {
-    using heap = Heap.map({ size: SIZE, quickLists: true })
-    for (const bytes of amounts.map(amount => MARK + amount)) {
+    using heap = Heap.map({ size: SIZE, slabs: true })
+    for (const bytes of amounts.map(amount => LINE + amount)) {
       const pointer = heap.malloc(bytes)
       const fence = heap.malloc(2000)
       expectUsed(heap, pointer, bytes)
@@ -37,17 +37,17 @@ describe.skipIf(why !== '')(`a heap of 6 GiB with quick lists${why && ` (${why})
       heap.free(pointer)
       expect(heap.owns(pointer)).toBe(false)
       expectError(() => heap.free(pointer), 'ERR_OFFHEAP_DOUBLE_FREE')
-      expect(heap.stats()).toMatchObject({ cachedBlocks: 0, freeBlocks: 1 })
+      expect(heap.stats()).toMatchObject({ freeBlocks: 1 })
       heap.free(fence)
       expect(heap.stats().used).toBe(0)
     }
-    heap.malloc(MARK + 8)
+    heap.malloc(LINE + 8)
     heap.check()
   })
 
   test('grows and shrinks blocks to such sizes', () => {
-    using heap = Heap.map({ size: SIZE, quickLists: true })
-    for (const bytes of amounts.map(amount => MARK + amount)) {
+    using heap = Heap.map({ size: SIZE, slabs: true })
+    for (const bytes of amounts.map(amount => LINE + amount)) {
       const pointer = heap.malloc(5 * GiB)
       const fence = heap.malloc(2000)
       expect(heap.realloc(pointer, bytes)).toBe(pointer)
@@ -63,21 +63,21 @@ describe.skipIf(why !== '')(`a heap of 6 GiB with quick lists${why && ` (${why})
 
   test('hands out no hole that would make such a block', () => {
     for (const amount of [-16, -12, -8]) {
-      using heap = Heap.map({ size: SIZE, quickLists: true })
-      const halves = [heap.malloc(MARK / 2 - 4), heap.malloc(MARK / 2 - 4)]
+      using heap = Heap.map({ size: SIZE, slabs: true })
+      const halves = [heap.malloc(LINE / 2 - 4), heap.malloc(LINE / 2 - 4)]
       heap.malloc(2000)
       for (const half of halves) heap.free(half)
-      expect([...heap.freeBlocks()].map(({ size }) => size)).toEqual([MARK])
-      const pointer = heap.malloc(MARK + amount)
-      if (pointer !== 0) expectUsed(heap, pointer, MARK + amount)
+      expect([...heap.freeBlocks()].map(({ size }) => size)).toEqual([LINE])
+      const pointer = heap.malloc(LINE + amount)
+      if (pointer !== 0) expectUsed(heap, pointer, LINE + amount)
       heap.check()
     }
   })
 
   test('aligns such blocks', () => {
-    using heap = Heap.map({ size: SIZE, quickLists: true })
+    using heap = Heap.map({ size: SIZE, slabs: true })
     heap.malloc(2000)
-    for (const bytes of amounts.map(amount => MARK + amount)) {
+    for (const bytes of amounts.map(amount => LINE + amount)) {
       const pointer = heap.alignedAlloc(65536, bytes)
       expect(pointer % 65536).toBe(0)
       expectUsed(heap, pointer, bytes)

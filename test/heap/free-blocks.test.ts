@@ -13,7 +13,7 @@ describe('freeBlocks', () => {
   })
 
   it.each(placements)('gives every free block of a %s heap once', placement => {
-    using heap = Heap.map({ size: 65_536, placement, quickLists: false })
+    using heap = Heap.map({ size: 65_536, placement, slabs: false })
     const pointers = Array.from({ length: 60 }, (_, i) => heap.malloc((i * 37) % 300))
     for (const [i, pointer] of pointers.entries()) if (i % 3 !== 0) heap.free(pointer)
     const listed = [...heap.freeBlocks()].sort((a, b) => a.offset - b.offset)

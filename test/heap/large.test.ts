@@ -17,12 +17,12 @@ const why = constants.MAX_LENGTH < SIZE ? `this Node wraps at most ${constants.M
 
 interface Kind {
   readonly placement: (typeof placements)[number]
-  readonly quickLists: boolean
+  readonly slabs: boolean
 }
 
 const kinds: Kind[] = placements.flatMap(placement => [
-  { placement, quickLists: false },
-  { placement, quickLists: true }
+  { placement, slabs: false },
+  { placement, slabs: true }
 ])
 
 /** A heap of 6 GiB whose wilderness begins a little below the 4 GiB line; returns the block below it too. */
@@ -46,7 +46,7 @@ function expectMarked(heap: Heap, pointer: number): void {
 }
 
 describe.skipIf(why !== '')(`a heap of 6 GiB${why && ` (${why})`}`, () => {
-  describe.each(kinds)('$placement, quickLists: $quickLists', kind => {
+  describe.each(kinds)('$placement, slabs: $slabs', kind => {
     test('allocates, writes and reads on both sides of the 4 GiB line', () => {
       const { heap, below } = upToTheLine(kind)
       using _ = heap
@@ -220,30 +220,24 @@ describe.skipIf(why !== '')(`a heap of 6 GiB${why && ` (${why})`}`, () => {
     })
   })
 
-  test('a small block beyond the line waits in its quick list', () => {
-    const { heap } = upToTheLine({ placement: 'first-fit', quickLists: true })
+  test('slots beyond the line are known exactly', () => {
+    const { heap } = upToTheLine({ placement: 'first-fit', slabs: true })
     using _ = heap
     heap.malloc(200_000)
-    const pointer = heap.malloc(100)
-    heap.malloc(100)
+    const pointers = Array.from({ length: 1000 }, () => heap.malloc(100))
+    const pointer = pointers[500]
+    expect(pointer).toBeGreaterThan(LINE)
+    expect(heap.usableSize(pointer)).toBe(128)
+    for (const other of [pointer + 8, pointer + 16, pointer - 2 ** 32, pointer + 4])
+      expect(heap.owns(other)).toBe(false)
+    expectError(() => heap.free(pointer + 16), 'ERR_OFFHEAP_INVALID_POINTER', /inside the slot/)
     heap.free(pointer)
-    expect(heap.stats().cachedBlocks).toBe(1)
-    expectError(() => heap.free(pointer), 'ERR_OFFHEAP_DOUBLE_FREE')
-    expect(heap.malloc(100)).toBe(pointer)
-    heap.check()
-  })
-
-  test('a cached block is told from a used one of 4 GiB and more, which the same bit marks', () => {
-    using heap = Heap.map({ size: SIZE, quickLists: true })
-    const pointer = heap.malloc(100)
-    heap.malloc(5 * GiB)
-    heap.free(pointer)
-    // Where a block of 4 GiB and 104 bytes would end, something that passes for the header of its neighbour.
-    heap.u32[pointer / 4 - 1 + 2 ** 30 + 26] = 0xffffffff
-    expect(heap.stats().cachedBlocks).toBe(1)
-    expect(heap.owns(pointer)).toBe(false)
     expectError(() => heap.free(pointer), 'ERR_OFFHEAP_DOUBLE_FREE')
     expectError(() => heap.realloc(pointer, 50), 'ERR_OFFHEAP_DOUBLE_FREE')
+    expect(heap.calloc(100, 1)).toBe(pointer)
+    for (const slot of pointers) heap.free(slot)
+    heap.trim()
+    expect(heap.stats()).toMatchObject({ slabs: 0, blocks: 2 })
     heap.check()
   })
 

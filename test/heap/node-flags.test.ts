@@ -18,7 +18,7 @@ const program = `
   }
   const refusal = (code, call) => assert.throws(call, { code })
   const tracked = { hardened: true, trackAllocations: true, onLeaks: leaks => assert.equal(leaks.length, 1) }
-  for (const options of [{}, { quickLists: true }, { trimThreshold: 65536 }, { hardened: true }, tracked]) {
+  for (const options of [{}, { slabs: true }, { trimThreshold: 65536 }, { hardened: true }, tracked]) {
     const heap = Heap.map({ size: 4 * 2 ** 20, ...options })
     const a = heap.malloc(100)
     const b = heap.calloc(10, 10)

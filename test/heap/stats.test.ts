@@ -1,16 +1,20 @@
 /** The figures and the walk agree with each other and with what malloc then does. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Heap, placements } from '../../lib/index.js'
+import { type BlockInfo, Heap, placements } from '../../lib/index.js'
 import { scaled } from '../runs.js'
 import { newHeap, row } from './support.js'
+
+/** The bytes of blocks, headers included. */
+function sum(list: readonly BlockInfo[]): number {
+  return list.reduce((total, { size }) => total + size, 0)
+}
 
 /** Everything that must hold between figures, whatever was done. */
 function expectConsistent(heap: Heap): void {
   const stats = heap.stats()
   const blocks = [...heap.blocks()]
   const used = blocks.filter(block => block.used)
-  const sum = (list: typeof blocks): number => list.reduce((total, { size }) => total + size, 0)
   expect(stats.metadata + stats.used + stats.free).toBe(stats.size)
   expect(sum(used)).toBe(stats.used)
   expect(used.length).toBe(stats.blocks)
@@ -33,8 +37,8 @@ function expectConsistent(heap: Heap): void {
 }
 
 describe.each(placements)('the peak of used bytes of a %s heap', placement => {
-  test.each([false, true])('stays when less is used again, with quick lists: %s', quickLists => {
-    const heap = Heap.format(new ArrayBuffer(2 ** 18), { placement, quickLists })
+  test.each([false, true])('stays when less is used again, with slabs: %s', slabs => {
+    const heap = Heap.format(new ArrayBuffer(2 ** 18), { placement, slabs })
     const [small = 0, , large = 0, , grows = 0, hole = 0] = [40, 24, 4000, 24, 2000, 4000, 24].map(size =>
       heap.malloc(size)
     )
@@ -46,7 +50,9 @@ describe.each(placements)('the peak of used bytes of a %s heap', placement => {
     heap.malloc(1000)
     expect(heap.stats().peakUsed).toBe(peakUsed)
     heap.malloc(20_000)
-    expect(heap.stats().peakUsed).toBe(heap.stats().used)
+    // A chunk of slabs counts as a whole.
+    const unused = heap.stats().slabs - sum([...heap.blocks()].filter(({ used, slab }) => used && slab !== undefined))
+    expect(heap.stats().peakUsed).toBe(heap.stats().used + unused)
   })
 })
 
@@ -100,16 +106,18 @@ describe('stats', () => {
     expect(heap.malloc(12)).toBe(hole)
   })
 
-  test('have as largest request what there is when cached blocks merge with what is free beside them', () => {
-    const heap = Heap.format(new ArrayBuffer(65536), { quickLists: true })
-    const [small, large, other] = [heap.malloc(100), heap.malloc(4000), heap.malloc(100), heap.malloc(100)]
+  test('have as largest request what there is when empty slabs merge with what is free beside them', () => {
+    const heap = Heap.format(new ArrayBuffer(2 ** 17), { slabs: true })
+    const pointers = Array.from({ length: 100 }, () => heap.malloc(100))
+    const large = heap.malloc(4000)
     heap.malloc(heap.stats().largestFree)
-    for (const pointer of [large, small, other]) heap.free(pointer)
-    expect(heap.stats()).toMatchObject({ cachedBlocks: 2, freeBlocks: 1 })
-    const { largestFree } = heap.stats()
-    expect(largestFree).toBe(heap.usableSize(heap.malloc(largestFree)))
-    expect(largestFree).toBeGreaterThanOrEqual(4200)
-    expect(heap.owns(small)).toBe(true)
+    for (const pointer of [...pointers, large]) heap.free(pointer)
+    const { largestFree, slabs } = heap.stats()
+    expect(slabs).toBeGreaterThan(0)
+    expect(largestFree).toBeGreaterThanOrEqual(slabs + 4000)
+    expect(heap.malloc(largestFree + 1)).toBe(0)
+    expect(heap.usableSize(heap.malloc(largestFree))).toBe(largestFree)
+    heap.check()
   })
 
   test('remember the peaks', () => {

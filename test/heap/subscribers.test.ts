@@ -28,10 +28,10 @@ function on(name: Name, listener: (message: unknown) => void): void {
 
 const kinds: [name: string, options: HeapOptions][] = [
   ...placements.flatMap<[string, HeapOptions]>(placement => [
-    [placement, { placement, quickLists: false }],
-    [`${placement}, trimming`, { placement, quickLists: false, trimThreshold: 64 * KiB }],
-    [`${placement}, quick lists`, { placement, quickLists: true }],
-    [`${placement}, quick lists, trimming`, { placement, quickLists: true, trimThreshold: 64 * KiB }],
+    [placement, { placement, slabs: false }],
+    [`${placement}, trimming`, { placement, slabs: false, trimThreshold: 64 * KiB }],
+    [`${placement}, slabs`, { placement, slabs: true }],
+    [`${placement}, slabs, trimming`, { placement, slabs: true, trimThreshold: 64 * KiB }],
     [`${placement}, hardened`, { placement, hardened: true }],
     [`${placement}, hardened, trimming`, { placement, hardened: true, trimThreshold: 64 * KiB, quarantine: 32 * KiB }]
   ])
@@ -160,7 +160,7 @@ describe.each(kinds)('a heap with subscribers that use it: %s', (_, options) => 
           depth--
         })
       }
-      for (let i = 0; i < 200 && problems.length === 0; i++) {
+      for (let i = 0; i < 300 && problems.length === 0; i++) {
         drive.step()
         if (i % 20 === 0) drive.check()
         if (i % 50 === 49) drive.drain()
@@ -233,7 +233,7 @@ describe.each(fewKinds)('close() by a subscriber: %s', (_, options) => {
 })
 
 describe('Heap.map', () => {
-  test.each([{}, { hardened: true }, { quickLists: true }])(
+  test.each([{}, { hardened: true }, { slabs: true }])(
     'publishes the new region when the heap in it is complete: %j',
     more => {
       const options: HeapMapOptions = { size: MiB, ...more }

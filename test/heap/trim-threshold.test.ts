@@ -61,8 +61,8 @@ describe.each(placements)('a %s heap with trimThreshold', placement => {
   })
 
   test('keeps every payload, whatever is freed meanwhile', () => {
-    for (const quickLists of [false, true]) {
-      using heap = Heap.map({ size: 16 * MiB, placement, quickLists, trimThreshold: 100_000 })
+    for (const slabs of [false, true]) {
+      using heap = Heap.map({ size: 16 * MiB, placement, slabs, trimThreshold: 100_000 })
       const live: { pointer: number; size: number }[] = []
       for (let step = 0; step < scaled(1500); step++) {
         const size = (step * 7919) % (step % 10 === 0 ? 20_000 : 700)
@@ -113,78 +113,85 @@ describe('trimThreshold', () => {
     expect(given).toBe(10)
   })
 
-  describe('together with quick lists', () => {
-    /** Blocks of 504 bytes, and how many of them are 4 MiB and more. */
-    const SIZE = 504
-    const ENOUGH = Math.ceil((4 * MiB) / SIZE)
+  describe('together with slabs', () => {
+    /** Slots of 160 bytes: three in each slab of 512. A slab counts when it stops being full. */
+    const ENOUGH = Math.ceil((4 * MiB) / 512)
 
-    const quick = (options?: HeapOptions): Heap => Heap.map({ size: 64 * MiB, quickLists: true, ...options })
-    const manyIn = (heap: Heap): number[] => Array.from({ length: 20_000 }, () => touched(heap, SIZE - 4))
+    const slabby = (options?: HeapOptions): Heap => Heap.map({ size: 64 * MiB, slabs: true, ...options })
+    const manyIn = (heap: Heap): number[] => Array.from({ length: 60_000 }, () => touched(heap, 160))
 
-    test('cached blocks count when they are cached, and are freed in earnest before pages go back', () => {
-      using heap = quick({ trimThreshold: 4 * MiB })
+    test('slots count by the slab, and empty slabs go back with the pages', () => {
+      using heap = slabby({ trimThreshold: 4 * MiB })
       const small = manyIn(heap)
       const keep = small.pop() ?? 0
       fill(heap, keep)
-      const all = resident(heap)
-      for (const pointer of small.slice(0, ENOUGH - 1)) heap.free(pointer)
-      expect(heap.stats()).toMatchObject({ cachedBlocks: ENOUGH - 1, freeBlocks: 0, residentBytes: all })
-      heap.free(small[ENOUGH - 1])
-      expect(heap.stats()).toMatchObject({ cachedBlocks: 0, freeBlocks: 1 })
-      expect(all - resident(heap)).toBeGreaterThanOrEqual(4 * MiB - 3 * 4096)
+      const { slabs, residentBytes } = heap.stats()
+      for (const pointer of small.slice(0, 3 * (ENOUGH - 1))) heap.free(pointer)
+      expect(heap.stats()).toMatchObject({ slabs, residentBytes })
+      heap.free(small[3 * (ENOUGH - 1)])
+      expect(slabs - heap.stats().slabs).toBeGreaterThanOrEqual(4 * MiB - 2 * 4096)
+      expect(residentBytes - resident(heap)).toBeGreaterThanOrEqual(4 * MiB - 4 * 4096)
+      expectFilled(heap, keep, 160)
       heap.check()
       // The count begins anew.
       const before = resident(heap)
-      for (const pointer of small.slice(ENOUGH, 2 * ENOUGH - 1)) heap.free(pointer)
-      expect(heap.stats()).toMatchObject({ cachedBlocks: ENOUGH - 1, residentBytes: before })
-      heap.free(small[2 * ENOUGH - 1])
-      expect(heap.stats()).toMatchObject({ cachedBlocks: 0, freeBlocks: 1 })
-      expect(before - resident(heap)).toBeGreaterThanOrEqual(4 * MiB - 3 * 4096)
-      expectFilled(heap, keep, SIZE - 4)
+      for (const pointer of small.slice(3 * ENOUGH, 3 * (2 * ENOUGH - 1))) heap.free(pointer)
+      expect(resident(heap)).toBe(before)
+      for (const pointer of small.slice(3 * (2 * ENOUGH - 1), 3 * (2 * ENOUGH + 1))) heap.free(pointer)
+      expect(before - resident(heap)).toBeGreaterThanOrEqual(4 * MiB - 4 * 4096)
+      expectFilled(heap, keep, 160)
       heap.check()
     })
 
-    test('no block counts a second time when the lists are emptied', () => {
-      using heap = quick({ trimThreshold: 4 * MiB })
-      const small = manyIn(heap)
-      const all = resident(heap)
-      for (const pointer of small.slice(0, 6000)) heap.free(pointer)
-      expect(heap.malloc(64 * MiB)).toBe(0)
-      expect(heap.stats()).toMatchObject({ cachedBlocks: 0, freeBlocks: 1, residentBytes: all })
-      for (const pointer of small.slice(6000, ENOUGH - 1)) heap.free(pointer)
-      expect(heap.stats()).toMatchObject({ cachedBlocks: ENOUGH - 1 - 6000, residentBytes: all })
-      heap.free(small[ENOUGH - 1])
-      expect(heap.stats()).toMatchObject({ cachedBlocks: 0, freeBlocks: 1 })
-      expect(all - resident(heap)).toBeGreaterThanOrEqual(4 * MiB - 3 * 4096)
-      heap.check()
-    })
-
-    test('a large block that is freed, and one that shrinks, empty the lists when they reach the threshold', () => {
+    test('a large block that is freed, and one that shrinks, give empty slabs back when they reach the threshold', () => {
       for (const reach of [
         (heap: Heap, large: number) => heap.free(large),
-        (heap: Heap, large: number) => heap.realloc(large, 100)
+        (heap: Heap, large: number) => heap.realloc(large, 1000)
       ]) {
-        using heap = quick({ trimThreshold: 4 * MiB })
+        using heap = slabby({ trimThreshold: 4 * MiB })
         const small = Array.from({ length: 100 }, () => heap.malloc(100))
         const large = touched(heap, 5 * MiB)
-        heap.malloc(100)
+        heap.malloc(1000)
         for (const pointer of small) heap.free(pointer)
-        expect(heap.stats().cachedBlocks).toBe(100)
+        expect(heap.stats().slabs).toBeGreaterThan(0)
         const before = resident(heap)
         reach(heap, large)
-        expect(heap.stats().cachedBlocks).toBe(0)
+        expect(heap.stats().slabs).toBe(0)
         expect(before - resident(heap)).toBeGreaterThanOrEqual(5 * MiB - 3 * 4096)
         heap.check()
       }
     })
 
-    test('without a threshold nothing is given back, and the lists keep what they have', () => {
-      using heap = quick()
+    test('without a threshold nothing is given back', () => {
+      using heap = slabby()
       const small = manyIn(heap)
-      const all = resident(heap)
+      const { slabs, residentBytes } = heap.stats()
       for (const pointer of small) heap.free(pointer)
-      expect(heap.stats()).toMatchObject({ cachedBlocks: 20_000, freeBlocks: 0, residentBytes: all })
+      expect(heap.stats()).toMatchObject({ slabs, residentBytes, blocks: 0 })
+      heap.check()
     })
+  })
+
+  test('counts of a block that shrinks what it lost', () => {
+    using heap = Heap.map({ size: 16 * MiB, trimThreshold: 5 * MiB })
+    const block = touched(heap, 4 * MiB)
+    heap.malloc(100)
+    const all = resident(heap)
+    heap.realloc(block, 2 * MiB)
+    expect(resident(heap)).toBe(all)
+  })
+
+  test('begins its count anew when that reaches the threshold exactly', () => {
+    using heap = Heap.map({ size: 16 * MiB, trimThreshold: 2 * MiB })
+    const [a, b, c] = Array.from({ length: 5 }, () => touched(heap, MiB - 4)).filter((_, i) => i % 2 === 0)
+    heap.malloc(100)
+    heap.free(a ?? 0)
+    const all = resident(heap)
+    heap.free(b ?? 0)
+    const trimmed = resident(heap)
+    expect(all - trimmed).toBeGreaterThan(MiB)
+    heap.free(c ?? 0)
+    expect(resident(heap)).toBe(trimmed)
   })
 
   test('is kept in the heap: whoever attaches goes on with it', () => {
@@ -280,7 +287,7 @@ describe('the argument trimThreshold', () => {
     const buffer = memory()
     const error = errorOf(() => Heap.format(buffer, { trimThreshold: MiB }))
     expect(error.code).toBe('ERR_INVALID_ARG_TYPE')
-    expect(error.message).toMatch(/Region, for "trimThreshold" gives its pages back/)
+    expect(error.message).toMatch(/Region, because "trimThreshold" gives its pages back/)
     expect(new Uint8Array(buffer).every(byte => byte === 0)).toBe(true)
   })
 

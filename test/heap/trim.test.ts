@@ -94,6 +94,16 @@ describe('trim', () => {
     expect(isZero(heap, heap.calloc(8 * MiB, 1), 8 * MiB)).toBe(true)
   })
 
+  test('leaves header, links and footer of a free block alone, wherever they lie in their pages', () => {
+    using heap = Heap.map(32 * MiB)
+    const pointers = Array.from({ length: 1100 }, (_, i) => heap.malloc(i % 2 === 0 ? 8192 + 4 * i : 4))
+    for (let i = 0; i < pointers.length; i += 2) heap.free(pointers[i])
+    heap.check()
+    expect(heap.trim()).toBeGreaterThanOrEqual(0)
+    heap.check()
+    expect(heap.stats().freeBlocks).toBe(550)
+  })
+
   test('of a heap in an ordinary ArrayBuffer gives nothing, and changes nothing', () => {
     const heap = newHeap()
     heap.free(heap.malloc(30_000))

@@ -1,8 +1,8 @@
 /** Best fit: that check() compares the list of each size class with its tree. */
 import { expect, test } from 'vitest'
-import { NEXT, PREVIOUS } from '../../lib/block/block.js'
-import { link, unlink } from '../../lib/block/free-list.js'
 import { Heap } from '../../lib/index.js'
+import { NEXT, PREVIOUS } from '../../lib/layout/block.js'
+import { link, unlink } from '../../lib/layout/free-list.js'
 import { expectError } from '../heap/support.js'
 
 const RIGHT = 4

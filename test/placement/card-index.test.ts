@@ -1,8 +1,8 @@
 /** Size classes; what check() says of the hints and the cards of first fit; and an index of several levels. */
 import { beforeEach, describe, expect, test } from 'vitest'
-import { headerOf, NEXT, PREVIOUS_USED } from '../../lib/block/block.js'
-import { FREE_LIST, HEADER_WORDS } from '../../lib/block/header.js'
 import { Heap } from '../../lib/index.js'
+import { headerOf, NEXT, PREVIOUS_USED } from '../../lib/layout/block.js'
+import { FREE_LIST, HEADER_WORDS } from '../../lib/layout/header.js'
 import { CARD_SHIFT, CardIndex, cardIndexWords, classOf } from '../../lib/placement/card-index.js'
 import { firstFit } from '../../lib/placement/first-fit.js'
 import { expectError } from '../heap/support.js'
@@ -245,12 +245,12 @@ describe.each([2 ** 26, 2 ** 26 + 5 * 4096])(
       for (const card of apart.filter(card => card >= 4096)) {
         const block = card * 1024 + 5
         words[block] = headerOf(100, PREVIOUS_USED)
-        index.insert(block, 100)
+        index.put(block, 100)
         expect(promises()).toBe(4)
         expect(index.findFirst(100)).toBe(block)
         expect(index.mayHave(100)).toBe(true)
         expect(index.mayHave(102)).toBe(false)
-        index.remove(block)
+        index.remove(block, 100)
         for (const left of [3, 2, 1, 0]) {
           expect(promises()).toBe(left)
           expect(index.mayHave(100)).toBe(false)

@@ -33,7 +33,7 @@ describe.each(placements)('the index of %s', placement => {
 
 /** A heap with `holes` free blocks of many sizes between used ones. */
 function holed(placement: PlacementName, bytes: number, holes: number): { heap: Heap; kept: number[] } {
-  const heap = Heap.format(new ArrayBuffer(bytes), { placement, quickLists: false })
+  const heap = Heap.format(new ArrayBuffer(bytes), { placement, slabs: false })
   const pointers = Array.from({ length: 2 * holes }, (_, i) => heap.malloc((i * 37) % 700))
   for (let i = 0; i < 2 * holes; i += 2) heap.free(pointers[i] ?? 0)
   return { heap, kept: pointers.filter((_, i) => i % 2 === 1) }
@@ -127,7 +127,7 @@ describe('segregated fit', () => {
     [3, 'that block'],
     [4, 'a larger one']
   ])('with %i blocks of its class that are too small in front of one that is not, a request gets %s', (front, what) => {
-    const heap = Heap.format(new ArrayBuffer(2 ** 16), { placement: 'segregated-fit', quickLists: false })
+    const heap = Heap.format(new ArrayBuffer(2 ** 16), { placement: 'segregated-fit', slabs: false })
     const separated = (bytes: number): number => [heap.malloc(bytes), heap.malloc(8)][0] ?? 0
     const larger = separated(2000)
     const fit = separated(1028)
@@ -137,7 +137,7 @@ describe('segregated fit', () => {
   })
 
   test('does not fail while the last block of a long class is large enough', () => {
-    const heap = Heap.format(new ArrayBuffer(2 ** 16), { placement: 'segregated-fit', quickLists: false })
+    const heap = Heap.format(new ArrayBuffer(2 ** 16), { placement: 'segregated-fit', slabs: false })
     // All of one class: 1,032 bytes first, and so at the back of the list, then many that are too small.
     const pointers = [1032, 1024, 1024, 1024, 1024, 1024, 1024].map(
       size => [heap.malloc(size - 4), heap.malloc(8)][0] ?? 0
@@ -147,5 +147,21 @@ describe('segregated fit', () => {
     while (heap.stats().size - heap.stats().top >= 1032) heap.malloc(900)
     expect(heap.malloc(1028)).toBe(pointers[0])
     expect(heap.malloc(1028)).toBe(0)
+  })
+})
+
+describe.each(placements)('reset of a %s heap', placement => {
+  test('forgets its free blocks of every size, and their places in the index', () => {
+    const heap = Heap.format(new ArrayBuffer(65536), { placement, slabs: false })
+    const work = (): number[] => {
+      const pointers = Array.from({ length: 200 }, (_, i) => heap.malloc(i % 3 === 0 ? 12 : i))
+      for (let i = 0; i < pointers.length; i += 2) heap.free(pointers[i])
+      heap.check()
+      return [...pointers, heap.malloc(12), heap.malloc(8), heap.malloc(90)]
+    }
+    const before = work()
+    heap.reset()
+    heap.check()
+    expect(work()).toEqual(before)
   })
 })

@@ -1,7 +1,7 @@
 /** Next fit: what check() says of the place where the last search ended. */
 import { expect, test } from 'vitest'
-import { HEADER_WORDS } from '../../lib/block/header.js'
 import { Heap } from '../../lib/index.js'
+import { HEADER_WORDS } from '../../lib/layout/header.js'
 import { expectError } from '../heap/support.js'
 
 /** Where the policy keeps the block that the last search found: the first word of its index. */

@@ -27,7 +27,7 @@ describe.each(placements)('%s returns the same pointers and keeps the same bytes
     fc.assert(
       fc.property(steps(bytes, length), sequence => {
         count += sequence.length
-        drive(buffer, sequence, { placement, quickLists: false })
+        drive(buffer, sequence, { placement, slabs: false })
       }),
       { numRuns: runs }
     )
@@ -41,7 +41,7 @@ describe.each(placements)('%s returns the same pointers and keeps the same bytes
       const memory = bytes < 65536 ? new ArrayBuffer(bytes) : Region.map(bytes)
       fc.assert(
         fc.property(steps(bytes, length), sequence => {
-          drive(memory, sequence, { placement, quickLists: true })
+          drive(memory, sequence, { placement, slabs: true })
         }),
         { numRuns: runs }
       )
@@ -52,7 +52,7 @@ describe.each(placements)('%s returns the same pointers and keeps the same bytes
     using region = Region.map(2 ** 18)
     fc.assert(
       fc.property(steps(2 ** 18, 800), fc.integer({ min: 1, max: 20_000 }), (sequence, trimThreshold) => {
-        drive(region, sequence, { placement, quickLists: true, trimThreshold })
+        drive(region, sequence, { placement, slabs: true, trimThreshold })
       }),
       { numRuns: Math.max(1, scaled(15)) }
     )

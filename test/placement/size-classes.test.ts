@@ -1,9 +1,9 @@
 /** Segregated fit and best fit: what check() says of their lists, what find does with lists that were overwritten, and its order. */
 import { describe, expect, test } from 'vitest'
-import { headerOf, NEXT, PREVIOUS, PREVIOUS_USED } from '../../lib/block/block.js'
-import { link, unlink } from '../../lib/block/free-list.js'
-import { HEADER_WORDS } from '../../lib/block/header.js'
 import { Heap, type PlacementName } from '../../lib/index.js'
+import { headerOf, NEXT, PREVIOUS, PREVIOUS_USED } from '../../lib/layout/block.js'
+import { link, unlink } from '../../lib/layout/free-list.js'
+import { HEADER_WORDS } from '../../lib/layout/header.js'
 import { sizeClassCount } from '../../lib/placement/size-classes.js'
 import { expectError } from '../heap/support.js'
 
@@ -13,7 +13,7 @@ const classed: PlacementName[] = ['segregated-fit', 'best-fit']
 
 /** A heap with free blocks of these many bytes, and a used one behind each; and the word indexes of the free ones. */
 function holed(placement: PlacementName, sizes: readonly number[]): { heap: Heap; free: number[] } {
-  const heap = Heap.format(new ArrayBuffer(BYTES), { placement, quickLists: false })
+  const heap = Heap.format(new ArrayBuffer(BYTES), { placement, slabs: false })
   const pointers = sizes.map(size => [heap.malloc(size - 4), heap.malloc(8)][0] ?? 0)
   for (const pointer of pointers) heap.free(pointer)
   heap.check()
@@ -22,7 +22,7 @@ function holed(placement: PlacementName, sizes: readonly number[]): { heap: Heap
 
 describe.each(classed)('check() of a %s heap finds', placement => {
   test('a bit for a class that does not exist, and for a row', () => {
-    const heap = Heap.format(new ArrayBuffer(4096), { placement, quickLists: false })
+    const heap = Heap.format(new ArrayBuffer(4096), { placement, slabs: false })
     const classes = sizeClassCount(4096 / 4)
     const rows = (classes + 31) >> 5
     const lastRow = HEADER_WORDS + rows
@@ -73,7 +73,7 @@ describe.each(classed)('%s', placement => {
 
   test('finds nothing for more than the heap has, whatever lies behind its lists', () => {
     for (let size = 400; size < 4000; size += 8) {
-      const heap = Heap.format(new ArrayBuffer(BYTES), { placement, quickLists: false })
+      const heap = Heap.format(new ArrayBuffer(BYTES), { placement, slabs: false })
       const first = heap.malloc(size)
       // Passes for the header of an enormous block.
       heap.i32.fill(headerOf(2 ** 29, PREVIOUS_USED), first / 4, (first + size) / 4)

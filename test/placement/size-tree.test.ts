@@ -1,7 +1,7 @@
 /** The tree of free blocks of best fit, by itself: the same answers as a sorted array, and an end to every walk over overwritten links. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { headerOf, NEXT, PREVIOUS, PREVIOUS_USED, sizeOf } from '../../lib/block/block.js'
+import { headerOf, NEXT, PREVIOUS, PREVIOUS_USED, sizeOf } from '../../lib/layout/block.js'
 import { plant, smallestFrom, treeOf, uproot } from '../../lib/placement/size-tree.js'
 import { expectError } from '../heap/support.js'
 import { scaled } from '../runs.js'

@@ -28,7 +28,7 @@ describe('History', () => {
     const trace = randomTrace(1500)
     const history = new History(trace, timelineOf(trace, placement))
     const moment = history.open()
-    using heap = Heap.map({ size: 2 ** 22, placement })
+    using heap = Heap.map({ size: 2 ** 22, placement, slabs: false })
     const pointers = pointersFor(trace, 2 ** 22)
     expect(shown(history, moment)).toEqual({ used: [], free: [] })
     for (let i = 0; i < trace.length; i++) {

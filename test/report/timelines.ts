@@ -34,8 +34,8 @@ export function randomTrace(length: number, seed = 1): Trace {
   return traceOf(lines, `random ${seed}`)
 }
 
-/** What a heap of this placement does with the trace. */
+/** What a heap of this placement, without slabs, does with the trace. */
 export function timelineOf(trace: Trace, placement: PlacementName = 'first-fit', size = 2 ** 22): Timeline {
-  using heap = Heap.map({ size, placement })
+  using heap = Heap.map({ size, placement, slabs: false })
   return recordTimeline(trace, heap, placement)
 }

@@ -29,7 +29,7 @@ const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '60' },
     placement: { type: 'string', default: 'first-fit' },
-    'quick-lists': { type: 'boolean', default: false },
+    slabs: { type: 'boolean', default: false },
     'trim-threshold': { type: 'string', default: '0' },
     hardened: { type: 'boolean', default: false },
     size: { type: 'string', default: '64' },
@@ -41,7 +41,7 @@ const { values } = parseArgs({
 process.exitCode = values.help ? help() : main()
 
 function help(): number {
-  console.log(`npm run soak -- [--minutes 60] [--placement ${placements.join('|')}] [--quick-lists]
+  console.log(`npm run soak -- [--minutes 60] [--placement ${placements.join('|')}] [--slabs]
   [--trim-threshold MiB] [--hardened] [--size MiB] [--seed N]
 
 Prints a line every minute, or every ten seconds of a run of less than ten minutes. Flat means: from the second minute on,
@@ -68,7 +68,7 @@ function map(): Heap {
   return Heap.map({
     size: numberOf('size', 16) * MiB,
     placement: placementOf(values.placement),
-    quickLists: values['quick-lists'],
+    slabs: values.slabs,
     ...(trimThreshold > 0 ? { trimThreshold } : {}),
     ...(values.hardened ? { hardened: true } : {})
   })

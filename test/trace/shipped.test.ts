@@ -22,9 +22,10 @@ const OPERATIONS = scaled(1000)
 const TURNS = OPERATIONS < 20_000 ? 4 : 1
 
 /** The options of a heap that meet every placement, alone and together. */
-const OPTIONS: readonly HeapOptions[] = [{}, { quickLists: true }, { quickLists: false }, { hardened: true }].flatMap(
-  options => [options, { ...options, trimThreshold: 65_536 }]
-)
+const OPTIONS: readonly HeapOptions[] = [{}, { slabs: true }, { slabs: false }, { hardened: true }].flatMap(options => [
+  options,
+  { ...options, trimThreshold: 65_536 }
+])
 /** Options of a hardened heap that no placement knows of. */
 const HARDENED: readonly HeapOptions[] = [
   { hardened: true, quarantine: 0 },

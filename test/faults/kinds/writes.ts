@@ -226,7 +226,7 @@ export const writeKinds: readonly Kind[] = [
     note: 'in a hardened heap: in the ledger; next use: the block in front of it is given back',
     inject(scene) {
       const blocks = [...scene.heap.blocks()]
-      const isFree = new Set(blocks.filter(({ used, cached }) => !used && !cached))
+      const isFree = new Set(blocks.filter(({ used, quarantined }) => !used && !quarantined))
       const { pointer, size } = scene.random.of(blocks.filter((block, i) => isFree.has(block) && blocks[i - 1]?.used))
       const front = blocks.findLast(block => block.pointer < pointer)?.pointer ?? 0
       scene.take(block => block.pointer === front)

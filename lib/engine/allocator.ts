@@ -1,0 +1,312 @@
+/**
+ * The allocator: the engine of an ordinary heap. It has blocks (blocks.ts), which a placement policy
+ * chooses; slabs in front of them (slabs.ts) for small requests, if the heap has any; and a trim
+ * threshold, if the heap has one.
+ */
+import { blockOf, pointerOf, sizeOf, wordsFor } from '../layout/block.js'
+import {
+  BLOCKS_WORD,
+  HEADER_WORDS,
+  HIGH_WATER_WORD,
+  MOVE_FROM_WORD,
+  MOVE_TO_WORD,
+  ROOT_WORD,
+  SIZE_WORD,
+  TOP_WORD,
+  TOUCHED_WORD,
+  TRIM_THRESHOLD_WORD,
+  USED_WORD,
+  WITH_SLABS
+} from '../layout/header.js'
+import type { Placement, PlacementName } from '../placement/placement.js'
+import { Blocks } from './blocks.js'
+import { checkBlocks } from './check.js'
+import { checkSlabs } from './check-slabs.js'
+import type { BlockInfo, Engine, HeapStats, Host, Leak, Pages, Pointer } from './engine.js'
+import { clearHeader, type Header, type Layout, ordinaryLayout, readHeader, verifyHeader } from './format.js'
+import { trimPages } from './pages.js'
+import { refusalOf } from './refusal.js'
+import { Slabs } from './slabs.js'
+import { Due } from './due.js'
+import { highWaterOf, readStats } from './stats.js'
+import { describe, eachBlock } from './walk.js'
+
+/** Up to this many words a loop copies or clears faster than a method of the typed array. */
+const SMALL = 16
+
+/** The words that hold `bytes` bytes, of a block or a slot. */
+const wordsIn = (bytes: number): number => ((bytes | 0) === bytes ? (bytes + 3) >>> 2 : Math.ceil(bytes / 4))
+
+export class Allocator implements Engine {
+  readonly placement: PlacementName
+  /** The words of the heap; none after close(), and when the memory went away. */
+  words: Int32Array
+  blocks: Blocks
+  slabs: Slabs
+  private policy: Placement
+  private due: Due
+  /** Requests of up to this many bytes are served from slabs. */
+  private slotLimit: number
+  private readonly trims: boolean
+  private readonly header: Header
+  private readonly layout: Layout
+  private readonly host: Host
+
+  /** On the words of a heap whose header is written. */
+  constructor(words: Int32Array, header: Header, host: Host) {
+    this.header = header
+    this.host = host
+    this.placement = header.policy.name
+    this.layout = ordinaryLayout(words.length, header.policy, header.options === WITH_SLABS)
+    this.trims = words[TRIM_THRESHOLD_WORD] > 0
+    this.words = words
+    this.policy = header.policy.open(words)
+    this.blocks = new Blocks(words, this.policy)
+    this.due = new Due(words, this.blocks, host)
+    const index = HEADER_WORDS + header.policy.indexWords(words.length)
+    this.slabs = new Slabs(words, this.blocks, index, header.options === WITH_SLABS, this.due)
+    this.slotLimit = this.slabs.limit
+  }
+
+  get open(): boolean {
+    return this.words.length !== 0
+  }
+
+  close(): void {
+    const { words, policy, blocks, slabs, due } = new Allocator(new Int32Array(0), this.header, this.host)
+    Object.assign(this, { words, policy, blocks, slabs, due, slotLimit: -1 })
+  }
+
+  // ---- malloc --------------------------------------------------------------------------------------
+
+  allocate(bytes: number): Pointer {
+    if (bytes <= this.slotLimit) {
+      const slot = this.slabs.take(bytes)
+      return slot !== 0 ? slot : this.refill(bytes)
+    }
+    const need = wordsFor(bytes)
+    const found = this.policy.find(need)
+    return found !== 0 ? pointerOf(this.blocks.place(found, need)) : this.grow(need)
+  }
+
+  /** A slot of another slab than the current one; where there is none, a block, or a slot that is too large. */
+  private refill(bytes: number): Pointer {
+    if (this.slabs.refill(bytes)) {
+      const slot = this.slabs.take(bytes)
+      this.due.settle()
+      return slot
+    }
+    const need = wordsFor(bytes)
+    const found = this.policy.find(need)
+    const pointer = found !== 0 ? pointerOf(this.blocks.place(found, need)) : this.grow(need)
+    return pointer !== 0 ? pointer : this.slabs.borrow(bytes)
+  }
+
+  /**
+   * A block of `need` words where no free block is large enough, or 0. Empty slabs are given back first,
+   * now and then, and always before a request is refused.
+   */
+  private grow(need: number): Pointer {
+    const { blocks, slabs } = this
+    let block = slabs.reclaimFor(need) ? blocks.allocate(need) : blocks.extend(need)
+    if (block === 0 && slabs.reclaimAll()) block = blocks.allocate(need)
+    this.due.settle()
+    return block === 0 ? 0 : pointerOf(block)
+  }
+
+  allocateZeroed(bytes: number): Pointer {
+    const words = this.words
+    // From here on memory was never written, before this call.
+    const touched = words[TOUCHED_WORD]
+    this.due.hold()
+    const pointer = this.allocate(bytes)
+    if (pointer !== 0) {
+      const begin = blockOf(pointer) + 1
+      const end = Math.min(begin + wordsIn(bytes), touched)
+      if (end - begin > SMALL) words.fill(0, begin, end)
+      else for (let word = begin; word < end; word++) words[word] = 0
+    }
+    this.due.release()
+    return pointer
+  }
+
+  allocateAligned(alignment: number, bytes: number): Pointer {
+    if (alignment <= 8) return this.allocate(bytes)
+    // Slots begin at multiples of 16.
+    if (alignment === 16 && bytes <= this.slotLimit && (this.slabs.next(bytes) !== 0 || this.slabs.refill(bytes))) {
+      const slot = this.slabs.take(bytes)
+      this.due.settle()
+      return slot
+    }
+    const need = wordsFor(bytes)
+    if (alignment >= this.words.byteLength || need >= this.words.length) return 0
+    let block = this.blocks.allocateAligned(alignment / 4, need)
+    if (block === 0 && this.slabs.reclaimAll()) block = this.blocks.allocateAligned(alignment / 4, need)
+    this.due.settle()
+    return block === 0 ? 0 : pointerOf(block)
+  }
+
+  // ---- free ----------------------------------------------------------------------------------------
+
+  free(pointer: Pointer): boolean {
+    return this.slabs.give(pointer) || this.freeBlock(pointer)
+  }
+
+  private freeBlock(pointer: Pointer): boolean {
+    if ((pointer & 7) !== 0 || this.slabs.covers(pointer)) return false
+    const block = blockOf(pointer)
+    return this.trims ? this.freeCounted(block) : this.blocks.free(block)
+  }
+
+  /** Frees a block of a heap with a trim threshold. */
+  private freeCounted(block: number): boolean {
+    const size = sizeOf(this.words[block])
+    if (!this.blocks.free(block)) return false
+    this.due.countFreed(size)
+    this.due.settle()
+    return true
+  }
+
+  // ---- realloc -------------------------------------------------------------------------------------
+
+  resize(pointer: Pointer, bytes: number): Pointer {
+    const slot = this.slabs.holds(pointer)
+    // A slot is kept while more than about 3/4 of it is used.
+    if (slot !== 0 && bytes <= slot && bytes > slot - 16 - (slot >> 2)) return pointer
+    this.due.hold()
+    const resized = slot !== 0 ? this.resizeSlot(pointer, slot, bytes) : this.resizeBlock(pointer, bytes)
+    this.due.release()
+    return resized
+  }
+
+  /** A slot that is too large is kept when there is no other room. */
+  private resizeSlot(pointer: Pointer, slot: number, bytes: number): Pointer {
+    const moved = this.move(pointer, slot, bytes)
+    return moved === 0 && bytes <= slot ? pointer : moved
+  }
+
+  private resizeBlock(pointer: Pointer, bytes: number): Pointer {
+    const { words, blocks } = this
+    const block = blockOf(pointer)
+    if ((pointer & 7) !== 0 || this.slabs.covers(pointer) || !blocks.isUsed(block)) return -1
+    const have = sizeOf(words[block])
+    const need = wordsFor(bytes)
+    if (bytes > this.slotLimit && blocks.resizeInPlace(block, have, need)) {
+      if (have > need) this.due.countFreed(have - sizeOf(words[block]))
+      return pointer
+    }
+    const moved = this.move(pointer, have * 4 - 4, bytes)
+    if (moved !== 0) return moved
+    // A slot would have served, or looking for another place gave back a chunk behind the block.
+    return blocks.resizeInPlace(block, have, need) ? pointer : 0
+  }
+
+  /**
+   * Moves the payload of `have` bytes at `pointer` to a block or slot for `bytes` bytes, and frees
+   * the old one. Returns the new pointer, or 0 with nothing changed. Until the old one is free, the
+   * move words of the header say which of the two is a copy.
+   */
+  private move(pointer: Pointer, have: number, bytes: number): Pointer {
+    const { words, slabs, blocks } = this
+    let to = 0
+    if (bytes <= this.slotLimit && (slabs.next(bytes) !== 0 || slabs.refill(bytes))) to = slabs.next(bytes)
+    const block = to === 0 ? this.locate(wordsFor(bytes)) : 0
+    if (block < 0) return 0
+    if (to === 0) to = pointerOf(block)
+    words[MOVE_TO_WORD] = blockOf(to) + 1
+    words[MOVE_FROM_WORD] = blockOf(pointer) + 1
+    if (block === 0) slabs.take(bytes)
+    else if (block === words[TOP_WORD]) blocks.extend(wordsFor(bytes))
+    else blocks.place(block, wordsFor(bytes))
+    this.copy(blockOf(pointer) + 1, blockOf(to) + 1, wordsIn(have < bytes ? have : bytes))
+    this.free(pointer)
+    words[MOVE_TO_WORD] = 0
+    words[MOVE_FROM_WORD] = 0
+    return to
+  }
+
+  /** Where a block of `need` words can be placed: a free block, or the top; -1 when there is no room. */
+  private locate(need: number): number {
+    const { words, slabs, blocks } = this
+    let found = this.policy.find(need)
+    if (found === 0 && slabs.reclaimFor(need)) found = this.policy.find(need)
+    if (found === 0 && !blocks.canExtend(need) && slabs.reclaimAll()) found = this.policy.find(need)
+    if (found !== 0) return found
+    return blocks.canExtend(need) ? words[TOP_WORD] : -1
+  }
+
+  private copy(from: number, to: number, count: number): void {
+    const words = this.words
+    if (count <= SMALL) for (let i = 0; i < count; i++) words[to + i] = words[from + i]
+    else words.copyWithin(to, from, from + count)
+  }
+
+  // ---- the rest ------------------------------------------------------------------------------------
+
+  usableSize(pointer: Pointer): number {
+    const slot = this.slabs.holds(pointer)
+    if (slot !== 0) return slot
+    const block = blockOf(pointer)
+    if ((pointer & 7) !== 0 || this.slabs.covers(pointer) || !this.blocks.isUsed(block)) return -1
+    return sizeOf(this.words[block]) * 4 - 4
+  }
+
+  refusal(call: string, pointer: Pointer): Error {
+    return refusalOf(this.words, this.slabs, call, pointer)
+  }
+
+  get root(): Pointer {
+    return this.words[ROOT_WORD] * 4
+  }
+
+  set root(pointer: Pointer) {
+    this.words[ROOT_WORD] = pointer / 4
+  }
+
+  highWater(): number {
+    return highWaterOf(this.words)
+  }
+
+  stats(residentBytes: number): HeapStats {
+    return readStats(this.words, this.blocks.policy, this.slabs, residentBytes)
+  }
+
+  summary(): Pick<HeapStats, 'size' | 'used' | 'blocks'> {
+    const { words } = this
+    return { size: words[SIZE_WORD] * 8, used: words[USED_WORD] * 4, blocks: words[BLOCKS_WORD] }
+  }
+
+  eachBlock(): Generator<BlockInfo, void, undefined> {
+    return eachBlock(this.words, this.slabs)
+  }
+
+  *eachFreeBlock(): Generator<BlockInfo, void, undefined> {
+    for (const block of this.policy.list()) yield describe(this.words, block)
+  }
+
+  check(): void {
+    const { words, blocks, slabs, layout } = this
+    readHeader(words)
+    verifyHeader(words, layout)
+    checkBlocks(words, blocks.policy)
+    checkSlabs(words, slabs)
+  }
+
+  trim(pages: Pages): number {
+    this.slabs.reclaimAll()
+    return trimPages(this.words, this.blocks.policy, pages)
+  }
+
+  reset(): void {
+    const { words, header, layout } = this
+    const isNew = words[HIGH_WATER_WORD] === layout.first && words[TOUCHED_WORD] === layout.first
+    clearHeader(words, header, layout)
+    this.policy.reset()
+    // A new heap of 8 GiB has 160 MiB of tables, which nothing has touched.
+    if (!isNew) this.slabs.reset()
+  }
+
+  leaks(): Leak[] | undefined {
+    return undefined
+  }
+}

@@ -1,0 +1,93 @@
+/** The invariants of a heap's blocks, stated as code. Each names the first block that breaks it. */
+import { corrupt } from '../errors.js'
+import { NEXT, PREVIOUS, PREVIOUS_USED, sizeOf, USED } from '../layout/block.js'
+import {
+  BLOCKS_WORD,
+  FIRST_WORD,
+  HIGH_WATER_WORD,
+  MOVE_FROM_WORD,
+  MOVE_TO_WORD,
+  PEAK_USED_WORD,
+  TOP_WORD,
+  TOUCHED_WORD,
+  USED_WORD
+} from '../layout/header.js'
+import type { Placement } from '../placement/placement.js'
+import { walk } from './walk.js'
+
+/** Verifies blocks, lists and index, but not slabs. Throws ERR_OFFHEAP_CORRUPT. */
+export function checkBlocks(words: Int32Array, policy: Placement): void {
+  const free = checkTiles(words)
+  checkList(words, policy, free)
+  policy.check()
+}
+
+/** Blocks tile the heap, flags and footers agree, no two free blocks touch, the counters count. Returns the free blocks. */
+function checkTiles(words: Int32Array): Set<number> {
+  const free = new Set<number>()
+  let used = 0
+  let blocks = 0
+  let previousUsed = true
+  for (const block of walk(words)) {
+    const header = words[block]
+    const size = sizeOf(header)
+    const at = `the block at byte ${block * 4} (${size * 4} bytes)`
+    if (((header & PREVIOUS_USED) !== 0) !== previousUsed) {
+      throw corrupt(`${at} says that its left neighbour is ${previousUsed ? 'free' : 'used'}, and it is not`)
+    }
+    if ((header & USED) === 0) {
+      if (!previousUsed) throw corrupt(`${at} is free, and so is its left neighbour: they were not merged`)
+      if (words[block + size - 1] !== size) {
+        throw corrupt(`${at} is free, and its footer says ${words[block + size - 1] * 4} bytes`)
+      }
+      free.add(block)
+    } else {
+      used += size
+      blocks++
+    }
+    previousUsed = (header & USED) !== 0
+  }
+  if (!previousUsed) throw corrupt('the last block is free: it should have become wilderness')
+  checkCounters(words, used, blocks)
+  return free
+}
+
+function checkCounters(words: Int32Array, used: number, blocks: number): void {
+  if (words[USED_WORD] !== used) {
+    throw corrupt(`${used * 4} bytes are in used blocks, and the header says ${words[USED_WORD] * 4}`)
+  }
+  if (words[BLOCKS_WORD] !== blocks) {
+    throw corrupt(`${blocks} blocks are used, and the header says ${words[BLOCKS_WORD]}`)
+  }
+  if (words[PEAK_USED_WORD] < used) {
+    throw corrupt('the header says that there never were as many bytes in use as there are')
+  }
+  if (words[HIGH_WATER_WORD] < words[TOP_WORD] || words[TOUCHED_WORD] < words[TOP_WORD]) {
+    throw corrupt('the wilderness begins above the highest byte that the header says was ever used')
+  }
+  if (words[PEAK_USED_WORD] > words[HIGH_WATER_WORD] - words[FIRST_WORD]) {
+    throw corrupt('the header says that more bytes were in use once than blocks ever had')
+  }
+  if (words[MOVE_FROM_WORD] !== 0 || words[MOVE_TO_WORD] !== 0) {
+    throw corrupt('the header says that a realloc is moving a block, and none is')
+  }
+}
+
+/** The list holds every free block once, linked both ways. */
+function checkList(words: Int32Array, policy: Placement, free: Set<number>): void {
+  let listed = 0
+  for (const block of policy.list()) {
+    if (!free.has(block)) throw corrupt(`byte ${block * 4} is in the free list, and no free block begins there`)
+    if (words[words[block + NEXT] + PREVIOUS] !== block || words[words[block + PREVIOUS] + NEXT] !== block) {
+      throw corrupt(`the free block at byte ${block * 4} is not linked both ways`)
+    }
+    listed++
+    if (listed > free.size) throw corrupt(`the free list comes back to the block at byte ${block * 4}`)
+  }
+  if (listed !== free.size) {
+    const lost = new Set(free)
+    for (const block of policy.list()) lost.delete(block)
+    const [first = words[FIRST_WORD]] = lost
+    throw corrupt(`the free block at byte ${first * 4} is not in the free list`)
+  }
+}

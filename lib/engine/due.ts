@@ -1,0 +1,60 @@
+/**
+ * What becomes due in the middle of a call, and happens at its end: the event of a heap that grew, and a
+ * trim when enough was freed. Both run the caller's code, so the heap must be consistent and the call
+ * done.
+ *
+ * The trim threshold spreads the cost of a look at all free blocks over as many bytes, and a program that
+ * frees and allocates the same block over and over pays no system call for each.
+ */
+import { FREED_WORD, TRIM_THRESHOLD_WORD } from '../layout/header.js'
+import type { Blocks } from './blocks.js'
+import type { Host } from './engine.js'
+
+export class Due {
+  private readonly words: Int32Array
+  private readonly blocks: Blocks
+  private readonly host: Host
+  private readonly threshold: number
+  private held = false
+
+  constructor(words: Int32Array, blocks: Blocks, host: Host) {
+    this.words = words
+    this.blocks = blocks
+    this.host = host
+    this.threshold = words[TRIM_THRESHOLD_WORD]
+  }
+
+  /** Counts freed words for the trim threshold, if the heap has one. */
+  countFreed(size: number): void {
+    // Not beyond an int32, however much is freed while nothing is settled.
+    if (this.threshold > 0) this.words[FREED_WORD] = Math.min(this.words[FREED_WORD] + size, this.threshold)
+  }
+
+  /** From here on nothing is settled, because a call is in the middle of its work. */
+  hold(): void {
+    this.held = true
+  }
+
+  /** The call is done. */
+  release(): void {
+    this.held = false
+    this.settle()
+  }
+
+  /** Does what is due, unless a call is in the middle of its work. */
+  settle(): void {
+    if (this.held) return
+    if (this.blocks.grown) {
+      this.blocks.grown = false
+      this.host.grown()
+    }
+    if (this.takeTrim()) this.host.trim()
+  }
+
+  /** Is a trim due? Then the count begins again. */
+  takeTrim(): boolean {
+    if (!(this.threshold > 0 && this.words[FREED_WORD] >= this.threshold)) return false
+    this.words[FREED_WORD] = 0
+    return true
+  }
+}

@@ -1,0 +1,159 @@
+/** Writes the header of a new heap, and verifies the header of one that is there (lib/layout/header.ts). */
+import { OffheapError, outOfRange } from '../errors.js'
+import { MAXIMUM_HEAP_BYTES, MINIMUM_WORDS } from '../layout/block.js'
+import {
+  BLOCKS_WORD,
+  FIRST_WORD,
+  FREED_WORD,
+  HARDENED,
+  HEADER_WORDS,
+  HIGH_WATER_WORD,
+  MAGIC,
+  MAGIC_WORD,
+  MOVE_FROM_WORD,
+  MOVE_TO_WORD,
+  OPTIONS_WORD,
+  PEAK_USED_WORD,
+  PLACEMENT_WORD,
+  QUARANTINE_LIMIT_WORD,
+  ROOT_WORD,
+  SIZE_WORD,
+  TOP_WORD,
+  TOUCHED_WORD,
+  TRIM_THRESHOLD_WORD,
+  USED_WORD,
+  VERSION,
+  VERSION_WORD,
+  WITH_SLABS
+} from '../layout/header.js'
+import { chunkGranules, slabLayout } from '../layout/slab.js'
+import type { PlacementPolicy } from '../placement/placement.js'
+import { policyNumbered } from '../placement/policies.js'
+
+/** Where the blocks of a heap lie, as word indexes. */
+export interface Layout {
+  /** The first block: on an odd word, so that payloads are 8-byte aligned. */
+  readonly first: number
+  /** Where the wilderness ends, with one word more. */
+  readonly end: number
+}
+
+/** What the header says of the kind of a heap. */
+export interface Header {
+  readonly policy: PlacementPolicy
+  /** WITH_SLABS or HARDENED, or 0. */
+  readonly options: number
+  /** The words of the heap. */
+  readonly length: number
+}
+
+/** The layout of an ordinary heap of `words` words. */
+export function ordinaryLayout(words: number, policy: PlacementPolicy, slabs: boolean): Layout {
+  const index = HEADER_WORDS + policy.indexWords(words)
+  return { first: (slabs ? slabLayout(words, index).end : index) | 1, end: words }
+}
+
+/** The words of a heap in `bytes` bytes of memory: all that are whole blocks, and at most 8 GiB less one unit of 8 bytes. */
+export function wordsIn(bytes: number): number {
+  return Math.min(Math.floor(bytes / 8) * 2, MAXIMUM_HEAP_BYTES / 4 - 2)
+}
+
+/** Verifies that `layout`, for a number of words, has room for a block. Throws ERR_OUT_OF_RANGE with the smallest size that has. */
+export function checkRoom(bytes: number, kind: string, layout: (words: number) => Layout): void {
+  const hasRoom = (words: number): boolean => {
+    const { first, end } = layout(words)
+    return first + MINIMUM_WORDS < end
+  }
+  if (hasRoom(wordsIn(bytes))) return
+  // A larger heap has a larger index: look for the smallest that has room for its own.
+  let least = HEADER_WORDS
+  while (!hasRoom(least)) least += 2
+  throw outOfRange('size', `at least ${least * 4} bytes for a ${kind} heap`, bytes)
+}
+
+/** Writes the header of an empty heap over the memory in front of its blocks, which is zero already when `zeroed`. */
+export function writeHeader(words: Int32Array, header: Header, layout: Layout, trimThreshold: number, zeroed: boolean): void {
+  if (!zeroed) words.fill(0, 0, layout.first)
+  words[TRIM_THRESHOLD_WORD] = trimThreshold
+  words[TOUCHED_WORD] = zeroed ? layout.first : layout.end - 1
+  clearHeader(words, header, layout)
+}
+
+/**
+ * Sets a heap to no block and no root; what was touched stays touched. No word of the header is
+ * believed: a heap whose header was overwritten is sound afterwards.
+ */
+export function clearHeader(words: Int32Array, { policy, options, length }: Header, layout: Layout): void {
+  words[MAGIC_WORD] = MAGIC
+  words[VERSION_WORD] = VERSION
+  words[SIZE_WORD] = length / 2
+  words[PLACEMENT_WORD] = policy.number
+  words[OPTIONS_WORD] = options
+  words[FIRST_WORD] = layout.first
+  words[TOP_WORD] = layout.first
+  words[HIGH_WATER_WORD] = layout.first
+  if (!isBlockEnd(words[TOUCHED_WORD], layout)) words[TOUCHED_WORD] = layout.end - 1
+  for (const word of [USED_WORD, PEAK_USED_WORD, BLOCKS_WORD, ROOT_WORD, FREED_WORD, MOVE_FROM_WORD, MOVE_TO_WORD]) {
+    words[word] = 0
+  }
+}
+
+/** Can a block begin or end at this word? */
+function isBlockEnd(word: number, { first, end }: Layout): boolean {
+  return word >= first && word < end && word % 2 === 1
+}
+
+/** Reads what kind of heap begins with `words`. Throws ERR_OFFHEAP_NOT_A_HEAP. */
+export function readHeader(words: Int32Array): Header {
+  if (words.length < HEADER_WORDS || words[MAGIC_WORD] !== MAGIC) {
+    const swapped = words.length > 0 && words[MAGIC_WORD] === SWAPPED_MAGIC
+    throw notAHeap(
+      swapped
+        ? 'it was written on a machine of the other byte order'
+        : 'it does not begin with the bytes "offh", as every heap does'
+    )
+  }
+  if (words[VERSION_WORD] !== VERSION) {
+    throw notAHeap(`its layout version is ${words[VERSION_WORD]}, and this offheap reads version ${VERSION}`)
+  }
+  const length = words[SIZE_WORD] * 2
+  if (!(length >= HEADER_WORDS && length <= words.length)) {
+    throw notAHeap(`it says that it has ${words[SIZE_WORD] * 8} bytes, and the memory has ${words.length * 4}`)
+  }
+  const policy = policyNumbered(words[PLACEMENT_WORD])
+  if (policy === undefined) throw notAHeap(`its placement policy, number ${words[PLACEMENT_WORD]}, is unknown`)
+  const options = words[OPTIONS_WORD]
+  // No heap has both.
+  if (options !== 0 && options !== HARDENED && options !== WITH_SLABS) {
+    throw notAHeap(`its options, ${options}, are unknown`)
+  }
+  if (options === WITH_SLABS && chunkGranules(length) === 0) throw notAHeap('it is too small for its slabs')
+  return { policy, options, length }
+}
+
+/** 'hffo': the magic word on a machine of the other byte order. */
+const SWAPPED_MAGIC = 0x6f666668
+
+/** Verifies the words of the header that say where things lie. Throws ERR_OFFHEAP_NOT_A_HEAP. */
+export function verifyHeader(words: Int32Array, layout: Layout): void {
+  const { first, end } = layout
+  if (words[FIRST_WORD] !== first) {
+    throw notAHeap(`its first block is at byte ${words[FIRST_WORD] * 4}, where byte ${first * 4} is expected`)
+  }
+  for (const word of [TOP_WORD, TOUCHED_WORD, HIGH_WATER_WORD]) {
+    if (!isBlockEnd(words[word], layout)) {
+      throw notAHeap(`word ${word} of its header names byte ${words[word] * 4}, which lies outside its blocks`)
+    }
+  }
+  const root = words[ROOT_WORD]
+  if (root !== 0 && !(root > first && root < end && root % 2 === 0)) {
+    throw notAHeap(`its root pointer is ${root * 4}, which lies outside its blocks`)
+  }
+  for (const word of [TRIM_THRESHOLD_WORD, FREED_WORD, QUARANTINE_LIMIT_WORD]) {
+    if (words[word] < 0) throw notAHeap(`word ${word} of its header counts ${words[word]} words`)
+  }
+}
+
+function notAHeap(why: string): OffheapError {
+  return new OffheapError('ERR_OFFHEAP_NOT_A_HEAP', `There is no usable heap in this memory: ${why}`)
+}

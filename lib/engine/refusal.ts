@@ -1,0 +1,50 @@
+/**
+ * Names what is wrong with a pointer. The calls themselves only find that something is wrong, in a
+ * few instructions; here the whole heap is walked to say what, in the words of its caller.
+ */
+import { corrupt, OffheapError } from '../errors.js'
+import { blockOf, pointerOf } from '../layout/block.js'
+import { FIRST_WORD, HIGH_WATER_WORD, SIZE_WORD, TOP_WORD } from '../layout/header.js'
+import type { Pointer } from './engine.js'
+import type { Slabs } from './slabs.js'
+import { eachBlock, isChunk, walk } from './walk.js'
+
+/** The error for `pointer`, an integer from 0, where no used block begins. */
+export function refusalOf(words: Int32Array, slabs: Slabs, call: string, pointer: Pointer): Error {
+  const bytes = words[SIZE_WORD] * 8
+  if (pointer === 0) return invalid(call, pointer, 'is NULL')
+  if (pointer % 8 !== 0) return invalid(call, pointer, 'is not a multiple of 8, as every pointer is')
+  if (pointer < pointerOf(words[FIRST_WORD])) return invalid(call, pointer, "lies in the heap's own header or index")
+  if (pointer >= bytes) return invalid(call, pointer, `lies outside the heap, which has ${bytes} bytes`)
+  const block = blockOf(pointer)
+  if (block >= words[TOP_WORD]) {
+    return block < words[HIGH_WATER_WORD]
+      ? doubleFree(call, pointer, 'was freed before and has become wilderness')
+      : invalid(call, pointer, 'lies in the wilderness, which was never handed out')
+  }
+  for (const info of eachBlock(words, slabs)) {
+    const { offset, size, used, slab } = info
+    if (pointer < offset || pointer >= offset + size) continue
+    const what = slab === undefined ? 'block' : 'slot'
+    const where = `the ${what} at ${info.pointer} (${size} bytes)`
+    if (!used) return doubleFree(call, pointer, `is free already${info.pointer === pointer ? '' : `: it is part of ${where}`}`)
+    if (info.pointer !== pointer) {
+      return invalid(call, pointer, `lies inside ${where}; only its beginning can be given`)
+    }
+    return corrupt(`${where} and the one behind it disagree about which of them is used`)
+  }
+  for (const chunk of walk(words)) {
+    if (isChunk(words, slabs, chunk) && block >= chunk && block < chunk + slabs.chunkWords) {
+      return invalid(call, pointer, 'lies between the slots of a slab')
+    }
+  }
+  return corrupt(`no block covers byte ${pointer}`)
+}
+
+function invalid(call: string, pointer: Pointer, why: string): OffheapError {
+  return new OffheapError('ERR_OFFHEAP_INVALID_POINTER', `${call}: the pointer ${pointer} ${why}`)
+}
+
+function doubleFree(call: string, pointer: Pointer, why: string): OffheapError {
+  return new OffheapError('ERR_OFFHEAP_DOUBLE_FREE', `${call}: the block at ${pointer} ${why}`)
+}

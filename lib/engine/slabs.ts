@@ -1,0 +1,561 @@
+/**
+ * Slabs: small requests are served from slots of one size, without headers, searches or merging
+ * (Bonwick, "The slab allocator", 1994; the bits beside the slots as in Zig's and mimalloc's pages).
+ * lib/layout/slab.ts draws chunks, granules and the tables.
+ *
+ * - Each class has one current slab, whose lowest open slot the next request gets.
+ * - A slab without an open slot is FULL, and in no list. The first slot that is freed in it makes it
+ *   the current slab, if that one is used up, or puts it into the list of its class.
+ * - Empty slabs are not looked for when slots are freed. `reclaim` drops them before memory grows.
+ * - The store of `used` is the commit of malloc and of free. All else can be derived (recover.ts).
+ *
+ * Three small functions are the fast path: take, give and holds. What they find in the tables is
+ * believed only as far as it can do no harm; the slow paths verify each step.
+ */
+import { corrupt } from '../errors.js'
+import { sizeOf } from '../layout/block.js'
+import { HIGH_WATER_WORD } from '../layout/header.js'
+import {
+  CHUNKS,
+  CLASS_MASK,
+  CLASSES,
+  CURRENT,
+  CURSOR,
+  chunkGranules,
+  EMPTY_CHUNKS,
+  ENTRY_INFO,
+  ENTRY_SHIFT,
+  ENTRY_STARTS,
+  FREE,
+  FULL,
+  GRANULE_BYTES,
+  GRANULE_WORDS,
+  GROWTH,
+  HEADS,
+  INFO,
+  KIND_MASK,
+  LARGEST_SLOT,
+  LAST,
+  LISTED,
+  NEXT_MASK,
+  NEXT_SHIFT,
+  OPEN_CHUNKS,
+  RECORD_NEXT,
+  RECORD_PREVIOUS,
+  RECORD_WORDS,
+  SLOT_BYTES,
+  STARTS,
+  STATE_MASK,
+  STATE_WORDS,
+  STEP_CLASS,
+  slabLayout,
+  TAILS,
+  UNIT_BYTES
+} from '../layout/slab.js'
+import { type Blocks, gapBefore } from './blocks.js'
+import type { Due } from './due.js'
+
+/** So many free blocks are looked at for the place of a chunk before memory grows. */
+const CHUNK_TRIES = 16
+/** So many slabs are looked at in one reclaim. */
+const RECLAIM_STEPS = 256
+/** Of this many chunks, one may wait empty for the next slab. */
+const CHUNKS_PER_EMPTY = 32
+
+/** The number of the unit that a pointer, any integer, lies in. */
+const unitOf = (pointer: number): number => ((pointer | 0) === pointer ? pointer >>> 4 : Math.floor(pointer / UNIT_BYTES))
+
+export class Slabs {
+  /** Requests of up to this many bytes are served; -1 when the heap has no slabs. */
+  readonly limit: number
+  private readonly words: Int32Array
+  private readonly blocks: Blocks
+  private readonly due: Due
+  /** The granules of the heap; 0 when it has no slabs. */
+  readonly granules: number
+  /** The units of 16 bytes of these granules. */
+  private readonly units: number
+  readonly chunkGranules: number
+  readonly chunkWords: number
+  /** Of a record: the bits of all granules of a chunk. */
+  readonly allFree: number
+  readonly state: number
+  readonly records: number
+  readonly descriptors: number
+  private readonly starts: Int32Array
+  /** The slot size of each class. */
+  private readonly sizes: Int32Array
+  /** The class of each size step, and the first and the last step of each class. */
+  private readonly classes: Int32Array
+  private readonly firstStep: Int32Array
+  private readonly lastStep: Int32Array
+
+  /** The slabs of a heap whose slab tables begin at the word `index`; none when `enabled` is false. */
+  constructor(words: Int32Array, blocks: Blocks, index: number, enabled: boolean, due: Due) {
+    const { state, records, descriptors } = slabLayout(words.length, index)
+    const granules = enabled ? chunkGranules(words.length) : 0
+    this.words = words
+    this.blocks = blocks
+    this.due = due
+    this.limit = granules === 0 ? -1 : LARGEST_SLOT
+    this.granules = granules === 0 ? 0 : Math.floor(words.length / GRANULE_WORDS)
+    this.units = this.granules * (GRANULE_BYTES / UNIT_BYTES)
+    this.chunkGranules = granules
+    this.chunkWords = granules * GRANULE_WORDS
+    this.allFree = -1 << (32 - granules)
+    this.state = state
+    this.records = records
+    this.descriptors = descriptors
+    this.starts = STARTS
+    this.classes = Int32Array.from(STEP_CLASS)
+    this.firstStep = Int32Array.from(SLOT_BYTES, (_, sizeClass) => STEP_CLASS.indexOf(sizeClass))
+    this.lastStep = Int32Array.from(SLOT_BYTES, (_, sizeClass) => STEP_CLASS.lastIndexOf(sizeClass))
+    this.sizes = Int32Array.from({ length: CLASS_MASK + 1 }, (_, sizeClass) => SLOT_BYTES[sizeClass] ?? 0)
+  }
+
+  /** Forgets every slab. Pages of the tables that hold nothing are left untouched. */
+  reset(): void {
+    const { words } = this
+    const end = this.granules === 0 ? 0 : this.descriptors + 2 * this.granules
+    for (let at = this.state; at < end; at++) if (words[at] !== 0) words[at] = 0
+  }
+
+  // ---- the fast path ------------------------------------------------------------------------------
+
+  /** A slot of the current slab for `bytes` bytes, from 0 to `limit`; 0 when it has none. */
+  take(bytes: number): number {
+    const words = this.words
+    const entry = this.state + (((bytes + 15) >>> 4) << ENTRY_SHIFT)
+    const descriptor = words[entry]
+    const used = words[descriptor]
+    const open = words[entry + ENTRY_STARTS] & ~used
+    if (open === 0 || words[descriptor + INFO] !== words[entry + ENTRY_INFO]) return 0
+    const unit = Math.clz32(open)
+    words[descriptor] = used | (0x80000000 >>> unit)
+    return (descriptor - this.descriptors) * (GRANULE_BYTES / 2) + (unit << 4)
+  }
+
+  /** The slot that `take(bytes)` would return; it stays open. */
+  next(bytes: number): number {
+    const words = this.words
+    const entry = this.state + (((bytes + 15) >>> 4) << ENTRY_SHIFT)
+    const descriptor = words[entry]
+    const open = words[entry + ENTRY_STARTS] & ~words[descriptor]
+    if (open === 0 || words[descriptor + INFO] !== words[entry + ENTRY_INFO]) return 0
+    return (descriptor - this.descriptors) * (GRANULE_BYTES / 2) + (Math.clz32(open) << 4)
+  }
+
+  /** Frees the used slot at `pointer`, any integer. False, with nothing changed, when no used slot begins there. */
+  give(pointer: number): boolean {
+    const unit = unitOf(pointer)
+    if (!(pointer > 0 && unit < this.units) || (pointer & 15) !== 0) return false
+    const words = this.words
+    const descriptor = this.descriptors + ((unit >>> 5) << 1)
+    const used = words[descriptor]
+    const bit = 0x80000000 >>> unit
+    if ((used & bit) === 0) return false
+    words[descriptor] = used ^ bit
+    if (words[descriptor + INFO] < 0) this.reopen(descriptor)
+    return true
+  }
+
+  /** The size of the used slot at `pointer`, any integer; 0 when no used slot begins there. */
+  holds(pointer: number): number {
+    const unit = unitOf(pointer)
+    if (!(pointer > 0 && unit < this.units) || (pointer & 15) !== 0) return 0
+    const words = this.words
+    const descriptor = this.descriptors + ((unit >>> 5) << 1)
+    return (words[descriptor] & (0x80000000 >>> unit)) === 0 ? 0 : this.sizes[words[descriptor + INFO] & CLASS_MASK]
+  }
+
+  /** Is this byte, at any integer, inside a chunk? Then no ordinary block begins there. */
+  covers(pointer: number): boolean {
+    const unit = unitOf(pointer)
+    return pointer > 0 && unit < this.units && this.words[this.descriptors + ((unit >>> 5) << 1) + INFO] !== 0
+  }
+
+  // ---- from here on, the slow paths ----------------------------------------------------------------
+
+  /**
+   * Makes a slab with an open slot for `bytes` bytes the current one, where `take` has found none:
+   * another slab of the class, or a new one. False when memory is short.
+   */
+  refill(bytes: number): boolean {
+    const { words, state, descriptors, starts } = this
+    const step = (bytes + 15) >>> 4
+    const sizeClass = this.classes[step]
+    this.markFull(state + (step << ENTRY_SHIFT))
+    let granule = words[state + HEADS + sizeClass]
+    let descriptor = descriptors + 2 * granule
+    while (granule !== 0) {
+      const info = words[descriptor + INFO]
+      if (!(granule < this.granules) || (info & STATE_MASK) !== (LISTED | sizeClass)) throw this.misled(granule, sizeClass)
+      const next = (info >>> NEXT_SHIFT) & NEXT_MASK
+      words[state + HEADS + sizeClass] = next
+      if (next === 0) words[state + TAILS + sizeClass] = 0
+      if ((starts[info & KIND_MASK] & ~words[descriptor]) !== 0) break
+      words[descriptor + INFO] = (info & KIND_MASK) | FULL
+      granule = next
+      descriptor = descriptors + 2 * granule
+    }
+    if (granule === 0) {
+      this.setCurrent(sizeClass, 0, 0)
+      granule = this.newSlab(sizeClass)
+      descriptor = descriptors + 2 * granule
+    }
+    if (granule === 0) return false
+    this.setCurrent(sizeClass, descriptor, words[descriptor + INFO] & KIND_MASK)
+    return true
+  }
+
+  /** A slot of any larger class that has one: the last resort. 0 when none has. */
+  borrow(bytes: number): number {
+    for (let sizeClass = this.classes[(bytes + 15) >>> 4] + 1; sizeClass < CLASSES; sizeClass++) {
+      const size = SLOT_BYTES[sizeClass]
+      const slot = this.take(size)
+      if (slot !== 0) return slot
+      if (this.refill(size)) return this.take(size)
+    }
+    return 0
+  }
+
+  /** A slot was freed in a slab that was FULL: it is current from now on, if the current slab is used up, or listed. */
+  private reopen(descriptor: number): void {
+    const words = this.words
+    const kind = words[descriptor + INFO] & KIND_MASK
+    const sizeClass = kind & CLASS_MASK
+    if (sizeClass === 0 || sizeClass >= CLASSES) return
+    const entry = this.state + (this.lastStep[sizeClass] << ENTRY_SHIFT)
+    if ((words[entry + ENTRY_STARTS] & ~words[words[entry]]) === 0) {
+      this.markFull(entry)
+      this.setCurrent(sizeClass, descriptor, kind)
+    } else {
+      this.push((descriptor - this.descriptors) >> 1)
+    }
+    // A slab counts as freed when it stops being full, so that freeing a slot needs no counter.
+    this.due.countFreed(GRANULE_WORDS)
+    this.due.settle()
+  }
+
+  /** The current slab of an entry, which is used up, is FULL from now on; nothing when there is none. */
+  private markFull(entry: number): void {
+    const words = this.words
+    const info = words[entry + ENTRY_INFO]
+    const at = words[entry] + INFO
+    if (info !== 0 && words[at] === info) words[at] = (info & KIND_MASK) | FULL
+  }
+
+  /** The class has no current slab from now on. */
+  private retire(sizeClass: number): void {
+    const granule = this.currentOf(sizeClass)
+    if (granule === 0) return
+    this.setCurrent(sizeClass, 0, 0)
+    if (this.openSlots(granule) === 0) this.setFlags(granule, FULL)
+    else this.push(granule)
+  }
+
+  /** Makes the slab with this descriptor the current one of its class; none when it is 0. */
+  private setCurrent(sizeClass: number, descriptor: number, kind: number): void {
+    const words = this.words
+    const info = descriptor === 0 ? 0 : kind | CURRENT
+    if (descriptor !== 0) words[descriptor + INFO] = info
+    const starts = this.starts[kind]
+    const last = this.state + (this.lastStep[sizeClass] << ENTRY_SHIFT)
+    for (let entry = this.state + (this.firstStep[sizeClass] << ENTRY_SHIFT); entry <= last; entry += 1 << ENTRY_SHIFT) {
+      words[entry] = descriptor
+      words[entry + ENTRY_STARTS] = starts
+      words[entry + ENTRY_INFO] = info
+    }
+  }
+
+  /** The current slab of a class; 0 when it has none, or when what the tables say of it is wrong. */
+  currentOf(sizeClass: number): number {
+    const descriptor = this.words[this.state + (this.firstStep[sizeClass] << ENTRY_SHIFT)]
+    const granule = (descriptor - this.descriptors) >> 1
+    if (!(granule > 0 && granule < this.granules) || this.descriptorOf(granule) !== descriptor) return 0
+    return (this.words[descriptor + INFO] & ~LAST) === (CURRENT | sizeClass) ? granule : 0
+  }
+
+  /** Puts a slab in front of the list of its class. */
+  private push(granule: number): void {
+    const sizeClass = this.classOf(granule)
+    const head = this.words[this.state + HEADS + sizeClass]
+    this.setFlags(granule, LISTED | (head << NEXT_SHIFT))
+    this.words[this.state + HEADS + sizeClass] = granule
+    if (head === 0) this.words[this.state + TAILS + sizeClass] = granule
+  }
+
+  /** Puts a slab behind the list of its class. */
+  private append(granule: number): void {
+    const sizeClass = this.classOf(granule)
+    const tail = this.words[this.state + TAILS + sizeClass]
+    if (this.words[this.state + HEADS + sizeClass] === 0) return this.push(granule)
+    this.verifyListed(tail, sizeClass)
+    this.setFlags(granule, LISTED)
+    this.words[this.descriptorOf(tail) + INFO] |= granule << NEXT_SHIFT
+    this.words[this.state + TAILS + sizeClass] = granule
+  }
+
+  /** Takes the first slab off the list of a class; 0 when the list is empty. Throws ERR_OFFHEAP_CORRUPT. */
+  private shift(sizeClass: number): number {
+    const { words, state } = this
+    const granule = words[state + HEADS + sizeClass]
+    if (granule === 0) return 0
+    this.verifyListed(granule, sizeClass)
+    const next = this.nextOf(granule)
+    words[state + HEADS + sizeClass] = next
+    if (next === 0) words[state + TAILS + sizeClass] = 0
+    this.setFlags(granule, 0)
+    return granule
+  }
+
+  nextOf(granule: number): number {
+    return (this.words[this.descriptorOf(granule) + INFO] >>> NEXT_SHIFT) & NEXT_MASK
+  }
+
+  /** Throws ERR_OFFHEAP_CORRUPT when a list leads to what is no slab of its class. */
+  verifyListed(granule: number, sizeClass: number): void {
+    const isInside = granule > 0 && granule < this.granules
+    if (!isInside || (this.words[this.descriptorOf(granule) + INFO] & STATE_MASK) !== (LISTED | sizeClass)) {
+      throw this.misled(granule, sizeClass)
+    }
+  }
+
+  private misled(granule: number, sizeClass: number): Error {
+    return corrupt(
+      `the list of slabs for ${SLOT_BYTES[sizeClass]} bytes leads to byte ${granule * GRANULE_BYTES}, where none is`
+    )
+  }
+
+  /** Keeps class and LAST of a slab's info, and replaces the rest. */
+  private setFlags(granule: number, flags: number): void {
+    const at = this.descriptorOf(granule) + INFO
+    this.words[at] = (this.words[at] & KIND_MASK) | flags
+  }
+
+  private openSlots(granule: number): number {
+    const descriptor = this.descriptorOf(granule)
+    return this.starts[this.words[descriptor + INFO] & KIND_MASK] & ~this.words[descriptor]
+  }
+
+  private classOf(granule: number): number {
+    return this.words[this.descriptorOf(granule) + INFO] & CLASS_MASK
+  }
+
+  descriptorOf(granule: number): number {
+    return this.descriptors + 2 * granule
+  }
+
+  granuleOf(pointer: number): number {
+    return Math.floor(pointer / GRANULE_BYTES)
+  }
+
+  recordOf(granule: number): number {
+    return this.records + RECORD_WORDS * Math.floor(granule / this.chunkGranules)
+  }
+
+  // ---- chunks --------------------------------------------------------------------------------------
+
+  /** A new slab of a class, in no list yet; 0 when there is no memory for a chunk. */
+  private newSlab(sizeClass: number): number {
+    const { words, state } = this
+    if (words[state + OPEN_CHUNKS] === 0) this.reclaim(RECLAIM_STEPS)
+    if (words[state + OPEN_CHUNKS] === 0 && !this.newChunk()) return 0
+    const record = words[state + OPEN_CHUNKS]
+    const bits = words[record]
+    const chunk = (record - this.records) / RECORD_WORDS
+    const granule = chunk * this.chunkGranules + Math.clz32(bits)
+    if (!(Number.isInteger(chunk) && bits !== 0 && granule > 0 && granule < this.granules)) {
+      throw corrupt(`the list of chunks with free granules leads to byte ${record * 4}, where none is described`)
+    }
+    if (bits === this.allFree) words[state + EMPTY_CHUNKS]--
+    words[record] = bits & ~(0x80000000 >>> Math.clz32(bits))
+    if (words[record] === 0) this.unlinkChunk(record)
+    const last = (granule + 1) % this.chunkGranules === 0 ? LAST : 0
+    words[this.descriptorOf(granule)] = 0
+    words[this.descriptorOf(granule) + INFO] = sizeClass | last
+    return granule
+  }
+
+  /** Takes a block for a chunk. Its granules are described first, so that it is a chunk from the moment it is used. */
+  private newChunk(): boolean {
+    const { words, blocks, chunkWords } = this
+    const found = blocks.findAligned(chunkWords, chunkWords, CHUNK_TRIES)
+    if (found === 0) return false
+    const granule = (found + gapBefore(found, chunkWords) + 1) / GRANULE_WORDS
+    for (let i = 0; i < this.chunkGranules; i++) {
+      words[this.descriptorOf(granule + i)] = 0
+      words[this.descriptorOf(granule + i) + INFO] = FREE
+    }
+    const block = blocks.placeAligned(found, chunkWords, chunkWords)
+    if (block + 1 !== granule * GRANULE_WORDS) throw corrupt(`a chunk of slabs was placed at byte ${block * 4}`)
+    words[this.recordOf(granule)] = this.allFree
+    words[this.state + CHUNKS]++
+    words[this.state + EMPTY_CHUNKS]++
+    this.linkChunk(this.recordOf(granule))
+    return true
+  }
+
+  private linkChunk(record: number): void {
+    const { words, state } = this
+    const head = words[state + OPEN_CHUNKS]
+    words[record + RECORD_NEXT] = head
+    words[record + RECORD_PREVIOUS] = 0
+    if (head !== 0) words[head + RECORD_PREVIOUS] = record
+    words[state + OPEN_CHUNKS] = record
+  }
+
+  private unlinkChunk(record: number): void {
+    const { words, state } = this
+    const next = words[record + RECORD_NEXT]
+    const previous = words[record + RECORD_PREVIOUS]
+    if (!this.isRecord(next) || !this.isRecord(previous)) {
+      throw corrupt(`the list of chunks leads from byte ${record * 4} to where no chunk is described`)
+    }
+    if (previous === 0) words[state + OPEN_CHUNKS] = next
+    else words[previous + RECORD_NEXT] = next
+    if (next !== 0) words[next + RECORD_PREVIOUS] = previous
+  }
+
+  /** Is this word index a record's, or 0? */
+  private isRecord(record: number): boolean {
+    return record === 0 || (record >= this.records && record < this.descriptors && (record - this.records) % RECORD_WORDS === 0)
+  }
+
+  /** Has the chunk at the word index `block` no used slot? */
+  isEmpty(block: number): boolean {
+    const first = (block + 1) / GRANULE_WORDS
+    for (let i = 0; i < this.chunkGranules; i++) if (this.words[this.descriptorOf(first + i)] !== 0) return false
+    return true
+  }
+
+  // ---- giving memory back --------------------------------------------------------------------------
+
+  /**
+   * Memory is about to grow by `need` words for an ordinary block. Looks for empty slabs first, each
+   * time that half a chunk was asked for. True when a chunk was given back.
+   */
+  reclaimFor(need: number): boolean {
+    const { words, state } = this
+    if (this.granules === 0 || words[state + CHUNKS] === 0) return false
+    words[state + GROWTH] += Math.min(need, this.chunkWords)
+    if (words[state + GROWTH] <= this.chunkWords / 2) return false
+    words[state + GROWTH] = 0
+    return this.reclaim(RECLAIM_STEPS)
+  }
+
+  /** Drops every empty slab, and gives every empty chunk back. True when a chunk was given back. */
+  reclaimAll(): boolean {
+    if (this.granules === 0) return false
+    for (let sizeClass = 1; sizeClass < CLASSES; sizeClass++) this.retire(sizeClass)
+    const reclaimed = this.reclaim(this.granules)
+    const empty = this.words[this.state + EMPTY_CHUNKS] > 0
+    for (let record = this.words[this.state + OPEN_CHUNKS], left = this.granules; record !== 0; ) {
+      if (!this.isRecord(record) || left-- === 0) throw corrupt('the list of chunks does not end')
+      const next = this.words[record + RECORD_NEXT]
+      if (this.words[record] === this.allFree) this.release(record)
+      record = next
+    }
+    return reclaimed || empty
+  }
+
+  /**
+   * Looks at up to `steps` listed slabs, class by class from where the last call ended: drops those
+   * that are empty, and moves the others to the end of their list.
+   */
+  private reclaim(steps: number): boolean {
+    const { words, state } = this
+    const chunks = words[state + CHUNKS]
+    let sizeClass = words[state + CURSOR]
+    let left = steps
+    for (let tried = 1; tried < CLASSES && left > 0; tried++) {
+      if (!(sizeClass >= 1 && sizeClass < CLASSES)) sizeClass = 1
+      const tail = words[state + TAILS + sizeClass]
+      for (let granule = this.shift(sizeClass); granule !== 0; granule = left > 0 ? this.shift(sizeClass) : 0) {
+        left--
+        if (words[this.descriptorOf(granule)] === 0) this.drop(granule)
+        else if (this.openSlots(granule) === 0) this.setFlags(granule, FULL)
+        else this.append(granule)
+        if (granule === tail) break
+      }
+      if (left > 0) sizeClass++
+    }
+    words[state + CURSOR] = sizeClass
+    return words[state + CHUNKS] < chunks
+  }
+
+  /** Makes a free granule of an empty slab that is in no list. An empty chunk is kept for the next slab, or given back. */
+  private drop(granule: number): void {
+    const { words, state } = this
+    words[this.descriptorOf(granule) + INFO] = FREE
+    const record = this.recordOf(granule)
+    const bits = words[record]
+    words[record] = bits | (0x80000000 >>> (granule % this.chunkGranules))
+    if (bits === 0) this.linkChunk(record)
+    if (words[record] !== this.allFree) return
+    words[state + EMPTY_CHUNKS]++
+    if (words[state + EMPTY_CHUNKS] > words[state + CHUNKS] / CHUNKS_PER_EMPTY) this.release(record)
+  }
+
+  /** Gives an empty chunk back to the blocks. */
+  private release(record: number): void {
+    const { words, state } = this
+    const granule = ((record - this.records) / RECORD_WORDS) * this.chunkGranules
+    this.unlinkChunk(record)
+    words[state + CHUNKS]--
+    words[state + EMPTY_CHUNKS]--
+    words[record] = 0
+    if (!this.blocks.free(granule * GRANULE_WORDS - 1)) {
+      throw corrupt(`the chunk of slabs at byte ${granule * GRANULE_BYTES - 4} is no used block`)
+    }
+    for (let i = 0; i < this.chunkGranules; i++) words[this.descriptorOf(granule + i) + INFO] = 0
+  }
+
+  // ---- recovery ------------------------------------------------------------------------------------
+
+  /**
+   * Derives state, records and infos anew. What is believed: which blocks are used and described as
+   * chunks, the class of each slab, and its used slots.
+   */
+  rebuild(): void {
+    if (this.granules === 0) return
+    const { words, state } = this
+    words.fill(0, state, state + STATE_WORDS)
+    // A chunk at the top is described before the high water rises to it.
+    const end = this.granuleOf(words[HIGH_WATER_WORD] * 4) + 2 * this.chunkGranules
+    for (let first = 0; first <= end && first + this.chunkGranules <= this.granules; first += this.chunkGranules) {
+      const block = first * GRANULE_WORDS - 1
+      const isChunk = first > 0 && this.blocks.isUsed(block) && words[this.descriptorOf(first) + INFO] !== 0 &&
+        sizeOf(words[block]) === this.chunkWords
+      if (isChunk) this.rebuildChunk(first)
+      else this.forgetChunk(first)
+    }
+  }
+
+  private rebuildChunk(first: number): void {
+    const { words, state } = this
+    let free = 0
+    for (let i = 0; i < this.chunkGranules; i++) {
+      const descriptor = this.descriptorOf(first + i)
+      const kind = words[descriptor + INFO] & KIND_MASK
+      if ((kind & CLASS_MASK) === 0 || words[descriptor] === 0) {
+        words[descriptor + INFO] = FREE
+        words[descriptor] = 0
+        free |= 0x80000000 >>> i
+      } else if ((STARTS[kind] & ~words[descriptor]) === 0) words[descriptor + INFO] = kind | FULL
+      else this.push(first + i)
+    }
+    words[this.recordOf(first)] = free
+    words[state + CHUNKS]++
+    if (free === this.allFree) words[state + EMPTY_CHUNKS]++
+    if (free !== 0) this.linkChunk(this.recordOf(first))
+  }
+
+  private forgetChunk(first: number): void {
+    this.words[this.recordOf(first)] = 0
+    for (let i = 0; i < this.chunkGranules; i++) {
+      this.words[this.descriptorOf(first + i) + INFO] = 0
+      this.words[this.descriptorOf(first + i)] = 0
+    }
+  }
+}

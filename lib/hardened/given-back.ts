@@ -1,0 +1,93 @@
+/**
+ * Which pages of a hardened heap were given back to the system, and so hold zeros where the pattern would stand. What lies beside a
+ * block in such a page is filled when the block is handed out; so a note that something wrote over would cost payloads, and
+ * none is believed without its checksum. A word for every 8 pages:
+ *
+ *     ┌───────────────────────────────────────────────┬───────────────────────┐
+ *     │ 24 bits: a keyed checksum over place and pages │ 8 pages: a bit each   │     all 0 where no page was given back
+ *     └───────────────────────────────────────────────┴───────────────────────┘
+ */
+import { corrupt } from '../errors.js'
+import { PAGE_UNIT, PAGES_IN_WORD, pageWords } from './layout.js'
+import { mix } from './seals.js'
+
+const PAGES_MASK = (1 << PAGES_IN_WORD) - 1
+
+export class GivenBack {
+  private readonly words: Int32Array
+  private readonly begin: number
+  private readonly end: number
+  private readonly key: number
+
+  /** The notes on the heap in `words`, which lie from the word `begin` on. */
+  constructor(words: Int32Array, begin: number, key: number) {
+    this.words = words
+    this.begin = begin
+    this.end = begin + pageWords(words.length)
+    this.key = key
+  }
+
+  /** Was a page given back? Throws ERR_OFFHEAP_CORRUPT when its note was overwritten. */
+  has(page: number): boolean {
+    return (this.pagesAt(this.wordOf(page)) & bitOf(page)) !== 0
+  }
+
+  /** Verifies the notes on all pages with a byte between two offsets. Throws ERR_OFFHEAP_CORRUPT. */
+  verify(begin: number, end: number): void {
+    if (end <= begin) return
+    const last = this.wordOf(Math.floor((end - 1) / PAGE_UNIT))
+    for (let at = this.wordOf(Math.floor(begin / PAGE_UNIT)); at <= last; at++) this.pagesAt(at)
+  }
+
+  /** Verifies all notes. Throws ERR_OFFHEAP_CORRUPT. */
+  check(): void {
+    for (let at = this.begin; at < this.end; at++) this.pagesAt(at)
+  }
+
+  /** Does a page between two offsets, as a whole or in part, count as given back? */
+  hasAny(begin: number, end: number): boolean {
+    for (let page = Math.floor(begin / PAGE_UNIT); page * PAGE_UNIT < end; page++) if (this.has(page)) return true
+    return false
+  }
+
+  /** Notes that a page was given back. */
+  add(page: number): void {
+    const at = this.wordOf(page)
+    this.words[at] = this.sealed(at, this.pagesAt(at) | bitOf(page))
+  }
+
+  /** Notes that a page is used again. */
+  delete(page: number): void {
+    const at = this.wordOf(page)
+    this.words[at] = this.sealed(at, this.pagesAt(at) & ~bitOf(page))
+  }
+
+  /** No page was given back. Pages of the system that hold no note are left alone. */
+  reset(): void {
+    const words = this.words
+    for (let at = this.begin; at < this.end; at++) if (words[at] !== 0) words[at] = 0
+  }
+
+  private wordOf(page: number): number {
+    return this.begin + Math.floor(page / PAGES_IN_WORD)
+  }
+
+  private pagesAt(at: number): number {
+    const word = this.words[at]
+    if (word === 0) return 0
+    const pages = word & PAGES_MASK
+    if (word === this.sealed(at, pages)) return pages
+    throw corrupt(`the note at byte ${at * 4}, of which pages were given back to the system, was overwritten`)
+  }
+
+  private sealed(at: number, pages: number): number {
+    if (pages === 0) return 0
+    const hash = mix(mix(this.key, at), pages) << PAGES_IN_WORD
+    // A bit alone, without a checksum, is never right.
+    return (hash === 0 ? 1 << PAGES_IN_WORD : hash) | pages
+  }
+}
+
+function bitOf(page: number): number {
+  return 1 << (page % PAGES_IN_WORD)
+}

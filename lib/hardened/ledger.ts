@@ -1,0 +1,364 @@
+/**
+ * The ledger of a hardened heap and the slots that belong to its blocks. The ledger is managed by the
+ * ordinary algorithm (lib/engine/blocks.ts). Here slots are verified when they are handed out, sealed,
+ * and given a red zone behind the payload; on the way back they are verified, filled, and held in the
+ * quarantine.
+ *
+ * Each corruption is reported once. Memory that belongs to nobody is then filled again, and the call
+ * that found the corruption has done nothing else: it can be made again.
+ */
+import { Blocks } from '../engine/blocks.js'
+import { Due } from '../engine/due.js'
+import type { Host } from '../engine/engine.js'
+import { corrupt } from '../errors.js'
+import { MINIMUM_WORDS, PREVIOUS_USED, sizeOf, USED } from '../layout/block.js'
+import {
+  HEADER_SEAL_WORD,
+  HEADER_WORDS,
+  HELD_WORD,
+  KEY_WORD,
+  PEAK_LIVE_WORD,
+  QUARANTINE_LIMIT_WORD,
+  TOP_WORD,
+  TOUCHED_WORD,
+  TRIM_THRESHOLD_WORD,
+  USED_WORD
+} from '../layout/header.js'
+import type { PlacementPolicy } from '../placement/placement.js'
+import { Faults, requestedOf } from './fault.js'
+import { GuardedPlacement } from './guarded-placement.js'
+import { hardenedLayout, ledgerWords, SLOT_BYTES, slotOf } from './layout.js'
+import { Memory } from './memory.js'
+import { Quarantine } from './quarantine.js'
+import { hasFreeLeft, Seals, SLACK } from './seals.js'
+
+export class Ledger {
+  /** The words of the ledger, and of all in front of it. */
+  readonly words: Int32Array
+  readonly blocks: Blocks
+  readonly guard: GuardedPlacement
+  readonly seals: Seals
+  readonly memory: Memory
+  readonly quarantine: Quarantine
+  readonly faults: Faults
+  private readonly due: Due
+  private readonly host: Host
+  /** What a new heap was asked to be, written again by a reset. */
+  private readonly settings: readonly (readonly [word: number, value: number])[]
+  /** A heap that was just written, and has no seal yet. */
+  private isNew: boolean
+
+  /** In the memory of the whole heap, whose header is written. */
+  constructor(heap: Int32Array<ArrayBuffer>, policy: PlacementPolicy, host: Host) {
+    this.host = host
+    const words = heap.subarray(0, ledgerWords(heap.length))
+    const layout = hardenedLayout(heap.length, HEADER_WORDS + policy.indexWords(words.length))
+    this.words = words
+    this.seals = new Seals(words, layout.seals, heap[KEY_WORD])
+    this.guard = new GuardedPlacement(words, policy.open(words), this.seals, layout.seals)
+    this.blocks = new Blocks(words, this.guard)
+    this.isNew = heap[HEADER_SEAL_WORD] === 0
+    this.settings = [KEY_WORD, QUARANTINE_LIMIT_WORD, TRIM_THRESHOLD_WORD].map(word => [word, heap[word]])
+    this.due = new Due(words, this.blocks, host)
+    this.memory = new Memory(heap, layout.givenBack, heap[KEY_WORD])
+    this.quarantine = new Quarantine(words, this.seals)
+    this.faults = new Faults(words, this.seals)
+  }
+
+  /** Forgets every block; memory that was ever used is zero again. */
+  reset(): void {
+    const { words, memory, seals } = this
+    const first = this.blocks.first
+    const touched = words[TOUCHED_WORD]
+    words.fill(0, first, touched)
+    seals.reset(touched)
+    memory.zero(slotOf(first), slotOf(touched))
+    memory.givenBack.reset()
+    words[TOUCHED_WORD] = first
+    words[PEAK_LIVE_WORD] = 0
+    this.quarantine.reset()
+    this.isNew = false
+    this.guard.reset()
+    // Underflow of the first block shows here.
+    memory.fill(slotOf(first) - SLOT_BYTES, slotOf(first))
+    seals.sealHeader()
+  }
+
+  /** Before a reset: a header that something wrote over does not say where blocks begin, and what was touched. */
+  mendHeader(): void {
+    const { words, seals } = this
+    if (this.isNew || seals.headerHolds()) return
+    for (const [word, value] of this.settings) words[word] = value
+    words[TOUCHED_WORD] = words.length - 1
+  }
+
+  /**
+   * Runs what changes the heap: verifies the seal of the header, and renews it afterwards. A call that damage ended in the middle of
+   * a change leaves a heap that refuses every other one until it is reset. Throws ERR_OFFHEAP_CORRUPT.
+   */
+  guarded<Result>(work: () => Result): Result {
+    this.verifyHeader()
+    this.due.hold()
+    let trimsNow = false
+    const result = this.sealing(() => {
+      const done = work()
+      // The count is in the header, under its seal.
+      trimsNow = this.due.takeTrim()
+      return done
+    })
+    this.due.release()
+    if (trimsNow) this.host.trim()
+    return result
+  }
+
+  private sealing<Result>(work: () => Result): Result {
+    try {
+      return work()
+    } finally {
+      if (this.guard.broken) this.seals.breakHeader()
+      else this.seals.sealHeader()
+    }
+  }
+
+  /** Throws ERR_OFFHEAP_CORRUPT. */
+  verifyHeader(): void {
+    if (this.seals.headerHolds()) return
+    throw corrupt(
+      this.seals.isHeaderBroken()
+        ? 'its index was overwritten, and the call that found it could not be finished; reset() begins anew'
+        : 'its header, the first 128 bytes, was overwritten'
+    )
+  }
+
+  /** A used block for a payload of `bytes`, of `need` words; 0 when there is none, not even in the quarantine. */
+  give(need: number, bytes: number): number {
+    if (need > this.words.length) return 0
+    const touched = this.words[TOUCHED_WORD]
+    const block = this.blocks.allocate(need) || (this.flush() ? this.blocks.allocate(need) : 0)
+    return block === 0 ? 0 : this.handOut(block, bytes, touched)
+  }
+
+  /** The same, with a slot that begins at a multiple of `alignment` words of the ledger. */
+  giveAligned(alignment: number, need: number, bytes: number): number {
+    if (need > this.words.length) return 0
+    const touched = this.words[TOUCHED_WORD]
+    const block = this.blocks.allocateAligned(alignment, need) || (this.flush() ? this.blocks.allocateAligned(alignment, need) : 0)
+    if (block === 0) return 0
+    // What was left out in front was never touched, and is free memory like any other now.
+    const gap = slotOf(Math.min(block, touched))
+    const changed = this.memory.firstTouched(gap, slotOf(block))
+    this.memory.fill(gap, slotOf(block))
+    if (changed !== -1) this.refuse(block, gap, changed)
+    return this.handOut(block, bytes, touched)
+  }
+
+  /** Verifies the slot of a block that was just taken, and makes it ready. From the word `touched` on none ever was before. */
+  private handOut(block: number, bytes: number, touched: number): number {
+    const begin = slotOf(block)
+    const end = slotOf(block + sizeOf(this.words[block]))
+    this.verifyTaken(block, Math.max(begin, slotOf(touched)))
+    const changed = this.firstChanged(begin, end, slotOf(touched))
+    if (changed !== -1) this.refuse(block, begin, changed)
+    this.memory.claim(begin, end)
+    this.dress(block, bytes)
+    return block
+  }
+
+  /** Verifies what is noted about a block that was just taken. Gives it back, filled from `fresh` on, when a note was overwritten. */
+  private verifyTaken(block: number, fresh: number): void {
+    const end = slotOf(block + sizeOf(this.words[block]))
+    try {
+      this.memory.givenBack.verify(slotOf(block), end)
+      if (!this.seals.isClear(block)) throw this.faults.entry(block)
+    } catch (error) {
+      this.memory.fill(fresh, end)
+      this.seals.clear(block)
+      this.blocks.free(block)
+      throw error
+    }
+  }
+
+  /** Gives back a block that was just taken, because a byte of free memory from `begin` on was changed. Throws. */
+  private refuse(block: number, begin: number, changed: number): never {
+    const end = slotOf(block + sizeOf(this.words[block]))
+    this.memory.claim(slotOf(block), end)
+    this.memory.fill(slotOf(block), end)
+    this.blocks.free(block)
+    throw this.faults.writeToFree(begin, end, changed)
+  }
+
+  /** Gives a used block its slack, its red zone and its seal. */
+  private dress(block: number, bytes: number): void {
+    const words = this.words
+    const end = slotOf(block + sizeOf(words[block]))
+    words[block + SLACK] = end - slotOf(block) - bytes
+    this.memory.fill(slotOf(block) + bytes, end)
+    this.seals.seal('used', block)
+    const live = words[USED_WORD] - words[HELD_WORD]
+    if (live > words[PEAK_LIVE_WORD]) words[PEAK_LIVE_WORD] = live
+  }
+
+  /** Does a used block begin here, under its seal? False for every block when the memory is gone. */
+  isUsed(block: number): boolean {
+    return block >= this.blocks.first && block < this.words[TOP_WORD] && this.seals.holds('used', block)
+  }
+
+  /** Verifies all that surrounds a used block: its neighbours in the ledger, its red zone, the byte in front of it. */
+  private verify(block: number): void {
+    this.verifyNeighbours(block)
+    const { words, memory, faults } = this
+    const begin = slotOf(block)
+    const end = slotOf(block + sizeOf(words[block]))
+    const past = begin + requestedOf(words, block)
+    const changed = memory.firstChanged(past, end)
+    if (changed !== -1) {
+      memory.fill(past, end)
+      throw faults.overflow(block, changed)
+    }
+    if (memory.firstChanged(begin - 1, begin) !== -1) {
+      memory.fill(begin - 1, begin)
+      throw faults.underflow(block)
+    }
+  }
+
+  /** Verifies what the ledger says of a block's neighbours, and of their being used. Throws ERR_OFFHEAP_CORRUPT. */
+  private verifyNeighbours(block: number): void {
+    const { words, seals } = this
+    const { first } = this.blocks
+    const leftIsFree = block > first && hasFreeLeft(words, seals, block, first)
+    if (leftIsFree === ((words[block] & PREVIOUS_USED) !== 0)) throw this.faults.entry(block)
+    if (leftIsFree) this.guard.verify(block - words[block - 1], words[block - 1])
+    const next = block + sizeOf(words[block])
+    if (next === words[TOP_WORD]) return
+    if (next > words[TOP_WORD] || (words[next] & PREVIOUS_USED) === 0) throw this.faults.entry(next)
+    if ((words[next] & USED) === 0) this.guard.verify(next, sizeOf(words[next]))
+    else if (!seals.holds('used', next) && !seals.holds('quarantined', next)) throw this.faults.entry(next)
+  }
+
+  /** Takes back a used block, once all around it is verified: into the quarantine. */
+  takeBack(block: number): void {
+    this.verify(block)
+    this.makeRoom(sizeOf(this.words[block]))
+    this.hold(block)
+  }
+
+  /** Makes room in the quarantine for a block of `size` words. Tells what was written to those that leave. */
+  private makeRoom(size: number): void {
+    if (!this.quarantine.admits(size)) return
+    while (this.quarantine.isFullFor(size) && this.letGo());
+    // Here and not when the block comes in: then it has lost its contents, or another one was taken for it.
+    this.quarantine.verifyNewest()
+  }
+
+  /** Puts a block into the quarantine, which has room for it, or frees it at once when it is too large for that. */
+  private hold(block: number): void {
+    const size = sizeOf(this.words[block])
+    if (this.quarantine.admits(size)) this.quarantine.push(block)
+    else this.returnToFree(block)
+    // Last: when the block can't be freed, it keeps what it holds.
+    this.memory.fill(slotOf(block), slotOf(block + size))
+  }
+
+  /** Frees every block of the quarantine. False when there is none. */
+  flush(): boolean {
+    if (!(this.words[HELD_WORD] > 0)) return false
+    while (this.letGo());
+    return true
+  }
+
+  /** Verifies the oldest block of the quarantine and frees it. False when there is none. */
+  private letGo(): boolean {
+    const block = this.quarantine.oldest()
+    if (block === 0) return false
+    this.verifyNeighbours(block)
+    const begin = slotOf(block)
+    const end = slotOf(block + sizeOf(this.words[block]))
+    this.memory.givenBack.verify(begin, end)
+    const changed = this.memory.firstChanged(begin, end)
+    const fault = changed === -1 ? undefined : this.faults.writeAfterFree(block, changed)
+    this.quarantine.shift()
+    if (fault !== undefined) {
+      this.memory.claim(begin, end)
+      this.memory.fill(begin, end)
+    }
+    this.returnToFree(block)
+    if (fault !== undefined) throw fault
+    return true
+  }
+
+  /** Gives a block to the ordinary allocator, to be merged. */
+  private returnToFree(block: number): void {
+    const size = sizeOf(this.words[block])
+    this.seals.clear(block)
+    if (!this.blocks.free(block)) throw this.faults.entry(block)
+    this.due.countFreed(size)
+  }
+
+  /** Gives a used block, once all around it is verified, room for `bytes`, `need` words, in place or elsewhere. Returns it, or 0. */
+  change(block: number, need: number, bytes: number): number {
+    this.verify(block)
+    const words = this.words
+    const have = sizeOf(words[block])
+    if (need <= have) return this.shrinkTo(block, have, need, bytes)
+    if (this.roomBehind(block, have) >= need - have) return this.growTo(block, have, need, bytes)
+    this.makeRoom(have)
+    const moved = this.give(need, bytes)
+    if (moved !== 0) {
+      this.memory.copy(slotOf(block), slotOf(moved), requestedOf(words, block))
+      this.hold(block)
+      return moved
+    }
+    // The quarantine was emptied for this, which may have made room here.
+    return this.roomBehind(block, have) >= need - have ? this.growTo(block, have, need, bytes) : 0
+  }
+
+  private shrinkTo(block: number, have: number, need: number, bytes: number): number {
+    const kept = slotOf(block) + Math.min(bytes, requestedOf(this.words, block))
+    this.blocks.resizeInPlace(block, have, need)
+    this.due.countFreed(have - sizeOf(this.words[block]))
+    // What the payload loses is free, or red zone.
+    this.memory.fill(kept, slotOf(block + have))
+    this.dress(block, bytes)
+    return block
+  }
+
+  /** Words that are free right behind a block. */
+  private roomBehind(block: number, have: number): number {
+    const words = this.words
+    const next = block + have
+    if (next === words[TOP_WORD]) return words.length - 1 - next
+    return (words[next] & USED) === 0 ? sizeOf(words[next]) : 0
+  }
+
+  private growTo(block: number, have: number, need: number, bytes: number): number {
+    const words = this.words
+    const next = block + have
+    const touched = slotOf(words[TOUCHED_WORD])
+    const whole = next !== words[TOP_WORD] && have + sizeOf(words[next]) - need < MINIMUM_WORDS
+    const end = slotOf(block + (whole ? have + sizeOf(words[next]) : need))
+    this.memory.givenBack.verify(slotOf(next), end)
+    this.verifyFree(slotOf(next), end, touched)
+    this.blocks.resizeInPlace(block, have, need)
+    this.memory.claim(slotOf(next), end)
+    this.dress(block, bytes)
+    return block
+  }
+
+  /** Verifies that free memory is as it must be, and says so when it isn't, once. */
+  private verifyFree(begin: number, end: number, touched: number): void {
+    const changed = this.firstChanged(begin, end, touched)
+    if (changed === -1) return
+    const known = Math.min(end, Math.max(begin, touched))
+    this.memory.claim(begin, known)
+    this.memory.fill(begin, known)
+    this.memory.zero(known, end)
+    throw this.faults.writeToFree(begin, end, changed)
+  }
+
+  /** The first byte of free memory that was changed; from `touched` on, all of it must be zero. */
+  private firstChanged(begin: number, end: number, touched: number): number {
+    const known = Math.min(end, Math.max(begin, touched))
+    const changed = this.memory.firstChanged(begin, known)
+    return changed === -1 ? this.memory.firstTouched(known, end) : changed
+  }
+}

@@ -1,0 +1,107 @@
+/** The kinds of heaps: which engine a header asks for, and where its blocks lie. */
+import { randomInt } from 'node:crypto'
+import { types } from 'node:util'
+import { Allocator } from '../engine/allocator.js'
+import type { Engine, Host, Leak } from '../engine/engine.js'
+import {
+  checkRoom,
+  type Header,
+  type Layout,
+  ordinaryLayout,
+  readHeader,
+  verifyHeader,
+  wordsIn,
+  writeHeader
+} from '../engine/format.js'
+import { invalidType } from '../errors.js'
+import { HardenedEngine } from '../hardened/engine.js'
+import { layoutOfLedger } from '../hardened/layout.js'
+import { HARDENED, KEY_WORD, QUARANTINE_LIMIT_WORD, WITH_SLABS } from '../layout/header.js'
+import { chunkGranules } from '../layout/slab.js'
+import { isRegion, type Region } from '../memory/region.js'
+import type { PlacementPolicy } from '../placement/placement.js'
+import { closedError } from './arguments.js'
+
+/** What a heap is to be, as the options come to it. */
+export interface Plan {
+  readonly policy: PlacementPolicy
+  readonly slabs: boolean
+  readonly hardened: boolean
+  /** In words of the heap, or of the ledger of a hardened one; 0 for never. */
+  readonly trimThreshold: number
+  /** Of a hardened heap, in words of its ledger. Default: 1/16 of the heap. */
+  readonly quarantine: number | undefined
+  /** Whether stacks are kept, and who gets the leaks at close(). */
+  readonly tracks: boolean
+  readonly onLeaks: ((leaks: readonly Leak[]) => void) | undefined
+}
+
+function layoutOf(words: number, policy: PlacementPolicy, options: number): Layout {
+  if (options === HARDENED) return layoutOfLedger(words, policy)
+  return ordinaryLayout(words, policy, options === WITH_SLABS)
+}
+
+function optionsOf({ slabs, hardened }: Plan, words: number): number {
+  return hardened ? HARDENED : slabs && chunkGranules(words) > 0 ? WITH_SLABS : 0
+}
+
+/** Verifies that `bytes` bytes of memory are enough for such a heap. Throws ERR_OUT_OF_RANGE. */
+export function checkSize(bytes: number, plan: Plan): void {
+  const kind = `${plan.hardened ? 'hardened ' : ''}${plan.policy.name}`
+  checkRoom(bytes, kind, words => layoutOf(words, plan.policy, optionsOf(plan, words)))
+}
+
+/** Writes an empty heap over `buffer`, which is zero when `zeroed`. Returns its words. */
+export function writeHeap(buffer: ArrayBuffer, plan: Plan, zeroed: boolean): Int32Array<ArrayBuffer> {
+  checkSize(buffer.byteLength, plan)
+  const words = new Int32Array(buffer, 0, wordsIn(buffer.byteLength))
+  const header: Header = { policy: plan.policy, options: optionsOf(plan, words.length), length: words.length }
+  const layout = layoutOf(words.length, plan.policy, header.options)
+  // A hardened heap knows what all of its memory holds.
+  if (plan.hardened && !zeroed) words.fill(0)
+  writeHeader(words, header, layout, plan.trimThreshold, zeroed || plan.hardened)
+  if (plan.hardened) {
+    words[KEY_WORD] = randomInt(1, 2 ** 32)
+    words[QUARANTINE_LIMIT_WORD] = plan.quarantine ?? layout.end >> 4
+  }
+  return words
+}
+
+/** The words of the heap that begins at the first byte of `buffer`, its header verified. Throws ERR_OFFHEAP_NOT_A_HEAP. */
+export function heapIn(buffer: ArrayBuffer): Int32Array<ArrayBuffer> {
+  const words = new Int32Array(buffer, 0, wordsIn(buffer.byteLength))
+  const { policy, options, length } = readHeader(words)
+  verifyHeader(words, layoutOf(length, policy, options))
+  return words.subarray(0, length)
+}
+
+/** The engine at work on the words of a heap whose header is right. */
+export function openEngine(words: Int32Array<ArrayBuffer>, host: Host, tracks: boolean): Engine {
+  const header = readHeader(words)
+  return header.options === HARDENED
+    ? new HardenedEngine(words, header, host, tracks)
+    : new Allocator(words, header, host)
+}
+
+/** The bytes of a region or buffer. Throws ERR_INVALID_ARG_TYPE, and ERR_OFFHEAP_CLOSED when they are gone. */
+export function bufferOf(memory: Region | ArrayBuffer): ArrayBuffer {
+  const isMapped = isRegion(memory)
+  if (isMapped && memory.closed) throw closedError()
+  const buffer = isMapped ? memory.buffer : memory
+  if (!types.isArrayBuffer(buffer) || buffer.resizable) {
+    throw invalidType('memory', 'a Region or an ArrayBuffer of fixed length', memory)
+  }
+  if (isDetached(buffer)) throw closedError()
+  return buffer
+}
+
+/** Was the memory transferred away? */
+function isDetached(buffer: ArrayBuffer): boolean {
+  if (buffer.byteLength !== 0) return false
+  try {
+    new Uint8Array(buffer)
+    return false
+  } catch {
+    return true
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * What a block looks like in memory. The heap's bytes are seen as 32-bit words, and a block is named
+ * by the index of its first word (byte offset / 4): an int32 for every heap up to 8 GiB.
+ *
+ *     used block                              free block
+ *     ┌──────────────────────────┐ block      ┌──────────────────────────┐ block
+ *     │ size │ PREVIOUS_USED │ 1 │            │ size │ PREVIOUS_USED │ 0 │  header
+ *     ├──────────────────────────┤ block + 1  ├──────────────────────────┤ block + 1
+ *     │                          │            │ next free block          │
+ *     │ payload                  │            ├──────────────────────────┤ block + 2
+ *     │ (8-byte aligned)         │            │ previous free block      │
+ *     │                          │            ├──────────────────────────┤
+ *     │                          │            │ …                        │
+ *     │                          │            ├──────────────────────────┤ block + size - 1
+ *     │                          │            │ size in words            │  footer: the boundary tag
+ *     └──────────────────────────┘            └──────────────────────────┘ block + size
+ *
+ * Only a free block has a footer: its right neighbour looks for it only when its own PREVIOUS_USED bit is clear (Knuth's
+ * boundary tags, TAOCP 1, 2.5, with the used block's tag left out as in CS:APP 9.9). So a used block costs one word.
+ *
+ * Sizes are even numbers of words, payloads begin on even words, and therefore a block begins on an odd one. A header holds
+ * twice the size in words, which leaves its two low bits to the flags and its high end to blocks of nearly 8 GiB.
+ */
+
+/** This block is used. */
+export const USED = 1
+/** The left neighbour is used; there is no footer in front of this block. */
+export const PREVIOUS_USED = 2
+
+/** The word of a free block that names the next free block. */
+export const NEXT = 1
+/** The word of a free block that names the previous free block. */
+export const PREVIOUS = 2
+
+/** The smallest block, in words: header, next, previous, footer. */
+export const MINIMUM_WORDS = 4
+/** A heap addresses at most this many bytes: its words must have int32 indexes. */
+export const MAXIMUM_HEAP_BYTES = 2 ** 33
+
+// Constants, here and in free-list.ts, and not function declarations: V8 checks at each inlined call
+// whether a declaration was assigned to.
+
+/** The size of a block, in words, from its header. */
+export const sizeOf = (header: number): number => (header >>> 1) & ~1
+
+/** A header for a block of `size` words. */
+export const headerOf = (size: number, flags: number): number => (size << 1) | flags
+
+/** Writes the header and the footer of a free block. Its left neighbour is used: no two free blocks touch. */
+export const writeFree = (words: Int32Array, block: number, size: number): void => {
+  words[block] = (size << 1) | PREVIOUS_USED
+  words[block + size - 1] = size
+}
+
+/** The payload's byte offset: a block's public name. */
+export const pointerOf = (block: number): number => (block + 1) * 4
+
+/** The block with this pointer, an integer. */
+export const blockOf = (pointer: number): number => ((pointer | 0) === pointer ? pointer >> 2 : Math.floor(pointer / 4)) - 1
+
+/** More words than any block has: what a request needs that no heap can meet. */
+export const TOO_LARGE = 2 ** 31 - 1
+
+/**
+ * The size in words of the block that a payload of `bytes` needs: header added, rounded up to a
+ * multiple of 8 bytes. `bytes` is an integer from 0; beyond 8 GiB the answer is TOO_LARGE.
+ */
+export const wordsFor = (bytes: number): number =>
+  (bytes | 0) === bytes
+    ? bytes <= 12
+      ? MINIMUM_WORDS
+      : ((bytes + 11) >>> 3) << 1
+    : bytes < MAXIMUM_HEAP_BYTES
+      ? Math.floor((bytes + 11) / 8) * 2
+      : TOO_LARGE

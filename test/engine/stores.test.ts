@@ -1,0 +1,139 @@
+/**
+ * The order of stores: a heap that is cut off after any single store of any call is made sound again by
+ * recovery, and no block that was allocated before is lost. Every store of random calls is recorded;
+ * each prefix of them is recovered, checked, and compared with the blocks before and after the call.
+ */
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { Allocator } from '../../lib/engine/allocator.js'
+import type { Host } from '../../lib/engine/engine.js'
+import { type Header, ordinaryLayout, writeHeader } from '../../lib/engine/format.js'
+import { recover } from '../../lib/engine/recover.js'
+import { placements } from '../../lib/index.js'
+import { WITH_SLABS } from '../../lib/layout/header.js'
+import { policyNamed } from '../../lib/placement/policies.js'
+import { scaled } from '../runs.js'
+
+/** Words that were stored in one go: one, or as many as a fill or a copy wrote. */
+interface Store {
+  readonly index: number
+  readonly values: ArrayLike<number>
+}
+
+/** The words, and a log of every store to them in order. */
+function recorded(words: Int32Array): { watched: Int32Array; log: Store[] } {
+  const log: Store[] = []
+  const store = (index: number, values: ArrayLike<number>): void => {
+    log.push({ index, values })
+    words.set(values, index)
+  }
+  const methods: Record<string, unknown> = {
+    fill: (value: number, begin = 0, end = words.length) => store(begin, new Int32Array(end - begin).fill(value)),
+    copyWithin: (to: number, from: number, end: number) => store(to, words.slice(from, end))
+  }
+  const watched = new Proxy(words, {
+    get: (target, key) => (typeof key === 'string' && key in methods ? methods[key] : Reflect.get(target, key, target)),
+    set: (_, key, value) => {
+      store(Number(key), [Number(value)])
+      return true
+    }
+  })
+  return { watched, log }
+}
+
+const host: Host = {
+  grown: () => {},
+  trim: () => {},
+  fault: () => {},
+  calls: { malloc: () => 0, calloc: () => 0, alignedAlloc: () => 0, realloc: () => 0, free: () => {} }
+}
+
+interface Step {
+  readonly kind: 'malloc' | 'calloc' | 'aligned' | 'realloc' | 'free' | 'trim'
+  readonly size: number
+  readonly which: number
+}
+
+const size = fc.oneof(
+  { weight: 4, arbitrary: fc.integer({ min: 0, max: 200 }) },
+  { weight: 1, arbitrary: fc.integer({ min: 0, max: 3000 }) }
+)
+const kind = fc.oneof(
+  { weight: 6, arbitrary: fc.constant<Step['kind']>('malloc') },
+  { weight: 1, arbitrary: fc.constantFrom<Step['kind'][]>('calloc', 'aligned', 'trim') },
+  { weight: 3, arbitrary: fc.constant<Step['kind']>('realloc') },
+  { weight: 5, arbitrary: fc.constant<Step['kind']>('free') }
+)
+const steps = fc.array(fc.record({ kind, size, which: fc.nat() }), { minLength: 1, maxLength: 40, size: 'max' })
+
+/** The used pointers of a heap, as one line. */
+function usedIn(allocator: Allocator): string {
+  return [...allocator.eachBlock()]
+    .filter(block => block.used)
+    .map(block => block.pointer)
+    .join(' ')
+}
+
+describe.each(placements)('%s, after every single store', placement => {
+  test.each([false, true])('loses no block, with slabs: %s', slabs => {
+    const policy = policyNamed(placement)
+    fc.assert(
+      fc.property(steps, fc.nat(), (sequence, salt) => {
+        const words = new Int32Array(slabs ? 2 ** 14 : 2 ** 12)
+        const options = slabs ? WITH_SLABS : 0
+        const header: Header = { policy, options, length: words.length }
+        writeHeader(words, header, ordinaryLayout(words.length, policy, slabs), 0, true)
+        const { watched, log } = recorded(words)
+        const heap = new Allocator(watched, header, host)
+        heap.reset()
+        const live = new Map<number, number>()
+        const mark = (pointer: number): void => {
+          words.fill(pointer, pointer / 4, pointer / 4 + Math.floor(heap.usableSize(pointer) / 4))
+          live.set(pointer, heap.usableSize(pointer))
+        }
+        for (const { kind, size, which } of sequence) {
+          const before = words.slice()
+          const usedBefore = usedIn(heap)
+          const liveBefore = new Map(live)
+          log.length = 0
+          const chosen = [...live.keys()][which % Math.max(1, live.size)]
+          let result = 0
+          if (kind === 'malloc') result = heap.allocate(size)
+          else if (kind === 'calloc') result = heap.allocateZeroed(size)
+          else if (kind === 'aligned') result = heap.allocateAligned(2 ** (4 + (which % 7)), size)
+          else if (kind === 'trim') heap.slabs.reclaimAll()
+          else if (chosen !== undefined && kind === 'realloc') result = heap.resize(chosen, size + 1)
+          else if (chosen !== undefined) heap.free(chosen)
+          if (chosen !== undefined && (kind === 'free' || (kind === 'realloc' && result !== 0))) live.delete(chosen)
+          const usedAfter = usedIn(heap)
+          for (let stores = 0; stores <= log.length; stores++) {
+            if (stores > 0) before.set(log[stores - 1].values, log[stores - 1].index)
+            const cut = before.slice()
+            // Recovery is cut off as well, after some store, and run again.
+            const again = recorded(cut.slice())
+            recover(again.watched, header, host)
+            const half = (salt * 31 + stores * 7) % (again.log.length + 1)
+            for (let i = 0; i < half; i++) cut.set(again.log[i].values, again.log[i].index)
+            recover(cut, header, host)
+            const recoveredHeap = new Allocator(cut, header, host)
+            recoveredHeap.check()
+            const used = usedIn(recoveredHeap)
+            if (used !== usedBefore && used !== usedAfter) {
+              expect(`${kind} ${size}, after ${stores} of ${log.length} stores: ${used}`).toBe(usedBefore)
+            }
+            for (const [pointer, usable] of liveBefore) {
+              const kept = kind === 'realloc' && pointer === chosen ? 0 : Math.floor(usable / 4)
+              for (let word = pointer / 4; word < pointer / 4 + kept; word++) {
+                if (recoveredHeap.usableSize(pointer) >= 0 && cut[word] !== pointer) {
+                  expect(`word ${word} of ${pointer}: ${cut[word]}`).toBe(`${pointer}`)
+                }
+              }
+            }
+          }
+          if (result !== 0) mark(result)
+        }
+      }),
+      { numRuns: scaled(2) }
+    )
+  })
+})

@@ -1,0 +1,77 @@
+/** The encoding of a block: sizes, flags, footers, and how many words a request needs. */
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import {
+  headerOf,
+  MAXIMUM_HEAP_BYTES,
+  MINIMUM_WORDS,
+  PREVIOUS_USED,
+  pointerOf,
+  sizeOf,
+  USED,
+  wordsFor,
+  writeFree
+} from '../../lib/layout/block.js'
+import { scaled } from '../runs.js'
+
+describe('a header', () => {
+  test('keeps size and flags apart, up to blocks of nearly 8 GiB', () => {
+    const evenSize = fc.integer({ min: 2, max: 2 ** 30 - 1 }).map(half => half * 2)
+    fc.assert(
+      fc.property(evenSize, fc.constantFrom(0, USED, PREVIOUS_USED, USED | PREVIOUS_USED), (size, flags) => {
+        const [header = 0] = Int32Array.of(headerOf(size, flags))
+        expect(sizeOf(header)).toBe(size)
+        expect(header & USED).toBe(flags & USED)
+        expect(header & PREVIOUS_USED).toBe(flags & PREVIOUS_USED)
+      })
+    )
+  })
+})
+
+describe('writeFree', () => {
+  test('writes header and footer, and nothing between or beside them', () => {
+    const words = new Int32Array(32).fill(7)
+    writeFree(words, 9, 6)
+    expect([...words.subarray(8, 16)]).toEqual([7, (6 << 1) | PREVIOUS_USED, 7, 7, 7, 7, 6, 7])
+    expect(sizeOf(words[9])).toBe(6)
+    expect(words[9] & USED).toBe(0)
+  })
+})
+
+describe('wordsFor', () => {
+  test.each([
+    [0, 4],
+    [1, 4],
+    [12, 4],
+    [13, 6],
+    [20, 6],
+    [21, 8],
+    [2 ** 31 - 1, 2 ** 29 + 2],
+    [2 ** 31, 2 ** 29 + 2],
+    [2 ** 31 + 5, 2 ** 29 + 4],
+    [2 ** 32, 2 ** 30 + 2],
+    [2 ** 33 - 4, 2 ** 31]
+  ])('%d bytes need %d words', (bytes, words) => {
+    expect(wordsFor(bytes)).toBe(words)
+  })
+
+  test('is the least even number of words that holds header and payload', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: MAXIMUM_HEAP_BYTES }), bytes => {
+        const words = wordsFor(bytes)
+        expect(words % 2).toBe(0)
+        expect(words).toBeGreaterThanOrEqual(MINIMUM_WORDS)
+        expect(words * 4 - 4).toBeGreaterThanOrEqual(bytes)
+        if (words > MINIMUM_WORDS) expect((words - 2) * 4 - 4).toBeLessThan(bytes)
+      }),
+      { numRuns: scaled(2000) }
+    )
+  })
+})
+
+test('the payload of a block on an odd word is 8-byte aligned', () => {
+  for (const block of [33, 35, 1001, 2 ** 30 + 1]) {
+    expect(pointerOf(block)).toBe(block * 4 + 4)
+    expect(pointerOf(block) % 8).toBe(0)
+  }
+})

@@ -1,0 +1,92 @@
+/** The doubly linked list: after any operations it reads the same forwards and backwards. */
+import fc from 'fast-check'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { NEXT, PREVIOUS } from '../../lib/layout/block.js'
+import { clearList, link, relink, unlink } from '../../lib/layout/free-list.js'
+
+const SENTINEL = 1
+const words = new Int32Array(256)
+
+/** The members in list order; fails when the way back is another one. */
+function members(): number[] {
+  const forwards: number[] = []
+  for (let at = words[SENTINEL + NEXT]; at !== SENTINEL; at = words[at + NEXT]) forwards.push(at)
+  const backwards: number[] = []
+  for (let at = words[SENTINEL + PREVIOUS]; at !== SENTINEL; at = words[at + PREVIOUS]) backwards.push(at)
+  expect(backwards.reverse()).toEqual(forwards)
+  return forwards
+}
+
+function append(block: number): void {
+  link(words, block, words[SENTINEL + PREVIOUS], SENTINEL)
+}
+
+beforeEach(() => {
+  words.fill(-1)
+  clearList(words, SENTINEL)
+})
+
+describe('the free list', () => {
+  test('is empty after clearList', () => {
+    append(9)
+    clearList(words, SENTINEL)
+    expect(members()).toEqual([])
+  })
+
+  test('takes blocks at its beginning, in its middle and at its end', () => {
+    append(20)
+    append(40)
+    link(words, 30, 20, 40)
+    link(words, 10, SENTINEL, 20)
+    link(words, 50, 40, SENTINEL)
+    expect(members()).toEqual([10, 20, 30, 40, 50])
+  })
+
+  test('lets go of the first, the last, one in the middle and the only one', () => {
+    for (const block of [10, 20, 30, 40]) append(block)
+    unlink(words, 20)
+    expect(members()).toEqual([10, 30, 40])
+    unlink(words, 10)
+    expect(members()).toEqual([30, 40])
+    unlink(words, 40)
+    expect(members()).toEqual([30])
+    unlink(words, 30)
+    expect(members()).toEqual([])
+  })
+
+  test('gives a place to another block, also one whose links overlap', () => {
+    for (const block of [10, 20, 30]) append(block)
+    relink(words, 20, 24)
+    expect(members()).toEqual([10, 24, 30])
+    relink(words, 24, 25)
+    expect(members()).toEqual([10, 25, 30])
+    relink(words, 25, 24)
+    expect(members()).toEqual([10, 24, 30])
+    relink(words, 10, 12)
+    relink(words, 30, 28)
+    expect(members()).toEqual([12, 24, 28])
+  })
+
+  test('is what an array would be, after any operations', () => {
+    const step = fc.record({ kind: fc.constantFrom('insert', 'remove'), block: fc.nat(49), at: fc.nat() })
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 100 }), sequence => {
+        clearList(words, SENTINEL)
+        const model: number[] = []
+        for (const { kind, block, at } of sequence) {
+          const word = 5 + block * 4
+          const known = model.indexOf(word)
+          if (kind === 'insert' && known === -1) {
+            const place = at % (model.length + 1)
+            link(words, word, model[place - 1] ?? SENTINEL, model[place] ?? SENTINEL)
+            model.splice(place, 0, word)
+          } else if (kind === 'remove' && known !== -1) {
+            unlink(words, word)
+            model.splice(known, 1)
+          }
+        }
+        expect(members()).toEqual(model)
+      })
+    )
+  })
+})
