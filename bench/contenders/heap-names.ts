@@ -13,7 +13,7 @@ import type { PlacementName } from '#lib/placement/placement.js'
 import { isPlacement, placements } from '#lib/placement/policies.js'
 
 /** What serves small requests in front of a placement: its flag here, in words, and its option. */
-export const FRONT = { flag: 'quick', words: 'quick lists', option: 'slabs' } as const
+export const FRONT = { flag: 'slabs', words: 'slabs', option: 'slabs' } as const
 
 /** Flags that are boolean options of a heap. Those of other builds too, to measure against them. */
 export const OPTION_FLAGS: ReadonlyMap<string, string> = new Map([
