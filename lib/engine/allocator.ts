@@ -2,10 +2,16 @@
  * The allocator: the engine of an ordinary heap. It has blocks (blocks.ts), which a placement policy
  * chooses; slabs in front of them (slabs.ts) for small requests, if the heap has any; and a trim
  * threshold, if the heap has one.
+ *
+ * `allocate`, `free` and `resize` try the current slabs, where one store does it all. Everything else
+ * takes several stores, and runs between `begin` and `end`. A call that is cut off in between, by an
+ * exhausted stack for example, leaves BUSY_WORD set, and the next one recovers the heap first.
  */
+import { OffheapError } from '../errors.js'
 import { blockOf, pointerOf, sizeOf, wordsFor } from '../layout/block.js'
 import {
   BLOCKS_WORD,
+  BUSY_WORD,
   HEADER_WORDS,
   HIGH_WATER_WORD,
   MOVE_FROM_WORD,
@@ -22,12 +28,13 @@ import type { Placement, PlacementName } from '../placement/placement.js'
 import { Blocks } from './blocks.js'
 import { checkBlocks } from './check.js'
 import { checkSlabs } from './check-slabs.js'
+import { Due } from './due.js'
 import type { BlockInfo, Engine, HeapStats, Host, Leak, Pages, Pointer } from './engine.js'
 import { clearHeader, type Header, type Layout, ordinaryLayout, readHeader, verifyHeader } from './format.js'
 import { trimPages } from './pages.js'
+import { recover } from './recover.js'
 import { refusalOf } from './refusal.js'
 import { Slabs } from './slabs.js'
-import { Due } from './due.js'
 import { highWaterOf, readStats } from './stats.js'
 import { describe, eachBlock } from './walk.js'
 
@@ -77,25 +84,64 @@ export class Allocator implements Engine {
     Object.assign(this, { words, policy, blocks, slabs, due, slotLimit: -1 })
   }
 
+  // ---- calls of several stores ---------------------------------------------------------------------
+
+  private begin(): void {
+    if (this.words[BUSY_WORD] !== 0) this.recover()
+    this.words[BUSY_WORD] = 1
+  }
+
+  private end(): void {
+    this.words[BUSY_WORD] = 0
+    if (this.trims || this.blocks.grown) this.due.settle()
+  }
+
+  /** What ended a call early. An error of our own says what was found before anything changed. */
+  private failed(error: unknown): unknown {
+    if (error instanceof OffheapError) this.words[BUSY_WORD] = 0
+    return error
+  }
+
+  /** Makes good what a call left that was cut off, if one was. Throws ERR_OFFHEAP_CORRUPT. */
+  private recover(): void {
+    if (!this.open || this.words[BUSY_WORD] === 0) return
+    recover(this)
+    this.words[BUSY_WORD] = 0
+  }
+
   // ---- malloc --------------------------------------------------------------------------------------
 
   allocate(bytes: number): Pointer {
     if (bytes <= this.slotLimit) {
       const slot = this.slabs.take(bytes)
-      return slot !== 0 ? slot : this.refill(bytes)
+      if (slot !== 0) return slot
     }
+    return this.allocateSlowly(bytes)
+  }
+
+  private allocateSlowly(bytes: number): Pointer {
+    this.begin()
+    try {
+      const pointer = this.serve(bytes)
+      this.end()
+      return pointer
+    } catch (error) {
+      throw this.failed(error)
+    }
+  }
+
+  private serve(bytes: number): Pointer {
+    if (bytes <= this.slotLimit) return this.serveSlot(bytes)
     const need = wordsFor(bytes)
     const found = this.policy.find(need)
-    return found !== 0 ? pointerOf(this.blocks.place(found, need)) : this.grow(need)
+    if (found === 0) return this.grow(need)
+    this.blocks.place(found, need)
+    return pointerOf(found)
   }
 
   /** A slot of another slab than the current one; where there is none, a block, or a slot that is too large. */
-  private refill(bytes: number): Pointer {
-    if (this.slabs.refill(bytes)) {
-      const slot = this.slabs.take(bytes)
-      this.due.settle()
-      return slot
-    }
+  private serveSlot(bytes: number): Pointer {
+    if (this.slabs.refill(bytes)) return this.slabs.take(bytes)
     const need = wordsFor(bytes)
     const found = this.policy.find(need)
     const pointer = found !== 0 ? pointerOf(this.blocks.place(found, need)) : this.grow(need)
@@ -110,7 +156,6 @@ export class Allocator implements Engine {
     const { blocks, slabs } = this
     let block = slabs.reclaimFor(need) ? blocks.allocate(need) : blocks.extend(need)
     if (block === 0 && slabs.reclaimAll()) block = blocks.allocate(need)
-    this.due.settle()
     return block === 0 ? 0 : pointerOf(block)
   }
 
@@ -118,7 +163,6 @@ export class Allocator implements Engine {
     const words = this.words
     // From here on memory was never written, before this call.
     const touched = words[TOUCHED_WORD]
-    this.due.hold()
     const pointer = this.allocate(bytes)
     if (pointer !== 0) {
       const begin = blockOf(pointer) + 1
@@ -126,44 +170,66 @@ export class Allocator implements Engine {
       if (end - begin > SMALL) words.fill(0, begin, end)
       else for (let word = begin; word < end; word++) words[word] = 0
     }
-    this.due.release()
     return pointer
   }
 
   allocateAligned(alignment: number, bytes: number): Pointer {
     if (alignment <= 8) return this.allocate(bytes)
+    this.begin()
+    try {
+      const pointer = this.serveAligned(alignment, bytes)
+      this.end()
+      return pointer
+    } catch (error) {
+      throw this.failed(error)
+    }
+  }
+
+  private serveAligned(alignment: number, bytes: number): Pointer {
     // Slots begin at multiples of 16.
     if (alignment === 16 && bytes <= this.slotLimit && (this.slabs.next(bytes) !== 0 || this.slabs.refill(bytes))) {
-      const slot = this.slabs.take(bytes)
-      this.due.settle()
-      return slot
+      return this.slabs.take(bytes)
     }
     const need = wordsFor(bytes)
     if (alignment >= this.words.byteLength || need >= this.words.length) return 0
     let block = this.blocks.allocateAligned(alignment / 4, need)
     if (block === 0 && this.slabs.reclaimAll()) block = this.blocks.allocateAligned(alignment / 4, need)
-    this.due.settle()
     return block === 0 ? 0 : pointerOf(block)
   }
 
   // ---- free ----------------------------------------------------------------------------------------
 
   free(pointer: Pointer): boolean {
-    return this.slabs.give(pointer) || this.freeBlock(pointer)
+    if (this.slabs.give(pointer)) return true
+    return this.freeSlowly(pointer)
   }
 
-  private freeBlock(pointer: Pointer): boolean {
-    if ((pointer & 7) !== 0 || this.slabs.covers(pointer)) return false
+  private freeSlowly(pointer: Pointer): boolean {
+    this.begin()
+    try {
+      const freed = this.release(pointer)
+      this.end()
+      return freed
+    } catch (error) {
+      throw this.failed(error)
+    }
+  }
+
+  /** Frees the used slot or block at `pointer`. False, with nothing changed, when none begins there. */
+  release(pointer: Pointer): boolean {
+    if ((pointer & 7) !== 0) return false
+    if (this.slabs.covers(pointer)) return this.slabs.release(pointer)
     const block = blockOf(pointer)
-    return this.trims ? this.freeCounted(block) : this.blocks.free(block)
+    if (this.trims) return this.releaseCounted(block)
+    const freed = this.blocks.free(block)
+    return freed
   }
 
   /** Frees a block of a heap with a trim threshold. */
-  private freeCounted(block: number): boolean {
+  private releaseCounted(block: number): boolean {
     const size = sizeOf(this.words[block])
     if (!this.blocks.free(block)) return false
     this.due.countFreed(size)
-    this.due.settle()
     return true
   }
 
@@ -173,10 +239,18 @@ export class Allocator implements Engine {
     const slot = this.slabs.holds(pointer)
     // A slot is kept while more than about 3/4 of it is used.
     if (slot !== 0 && bytes <= slot && bytes > slot - 16 - (slot >> 2)) return pointer
-    this.due.hold()
-    const resized = slot !== 0 ? this.resizeSlot(pointer, slot, bytes) : this.resizeBlock(pointer, bytes)
-    this.due.release()
-    return resized
+    return this.resizeSlowly(pointer, slot, bytes)
+  }
+
+  private resizeSlowly(pointer: Pointer, slot: number, bytes: number): Pointer {
+    this.begin()
+    try {
+      const resized = slot !== 0 ? this.resizeSlot(pointer, slot, bytes) : this.resizeBlock(pointer, bytes)
+      this.end()
+      return resized
+    } catch (error) {
+      throw this.failed(error)
+    }
   }
 
   /** A slot that is too large is kept when there is no other room. */
@@ -219,7 +293,7 @@ export class Allocator implements Engine {
     else if (block === words[TOP_WORD]) blocks.extend(wordsFor(bytes))
     else blocks.place(block, wordsFor(bytes))
     this.copy(blockOf(pointer) + 1, blockOf(to) + 1, wordsIn(have < bytes ? have : bytes))
-    this.free(pointer)
+    this.release(pointer)
     words[MOVE_TO_WORD] = 0
     words[MOVE_FROM_WORD] = 0
     return to
@@ -268,6 +342,7 @@ export class Allocator implements Engine {
   }
 
   stats(residentBytes: number): HeapStats {
+    this.recover()
     return readStats(this.words, this.blocks.policy, this.slabs, residentBytes)
   }
 
@@ -277,10 +352,12 @@ export class Allocator implements Engine {
   }
 
   eachBlock(): Generator<BlockInfo, void, undefined> {
+    this.recover()
     return eachBlock(this.words, this.slabs)
   }
 
   *eachFreeBlock(): Generator<BlockInfo, void, undefined> {
+    this.recover()
     for (const block of this.policy.list()) yield describe(this.words, block)
   }
 
@@ -288,22 +365,32 @@ export class Allocator implements Engine {
     const { words, blocks, slabs, layout } = this
     readHeader(words)
     verifyHeader(words, layout)
+    this.recover()
     checkBlocks(words, blocks.policy)
     checkSlabs(words, slabs)
   }
 
   trim(pages: Pages): number {
-    this.slabs.reclaimAll()
-    return trimPages(this.words, this.blocks.policy, pages)
+    this.begin()
+    try {
+      this.slabs.reclaimAll()
+      const bytes = trimPages(this.words, this.blocks.policy, pages)
+      this.end()
+      return bytes
+    } catch (error) {
+      throw this.failed(error)
+    }
   }
 
   reset(): void {
     const { words, header, layout } = this
     const isNew = words[HIGH_WATER_WORD] === layout.first && words[TOUCHED_WORD] === layout.first
     clearHeader(words, header, layout)
+    words[BUSY_WORD] = 1
     this.policy.reset()
     // A new heap of 8 GiB has 160 MiB of tables, which nothing has touched.
     if (!isNew) this.slabs.reset()
+    words[BUSY_WORD] = 0
   }
 
   leaks(): Leak[] | undefined {

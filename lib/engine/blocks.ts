@@ -162,19 +162,24 @@ export class Blocks {
       words[TOP_WORD] = left
       return
     }
-    const size = (next - left) | 0
-    if ((nextHeader & USED) !== 0) {
-      writeFree(words, left, size)
-      words[next] = nextHeader & ~PREVIOUS_USED
-      if (left === block) policy.put(block, size)
-      else policy.merge(left, block - left, left, size)
-      return
+    // The free block whose place in the lists the merged one takes: the left neighbour, else the right one.
+    let from = left === block ? 0 : left
+    let fromSize = (block - left) | 0
+    let size = (next - left) | 0
+    if ((nextHeader & USED) === 0) {
+      const nextSize = sizeOf(nextHeader)
+      size = (size + nextSize) | 0
+      if (from === 0) {
+        from = next
+        fromSize = nextSize
+      } else {
+        policy.remove(next, nextSize)
+      }
     }
-    const nextSize = sizeOf(nextHeader)
-    if (left !== block) policy.remove(next, nextSize)
-    writeFree(words, left, size + nextSize)
-    if (left === block) policy.merge(next, nextSize, block, size + nextSize)
-    else policy.merge(left, block - left, left, size + nextSize)
+    writeFree(words, left, size)
+    if ((nextHeader & USED) !== 0) words[next] = nextHeader & ~PREVIOUS_USED
+    if (from === 0) policy.put(left, size)
+    else policy.merge(from, fromSize, left, size)
   }
 
   /** The free left neighbour of `block`, by its boundary tag. Throws ERR_OFFHEAP_CORRUPT when tag and header disagree. */

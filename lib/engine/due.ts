@@ -15,7 +15,6 @@ export class Due {
   private readonly blocks: Blocks
   private readonly host: Host
   private readonly threshold: number
-  private held = false
 
   constructor(words: Int32Array, blocks: Blocks, host: Host) {
     this.words = words
@@ -30,20 +29,8 @@ export class Due {
     if (this.threshold > 0) this.words[FREED_WORD] = Math.min(this.words[FREED_WORD] + size, this.threshold)
   }
 
-  /** From here on nothing is settled, because a call is in the middle of its work. */
-  hold(): void {
-    this.held = true
-  }
-
-  /** The call is done. */
-  release(): void {
-    this.held = false
-    this.settle()
-  }
-
-  /** Does what is due, unless a call is in the middle of its work. */
+  /** Does what is due. The caller is consistent, and at the end of a call. */
   settle(): void {
-    if (this.held) return
     if (this.blocks.grown) {
       this.blocks.grown = false
       this.host.grown()

@@ -3,6 +3,7 @@ import { OffheapError, outOfRange } from '../errors.js'
 import { MAXIMUM_HEAP_BYTES, MINIMUM_WORDS } from '../layout/block.js'
 import {
   BLOCKS_WORD,
+  BUSY_WORD,
   FIRST_WORD,
   FREED_WORD,
   HARDENED,
@@ -93,10 +94,20 @@ export function clearHeader(words: Int32Array, { policy, options, length }: Head
   words[TOP_WORD] = layout.first
   words[HIGH_WATER_WORD] = layout.first
   if (!isBlockEnd(words[TOUCHED_WORD], layout)) words[TOUCHED_WORD] = layout.end - 1
-  for (const word of [USED_WORD, PEAK_USED_WORD, BLOCKS_WORD, ROOT_WORD, FREED_WORD, MOVE_FROM_WORD, MOVE_TO_WORD]) {
-    words[word] = 0
-  }
+  for (const word of CLEARED) words[word] = 0
 }
+
+/** The words that are 0 in an empty heap. */
+const CLEARED = [
+  USED_WORD,
+  PEAK_USED_WORD,
+  BLOCKS_WORD,
+  ROOT_WORD,
+  FREED_WORD,
+  MOVE_FROM_WORD,
+  MOVE_TO_WORD,
+  BUSY_WORD
+]
 
 /** Can a block begin or end at this word? */
 function isBlockEnd(word: number, { first, end }: Layout): boolean {
@@ -151,6 +162,9 @@ export function verifyHeader(words: Int32Array, layout: Layout): void {
   }
   for (const word of [TRIM_THRESHOLD_WORD, FREED_WORD, QUARANTINE_LIMIT_WORD]) {
     if (words[word] < 0) throw notAHeap(`word ${word} of its header counts ${words[word]} words`)
+  }
+  if (words[BUSY_WORD] !== 0 && words[BUSY_WORD] !== 1) {
+    throw notAHeap(`word ${BUSY_WORD} of its header is ${words[BUSY_WORD]}, and should be 0 or 1`)
   }
 }
 

@@ -17,29 +17,29 @@ import {
   TOUCHED_WORD,
   USED_WORD
 } from '../layout/header.js'
-import { Allocator } from './allocator.js'
-import type { Host } from './engine.js'
-import type { Header } from './format.js'
+import type { Blocks } from './blocks.js'
+import type { Pointer } from './engine.js'
+import type { Slabs } from './slabs.js'
 
-/** What recovery found. */
-export interface Recovered {
-  /** The used blocks and slots. */
-  readonly blocks: number
-  /** Whether a realloc was cut off, and one of its two copies was freed. */
-  readonly undone: boolean
+/** What is recovered: an allocator. */
+export interface Recoverable {
+  readonly words: Int32Array
+  readonly blocks: Blocks
+  readonly slabs: Slabs
+  usableSize(pointer: Pointer): number
+  /** Frees a used block or slot. */
+  release(pointer: Pointer): boolean
 }
 
-/**
- * Recovers the ordinary heap in `words`, of the kind that `header` says. Throws ERR_OFFHEAP_CORRUPT, with
- * nothing changed, when the blocks can't be walked.
- */
-export function recover(words: Int32Array, header: Header, host: Host): Recovered {
-  const allocator = new Allocator(words, header, host)
-  const free = tile(words, allocator.blocks.first)
-  rebuildPolicy(allocator, free)
-  allocator.slabs.rebuild()
-  const undone = undoMove(allocator)
-  return { blocks: allocator.stats(0).blocks, undone }
+/** Throws ERR_OFFHEAP_CORRUPT, with nothing changed, when the blocks can't be walked. */
+export function recover(heap: Recoverable): void {
+  const { words, blocks, slabs } = heap
+  const free = tile(words, blocks.first)
+  blocks.policy.reset()
+  // From the last block to the first: each goes in front of those that are there.
+  for (const [block, size] of free.reverse()) blocks.policy.put(block, size)
+  slabs.rebuild()
+  undoMove(heap)
 }
 
 /** A walk that believes headers only. Merges free blocks, and sets flags, footers, counters and top right. Returns the free blocks. */
@@ -88,20 +88,12 @@ function tile(words: Int32Array, first: number): [block: number, size: number][]
   return free
 }
 
-/** Fills the policy's lists anew, from the last free block to the first. */
-function rebuildPolicy({ blocks: { policy } }: Allocator, free: readonly [block: number, size: number][]): void {
-  policy.reset()
-  for (const [block, size] of [...free].reverse()) policy.put(block, size)
-}
-
 /** Of a realloc that was cut off, the old block is kept while it is used, and else the new one. */
-function undoMove(allocator: Allocator): boolean {
-  const words = allocator.words
+function undoMove(heap: Recoverable): void {
+  const { words } = heap
   const from = words[MOVE_FROM_WORD] * 4
   const to = words[MOVE_TO_WORD] * 4
-  const undone = from !== 0 && to !== 0 && allocator.usableSize(from) >= 0 && allocator.usableSize(to) >= 0
-  if (undone) allocator.free(to)
+  if (from !== 0 && to !== 0 && heap.usableSize(from) >= 0 && heap.usableSize(to) >= 0) heap.release(to)
   words[MOVE_TO_WORD] = 0
   words[MOVE_FROM_WORD] = 0
-  return undone
 }

@@ -125,11 +125,11 @@ export class Slabs {
   /** A slot of the current slab for `bytes` bytes, from 0 to `limit`; 0 when it has none. */
   take(bytes: number): number {
     const words = this.words
-    const entry = this.state + (((bytes + 15) >>> 4) << ENTRY_SHIFT)
+    const entry = (this.state + (((bytes + 15) >>> 4) << ENTRY_SHIFT)) | 0
     const descriptor = words[entry]
     const used = words[descriptor]
-    const open = words[entry + ENTRY_STARTS] & ~used
-    if (open === 0 || words[descriptor + INFO] !== words[entry + ENTRY_INFO]) return 0
+    const open = words[(entry + ENTRY_STARTS) | 0] & ~used
+    if (open === 0 || words[(descriptor + INFO) | 0] !== words[(entry + ENTRY_INFO) | 0]) return 0
     const unit = Math.clz32(open)
     words[descriptor] = used | (0x80000000 >>> unit)
     return (descriptor - this.descriptors) * (GRANULE_BYTES / 2) + (unit << 4)
@@ -145,17 +145,19 @@ export class Slabs {
     return (descriptor - this.descriptors) * (GRANULE_BYTES / 2) + (Math.clz32(open) << 4)
   }
 
-  /** Frees the used slot at `pointer`, any integer. False, with nothing changed, when no used slot begins there. */
+  /**
+   * Frees the used slot at `pointer`, any integer, of a slab that is not FULL. False, with nothing
+   * changed, when no such slot begins there.
+   */
   give(pointer: number): boolean {
     const unit = unitOf(pointer)
     if (!(pointer > 0 && unit < this.units) || (pointer & 15) !== 0) return false
     const words = this.words
-    const descriptor = this.descriptors + ((unit >>> 5) << 1)
+    const descriptor = (this.descriptors + ((unit >>> 5) << 1)) | 0
     const used = words[descriptor]
     const bit = 0x80000000 >>> unit
-    if ((used & bit) === 0) return false
+    if ((used & bit) === 0 || words[(descriptor + INFO) | 0] < 0) return false
     words[descriptor] = used ^ bit
-    if (words[descriptor + INFO] < 0) this.reopen(descriptor)
     return true
   }
 
@@ -219,7 +221,21 @@ export class Slabs {
     return 0
   }
 
-  /** A slot was freed in a slab that was FULL: it is current from now on, if the current slab is used up, or listed. */
+  /**
+   * Frees the used slot at `pointer`, any integer, of any slab. The first slot that is freed in a slab
+   * that was FULL makes it current, if the current one is used up, or listed. False, with nothing
+   * changed, when no used slot begins there.
+   */
+  release(pointer: number): boolean {
+    if (this.holds(pointer) === 0) return false
+    const words = this.words
+    const unit = unitOf(pointer)
+    const descriptor = (this.descriptors + ((unit >>> 5) << 1)) | 0
+    words[descriptor] ^= 0x80000000 >>> unit
+    if (words[descriptor + INFO] < 0) this.reopen(descriptor)
+    return true
+  }
+
   private reopen(descriptor: number): void {
     const words = this.words
     const kind = words[descriptor + INFO] & KIND_MASK
@@ -234,7 +250,6 @@ export class Slabs {
     }
     // A slab counts as freed when it stops being full, so that freeing a slot needs no counter.
     this.due.countFreed(GRANULE_WORDS)
-    this.due.settle()
   }
 
   /** The current slab of an entry, which is used up, is FULL from now on; nothing when there is none. */
@@ -453,7 +468,7 @@ export class Slabs {
     for (let record = this.words[this.state + OPEN_CHUNKS], left = this.granules; record !== 0; ) {
       if (!this.isRecord(record) || left-- === 0) throw corrupt('the list of chunks does not end')
       const next = this.words[record + RECORD_NEXT]
-      if (this.words[record] === this.allFree) this.release(record)
+      if (this.words[record] === this.allFree) this.releaseChunk(record)
       record = next
     }
     return reclaimed || empty
@@ -494,11 +509,11 @@ export class Slabs {
     if (bits === 0) this.linkChunk(record)
     if (words[record] !== this.allFree) return
     words[state + EMPTY_CHUNKS]++
-    if (words[state + EMPTY_CHUNKS] > words[state + CHUNKS] / CHUNKS_PER_EMPTY) this.release(record)
+    if (words[state + EMPTY_CHUNKS] > words[state + CHUNKS] / CHUNKS_PER_EMPTY) this.releaseChunk(record)
   }
 
   /** Gives an empty chunk back to the blocks. */
-  private release(record: number): void {
+  private releaseChunk(record: number): void {
     const { words, state } = this
     const granule = ((record - this.records) / RECORD_WORDS) * this.chunkGranules
     this.unlinkChunk(record)

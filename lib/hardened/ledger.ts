@@ -98,7 +98,6 @@ export class Ledger {
    */
   guarded<Result>(work: () => Result): Result {
     this.verifyHeader()
-    this.due.hold()
     let trimsNow = false
     const result = this.sealing(() => {
       const done = work()
@@ -106,7 +105,7 @@ export class Ledger {
       trimsNow = this.due.takeTrim()
       return done
     })
-    this.due.release()
+    this.due.settle()
     if (trimsNow) this.host.trim()
     return result
   }

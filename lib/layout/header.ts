@@ -64,5 +64,7 @@ export const OLDEST_WORD = 25
 export const NEWEST_WORD = 26
 /** A checksum over all other words of this header. */
 export const HEADER_SEAL_WORD = 27
+/** 1 while a call of several stores is under way; what cuts it off, recovery makes good (lib/engine/recover.ts). */
+export const BUSY_WORD = 28
 /** The size of the header, in words. */
 export const HEADER_WORDS = 32

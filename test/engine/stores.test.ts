@@ -6,9 +6,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
-import type { Host } from '../../lib/engine/engine.js'
+import type { Host, Pages } from '../../lib/engine/engine.js'
 import { type Header, ordinaryLayout, writeHeader } from '../../lib/engine/format.js'
-import { recover } from '../../lib/engine/recover.js'
 import { placements } from '../../lib/index.js'
 import { WITH_SLABS } from '../../lib/layout/header.js'
 import { policyNamed } from '../../lib/placement/policies.js'
@@ -28,7 +27,7 @@ function recorded(words: Int32Array): { watched: Int32Array; log: Store[] } {
     words.set(values, index)
   }
   const methods: Record<string, unknown> = {
-    fill: (value: number, begin = 0, end = words.length) => store(begin, new Int32Array(end - begin).fill(value)),
+    fill: (value: number, begin = 0, end = words.length) => store(begin, new Int32Array(Math.max(0, end - begin)).fill(value)),
     copyWithin: (to: number, from: number, end: number) => store(to, words.slice(from, end))
   }
   const watched = new Proxy(words, {
@@ -47,6 +46,12 @@ const host: Host = {
   fault: () => {},
   calls: { malloc: () => 0, calloc: () => 0, alignedAlloc: () => 0, realloc: () => 0, free: () => {} }
 }
+
+/** Pages that are zero when they are given back. */
+const pagesOf = (words: Int32Array): Pages => ({
+  pageSize: 4096,
+  decommit: (offset, length) => void words.fill(0, offset / 4, (offset + length) / 4)
+})
 
 interface Step {
   readonly kind: 'malloc' | 'calloc' | 'aligned' | 'realloc' | 'free' | 'trim'
@@ -101,7 +106,7 @@ describe.each(placements)('%s, after every single store', placement => {
           if (kind === 'malloc') result = heap.allocate(size)
           else if (kind === 'calloc') result = heap.allocateZeroed(size)
           else if (kind === 'aligned') result = heap.allocateAligned(2 ** (4 + (which % 7)), size)
-          else if (kind === 'trim') heap.slabs.reclaimAll()
+          else if (kind === 'trim') heap.trim(pagesOf(watched))
           else if (chosen !== undefined && kind === 'realloc') result = heap.resize(chosen, size + 1)
           else if (chosen !== undefined) heap.free(chosen)
           if (chosen !== undefined && (kind === 'free' || (kind === 'realloc' && result !== 0))) live.delete(chosen)
@@ -111,10 +116,9 @@ describe.each(placements)('%s, after every single store', placement => {
             const cut = before.slice()
             // Recovery is cut off as well, after some store, and run again.
             const again = recorded(cut.slice())
-            recover(again.watched, header, host)
+            new Allocator(again.watched, header, host).eachBlock()
             const half = (salt * 31 + stores * 7) % (again.log.length + 1)
             for (let i = 0; i < half; i++) cut.set(again.log[i].values, again.log[i].index)
-            recover(cut, header, host)
             const recoveredHeap = new Allocator(cut, header, host)
             recoveredHeap.check()
             const used = usedIn(recoveredHeap)
