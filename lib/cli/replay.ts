@@ -59,12 +59,13 @@ async function replayTraces(
 ): Promise<number> {
   const { readTrace } = await import('../trace/read.js')
   const { measure } = await import('../trace/measure.js')
-  const { heapPicture } = await import('../report/picture.js')
+  const { hasSlabs, heapPicture } = await import('../report/picture.js')
   const { humanCount } = await import('../report/sizes.js')
   const { size, placement, slabs, verify = false, json = false } = options
   const single = paths.length === 1
   const results: (Measurement | Failure)[] = []
   const pictures: string[] = []
+  let slabsAnywhere = false
   const progress = await startProgress(io, paths.length)
   for (const [index, path] of paths.entries()) {
     progress.update(index, path)
@@ -79,6 +80,7 @@ async function replayTraces(
           if (json) return
           const picture = heapPicture(heap, { ...io, rows: single ? ROWS.one : ROWS.several, legend: single })
           pictures.push(`${trace.name}, after ${humanCount(operations)} operations\n${picture}`)
+          slabsAnywhere ||= hasSlabs(heap)
         }
       })
       results.push(measurement)
@@ -89,7 +91,7 @@ async function replayTraces(
   progress.stop()
   for (const { path, reason } of refused) results.push({ trace: path, error: { message: reason } })
   if (json) io.out.write(`${await asJson(results)}\n`)
-  else await print(io, results, pictures)
+  else await print(io, results, pictures, slabsAnywhere)
   const failures = results.filter(isFailure)
   for (const { trace, error } of failures) {
     io.err.write(`offheap: ${error.message.includes(trace) ? '' : `${trace}: `}${error.message}\n`)
@@ -97,13 +99,18 @@ async function replayTraces(
   return failures.length === 0 ? 0 : 1
 }
 
-async function print(io: Io, results: readonly (Measurement | Failure)[], pictures: readonly string[]): Promise<void> {
+async function print(
+  io: Io,
+  results: readonly (Measurement | Failure)[],
+  pictures: readonly string[],
+  slabs: boolean
+): Promise<void> {
   const { replayTable } = await import('../report/table.js')
   const { pictureLegend } = await import('../report/picture.js')
   const measurements = results.filter(isMeasurement)
   if (measurements.length === 0) return
   const parts = [`${replayTable(measurements, io)}\n${NOTE}`, ...pictures]
-  if (results.length > 1) parts.push(pictureLegend(io))
+  if (results.length > 1) parts.push(pictureLegend({ ...io, slabs }))
   io.out.write(`${parts.join('\n\n')}\n`)
   for (const { trace, notes } of measurements) {
     for (const note of notes) io.err.write(`offheap: note: ${trace}: ${note}\n`)

@@ -115,6 +115,10 @@ async function openAllocator(
   }
   const [{ Heap }, { roomFor }] = await Promise.all([import('../heap/heap.js'), import('../trace/room.js')])
   // A slot of a slab has no header, and slabs leave little of a placement to see.
-  const heap = Heap.map({ size: size ?? roomFor(trace), slabs: false, ...(isPlacement(name) ? { placement: name } : {}) })
+  const heap = Heap.map({
+    size: size ?? roomFor(trace),
+    slabs: false,
+    ...(isPlacement(name) ? { placement: name } : {})
+  })
   return { target: heap, close: () => heap.close() }
 }

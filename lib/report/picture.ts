@@ -1,7 +1,8 @@
 /**
- * A heap as text: a strip of cells in address order, cut into rows, each cell telling by glyph (and by colour, where there is
- * any) how much of its bytes is in used blocks. The wilderness, often most of the region, is one labelled row
- * behind the blocks, so that the blocks get all the resolution.
+ * A heap as text: a strip of cells in address order, cut into rows. The glyph of a cell, and its colour
+ * where there is any, shows how much of the cell is used. Slabs have glyphs of their own, made of
+ * dots. The wilderness, often most of the region, is one labelled row behind the blocks, so that the
+ * blocks get all the resolution.
  */
 
 import picocolors from 'picocolors'
@@ -11,8 +12,17 @@ import { humanBytes } from './sizes.js'
 export interface PictureSource {
   /** In bytes: the whole heap, the offset at which its wilderness begins, and the length of the wilderness. */
   stats(): { readonly size: number; readonly top: number; readonly wilderness: number }
-  /** Every block in address order: where its header is, how many bytes it has with it, whether it is used. */
-  blocks(): Iterable<{ readonly offset: number; readonly size: number; readonly used: boolean }>
+  /** Every block in address order; of a chunk of slabs, its slots and the granules that are no slab. */
+  blocks(): Iterable<PictureBlock>
+}
+
+export interface PictureBlock {
+  /** Where the block begins, with its header, and its bytes. */
+  readonly offset: number
+  readonly size: number
+  readonly used: boolean
+  /** The slot size of the slab that it is a slot of; 0 for a granule that is no slab; undefined for any other block. */
+  readonly slab?: number
 }
 
 export interface PictureOptions {
@@ -24,19 +34,36 @@ export interface PictureOptions {
   readonly color?: boolean
   /** ASCII only, for terminals without block characters; default false. */
   readonly ascii?: boolean
-  /** A last line that explains the glyphs; default true. */
+  /** Explains the glyphs at the end; default true. */
   readonly legend?: boolean
 }
 
+/** Five glyphs, from all free to all used. */
+type Shades = readonly [string, string, string, string, string]
+
 interface Glyphs {
-  /** From all free to all used. */
-  readonly shades: readonly [string, string, string, string, string]
+  readonly blocks: Shades
+  readonly slots: Shades
+  /** Granules of a chunk that are no slab. */
+  readonly granule: string
   readonly wilderness: string
   readonly wall: string
 }
 
-const UNICODE: Glyphs = { shades: ['·', '░', '▒', '▓', '█'], wilderness: '╌', wall: '│' }
-const ASCII: Glyphs = { shades: ['.', '-', '+', '%', '#'], wilderness: '~', wall: '|' }
+const UNICODE: Glyphs = {
+  blocks: ['·', '░', '▒', '▓', '█'],
+  slots: ['⣀', '⣄', '⣤', '⣶', '⣿'],
+  granule: '□',
+  wilderness: '╌',
+  wall: '│'
+}
+const ASCII: Glyphs = {
+  blocks: ['.', '-', '+', '%', '#'],
+  slots: [',', ':', 'o', 'O', '@'],
+  granule: '_',
+  wilderness: '~',
+  wall: '|'
+}
 
 /** The smallest cell, in bytes: the smallest block. */
 const SMALLEST_CELL = 16
@@ -54,107 +81,132 @@ export function heapPicture(heap: PictureSource, options: PictureOptions = {}): 
   const columns = Math.max(8, width - gutter - WALL_WIDTH - 1)
   const strip = measureStrip(heap, top, columns * rows)
   const lines: string[] = []
-  for (let cell = 0; cell < strip.shares.length; cell += columns) {
-    const row = strip.shares.subarray(cell, cell + columns)
-    lines.push(
-      `${label(strip.start + cell * strip.cellBytes, gutter, colors)} ${glyphs.wall}${paint(row, glyphs, colors)}`
-    )
+  for (let cell = 0; cell < strip.cells; cell += columns) {
+    const address = label(strip.start + cell * strip.cellBytes, gutter, colors)
+    lines.push(`${address} ${glyphs.wall}${paint(strip, cell, columns, glyphs, colors)}`)
   }
   if (wilderness > 0) {
     const text = ` wilderness, ${humanBytes(wilderness)}`
     const dashes = glyphs.wilderness.repeat(Math.max(1, Math.min(8, columns - text.length)))
     lines.push(`${label(top, gutter, colors)} ${glyphs.wall}${colors.dim(dashes + text)}`)
   }
-  if (legend) lines.push(`${' '.repeat(gutter + WALL_WIDTH)}${legendOf(strip.cellBytes, glyphs, colors)}`)
+  if (legend) {
+    const indent = ' '.repeat(gutter + WALL_WIDTH)
+    for (const line of legendOf(strip.cellBytes, strip.hasSlabs, glyphs, colors)) lines.push(indent + line)
+  }
   return lines.join('\n')
 }
 
 /** What the glyphs mean, without the size of a cell: for several pictures under one legend. */
-export function pictureLegend(options: PictureOptions = {}): string {
-  const { color = false, ascii = false } = options
-  return legendOf(0, ascii ? ASCII : UNICODE, picocolors.createColors(color))
+export function pictureLegend(options: PictureOptions & { readonly slabs?: boolean } = {}): string {
+  const { color = false, ascii = false, slabs = false } = options
+  return legendOf(0, slabs, ascii ? ASCII : UNICODE, picocolors.createColors(color)).join('\n')
 }
 
+/** Are there slabs in the heap? */
+export function hasSlabs(heap: PictureSource): boolean {
+  for (const { slab } of heap.blocks()) if (slab !== undefined) return true
+  return false
+}
+
+/** The heap in cells, and the bytes of each kind in each cell. */
 interface Strip {
   /** Byte offset of the first block. */
   readonly start: number
   readonly cellBytes: number
-  /** For each cell, which part of its bytes is in used blocks, 0 … 1. */
-  readonly shares: Float64Array
+  readonly cells: number
+  readonly hasSlabs: boolean
+  /** Of used blocks and slots, and of free ones. Headers of chunks and what slots leave over are neither. */
+  readonly used: Float64Array
+  readonly free: Float64Array
+  /** Of slots, used or free, and of granules that are no slab. */
+  readonly slots: Float64Array
+  readonly granules: Float64Array
 }
 
-function measureStrip(heap: PictureSource, top: number, cells: number): Strip {
-  let start = -1
-  let cellBytes = SMALLEST_CELL
-  let used = new Float64Array(0)
-  for (const block of heap.blocks()) {
-    if (start === -1) {
-      start = block.offset
-      cellBytes = Math.max(SMALLEST_CELL, Math.ceil((top - start) / cells / 8) * 8)
-      used = new Float64Array(Math.ceil((top - start) / cellBytes))
-    }
-    if (block.used) cover(used, block.offset - start, block.size, cellBytes)
+function measureStrip(heap: PictureSource, top: number, most: number): Strip {
+  const blocks = [...heap.blocks()]
+  const start = blocks[0]?.offset ?? top
+  const cellBytes = Math.max(SMALLEST_CELL, Math.ceil((top - start) / most / 8) * 8)
+  const cells = Math.ceil((top - start) / cellBytes)
+  const [used, free, slots, granules] = Array.from({ length: 4 }, () => new Float64Array(cells))
+  let hasSlabs = false
+  for (const { offset, size, used: isUsed, slab } of blocks) {
+    cover(isUsed ? used : free, offset - start, size, cellBytes)
+    if (slab === undefined) continue
+    hasSlabs = true
+    cover(slab > 0 ? slots : granules, offset - start, size, cellBytes)
   }
-  // The last cell may reach beyond the last block.
-  const last = used.length - 1
-  for (let cell = 0; cell <= last; cell++) {
-    const bytes = cell < last ? cellBytes : top - start - last * cellBytes
-    used[cell] = used[cell] / bytes
-  }
-  return { start, cellBytes, shares: used }
+  return { start, cellBytes, cells, hasSlabs, used, free, slots, granules }
 }
 
 /** Adds the block's bytes to the cells that it lies in. */
-function cover(used: Float64Array, offset: number, size: number, cellBytes: number): void {
+function cover(bytes: Float64Array, offset: number, size: number, cellBytes: number): void {
   const end = offset + size
   let at = offset
   while (at < end) {
     const cell = Math.floor(at / cellBytes)
     const until = Math.min(end, (cell + 1) * cellBytes)
-    used[cell] = used[cell] + until - at
+    bytes[cell] = bytes[cell] + until - at
     at = until
   }
 }
 
+type Shade = 0 | 1 | 2 | 3 | 4
+
 /** 0 only for all free, 4 only for all used: the smallest hole shows. */
-function shadeOf(share: number): 0 | 1 | 2 | 3 | 4 {
+function shadeOf(share: number): Shade {
   if (share <= 0) return 0
   if (share >= 1) return 4
   return share < 1 / 3 ? 1 : share < 2 / 3 ? 2 : 3
 }
 
-function paint(shares: Float64Array, glyphs: Glyphs, colors: Colors): string {
+/** A row of cells; runs of equal ones have their colour once. */
+function paint(strip: Strip, from: number, columns: number, glyphs: Glyphs, colors: Colors): string {
   let text = ''
   let run = ''
-  let runShade: 0 | 1 | 2 | 3 | 4 = 0
-  for (const share of shares) {
-    const shade = shadeOf(share)
-    if (run !== '' && shade !== runShade) {
-      text += colored(run, runShade, colors)
+  let runPaint: Paint = identity
+  for (let cell = from; cell < Math.min(strip.cells, from + columns); cell++) {
+    const [glyph, paintOf] = look(strip, cell, glyphs, colors)
+    if (paintOf !== runPaint) {
+      text += runPaint(run)
       run = ''
     }
-    runShade = shade
-    run += glyphs.shades[shade]
+    runPaint = paintOf
+    run += glyph
   }
-  return text + (run === '' ? '' : colored(run, runShade, colors))
+  return text + runPaint(run)
 }
 
-function colored(text: string, shade: 0 | 1 | 2 | 3 | 4, colors: Colors): string {
-  if (shade === 4) return colors.cyan(text)
-  if (shade === 0) return colors.red(text)
-  return colors.yellow(text)
+type Paint = (text: string) => string
+
+const identity: Paint = text => text
+
+/** What a cell looks like: its glyph, and the colour of it. */
+function look({ used, free, slots, granules }: Strip, cell: number, glyphs: Glyphs, colors: Colors): [string, Paint] {
+  const bytes = used[cell] + free[cell]
+  // Nothing but a chunk's header, or what slots leave over.
+  if (bytes === 0) return [' ', identity]
+  if (granules[cell] === bytes) return [glyphs.granule, colors.red]
+  const inSlabs = slots[cell] + granules[cell] > bytes / 2
+  const shade = shadeOf(used[cell] / bytes)
+  const glyph = (inSlabs ? glyphs.slots : glyphs.blocks)[shade]
+  if (shade === 0) return [glyph, colors.red]
+  if (shade < 4) return [glyph, colors.yellow]
+  return [glyph, inSlabs ? colors.green : colors.cyan]
 }
 
-function legendOf(cellBytes: number, glyphs: Glyphs, colors: Colors): string {
-  const [free, low, middle, high, used] = glyphs.shades
-  const parts = [
-    `${colors.cyan(used)} used`,
+function legendOf(cellBytes: number, slabs: boolean, glyphs: Glyphs, colors: Colors): string[] {
+  const shades = ([free, low, middle, high, used]: Shades, paintUsed: Paint) => [
+    `${paintUsed(used)} used`,
     `${colors.yellow(`${high}${middle}${low}`)} partly`,
-    `${colors.red(free)} free`,
-    `${colors.dim(glyphs.wilderness)} wilderness`
+    `${colors.red(free)} free`
   ]
+  const parts = [...shades(glyphs.blocks, colors.cyan), `${colors.dim(glyphs.wilderness)} wilderness`]
   if (cellBytes > 0) parts.push(`cell = ${humanBytes(cellBytes)}`)
-  return parts.join('  ')
+  if (!slabs) return [parts.join('  ')]
+  const slots = [...shades(glyphs.slots, colors.green), `${colors.red(glyphs.granule)} room for a slab`]
+  return [`blocks: ${parts.join('  ')}`, `slots:  ${slots.join('  ')}`]
 }
 
 function gutterWidth(size: number): number {

@@ -54,6 +54,16 @@ describe('offheap replay', () => {
     expect(out).toMatch(/\nmedium, after 300 operations\n.*│[^\n]+\n[^\n]+│[^\n]+\n[^\n]+wilderness/)
   })
 
+  it('draws slabs as what they are, and explains their glyphs', async () => {
+    const slots = /slots: +⣿ used +⣶⣤⣄ partly +⣀ free +□ room for a slab/
+    const one = await offheap(['replay', '--slabs', at('traces', 'medium.rep.gz')])
+    expect(one.out).toMatch(/│.*[⣄⣤⣶⣿]/)
+    expect(one.out).toMatch(slots)
+    const several = await offheap(['replay', '--slabs', at('traces')])
+    expect(several.out.match(new RegExp(slots, 'g'))).toHaveLength(1)
+    expect((await offheap(['replay', at('traces')])).out).not.toMatch(slots)
+  })
+
   it('prints JSON and nothing else when asked to', async () => {
     const { code, out, err } = await offheap(['replay', '--json', '--verify', '--size', '1MiB', at('traces')], {
       interactive: false

@@ -2,7 +2,13 @@ import { stripVTControlCharacters } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Heap } from '../../lib/heap/heap.js'
-import { heapPicture, type PictureSource, pictureLegend } from '../../lib/report/picture.js'
+import {
+  hasSlabs,
+  heapPicture,
+  type PictureBlock,
+  type PictureSource,
+  pictureLegend
+} from '../../lib/report/picture.js'
 
 /** A heap of these blocks from byte 128 on (negative: free), with some wilderness behind them. */
 function heapOf(sizes: readonly number[], wilderness = 1024): PictureSource {
@@ -108,8 +114,93 @@ describe('heapPicture', () => {
   })
 })
 
+describe('heapPicture of slabs', () => {
+  /** A chunk of two granules at byte 508: a slab whose slots are used as `used` says, then `second`. */
+  function chunkOf(slab: number, used: readonly boolean[], second: readonly PictureBlock[]): PictureSource {
+    const slots = used.map((isUsed, i) => ({ offset: 512 + i * slab, size: slab, used: isUsed, slab }))
+    const before = { offset: 476, size: 32, used: true }
+    const behind = { offset: 1532, size: 16, used: false }
+    return {
+      stats: () => ({ size: 4096, top: 1548, wilderness: 4096 - 1548 }),
+      blocks: () => [before, ...slots, ...second, behind]
+    }
+  }
+  const granule = { offset: 1024, size: 508, used: false, slab: 0 }
+  const yes = (n: number) => Array.from({ length: n }, () => true)
+  const no = (n: number) => Array.from({ length: n }, () => false)
+
+  it('tells slots, used and free, from blocks and from granules that are no slab', () => {
+    // A cell has 16 bytes, and the first one begins at byte 476: a slot lies in two cells.
+    const picture = heapPicture(chunkOf(16, [...yes(8), ...no(24)], [granule]), { width: 45 })
+    expect(picture.split('\n')).toEqual([
+      `   476 B │██${'⣿'.repeat(8)}⣄${'⣀'.repeat(23)}`,
+      `   1 KiB │⣀${'□'.repeat(31)}·`,
+      '1.51 KiB │╌╌╌╌╌╌╌╌ wilderness, 2.49 KiB',
+      '          blocks: █ used  ▓▒░ partly  · free  ╌ wilderness  cell = 16 B',
+      '          slots:  ⣿ used  ⣶⣤⣄ partly  ⣀ free  □ room for a slab'
+    ])
+  })
+
+  it('counts neither the header of a chunk nor what slots leave over', () => {
+    // Three slots of 160 bytes leave 32 bytes over. The block before the chunk, its header, the slab, a granule, a block.
+    const whole = cells(heapPicture(chunkOf(160, yes(3), [granule]), { width: 45 }))
+    expect(whole).toBe(`██${'⣿'.repeat(31)} □${'□'.repeat(31)}·`)
+    // In a cell of 512 bytes, a slab is full when all of its slots are used.
+    const cell = { stats: () => ({ size: 4096, top: 4096, wilderness: 0 }) }
+    const slots = (n: number) =>
+      [...yes(n), ...no(3 - n)].map((used, i) => ({ offset: 160 * i, size: 160, used, slab: 160 }))
+    const drawn = [0, 1, 2, 3].map(n => cells(heapPicture({ ...cell, blocks: () => slots(n) }, { width: 19, rows: 1 })))
+    expect(drawn.map(text => text[0])).toEqual(['⣀', '⣤', '⣶', '⣿'])
+  })
+
+  it('shows the smallest used slot and the smallest free one in a cell of many', () => {
+    const slots = (used: readonly boolean[]): PictureSource => ({
+      stats: () => ({ size: 8192, top: 4096, wilderness: 0 }),
+      blocks: () => used.map((isUsed, i) => ({ offset: 16 * i, size: 16, used: isUsed, slab: 16 }))
+    })
+    const drawn = (used: readonly boolean[]) =>
+      heapPicture(slots(used), { width: 19, rows: 1, legend: false }).slice(-8)
+    expect(drawn([true, ...no(255)])).toBe('⣄⣀⣀⣀⣀⣀⣀⣀')
+    expect(drawn([false, ...yes(255)])).toBe('⣶⣿⣿⣿⣿⣿⣿⣿')
+  })
+
+  it('says all of it in ASCII, and in colours that do not replace the glyphs', () => {
+    const heap = chunkOf(16, [...yes(8), ...no(24)], [granule])
+    expect(heapPicture(heap, { width: 45, ascii: true }).split('\n')).toEqual([
+      `   476 B |##${'@'.repeat(8)}:${','.repeat(23)}`,
+      `   1 KiB |,${'_'.repeat(31)}.`,
+      '1.51 KiB |~~~~~~~~ wilderness, 2.49 KiB',
+      '          blocks: # used  %+- partly  . free  ~ wilderness  cell = 16 B',
+      '          slots:  @ used  Oo: partly  , free  _ room for a slab'
+    ])
+    const colored = heapPicture(heap, { width: 45, color: true })
+    expect(colored).toContain(`\u001b[36m██\u001b[39m\u001b[32m${'⣿'.repeat(8)}\u001b[39m\u001b[33m⣄\u001b[39m`)
+    expect(stripVTControlCharacters(colored)).toBe(heapPicture(heap, { width: 45 }))
+  })
+
+  it('draws a real heap', () => {
+    using heap = Heap.map({ size: 65_536, slabs: true })
+    const pointers = Array.from({ length: 20 }, () => heap.malloc(48))
+    for (const i of [3, 4, 5]) heap.free(pointers[i])
+    const rows = cells(heapPicture(heap, { width: 200 }))
+    expect(rows).toMatch(/^·+▒⣿+⣶⣀+⣄⣿+ ⣿+ *$/)
+    expect(hasSlabs(heap)).toBe(true)
+  })
+})
+
+describe('hasSlabs', () => {
+  it('is false for a heap whose slabs were not needed yet', () => {
+    using heap = Heap.map({ size: 65_536, slabs: true })
+    heap.malloc(1000)
+    expect(hasSlabs(heap)).toBe(false)
+  })
+})
+
 describe('pictureLegend', () => {
   it('is the legend without the size of a cell', () => {
     expect(pictureLegend()).toBe('█ used  ▓▒░ partly  · free  ╌ wilderness')
+    expect(pictureLegend({ slabs: true, ascii: true })).toBe(
+      'blocks: # used  %+- partly  . free  ~ wilderness\nslots:  @ used  Oo: partly  , free  _ room for a slab'
+    )
   })
 })
