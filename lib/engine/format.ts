@@ -1,4 +1,5 @@
 /** Writes the header of a new heap, and verifies the header of one that is there (lib/layout/header.ts). */
+import { constants } from 'node:buffer'
 import { OffheapError, outOfRange } from '../errors.js'
 import { MAXIMUM_HEAP_BYTES, MINIMUM_WORDS } from '../layout/block.js'
 import {
@@ -54,9 +55,19 @@ export function ordinaryLayout(words: number, policy: PlacementPolicy, slabs: bo
   return { first: (slabs ? slabLayout(words, index).end : index) | 1, end: words }
 }
 
-/** The words of a heap in `bytes` bytes of memory: all that are whole blocks, and at most 8 GiB less one unit of 8 bytes. */
+/** A heap has at most this many bytes: 8 GiB less one unit of 8 bytes, so that its words have int32 indexes. */
+const MOST_BYTES = MAXIMUM_HEAP_BYTES - 8
+/** And no more than an array of this Node can have: 4 GiB on Node 20. */
+const VIEWABLE_BYTES = Math.min(MOST_BYTES, constants.MAX_LENGTH)
+
+/** The words of a new heap in `bytes` bytes of memory: all that are whole units of 8 bytes, and can be used. */
 export function wordsIn(bytes: number): number {
-  return Math.min(Math.floor(bytes / 8) * 2, MAXIMUM_HEAP_BYTES / 4 - 2)
+  return Math.floor(Math.min(bytes, VIEWABLE_BYTES) / 8) * 2
+}
+
+/** The words of `buffer` that a heap in it may have. Words can be seen beyond what single bytes can. */
+export function wordsOf(buffer: ArrayBuffer): Int32Array<ArrayBuffer> {
+  return new Int32Array(buffer, 0, Math.floor(Math.min(buffer.byteLength, MOST_BYTES) / 8) * 2)
 }
 
 /** Verifies that `layout`, for a number of words, has room for a block. Throws ERR_OUT_OF_RANGE with the smallest size that has. */
@@ -73,7 +84,13 @@ export function checkRoom(bytes: number, kind: string, layout: (words: number) =
 }
 
 /** Writes the header of an empty heap over the memory in front of its blocks, which is zero already when `zeroed`. */
-export function writeHeader(words: Int32Array, header: Header, layout: Layout, trimThreshold: number, zeroed: boolean): void {
+export function writeHeader(
+  words: Int32Array,
+  header: Header,
+  layout: Layout,
+  trimThreshold: number,
+  zeroed: boolean
+): void {
   if (!zeroed) words.fill(0, 0, layout.first)
   words[TRIM_THRESHOLD_WORD] = trimThreshold
   words[TOUCHED_WORD] = zeroed ? layout.first : layout.end - 1
@@ -94,6 +111,7 @@ export function clearHeader(words: Int32Array, { policy, options, length }: Head
   words[TOP_WORD] = layout.first
   words[HIGH_WATER_WORD] = layout.first
   if (!isBlockEnd(words[TOUCHED_WORD], layout)) words[TOUCHED_WORD] = layout.end - 1
+  for (const word of [TRIM_THRESHOLD_WORD, QUARANTINE_LIMIT_WORD]) words[word] = Math.max(0, words[word])
   for (const word of CLEARED) words[word] = 0
 }
 
@@ -114,7 +132,7 @@ function isBlockEnd(word: number, { first, end }: Layout): boolean {
   return word >= first && word < end && word % 2 === 1
 }
 
-/** Reads what kind of heap begins with `words`. Throws ERR_OFFHEAP_NOT_A_HEAP. */
+/** Reads what kind of heap begins with `words`. Throws ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_UNSUPPORTED. */
 export function readHeader(words: Int32Array): Header {
   if (words.length < HEADER_WORDS || words[MAGIC_WORD] !== MAGIC) {
     const swapped = words.length > 0 && words[MAGIC_WORD] === SWAPPED_MAGIC
@@ -130,6 +148,12 @@ export function readHeader(words: Int32Array): Header {
   const length = words[SIZE_WORD] * 2
   if (!(length >= HEADER_WORDS && length <= words.length)) {
     throw notAHeap(`it says that it has ${words[SIZE_WORD] * 8} bytes, and the memory has ${words.length * 4}`)
+  }
+  if (length * 4 > VIEWABLE_BYTES) {
+    throw new OffheapError(
+      'ERR_OFFHEAP_UNSUPPORTED',
+      `This heap has ${length * 4} bytes, and this Node can view at most ${VIEWABLE_BYTES}; use Node 22 or later`
+    )
   }
   const policy = policyNumbered(words[PLACEMENT_WORD])
   if (policy === undefined) throw notAHeap(`its placement policy, number ${words[PLACEMENT_WORD]}, is unknown`)

@@ -86,7 +86,8 @@ export class Heap {
 
   /**
    * Opens the heap that the memory holds, written by this process or by another. The heap does not own
-   * the memory. Throws ERR_OFFHEAP_NOT_A_HEAP, and ERR_OFFHEAP_CORRUPT when an invariant is broken.
+   * the memory. Throws ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_CORRUPT when an invariant is broken, and
+   * ERR_OFFHEAP_UNSUPPORTED for a heap larger than this Node can view (4 GiB on Node 20).
    */
   static attach(memory: Region | ArrayBuffer): Heap {
     const heap = new Heap(INSIDE, memory, heapIn(bufferOf(memory)), false)

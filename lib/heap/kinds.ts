@@ -11,6 +11,7 @@ import {
   readHeader,
   verifyHeader,
   wordsIn,
+  wordsOf,
   writeHeader
 } from '../engine/format.js'
 import { invalidType } from '../errors.js'
@@ -67,9 +68,12 @@ export function writeHeap(buffer: ArrayBuffer, plan: Plan, zeroed: boolean): Int
   return words
 }
 
-/** The words of the heap that begins at the first byte of `buffer`, its header verified. Throws ERR_OFFHEAP_NOT_A_HEAP. */
+/**
+ * The words of the heap that begins at the first byte of `buffer`, its header verified.
+ * Throws ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_UNSUPPORTED.
+ */
 export function heapIn(buffer: ArrayBuffer): Int32Array<ArrayBuffer> {
-  const words = new Int32Array(buffer, 0, wordsIn(buffer.byteLength))
+  const words = wordsOf(buffer)
   const { policy, options, length } = readHeader(words)
   verifyHeader(words, layoutOf(length, policy, options))
   return words.subarray(0, length)
