@@ -41,7 +41,7 @@ export class HardenedEngine implements Engine {
     this.header = header
     this.host = host
     this.stacks = tracks ? new Stacks() : undefined
-    this.ledger = new Ledger(heap, header.policy, host)
+    this.ledger = new Ledger(heap, header.policy, { ...host, trim: () => this.trimQuietly() })
     this.ledger.faults.stacks = this.stacks
   }
 
@@ -168,16 +168,28 @@ export class HardenedEngine implements Engine {
 
   trim(pages: Pages): number {
     const { memory } = this.ledger
-    this.reporting(() => this.ledger.verifyHeader())
-    let bytes = 0
     // All of them first: nothing is given back by a ledger that contradicts itself.
-    for (const [offset, length] of [...freeSlotPages(this.ledger, pages.pageSize)]) {
-      memory.givenBack.verify(offset, offset + length)
+    const ranges = this.reporting(() => {
+      this.ledger.verifyHeader()
+      return [...freeSlotPages(this.ledger, pages.pageSize)]
+    })
+    let bytes = 0
+    for (const [offset, length] of ranges) {
+      this.reporting(() => memory.givenBack.verify(offset, offset + length))
       pages.decommit(offset, length)
       memory.noteGivenBack(offset, offset + length)
       bytes += length
     }
     return bytes
+  }
+
+  /** The call that led here is done. Damage that this finds was reported, and is for later calls and check() to throw. */
+  private trimQuietly(): void {
+    try {
+      this.host.trim()
+    } catch (error) {
+      if (!(error instanceof OffheapError)) throw error
+    }
   }
 
   reset(): void {
