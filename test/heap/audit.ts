@@ -33,11 +33,14 @@ function auditBlocks(blocks: readonly BlockInfo[], live: readonly Live[]): void 
 function auditTotals(stats: HeapStats, blocks: readonly BlockInfo[]): void {
   const counts = { used: 0, quarantined: 0, free: 0 }
   const bytes = { used: 0, quarantined: 0, free: 0 }
+  // What slabs leave over: a chunk that is given back has more bytes than its slots.
+  let left = stats.slabs
   for (const { size, used, quarantined, slab } of blocks) {
     const kind = used ? 'used' : quarantined ? 'quarantined' : 'free'
     // A free slot is no free block.
     if (used || slab === undefined) counts[kind]++
     bytes[kind] += size
+    if (slab !== undefined) left -= size
   }
   same('size', stats.size, stats.metadata + stats.used + stats.free)
   same('used', stats.used, bytes.used)
@@ -46,7 +49,10 @@ function auditTotals(stats: HeapStats, blocks: readonly BlockInfo[]): void {
   same('quarantinedBlocks', stats.quarantinedBlocks, counts.quarantined)
   same('freeBlocks', stats.freeBlocks, counts.free)
   if (stats.peakUsed < stats.used) same('peakUsed', stats.peakUsed, `${stats.used} or more`)
-  if (stats.largestFree > stats.free) same('largestFree', stats.largestFree, `${stats.free} or less`)
+  if (left < 0) same('slabs', stats.slabs, `${stats.slabs - left} or more`)
+  if (stats.largestFree > stats.free + left) {
+    same('largestFree', stats.largestFree, `${stats.free + left} or less`)
+  }
 }
 
 /** Each block, and each figure, is the model's. */

@@ -4,7 +4,6 @@ import { Heap, OffheapError, placements } from '../../lib/index.js'
 import { NEXT, PREVIOUS, PREVIOUS_USED, USED } from '../../lib/layout/block.js'
 import {
   BLOCKS_WORD,
-  HELD_WORD,
   HIGH_WATER_WORD,
   PEAK_USED_WORD,
   ROOT_WORD,
@@ -216,11 +215,6 @@ describe('the header of the heap', () => {
       heap.i32[TOP_WORD] = top
       expectCorrupt(/./)
     }
-  })
-
-  test('bytes that wait to be used again, in a heap that keeps none', () => {
-    heap.i32[HELD_WORD] += 4
-    expectCorrupt(/the header counts bytes that wait/)
   })
 
   test('the wilderness, any bit: what is handed out without a check lies in the heap, and each error has a code', () => {

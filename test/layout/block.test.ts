@@ -8,6 +8,7 @@ import {
   PREVIOUS_USED,
   pointerOf,
   sizeOf,
+  TOO_LARGE,
   USED,
   wordsFor,
   writeFree
@@ -57,7 +58,7 @@ describe('wordsFor', () => {
 
   test('is the least even number of words that holds header and payload', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 0, max: MAXIMUM_HEAP_BYTES }), bytes => {
+      fc.property(fc.integer({ min: 0, max: MAXIMUM_HEAP_BYTES - 1 }), bytes => {
         const words = wordsFor(bytes)
         expect(words % 2).toBe(0)
         expect(words).toBeGreaterThanOrEqual(MINIMUM_WORDS)
@@ -67,6 +68,11 @@ describe('wordsFor', () => {
       { numRuns: scaled(2000) }
     )
   })
+
+  test.each([MAXIMUM_HEAP_BYTES, MAXIMUM_HEAP_BYTES + 4, Number.MAX_SAFE_INTEGER])(
+    '%d bytes need more than any heap has',
+    bytes => expect(wordsFor(bytes)).toBe(TOO_LARGE)
+  )
 })
 
 test('the payload of a block on an odd word is 8-byte aligned', () => {
