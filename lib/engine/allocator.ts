@@ -4,18 +4,20 @@
  * threshold, if the heap has one.
  *
  * `allocate`, `free` and `resize` try the current slabs, where one store does it all. Everything else
- * takes several stores, and runs between `begin` and `end`. A call that is cut off in between, by an
- * exhausted stack for example, leaves BUSY_WORD set, and the next one recovers the heap first.
+ * takes several stores. A call that is cut off between them, by an exhausted stack for example, leaves
+ * PENDING_WORD at CUT, and the next call recovers the heap first.
  */
 import { OffheapError } from '../errors.js'
 import { blockOf, pointerOf, sizeOf, wordsFor } from '../layout/block.js'
 import {
   BLOCKS_WORD,
-  BUSY_WORD,
+  CUT,
+  DUE,
   HEADER_WORDS,
   HIGH_WATER_WORD,
   MOVE_FROM_WORD,
   MOVE_TO_WORD,
+  PENDING_WORD,
   ROOT_WORD,
   SIZE_WORD,
   TOP_WORD,
@@ -86,27 +88,25 @@ export class Allocator implements Engine {
 
   // ---- calls of several stores ---------------------------------------------------------------------
 
-  private begin(): void {
-    if (this.words[BUSY_WORD] !== 0) this.recover()
-    this.words[BUSY_WORD] = 1
-  }
-
-  private end(): void {
-    this.words[BUSY_WORD] = 0
-    if (this.trims || this.blocks.grown) this.due.settle()
-  }
-
-  /** What ended a call early. An error of our own says what was found before anything changed. */
-  private failed(error: unknown): unknown {
-    if (error instanceof OffheapError) this.words[BUSY_WORD] = 0
-    return error
-  }
-
   /** Makes good what a call left that was cut off, if one was. Throws ERR_OFFHEAP_CORRUPT. */
   private recover(): void {
-    if (!this.open || this.words[BUSY_WORD] === 0) return
-    recover(this)
-    this.words[BUSY_WORD] = 0
+    const { words } = this
+    if (!this.open || words[PENDING_WORD] === 0) return
+    if (words[PENDING_WORD] !== DUE) recover(this)
+    words[PENDING_WORD] = 0
+  }
+
+  /** Does what is due at the end of a call. */
+  private settle(): void {
+    if (this.words[PENDING_WORD] === 0) return
+    this.words[PENDING_WORD] = 0
+    this.due.settle()
+  }
+
+  /** What ended a call early, which the words say. An error of our own was found before anything changed. */
+  private failed(error: unknown): unknown {
+    if (error instanceof OffheapError) this.words[PENDING_WORD] = 0
+    return error
   }
 
   // ---- malloc --------------------------------------------------------------------------------------
@@ -120,12 +120,14 @@ export class Allocator implements Engine {
   }
 
   private allocateSlowly(bytes: number): Pointer {
-    this.begin()
+    const { words } = this
+    if (words[PENDING_WORD] !== 0) this.recover()
     try {
       const pointer = this.serve(bytes)
-      this.end()
       return pointer
     } catch (error) {
+      // No call before this: the stack may be exhausted.
+      words[PENDING_WORD] = CUT
       throw this.failed(error)
     }
   }
@@ -141,7 +143,11 @@ export class Allocator implements Engine {
 
   /** A slot of another slab than the current one; where there is none, a block, or a slot that is too large. */
   private serveSlot(bytes: number): Pointer {
-    if (this.slabs.refill(bytes)) return this.slabs.take(bytes)
+    if (this.slabs.refill(bytes)) {
+      const slot = this.slabs.take(bytes)
+      this.settle()
+      return slot
+    }
     const need = wordsFor(bytes)
     const found = this.policy.find(need)
     const pointer = found !== 0 ? pointerOf(this.blocks.place(found, need)) : this.grow(need)
@@ -156,6 +162,7 @@ export class Allocator implements Engine {
     const { blocks, slabs } = this
     let block = slabs.reclaimFor(need) ? blocks.allocate(need) : blocks.extend(need)
     if (block === 0 && slabs.reclaimAll()) block = blocks.allocate(need)
+    this.settle()
     return block === 0 ? 0 : pointerOf(block)
   }
 
@@ -175,12 +182,15 @@ export class Allocator implements Engine {
 
   allocateAligned(alignment: number, bytes: number): Pointer {
     if (alignment <= 8) return this.allocate(bytes)
-    this.begin()
+    const { words } = this
+    if (words[PENDING_WORD] !== 0) this.recover()
     try {
       const pointer = this.serveAligned(alignment, bytes)
-      this.end()
+      this.settle()
       return pointer
     } catch (error) {
+      // No call before this: the stack may be exhausted.
+      words[PENDING_WORD] = CUT
       throw this.failed(error)
     }
   }
@@ -205,12 +215,15 @@ export class Allocator implements Engine {
   }
 
   private freeSlowly(pointer: Pointer): boolean {
-    this.begin()
+    const { words } = this
+    if (words[PENDING_WORD] !== 0) this.recover()
     try {
+      if (this.trims) return this.freeCounted(pointer)
       const freed = this.release(pointer)
-      this.end()
       return freed
     } catch (error) {
+      // No call before this: the stack may be exhausted.
+      words[PENDING_WORD] = CUT
       throw this.failed(error)
     }
   }
@@ -219,17 +232,15 @@ export class Allocator implements Engine {
   release(pointer: Pointer): boolean {
     if ((pointer & 7) !== 0) return false
     if (this.slabs.covers(pointer)) return this.slabs.release(pointer)
-    const block = blockOf(pointer)
-    if (this.trims) return this.releaseCounted(block)
-    const freed = this.blocks.free(block)
-    return freed
+    return this.blocks.free(blockOf(pointer))
   }
 
-  /** Frees a block of a heap with a trim threshold. */
-  private releaseCounted(block: number): boolean {
-    const size = sizeOf(this.words[block])
-    if (!this.blocks.free(block)) return false
+  /** Frees a slot or block of a heap with a trim threshold. */
+  private freeCounted(pointer: Pointer): boolean {
+    const size = this.slabs.covers(pointer) ? 0 : sizeOf(this.words[blockOf(pointer)])
+    if (!this.release(pointer)) return false
     this.due.countFreed(size)
+    this.settle()
     return true
   }
 
@@ -243,12 +254,17 @@ export class Allocator implements Engine {
   }
 
   private resizeSlowly(pointer: Pointer, slot: number, bytes: number): Pointer {
-    this.begin()
+    const { words } = this
+    if (words[PENDING_WORD] !== 0) this.recover()
     try {
-      const resized = slot !== 0 ? this.resizeSlot(pointer, slot, bytes) : this.resizeBlock(pointer, bytes)
-      this.end()
+      let resized = 0
+      if (slot !== 0) resized = this.resizeSlot(pointer, slot, bytes)
+      else resized = this.resizeBlock(pointer, bytes)
+      if (words[PENDING_WORD] !== 0) this.settle()
       return resized
     } catch (error) {
+      // No call before this: the stack may be exhausted.
+      words[PENDING_WORD] = CUT
       throw this.failed(error)
     }
   }
@@ -262,12 +278,16 @@ export class Allocator implements Engine {
   private resizeBlock(pointer: Pointer, bytes: number): Pointer {
     const { words, blocks } = this
     const block = blockOf(pointer)
-    if ((pointer & 7) !== 0 || this.slabs.covers(pointer) || !blocks.isUsed(block)) return -1
+    if ((pointer & 7) !== 0) return -1
+    if (this.slabs.covers(pointer)) return -1
+    if (!blocks.isUsed(block)) return -1
     const have = sizeOf(words[block])
     const need = wordsFor(bytes)
-    if (bytes > this.slotLimit && blocks.resizeInPlace(block, have, need)) {
-      if (have > need) this.due.countFreed(have - sizeOf(words[block]))
-      return pointer
+    if (bytes > this.slotLimit) {
+      if (blocks.resizeInPlace(block, have, need)) {
+        if (have > need) this.due.countFreed(have - sizeOf(words[block]))
+        return pointer
+      }
     }
     const moved = this.move(pointer, have * 4 - 4, bytes)
     if (moved !== 0) return moved
@@ -371,13 +391,16 @@ export class Allocator implements Engine {
   }
 
   trim(pages: Pages): number {
-    this.begin()
+    const { words } = this
+    if (words[PENDING_WORD] !== 0) this.recover()
     try {
       this.slabs.reclaimAll()
-      const bytes = trimPages(this.words, this.blocks.policy, pages)
-      this.end()
+      const bytes = trimPages(words, this.blocks.policy, pages)
+      this.settle()
       return bytes
     } catch (error) {
+      // No call before this: the stack may be exhausted.
+      words[PENDING_WORD] = CUT
       throw this.failed(error)
     }
   }
@@ -386,11 +409,11 @@ export class Allocator implements Engine {
     const { words, header, layout } = this
     const isNew = words[HIGH_WATER_WORD] === layout.first && words[TOUCHED_WORD] === layout.first
     clearHeader(words, header, layout)
-    words[BUSY_WORD] = 1
+    words[PENDING_WORD] = CUT
     this.policy.reset()
     // A new heap of 8 GiB has 160 MiB of tables, which nothing has touched.
     if (!isNew) this.slabs.reset()
-    words[BUSY_WORD] = 0
+    words[PENDING_WORD] = 0
   }
 
   leaks(): Leak[] | undefined {

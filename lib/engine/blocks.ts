@@ -16,9 +16,11 @@ import { corrupt } from '../errors.js'
 import { MINIMUM_WORDS, PREVIOUS_USED, sizeOf, TOO_LARGE, USED, writeFree } from '../layout/block.js'
 import {
   BLOCKS_WORD,
+  DUE,
   FIRST_WORD,
   HIGH_WATER_WORD,
   PEAK_USED_WORD,
+  PENDING_WORD,
   TOP_WORD,
   TOUCHED_WORD,
   USED_WORD
@@ -66,9 +68,10 @@ export class Blocks {
     // What came out of lists and index is not believed.
     if (!(block >= this.first && block + have <= words[TOP_WORD] && rest >= 0 && (header & USED) === 0)) throw misled(block)
     if (rest >= MINIMUM_WORDS) {
+      const remainder = (block + need) | 0
       // The policy first: its links may lie where the remainder's header will.
-      this.policy.split(block, have, block + need, rest)
-      writeFree(words, block + need, rest)
+      this.policy.split(block, have, remainder, rest)
+      writeFree(words, remainder, rest)
       words[block] = (need << 1) | PREVIOUS_USED | USED
       this.count(need)
     } else {
@@ -113,7 +116,10 @@ export class Blocks {
     words[TOP_WORD] = top
     if (top > highWater) {
       words[HIGH_WATER_WORD] = top
-      if ((top ^ highWater) >= GROWTH_WORDS) this.grown = true
+      if ((top ^ highWater) >= GROWTH_WORDS) {
+        this.grown = true
+        words[PENDING_WORD] = DUE
+      }
     }
   }
 

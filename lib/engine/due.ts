@@ -6,7 +6,7 @@
  * The trim threshold spreads the cost of a look at all free blocks over as many bytes, and a program that
  * frees and allocates the same block over and over pays no system call for each.
  */
-import { FREED_WORD, TRIM_THRESHOLD_WORD } from '../layout/header.js'
+import { DUE, FREED_WORD, PENDING_WORD, TRIM_THRESHOLD_WORD } from '../layout/header.js'
 import type { Blocks } from './blocks.js'
 import type { Host } from './engine.js'
 
@@ -25,8 +25,11 @@ export class Due {
 
   /** Counts freed words for the trim threshold, if the heap has one. */
   countFreed(size: number): void {
+    const { words, threshold } = this
+    if (threshold === 0) return
     // Not beyond an int32, however much is freed while nothing is settled.
-    if (this.threshold > 0) this.words[FREED_WORD] = Math.min(this.words[FREED_WORD] + size, this.threshold)
+    words[FREED_WORD] = Math.min(words[FREED_WORD] + size, threshold)
+    if (words[FREED_WORD] >= threshold) words[PENDING_WORD] = DUE
   }
 
   /** Does what is due. The caller is consistent, and at the end of a call. */

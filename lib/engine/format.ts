@@ -4,7 +4,8 @@ import { OffheapError, outOfRange } from '../errors.js'
 import { MAXIMUM_HEAP_BYTES, MINIMUM_WORDS } from '../layout/block.js'
 import {
   BLOCKS_WORD,
-  BUSY_WORD,
+  CUT,
+  DUE,
   FIRST_WORD,
   FREED_WORD,
   HARDENED,
@@ -15,6 +16,7 @@ import {
   MOVE_FROM_WORD,
   MOVE_TO_WORD,
   OPTIONS_WORD,
+  PENDING_WORD,
   PEAK_USED_WORD,
   PLACEMENT_WORD,
   QUARANTINE_LIMIT_WORD,
@@ -124,7 +126,7 @@ const CLEARED = [
   FREED_WORD,
   MOVE_FROM_WORD,
   MOVE_TO_WORD,
-  BUSY_WORD
+  PENDING_WORD
 ]
 
 /** Can a block begin or end at this word? */
@@ -187,8 +189,8 @@ export function verifyHeader(words: Int32Array, layout: Layout): void {
   for (const word of [TRIM_THRESHOLD_WORD, FREED_WORD, QUARANTINE_LIMIT_WORD]) {
     if (words[word] < 0) throw notAHeap(`word ${word} of its header counts ${words[word]} words`)
   }
-  if (words[BUSY_WORD] !== 0 && words[BUSY_WORD] !== 1) {
-    throw notAHeap(`word ${BUSY_WORD} of its header is ${words[BUSY_WORD]}, and should be 0 or 1`)
+  if (![0, DUE, CUT].includes(words[PENDING_WORD])) {
+    throw notAHeap(`word ${PENDING_WORD} of its header is ${words[PENDING_WORD]}, and should be 0, ${DUE} or ${CUT}`)
   }
 }
 

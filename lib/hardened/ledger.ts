@@ -18,6 +18,7 @@ import {
   HELD_WORD,
   KEY_WORD,
   PEAK_LIVE_WORD,
+  PENDING_WORD,
   QUARANTINE_LIMIT_WORD,
   TOP_WORD,
   TOUCHED_WORD,
@@ -103,6 +104,7 @@ export class Ledger {
       const done = work()
       // The count is in the header, under its seal.
       trimsNow = this.due.takeTrim()
+      this.words[PENDING_WORD] = 0
       return done
     })
     this.due.settle()

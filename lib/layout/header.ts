@@ -64,7 +64,12 @@ export const OLDEST_WORD = 25
 export const NEWEST_WORD = 26
 /** A checksum over all other words of this header. */
 export const HEADER_SEAL_WORD = 27
-/** 1 while a call of several stores is under way; what cuts it off, recovery makes good (lib/engine/recover.ts). */
-export const BUSY_WORD = 28
+/**
+ * What the next call has to do first, or this one at its end: DUE, when an event or a trim is due; CUT,
+ * when a call was cut off between two stores, and the heap must be recovered (lib/engine/recover.ts).
+ */
+export const PENDING_WORD = 28
+export const DUE = 1
+export const CUT = 2
 /** The size of the header, in words. */
 export const HEADER_WORDS = 32

@@ -76,6 +76,8 @@ export class CardIndex {
   private readonly end: number
   /** Byte offsets: of BOUND, which is level 0 of the tree, of each further level, and of the end of the last. */
   readonly levels: readonly number[]
+  /** The first of them. */
+  private readonly bounds: number
 
   /** The index in the words from `index` on, over the list of `sentinel`, which lies in front of all blocks. */
   constructor(words: Int32Array, index: number, sentinel: number) {
@@ -85,6 +87,7 @@ export class CardIndex {
     this.sentinel = sentinel
     this.first = index
     this.levels = levels
+    this.bounds = levels[0]
     this.end = end
   }
 
@@ -158,7 +161,7 @@ export class CardIndex {
       previous = block
       block = words[block + NEXT]
     }
-    this.setBound(this.levels[0] + card, largest === 0 ? 0 : classOf(largest))
+    this.setBound(this.bounds + card, largest === 0 ? 0 : classOf(largest))
     return 0
   }
 
@@ -187,7 +190,7 @@ export class CardIndex {
 
   /** The bound of a card. */
   boundOf(card: number): number {
-    return this.boundAt(this.levels[0] + card)
+    return this.boundAt(this.bounds + card)
   }
 
   /** The first card from `from` on whose bound is at least the class `least`; the number of cards when there is none. */
@@ -262,7 +265,7 @@ export class CardIndex {
       }
     }
     link(words, block, words[next + PREVIOUS], next)
-    if (classOf(size) > this.boundOf(card)) this.raiseBounds(card, classOf(size))
+    this.raise(card, size)
   }
 
   /** Lets go of a free block. */
@@ -281,7 +284,7 @@ export class CardIndex {
       words[this.first + card] = next
     } else {
       words[this.first + card] = 0
-      this.setBound(this.levels[0] + card, 0)
+      this.setBound(this.bounds + card, 0)
     }
   }
 
@@ -291,7 +294,7 @@ export class CardIndex {
     const card = block >>> CARD_SHIFT
     if (rest >>> CARD_SHIFT !== card) {
       this.moveToCard(block, rest, rest >>> CARD_SHIFT)
-      if (classOf(restSize) > this.boundOf(rest >>> CARD_SHIFT)) this.raiseBounds(rest >>> CARD_SHIFT, classOf(restSize))
+      this.raise(rest >>> CARD_SHIFT, restSize)
     } else if (words[this.first + card] === block) {
       words[this.first + card] = rest
     }
@@ -307,7 +310,7 @@ export class CardIndex {
       else if (words[this.first + card] === from) words[this.first + card] = to
       relink(words, from, to)
     }
-    if (classOf(toSize) > this.boundOf(card)) this.raiseBounds(card, classOf(toSize))
+    this.raise(card, toSize)
   }
 
   private moveToCard(from: number, to: number, card: number): void {
@@ -316,6 +319,13 @@ export class CardIndex {
     if (words[this.first + old] === from) this.removeFirst(old, from)
     const first = words[this.first + card]
     if (first === 0 || to < first) words[this.first + card] = to
+  }
+
+  /** A card has a free block of `size` words. */
+  private raise(card: number, size: number): void {
+    const sizeClass = classOf(size)
+    const at = (this.bounds + card) | 0
+    if (sizeClass > ((this.words[at >> 2] >>> ((at & 3) << 3)) & 0x7f)) this.raiseBounds(card, sizeClass)
   }
 
   /** A card has a free block of a class that its bound says it has not: raises the bounds above it. */

@@ -9,7 +9,7 @@ import { Allocator } from '../../lib/engine/allocator.js'
 import type { Host, Pages } from '../../lib/engine/engine.js'
 import { type Header, ordinaryLayout, writeHeader } from '../../lib/engine/format.js'
 import { placements } from '../../lib/index.js'
-import { WITH_SLABS } from '../../lib/layout/header.js'
+import { CUT, PENDING_WORD, WITH_SLABS } from '../../lib/layout/header.js'
 import { policyNamed } from '../../lib/placement/policies.js'
 import { scaled } from '../runs.js'
 
@@ -114,11 +114,13 @@ describe.each(placements)('%s, after every single store', placement => {
           for (let stores = 0; stores <= log.length; stores++) {
             if (stores > 0) before.set(log[stores - 1].values, log[stores - 1].index)
             const cut = before.slice()
+            cut[PENDING_WORD] = CUT
             // Recovery is cut off as well, after some store, and run again.
             const again = recorded(cut.slice())
             new Allocator(again.watched, header, host).eachBlock()
             const half = (salt * 31 + stores * 7) % (again.log.length + 1)
             for (let i = 0; i < half; i++) cut.set(again.log[i].values, again.log[i].index)
+            cut[PENDING_WORD] = CUT
             const recoveredHeap = new Allocator(cut, header, host)
             recoveredHeap.check()
             const used = usedIn(recoveredHeap)
