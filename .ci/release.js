@@ -58,8 +58,8 @@ function checkSources({ version, repository }) {
     check(tagged === git('rev-parse', 'HEAD'), `the tag v${version} is on another commit, ${tagged}`)
   }
   if (earlier.length > 0) {
-    const before = layoutVersion(git('show', `${earlier[0]}:lib/block/header.ts`))
-    const now = layoutVersion(read('lib/block/header.ts'))
+    const before = layoutVersion(git('show', `${earlier[0]}:lib/layout/header.ts`))
+    const now = layoutVersion(read('lib/layout/header.ts'))
     check(
       before === now || changes.includes(`Layout version ${now}`),
       `the heap's layout went from version ${before} to ${now}: CHANGELOG.md must say "Layout version ${now}" and what becomes of old heaps`

@@ -4,8 +4,8 @@ import { Gauge } from 'prom-client'
 const FIGURES = {
   size: 'Bytes of the heap.',
   used: 'Bytes in used blocks, headers included.',
-  free: 'Bytes in free blocks and in the wilderness.',
-  cached: 'Bytes in blocks that wait in quick lists.',
+  free: 'Bytes in free blocks, in free slots and in the wilderness.',
+  slabs: 'Bytes of the chunks that slabs are in.',
   largestFree: 'The largest request that would succeed, in bytes.',
   highWater: 'The most bytes of block space that were ever in use.',
   residentBytes: 'Bytes of the heap that are in physical memory.',

@@ -189,7 +189,7 @@ describe.each(kinds)('a heap with subscribers that use it: %s', (_, options) => 
 })
 
 // Placements differ in where they look, not in when a call is complete.
-const fewKinds = kinds.filter(([name]) => name.startsWith('first-fit') || name === 'segregated-fit, quick lists')
+const fewKinds = kinds.filter(([name]) => name.startsWith('first-fit') || name === 'segregated-fit, slabs')
 
 describe.each(fewKinds)('close() by a subscriber: %s', (_, options) => {
   /** Calls that publish an event each. */

@@ -1,6 +1,6 @@
 /**
  * Changes the code of some rooms of lib/ in one place after another, and says which changes no test notices:
- * `npm run mutate`, or `npm run mutate -- lib/heap/allocator.ts lib/placement` for some files or folders. Prints the score by file
+ * `npm run mutate`, or `npm run mutate -- lib/engine/allocator.ts lib/placement` for some files or folders. Prints the score by file
  * and the survivors; ends non-zero below 90 %. docs/mutation-testing.md explains the survivors that there are.
  */
 
@@ -22,7 +22,7 @@ const report = join(root, '.mutation/report.json')
 const words = process.argv.slice(2)
 /** Of the lab, what runs in this process; the rest is in workers, where no mutant is met. */
 const LAB = ['config', 'hints', 'ledger', 'memory', 'picture', 'report', 'score', 'spy', 'strict', 'verify']
-const ROOMS = ['block', 'placement', 'heap', 'trace'].map(room => `lib/${room}`)
+const ROOMS = ['layout', 'placement', 'engine', 'hardened', 'heap', 'trace'].map(room => `lib/${room}`)
 /** Not location.ts: it finds the package, which is not here. */
 const MEMORY = ['addon', 'advice', 'refusal', 'region'].map(name => `lib/memory/${name}.ts`)
 const places = words.length > 0 ? words : [...ROOMS, ...MEMORY, ...LAB.map(name => `lib/lab/${name}.ts`)]
