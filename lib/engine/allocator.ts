@@ -3,8 +3,8 @@
  * chooses; slabs in front of them (slabs.ts) for small requests, if the heap has any; and a trim
  * threshold, if the heap has one.
  *
- * `allocate`, `free` and `resize` try the current slabs, where one store does it all. Everything else
- * takes several stores. A call that is cut off between them, by an exhausted stack for example, leaves
+ * The fast path is `take`, `give` and `suits`: slots of current slabs, where one store does it all.
+ * Everything else takes several stores. A call that is cut off between them, by an exhausted stack for example, leaves
  * PENDING_WORD at CUT, and the next call recovers the heap first.
  */
 import { OffheapError } from '../errors.js'
@@ -36,7 +36,7 @@ import { clearHeader, type Header, type Layout, ordinaryLayout, readHeader, veri
 import { trimPages } from './pages.js'
 import { recover } from './recover.js'
 import { refusalOf } from './refusal.js'
-import { Slabs } from './slabs.js'
+import { Slabs, tooFewFor } from './slabs.js'
 import { highWaterOf, readStats } from './stats.js'
 import { describe, eachBlock } from './walk.js'
 
@@ -111,15 +111,12 @@ export class Allocator implements Engine {
 
   // ---- malloc --------------------------------------------------------------------------------------
 
-  allocate(bytes: number): Pointer {
-    if (bytes <= this.slotLimit) {
-      const slot = this.slabs.take(bytes)
-      if (slot !== 0) return slot
-    }
-    return this.allocateSlowly(bytes)
+  take(bytes: number): Pointer {
+    if (bytes > this.slotLimit) return 0
+    return this.slabs.take(bytes)
   }
 
-  private allocateSlowly(bytes: number): Pointer {
+  allocate(bytes: number): Pointer {
     const { words } = this
     if (words[PENDING_WORD] !== 0) this.recover()
     try {
@@ -143,7 +140,7 @@ export class Allocator implements Engine {
 
   /** A slot of another slab than the current one; where there is none, a block, or a slot that is too large. */
   private serveSlot(bytes: number): Pointer {
-    if (this.slabs.refill(bytes)) {
+    if (this.slabs.next(bytes) !== 0 || this.slabs.refill(bytes)) {
       const slot = this.slabs.take(bytes)
       this.settle()
       return slot
@@ -170,7 +167,7 @@ export class Allocator implements Engine {
     const words = this.words
     // From here on memory was never written, before this call.
     const touched = words[TOUCHED_WORD]
-    const pointer = this.allocate(bytes)
+    const pointer = this.take(bytes) || this.allocate(bytes)
     if (pointer !== 0) {
       const begin = blockOf(pointer) + 1
       const end = Math.min(begin + wordsIn(bytes), touched)
@@ -209,12 +206,11 @@ export class Allocator implements Engine {
 
   // ---- free ----------------------------------------------------------------------------------------
 
-  free(pointer: Pointer): boolean {
-    if (this.slabs.give(pointer)) return true
-    return this.freeSlowly(pointer)
+  give(pointer: Pointer): boolean {
+    return this.slabs.give(pointer)
   }
 
-  private freeSlowly(pointer: Pointer): boolean {
+  free(pointer: Pointer): boolean {
     const { words } = this
     if (words[PENDING_WORD] !== 0) this.recover()
     try {
@@ -246,17 +242,15 @@ export class Allocator implements Engine {
 
   // ---- realloc -------------------------------------------------------------------------------------
 
-  resize(pointer: Pointer, bytes: number): Pointer {
-    const slot = this.slabs.holds(pointer)
-    // A slot is kept while more than about 3/4 of it is used.
-    if (slot !== 0 && bytes <= slot && bytes > slot - 16 - (slot >> 2)) return pointer
-    return this.resizeSlowly(pointer, slot, bytes)
+  suits(pointer: Pointer, bytes: number): boolean {
+    return this.slabs.suits(pointer, bytes)
   }
 
-  private resizeSlowly(pointer: Pointer, slot: number, bytes: number): Pointer {
+  resize(pointer: Pointer, bytes: number): Pointer {
     const { words } = this
     if (words[PENDING_WORD] !== 0) this.recover()
     try {
+      const slot = this.slabs.holds(pointer)
       let resized = 0
       if (slot !== 0) resized = this.resizeSlot(pointer, slot, bytes)
       else resized = this.resizeBlock(pointer, bytes)
@@ -271,6 +265,7 @@ export class Allocator implements Engine {
 
   /** A slot that is too large is kept when there is no other room. */
   private resizeSlot(pointer: Pointer, slot: number, bytes: number): Pointer {
+    if (bytes <= slot && bytes > tooFewFor(slot)) return pointer
     const moved = this.move(pointer, slot, bytes)
     return moved === 0 && bytes <= slot ? pointer : moved
   }

@@ -9,7 +9,7 @@
  * - Empty slabs are not looked for when slots are freed. `reclaim` drops them before memory grows.
  * - The store of `used` is the commit of malloc and of free. All else can be derived (recover.ts).
  *
- * Three small functions are the fast path: take, give and holds. What they find in the tables is
+ * Three small functions are the fast path: take, give and suits. What they find in the tables is
  * believed only as far as it can do no harm; the slow paths verify each step.
  */
 import { corrupt } from '../errors.js'
@@ -65,6 +65,9 @@ const CHUNKS_PER_EMPTY = 32
 /** The number of the unit that a pointer, any integer, lies in. */
 const unitOf = (pointer: number): number => ((pointer | 0) === pointer ? pointer >>> 4 : Math.floor(pointer / UNIT_BYTES))
 
+/** Fewer bytes than this are moved out of a slot of `size` bytes: about 3/4 of it, and one unit less. */
+export const tooFewFor = (size: number): number => Math.max(0, size - UNIT_BYTES - (size >> 2))
+
 export class Slabs {
   /** Requests of up to this many bytes are served; -1 when the heap has no slabs. */
   readonly limit: number
@@ -73,8 +76,9 @@ export class Slabs {
   private readonly due: Due
   /** The granules of the heap; 0 when it has no slabs. */
   readonly granules: number
-  /** The units of 16 bytes of these granules. */
+  /** The units of 16 bytes of these granules, and those that lie below 2 GiB: the pointers of others are no int32. */
   private readonly units: number
+  private readonly near: number
   readonly chunkGranules: number
   readonly chunkWords: number
   /** Of a record: the bits of all granules of a chunk. */
@@ -83,8 +87,9 @@ export class Slabs {
   readonly records: number
   readonly descriptors: number
   private readonly starts: Int32Array
-  /** The slot size of each class. */
+  /** The slot size of each class, and the most bytes that are too few to stay in such a slot. */
   private readonly sizes: Int32Array
+  private readonly tooFew: Int32Array
   /** The class of each size step, and the first and the last step of each class. */
   private readonly classes: Int32Array
   private readonly firstStep: Int32Array
@@ -100,6 +105,7 @@ export class Slabs {
     this.limit = granules === 0 ? -1 : LARGEST_SLOT
     this.granules = granules === 0 ? 0 : Math.floor(words.length / GRANULE_WORDS)
     this.units = this.granules * (GRANULE_BYTES / UNIT_BYTES)
+    this.near = Math.min(this.units, 2 ** 31 / UNIT_BYTES)
     this.chunkGranules = granules
     this.chunkWords = granules * GRANULE_WORDS
     this.allFree = -1 << (32 - granules)
@@ -111,6 +117,7 @@ export class Slabs {
     this.firstStep = Int32Array.from(SLOT_BYTES, (_, sizeClass) => STEP_CLASS.indexOf(sizeClass))
     this.lastStep = Int32Array.from(SLOT_BYTES, (_, sizeClass) => STEP_CLASS.lastIndexOf(sizeClass))
     this.sizes = Int32Array.from({ length: CLASS_MASK + 1 }, (_, sizeClass) => SLOT_BYTES[sizeClass] ?? 0)
+    this.tooFew = this.sizes.map(tooFewFor)
   }
 
   /** Forgets every slab. Pages of the tables that hold nothing are left untouched. */
@@ -146,19 +153,33 @@ export class Slabs {
   }
 
   /**
-   * Frees the used slot at `pointer`, any integer, of a slab that is not FULL. False, with nothing
-   * changed, when no such slot begins there.
+   * Frees the used slot at `pointer`, any integer, of a slab that is not FULL and lies below 2 GiB. False,
+   * with nothing changed, when no such slot begins there.
    */
   give(pointer: number): boolean {
-    const unit = unitOf(pointer)
-    if (!(pointer > 0 && unit < this.units) || (pointer & 15) !== 0) return false
+    const unit = pointer >> 4
+    if (unit << 4 !== pointer || unit >>> 0 >= this.near) return false
     const words = this.words
-    const descriptor = (this.descriptors + ((unit >>> 5) << 1)) | 0
+    const descriptor = (this.descriptors + ((unit >> 5) << 1)) | 0
     const used = words[descriptor]
     const bit = 0x80000000 >>> unit
     if ((used & bit) === 0 || words[(descriptor + INFO) | 0] < 0) return false
     words[descriptor] = used ^ bit
     return true
+  }
+
+  /**
+   * Is there a used slot at `pointer`, any integer, that `bytes` bytes should stay in: they fit, and take
+   * more than about 3/4 of it? False for slots from 2 GiB on.
+   */
+  suits(pointer: number, bytes: number): boolean {
+    const unit = pointer >> 4
+    if (unit << 4 !== pointer || unit >>> 0 >= this.near) return false
+    const words = this.words
+    const descriptor = (this.descriptors + ((unit >> 5) << 1)) | 0
+    if ((words[descriptor] & (0x80000000 >>> unit)) === 0) return false
+    const sizeClass = words[(descriptor + INFO) | 0] & CLASS_MASK
+    return bytes <= this.sizes[sizeClass] && bytes > this.tooFew[sizeClass]
   }
 
   /** The size of the used slot at `pointer`, any integer; 0 when no used slot begins there. */

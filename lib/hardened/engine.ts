@@ -54,6 +54,19 @@ export class HardenedEngine implements Engine {
     this.stacks?.clear()
   }
 
+  /** Nothing here is done in one store. */
+  take(): Pointer {
+    return 0
+  }
+
+  give(): boolean {
+    return false
+  }
+
+  suits(): boolean {
+    return false
+  }
+
   allocate(bytes: number): Pointer {
     return this.given(this.here('malloc'), bytes, () => this.ledger.give(this.need(bytes), bytes))
   }

@@ -139,10 +139,11 @@ export class Heap {
    */
   malloc(size: number): Pointer {
     if (isInt32(size) && size >= 0) {
-      const pointer = this.engine.allocate(size)
-      return pointer !== 0 ? pointer : this.nothing(size)
+      const pointer = this.engine.take(size)
+      if (pointer !== 0) return pointer
+    } else {
+      checkAmount('size', size)
     }
-    checkAmount('size', size)
     return this.engine.allocate(size) || this.nothing(size)
   }
 
@@ -175,15 +176,15 @@ export class Heap {
    * it was. Throws like malloc and free.
    */
   realloc(block: BlockReference, size: number): Pointer {
-    if (isInt32(block) && isInt32(size) && size > 0 && block > 0) {
+    if (isInt32(block) && isInt32(size) && size > 0) {
+      if (this.engine.suits(block, size)) return block
       const pointer = this.engine.resize(block, size)
       if (pointer > 0) return pointer
-      if (pointer === 0) return this.nothing(size)
     }
     return this.reallocSlowly(block, size)
   }
 
-  /** For NULL, for a view, for 0 bytes, for what is beyond 2 GiB, and for what is wrong. */
+  /** For NULL, for a view, for 0 bytes, for what is beyond 2 GiB, for what finds no room, and for what is wrong. */
   private reallocSlowly(block: BlockReference, size: number): Pointer {
     if (block === 0) return this.malloc(size)
     checkAmount('size', size)
@@ -201,7 +202,10 @@ export class Heap {
    * pointer at all.
    */
   free(block: BlockReference): void {
-    if (isInt32(block) && this.engine.free(block)) return
+    if (isInt32(block)) {
+      if (this.engine.give(block)) return
+      if (this.engine.free(block)) return
+    }
     this.freeSlowly(block)
   }
 
