@@ -19,6 +19,7 @@ interface ViewOptions {
   readonly output: string
   readonly size?: number
   readonly svg?: boolean
+  readonly slabs?: boolean
 }
 
 /** So many fit side by side. */
@@ -46,12 +47,14 @@ export function viewCommand(io: Io): Command {
       choices.push({ kind: 'file', name })
     })
     .option('-s, --size <bytes>', 'size of each heap, such as 64MiB (default: ample for the trace)', parseBytes)
+    .option('--slabs', 'serve small requests from slabs (segregated-fit does)')
+    .option('--no-slabs', 'give every request a block of its own, which the placement finds')
     .option('--svg', 'a still picture instead, address against time, for a paper or a slide')
     .addHelpText(
       'after',
       `
 Give --placement and --allocator twice, or one of each, for two heaps side by side.
-The built-in heap has no slabs here, whatever its placement.
+--slabs and --no-slabs are for built-in heaps: both of them, when there are two.
 
 Examples:
   offheap view sqlite.rep.gz -o heap.html
@@ -62,7 +65,7 @@ Examples:
 }
 
 async function view(io: Io, path: string, chosen: readonly Choice[], options: ViewOptions): Promise<void> {
-  const { size, svg = false, output } = options
+  const { size, slabs, svg = false, output } = options
   const choices: readonly Choice[] = chosen.length > 0 ? chosen : [{ kind: 'placement', name: placements[0] }]
   if (choices.length > MOST_ALLOCATORS) {
     throw new UsageError(`${choices.length} allocators; at most ${MOST_ALLOCATORS} fit side by side`)
@@ -76,7 +79,9 @@ async function view(io: Io, path: string, chosen: readonly Choice[], options: Vi
   const timelines: Timeline[] = []
   try {
     for (const [index, choice] of choices.entries()) {
-      timelines.push(await timelineOf(trace, choice, size, share => progress.update(index + share, choice.name)))
+      timelines.push(
+        await timelineOf(trace, choice, { size, slabs }, share => progress.update(index + share, choice.name))
+      )
     }
   } finally {
     progress.stop()
@@ -89,16 +94,22 @@ async function view(io: Io, path: string, chosen: readonly Choice[], options: Vi
   io.out.write(`${output}: ${humanCount(trace.length)} operations, ${humanBytes(Buffer.byteLength(text))}\n`)
 }
 
+/** What the heaps are to be like. */
+interface Wishes {
+  readonly size: number | undefined
+  readonly slabs: boolean | undefined
+}
+
 async function timelineOf(
   trace: Trace,
   choice: Choice,
-  size: number | undefined,
+  wishes: Wishes,
   progress: (share: number) => void
 ): Promise<Timeline> {
   const { recordTimeline } = await import('../report/timeline.js')
-  const { target, close } = await openAllocator(trace, choice, size)
+  const { target, label, close } = await openAllocator(trace, choice, wishes)
   try {
-    return recordTimeline(trace, target, choice.name, progress)
+    return recordTimeline(trace, target, label, progress)
   } finally {
     close()
   }
@@ -107,18 +118,23 @@ async function timelineOf(
 async function openAllocator(
   trace: Trace,
   { kind, name }: Choice,
-  size: number | undefined
-): Promise<{ target: TimelineTarget; close(): void }> {
+  { size, slabs }: Wishes
+): Promise<{ target: TimelineTarget; label: string; close(): void }> {
   if (kind === 'file') {
     const { openSubmission, roomForSubmission } = await import('../lab/view-target.js')
-    return openSubmission(name, size ?? roomForSubmission(trace))
+    return { ...(await openSubmission(name, size ?? roomForSubmission(trace))), label: name }
   }
-  const [{ Heap }, { roomFor }] = await Promise.all([import('../heap/heap.js'), import('../trace/room.js')])
-  // A slot of a slab has no header, and slabs leave little of a placement to see.
+  const [{ Heap }, { roomFor }, { heapTarget }] = await Promise.all([
+    import('../heap/heap.js'),
+    import('../trace/room.js'),
+    import('../report/heap-target.js')
+  ])
   const heap = Heap.map({
     size: size ?? roomFor(trace),
-    slabs: false,
-    ...(isPlacement(name) ? { placement: name } : {})
+    ...(isPlacement(name) ? { placement: name } : {}),
+    ...(slabs === undefined ? {} : { slabs })
   })
-  return { target: heap, close: () => heap.close() }
+  const target = heapTarget(heap)
+  const label = target.slabs === undefined ? name : `${name}, with slabs`
+  return { target, label, close: () => heap.close() }
 }

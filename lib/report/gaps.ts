@@ -1,16 +1,54 @@
-/** The free memory between the blocks of a moment, kept up to date as blocks come and go: its sum and its largest piece. */
+/** The free memory of a moment, kept up to date as blocks come and go: its sum and its largest piece. */
 
 import type { Blocks, Moment, MomentListener } from './moment.js'
 
+/** Sizes of free pieces. */
+class Pieces {
+  /** How many pieces of each size there are. */
+  readonly #counts = new Map<number, number>()
+  #total = 0
+  #largest = 0
+
+  change(size: number, by: 1 | -1): void {
+    const count = (this.#counts.get(size) ?? 0) + by
+    this.#total += size * by
+    if (count > 0) this.#counts.set(size, count)
+    else this.#counts.delete(size)
+    if (by === 1) this.#largest = Math.max(this.#largest, size)
+    else if (count === 0 && size === this.#largest) this.#largest = Math.max(0, ...this.#counts.keys())
+  }
+
+  /** 1 - largest / total, with one more piece of `last` bytes; 0 when nothing is free. */
+  fragmentation(last: number): number {
+    const total = this.#total + last
+    return total === 0 ? 0 : 1 - Math.max(this.#largest, last) / total
+  }
+}
+
+/** The blocks of the free list, of an allocator that shows it. What is free within slabs is not among them. */
+export class ListedPieces implements MomentListener {
+  readonly #pieces = new Pieces()
+
+  added(): void {}
+
+  removed(): void {}
+
+  listed(size: number, by: 1 | -1): void {
+    this.#pieces.change(size, by)
+  }
+
+  fragmentation(): number {
+    return this.#pieces.fragmentation(0)
+  }
+}
+
+/** The gaps between the blocks, of an allocator that shows no free list. */
 export class Gaps implements MomentListener {
   readonly #blocks: Blocks
   readonly #low: number
   /** Smaller gaps don't count. */
   readonly #smallest: number
-  /** How many gaps of each size there are. */
-  readonly #counts = new Map<number, number>()
-  #total = 0
-  #largest = 0
+  readonly #pieces = new Pieces()
 
   constructor(blocks: Blocks, low: number, smallest: number) {
     this.#blocks = blocks
@@ -32,11 +70,11 @@ export class Gaps implements MomentListener {
     if (behind !== undefined) this.#change(behind - this.#blocks.end(block), -1)
   }
 
+  listed(): void {}
+
   /** 1 - largest / total, with one more gap of `last` bytes at the heap's end; 0 when nothing is free. */
   fragmentation(last: number): number {
-    const counted = last >= this.#smallest ? last : 0
-    const total = this.#total + counted
-    return total === 0 ? 0 : 1 - Math.max(this.#largest, counted) / total
+    return this.#pieces.fragmentation(last >= this.#smallest ? last : 0)
   }
 
   /** Where the left neighbour of the block at `index` ends, and where the right one begins. */
@@ -47,12 +85,6 @@ export class Gaps implements MomentListener {
   }
 
   #change(size: number, by: 1 | -1): void {
-    if (size < this.#smallest) return
-    const count = (this.#counts.get(size) ?? 0) + by
-    this.#total += size * by
-    if (count > 0) this.#counts.set(size, count)
-    else this.#counts.delete(size)
-    if (by === 1) this.#largest = Math.max(this.#largest, size)
-    else if (count === 0 && size === this.#largest) this.#largest = Math.max(0, ...this.#counts.keys())
+    if (size >= this.#smallest) this.#pieces.change(size, by)
   }
 }

@@ -4,8 +4,9 @@
  */
 
 import { FREE, REALLOC, type Trace } from '../trace/trace.js'
-import { Gaps } from './gaps.js'
+import { Gaps, ListedPieces } from './gaps.js'
 import { Blocks, type Keyframe, Moment } from './moment.js'
+import { SlabHistory } from './slab-history.js'
 import type { Timeline } from './timeline.js'
 
 /** Figures after each number of operations, 0 … length. Bytes, or shares from 0 to 1. */
@@ -16,7 +17,10 @@ export interface Curves {
   readonly heap: Float64Array
   /** Peak payload so far / largest heap so far: what the CS:APP malloc lab grades. */
   readonly utilization: Float64Array
-  /** 1 - largest free block / all free bytes inside the heap: how little of the free memory one request could have. */
+  /**
+   * 1 - largest free block / all bytes in free blocks: how little of the free memory one request could
+   * have. Free slots of slabs don't count.
+   */
   readonly externalFragmentation: Float64Array
 }
 
@@ -31,6 +35,7 @@ export class History extends Blocks {
   /** The operation that allocated each block first, before any realloc. */
   readonly births: Int32Array
   readonly curves: Curves
+  readonly slabs: SlabHistory
   /** The lowest byte offset that the heap ever had, and the highest. */
   readonly low: number
   readonly high: number
@@ -46,6 +51,7 @@ export class History extends Blocks {
       if (gone !== -1) this.deaths[gone] = i
       this.births[i] = gone !== -1 && trace.kinds[i] === REALLOC ? this.births[gone] : i
     }
+    this.slabs = new SlabHistory(timeline.slabs, length)
     this.low = timeline.low ?? this.#lowest()
     this.curves = this.#replay()
     this.high = this.low + largest(this.curves.heap)
@@ -86,7 +92,10 @@ export class History extends Blocks {
     const heap = new Float64Array(length + 1)
     const utilization = new Float64Array(length + 1)
     const externalFragmentation = new Float64Array(length + 1)
-    const gaps = new Gaps(this, low, timeline.wholeBlocks ? 1 : SMALLEST_UNKNOWN_GAP)
+    const gaps =
+      timeline.freeList === undefined
+        ? new Gaps(this, low, timeline.wholeBlocks ? 1 : SMALLEST_UNKNOWN_GAP)
+        : new ListedPieces()
     const moment = new Moment(this, gaps)
     let peakPayload = 0
     let largestHeap = 0

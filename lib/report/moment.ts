@@ -11,6 +11,8 @@ export interface MomentListener {
   /** The block of operation `block` came to (or went from) index `index` of `moment.blocks`. */
   added(moment: Moment, index: number, block: number): void
   removed(moment: Moment, index: number, block: number): void
+  /** A block of this many bytes came into the free list (1), or left it (-1). */
+  listed(size: number, by: 1 | -1): void
 }
 
 /** A copy of a moment, to return to. */
@@ -47,9 +49,19 @@ export class Blocks {
     }
   }
 
+  /** Is the block a slot of a slab? */
+  isSlot(block: number): boolean {
+    return this.timeline.slabs?.inSlot[block] === 1
+  }
+
+  /** The bytes of a block's header; a slot has none. */
+  header(block: number): number {
+    return this.isSlot(block) ? 0 : this.timeline.headerBytes
+  }
+
   /** The byte offset of a block, its header included. */
   offset(block: number): number {
-    return this.timeline.pointers[block] - this.timeline.headerBytes
+    return this.timeline.pointers[block] - this.header(block)
   }
 
   /** The bytes that were asked for. */
@@ -59,7 +71,7 @@ export class Blocks {
 
   /** The whole block in bytes: header, payload and slack. */
   size(block: number): number {
-    return this.timeline.headerBytes + payloadOf(this.trace, block) + this.timeline.slacks[block]
+    return this.header(block) + payloadOf(this.trace, block) + this.timeline.slacks[block]
   }
 
   /** The byte offset behind a block. */
@@ -100,12 +112,11 @@ export class Moment {
 
   /** The index in `blocks` of the last block that begins at or before `address`; -1 when there is none. */
   find(address: number): number {
-    const { pointers, headerBytes } = this.#all.timeline
     let low = 0
     let high = this.count
     while (low < high) {
       const middle = (low + high) >> 1
-      if (pointers[this.blocks[middle]] - headerBytes <= address) low = middle + 1
+      if (this.#all.offset(this.blocks[middle]) <= address) low = middle + 1
       else high = middle
     }
     return low - 1
@@ -162,6 +173,7 @@ export class Moment {
     if (edits === undefined) return
     for (let k = edits.removals[i]; k > 0; k--) {
       const at = edits.removedAt[this.#removed++]
+      this.#listener?.listed(this.freeSizes[at], -1)
       this.freeOffsets.splice(at, 1)
       this.freeSizes.splice(at, 1)
     }
@@ -169,6 +181,7 @@ export class Moment {
       const n = this.#inserted++
       this.freeOffsets.splice(edits.insertedAt[n], 0, edits.offsets[n])
       this.freeSizes.splice(edits.insertedAt[n], 0, edits.sizes[n])
+      this.#listener?.listed(edits.sizes[n], 1)
     }
   }
 }

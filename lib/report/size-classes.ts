@@ -13,6 +13,35 @@ export const SIZE_COLORS = {
   darkInk: ['#f0ffff', '#ffffff', '#041a24', '#05182a', '#0a1430', '#170f33']
 } as const
 
+export interface SlabColors {
+  readonly slot: string
+  readonly slotInk: string
+  readonly slotFree: string
+  readonly slotLines: string
+  readonly granule: string
+  readonly granuleLines: string
+}
+
+/** Colours of slabs: used slots, free ones, granules that are no slab. Lines tell the last two from free blocks. */
+export const SLAB_COLORS = {
+  light: {
+    slot: '#7fa52f',
+    slotInk: '#152000',
+    slotFree: '#eaf2d6',
+    slotLines: '#a9c26f',
+    granule: '#f1f1e8',
+    granuleLines: '#b9bba2'
+  },
+  dark: {
+    slot: '#a3cf52',
+    slotInk: '#131c02',
+    slotFree: '#222c14',
+    slotLines: '#607f33',
+    granule: '#1d1f19',
+    granuleLines: '#5e6252'
+  }
+} satisfies Record<string, SlabColors>
+
 /** The class of a block of so many bytes. */
 export function sizeClassOf(bytes: number): number {
   let index = 0

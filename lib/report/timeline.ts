@@ -19,8 +19,13 @@ import {
 } from '../trace/trace.js'
 import type { ReplayTarget } from '../trace/verify-target.js'
 import { type FreeListEdits, FreeListRecorder } from './free-list-edits.js'
+import type { SlabEdits } from './slab-edits.js'
+import { SlabRecorder, type SlabTables } from './slab-tables.js'
 
-/** What a timeline can be taken of: an allocator, with as much insight as it gives. `Heap` gives the first two. */
+/**
+ * What a timeline can be taken of: an allocator, with as much insight as it gives. `Heap` gives the
+ * first two; heap-target.ts makes a target of a heap that gives all.
+ */
 export interface TimelineTarget extends ReplayTarget {
   /** Payload bytes that the block really has. Without it, a block is taken for what was asked for. */
   usableSize?(pointer: number): number
@@ -28,12 +33,14 @@ export interface TimelineTarget extends ReplayTarget {
   freeBlocks?(): Iterable<{ readonly offset: number; readonly size: number }>
   /** Byte offsets between which the heap lies now. Without it, from the lowest block there ever was to the highest now. */
   extent?(): { readonly low: number; readonly high: number }
+  /** Which parts of the heap are slabs. Without it, there are none. */
+  readonly slabs?: SlabTables
 }
 
 export interface Timeline {
   /** What people call the allocator. */
   readonly label: string
-  /** Bytes of header in front of each payload; 0 when the target doesn't tell how large its blocks are. */
+  /** Bytes of header in front of each payload that is no slot; 0 when the target doesn't tell how large its blocks are. */
   readonly headerBytes: number
   /** Whether the target told how large its blocks are. */
   readonly wholeBlocks: boolean
@@ -43,6 +50,8 @@ export interface Timeline {
   readonly slacks: Float64Array
   /** How the free list changed; undefined when the target shows none. */
   readonly freeList: FreeListEdits | undefined
+  /** Which blocks are slots, and how the slabs changed; undefined when the target has none. */
+  readonly slabs: SlabEdits | undefined
   /** Where the heap ends after each operation; undefined when the target doesn't tell. */
   readonly ends: Float64Array | undefined
   /** Where the heap begins; undefined when the target doesn't tell. */
@@ -80,6 +89,7 @@ export function recordTimeline(
   const slacks = new Float64Array(length)
   const ends = target.extent === undefined ? undefined : new Float64Array(length)
   const freeList = target.freeBlocks === undefined ? undefined : new FreeListRecorder(length)
+  const slabs = target.slabs === undefined ? undefined : new SlabRecorder(length, target.slabs)
   const now = new Float64Array(trace.ids)
   for (let i = 0; i < length; i++) {
     const pointer = attempt(trace, i, target, now)
@@ -87,6 +97,7 @@ export function recordTimeline(
     if (pointer !== 0 && target.usableSize !== undefined) slacks[i] = target.usableSize(pointer) - payloadOf(trace, i)
     if (ends !== undefined && target.extent !== undefined) ends[i] = target.extent().high
     if (freeList !== undefined && target.freeBlocks !== undefined) freeList.note(target.freeBlocks())
+    slabs?.note(pointer)
     if (i % PROGRESS_INTERVAL === 0) progress?.(i / length)
   }
   return {
@@ -96,6 +107,7 @@ export function recordTimeline(
     pointers,
     slacks,
     freeList: freeList?.finish(),
+    slabs: slabs?.finish(),
     ends,
     low: target.extent?.().low
   }

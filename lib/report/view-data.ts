@@ -22,6 +22,8 @@ export interface AllocatorData {
   readonly wholeBlocks: boolean
   readonly hasFreeList: boolean
   readonly hasEnds: boolean
+  /** Null when there never was a slab. */
+  readonly slabs: { readonly granuleBytes: number; readonly chunkGranules: number } | null
   readonly low: number | null
 }
 
@@ -49,7 +51,7 @@ export async function decodeView(data: ViewData): Promise<ViewSource> {
 }
 
 function readTimeline(reader: ColumnReader, allocator: AllocatorData): Timeline {
-  const { label, headerBytes, wholeBlocks, hasFreeList, hasEnds, low } = allocator
+  const { label, headerBytes, wholeBlocks, hasFreeList, hasEnds, low, slabs } = allocator
   return {
     label,
     headerBytes,
@@ -67,7 +69,18 @@ function readTimeline(reader: ColumnReader, allocator: AllocatorData): Timeline 
           offsets: reader.next(),
           sizes: reader.next()
         }
-      : undefined
+      : undefined,
+    slabs:
+      slabs === null
+        ? undefined
+        : {
+            granuleBytes: slabs.granuleBytes,
+            chunkGranules: slabs.chunkGranules,
+            inSlot: Uint8Array.from(reader.next()),
+            changes: Uint32Array.from(reader.next()),
+            granules: Uint32Array.from(reader.nextDeltas()),
+            slots: Int16Array.from(reader.next())
+          }
   }
 }
 

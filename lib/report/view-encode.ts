@@ -11,25 +11,33 @@ export function encodeView({ trace, timelines }: ViewSource): ViewData {
   writer.values(trace.sizes)
   writer.values(trace.extras)
   writer.deltas(trace.lines)
-  for (const { pointers, slacks, ends, freeList } of timelines) {
+  for (const { pointers, slacks, ends, freeList, slabs } of timelines) {
     writer.values(pointers)
     writer.values(slacks)
     if (ends !== undefined) writer.deltas(ends)
-    if (freeList === undefined) continue
-    const { removals, insertions, removedAt, insertedAt, offsets, sizes } = freeList
-    for (const column of [removals, insertions, removedAt, insertedAt, offsets, sizes]) writer.values(column)
+    if (freeList !== undefined) {
+      const { removals, insertions, removedAt, insertedAt, offsets, sizes } = freeList
+      for (const column of [removals, insertions, removedAt, insertedAt, offsets, sizes]) writer.values(column)
+    }
+    if (slabs !== undefined) {
+      writer.values(slabs.inSlot)
+      writer.values(slabs.changes)
+      writer.deltas(slabs.granules)
+      writer.values(slabs.slots)
+    }
   }
   return {
     name: trace.name,
     ids: trace.ids,
     length: trace.length,
-    allocators: timelines.map(({ label, headerBytes, wholeBlocks, low, ends, freeList }) => ({
+    allocators: timelines.map(({ label, headerBytes, wholeBlocks, low, ends, freeList, slabs }) => ({
       label,
       headerBytes,
       wholeBlocks,
       hasFreeList: freeList !== undefined,
       hasEnds: ends !== undefined,
-      low: low ?? null
+      low: low ?? null,
+      slabs: slabs === undefined ? null : { granuleBytes: slabs.granuleBytes, chunkGranules: slabs.chunkGranules }
     })),
     columns: deflateRawSync(writer.bytes(), { level: 9 }).toString('base64')
   }

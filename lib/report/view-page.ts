@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { OffheapError } from '../errors.js'
-import { SIZE_COLORS } from './size-classes.js'
+import { SIZE_COLORS, SLAB_COLORS, type SlabColors } from './size-classes.js'
 import type { ViewSource } from './view-data.js'
 import { encodeView } from './view-encode.js'
 
@@ -23,14 +23,14 @@ export function viewPage(source: ViewSource): string {
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:">
 <link rel="icon" href="data:,">
 <title>${escapeHtml(`${trace.name}: ${names}`)}</title>
-<style>${inline('main.css')}${sizeColors()}</style>
+<style>${inline('main.css')}${colors()}</style>
 </head>
 <body>
 <header><h1>${escapeHtml(trace.name)}</h1><span id="about"></span><button id="theme" type="button">Light or dark</button></header>
 <main>
 ${CONTROLS}
 <div id="panels"></div>
-${FOOTER}
+${footer(timelines.some(({ slabs }) => slabs !== undefined))}
 </main>
 <div id="tip" role="tooltip" hidden></div>
 ${PANEL}
@@ -80,15 +80,23 @@ const PANEL = `<template id="panel"><section class="panel">
 <button class="closer" type="button">Closer</button><button class="wider" type="button">Wider</button>
 <label><input class="follow" type="checkbox" checked> follow the operation</label></div>
 <p class="said" data-say="list"></p>
+<p class="said" data-say="slabs"></p>
 <p class="said" data-say="target" role="status"></p></section>
 <section class="of-curves"><h3>What the heap holds and wastes</h3>
 <div class="keys">${curve('payload', 'payload')}${curve('heap', 'heap')}${curve('utilization', 'utilization', ' dashed')}${curve('fragmentation', 'external fragmentation')}</div>
 <canvas class="curves" role="img" aria-label="Curves over time: payload, heap size, utilization and external fragmentation"></canvas></section>
 </div></section></template>`
 
-const FOOTER = `<footer>
+const SLAB_KEYS = `<div class="keys" aria-label="Colours of slabs">Slabs: ${key('slot', 'used slot')}
+<span class="key"><i class="slot-free"></i>free slot</span>
+<span class="key"><i class="granule"></i>room for a slab</span></div>
+<p>Small requests get slots. A slab is 512 bytes, cut into slots of one size without headers; slabs lie in chunks, which are blocks of
+the heap. Free slots are not in the free list, and don't count in external fragmentation.</p>`
+
+const footer = (slabs: boolean) => `<footer>
 <div class="keys" aria-label="Colours">Blocks by size: <span id="sizes" class="keys"></span>
 ${key('header', 'header')}${key('slack', 'slack: rounding, rests')}${key('free', 'free')}${key('free-edge', 'in the free list, with arrows in list order')}</div>
+${slabs ? SLAB_KEYS : ''}
 <p>Utilization is the peak payload so far over the largest heap so far. External fragmentation is 1 − the largest free block over all
 free bytes between the blocks. Click a plot to go there, drag over the map to look closer, point at a block to learn about it.</p>
 <p><kbd>←</kbd> <kbd>→</kbd> one operation, with <kbd>Shift</kbd> 100, <kbd>PgUp</kbd> <kbd>PgDn</kbd> 1,000; <kbd>Home</kbd> <kbd>End</kbd>;
@@ -113,12 +121,15 @@ function readBuilt(name: string): string {
   }
 }
 
-/** The classes' colours as custom properties. */
-function sizeColors(): string {
+/** The colours of blocks and slabs as custom properties. */
+function colors(): string {
   const list = (name: string, colors: readonly string[]) =>
     colors.map((color, i) => `--${name}-${i}:${color};`).join('')
-  const light = list('size', SIZE_COLORS.light) + list('size-ink', SIZE_COLORS.lightInk)
-  const dark = list('size', SIZE_COLORS.dark) + list('size-ink', SIZE_COLORS.darkInk)
+  const named = ({ slot, slotInk, slotFree, slotLines, granule, granuleLines }: SlabColors) =>
+    `--slot:${slot};--slot-ink:${slotInk};--slot-free:${slotFree};--slot-lines:${slotLines};` +
+    `--granule:${granule};--granule-lines:${granuleLines};`
+  const light = list('size', SIZE_COLORS.light) + list('size-ink', SIZE_COLORS.lightInk) + named(SLAB_COLORS.light)
+  const dark = list('size', SIZE_COLORS.dark) + list('size-ink', SIZE_COLORS.darkInk) + named(SLAB_COLORS.dark)
   return `:root{${light}}@media(prefers-color-scheme:dark){:root:not([data-theme=light]){${dark}}}:root[data-theme=dark]{${dark}}`
 }
 

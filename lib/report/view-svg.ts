@@ -5,14 +5,16 @@
 
 import { describeOperation } from '../trace/trace.js'
 import { History } from './history.js'
-import { SIZE_CLASSES, SIZE_COLORS, sizeClassName, sizeClassOf } from './size-classes.js'
+import { SIZE_CLASSES, SIZE_COLORS, SLAB_COLORS, type SlabColors, sizeClassName, sizeClassOf } from './size-classes.js'
 import { humanBytes, humanCount, humanShare } from './sizes.js'
+import { slotsOf } from './slab-history.js'
 import type { ViewSource } from './view-data.js'
 import { escapeHtml } from './view-page.js'
 
 const WIDTH = 960
 const PLOT = { left: 70, right: 16, top: 34, height: 300, bottom: 46 }
 const PANEL_HEIGHT = PLOT.top + PLOT.height + PLOT.bottom
+/** Of one line of it. */
 const LEGEND_HEIGHT = 30
 const PLOT_WIDTH = WIDTH - PLOT.left - PLOT.right
 /** More blocks than this are drawn on a grid, of so many cells to a unit of the picture. */
@@ -23,17 +25,18 @@ const CELLS = 1
 export function viewSvg({ trace, timelines }: ViewSource): string {
   const histories = timelines.map(timeline => new History(trace, timeline))
   const span = Math.max(1, ...histories.map(history => history.high - history.low))
-  const height = histories.length * PANEL_HEIGHT + LEGEND_HEIGHT
+  const slabs = histories.some(history => history.slabs.all.length > 0)
+  const height = histories.length * PANEL_HEIGHT + LEGEND_HEIGHT * (slabs ? 2 : 1)
   const title = `${trace.name}: address against time`
   const panels = histories.map(
     (history, i) => `<g transform="translate(0 ${i * PANEL_HEIGHT})">\n${drawPanel(history, span)}\n</g>`
   )
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-labelledby="title">
 <title id="title">${escapeHtml(title)}</title>
-<style>${style()}</style>
-<rect class="page" width="${WIDTH}" height="${height}"/>
+<style>${style(slabs)}</style>
+${slabs ? `${PATTERNS}\n` : ''}<rect class="page" width="${WIDTH}" height="${height}"/>
 ${panels.join('\n')}
-<g transform="translate(${PLOT.left} ${histories.length * PANEL_HEIGHT})">${legend()}</g>
+<g transform="translate(${PLOT.left} ${histories.length * PANEL_HEIGHT})">${legend(slabs)}</g>
 </svg>
 `
 }
@@ -89,6 +92,17 @@ function heapOutline(history: History, x: Axis, y: Axis): string {
 function rectangles(history: History, x: Axis, y: Axis): string[] {
   const found: string[] = []
   const { trace } = history
+  for (const granule of history.slabs.all) {
+    const { offset, size, slot, from, to } = granule
+    const left = fine(x(from))
+    const width = fine(x(Math.min(to, trace.length)) - left)
+    if (width <= 0) continue
+    const top = y(offset + size)
+    const words = slot > 0 ? `slab of ${slotsOf(granule)} slots of ${slot} bytes` : `room for a slab, ${size} bytes`
+    found.push(
+      `<rect class="edged ${slot > 0 ? 'slot-free' : 'granule'}" x="${left}" y="${fine(top)}" width="${width}" height="${fine(y(offset) - top)}"><title>${words}, at byte ${humanCount(offset)}</title></rect>`
+    )
+  }
   history.forEachBlock(block => {
     const left = x(block + 1)
     const right = x(Math.min(history.deaths[block] + 1, trace.length))
@@ -98,7 +112,7 @@ function rectangles(history: History, x: Axis, y: Axis): string[] {
     const height = fine(y(history.offset(block)) - top)
     const words = `${describeOperation(trace, block)}, at byte ${humanCount(history.timeline.pointers[block])}`
     found.push(
-      `<rect class="edged s${sizeClassOf(history.size(block))}" x="${fine(left)}" y="${fine(top)}" width="${width}" height="${height}"><title>${escapeHtml(words)}</title></rect>`
+      `<rect class="edged ${kindOf(history, block)}" x="${fine(left)}" y="${fine(top)}" width="${width}" height="${height}"><title>${escapeHtml(words)}</title></rect>`
     )
   })
   return found
@@ -109,7 +123,7 @@ function gridRuns(history: History, span: number): string[] {
   const columns = PLOT_WIDTH * CELLS
   const rows = PLOT.height * CELLS
   const grid = coverGrid(history, span, columns, rows)
-  const paths = SIZE_CLASSES.map(() => '')
+  const paths = KINDS.map(() => '')
   for (let row = 0; row < rows; row++) {
     const top = PLOT.top + PLOT.height - (row + 1) / CELLS
     for (let column = 0; column < columns; ) {
@@ -123,49 +137,107 @@ function gridRuns(history: History, span: number): string[] {
       column = end
     }
   }
-  return paths.map((path, i) => `<path class="s${i}" d="${path}"/>`)
+  return paths.flatMap((path, i) =>
+    path === '' && i >= SIZE_CLASSES.length ? [] : `<path class="${KINDS[i]}" d="${path}"/>`
+  )
 }
 
-/** For each cell, size class + 1 of what covers it in its middle column's moment; 0 when less than half of it is used. */
+/** The classes of style of what is drawn: blocks of each size class, used slots, free slots, room for slabs. */
+const KINDS: readonly string[] = [...SIZE_CLASSES.map((_, i) => `s${i}`), 'slot', 'slot-free', 'granule']
+
+function kindOf(history: History, block: number): string {
+  return history.isSlot(block) ? 'slot' : `s${sizeClassOf(history.size(block))}`
+}
+
+/**
+ * For each cell the kind (its index in KINDS, plus 1) of what covers most of it, at the moment of the
+ * middle of its column: of a used block or slot, when these have half of it, or else of an unused part
+ * of a chunk; 0 for neither.
+ */
 function coverGrid(history: History, span: number, columns: number, rows: number): Uint8Array {
   const grid = new Uint8Array(columns * rows)
   const moment = history.open()
-  const covered = new Float64Array(rows)
-  const most = new Float64Array(rows)
+  const used = new Column(rows)
+  const chunks = new Column(rows)
+  const toRow = (address: number) => ((address - history.low) / span) * rows
   for (let column = 0; column < columns; column++) {
     history.seek(moment, Math.round(((column + 0.5) / columns) * history.trace.length))
-    covered.fill(0)
-    most.fill(0)
+    used.clear()
     for (let i = 0; i < moment.count; i++) {
       const block = moment.blocks[i]
-      const from = ((history.offset(block) - history.low) / span) * rows
-      const to = ((history.end(block) - history.low) / span) * rows
-      for (let row = Math.floor(from); row < to && row < rows; row++) {
-        const share = Math.min(to, row + 1) - Math.max(from, row)
-        covered[row] += share
-        if (share <= most[row]) continue
-        most[row] = share
-        grid[row * columns + column] = sizeClassOf(history.size(block)) + 1
-      }
+      used.cover(toRow(history.offset(block)), toRow(history.end(block)), KINDS.indexOf(kindOf(history, block)) + 1)
     }
-    for (let row = 0; row < rows; row++) if (covered[row] < 0.5) grid[row * columns + column] = 0
+    chunks.clear()
+    for (const { offset, size, slot } of history.slabs.at(moment.operations)) {
+      chunks.cover(toRow(offset), toRow(offset + size), KINDS.indexOf(slot > 0 ? 'slot-free' : 'granule') + 1)
+    }
+    for (let row = 0; row < rows; row++) grid[row * columns + column] = used.kindAt(row) || chunks.kindAt(row)
   }
   return grid
 }
 
-function legend(): string {
-  const step = 128
-  const item = (name: string, text: string, i: number) =>
-    `<rect class="${name}" x="${i * step}" y="2" width="14" height="12"/><text class="label" x="${i * step + 20}" y="12">${escapeHtml(text)}</text>`
-  const classes = SIZE_CLASSES.map((_, i) => item(`s${i}`, sizeClassName(i), i))
-  return [...classes, item('free', 'free', classes.length)].join('')
+/** How much of each row is covered, and by what most. */
+class Column {
+  readonly #covered: Float64Array
+  readonly #most: Float64Array
+  readonly #kinds: Uint8Array
+
+  constructor(rows: number) {
+    this.#covered = new Float64Array(rows)
+    this.#most = new Float64Array(rows)
+    this.#kinds = new Uint8Array(rows)
+  }
+
+  clear(): void {
+    this.#covered.fill(0)
+    this.#most.fill(0)
+  }
+
+  /** From a place to another, in rows. */
+  cover(from: number, to: number, kind: number): void {
+    for (let row = Math.floor(from); row < to && row < this.#kinds.length; row++) {
+      const share = Math.min(to, row + 1) - Math.max(from, row)
+      this.#covered[row] += share
+      if (share <= this.#most[row]) continue
+      this.#most[row] = share
+      this.#kinds[row] = kind
+    }
+  }
+
+  /** What covers most of a row; 0 when less than half of it is covered. */
+  kindAt(row: number): number {
+    return this.#covered[row] < 0.5 ? 0 : this.#kinds[row]
+  }
 }
 
-function style(): string {
+function legend(slabs: boolean): string {
+  const step = 128
+  const item = (name: string, text: string, i: number, line = 0) =>
+    `<rect class="${name}" x="${i * step}" y="${2 + line * LEGEND_HEIGHT * 0.7}" width="14" height="12"/><text class="label" x="${i * step + 20}" y="${12 + line * LEGEND_HEIGHT * 0.7}">${escapeHtml(text)}</text>`
+  const classes = SIZE_CLASSES.map((_, i) => item(`s${i}`, sizeClassName(i), i))
+  const ofSlabs = [
+    item('slot', 'used slots', 0, 1),
+    item('slot-free', 'free slots', 1, 1),
+    item('granule', 'room for slabs', 2, 1)
+  ]
+  return [...classes, item('free', 'free', classes.length), ...(slabs ? ofSlabs : [])].join('')
+}
+
+/** Lines, so that free slots and room for slabs differ from free blocks without colour too. */
+const PATTERNS = `<defs>
+<pattern id="slot-free" width="4" height="4" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect class="slot-base" width="4" height="4"/><rect class="slot-line" width="1" height="4"/></pattern>
+<pattern id="granule" width="4" height="4" patternUnits="userSpaceOnUse"><rect class="granule-base" width="4" height="4"/><rect class="granule-line" width="4" height="1"/></pattern>
+</defs>`
+
+function style(slabs: boolean): string {
   const sizes = (colors: readonly string[]) => colors.map((color, i) => `.s${i}{fill:${color}}`).join('')
+  const ofSlabs = ({ slot, slotFree, slotLines, granule, granuleLines }: SlabColors) =>
+    `.slot{fill:${slot}}.slot-base{fill:${slotFree}}.slot-line{fill:${slotLines}}.granule-base{fill:${granule}}.granule-line{fill:${granuleLines}}`
+  const light = sizes(SIZE_COLORS.light) + (slabs ? ofSlabs(SLAB_COLORS.light) : '')
+  const dark = sizes(SIZE_COLORS.dark) + (slabs ? ofSlabs(SLAB_COLORS.dark) : '')
   return `text{font:12px system-ui,sans-serif}.heading{font-size:14px;font-weight:600}.right{text-anchor:end}.middle{text-anchor:middle}
-.edged{stroke:#fff;stroke-width:.4}.page{fill:#fff}.plot{fill:#f1f4f8}.free{fill:#fde6cf}.heading{fill:#1a2130}.label{fill:#5a6579}${sizes(SIZE_COLORS.light)}
-@media(prefers-color-scheme:dark){.edged{stroke:#161d29}.page{fill:#161d29}.plot{fill:#10161f}.free{fill:#41301f}.heading{fill:#e8edf6}.label{fill:#9aa7bb}${sizes(SIZE_COLORS.dark)}}`
+.edged{stroke:#fff;stroke-width:.4}.page{fill:#fff}.plot{fill:#f1f4f8}.free{fill:#fde6cf}.heading{fill:#1a2130}.label{fill:#5a6579}${light}
+${slabs ? '.slot-free{fill:url(#slot-free)}.granule{fill:url(#granule)}\n' : ''}@media(prefers-color-scheme:dark){.edged{stroke:#161d29}.page{fill:#161d29}.plot{fill:#10161f}.free{fill:#41301f}.heading{fill:#e8edf6}.label{fill:#9aa7bb}${dark}}`
 }
 
 /** Hundredths are fine enough. */

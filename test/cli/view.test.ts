@@ -53,6 +53,18 @@ describe('offheap view', () => {
     ])
   })
 
+  it.each([
+    [[], 'first-fit'],
+    [['--slabs'], 'first-fit, with slabs'],
+    [['-p', 'segregated-fit'], 'segregated-fit, with slabs'],
+    [['-p', 'segregated-fit', '--no-slabs'], 'segregated-fit'],
+    [['--slabs', '-s', '16K'], 'first-fit']
+  ])('with %j looks at a heap %s', async (args, label) => {
+    expect((await offheap(['view', at('small.rep'), ...args, '-o', at('slabs.html')])).code).toBe(0)
+    const slabs = label.includes('slabs') ? { granuleBytes: 512, chunkGranules: 8 } : null
+    expect(allocators('slabs.html')).toMatchObject([{ label, slabs }])
+  })
+
   it('writes a picture with --svg', async () => {
     expect((await offheap(['view', at('small.rep'), '--svg', '-o', at('heap.svg')])).code).toBe(0)
     expect(text('heap.svg')).toMatch(

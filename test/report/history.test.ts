@@ -3,34 +3,52 @@ import { Heap } from '../../lib/heap/heap.js'
 import { placements } from '../../lib/placement/policies.js'
 import { History } from '../../lib/report/history.js'
 import type { Moment } from '../../lib/report/moment.js'
+import { slotsOf } from '../../lib/report/slab-history.js'
 import { recordTimeline, type TimelineTarget } from '../../lib/report/timeline.js'
 import { pointersFor, replay } from '../../lib/trace/replay.js'
 import { peaksOf } from '../../lib/trace/trace.js'
 import { Bump } from '../trace/bump.js'
 import { randomTrace, timelineOf, traceOf } from './timelines.js'
 
-/** The moment's blocks as [offset, size], and its free list. */
+/** The moment's blocks as [offset, size], its slabs as [offset, size, slot size], and its free list. */
 function shown(history: History, moment: Moment) {
   const used = Array.from(moment.blocks.subarray(0, moment.count), block => [
     history.offset(block),
     history.size(block)
   ])
-  return { used, free: moment.freeOffsets.map((offset, i) => [offset, moment.freeSizes[i]]) }
+  const granules = [...history.slabs.at(moment.operations)].map(({ offset, size, slot }) => [offset, size, slot])
+  return {
+    used,
+    free: moment.freeOffsets.map((offset, i) => [offset, moment.freeSizes[i]]),
+    granules: granules.sort(([a], [b]) => a - b)
+  }
 }
 
 function shownBy(heap: Heap) {
-  const used = [...heap.blocks()].filter(block => block.used).map(({ offset, size }) => [offset, size])
-  return { used, free: [...heap.freeBlocks()].map(({ offset, size }) => [offset, size]) }
+  const blocks = [...heap.blocks()]
+  const used = blocks.filter(block => block.used).map(({ offset, size }) => [offset, size])
+  const granules = new Map<number, number[]>()
+  for (const { offset, slab } of blocks) {
+    if (slab === undefined) continue
+    const begin = offset - (offset % 512)
+    granules.set(begin, [begin, begin % 4096 === 4096 - 512 ? 508 : 512, slab])
+  }
+  return {
+    used,
+    free: [...heap.freeBlocks()].map(({ offset, size }) => [offset, size]),
+    granules: [...granules.values()]
+  }
 }
 
 describe('History', () => {
-  it.each(placements)('shows a %s heap as it is after every operation', placement => {
+  const kinds = placements.flatMap(placement => [false, true].map(slabs => ({ placement, slabs })))
+  it.each(kinds)('shows a heap as it is after every operation: $placement, slabs: $slabs', ({ placement, slabs }) => {
     const trace = randomTrace(1500)
-    const history = new History(trace, timelineOf(trace, placement))
+    const history = new History(trace, timelineOf(trace, placement, 2 ** 22, slabs))
     const moment = history.open()
-    using heap = Heap.map({ size: 2 ** 22, placement, slabs: false })
+    using heap = Heap.map({ size: 2 ** 22, placement, slabs })
     const pointers = pointersFor(trace, 2 ** 22)
-    expect(shown(history, moment)).toEqual({ used: [], free: [] })
+    expect(shown(history, moment)).toEqual({ used: [], free: [], granules: [] })
     for (let i = 0; i < trace.length; i++) {
       replay(trace, heap, pointers, i, i + 1)
       history.seek(moment, i + 1)
@@ -55,22 +73,25 @@ describe('History', () => {
     }
   })
 
-  it('draws payload, heap size, utilization and external fragmentation as the heap itself has them', () => {
-    const trace = randomTrace(800, 3)
-    const { curves, low } = new History(trace, timelineOf(trace))
-    using heap = Heap.map(2 ** 22)
-    const pointers = pointersFor(trace, 2 ** 22)
-    for (let i = 0; i < trace.length; i++) {
-      replay(trace, heap, pointers, i, i + 1)
-      const sizes = [...heap.freeBlocks()].map(({ size }) => size)
-      const total = sizes.reduce((sum, size) => sum + size, 0)
-      expect(curves.heap[i + 1]).toBe(heap.stats().top - low)
-      expect(curves.externalFragmentation[i + 1]).toBeCloseTo(total === 0 ? 0 : 1 - Math.max(...sizes) / total, 12)
+  it.each([false, true])(
+    'draws payload, heap size, utilization and external fragmentation as the heap has them, slabs: %s',
+    slabs => {
+      const trace = randomTrace(800, 3)
+      const { curves, low } = new History(trace, timelineOf(trace, 'first-fit', 2 ** 22, slabs))
+      using heap = Heap.map({ size: 2 ** 22, slabs })
+      const pointers = pointersFor(trace, 2 ** 22)
+      for (let i = 0; i < trace.length; i++) {
+        replay(trace, heap, pointers, i, i + 1)
+        const sizes = [...heap.freeBlocks()].map(({ size }) => size)
+        const total = sizes.reduce((sum, size) => sum + size, 0)
+        expect(curves.heap[i + 1]).toBe(heap.stats().top - low)
+        expect(curves.externalFragmentation[i + 1]).toBeCloseTo(total === 0 ? 0 : 1 - Math.max(...sizes) / total, 12)
+      }
+      expect(Math.max(...curves.payload)).toBe(peaksOf(trace).payload)
+      expect(Math.max(...curves.heap)).toBe(heap.stats().highWater)
+      expect(curves.utilization[trace.length]).toBe(peaksOf(trace).payload / heap.stats().highWater)
     }
-    expect(Math.max(...curves.payload)).toBe(peaksOf(trace).payload)
-    expect(Math.max(...curves.heap)).toBe(heap.stats().highWater)
-    expect(curves.utilization[trace.length]).toBe(peaksOf(trace).payload / heap.stats().highWater)
-  })
+  )
 
   it('knows who made a block, and until when it stays as it is', () => {
     const trace = traceOf(['a 0 24', 'a 1 24', 'r 0 500', 'f 1', 'a 2 8'])
@@ -81,6 +102,41 @@ describe('History', () => {
     history.seek(moment, 3)
     const found = moment.blocks[moment.find(history.timeline.pointers[2])]
     expect([found, history.payload(found), history.births[found]]).toEqual([2, 500, 0])
+  })
+
+  it('comes to the same without a header read: a heap as it is, and a free list that is not shown', () => {
+    const trace = randomTrace(1000, 5)
+    const { curves } = new History(trace, timelineOf(trace))
+    using heap = Heap.map(2 ** 22)
+    expect(new History(trace, recordTimeline(trace, heap, 'first-fit')).curves).toEqual(curves)
+    heap.reset()
+    const gaps = new History(trace, { ...recordTimeline(trace, heap, 'first-fit'), freeList: undefined })
+    for (const [i, value] of gaps.curves.externalFragmentation.entries()) {
+      expect(value).toBeCloseTo(curves.externalFragmentation[i], 12)
+    }
+  })
+
+  it('knows each slab from the operation that cut it to the one that gave it back', () => {
+    // Ten slots of 48 bytes fill a slab; freed, it is given back before memory grows.
+    const lines = Array.from({ length: 11 }, (_, id) => `a ${id} 48`)
+    for (let id = 0; id < 11; id++) lines.push(`f ${id}`)
+    for (let id = 11; id < 60; id++) lines.push(`a ${id} 3000`)
+    const trace = traceOf(lines)
+    const { slabs, timeline } = new History(trace, timelineOf(trace, 'first-fit', 2 ** 22, true))
+    expect([...(timeline.slabs?.inSlot ?? [])].indexOf(0)).toBe(11)
+    const [first] = slabs.all.filter(({ slot }) => slot === 48)
+    expect(first).toMatchObject({ size: 512, from: 1 })
+    expect([slotsOf(first), slotsOf({ ...first, size: 508, slot: 16 }), slotsOf({ ...first, slot: 0 })]).toEqual([
+      10, 31, 0
+    ])
+    expect(slabs.all.filter(({ slot }) => slot === 48)[1].from).toBe(11)
+    expect(slabs.find(first.offset + 100, 1)).toBe(first)
+    expect(slabs.find(first.offset + 100, 0)).toBeUndefined()
+    expect(slabs.find(first.offset - 2 ** 16, 1)).toBeUndefined()
+    expect(first.to).toBeGreaterThan(22)
+    expect(first.to).toBeLessThan(trace.length)
+    // One header for each chunk.
+    expect([...slabs.at(5)].map(granule => granule.first)).toEqual([true, ...Array.from({ length: 7 }, () => false)])
   })
 
   it('takes gaps between payloads for free where an allocator tells nothing', () => {
@@ -99,7 +155,7 @@ describe('History', () => {
   it('is empty for a trace of nothing but free(NULL)', () => {
     const trace = traceOf(['f -1', 'f -1'])
     const history = new History(trace, timelineOf(trace))
-    expect([history.low, history.high, ...history.curves.utilization]).toEqual([0, 0, 0, 0, 0])
+    expect([history.high - history.low, ...history.curves.utilization]).toEqual([0, 0, 0, 0])
   })
 })
 

@@ -2,6 +2,7 @@
 
 import { Heap } from '../../lib/heap/heap.js'
 import type { PlacementName } from '../../lib/placement/placement.js'
+import { heapTarget } from '../../lib/report/heap-target.js'
 import { recordTimeline, type Timeline } from '../../lib/report/timeline.js'
 import { parseTrace } from '../../lib/trace/parse.js'
 import type { Trace } from '../../lib/trace/trace.js'
@@ -34,8 +35,13 @@ export function randomTrace(length: number, seed = 1): Trace {
   return traceOf(lines, `random ${seed}`)
 }
 
-/** What a heap of this placement, without slabs, does with the trace. */
-export function timelineOf(trace: Trace, placement: PlacementName = 'first-fit', size = 2 ** 22): Timeline {
-  using heap = Heap.map({ size, placement, slabs: false })
-  return recordTimeline(trace, heap, placement)
+/** What a heap of this placement does with the trace. */
+export function timelineOf(
+  trace: Trace,
+  placement: PlacementName = 'first-fit',
+  size = 2 ** 22,
+  slabs = false
+): Timeline {
+  using heap = Heap.map({ size, placement, slabs })
+  return recordTimeline(trace, heapTarget(heap), placement)
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { History } from '../../lib/report/history.js'
 import { viewPage } from '../../lib/report/view-page.js'
 import { HANG } from '../hang.js'
 import { randomTrace, timelineOf, traceOf } from './timelines.js'
@@ -23,9 +24,14 @@ const reason = executablePath === undefined ? ' (skipped: no Chromium here; inst
 /** One block for all of the time, and above it four, of which two are freed. */
 const LINES = ['a 0 400', 'a 1 40', 'a 2 40', 'a 3 40', 'a 4 40', 'r 0 404', 'f 1', 'f 3', 'a 5 4']
 
+/** Five slots of 96 bytes fill a slab, which leaves 32 bytes over; then two of them are freed. */
+const SLOTS = ['a 0 90', 'a 1 90', 'a 2 90', 'a 3 90', 'a 4 90', 'a 5 1000', 'f 1', 'f 2']
+
 describe.skipIf(executablePath === undefined)(`the page of offheap view${reason}`, () => {
   let folder = ''
   let browser: Browser
+  let low = 0
+  let firstSlab = 0
   const problems: string[] = []
 
   beforeAll(async () => {
@@ -36,6 +42,12 @@ describe.skipIf(executablePath === undefined)(`the page of offheap view${reason}
     const timeline = timelineOf(random)
     const both = [timeline, { ...timeline, label: 'gaps only', freeList: undefined }]
     writeFileSync(join(folder, 'two.html'), viewPage({ trace: random, timelines: both }))
+    const slots = traceOf(SLOTS, 'slots')
+    const slabs = timelineOf(slots, 'first-fit', 2 ** 22, true)
+    const history = new History(slots, slabs)
+    low = history.low
+    firstSlab = history.slabs.all[0].offset
+    writeFileSync(join(folder, 'slabs.html'), viewPage({ trace: slots, timelines: [slabs] }))
     // Containers often run as root, where Chromium's sandbox can't be.
     browser = await chromium.launch({
       ...(executablePath === undefined ? {} : { executablePath }),
@@ -133,6 +145,61 @@ describe.skipIf(executablePath === undefined)(`the page of offheap view${reason}
     await page.locator('canvas.map').hover({ position: { x: 20, y: 300 } })
     await page.locator('#tip').waitFor({ state: 'hidden' })
     await page.close()
+  })
+
+  it('tells of slots, used and free, of what they leave over, of room for slabs and of the header of a chunk', async () => {
+    const page = await open('slabs.html')
+    await page.keyboard.press('End')
+    await says(page, '[data-say=slabs]', '1 slab in 1 chunk, with room for 7 more; 3 of 5 slots used.')
+    const rows = page.locator('canvas.rows')
+    const width = (await rows.boundingBox())?.width ?? 0
+    // Twice as wide, twice: the whole heap in rows of 1,024 bytes.
+    for (let i = 0; i < 2; i++) await page.getByRole('button', { name: 'Wider', exact: true }).click()
+    const point = async (address: number) => {
+      const away = address - Math.floor(low / 1024) * 1024
+      const x = 68 + ((away % 1024) / 1024) * (width - 82)
+      await rows.hover({ position: { x, y: 30 + Math.floor(away / 1024) * 44 } })
+    }
+    await point(firstSlab + 10)
+    await says(page, '#tip', '90 bytes, id 0')
+    await says(page, '#tip', 'whole slot 96 bytes: slack 6')
+    await says(page, '#tip', 'in a slab of 96-byte slots, 3 of 5 used')
+    await point(firstSlab + 100)
+    await says(page, '#tip', 'free slot of 96 bytes')
+    await says(page, '[data-say=target]', 'free slot of 96 bytes; in a slab of 96-byte slots, 3 of 5 used; bytes')
+    await point(firstSlab + 490)
+    await says(page, '#tip', '32 bytes that slots leave over')
+    await point(firstSlab + 600)
+    await says(page, '#tip', '512 bytes of a chunk: room for a slab')
+    await point(firstSlab - 2)
+    await says(page, '#tip', 'header of a chunk of slabs, 4 bytes')
+    await page.close()
+  })
+
+  it('draws a used slot, a free one and room for a slab each in its way, in light and in dark', async () => {
+    for (const scheme of ['light', 'dark'] as const) {
+      const page = await open('slabs.html', scheme)
+      await page.keyboard.press('End')
+      await says(page, '[data-say=slabs]', '3 of 5 slots used')
+      const color = (name: string) =>
+        page.evaluate(`getComputedStyle(document.documentElement).getPropertyValue('--${name}').trim()`)
+      const names = ['slot', 'slot-free', 'slot-lines', 'granule', 'granule-lines', 'free', 'size-3', 'plot']
+      const colors = await Promise.all(names.map(color))
+      expect(new Set(colors).size).toBe(names.length)
+      const drawn: unknown = await page.evaluate(`(() => {
+        const { width, height } = document.querySelector('canvas.rows')
+        const { data } = document.querySelector('canvas.rows').getContext('2d').getImageData(0, 0, width, height)
+        const found = new Set()
+        for (let i = 0; i < data.length; i += 4) {
+          found.add('#' + [...data.slice(i, i + 3)].map(byte => byte.toString(16).padStart(2, '0')).join(''))
+        }
+        return [...found]
+      })()`)
+      for (const name of ['slot', 'slot-free', 'slot-lines', 'granule', 'granule-lines']) {
+        expect(drawn, `${name} in ${scheme}`).toContain(colors[names.indexOf(name)])
+      }
+      await page.close()
+    }
   })
 
   it('goes where the map is clicked, and looks closer where it is dragged', async () => {

@@ -12,8 +12,10 @@ describe('the data of a page', () => {
     const known = timelineOf(trace)
     const ends = Float64Array.from(trace.kinds, (_, i) => 2 ** 33 - (i % 7) * 4096)
     const unknown: Timeline = { ...known, label: 'a student’s', freeList: undefined, ends, low: 4096 }
-    const back = await decodeView(JSON.parse(JSON.stringify(encodeView({ trace, timelines: [known, unknown] }))))
-    expect(back).toEqual({ trace: { ...trace, notes: undefined }, timelines: [known, unknown] })
+    const timelines = [timelineOf(trace, 'segregated-fit', 2 ** 22, true), known, unknown]
+    expect(timelines.map(({ slabs }) => slabs !== undefined)).toEqual([true, false, false])
+    const back = await decodeView(JSON.parse(JSON.stringify(encodeView({ trace, timelines }))))
+    expect(back).toEqual({ trace: { ...trace, notes: undefined }, timelines })
   })
 
   it('takes a few bytes an operation', () => {
@@ -35,6 +37,14 @@ describe('viewPage', () => {
   it('holds a name with markup in it as text', () => {
     expect(page).toContain('<title>&lt;b&gt;&quot;quoted&quot; &amp; &lt;/script&gt;: first-fit</title>')
     expect(page.match(/<\/script>/g)).toHaveLength(2)
+  })
+
+  it('explains slabs when there are any', () => {
+    const withSlabs = viewPage({ trace, timelines: [timelineOf(trace), timelineOf(trace, 'first-fit', 2 ** 22, true)] })
+    for (const text of ['used slot', 'free slot', 'room for a slab']) {
+      expect(withSlabs).toContain(`</i>${text}</span>`)
+      expect(page).not.toContain(`</i>${text}</span>`)
+    }
   })
 
   it('names every control and every canvas', () => {
@@ -69,6 +79,55 @@ describe('viewSvg', () => {
     const area = [...svg.matchAll(/h([\d.]+)v([\d.]+)h-/g)].reduce((sum, [, w, h]) => sum + Number(w) * Number(h), 0)
     // A triangle over two thirds of the time, and then the upper half and a shrinking triangle of the lower.
     expect(area / (874 * 300)).toBeCloseTo(1 / 3 + 1 / 6 + 1 / 12, 2)
+  })
+
+  describe('of a heap with slabs', () => {
+    const slotsOf = (svg: string) => [
+      ...svg.matchAll(/<rect class="edged (slot|slot-free|granule|s\d)".*?<title>([^<]*)/g)
+    ]
+    const svgOf = (lines: readonly string[], slabs: boolean) => {
+      const trace = traceOf(lines)
+      return viewSvg({ trace, timelines: [timelineOf(trace, 'first-fit', 2 ** 22, slabs)] })
+    }
+
+    it('draws slabs and room for slabs below used slots, apart from other blocks', () => {
+      const found = slotsOf(svgOf(['a 0 48', 'a 1 1000', 'f 0', 'f 1'], true))
+      const kinds = (kind: string) => found.filter(([, name]) => name === kind).map(([, , title]) => title)
+      expect(kinds('slot')).toEqual([expect.stringMatching(/^operation 1 \(line 1\), malloc of 48 bytes/)])
+      expect(kinds('s3')).toEqual([expect.stringMatching(/malloc of 1000 bytes/)])
+      expect(kinds('slot-free')).toEqual([expect.stringMatching(/^slab of 10 slots of 48 bytes, at byte [\d,]+$/)])
+      // The granule that became the slab was room for one only within the first operation.
+      expect(kinds('granule')).toHaveLength(7)
+      expect(kinds('granule').at(-1)).toMatch(/^room for a slab, 508 bytes, at byte/)
+      expect(found.map(([, name]) => name).lastIndexOf('slot-free')).toBeLessThan(
+        found.findIndex(([, name]) => name === 'slot')
+      )
+    })
+
+    it('explains them in a second line of the legend, with lines as well as colours', () => {
+      const svg = svgOf(['a 0 48'], true)
+      for (const text of ['used slots', 'free slots', 'room for slabs']) expect(svg).toContain(`>${text}</text>`)
+      expect(svg).toContain('<pattern id="slot-free"')
+      expect(svg.match(/\.slot-line\{fill:#/g)).toHaveLength(2)
+      for (const other of [svgOf(['a 0 48'], false), svgOf(['a 0 4800'], true)]) {
+        expect(other).not.toMatch(/slot|granule|pattern/)
+      }
+    })
+
+    it('shows on the grid of a long trace which part of slabs is used', () => {
+      const lines: string[] = []
+      for (let id = 0; id < 12_000; id++) lines.push(`a ${id} 16`)
+      for (let id = 0; id < 6000; id++) lines.push(`f ${id}`)
+      const svg = svgOf(lines, true)
+      const area = (name: string) => {
+        const path = new RegExp(`<path class="${name}" d="([^"]*)"`).exec(svg)?.[1] ?? ''
+        return [...path.matchAll(/h([\d.]+)v([\d.]+)h-/g)].reduce((sum, [, w, h]) => sum + Number(w) * Number(h), 0)
+      }
+      // As above, and of the heap some bytes in front of the first chunk.
+      const [used, free] = [area('slot'), area('slot-free')]
+      expect(free / (used + free)).toBeCloseTo(1 / 8, 2)
+      expect((used + free) / (874 * 300)).toBeCloseTo(2 / 3, 1)
+    })
   })
 
   it('puts two allocators on the same scale', () => {

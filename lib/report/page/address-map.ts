@@ -3,6 +3,7 @@
 import { sizeClassOf } from '../size-classes.js'
 import { humanBytes, humanCount } from '../sizes.js'
 import { Layer, Stage } from './elements.js'
+import { granulePattern, slotPattern } from './slab-patterns.js'
 import { FONT } from './theme.js'
 import { MARGIN, type Scale, type Subject, scale, ticks, type View } from './view.js'
 
@@ -10,19 +11,26 @@ export class AddressMap {
   readonly stage: Stage
   readonly #layer = new Layer()
   readonly #subject: Subject
-  /** The blocks of each size class. */
+  /** The blocks of each size class, and the slots. */
   readonly #classes: Int32Array[]
+  readonly #slots: Int32Array
 
   constructor(canvas: HTMLCanvasElement, subject: Subject) {
     this.stage = new Stage(canvas)
     this.#subject = subject
     const classes: number[][] = []
+    const slots: number[] = []
     subject.history.forEachBlock(block => {
+      if (subject.history.isSlot(block)) {
+        slots.push(block)
+        return
+      }
       const index = sizeClassOf(subject.history.size(block))
       classes[index] ??= []
       classes[index].push(block)
     })
     this.#classes = Array.from(classes, blocks => Int32Array.from(blocks ?? []))
+    this.#slots = Int32Array.from(slots)
   }
 
   draw(view: View): void {
@@ -63,25 +71,51 @@ export class AddressMap {
     context.rect(MARGIN.left, MARGIN.top, width - MARGIN.left - MARGIN.right, height - MARGIN.top - MARGIN.bottom)
     context.clip()
     this.#drawHeap(context, view, x, y)
+    this.#drawSlabs(context, view, x, y)
+    for (const [index, blocks] of this.#classes.entries())
+      this.#drawUsed(context, view, x, y, blocks, theme.sizes[index])
+    this.#drawUsed(context, view, x, y, this.#slots, theme.slot)
+    context.restore()
+  }
+
+  #drawUsed(
+    context: CanvasRenderingContext2D,
+    view: View,
+    x: Scale,
+    y: Scale,
+    blocks: Int32Array,
+    color: string
+  ): void {
     const { history } = this.#subject
     const lowest = history.low + view.addresses.from
     const highest = history.low + view.addresses.to
-    for (const [index, blocks] of this.#classes.entries()) {
-      context.fillStyle = theme.sizes[index]
-      for (const block of blocks) {
-        const death = history.deaths[block]
-        const offset = history.offset(block)
-        const end = history.end(block)
-        if (death < view.time.from || block > view.time.to) continue
-        if (end < lowest || offset > highest) continue
-        const left = x(block + 1)
-        const top = y(end)
-        const across = x(death + 1) - left
-        const down = y(offset) - top
-        context.fillRect(left, top, across > 3 ? across - 0.5 : across, visible(down))
-      }
+    context.fillStyle = color
+    for (const block of blocks) {
+      const death = history.deaths[block]
+      const offset = history.offset(block)
+      const end = history.end(block)
+      if (death < view.time.from || block > view.time.to) continue
+      if (end < lowest || offset > highest) continue
+      const left = x(block + 1)
+      const top = y(end)
+      const across = x(death + 1) - left
+      const down = y(offset) - top
+      context.fillRect(left, top, across > 3 ? across - 0.5 : across, visible(down))
     }
-    context.restore()
+  }
+
+  /** What chunks of slabs have besides used slots: free ones, and granules that are no slab. */
+  #drawSlabs(context: CanvasRenderingContext2D, view: View, x: Scale, y: Scale): void {
+    const { history } = this.#subject
+    const slots = slotPattern(view.theme)
+    const granules = granulePattern(view.theme)
+    for (const { offset, size, slot, from, to } of history.slabs.all) {
+      if (to < view.time.from || from > view.time.to) continue
+      const left = x(from)
+      const top = y(offset + size)
+      context.fillStyle = slot > 0 ? slots : granules
+      context.fillRect(left, top, x(Math.min(to, history.trace.length)) - left, visible(y(offset) - top))
+    }
   }
 
   /** The heap from its beginning to its end: what no block covers is free. */

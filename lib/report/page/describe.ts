@@ -2,7 +2,8 @@
 
 import { describeOperation, type Trace } from '../../trace/trace.js'
 import { humanBytes, humanCount } from '../sizes.js'
-import type { Subject, Target } from './view.js'
+import { type Granule, slotsOf, usedSlotsOf } from '../slab-history.js'
+import type { SlabTarget, Subject, Target } from './view.js'
 
 /** What happened last, as a sentence. */
 export function describeMoment(trace: Trace, operations: number): string {
@@ -40,6 +41,7 @@ export function describeTarget(subject: Subject, target: Target, operations: num
       next === undefined ? 'last in the list' : `next in the list: the block at byte ${humanCount(next)}`
     ]
   }
+  if (target.kind !== 'used') return [...describeInSlab(subject, target), where]
   const { history } = subject
   const { trace, timeline } = history
   const { block } = target
@@ -48,14 +50,50 @@ export function describeTarget(subject: Subject, target: Target, operations: num
   const lines = [`${humanCount(history.payload(block))} bytes, id ${trace.idOf[block]}`]
   if (timeline.wholeBlocks) {
     const slack = timeline.slacks[block]
-    lines.push(`whole block ${humanCount(size)} bytes: header ${timeline.headerBytes}, slack ${slack}`)
+    if (history.isSlot(block)) lines.push(`whole slot ${humanCount(size)} bytes: slack ${slack}`)
+    else lines.push(`whole block ${humanCount(size)} bytes: header ${timeline.headerBytes}, slack ${slack}`)
   }
+  const slab = history.slabs.find(offset, operations)
+  if (slab !== undefined) lines.push(describeSlab(subject, slab))
   lines.push(where, `made by ${describeOperation(trace, birth)}`)
   if (block !== birth) lines.push(`as it is since ${describeOperation(trace, block)}`)
   lines.push(`age ${count(operations - birth - 1, 'operation')}`)
   if (death === trace.length) lines.push('never freed')
   else lines.push(`until ${describeOperation(trace, death)}`)
   return lines
+}
+
+/** What a part of a chunk is that no block is in. */
+function describeInSlab(subject: Subject, { kind, size, granule }: SlabTarget): string[] {
+  const bytes = `${humanCount(size)} bytes`
+  if (kind === 'slot') return [`free slot of ${bytes}`, describeSlab(subject, granule)]
+  if (kind === 'rest') return [`${bytes} that slots leave over`, describeSlab(subject, granule)]
+  return [kind === 'chunk' ? `header of a chunk of slabs, ${bytes}` : `${bytes} of a chunk: room for a slab`]
+}
+
+/** The slab at the moment that the page shows. */
+function describeSlab({ now }: Subject, slab: Granule): string {
+  return `in a slab of ${slab.slot}-byte slots, ${usedSlotsOf(slab, now)} of ${slotsOf(slab)} used`
+}
+
+/** All slabs in one line; nothing for a heap that never has any. */
+export function describeSlabs({ history, now }: Subject): string {
+  if (history.slabs.all.length === 0) return ''
+  let chunks = 0
+  let slabs = 0
+  let slots = 0
+  let used = 0
+  let rooms = 0
+  for (const granule of history.slabs.at(now.operations)) {
+    if (granule.first) chunks++
+    if (granule.slot === 0) rooms++
+    else slabs++
+    slots += slotsOf(granule)
+    used += usedSlotsOf(granule, now)
+  }
+  if (chunks === 0) return 'There are no slabs.'
+  const rest = rooms === 0 ? '' : `, with room for ${humanCount(rooms)} more`
+  return `${count(slabs, 'slab')} in ${count(chunks, 'chunk')}${rest}; ${humanCount(used)} of ${count(slots, 'slot')} used.`
 }
 
 /** The free list in one line. */

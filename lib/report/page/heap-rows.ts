@@ -1,8 +1,10 @@
-/** The heap at the moment, a window of it, in rows of bytes: headers, payloads, slack, free blocks and the list's arrows. */
+/** The heap at the moment, a window of it, in rows of bytes: headers, payloads, slack, slabs, free blocks and the list's arrows. */
 
 import { sizeClassOf } from '../size-classes.js'
+import { CHUNK_HEADER_BYTES, type Granule, slotsOf } from '../slab-history.js'
 import { Stage } from './elements.js'
 import { drawArrow, type Point } from './list-arrows.js'
+import { granulePattern, slotPattern } from './slab-patterns.js'
 import { SMALL_FONT } from './theme.js'
 import { MARGIN, type Subject, type Target, type View } from './view.js'
 
@@ -17,6 +19,8 @@ const ROW_HEIGHT = 24
 /** From one row to the next; the room between is for the arrows. */
 const ROW_PITCH = 44
 const TOP = 20
+/** From the middle of a row to that of the text below it. */
+const BELOW = 23
 /** A block's text needs so many pixels besides its own width. */
 const PADDING = 6
 
@@ -99,6 +103,7 @@ export class HeapRows {
     context.font = SMALL_FONT
     context.textBaseline = 'middle'
     context.textAlign = 'center'
+    this.#drawSlabs(context, view)
     for (let i = Math.max(0, now.find(start)); i < now.count; i++) {
       const block = now.blocks[i]
       if (history.offset(block) >= start + bytes) break
@@ -122,16 +127,69 @@ export class HeapRows {
   #drawUsed(context: CanvasRenderingContext2D, view: View, block: number): void {
     const { theme } = view
     const { history } = this.#subject
-    const { headerBytes, pointers } = history.timeline
+    const { pointers } = history.timeline
+    const isSlot = history.isSlot(block)
     const index = sizeClassOf(history.size(block))
     const payload = history.payload(block)
     const offset = history.offset(block)
-    for (const piece of this.#pieces(offset, history.size(block))) this.#fill(context, piece, theme.sizes[index], true)
+    for (const piece of this.#pieces(offset, history.size(block))) {
+      this.#fill(context, piece, isSlot ? theme.slot : theme.sizes[index], true)
+    }
     const slack = pointers[block] + payload
     for (const piece of this.#pieces(slack, history.end(block) - slack)) this.#fill(context, piece, theme.slack, true)
-    for (const piece of this.#pieces(offset, headerBytes)) this.#fill(context, piece, theme.header)
-    context.fillStyle = theme.sizeInks[index]
-    this.#write(context, offset + headerBytes, payload, `${payload}`)
+    for (const piece of this.#pieces(offset, history.header(block))) this.#fill(context, piece, theme.header)
+    context.fillStyle = isSlot ? theme.slotInk : theme.sizeInks[index]
+    this.#write(context, pointers[block], payload, `${payload}`)
+  }
+
+  /** Chunks of slabs, but for the used slots. */
+  #drawSlabs(context: CanvasRenderingContext2D, view: View): void {
+    const { history, now } = this.#subject
+    for (const granule of history.slabs.at(now.operations)) {
+      const { offset, size, first } = granule
+      if (!this.#shows(offset - CHUNK_HEADER_BYTES, size + CHUNK_HEADER_BYTES)) continue
+      if (first) {
+        for (const piece of this.#pieces(offset - CHUNK_HEADER_BYTES, CHUNK_HEADER_BYTES)) {
+          this.#fill(context, piece, view.theme.header)
+        }
+      }
+      if (granule.slot > 0) this.#drawSlab(context, view, granule)
+      else this.#drawGranule(context, view, granule)
+    }
+  }
+
+  #drawGranule(context: CanvasRenderingContext2D, { theme }: View, { offset, size }: Granule): void {
+    for (const piece of this.#pieces(offset, size)) {
+      this.#fill(context, piece, granulePattern(theme), true)
+      this.#underline(context, piece, theme.granuleLines)
+    }
+    context.fillStyle = theme.muted
+    this.#write(context, offset, size, 'room for a slab', BELOW)
+  }
+
+  /** A slab's free slots, what they leave over, and a line below with words. */
+  #drawSlab(context: CanvasRenderingContext2D, { theme }: View, slab: Granule): void {
+    const { now, history } = this.#subject
+    const { offset, size, slot } = slab
+    const slots = slotsOf(slab)
+    const used = new Set<number>()
+    for (let i = now.find(offset - 1) + 1; i < now.count && history.offset(now.blocks[i]) < offset + size; i++) {
+      used.add(history.offset(now.blocks[i]))
+    }
+    for (let at = offset; at < offset + slots * slot; at += slot) {
+      if (used.has(at)) continue
+      for (const piece of this.#pieces(at, slot)) {
+        this.#fill(context, piece, slotPattern(theme), true)
+        if (piece.width > 5) this.#edge(context, piece, theme.slotLines)
+      }
+    }
+    const end = offset + slots * slot
+    for (const piece of this.#pieces(end, offset + size - end)) this.#fill(context, piece, theme.slack, true)
+    for (const piece of this.#pieces(offset, size)) this.#underline(context, piece, theme.slot)
+    context.fillStyle = theme.muted
+    const filled = `${used.size} of ${slots}`
+    const isWritten = this.#write(context, offset, size, `slots of ${slot} B, ${filled} used`, BELOW)
+    if (!isWritten) this.#write(context, offset, size, filled, BELOW)
   }
 
   #drawFreeList(context: CanvasRenderingContext2D, view: View): void {
@@ -173,7 +231,9 @@ export class HeapRows {
     const { now, history } = this.#subject
     const { offset } = this.#subject.extent(target)
     if (target.kind === 'used') return target.block < now.operations && history.deaths[target.block] >= now.operations
-    return target.place === -1 || now.freeOffsets[target.place] === offset
+    if (target.kind === 'free') return target.place === -1 || now.freeOffsets[target.place] === offset
+    const { from, to } = target.granule
+    return now.operations >= from && now.operations < to
   }
 
   #shows(offset: number, size: number): boolean {
@@ -212,7 +272,7 @@ export class HeapRows {
     return { x, top: TOP + index * ROW_PITCH, bottom: TOP + index * ROW_PITCH + ROW_HEIGHT }
   }
 
-  #fill(context: CanvasRenderingContext2D, piece: Piece, color: string, gap = false): void {
+  #fill(context: CanvasRenderingContext2D, piece: Piece, color: string | CanvasPattern, gap = false): void {
     context.fillStyle = color
     const width = gap && piece.last && piece.width > 3 ? piece.width - 1 : piece.width
     context.fillRect(piece.x, piece.y, width, ROW_HEIGHT)
@@ -224,13 +284,20 @@ export class HeapRows {
     context.strokeRect(x + 0.5, y + 0.5, Math.max(1, width - 2), ROW_HEIGHT - 1)
   }
 
-  /** Text into the widest piece of a stretch, when there is room. */
-  #write(context: CanvasRenderingContext2D, offset: number, size: number, text: string): void {
+  /** A line below a piece, which keeps what belongs together. */
+  #underline(context: CanvasRenderingContext2D, { x, y, width, last }: Piece, color: string): void {
+    context.fillStyle = color
+    context.fillRect(x, y + ROW_HEIGHT + 2, last && width > 3 ? width - 1 : width, 2)
+  }
+
+  /** Text into the widest piece of a stretch, or `below` its middle; false when there is no room. */
+  #write(context: CanvasRenderingContext2D, offset: number, size: number, text: string, below = 0): boolean {
     let widest: Piece | undefined
     for (const piece of this.#pieces(offset, size)) {
       if (widest === undefined || piece.width > widest.width) widest = piece
     }
-    if (widest === undefined || context.measureText(text).width + PADDING > widest.width) return
-    context.fillText(text, widest.x + widest.width / 2, widest.y + ROW_HEIGHT / 2 + 1)
+    if (widest === undefined || context.measureText(text).width + PADDING > widest.width) return false
+    context.fillText(text, widest.x + widest.width / 2, widest.y + ROW_HEIGHT / 2 + 1 + below)
+    return true
   }
 }

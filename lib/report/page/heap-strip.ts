@@ -3,6 +3,7 @@
 import { humanBytes } from '../sizes.js'
 import { Stage } from './elements.js'
 import type { HeapWindow } from './heap-rows.js'
+import { granulePattern, slotPattern } from './slab-patterns.js'
 import { SMALL_FONT } from './theme.js'
 import { MARGIN, type Scale, type Span, type Subject, scale, type View } from './view.js'
 
@@ -41,8 +42,14 @@ export class HeapStrip {
     context.fillRect(left, TOP, right - left, HEIGHT)
     context.fillStyle = theme.free
     context.fillRect(left, TOP, x(end) - left, HEIGHT)
+    for (const { offset, size, slot } of history.slabs.at(now.operations)) {
+      context.fillStyle = slot > 0 ? slotPattern(theme) : granulePattern(theme)
+      context.fillRect(x(offset), TOP, x(offset + size) - x(offset), HEIGHT)
+    }
     context.fillStyle = theme.sizes[2]
-    this.#drawUsed(context, x)
+    this.#drawUsed(context, x, false)
+    context.fillStyle = theme.slot
+    this.#drawUsed(context, x, true)
     context.font = SMALL_FONT
     context.fillStyle = theme.muted
     context.textBaseline = 'middle'
@@ -60,14 +67,15 @@ export class HeapStrip {
     context.fillText(text, Math.min(right - half, Math.max(left + half, (from + to) / 2)), TOP + HEIGHT + 16)
   }
 
-  /** How much of each pixel is in use, as its opacity: the smallest hole in a full heap still shows. */
-  #drawUsed(context: CanvasRenderingContext2D, x: Scale): void {
+  /** How much of each pixel is in used slots, or in other used blocks, as its opacity: the smallest hole in a full heap still shows. */
+  #drawUsed(context: CanvasRenderingContext2D, x: Scale, slots: boolean): void {
     const { history, now } = this.#subject
     const pixels = Math.max(1, Math.ceil(this.stage.width - MARGIN.left - MARGIN.right))
     if (this.#covered.length !== pixels) this.#covered = new Float32Array(pixels)
     const covered = this.#covered.fill(0)
     for (let i = 0; i < now.count; i++) {
       const block = now.blocks[i]
+      if (history.isSlot(block) !== slots) continue
       const from = Math.max(0, x(history.offset(block)) - MARGIN.left)
       const to = Math.min(pixels, x(history.end(block)) - MARGIN.left)
       for (let pixel = Math.floor(from); pixel < to; pixel++) {

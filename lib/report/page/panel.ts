@@ -4,7 +4,7 @@ import type { History } from '../history.js'
 import { humanBytes, humanShare } from '../sizes.js'
 import { AddressMap } from './address-map.js'
 import { CurvePlot } from './curve-plot.js'
-import { describeFreeList, describeResult, describeTarget } from './describe.js'
+import { describeFreeList, describeResult, describeSlabs, describeTarget } from './describe.js'
 import { find } from './elements.js'
 import { HeapRows, ROWS } from './heap-rows.js'
 import { HeapStrip } from './heap-strip.js'
@@ -73,6 +73,7 @@ export class Panel {
     const { curves } = subject.history
     this.#say('result', describeResult(subject, view.now))
     this.#say('list', describeFreeList(subject))
+    this.#say('slabs', describeSlabs(subject))
     this.#say('payload', humanBytes(curves.payload[view.now]))
     this.#say('heap', humanBytes(curves.heap[view.now]))
     this.#say('utilization', humanShare(curves.utilization[view.now]))
@@ -116,7 +117,7 @@ export class Panel {
     const { now, target } = this.subject
     if (now.count === 0) return undefined
     const at = target === undefined ? this.#rows.window.start - 1 : this.subject.extent(target).offset
-    const index = now.find(at) + (target?.kind === 'free' && by === -1 ? 0 : by)
+    const index = now.find(at) + (target !== undefined && target.kind !== 'used' && by === -1 ? 0 : by)
     return { kind: 'used', block: now.blocks[(index + now.count) % now.count] }
   }
 

@@ -14,6 +14,13 @@ export interface Theme {
   readonly slack: string
   readonly free: string
   readonly freeEdge: string
+  /** A used slot, what is written on it, a free slot and its lines, a granule that is no slab and its lines. */
+  readonly slot: string
+  readonly slotInk: string
+  readonly slotFree: string
+  readonly slotLines: string
+  readonly granule: string
+  readonly granuleLines: string
   readonly payload: string
   readonly heap: string
   readonly utilization: string
@@ -45,6 +52,12 @@ export function currentTheme(): Theme {
     slack: color('slack'),
     free: color('free'),
     freeEdge: color('free-edge'),
+    slot: color('slot'),
+    slotInk: color('slot-ink'),
+    slotFree: color('slot-free'),
+    slotLines: color('slot-lines'),
+    granule: color('granule'),
+    granuleLines: color('granule-lines'),
     payload: color('payload'),
     heap: color('heap'),
     utilization: color('utilization'),

@@ -2,6 +2,7 @@
 
 import type { History } from '../history.js'
 import type { Moment } from '../moment.js'
+import { CHUNK_HEADER_BYTES, type Granule, slotsOf } from '../slab-history.js'
 import type { Theme } from './theme.js'
 
 /** A stretch of operations or of addresses. */
@@ -10,10 +11,19 @@ export interface Span {
   readonly to: number
 }
 
-/** A block in use, by the operation that made it, or a stretch of free memory. */
+/** A block in use, by the operation that made it, a stretch of free memory, or an unused part of a chunk of slabs. */
 export type Target =
   | { readonly kind: 'used'; readonly block: number }
   | { readonly kind: 'free'; readonly offset: number; readonly size: number; readonly place: number }
+  | SlabTarget
+
+/** A free slot, what the slots leave over at a slab's end, a granule that is no slab, or a chunk's header. */
+export interface SlabTarget {
+  readonly kind: 'slot' | 'rest' | 'granule' | 'chunk'
+  readonly offset: number
+  readonly size: number
+  readonly granule: Granule
+}
 
 export interface View {
   /** Operations so far. */
@@ -45,6 +55,8 @@ export class Subject {
     if (index >= 0 && address < history.end(moment.blocks[index])) return { kind: 'used', block: moment.blocks[index] }
     const heapEnd = history.low + history.curves.heap[moment.operations]
     if (address < history.low || address >= heapEnd) return undefined
+    const slab = this.#inSlab(moment, address)
+    if (slab !== undefined) return slab
     const place = moment.freeOffsets.findIndex(
       (offset, i) => address >= offset && address < offset + moment.freeSizes[i]
     )
@@ -59,9 +71,28 @@ export class Subject {
     return { kind: 'free', offset: moment.freeOffsets[place], size: moment.freeSizes[place], place }
   }
 
+  #inSlab(moment: Moment, address: number): SlabTarget | undefined {
+    const { slabs } = this.history
+    const { operations } = moment
+    const behind = slabs.find(address + CHUNK_HEADER_BYTES, operations)
+    if (behind?.first && address < behind.offset) {
+      const offset = behind.offset - CHUNK_HEADER_BYTES
+      return { kind: 'chunk', offset, size: CHUNK_HEADER_BYTES, granule: behind }
+    }
+    const granule = slabs.find(address, operations)
+    if (granule === undefined) return undefined
+    const { offset: begin, size, slot } = granule
+    if (slot === 0) return { kind: 'granule', offset: begin, size, granule }
+    const index = Math.floor((address - begin) / slot)
+    const slots = slotsOf(granule)
+    const offset = begin + Math.min(index, slots) * slot
+    if (index < slots) return { kind: 'slot', offset, size: slot, granule }
+    return { kind: 'rest', offset, size: begin + size - offset, granule }
+  }
+
   /** Where the target lies: byte offset and bytes. */
   extent(target: Target): { offset: number; size: number } {
-    if (target.kind === 'free') return target
+    if (target.kind !== 'used') return target
     return { offset: this.history.offset(target.block), size: this.history.size(target.block) }
   }
 }

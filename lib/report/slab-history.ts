@@ -1,0 +1,93 @@
+/** The slabs of a heap over time: each granule of a chunk, from the operation that made it what it is to the one that changed it. */
+
+import type { Moment } from './moment.js'
+import { NO_CHUNK, type SlabEdits } from './slab-edits.js'
+
+/** A granule that stays what it is for some time. */
+export interface Granule {
+  readonly offset: number
+  /** In bytes; the last granule of a chunk has 4 fewer than the others. */
+  readonly size: number
+  /** The slot size of the slab in bytes; 0 when it is no slab. */
+  readonly slot: number
+  /** True for the first granule of a chunk, which the chunk's header precedes. */
+  readonly first: boolean
+  /** It is there after this many operations, and until before that many. */
+  readonly from: number
+  readonly to: number
+}
+
+/** A chunk's header lies in front of its first granule, and that of the next block at the end of the last. */
+export const CHUNK_HEADER_BYTES = 4
+
+export class SlabHistory {
+  /** In the order in which they came to be. */
+  readonly all: readonly Granule[]
+  readonly #byNumber = new Map<number, Granule[]>()
+  readonly #granuleBytes: number
+
+  /** The slabs of a trace of `operations` operations; none when `edits` is undefined. */
+  constructor(edits: SlabEdits | undefined, operations: number) {
+    this.#granuleBytes = edits?.granuleBytes ?? 1
+    this.all = edits === undefined ? [] : granulesOf(edits, operations)
+    for (const granule of this.all) {
+      const number = granule.offset / this.#granuleBytes
+      const list = this.#byNumber.get(number)
+      if (list === undefined) this.#byNumber.set(number, [granule])
+      else list.push(granule)
+    }
+  }
+
+  /** The granules of chunks after `operations` operations, in no order. */
+  *at(operations: number): Generator<Granule, void, undefined> {
+    for (const granule of this.all) if (isThere(granule, operations)) yield granule
+  }
+
+  /** The granule of a chunk in which `address` lies; undefined when there is none. */
+  find(address: number, operations: number): Granule | undefined {
+    const list = this.#byNumber.get(Math.floor(address / this.#granuleBytes))
+    const found = list?.find(granule => isThere(granule, operations))
+    return found !== undefined && address < found.offset + found.size ? found : undefined
+  }
+}
+
+/** How many slots a slab has; 0 for a granule that is no slab. */
+export function slotsOf({ size, slot }: Granule): number {
+  return slot === 0 ? 0 : Math.floor(size / slot)
+}
+
+/** How many slots of a slab are used in a moment. */
+export function usedSlotsOf({ offset, size }: Granule, moment: Moment): number {
+  return moment.find(offset + size - 1) - moment.find(offset - 1)
+}
+
+function isThere({ from, to }: Granule, operations: number): boolean {
+  return operations >= from && operations < to
+}
+
+function granulesOf(edits: SlabEdits, operations: number): Granule[] {
+  const { granuleBytes, chunkGranules, changes, granules, slots } = edits
+  const found: { -readonly [Key in keyof Granule]: Granule[Key] }[] = []
+  const now = new Map<number, number>()
+  let at = 0
+  for (let i = 0; i < operations; i++) {
+    for (let k = changes[i]; k > 0; k--, at++) {
+      const number = granules[at]
+      const before = now.get(number)
+      if (before !== undefined) found[before].to = i + 1
+      now.delete(number)
+      if (slots[at] === NO_CHUNK) continue
+      now.set(number, found.length)
+      const place = number % chunkGranules
+      found.push({
+        offset: number * granuleBytes,
+        size: granuleBytes - (place === chunkGranules - 1 ? CHUNK_HEADER_BYTES : 0),
+        slot: slots[at],
+        first: place === 0,
+        from: i + 1,
+        to: Number.POSITIVE_INFINITY
+      })
+    }
+  }
+  return found
+}
