@@ -1,0 +1,102 @@
+/**
+ * Bundles the heap and its engine into one file, in which every function is a constant that V8 can rely
+ * on, and gives each placement policy an allocator of its own, with the engine's calls written out
+ * (inline.js).
+ */
+import { writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { rolldown } from 'rolldown'
+import { parseAst } from 'rolldown/parseAst'
+import { writeOut } from './inline.js'
+
+const dist = join(dirname(fileURLToPath(import.meta.url)), '../../dist')
+const file = join(dist, 'heap/heap.js')
+
+/** The fast path: slots of current slabs, whatever the policy. */
+const FAST = {
+  root: 'Allocator',
+  roots: ['take', 'give', 'suits'],
+  fields: { slabs: 'Slabs' },
+  inline: ['Slabs.take', 'Slabs.give', 'Slabs.suits']
+}
+
+/** Calls of several stores. */
+const ENGINE = [
+  'Allocator.serve',
+  'Allocator.release',
+  'Allocator.resizeBlock',
+  'Blocks.place',
+  'Blocks.extend',
+  'Blocks.count',
+  'Blocks.free',
+  'Blocks.coalesce',
+  'Blocks.isUsed',
+  'Blocks.resizeInPlace',
+  'Blocks.grow',
+  'Slabs.covers',
+  'sizeOf',
+  'pointerOf',
+  'blockOf',
+  'wordsFor',
+  'writeFree',
+  'link',
+  'unitOf'
+]
+
+const policy = (name, base, inline) => ({
+  root: 'Allocator',
+  roots: ['allocate', 'free', 'resize', 'move'],
+  fields: { blocks: 'Blocks', policy: name, slabs: 'Slabs', due: 'Due' },
+  inline: [
+    ...ENGINE,
+    `${name}.find`,
+    ...['put', 'remove', 'split', 'merge'].map(verb => `${base}.${verb}`),
+    ...inline
+  ]
+})
+
+const POLICIES = {
+  'first-fit': policy('FirstFit', 'CardIndex', ['CardIndex.raise', 'classOf', 'endOf', 'unlink', 'relink']),
+  'segregated-fit': policy('SegregatedFit', 'SegregatedFit', [
+    'SizeClasses.classOf',
+    'SizeClasses.sentinelOf',
+    'SizeClasses.mark',
+    'SizeClasses.unmark'
+  ])
+}
+
+const bundle = await rolldown({
+  input: file,
+  platform: 'node',
+  external: id => /\/(errors|events|memory\/region)\.js$/.test(id),
+  logLevel: 'silent'
+})
+const { output } = await bundle.generate({ format: 'esm' })
+await bundle.close()
+const [{ code }] = output
+
+/** The code with the methods replaced. */
+function replaced(code, methods) {
+  let [result, at] = ['', 0]
+  for (const { start, end, text } of methods.sort((a, b) => a.start - b.start)) {
+    result += code.slice(at, start) + text
+    at = end
+  }
+  return result + code.slice(at)
+}
+
+const OPEN = 'new Allocator(words, header, host)'
+const [before, after, ...more] = replaced(code, writeOut(code, FAST)).split(OPEN)
+if (after === undefined || more.length > 0) throw new Error('the heap opens its allocator elsewhere than expected')
+const classes = Object.entries(POLICIES).map(
+  ([name, plan]) => `'${name}': class extends Allocator {\n${writeOut(code, plan).map(({ text }) => text).join('\n')}\n}`
+)
+const all = `${before}new (allocators[header.policy.name] ?? Allocator)(words, header, host)${after}
+/** The allocators of these policies, with the calls of the engine written out. */
+const allocators = {
+${classes.join(',\n')}
+};
+`
+parseAst(all)
+writeFileSync(file, all)
