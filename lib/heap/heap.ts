@@ -144,7 +144,8 @@ export class Heap {
     } else {
       checkAmount('size', size)
     }
-    return this.engine.allocate(size) || this.nothing(size)
+    const pointer = this.engine.allocate(size)
+    return pointer !== 0 ? pointer : this.nothing(size)
   }
 
   /**
@@ -204,7 +205,7 @@ export class Heap {
   free(block: BlockReference): void {
     if (isInt32(block)) {
       if (this.engine.give(block)) return
-      if (this.engine.free(block)) return
+      if (this.engine.free(block) === true) return
     }
     this.freeSlowly(block)
   }
