@@ -31,6 +31,7 @@ describe.skipIf(executablePath === undefined)(`the page of offheap view${reason}
   let folder = ''
   let browser: Browser
   let low = 0
+  let high = 0
   let firstSlab = 0
   const problems: string[] = []
 
@@ -46,6 +47,7 @@ describe.skipIf(executablePath === undefined)(`the page of offheap view${reason}
     const slabs = timelineOf(slots, 'first-fit', 2 ** 22, true)
     const history = new History(slots, slabs)
     low = history.low
+    high = history.high
     firstSlab = history.slabs.all[0].offset
     writeFileSync(join(folder, 'slabs.html'), viewPage({ trace: slots, timelines: [slabs] }))
     // Containers often run as root, where Chromium's sandbox can't be.
@@ -173,6 +175,14 @@ describe.skipIf(executablePath === undefined)(`the page of offheap view${reason}
     await says(page, '#tip', '512 bytes of a chunk: room for a slab')
     await point(firstSlab - 2)
     await says(page, '#tip', 'header of a chunk of slabs, 4 bytes')
+    // On the map, an earlier moment: all five slots were used, and the second one was not free yet.
+    const map = page.locator('canvas.map')
+    const away = (firstSlab + 144 - low) / (high - low) / 1.03
+    await map.hover({
+      position: { x: 68 + (6.5 / 8) * (((await map.boundingBox())?.width ?? 0) - 82), y: 308 - away * 300 }
+    })
+    await says(page, '#tip', '90 bytes, id 1')
+    await says(page, '#tip', 'in a slab of 96-byte slots, 5 of 5 used')
     await page.close()
   })
 

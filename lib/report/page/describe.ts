@@ -1,6 +1,7 @@
 /** Blocks and moments in words, for the eye and for a screen reader. */
 
 import { describeOperation, type Trace } from '../../trace/trace.js'
+import type { Moment } from '../moment.js'
 import { humanBytes, humanCount } from '../sizes.js'
 import { type Granule, slotsOf, usedSlotsOf } from '../slab-history.js'
 import type { SlabTarget, Subject, Target } from './view.js'
@@ -41,7 +42,8 @@ export function describeTarget(subject: Subject, target: Target, operations: num
       next === undefined ? 'last in the list' : `next in the list: the block at byte ${humanCount(next)}`
     ]
   }
-  if (target.kind !== 'used') return [...describeInSlab(subject, target), where]
+  const moment = subject.momentAt(operations)
+  if (target.kind !== 'used') return [...describeInSlab(target, moment), where]
   const { history } = subject
   const { trace, timeline } = history
   const { block } = target
@@ -54,7 +56,7 @@ export function describeTarget(subject: Subject, target: Target, operations: num
     else lines.push(`whole block ${humanCount(size)} bytes: header ${timeline.headerBytes}, slack ${slack}`)
   }
   const slab = history.slabs.find(offset, operations)
-  if (slab !== undefined) lines.push(describeSlab(subject, slab))
+  if (slab !== undefined) lines.push(describeSlab(slab, moment))
   lines.push(where, `made by ${describeOperation(trace, birth)}`)
   if (block !== birth) lines.push(`as it is since ${describeOperation(trace, block)}`)
   lines.push(`age ${count(operations - birth - 1, 'operation')}`)
@@ -64,16 +66,15 @@ export function describeTarget(subject: Subject, target: Target, operations: num
 }
 
 /** What a part of a chunk is that no block is in. */
-function describeInSlab(subject: Subject, { kind, size, granule }: SlabTarget): string[] {
+function describeInSlab({ kind, size, granule }: SlabTarget, moment: Moment): string[] {
   const bytes = `${humanCount(size)} bytes`
-  if (kind === 'slot') return [`free slot of ${bytes}`, describeSlab(subject, granule)]
-  if (kind === 'rest') return [`${bytes} that slots leave over`, describeSlab(subject, granule)]
+  if (kind === 'slot') return [`free slot of ${bytes}`, describeSlab(granule, moment)]
+  if (kind === 'rest') return [`${bytes} that slots leave over`, describeSlab(granule, moment)]
   return [kind === 'chunk' ? `header of a chunk of slabs, ${bytes}` : `${bytes} of a chunk: room for a slab`]
 }
 
-/** The slab at the moment that the page shows. */
-function describeSlab({ now }: Subject, slab: Granule): string {
-  return `in a slab of ${slab.slot}-byte slots, ${usedSlotsOf(slab, now)} of ${slotsOf(slab)} used`
+function describeSlab(slab: Granule, moment: Moment): string {
+  return `in a slab of ${slab.slot}-byte slots, ${usedSlotsOf(slab, moment)} of ${slotsOf(slab)} used`
 }
 
 /** All slabs in one line; nothing for a heap that never has any. */

@@ -173,8 +173,7 @@ export class Panel {
       const operations = Math.floor(x.invert(event.offsetX))
       const inside = event.offsetX >= MARGIN.left && operations >= 0 && operations <= subject.history.trace.length
       if (!inside) return this.#point(undefined, operations, event)
-      subject.history.seek(subject.probe, operations)
-      const target = subject.at(subject.probe, y.invert(event.offsetY))
+      const target = subject.at(subject.momentAt(operations), y.invert(event.offsetY))
       // The list belongs to another moment, so free memory is only told of in the rows.
       this.#point(target?.kind === 'used' ? target : undefined, operations, event)
     })

@@ -48,6 +48,13 @@ export class Subject {
     this.probe = history.open()
   }
 
+  /** The moment after `operations` operations; `probe` moves there when it is not the one that is shown. */
+  momentAt(operations: number): Moment {
+    if (operations === this.now.operations) return this.now
+    this.history.seek(this.probe, operations)
+    return this.probe
+  }
+
   /** What lies at `address` in that moment; undefined outside the heap. */
   at(moment: Moment, address: number): Target | undefined {
     const { history } = this
