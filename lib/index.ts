@@ -1,6 +1,6 @@
 /** The public surface of offheap. */
-export { type FaultyBlock, OffheapError, type OffheapErrorCode, type SystemFault } from './errors.js'
 export type { BlockInfo, HeapStats, HeapSummary, Leak, Pointer } from './engine/engine.js'
+export { type FaultyBlock, OffheapError, type OffheapErrorCode, type SystemFault } from './errors.js'
 export type { BlockReference } from './heap/arguments.js'
 export { Heap } from './heap/heap.js'
 export type { HeapMapOptions, HeapOptions } from './heap/options.js'

@@ -1,12 +1,12 @@
 /** The invariants of a hardened heap beyond those of its ledger: every seal, every byte that belongs to nobody. */
-import { sizeOf, USED } from '../layout/block.js'
-import { FIRST_WORD, TOP_WORD, TOUCHED_WORD } from '../layout/header.js'
-import { corrupt } from '../errors.js'
 import { checkBlocks } from '../engine/check.js'
 import { walk } from '../engine/walk.js'
-import type { Ledger } from './ledger.js'
+import { corrupt } from '../errors.js'
+import { sizeOf, USED } from '../layout/block.js'
+import { FIRST_WORD, TOP_WORD, TOUCHED_WORD } from '../layout/header.js'
 import { requestedOf } from './fault.js'
 import { SLOT_BYTES, slotOf } from './layout.js'
+import type { Ledger } from './ledger.js'
 
 /** Verifies every invariant of the heap, and reads every byte that it ever used but payloads. Throws ERR_OFFHEAP_CORRUPT. */
 export function checkHardened(ledger: Ledger): void {

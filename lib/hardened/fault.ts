@@ -2,11 +2,11 @@
  * The errors of a hardened heap: what is wrong with a pointer, or which byte was written that belonged to nobody. Each has the
  * block that it is about, and the stacks when they are kept.
  */
-import { sizeOf, USED } from '../layout/block.js'
-import { FIRST_WORD, HIGH_WATER_WORD, SIZE_WORD, TOP_WORD } from '../layout/header.js'
-import { corrupt, type FaultyBlock, OffheapError, type OffheapErrorCode } from '../errors.js'
 import type { Pointer } from '../engine/engine.js'
 import { walk } from '../engine/walk.js'
+import { corrupt, type FaultyBlock, OffheapError, type OffheapErrorCode } from '../errors.js'
+import { sizeOf, USED } from '../layout/block.js'
+import { FIRST_WORD, HIGH_WATER_WORD, SIZE_WORD, TOP_WORD } from '../layout/header.js'
 import { SLOT_BYTES, slotOf } from './layout.js'
 import { type Seals, SLACK } from './seals.js'
 import type { Stacks } from './stacks.js'

@@ -8,9 +8,9 @@
  * the header of the heap must be as it was. Where an index led the policy astray, a link or two were written where they don't
  * belong. No payload is within its reach; but such a ledger is not to be used any more, and `broken` says so.
  */
+import { corrupt } from '../errors.js'
 import { NEXT, PREVIOUS, PREVIOUS_USED, sizeOf } from '../layout/block.js'
 import { FIRST_WORD, FREE_LIST, HEADER_WORDS } from '../layout/header.js'
-import { corrupt } from '../errors.js'
 import type { Placement } from '../placement/placement.js'
 import { slotOf } from './layout.js'
 import type { Seals } from './seals.js'

@@ -143,7 +143,8 @@ export class Ledger {
   giveAligned(alignment: number, need: number, bytes: number): number {
     if (need > this.words.length) return 0
     const touched = this.words[TOUCHED_WORD]
-    const block = this.blocks.allocateAligned(alignment, need) || (this.flush() ? this.blocks.allocateAligned(alignment, need) : 0)
+    const block =
+      this.blocks.allocateAligned(alignment, need) || (this.flush() ? this.blocks.allocateAligned(alignment, need) : 0)
     if (block === 0) return 0
     // What was left out in front was never touched, and is free memory like any other now.
     const gap = slotOf(Math.min(block, touched))

@@ -5,17 +5,17 @@
  *
  *     OLDEST ──▶ block ──▶ block ──▶ block ◀── NEWEST
  */
+import { corrupt } from '../errors.js'
 import { sizeOf } from '../layout/block.js'
 import {
-  HELD_WORD,
   FIRST_WORD,
+  HELD_WORD,
   NEWEST_WORD,
   OLDEST_WORD,
   QUARANTINE_LIMIT_WORD,
   QUARANTINED_WORD,
   TOP_WORD
 } from '../layout/header.js'
-import { corrupt } from '../errors.js'
 import { SLOT_BYTES } from './layout.js'
 import { NEXT_HELD, type Seals } from './seals.js'
 

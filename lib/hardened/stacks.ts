@@ -2,8 +2,8 @@
  * Where blocks were allocated and freed: the stacks, for a heap with `trackAllocations`. They are JavaScript's, not the
  * region's, and belong to this Heap object alone. Equal stacks are kept once; of blocks that were freed, the last ones.
  */
-import type { FaultyBlock } from '../errors.js'
 import type { Leak, Pointer } from '../engine/engine.js'
+import type { FaultyBlock } from '../errors.js'
 
 interface Allocation {
   readonly size: number

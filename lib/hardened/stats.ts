@@ -1,9 +1,11 @@
 /** Figures about a hardened heap, and its blocks as a caller sees them: the ledger's, times four. */
+import type { BlockInfo, HeapStats } from '../engine/engine.js'
+import { walk } from '../engine/walk.js'
 import { MINIMUM_WORDS, sizeOf } from '../layout/block.js'
 import {
   BLOCKS_WORD,
-  HELD_WORD,
   FIRST_WORD,
+  HELD_WORD,
   HIGH_WATER_WORD,
   PEAK_LIVE_WORD,
   QUARANTINED_WORD,
@@ -12,10 +14,8 @@ import {
   TOUCHED_WORD,
   USED_WORD
 } from '../layout/header.js'
-import type { BlockInfo, HeapStats } from '../engine/engine.js'
-import { walk } from '../engine/walk.js'
-import type { Ledger } from './ledger.js'
 import { SLOT_BYTES, slotOf } from './layout.js'
+import type { Ledger } from './ledger.js'
 import type { Kind } from './seals.js'
 
 /**
@@ -74,10 +74,7 @@ export function describeHardened({ words }: Ledger, block: number, kind: Kind): 
 }
 
 /** The whole free pages, as [offset, length] in bytes: in the wilderness as far as touched, in free and quarantined blocks. */
-export function* freeSlotPages(
-  ledger: Ledger,
-  pageSize: number
-): Generator<[number, number], void, undefined> {
+export function* freeSlotPages(ledger: Ledger, pageSize: number): Generator<[number, number], void, undefined> {
   const { words } = ledger
   let begin = 0
   for (const [block, kind] of sealedBlocks(ledger)) {

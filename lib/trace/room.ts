@@ -1,8 +1,7 @@
 /** How large a heap a trace needs, and what to say when one was too small. */
-
 import { constants } from 'node:buffer'
-import { MAXIMUM_HEAP_BYTES } from '../layout/block.js'
 import { OffheapError } from '../errors.js'
+import { MAXIMUM_HEAP_BYTES } from '../layout/block.js'
 import { describeOperation, peaksOf, type Trace } from './trace.js'
 
 const MIB = 2 ** 20
