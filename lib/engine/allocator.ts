@@ -112,7 +112,7 @@ export class Allocator implements Engine {
   // ---- malloc --------------------------------------------------------------------------------------
 
   take(bytes: number): Pointer {
-    if (bytes > this.slotLimit) return 0
+    if (bytes >>> 0 > this.slotLimit) return 0
     return this.slabs.take(bytes)
   }
 
@@ -298,17 +298,23 @@ export class Allocator implements Engine {
   private move(pointer: Pointer, have: number, bytes: number): Pointer {
     const { words, slabs, blocks } = this
     let to = 0
-    if (bytes <= this.slotLimit && (slabs.next(bytes) !== 0 || slabs.refill(bytes))) to = slabs.next(bytes)
-    const block = to === 0 ? this.locate(wordsFor(bytes)) : 0
-    if (block < 0) return 0
-    if (to === 0) to = pointerOf(block)
+    if (bytes <= this.slotLimit) {
+      to = slabs.next(bytes)
+      if (to === 0 && slabs.refill(bytes)) to = slabs.next(bytes)
+    }
+    let block = 0
+    if (to === 0) {
+      block = this.locate(wordsFor(bytes))
+      if (block < 0) return 0
+      to = pointerOf(block)
+    }
     words[MOVE_TO_WORD] = blockOf(to) + 1
     words[MOVE_FROM_WORD] = blockOf(pointer) + 1
     if (block === 0) slabs.take(bytes)
     else if (block === words[TOP_WORD]) blocks.extend(wordsFor(bytes))
     else blocks.place(block, wordsFor(bytes))
     this.copy(blockOf(pointer) + 1, blockOf(to) + 1, wordsIn(have < bytes ? have : bytes))
-    this.release(pointer)
+    if (!slabs.give(pointer)) this.release(pointer)
     words[MOVE_TO_WORD] = 0
     words[MOVE_FROM_WORD] = 0
     return to

@@ -108,9 +108,9 @@ export interface Engine {
   readonly placement: PlacementName
   /** False when the memory is gone. */
   readonly open: boolean
-  /** The same as `allocate`, where one store does it; else 0, with nothing changed. The fast path of malloc. */
+  /** `allocate`, where one store does it; else 0, with nothing changed: for any int32. The fast path of malloc. */
   take(bytes: number): Pointer
-  /** The same as `free`, where one store does it; else false, with nothing changed. The fast path of free. */
+  /** `free`, where one store does it; else false, with nothing changed. The fast path of free. */
   give(pointer: Pointer): boolean
   /** Would `resize` change nothing? Only where that is known at once. The fast path of realloc. */
   suits(pointer: Pointer, bytes: number): boolean

@@ -139,7 +139,7 @@ export class Slabs {
     if (open === 0 || words[(descriptor + INFO) | 0] !== words[(entry + ENTRY_INFO) | 0]) return 0
     const unit = Math.clz32(open)
     words[descriptor] = used | (0x80000000 >>> unit)
-    return (descriptor - this.descriptors) * (GRANULE_BYTES / 2) + (unit << 4)
+    return ((((descriptor - this.descriptors) << 4) + unit) | 0) * UNIT_BYTES
   }
 
   /** The slot that `take(bytes)` would return; it stays open. */
@@ -149,7 +149,7 @@ export class Slabs {
     const descriptor = words[entry]
     const open = words[entry + ENTRY_STARTS] & ~words[descriptor]
     if (open === 0 || words[descriptor + INFO] !== words[entry + ENTRY_INFO]) return 0
-    return (descriptor - this.descriptors) * (GRANULE_BYTES / 2) + (Math.clz32(open) << 4)
+    return ((((descriptor - this.descriptors) << 4) + Math.clz32(open)) | 0) * UNIT_BYTES
   }
 
   /**
@@ -157,10 +157,10 @@ export class Slabs {
    * with nothing changed, when no such slot begins there.
    */
   give(pointer: number): boolean {
-    const unit = pointer >> 4
-    if (unit << 4 !== pointer || unit >>> 0 >= this.near) return false
+    const unit = pointer >>> 4
+    if (unit << 4 !== pointer || unit >= this.near) return false
     const words = this.words
-    const descriptor = (this.descriptors + ((unit >> 5) << 1)) | 0
+    const descriptor = (this.descriptors + ((unit >>> 5) << 1)) | 0
     const used = words[descriptor]
     const bit = 0x80000000 >>> unit
     if ((used & bit) === 0 || words[(descriptor + INFO) | 0] < 0) return false
@@ -173,10 +173,10 @@ export class Slabs {
    * more than about 3/4 of it? False for slots from 2 GiB on.
    */
   suits(pointer: number, bytes: number): boolean {
-    const unit = pointer >> 4
-    if (unit << 4 !== pointer || unit >>> 0 >= this.near) return false
+    const unit = pointer >>> 4
+    if (unit << 4 !== pointer || unit >= this.near) return false
     const words = this.words
-    const descriptor = (this.descriptors + ((unit >> 5) << 1)) | 0
+    const descriptor = (this.descriptors + ((unit >>> 5) << 1)) | 0
     if ((words[descriptor] & (0x80000000 >>> unit)) === 0) return false
     const sizeClass = words[(descriptor + INFO) | 0] & CLASS_MASK
     return bytes <= this.sizes[sizeClass] && bytes > this.tooFew[sizeClass]

@@ -138,12 +138,11 @@ export class Heap {
    * Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_OFFHEAP_CLOSED.
    */
   malloc(size: number): Pointer {
-    if (isInt32(size) && size >= 0) {
-      const pointer = this.engine.take(size)
-      if (pointer !== 0) return pointer
-    } else {
-      checkAmount('size', size)
+    if (isInt32(size)) {
+      const slot = this.engine.take(size)
+      if (slot !== 0) return slot
     }
+    if (!isInt32(size) || size < 0) checkAmount('size', size)
     const pointer = this.engine.allocate(size)
     return pointer !== 0 ? pointer : this.nothing(size)
   }
