@@ -25,12 +25,12 @@ export interface SlabColors {
 /** Colours of slabs: used slots, free ones, granules that are no slab. Lines tell the last two from free blocks. */
 export const SLAB_COLORS = {
   light: {
-    slot: '#7fa52f',
-    slotInk: '#152000',
+    slot: '#6c9222',
+    slotInk: '#0c1300',
     slotFree: '#eaf2d6',
-    slotLines: '#a9c26f',
+    slotLines: '#728f33',
     granule: '#f1f1e8',
-    granuleLines: '#b9bba2'
+    granuleLines: '#868970'
   },
   dark: {
     slot: '#a3cf52',
@@ -38,7 +38,7 @@ export const SLAB_COLORS = {
     slotFree: '#222c14',
     slotLines: '#607f33',
     granule: '#1d1f19',
-    granuleLines: '#5e6252'
+    granuleLines: '#6a6e5d'
   }
 } satisfies Record<string, SlabColors>
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { SLAB_COLORS } from '../../lib/report/size-classes.js'
 import type { Timeline } from '../../lib/report/timeline.js'
 import { decodeView } from '../../lib/report/view-data.js'
 import { encodeView } from '../../lib/report/view-encode.js'
@@ -50,6 +51,34 @@ describe('viewPage', () => {
   it('names every control and every canvas', () => {
     for (const [control] of page.matchAll(/<button [^>]*>[^<]*</g)) expect(control).toMatch(/aria-label="|>[A-Z]/)
     for (const [canvas] of page.matchAll(/<canvas [^>]*>/g)) expect(canvas).toMatch(/role="img" aria-label="\w+/)
+  })
+})
+
+describe('the colours of slabs', () => {
+  /** https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio */
+  const contrast = (a: string, b: string): number => {
+    const luminance = (color: string) => {
+      const [r, g, b] = [1, 3, 5].map(at => {
+        const value = Number.parseInt(color.slice(at, at + 2), 16) / 255
+        return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4
+      })
+      return 0.2126 * r + 0.7152 * g + 0.0722 * b
+    }
+    const [low, high] = [luminance(a), luminance(b)].sort((x, y) => x - y)
+    return (high + 0.05) / (low + 0.05)
+  }
+
+  it.each(['light', 'dark'] as const)('are far enough apart for everyone, in %s', scheme => {
+    const { slot, slotInk, slotFree, slotLines, granule, granuleLines } = SLAB_COLORS[scheme]
+    for (const [a, b] of [
+      [slot, slotFree],
+      [slot, granule],
+      [slotLines, slotFree],
+      [granuleLines, granule]
+    ]) {
+      expect(contrast(a, b), `${a} on ${b}`).toBeGreaterThan(3)
+    }
+    expect(contrast(slotInk, slot)).toBeGreaterThan(4.5)
   })
 })
 
