@@ -13,12 +13,24 @@ import { writeOut } from './inline.js'
 const dist = join(dirname(fileURLToPath(import.meta.url)), '../../dist')
 const file = join(dist, 'heap/heap.js')
 
-/** The fast path: slots of current slabs, whatever the policy. */
-const FAST = {
-  root: 'Allocator',
-  roots: ['take', 'give', 'suits'],
-  fields: { slabs: 'Slabs' },
-  inline: ['Slabs.take', 'Slabs.give', 'Slabs.suits']
+/** The slow paths of slabs are the same for every policy: they are written out where they are. */
+const SLABS = {
+  root: 'Slabs',
+  roots: ['refill', 'release', 'reclaim'],
+  fields: { slots: 'Slots' },
+  inline: [
+    'Slabs.reopen',
+    'Slabs.markFull',
+    'Slabs.setCurrent',
+    'Slabs.push',
+    'Slabs.append',
+    'Slabs.setFlags',
+    'Slabs.openSlots',
+    'Slabs.classOf',
+    'Slabs.descriptorOf',
+    'Slabs.verifyListed',
+    'Slots.holds'
+  ]
 }
 
 /** Calls of several stores. */
@@ -36,11 +48,11 @@ const ENGINE = [
   'Blocks.isUsed',
   'Blocks.resizeInPlace',
   'Blocks.grow',
-  'Slabs.covers',
-  'Slabs.holds',
-  'Slabs.next',
-  'Slabs.take',
-  'Slabs.give',
+  'Slots.covers',
+  'Slots.holds',
+  'Slots.next',
+  'Slots.take',
+  'Slots.give',
   'sizeOf',
   'pointerOf',
   'blockOf',
@@ -53,7 +65,7 @@ const ENGINE = [
 const policy = (name, base, inline) => ({
   root: 'Allocator',
   roots: ['allocate', 'free', 'resize', 'move'],
-  fields: { blocks: 'Blocks', policy: name, slabs: 'Slabs', due: 'Due' },
+  fields: { blocks: 'Blocks', policy: name, slabs: 'Slabs', slots: 'Slots', due: 'Due' },
   inline: [
     ...ENGINE,
     `${name}.find`,
@@ -93,7 +105,7 @@ function replaced(code, methods) {
 }
 
 const OPEN = 'new Allocator(words, header, host)'
-const [before, after, ...more] = replaced(code, writeOut(code, FAST)).split(OPEN)
+const [before, after, ...more] = replaced(code, writeOut(code, SLABS)).split(OPEN)
 if (after === undefined || more.length > 0) throw new Error('the heap opens its allocator elsewhere than expected')
 const classes = Object.entries(POLICIES).map(
   ([name, plan]) => `'${name}': class extends Allocator {\n${writeOut(code, plan).map(({ text }) => text).join('\n')}\n}`

@@ -3,8 +3,7 @@
  * chooses; slabs in front of them (slabs.ts) for small requests, if the heap has any; and a trim
  * threshold, if the heap has one.
  *
- * The fast path is `take`, `give` and `suits`: slots of current slabs, where one store does it all.
- * Everything else takes several stores. A call that is cut off between them, by an exhausted stack for example, leaves
+ * The fast path is in slots.ts: one store does it all. Everything here takes several stores. A call that is cut off between them, by an exhausted stack for example, leaves
  * PENDING_WORD at CUT, and the next call recovers the heap first.
  */
 import { OffheapError } from '../errors.js'
@@ -36,7 +35,8 @@ import { clearHeader, type Header, type Layout, ordinaryLayout, readHeader, veri
 import { trimPages } from './pages.js'
 import { recover } from './recover.js'
 import { refusalOf } from './refusal.js'
-import { Slabs, tooFewFor } from './slabs.js'
+import { Slabs } from './slabs.js'
+import { type Slots, tooFewFor } from './slots.js'
 import { highWaterOf, readStats } from './stats.js'
 import { describe, eachBlock } from './walk.js'
 
@@ -52,6 +52,7 @@ export class Allocator implements Engine {
   words: Int32Array
   blocks: Blocks
   slabs: Slabs
+  readonly slots: Slots
   private policy: Placement
   private due: Due
   /** Requests of up to this many bytes are served from slabs. */
@@ -74,7 +75,8 @@ export class Allocator implements Engine {
     this.due = new Due(words, this.blocks, host)
     const index = HEADER_WORDS + header.policy.indexWords(words.length)
     this.slabs = new Slabs(words, this.blocks, index, header.options === WITH_SLABS, this.due)
-    this.slotLimit = this.slabs.limit
+    this.slots = this.slabs.slots
+    this.slotLimit = this.slots.limit
   }
 
   get open(): boolean {
@@ -83,6 +85,7 @@ export class Allocator implements Engine {
 
   close(): void {
     const { words, policy, blocks, slabs, due } = new Allocator(new Int32Array(0), this.header, this.host)
+    this.slots.close()
     Object.assign(this, { words, policy, blocks, slabs, due, slotLimit: -1 })
   }
 
@@ -111,11 +114,6 @@ export class Allocator implements Engine {
 
   // ---- malloc --------------------------------------------------------------------------------------
 
-  take(bytes: number): Pointer {
-    if (bytes >>> 0 > this.slotLimit) return 0
-    return this.slabs.take(bytes)
-  }
-
   allocate(bytes: number): Pointer {
     const { words } = this
     if (words[PENDING_WORD] !== 0) this.recover()
@@ -140,8 +138,8 @@ export class Allocator implements Engine {
 
   /** A slot of another slab than the current one; where there is none, a block, or a slot that is too large. */
   private serveSlot(bytes: number): Pointer {
-    if (this.slabs.next(bytes) !== 0 || this.slabs.refill(bytes)) {
-      const slot = this.slabs.take(bytes)
+    if (this.slots.next(bytes) !== 0 || this.slabs.refill(bytes)) {
+      const slot = this.slots.take(bytes)
       this.settle()
       return slot
     }
@@ -167,7 +165,8 @@ export class Allocator implements Engine {
     const words = this.words
     // From here on memory was never written, before this call.
     const touched = words[TOUCHED_WORD]
-    const pointer = this.take(bytes) || this.allocate(bytes)
+    const slot = bytes <= this.slotLimit ? this.slots.take(bytes) : 0
+    const pointer = slot !== 0 ? slot : this.allocate(bytes)
     if (pointer !== 0) {
       const begin = blockOf(pointer) + 1
       const end = Math.min(begin + wordsIn(bytes), touched)
@@ -194,8 +193,8 @@ export class Allocator implements Engine {
 
   private serveAligned(alignment: number, bytes: number): Pointer {
     // Slots begin at multiples of 16.
-    if (alignment === 16 && bytes <= this.slotLimit && (this.slabs.next(bytes) !== 0 || this.slabs.refill(bytes))) {
-      return this.slabs.take(bytes)
+    if (alignment === 16 && bytes <= this.slotLimit && (this.slots.next(bytes) !== 0 || this.slabs.refill(bytes))) {
+      return this.slots.take(bytes)
     }
     const need = wordsFor(bytes)
     if (alignment >= this.words.byteLength || need >= this.words.length) return 0
@@ -205,10 +204,6 @@ export class Allocator implements Engine {
   }
 
   // ---- free ----------------------------------------------------------------------------------------
-
-  give(pointer: Pointer): boolean {
-    return this.slabs.give(pointer)
-  }
 
   free(pointer: Pointer): boolean {
     const { words } = this
@@ -227,13 +222,13 @@ export class Allocator implements Engine {
   /** Frees the used slot or block at `pointer`. False, with nothing changed, when none begins there. */
   release(pointer: Pointer): boolean {
     if ((pointer & 7) !== 0) return false
-    if (this.slabs.covers(pointer)) return this.slabs.release(pointer)
+    if (this.slots.covers(pointer)) return this.slabs.release(pointer)
     return this.blocks.free(blockOf(pointer))
   }
 
   /** Frees a slot or block of a heap with a trim threshold. */
   private freeCounted(pointer: Pointer): boolean {
-    const size = this.slabs.covers(pointer) ? 0 : sizeOf(this.words[blockOf(pointer)])
+    const size = this.slots.covers(pointer) ? 0 : sizeOf(this.words[blockOf(pointer)])
     if (!this.release(pointer)) return false
     this.due.countFreed(size)
     this.settle()
@@ -242,15 +237,11 @@ export class Allocator implements Engine {
 
   // ---- realloc -------------------------------------------------------------------------------------
 
-  suits(pointer: Pointer, bytes: number): boolean {
-    return this.slabs.suits(pointer, bytes)
-  }
-
   resize(pointer: Pointer, bytes: number): Pointer {
     const { words } = this
     if (words[PENDING_WORD] !== 0) this.recover()
     try {
-      const slot = this.slabs.holds(pointer)
+      const slot = this.slots.holds(pointer)
       let resized = 0
       if (slot !== 0) resized = this.resizeSlot(pointer, slot, bytes)
       else resized = this.resizeBlock(pointer, bytes)
@@ -274,7 +265,7 @@ export class Allocator implements Engine {
     const { words, blocks } = this
     const block = blockOf(pointer)
     if ((pointer & 7) !== 0) return -1
-    if (this.slabs.covers(pointer)) return -1
+    if (this.slots.covers(pointer)) return -1
     if (!blocks.isUsed(block)) return -1
     const have = sizeOf(words[block])
     const need = wordsFor(bytes)
@@ -296,11 +287,11 @@ export class Allocator implements Engine {
    * move words of the header say which of the two is a copy.
    */
   private move(pointer: Pointer, have: number, bytes: number): Pointer {
-    const { words, slabs, blocks } = this
+    const { words, slots, slabs, blocks } = this
     let to = 0
     if (bytes <= this.slotLimit) {
-      to = slabs.next(bytes)
-      if (to === 0 && slabs.refill(bytes)) to = slabs.next(bytes)
+      to = slots.next(bytes)
+      if (to === 0 && slabs.refill(bytes)) to = slots.next(bytes)
     }
     let block = 0
     if (to === 0) {
@@ -310,11 +301,11 @@ export class Allocator implements Engine {
     }
     words[MOVE_TO_WORD] = blockOf(to) + 1
     words[MOVE_FROM_WORD] = blockOf(pointer) + 1
-    if (block === 0) slabs.take(bytes)
+    if (block === 0) slots.take(bytes)
     else if (block === words[TOP_WORD]) blocks.extend(wordsFor(bytes))
     else blocks.place(block, wordsFor(bytes))
     this.copy(blockOf(pointer) + 1, blockOf(to) + 1, wordsIn(have < bytes ? have : bytes))
-    if (!slabs.give(pointer)) this.release(pointer)
+    if (!slots.give(pointer)) this.release(pointer)
     words[MOVE_TO_WORD] = 0
     words[MOVE_FROM_WORD] = 0
     return to
@@ -339,10 +330,10 @@ export class Allocator implements Engine {
   // ---- the rest ------------------------------------------------------------------------------------
 
   usableSize(pointer: Pointer): number {
-    const slot = this.slabs.holds(pointer)
+    const slot = this.slots.holds(pointer)
     if (slot !== 0) return slot
     const block = blockOf(pointer)
-    if ((pointer & 7) !== 0 || this.slabs.covers(pointer) || !this.blocks.isUsed(block)) return -1
+    if ((pointer & 7) !== 0 || this.slots.covers(pointer) || !this.blocks.isUsed(block)) return -1
     return sizeOf(this.words[block]) * 4 - 4
   }
 

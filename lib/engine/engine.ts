@@ -5,6 +5,7 @@
  */
 
 import type { PlacementName } from '../placement/placement.js'
+import type { Slots } from './slots.js'
 
 /** A payload's byte offset in the heap's memory; a multiple of 8. 0 is NULL. */
 export type Pointer = number
@@ -108,12 +109,8 @@ export interface Engine {
   readonly placement: PlacementName
   /** False when the memory is gone. */
   readonly open: boolean
-  /** `allocate`, where one store does it; else 0, with nothing changed: for any int32. The fast path of malloc. */
-  take(bytes: number): Pointer
-  /** `free`, where one store does it; else false, with nothing changed. The fast path of free. */
-  give(pointer: Pointer): boolean
-  /** Would `resize` change nothing? Only where that is known at once. The fast path of realloc. */
-  suits(pointer: Pointer, bytes: number): boolean
+  /** The fast path of malloc, free and realloc: what these need no engine for. */
+  readonly slots: Slots
   /** A used block of at least `bytes` bytes, an integer from 0; 0 when nothing is large enough. */
   allocate(bytes: number): Pointer
   /** The same with the first `bytes` bytes zero. */

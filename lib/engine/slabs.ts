@@ -7,10 +7,9 @@
  * - A slab without an open slot is FULL, and in no list. The first slot that is freed in it makes it
  *   the current slab, if that one is used up, or puts it into the list of its class.
  * - Empty slabs are not looked for when slots are freed. `reclaim` drops them before memory grows.
- * - The store of `used` is the commit of malloc and of free. All else can be derived (recover.ts).
  *
- * Three small functions are the fast path: take, give and suits. What they find in the tables is
- * believed only as far as it can do no harm; the slow paths verify each step.
+ * The fast path is slots.ts: it takes slots from current slabs, and gives them back. Here is what
+ * happens when a slab is used up, or was.
  */
 import { corrupt } from '../errors.js'
 import { sizeOf } from '../layout/block.js'
@@ -34,7 +33,6 @@ import {
   HEADS,
   INFO,
   KIND_MASK,
-  LARGEST_SLOT,
   LAST,
   LISTED,
   NEXT_MASK,
@@ -54,6 +52,7 @@ import {
 } from '../layout/slab.js'
 import { type Blocks, gapBefore } from './blocks.js'
 import type { Due } from './due.js'
+import { Slots } from './slots.js'
 
 /** So many free blocks are looked at for the place of a chunk before memory grows. */
 const CHUNK_TRIES = 16
@@ -62,23 +61,13 @@ const RECLAIM_STEPS = 256
 /** Of this many chunks, one may wait empty for the next slab. */
 const CHUNKS_PER_EMPTY = 32
 
-/** The number of the unit that a pointer, any integer, lies in. */
-const unitOf = (pointer: number): number => ((pointer | 0) === pointer ? pointer >>> 4 : Math.floor(pointer / UNIT_BYTES))
-
-/** Fewer bytes than this are moved out of a slot of `size` bytes: about 3/4 of it, and one unit less. */
-export const tooFewFor = (size: number): number => Math.max(0, size - UNIT_BYTES - (size >> 2))
-
 export class Slabs {
-  /** Requests of up to this many bytes are served; -1 when the heap has no slabs. */
-  readonly limit: number
+  readonly slots: Slots
   private readonly words: Int32Array
   private readonly blocks: Blocks
   private readonly due: Due
   /** The granules of the heap; 0 when it has no slabs. */
   readonly granules: number
-  /** The units of 16 bytes of these granules, and those that lie below 2 GiB: the pointers of others are no int32. */
-  private readonly units: number
-  private readonly near: number
   readonly chunkGranules: number
   readonly chunkWords: number
   /** Of a record: the bits of all granules of a chunk. */
@@ -87,9 +76,6 @@ export class Slabs {
   readonly records: number
   readonly descriptors: number
   private readonly starts: Int32Array
-  /** The slot size of each class, and the most bytes that are too few to stay in such a slot. */
-  private readonly sizes: Int32Array
-  private readonly tooFew: Int32Array
   /** The class of each size step, and the first and the last step of each class. */
   private readonly classes: Int32Array
   private readonly firstStep: Int32Array
@@ -102,10 +88,8 @@ export class Slabs {
     this.words = words
     this.blocks = blocks
     this.due = due
-    this.limit = granules === 0 ? -1 : LARGEST_SLOT
     this.granules = granules === 0 ? 0 : Math.floor(words.length / GRANULE_WORDS)
-    this.units = this.granules * (GRANULE_BYTES / UNIT_BYTES)
-    this.near = Math.min(this.units, 2 ** 31 / UNIT_BYTES)
+    this.slots = new Slots(words, index, this.granules)
     this.chunkGranules = granules
     this.chunkWords = granules * GRANULE_WORDS
     this.allFree = -1 << (32 - granules)
@@ -116,8 +100,6 @@ export class Slabs {
     this.classes = Int32Array.from(STEP_CLASS)
     this.firstStep = Int32Array.from(SLOT_BYTES, (_, sizeClass) => STEP_CLASS.indexOf(sizeClass))
     this.lastStep = Int32Array.from(SLOT_BYTES, (_, sizeClass) => STEP_CLASS.lastIndexOf(sizeClass))
-    this.sizes = Int32Array.from({ length: CLASS_MASK + 1 }, (_, sizeClass) => SLOT_BYTES[sizeClass] ?? 0)
-    this.tooFew = this.sizes.map(tooFewFor)
   }
 
   /** Forgets every slab. Pages of the tables that hold nothing are left untouched. */
@@ -127,77 +109,7 @@ export class Slabs {
     for (let at = this.state; at < end; at++) if (words[at] !== 0) words[at] = 0
   }
 
-  // ---- the fast path ------------------------------------------------------------------------------
-
-  /** A slot of the current slab for `bytes` bytes, from 0 to `limit`; 0 when it has none. */
-  take(bytes: number): number {
-    const words = this.words
-    const entry = (this.state + (((bytes + 15) >>> 4) << ENTRY_SHIFT)) | 0
-    const descriptor = words[entry]
-    const used = words[descriptor]
-    const open = words[(entry + ENTRY_STARTS) | 0] & ~used
-    if (open === 0 || words[(descriptor + INFO) | 0] !== words[(entry + ENTRY_INFO) | 0]) return 0
-    const unit = Math.clz32(open)
-    words[descriptor] = used | (0x80000000 >>> unit)
-    return ((((descriptor - this.descriptors) << 4) + unit) | 0) * UNIT_BYTES
-  }
-
-  /** The slot that `take(bytes)` would return; it stays open. */
-  next(bytes: number): number {
-    const words = this.words
-    const entry = this.state + (((bytes + 15) >>> 4) << ENTRY_SHIFT)
-    const descriptor = words[entry]
-    const open = words[entry + ENTRY_STARTS] & ~words[descriptor]
-    if (open === 0 || words[descriptor + INFO] !== words[entry + ENTRY_INFO]) return 0
-    return ((((descriptor - this.descriptors) << 4) + Math.clz32(open)) | 0) * UNIT_BYTES
-  }
-
-  /**
-   * Frees the used slot at `pointer`, any integer, of a slab that is not FULL and lies below 2 GiB. False,
-   * with nothing changed, when no such slot begins there.
-   */
-  give(pointer: number): boolean {
-    const unit = pointer >>> 4
-    if (unit << 4 !== pointer || unit >= this.near) return false
-    const words = this.words
-    const descriptor = (this.descriptors + ((unit >>> 5) << 1)) | 0
-    const used = words[descriptor]
-    const bit = 0x80000000 >>> unit
-    if ((used & bit) === 0 || words[(descriptor + INFO) | 0] < 0) return false
-    words[descriptor] = used ^ bit
-    return true
-  }
-
-  /**
-   * Is there a used slot at `pointer`, any integer, that `bytes` bytes should stay in: they fit, and take
-   * more than about 3/4 of it? False for slots from 2 GiB on.
-   */
-  suits(pointer: number, bytes: number): boolean {
-    const unit = pointer >>> 4
-    if (unit << 4 !== pointer || unit >= this.near) return false
-    const words = this.words
-    const descriptor = (this.descriptors + ((unit >>> 5) << 1)) | 0
-    if ((words[descriptor] & (0x80000000 >>> unit)) === 0) return false
-    const sizeClass = words[(descriptor + INFO) | 0] & CLASS_MASK
-    return bytes <= this.sizes[sizeClass] && bytes > this.tooFew[sizeClass]
-  }
-
-  /** The size of the used slot at `pointer`, any integer; 0 when no used slot begins there. */
-  holds(pointer: number): number {
-    const unit = unitOf(pointer)
-    if (!(pointer > 0 && unit < this.units) || (pointer & 15) !== 0) return 0
-    const words = this.words
-    const descriptor = this.descriptors + ((unit >>> 5) << 1)
-    return (words[descriptor] & (0x80000000 >>> unit)) === 0 ? 0 : this.sizes[words[descriptor + INFO] & CLASS_MASK]
-  }
-
-  /** Is this byte, at any integer, inside a chunk? Then no ordinary block begins there. */
-  covers(pointer: number): boolean {
-    const unit = unitOf(pointer)
-    return pointer > 0 && unit < this.units && this.words[this.descriptors + ((unit >>> 5) << 1) + INFO] !== 0
-  }
-
-  // ---- from here on, the slow paths ----------------------------------------------------------------
+  // ---- slots ---------------------------------------------------------------------------------------
 
   /**
    * Makes a slab with an open slot for `bytes` bytes the current one, where `take` has found none:
@@ -235,9 +147,9 @@ export class Slabs {
   borrow(bytes: number): number {
     for (let sizeClass = this.classes[(bytes + 15) >>> 4] + 1; sizeClass < CLASSES; sizeClass++) {
       const size = SLOT_BYTES[sizeClass]
-      const slot = this.take(size)
+      const slot = this.slots.take(size)
       if (slot !== 0) return slot
-      if (this.refill(size)) return this.take(size)
+      if (this.refill(size)) return this.slots.take(size)
     }
     return 0
   }
@@ -248,11 +160,10 @@ export class Slabs {
    * changed, when no used slot begins there.
    */
   release(pointer: number): boolean {
-    if (this.holds(pointer) === 0) return false
+    if (this.slots.holds(pointer) === 0) return false
     const words = this.words
-    const unit = unitOf(pointer)
-    const descriptor = (this.descriptors + ((unit >>> 5) << 1)) | 0
-    words[descriptor] ^= 0x80000000 >>> unit
+    const descriptor = this.descriptorOf(this.granuleOf(pointer))
+    words[descriptor] ^= 0x80000000 >>> (pointer / UNIT_BYTES)
     if (words[descriptor + INFO] < 0) this.reopen(descriptor)
     return true
   }

@@ -77,7 +77,7 @@ function countSlots(words: Int32Array, slabs: Slabs): Slots {
       usedBytes += size
     } else {
       freeBytes += size
-      largestOpen = Math.max(largestOpen, slab === 0 ? slabs.limit : slab)
+      largestOpen = Math.max(largestOpen, slab === 0 ? slabs.slots.limit : slab)
     }
   }
   return { chunks, empty, used, usedBytes, freeBytes, largestOpen }

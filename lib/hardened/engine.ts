@@ -5,6 +5,7 @@
  */
 import type { BlockInfo, Calls, Engine, HeapStats, Host, Leak, Pages, Pointer } from '../engine/engine.js'
 import { clearHeader, type Header, readHeader, verifyHeader } from '../engine/format.js'
+import { noSlots } from '../engine/slots.js'
 import { OffheapError } from '../errors.js'
 import { TOO_LARGE } from '../layout/block.js'
 import {
@@ -27,6 +28,7 @@ import { describeHardened, freeSlotPages, readHardenedStats, sealedBlocks } from
 
 export class HardenedEngine implements Engine {
   readonly placement: PlacementName
+  readonly slots = noSlots()
   /** The words of the whole heap. */
   private heap: Int32Array<ArrayBuffer>
   private readonly header: Header
@@ -52,19 +54,6 @@ export class HardenedEngine implements Engine {
   close(): void {
     this.heap = new Int32Array(0)
     this.stacks?.clear()
-  }
-
-  /** Nothing here is done in one store. */
-  take(): Pointer {
-    return 0
-  }
-
-  give(): boolean {
-    return false
-  }
-
-  suits(): boolean {
-    return false
   }
 
   allocate(bytes: number): Pointer {

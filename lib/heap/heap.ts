@@ -4,6 +4,7 @@
  */
 import { type InspectOptionsStylized, inspect } from 'node:util'
 import type { BlockInfo, Engine, HeapStats, HeapSummary, Leak, Pointer } from '../engine/engine.js'
+import type { Slots } from '../engine/slots.js'
 import { corrupt, invalidState, invalidType, OffheapError } from '../errors.js'
 import { afterwards, publish } from '../events.js'
 import { leakReport } from '../hardened/stacks.js'
@@ -44,6 +45,8 @@ export class Heap {
   /** The memory of the heap. */
   readonly buffer: ArrayBuffer
   private readonly engine: Engine
+  /** Those of the engine: the fast path needs no other part of it. */
+  private readonly slots: Slots
   private readonly state: State
 
   /**
@@ -125,6 +128,7 @@ export class Heap {
       ownsRegion,
       onLeaks: plan?.onLeaks
     }
+    this.slots = this.engine.slots
     this.placement = this.engine.placement
     this.buffer = words.buffer
     seal(this, 'This heap; send heap.buffer instead, whose bytes are copied, and open the copy with Heap.attach')
@@ -139,7 +143,7 @@ export class Heap {
    */
   malloc(size: number): Pointer {
     if (isInt32(size)) {
-      const slot = this.engine.take(size)
+      const slot = this.slots.take(size)
       if (slot !== 0) return slot
     }
     if (!isInt32(size) || size < 0) checkAmount('size', size)
@@ -177,7 +181,7 @@ export class Heap {
    */
   realloc(block: BlockReference, size: number): Pointer {
     if (isInt32(block) && isInt32(size) && size > 0) {
-      if (this.engine.suits(block, size)) return block
+      if (this.slots.suits(block, size)) return block
       const pointer = this.engine.resize(block, size)
       if (pointer > 0) return pointer
     }
@@ -203,7 +207,7 @@ export class Heap {
    */
   free(block: BlockReference): void {
     if (isInt32(block)) {
-      if (this.engine.give(block)) return
+      if (this.slots.give(block)) return
       if (this.engine.free(block) === true) return
     }
     this.freeSlowly(block)

@@ -40,6 +40,8 @@ export const GRANULE_SHIFT = 9
 export const GRANULE_BYTES = 1 << GRANULE_SHIFT
 export const GRANULE_WORDS = GRANULE_BYTES / 4
 export const UNIT_BYTES = 16
+/** The units of a granule: one for each bit of a word. */
+export const UNITS = GRANULE_BYTES / UNIT_BYTES
 
 /** The slot sizes of the classes, in bytes. Class 0 is no class. */
 export const SLOT_BYTES: readonly number[] = [0, 16, 32, 48, 64, 80, 96, 128, 160]

@@ -1,0 +1,134 @@
+/**
+ * Slots: the fast path of malloc, free and realloc in a heap with slabs. `take`, `give` and `suits`
+ * need one store at most, and no other block. What they find in the tables (lib/layout/slab.ts) is
+ * believed only as far as it can do no harm; slabs.ts has the slow paths, which verify each step.
+ *
+ * The store of `used` is the commit of malloc and of free. All else can be derived (recover.ts).
+ */
+import {
+  CLASS_MASK,
+  ENTRY_INFO,
+  ENTRY_SHIFT,
+  ENTRY_STARTS,
+  INFO,
+  LARGEST_SLOT,
+  SLOT_BYTES,
+  slabLayout,
+  UNIT_BYTES,
+  UNITS
+} from '../layout/slab.js'
+
+/** The number of the unit that a pointer, any integer, lies in. */
+const unitOf = (pointer: number): number => ((pointer | 0) === pointer ? pointer >>> 4 : Math.floor(pointer / UNIT_BYTES))
+
+/** As few bytes as this are moved out of a slot of `size` bytes: about 3/4 of it, and one unit less. */
+export const tooFewFor = (size: number): number => Math.max(0, size - UNIT_BYTES - (size >> 2))
+
+export class Slots {
+  /** Requests of up to this many bytes are served; -1 when the heap has no slabs. */
+  limit: number
+  private words: Int32Array
+  /** The units of the heap, and those below 2 GiB, whose pointers are int32; 0 when it has no slabs. */
+  private units: number
+  private near: number
+  private readonly state: number
+  private readonly descriptors: number
+  /** The slot size of each class, and the most bytes that are too few to stay in such a slot. */
+  private readonly sizes: Int32Array
+  private readonly tooFew: Int32Array
+
+  /** The slots of a heap of `granules` granules whose slab tables begin at the word `index`; 0 when it has no slabs. */
+  constructor(words: Int32Array, index: number, granules: number) {
+    const { state, descriptors } = slabLayout(words.length, index)
+    this.words = words
+    this.limit = granules === 0 ? -1 : LARGEST_SLOT
+    this.units = granules * UNITS
+    this.near = Math.min(this.units, 2 ** 31 / UNIT_BYTES)
+    this.state = state
+    this.descriptors = descriptors
+    this.sizes = Int32Array.from({ length: CLASS_MASK + 1 }, (_, sizeClass) => SLOT_BYTES[sizeClass] ?? 0)
+    this.tooFew = this.sizes.map(tooFewFor)
+  }
+
+  /** Lets go of the memory. From now on there is no slot. */
+  close(): void {
+    this.words = new Int32Array(0)
+    this.limit = -1
+    this.units = 0
+    this.near = 0
+  }
+
+  /** A slot of the current slab for `bytes` bytes, any int32; 0 when it has none. */
+  take(bytes: number): number {
+    if (bytes >>> 0 > this.limit) return 0
+    const words = this.words
+    const entry = (this.state + (((bytes + 15) >>> 4) << ENTRY_SHIFT)) | 0
+    const descriptor = words[entry]
+    const used = words[descriptor]
+    const open = words[(entry + ENTRY_STARTS) | 0] & ~used
+    if (open === 0 || words[(descriptor + INFO) | 0] !== words[(entry + ENTRY_INFO) | 0]) return 0
+    const unit = Math.clz32(open)
+    words[descriptor] = used | (0x80000000 >>> unit)
+    return ((((descriptor - this.descriptors) << 4) + unit) | 0) * UNIT_BYTES
+  }
+
+  /** The slot that `take(bytes)` would return, for `bytes` from 0 to `limit`; it stays open. */
+  next(bytes: number): number {
+    const words = this.words
+    const entry = (this.state + (((bytes + 15) >>> 4) << ENTRY_SHIFT)) | 0
+    const descriptor = words[entry]
+    const open = words[(entry + ENTRY_STARTS) | 0] & ~words[descriptor]
+    if (open === 0 || words[(descriptor + INFO) | 0] !== words[(entry + ENTRY_INFO) | 0]) return 0
+    return ((((descriptor - this.descriptors) << 4) + Math.clz32(open)) | 0) * UNIT_BYTES
+  }
+
+  /**
+   * Frees the used slot at `pointer`, any integer, of a slab that is not FULL and lies below 2 GiB. False,
+   * with nothing changed, when no such slot begins there.
+   */
+  give(pointer: number): boolean {
+    const unit = pointer >>> 4
+    if (unit << 4 !== pointer || unit >= this.near) return false
+    const words = this.words
+    const descriptor = (this.descriptors + ((unit >>> 5) << 1)) | 0
+    const used = words[descriptor]
+    const bit = 0x80000000 >>> unit
+    if ((used & bit) === 0 || words[(descriptor + INFO) | 0] < 0) return false
+    words[descriptor] = used ^ bit
+    return true
+  }
+
+  /**
+   * Is there a used slot at `pointer`, any integer, that `bytes` bytes should stay in: they fit, and take
+   * more than about 3/4 of it? False for slots from 2 GiB on.
+   */
+  suits(pointer: number, bytes: number): boolean {
+    const unit = pointer >>> 4
+    if (unit << 4 !== pointer || unit >= this.near) return false
+    const words = this.words
+    const descriptor = (this.descriptors + ((unit >>> 5) << 1)) | 0
+    if ((words[descriptor] & (0x80000000 >>> unit)) === 0) return false
+    const sizeClass = words[(descriptor + INFO) | 0] & CLASS_MASK
+    return bytes <= this.sizes[sizeClass] && bytes > this.tooFew[sizeClass]
+  }
+
+  /** The size of the used slot at `pointer`, any integer; 0 when no used slot begins there. */
+  holds(pointer: number): number {
+    const unit = unitOf(pointer)
+    if (!(pointer > 0 && unit < this.units) || (pointer & 15) !== 0) return 0
+    const words = this.words
+    const descriptor = (this.descriptors + ((unit >>> 5) << 1)) | 0
+    if ((words[descriptor] & (0x80000000 >>> unit)) === 0) return 0
+    return this.sizes[words[(descriptor + INFO) | 0] & CLASS_MASK]
+  }
+
+  /** Is this byte, at any integer, inside a chunk? Then no ordinary block begins there. */
+  covers(pointer: number): boolean {
+    const unit = unitOf(pointer)
+    if (!(pointer > 0 && unit < this.units)) return false
+    return this.words[(this.descriptors + ((unit >>> 5) << 1) + INFO) | 0] !== 0
+  }
+}
+
+/** The slots of a heap that has none. */
+export const noSlots = (): Slots => new Slots(new Int32Array(0), 0, 0)
