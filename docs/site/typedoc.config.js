@@ -9,6 +9,7 @@ const order = [
   'lifetimes.md',
   'choosing-a-placement.md',
   'memory-layout.md',
+  'one-malloc.md',
   'hardening.md',
   'troubleshooting.md',
   'recipes.md',
