@@ -8,6 +8,7 @@ import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
 import { Blocks } from '../../lib/engine/blocks.js'
 import { Slabs } from '../../lib/engine/slabs.js'
+import { Slots } from '../../lib/engine/slots.js'
 import { Heap } from '../../lib/heap/heap.js'
 import { CardIndex } from '../../lib/placement/card-index.js'
 import { FirstFit } from '../../lib/placement/first-fit.js'
@@ -145,7 +146,7 @@ const scenes: Readonly<Record<string, () => string[]>> = {
 function trace(action: () => unknown): string[] {
   const calls: string[] = []
   const restore: (() => void)[] = []
-  for (const { name: className, prototype } of [Heap, Allocator, Blocks, Slabs, FirstFit, CardIndex]) {
+  for (const { name: className, prototype } of [Heap, Slots, Allocator, Blocks, Slabs, FirstFit, CardIndex]) {
     for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
       const { value } = descriptor
       if (typeof value !== 'function' || name === 'constructor') continue
