@@ -31,7 +31,7 @@ export function viewCommand(io: Io): Command {
   return new Command('view')
     .summary('a page that shows the heap at every moment of a trace')
     .description(
-      'Writes one HTML page, which needs no network: address against time, the heap at each moment with its free list, and curves of what it holds and wastes.'
+      'Writes one HTML page, which needs no network: address against time, the heap at each moment with its free list and its slabs, and curves of what it holds and wastes.'
     )
     .argument('<trace>', 'a .rep or .rep.gz file')
     .requiredOption('-o, --output <file>', 'page or picture to write')
@@ -59,6 +59,7 @@ Give --placement and --allocator twice, or one of each, for two heaps side by si
 Examples:
   offheap view sqlite.rep.gz -o heap.html
   offheap view sqlite.rep.gz -o heap.html --placement ${placements[0]} --allocator allocator.ts
+  offheap view sqlite.rep.gz -o heap.html --slabs
   offheap view sqlite.rep.gz --svg -o heap.svg`
     )
     .action((path: string, options: ViewOptions) => view(io, path, choices, options))

@@ -75,7 +75,7 @@ const PANEL = `<template id="panel"><section class="panel">
 <div class="frame"></div></section>
 <section class="of-heap"><h3>The heap at this moment, <span data-say="blocks"></span> blocks in use</h3>
 <canvas class="strip" role="img" aria-label="The whole heap in one strip, with the part that is shown below"></canvas>
-<canvas class="rows" role="img" aria-label="A part of the heap: blocks with their headers, free blocks and the arrows of the free list"></canvas>
+<canvas class="rows" role="img" aria-label="A part of the heap: blocks with their headers, slots of slabs, free blocks and the arrows of the free list"></canvas>
 <div class="bar small"><button class="lower" type="button">Lower</button><button class="higher" type="button">Higher</button>
 <button class="closer" type="button">Closer</button><button class="wider" type="button">Wider</button>
 <label><input class="follow" type="checkbox" checked> follow the operation</label></div>

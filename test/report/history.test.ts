@@ -24,14 +24,15 @@ function shown(history: History, moment: Moment) {
   }
 }
 
-function shownBy(heap: Heap) {
+/** What the heap itself says, which has chunks of `chunk` bytes. */
+function shownBy(heap: Heap, chunk = 4096) {
   const blocks = [...heap.blocks()]
   const used = blocks.filter(block => block.used).map(({ offset, size }) => [offset, size])
   const granules = new Map<number, number[]>()
   for (const { offset, slab } of blocks) {
     if (slab === undefined) continue
     const begin = offset - (offset % 512)
-    granules.set(begin, [begin, begin % 4096 === 4096 - 512 ? 508 : 512, slab])
+    granules.set(begin, [begin, begin % chunk === chunk - 512 ? 508 : 512, slab])
   }
   return {
     used,
@@ -53,6 +54,24 @@ describe('History', () => {
       replay(trace, heap, pointers, i, i + 1)
       history.seek(moment, i + 1)
       expect(shown(history, moment)).toEqual(shownBy(heap))
+    }
+  })
+
+  it.each([
+    [2, 2 ** 16, 120],
+    [4, 2 ** 19, 800]
+  ])('shows a small heap, whose chunks have %i granules', (granules, size, operations) => {
+    const trace = randomTrace(operations, 11)
+    const timeline = timelineOf(trace, 'segregated-fit', size, true)
+    expect(timeline.slabs?.chunkGranules).toBe(granules)
+    const history = new History(trace, timeline)
+    const moment = history.open()
+    using heap = Heap.map({ size, placement: 'segregated-fit', slabs: true })
+    const pointers = pointersFor(trace, size)
+    for (let i = 0; i < trace.length; i++) {
+      replay(trace, heap, pointers, i, i + 1)
+      history.seek(moment, i + 1)
+      expect(shown(history, moment)).toEqual(shownBy(heap, granules * 512))
     }
   })
 
