@@ -17,7 +17,7 @@ const file = join(dist, 'heap/heap.js')
 const SLABS = {
   root: 'Slabs',
   roots: ['refill', 'release', 'reclaim'],
-  fields: { slots: 'Slots' },
+  fields: { slots: 'Slots', due: 'Due' },
   inline: [
     'Slabs.reopen',
     'Slabs.markFull',
@@ -29,13 +29,15 @@ const SLABS = {
     'Slabs.classOf',
     'Slabs.descriptorOf',
     'Slabs.verifyListed',
-    'Slots.holds'
+    'Slots.holds',
+    'Due.countFreed'
   ]
 }
 
 /** Calls of several stores. */
 const ENGINE = [
   'Allocator.serve',
+  'Allocator.serveSlot',
   'Allocator.release',
   'Allocator.resizeBlock',
   'Allocator.resizeSlot',
@@ -48,6 +50,16 @@ const ENGINE = [
   'Blocks.isUsed',
   'Blocks.resizeInPlace',
   'Blocks.grow',
+  'Slabs.release',
+  'Slabs.reopen',
+  'Slabs.markFull',
+  'Slabs.setCurrent',
+  'Slabs.push',
+  'Slabs.setFlags',
+  'Slabs.classOf',
+  'Slabs.descriptorOf',
+  'Slabs.granuleOf',
+  'Due.countFreed',
   'Slots.covers',
   'Slots.holds',
   'Slots.next',

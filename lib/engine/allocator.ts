@@ -136,13 +136,16 @@ export class Allocator implements Engine {
     return pointerOf(found)
   }
 
-  /** A slot of another slab than the current one; where there is none, a block, or a slot that is too large. */
+  /** A slot, of another slab than the current one if that is used up. */
   private serveSlot(bytes: number): Pointer {
-    if (this.slots.next(bytes) !== 0 || this.slabs.refill(bytes)) {
-      const slot = this.slots.take(bytes)
-      this.settle()
-      return slot
-    }
+    if (!this.slabs.refill(bytes)) return this.serveInstead(bytes)
+    const slot = this.slots.take(bytes)
+    if (this.words[PENDING_WORD] !== 0) this.settle()
+    return slot
+  }
+
+  /** A block for a request that a slot would serve, if there were one; else a slot that is too large. */
+  private serveInstead(bytes: number): Pointer {
     const need = wordsFor(bytes)
     const found = this.policy.find(need)
     const pointer = found !== 0 ? pointerOf(this.blocks.place(found, need)) : this.grow(need)
@@ -193,7 +196,7 @@ export class Allocator implements Engine {
 
   private serveAligned(alignment: number, bytes: number): Pointer {
     // Slots begin at multiples of 16.
-    if (alignment === 16 && bytes <= this.slotLimit && (this.slots.next(bytes) !== 0 || this.slabs.refill(bytes))) {
+    if (alignment === 16 && bytes <= this.slotLimit && this.slabs.refill(bytes)) {
       return this.slots.take(bytes)
     }
     const need = wordsFor(bytes)

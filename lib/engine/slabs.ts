@@ -112,14 +112,20 @@ export class Slabs {
   // ---- slots ---------------------------------------------------------------------------------------
 
   /**
-   * Makes a slab with an open slot for `bytes` bytes the current one, where `take` has found none:
-   * another slab of the class, or a new one. False when memory is short.
+   * Sees to it that the current slab has an open slot for `bytes` bytes: another slab of the class takes
+   * its place if it is used up, or a new one. False when memory is short.
    */
   refill(bytes: number): boolean {
     const { words, state, descriptors, starts } = this
     const step = (bytes + 15) >>> 4
     const sizeClass = this.classes[step]
-    this.markFull(state + (step << ENTRY_SHIFT))
+    const entry = state + (step << ENTRY_SHIFT)
+    const info = words[entry + ENTRY_INFO]
+    const old = words[entry]
+    if (info !== 0 && words[old + INFO] === info) {
+      if ((words[entry + ENTRY_STARTS] & ~words[old]) !== 0) return true
+      words[old + INFO] = (info & KIND_MASK) | FULL
+    }
     let granule = words[state + HEADS + sizeClass]
     let descriptor = descriptors + 2 * granule
     while (granule !== 0) {
@@ -136,9 +142,9 @@ export class Slabs {
     if (granule === 0) {
       this.setCurrent(sizeClass, 0, 0)
       granule = this.newSlab(sizeClass)
+      if (granule === 0) return false
       descriptor = descriptors + 2 * granule
     }
-    if (granule === 0) return false
     this.setCurrent(sizeClass, descriptor, words[descriptor + INFO] & KIND_MASK)
     return true
   }
