@@ -92,7 +92,8 @@ const POLICIES = {
     'SizeClasses.classOf',
     'SizeClasses.sentinelOf',
     'SizeClasses.mark',
-    'SizeClasses.unmark'
+    'SizeClasses.unmark',
+    'maskOf'
   ])
 }
 

@@ -31,6 +31,9 @@ export const SUMMARY = HEADER_WORDS
 export const ROWS = SUMMARY + 1
 const FINEST_STEPS = 5
 
+/** The bit of a class in its row, or of a row in the summary. */
+const maskOf = (i: number): number => 0x80000000 >>> i
+
 /** The size classes of a heap: 2 ** steps of them in an octave. */
 interface Shape {
   readonly steps: number
@@ -124,16 +127,16 @@ export class SizeClasses {
 
   /** Notes that the list of a class has a block. */
   mark(sizeClass: number): void {
-    this.words[ROWS + (sizeClass >> 5)] |= bitOf(sizeClass)
-    this.words[SUMMARY] |= bitOf(sizeClass >> 5)
+    this.words[ROWS + (sizeClass >> 5)] |= maskOf(sizeClass)
+    this.words[SUMMARY] |= maskOf(sizeClass >> 5)
   }
 
   /** Notes that the list of a class has none. */
   unmark(sizeClass: number): void {
     const row = sizeClass >> 5
-    const bits = this.words[ROWS + row] & ~bitOf(sizeClass)
+    const bits = this.words[ROWS + row] & ~maskOf(sizeClass)
     this.words[ROWS + row] = bits
-    if (bits === 0) this.words[SUMMARY] &= ~bitOf(row)
+    if (bits === 0) this.words[SUMMARY] &= ~maskOf(row)
   }
 
   /** The free blocks, class by class. Throws ERR_OFFHEAP_CORRUPT when a list does not end. */
@@ -160,7 +163,7 @@ export class SizeClasses {
       if (empty !== (words[sentinel + PREVIOUS] === sentinel)) {
         throw corrupt(`the free list of size class ${i} is empty in one direction only`)
       }
-      if (!empty && (words[ROWS + (i >> 5)] & bitOf(i)) === 0) {
+      if (!empty && (words[ROWS + (i >> 5)] & maskOf(i)) === 0) {
         throw corrupt(`the free list of size class ${i} is not empty, and its bit is not set`)
       }
       checkLinks(words, sentinel, this.listOf(i))
@@ -174,13 +177,8 @@ export class SizeClasses {
       throw corrupt('the bitmap over the size classes has bits for more classes than there are')
     }
     for (let row = 0; row < this.rows; row++) {
-      if ((words[ROWS + row] === 0) === ((words[SUMMARY] & bitOf(row)) === 0)) continue
+      if ((words[ROWS + row] === 0) === ((words[SUMMARY] & maskOf(row)) === 0)) continue
       throw corrupt(`row ${row} of the bitmap over the size classes and its bit in the summary contradict each other`)
     }
   }
-}
-
-/** The bit of a class in its row, or of a row in the summary. */
-function bitOf(i: number): number {
-  return 0x80000000 >>> i
 }
