@@ -2,9 +2,15 @@ import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import { HANG } from './test/hang.js'
 
+const folder = (name: string): string => fileURLToPath(new URL(`./${name}/`, import.meta.url))
+
+// With OFFHEAP_BUILT the tests see the library as it ships, with the engine's calls written out.
+const library =
+  process.env.OFFHEAP_BUILT === undefined ? [] : [{ find: /^(\.\.\/)+lib\//, replacement: folder('dist') }]
+
 export default defineConfig({
   // The benchmark imports the built library; its tests are to see the sources, as all others do.
-  resolve: { alias: [{ find: /^#lib\//, replacement: fileURLToPath(new URL('./lib/', import.meta.url)) }] },
+  resolve: { alias: [...library, { find: /^#lib\//, replacement: folder('lib') }] },
   test: {
     include: ['test/**/*.test.ts'],
     // The script of `offheap view`'s page is bundled once, before any test asks for it.

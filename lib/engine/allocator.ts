@@ -279,7 +279,10 @@ export class Allocator implements Engine {
       }
     }
     const moved = this.move(pointer, have * 4 - 4, bytes)
-    if (moved !== 0) return moved
+    if (moved !== 0) {
+      this.due.countFreed(have)
+      return moved
+    }
     // A slot would have served, or looking for another place gave back a chunk behind the block.
     return blocks.resizeInPlace(block, have, need) ? pointer : 0
   }
