@@ -78,12 +78,7 @@ const policy = (name, base, inline) => ({
   root: 'Allocator',
   roots: ['allocate', 'free', 'resize', 'move'],
   fields: { blocks: 'Blocks', policy: name, slabs: 'Slabs', slots: 'Slots', due: 'Due' },
-  inline: [
-    ...ENGINE,
-    `${name}.find`,
-    ...['put', 'remove', 'split', 'merge'].map(verb => `${base}.${verb}`),
-    ...inline
-  ]
+  inline: [...ENGINE, `${name}.find`, ...['put', 'remove', 'split', 'merge'].map(verb => `${base}.${verb}`), ...inline]
 })
 
 const POLICIES = {
@@ -121,7 +116,10 @@ const OPEN = 'new Allocator(words, header, host)'
 const [before, after, ...more] = replaced(code, writeOut(code, SLABS)).split(OPEN)
 if (after === undefined || more.length > 0) throw new Error('the heap opens its allocator elsewhere than expected')
 const classes = Object.entries(POLICIES).map(
-  ([name, plan]) => `'${name}': class extends Allocator {\n${writeOut(code, plan).map(({ text }) => text).join('\n')}\n}`
+  ([name, plan]) =>
+    `'${name}': class extends Allocator {\n${writeOut(code, plan)
+      .map(({ text }) => text)
+      .join('\n')}\n}`
 )
 const all = `${before}new (allocators[header.policy.name] ?? Allocator)(words, header, host)${after}
 /** The allocators of these policies, with the calls of the engine written out. */

@@ -155,9 +155,12 @@ export function writeOut(code, { root, roots, fields, inline }) {
     const { expression: value } = node
     const call = calleeOf(value, frame)
     if (call !== undefined) return `{ ${block(call, value, frame, undefined)} }`
-    if (value.type !== 'AssignmentExpression' || value.operator !== '=' || value.left.type !== 'Identifier') return undefined
+    if (value.type !== 'AssignmentExpression' || value.operator !== '=' || value.left.type !== 'Identifier')
+      return undefined
     const assigned = calleeOf(value.right, frame)
-    return assigned && !isExpression(assigned.fn) ? `{ ${block(assigned, value.right, frame, value.left.name)} }` : undefined
+    return assigned && !isExpression(assigned.fn)
+      ? `{ ${block(assigned, value.right, frame, value.left.name)} }`
+      : undefined
   }
 
   const singleReturn = fn =>

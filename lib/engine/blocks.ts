@@ -66,7 +66,8 @@ export class Blocks {
     const have = sizeOf(header)
     const rest = (have - need) | 0
     // What came out of lists and index is not believed.
-    if (!(block >= this.first && block + have <= words[TOP_WORD] && rest >= 0 && (header & USED) === 0)) throw misled(block)
+    if (!(block >= this.first && block + have <= words[TOP_WORD] && rest >= 0 && (header & USED) === 0))
+      throw misled(block)
     if (rest >= MINIMUM_WORDS) {
       const remainder = (block + need) | 0
       // The policy first: its links may lie where the remainder's header will.
@@ -192,7 +193,8 @@ export class Blocks {
   private leftOf(block: number): number {
     const size = this.words[block - 1]
     const left = block - size
-    if (left < this.first || !(left < block) || this.words[left] !== ((size << 1) | PREVIOUS_USED)) throw unmatched(block)
+    if (left < this.first || !(left < block) || this.words[left] !== ((size << 1) | PREVIOUS_USED))
+      throw unmatched(block)
     return left
   }
 
@@ -280,7 +282,8 @@ export class Blocks {
     const extended = this.extendAligned(alignment, need)
     if (extended !== 0) return extended
     for (const block of this.policy.list()) {
-      if (gapBefore(block, alignment) + need <= sizeOf(this.words[block])) return this.placeAligned(block, alignment, need)
+      if (gapBefore(block, alignment) + need <= sizeOf(this.words[block]))
+        return this.placeAligned(block, alignment, need)
     }
     return 0
   }

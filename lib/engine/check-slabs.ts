@@ -50,7 +50,9 @@ export function checkSlabs(words: Int32Array, slabs: Slabs): void {
     if (free === slabs.allFree) empty++
   }
   if (words[state + CHUNKS] !== chunks.size || words[state + EMPTY_CHUNKS] !== empty) {
-    throw corrupt(`${chunks.size} chunks of slabs are in the heap, ${empty} of them empty, and its tables say otherwise`)
+    throw corrupt(
+      `${chunks.size} chunks of slabs are in the heap, ${empty} of them empty, and its tables say otherwise`
+    )
   }
   checkOpenChunks(words, slabs, open)
   // Beyond the blocks as well, where a block could not be freed later; but not in pages that were never touched.
@@ -82,10 +84,12 @@ function checkChunk(words: Int32Array, slabs: Slabs, first: number, listed: Read
     }
     if ((used & ~STARTS[info & KIND_MASK]) !== 0) throw wrong(granule, 'slots are used where none begin')
     if ((flags === LISTED) !== listed.has(granule)) throw wrong(granule, 'it is not in the list where it should be')
-    if (flags === FULL && (STARTS[info & KIND_MASK] & ~used) !== 0) throw wrong(granule, 'it has open slots, and no list')
+    if (flags === FULL && (STARTS[info & KIND_MASK] & ~used) !== 0)
+      throw wrong(granule, 'it has open slots, and no list')
     if (flags === CURRENT && slabs.currentOf(sizeClass) !== granule) throw wrong(granule, 'it is not the current slab')
     if (flags !== FULL && flags !== CURRENT && flags !== LISTED) throw wrong(granule, 'its state is unknown')
-    if (flags !== LISTED && (info >>> NEXT_SHIFT & NEXT_MASK) !== 0) throw wrong(granule, 'it is in no list, and has a next')
+    if (flags !== LISTED && ((info >>> NEXT_SHIFT) & NEXT_MASK) !== 0)
+      throw wrong(granule, 'it is in no list, and has a next')
   }
   return free
 }
@@ -115,7 +119,8 @@ function checkLists(words: Int32Array, slabs: Slabs): Set<number> {
           descriptor === slabs.descriptorOf(granule) &&
           info === words[descriptor + INFO] &&
           starts === STARTS[info & KIND_MASK]
-    if (!isRight) throw corrupt(`the entry of size step ${step}, at byte ${entry * 4}, does not describe a current slab`)
+    if (!isRight)
+      throw corrupt(`the entry of size step ${step}, at byte ${entry * 4}, does not describe a current slab`)
   }
   return listed
 }

@@ -49,7 +49,9 @@ function tile(words: Int32Array, first: number): [block: number, size: number][]
   for (let block = first; block < top; ) {
     const size = sizeOf(words[block])
     if (size < MINIMUM_WORDS || (block + size > top && (words[block] & USED) === 0)) {
-      throw corrupt(`the header of the block at byte ${block * 4} says ${size * 4} bytes, and recovery can't go on there`)
+      throw corrupt(
+        `the header of the block at byte ${block * 4} says ${size * 4} bytes, and recovery can't go on there`
+      )
     }
     block += size
   }

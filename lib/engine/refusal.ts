@@ -27,7 +27,8 @@ export function refusalOf(words: Int32Array, slabs: Slabs, call: string, pointer
     if (pointer < offset || pointer >= offset + size) continue
     const what = slab === undefined ? 'block' : 'slot'
     const where = `the ${what} at ${info.pointer} (${size} bytes)`
-    if (!used) return doubleFree(call, pointer, `is free already${info.pointer === pointer ? '' : `: it is part of ${where}`}`)
+    if (!used)
+      return doubleFree(call, pointer, `is free already${info.pointer === pointer ? '' : `: it is part of ${where}`}`)
     if (info.pointer !== pointer) {
       return invalid(call, pointer, `lies inside ${where}; only its beginning can be given`)
     }

@@ -130,7 +130,8 @@ export class Slabs {
     let descriptor = descriptors + 2 * granule
     while (granule !== 0) {
       const info = words[descriptor + INFO]
-      if (!(granule < this.granules) || (info & STATE_MASK) !== (LISTED | sizeClass)) throw this.misled(granule, sizeClass)
+      if (!(granule < this.granules) || (info & STATE_MASK) !== (LISTED | sizeClass))
+        throw this.misled(granule, sizeClass)
       const next = (info >>> NEXT_SHIFT) & NEXT_MASK
       words[state + HEADS + sizeClass] = next
       if (next === 0) words[state + TAILS + sizeClass] = 0
@@ -214,7 +215,11 @@ export class Slabs {
     if (descriptor !== 0) words[descriptor + INFO] = info
     const starts = this.starts[kind]
     const last = this.state + (this.lastStep[sizeClass] << ENTRY_SHIFT)
-    for (let entry = this.state + (this.firstStep[sizeClass] << ENTRY_SHIFT); entry <= last; entry += 1 << ENTRY_SHIFT) {
+    for (
+      let entry = this.state + (this.firstStep[sizeClass] << ENTRY_SHIFT);
+      entry <= last;
+      entry += 1 << ENTRY_SHIFT
+    ) {
       words[entry] = descriptor
       words[entry + ENTRY_STARTS] = starts
       words[entry + ENTRY_INFO] = info
@@ -372,7 +377,10 @@ export class Slabs {
 
   /** Is this word index a record's, or 0? */
   private isRecord(record: number): boolean {
-    return record === 0 || (record >= this.records && record < this.descriptors && (record - this.records) % RECORD_WORDS === 0)
+    return (
+      record === 0 ||
+      (record >= this.records && record < this.descriptors && (record - this.records) % RECORD_WORDS === 0)
+    )
   }
 
   /** Has the chunk at the word index `block` no used slot? */
@@ -478,7 +486,10 @@ export class Slabs {
     const end = this.granuleOf(words[HIGH_WATER_WORD] * 4) + 2 * this.chunkGranules
     for (let first = 0; first <= end && first + this.chunkGranules <= this.granules; first += this.chunkGranules) {
       const block = first * GRANULE_WORDS - 1
-      const isChunk = first > 0 && this.blocks.isUsed(block) && words[this.descriptorOf(first) + INFO] !== 0 &&
+      const isChunk =
+        first > 0 &&
+        this.blocks.isUsed(block) &&
+        words[this.descriptorOf(first) + INFO] !== 0 &&
         sizeOf(words[block]) === this.chunkWords
       if (isChunk) this.rebuildChunk(first)
       else this.forgetChunk(first)

@@ -19,7 +19,8 @@ import {
 } from '../layout/slab.js'
 
 /** The number of the unit that a pointer, any integer, lies in. */
-const unitOf = (pointer: number): number => ((pointer | 0) === pointer ? pointer >>> 4 : Math.floor(pointer / UNIT_BYTES))
+const unitOf = (pointer: number): number =>
+  (pointer | 0) === pointer ? pointer >>> 4 : Math.floor(pointer / UNIT_BYTES)
 
 /** As few bytes as this are moved out of a slot of `size` bytes: about 3/4 of it, and one unit less. */
 export const tooFewFor = (size: number): number => Math.max(0, size - UNIT_BYTES - (size >> 2))

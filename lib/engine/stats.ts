@@ -1,6 +1,14 @@
 /** Figures about a heap, in bytes. */
 import { MINIMUM_WORDS, sizeOf, USED } from '../layout/block.js'
-import { BLOCKS_WORD, FIRST_WORD, HIGH_WATER_WORD, PEAK_USED_WORD, SIZE_WORD, TOP_WORD, USED_WORD } from '../layout/header.js'
+import {
+  BLOCKS_WORD,
+  FIRST_WORD,
+  HIGH_WATER_WORD,
+  PEAK_USED_WORD,
+  SIZE_WORD,
+  TOP_WORD,
+  USED_WORD
+} from '../layout/header.js'
 import type { Placement } from '../placement/placement.js'
 import type { HeapStats } from './engine.js'
 import type { Slabs } from './slabs.js'

@@ -2,7 +2,17 @@
 import { corrupt } from '../errors.js'
 import { MINIMUM_WORDS, pointerOf, sizeOf, USED } from '../layout/block.js'
 import { FIRST_WORD, TOP_WORD } from '../layout/header.js'
-import { CLASS_MASK, FREE, GRANULE_BYTES, GRANULE_WORDS, INFO, KIND_MASK, SLOT_BYTES, STARTS, UNIT_BYTES } from '../layout/slab.js'
+import {
+  CLASS_MASK,
+  FREE,
+  GRANULE_BYTES,
+  GRANULE_WORDS,
+  INFO,
+  KIND_MASK,
+  SLOT_BYTES,
+  STARTS,
+  UNIT_BYTES
+} from '../layout/slab.js'
 import type { BlockInfo } from './engine.js'
 import type { Slabs } from './slabs.js'
 

@@ -56,7 +56,8 @@ export const writeFree = (words: Int32Array, block: number, size: number): void 
 export const pointerOf = (block: number): number => (block + 1) * 4
 
 /** The block with this pointer, an integer. */
-export const blockOf = (pointer: number): number => ((pointer | 0) === pointer ? pointer >> 2 : Math.floor(pointer / 4)) - 1
+export const blockOf = (pointer: number): number =>
+  ((pointer | 0) === pointer ? pointer >> 2 : Math.floor(pointer / 4)) - 1
 
 /** More words than any block has: what a request needs that no heap can meet. */
 export const TOO_LARGE = 2 ** 31 - 1

@@ -8,9 +8,10 @@
  *
  * The index, behind the lists and their bitmap: the roots of the trees, a word for each class; the card index.
  */
+
+import { corrupt } from '../errors.js'
 import { MINIMUM_WORDS, sizeOf } from '../layout/block.js'
 import { HEADER_WORDS } from '../layout/header.js'
-import { corrupt } from '../errors.js'
 import { CardIndex, cardIndexWords } from './card-index.js'
 import type { Placement, PlacementPolicy } from './placement.js'
 import { SizeClasses, sizeClassCount, sizeClassWords } from './size-classes.js'

@@ -19,9 +19,10 @@
  * Blocks of less than 512 bytes have a class for each size. With four classes to an octave instead, that load opened 4 cards a
  * search and took 1.6 times as long; with words in place of classes, one compared at a time, 1.2 times.
  */
+
+import { corrupt } from '../errors.js'
 import { MINIMUM_WORDS, NEXT, PREVIOUS, sizeOf } from '../layout/block.js'
 import { checkLinks, clearList, link, relink, unlink } from '../layout/free-list.js'
-import { corrupt } from '../errors.js'
 import { LINKED_WORDS } from './placement.js'
 
 /** A card has 2 ** CARD_SHIFT words: 4 KiB. */

@@ -15,9 +15,10 @@
  *
  * Address-ordered first fit and its merits: Wilson, Johnstone, Neely, Boles, "Dynamic Storage Allocation" (1995), 3.5.
  */
+
+import { corrupt } from '../errors.js'
 import { NEXT, sizeOf } from '../layout/block.js'
 import { FREE_LIST, HEADER_WORDS } from '../layout/header.js'
-import { corrupt } from '../errors.js'
 import { CardIndex, cardIndexWords, classOf, endOf, wrong } from './card-index.js'
 import type { Placement, PlacementPolicy } from './placement.js'
 

@@ -6,9 +6,10 @@
  * the address where the block began that the last successful search found. Of the free blocks from there on it takes
  * the first that is large enough; else the first of all. A new heap begins at its first block.
  */
+
+import { corrupt } from '../errors.js'
 import { NEXT, PREVIOUS, sizeOf } from '../layout/block.js'
 import { FREE_LIST, HEADER_WORDS } from '../layout/header.js'
-import { corrupt } from '../errors.js'
 import { CardIndex, cardIndexWords } from './card-index.js'
 import type { Placement, PlacementPolicy } from './placement.js'
 

@@ -10,10 +10,11 @@
  *   and when the wilderness has too little room as well, the first of its own class that is large enough, however far back.
  *   So no request fails while there is a block for it.
  */
+
+import { corrupt } from '../errors.js'
 import { NEXT, PREVIOUS, sizeOf } from '../layout/block.js'
 import { link } from '../layout/free-list.js'
 import { TOP_WORD } from '../layout/header.js'
-import { corrupt } from '../errors.js'
 import { LINKED_WORDS, type Placement, type PlacementPolicy } from './placement.js'
 import { SizeClasses, sizeClassWords } from './size-classes.js'
 

@@ -21,10 +21,11 @@
  * A bit of the summary stands for a row that is not zero. Class 0 and row 0 have the highest bit, so that Math.clz32 finds the
  * lowest of those that are set.
  */
+
+import { corrupt } from '../errors.js'
 import { MINIMUM_WORDS, NEXT, PREVIOUS, sizeOf } from '../layout/block.js'
 import { checkLinks, clearList } from '../layout/free-list.js'
 import { HEADER_WORDS } from '../layout/header.js'
-import { corrupt } from '../errors.js'
 
 /** Where the bitmap lies: its summary, and its first row. */
 export const SUMMARY = HEADER_WORDS

@@ -11,9 +11,10 @@
  * lowest bit of left and right tells nothing, and is kept clear: when two blocks merge, `right` of the new one may lie where the
  * header of the right one was, and its old pointer must be found stale.
  */
+
+import { corrupt } from '../errors.js'
 import { sizeOf } from '../layout/block.js'
 import { link, unlink } from '../layout/free-list.js'
-import { corrupt } from '../errors.js'
 
 const LEFT = 3
 const RIGHT = 4

@@ -27,7 +27,8 @@ function recorded(words: Int32Array): { watched: Int32Array; log: Store[] } {
     words.set(values, index)
   }
   const methods: Record<string, unknown> = {
-    fill: (value: number, begin = 0, end = words.length) => store(begin, new Int32Array(Math.max(0, end - begin)).fill(value)),
+    fill: (value: number, begin = 0, end = words.length) =>
+      store(begin, new Int32Array(Math.max(0, end - begin)).fill(value)),
     copyWithin: (to: number, from: number, end: number) => store(to, words.slice(from, end))
   }
   const watched = new Proxy(words, {
