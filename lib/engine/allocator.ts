@@ -310,7 +310,7 @@ export class Allocator implements Engine {
     if (block === 0) slots.take(bytes)
     else if (block === words[TOP_WORD]) blocks.extend(wordsFor(bytes))
     else blocks.place(block, wordsFor(bytes))
-    this.copy(blockOf(pointer) + 1, blockOf(to) + 1, wordsIn(have < bytes ? have : bytes))
+    this.copy(blockOf(pointer) + 1, blockOf(to) + 1, wordsIn(Math.min(have, bytes)))
     if (!slots.give(pointer)) this.release(pointer)
     words[MOVE_TO_WORD] = 0
     words[MOVE_FROM_WORD] = 0

@@ -247,7 +247,10 @@ export class Slabs {
   private append(granule: number): void {
     const sizeClass = this.classOf(granule)
     const tail = this.words[this.state + TAILS + sizeClass]
-    if (this.words[this.state + HEADS + sizeClass] === 0) return this.push(granule)
+    if (tail === 0) {
+      this.push(granule)
+      return
+    }
     this.verifyListed(tail, sizeClass)
     this.setFlags(granule, LISTED)
     this.words[this.descriptorOf(tail) + INFO] |= granule << NEXT_SHIFT
