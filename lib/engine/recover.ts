@@ -17,9 +17,11 @@ import {
   TOUCHED_WORD,
   USED_WORD
 } from '../layout/header.js'
+import { mayBeChunk } from '../layout/slab.js'
 import type { Blocks } from './blocks.js'
 import type { Pointer } from './engine.js'
 import type { Slabs } from './slabs.js'
+import { walk } from './walk.js'
 
 /** What is recovered: an allocator. */
 export interface Recoverable {
@@ -38,8 +40,16 @@ export function recover(heap: Recoverable): void {
   blocks.policy.reset()
   // From the last block to the first: each goes in front of those that are there.
   for (const [block, size] of free.reverse()) blocks.policy.put(block, size)
-  slabs.rebuild()
+  slabs.rebuild(possibleChunks(words, slabs))
   undoMove(heap)
+}
+
+/** The used blocks that may be chunks. Not all that look used are blocks: a chunk's header is written while it is still free. */
+function possibleChunks(words: Int32Array, slabs: Slabs): Set<number> {
+  const found = new Set<number>()
+  if (slabs.granules === 0) return found
+  for (const block of walk(words)) if (mayBeChunk(words[block], block, slabs.chunkWords)) found.add(block)
+  return found
 }
 
 /** A walk that believes headers only. Merges free blocks, and sets flags, footers, counters and top right. Returns the free blocks. */

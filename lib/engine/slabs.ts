@@ -12,7 +12,6 @@
  * happens when a slab is used up, or was.
  */
 import { corrupt } from '../errors.js'
-import { sizeOf } from '../layout/block.js'
 import { HIGH_WATER_WORD } from '../layout/header.js'
 import {
   CHUNKS,
@@ -479,9 +478,10 @@ export class Slabs {
 
   /**
    * Derives state, records and infos anew. What is believed: which blocks are used and described as
-   * chunks, the class of each slab, and its used slots.
+   * chunks, the class of each slab, and its used slots. `possibleChunks`: the used blocks of a chunk's
+   * size and place.
    */
-  rebuild(): void {
+  rebuild(possibleChunks: ReadonlySet<number>): void {
     if (this.granules === 0) return
     const { words, state } = this
     words.fill(0, state, state + STATE_WORDS)
@@ -489,12 +489,7 @@ export class Slabs {
     const end = this.granuleOf(words[HIGH_WATER_WORD] * 4) + 2 * this.chunkGranules
     for (let first = 0; first <= end && first + this.chunkGranules <= this.granules; first += this.chunkGranules) {
       const block = first * GRANULE_WORDS - 1
-      const isChunk =
-        first > 0 &&
-        this.blocks.isUsed(block) &&
-        words[this.descriptorOf(first) + INFO] !== 0 &&
-        sizeOf(words[block]) === this.chunkWords
-      if (isChunk) this.rebuildChunk(first)
+      if (possibleChunks.has(block) && words[this.descriptorOf(first) + INFO] !== 0) this.rebuildChunk(first)
       else this.forgetChunk(first)
     }
   }
