@@ -32,7 +32,8 @@ export class HeapCache {
 
   /** A cache in `bytes` bytes of memory, for keys of up to 1024 bytes. */
   constructor(bytes) {
-    this.#heap = Heap.map({ size: bytes, placement: 'segregated-fit' })
+    // No slabs: this heap is always full, and has room for more entries when all of it is blocks.
+    this.#heap = Heap.map({ size: bytes, placement: 'segregated-fit', slabs: false })
     this.#u32 = this.#heap.u32
     this.#bytes = Buffer.from(this.#heap.buffer)
     // About one bucket for each entry of 256 bytes.

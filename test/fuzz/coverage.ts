@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { createInstrumenter } from 'istanbul-lib-instrument'
 
 /** The rooms whose code is counted. */
-const ROOMS = ['block', 'placement', 'heap', 'trace']
+const ROOMS = ['layout', 'placement', 'engine', 'hardened', 'heap', 'trace']
 
 /** Puts counters into the compiled modules of the library in `folder`. */
 export function instrument(folder: string): void {
