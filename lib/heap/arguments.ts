@@ -1,4 +1,5 @@
 /** Arguments of the heap's calls, checked before anything changes. */
+import { types } from 'node:util'
 import type { Pointer } from '../engine/engine.js'
 import { invalidType, OffheapError, outOfRange } from '../errors.js'
 
@@ -39,16 +40,31 @@ function checkPointer(value: unknown): asserts value is Pointer {
 }
 
 /**
- * The pointer that a pointer or a view stands for. A view may have a `buffer` and a `byteOffset` of the
- * caller's own; each is read once. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_OFFHEAP_FOREIGN_VIEW.
+ * Does `view` begin at the byte `offset` of this memory? Then it shows what is written there, for a
+ * moment. That takes a third of the time of asking for its buffer, which V8 makes an object for.
  */
-export function pointerTo(reference: BlockReference, buffer: ArrayBuffer, call: string): Pointer {
+function beginsAt(view: Uint8Array, offset: number, memory: Uint8Array): boolean {
+  const byte: number | undefined = memory[offset]
+  if (byte === undefined || view[0] !== byte) return false
+  memory[offset] = byte ^ 0xff
+  const shows = view[0] === (byte ^ 0xff)
+  memory[offset] = byte
+  return shows
+}
+
+/**
+ * The pointer that a pointer or a view of `memory`, the bytes of `buffer`, stands for. A view may have a
+ * `buffer` and a `byteOffset` of the caller's own; each is read once.
+ * Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_OFFHEAP_FOREIGN_VIEW.
+ */
+export function pointerTo(reference: BlockReference, buffer: ArrayBuffer, memory: Uint8Array, call: string): Pointer {
   if (!ArrayBuffer.isView(reference)) {
     checkPointer(reference)
     return reference
   }
-  const offset: unknown = reference.buffer === buffer ? reference.byteOffset : undefined
-  if (offset !== undefined) {
+  const offset: unknown = reference.byteOffset
+  if (typeof offset === 'number' && types.isUint8Array(reference) && beginsAt(reference, offset, memory)) return offset
+  if (reference.buffer === buffer) {
     checkPointer(offset)
     return offset
   }

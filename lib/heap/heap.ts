@@ -216,10 +216,10 @@ export class Heap {
   /** For NULL, for a view, for a pointer from 2 GiB on, and for what is wrong. */
   private freeSlowly(block: BlockReference): void {
     // Reading a view may run the caller's code, so it comes before all else.
-    const pointer = pointerTo(block, this.buffer, 'free')
+    const pointer = pointerTo(block, this.buffer, this.state.views.u8, 'free')
     const { engine } = this
     if (!engine.open) throw closedError()
-    if (block === 0) return
+    if (block === 0 || this.slots.give(pointer)) return
     if (!engine.free(pointer)) throw this.fault(engine.refusal('free', pointer))
   }
 
@@ -495,7 +495,7 @@ export class Heap {
   /** The used block that a caller's reference stands for. Throws what is wrong with it. */
   private used(reference: BlockReference, call: string): Pointer {
     // Reading a view may run the caller's code, so it comes before all else.
-    const pointer = pointerTo(reference, this.buffer, call)
+    const pointer = pointerTo(reference, this.buffer, this.state.views.u8, call)
     const { engine } = this
     if (!engine.open) throw closedError()
     if (engine.usableSize(pointer) < 0) throw this.fault(engine.refusal(call, pointer))

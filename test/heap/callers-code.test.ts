@@ -16,8 +16,14 @@ const kinds: [name: string, options: HeapOptions][] = [
 ]
 
 /** A view of a block whose property `name` is the caller's own code. */
-function viewWith(heap: Heap, pointer: number, name: 'buffer' | 'byteOffset', get: () => unknown): Uint8Array {
-  const view = new Uint8Array(heap.buffer, pointer, 10)
+function viewWith(
+  heap: Heap,
+  pointer: number,
+  name: 'buffer' | 'byteOffset',
+  get: () => unknown,
+  length = 10
+): Uint8Array {
+  const view = new Uint8Array(heap.buffer, pointer, length)
   return Object.defineProperty(view, name, { get })
 }
 
@@ -51,15 +57,37 @@ describe.each(kinds)('%s', (_, options) => {
     })
 
     test.each(calls)('%s survives one that closes the heap', (_, run) => {
-      for (const name of ['buffer', 'byteOffset'] as const) {
+      const heap = make()
+      const pointer = heap.malloc(10)
+      const view = viewWith(heap, pointer, 'byteOffset', () => {
+        heap.close()
+        return pointer
+      })
+      expectError(() => run(heap, view), 'ERR_OFFHEAP_CLOSED')
+    })
+
+    test.each(calls)('%s asks for a buffer once, and only where the bytes of the view do not tell', (name, run) => {
+      for (const length of [10, 0]) {
         const heap = make()
         const { buffer } = heap
         const pointer = heap.malloc(10)
-        const view = viewWith(heap, pointer, name, () => {
-          heap.close()
-          return name === 'buffer' ? buffer : pointer
-        })
-        expectError(() => run(heap, view), 'ERR_OFFHEAP_CLOSED')
+        let asked = 0
+        const view = viewWith(
+          heap,
+          pointer,
+          'buffer',
+          () => {
+            asked++
+            heap.close()
+            return buffer
+          },
+          length
+        )
+        const isAsked = length === 0 || name === 'owns'
+        if (isAsked) expectError(() => run(heap, view), 'ERR_OFFHEAP_CLOSED')
+        else run(heap, view)
+        expect(asked).toBe(isAsked ? 1 : 0)
+        heap.close()
       }
     })
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { type BlockReference, Heap, placements, Region } from '../../lib/index.js'
 import { headerOf, PREVIOUS_USED, USED } from '../../lib/layout/block.js'
-import { call, expectError, expectRefusal, newHeap, row } from './support.js'
+import { call, expectError, expectFilled, expectRefusal, fill, newHeap, row } from './support.js'
 
 const INVALID = 'ERR_OFFHEAP_INVALID_POINTER'
 const DOUBLE = 'ERR_OFFHEAP_DOUBLE_FREE'
@@ -255,8 +255,14 @@ describe('views', () => {
     const other = newHeap()
     const pointer = heap.malloc(40)
     expect(other.malloc(40)).toBe(pointer)
+    // With the same bytes and the same offset, and with bytes that differ in every bit.
+    fill(heap, pointer)
+    const same = other.view(pointer)
+    same.set(heap.view(pointer))
+    const opposite = new Uint8Array(new ArrayBuffer(65536), pointer, 40).fill(heap.u8[pointer] ^ 0xff)
     const foreign = [
-      other.view(pointer),
+      same,
+      opposite,
       new Uint8Array(40),
       Buffer.from('some text'),
       new DataView(new ArrayBuffer(65536), pointer),
@@ -273,6 +279,7 @@ describe('views', () => {
       }
       expect(heap.owns(view)).toBe(false)
     }
+    expectFilled(heap, pointer, 40)
     other.check()
   })
 })
