@@ -113,6 +113,16 @@ describe('trimThreshold', () => {
     expect(given).toBe(10)
   })
 
+  test('counts what was freed, not how often the heap grew', () => {
+    using heap = Heap.map({ size: 64 * MiB, trimThreshold: 8 * MiB })
+    const pointer = touched(heap, 4 * MiB)
+    touched(heap, 4096)
+    heap.free(pointer)
+    const before = resident(heap)
+    heap.malloc(5 * MiB)
+    expect(resident(heap)).toBeGreaterThanOrEqual(before)
+  })
+
   describe('together with slabs', () => {
     /** Slots of 160 bytes: three in each slab of 512. A slab counts when it stops being full. */
     const ENOUGH = Math.ceil((4 * MiB) / 512)

@@ -1,0 +1,231 @@
+/**
+ * A call that ends early, between any two of its stores, because the stack is exhausted for example: the
+ * next call recovers the heap. Nothing that was allocated before is lost. Unlike stores.test.ts, which
+ * cuts random calls, this test makes each kind of call in turn, and lets the store itself throw.
+ */
+import { describe, expect, test } from 'vitest'
+import { Allocator } from '../../lib/engine/allocator.js'
+import type { Host } from '../../lib/engine/engine.js'
+import { type Header, ordinaryLayout, writeHeader } from '../../lib/engine/format.js'
+import type { PlacementName } from '../../lib/index.js'
+import { headerOf, PREVIOUS_USED, USED } from '../../lib/layout/block.js'
+import {
+  BLOCKS_WORD,
+  CUT,
+  HIGH_WATER_WORD,
+  MOVE_FROM_WORD,
+  MOVE_TO_WORD,
+  PEAK_USED_WORD,
+  PENDING_WORD,
+  TOP_WORD,
+  TOUCHED_WORD,
+  USED_WORD,
+  WITH_SLABS
+} from '../../lib/layout/header.js'
+import { policyNamed } from '../../lib/placement/policies.js'
+import { expectError } from '../heap/support.js'
+import { scaled } from '../runs.js'
+
+const LENGTH = 2 ** 14
+const host: Host = {
+  grown: () => {},
+  trim: () => {},
+  fault: () => {},
+  calls: { malloc: () => 0, calloc: () => 0, alignedAlloc: () => 0, realloc: () => 0, free: () => {} }
+}
+/** Every store of a call is cut off; of fewer runs, every fifth, each time another one. */
+const STRIDE = scaled(1) >= 1 ? 1 : 5
+
+function headerFor(placement: PlacementName, slabs: boolean): Header {
+  return { policy: policyNamed(placement), options: slabs ? WITH_SLABS : 0, length: LENGTH }
+}
+
+function format(header: Header): Int32Array {
+  const words = new Int32Array(LENGTH)
+  writeHeader(words, header, ordinaryLayout(LENGTH, header.policy, header.options !== 0), 0, true)
+  new Allocator(words, header, host).reset()
+  return words
+}
+
+/** The words; the store after `stores` more throws as an exhausted stack does. */
+function failing(words: Int32Array, stores: number): { watched: Int32Array; isCut: () => boolean } {
+  let left = stores
+  const count = (): void => {
+    if (left-- === 0) throw new RangeError('Maximum call stack size exceeded')
+  }
+  const watched = new Proxy(words, {
+    get(target, key) {
+      const value: unknown = Reflect.get(target, key, target)
+      if (typeof value !== 'function') return value
+      if (key === 'fill' || key === 'copyWithin') count()
+      return value.bind(target)
+    },
+    set(target, key, value) {
+      count()
+      return Reflect.set(target, key, value, target)
+    }
+  })
+  return { watched, isCut: () => left < 0 }
+}
+
+/** Calls of each kind, on a heap whose live pointers are in the order of their allocation. */
+const calls: [name: string, run: (heap: Allocator, live: number[]) => unknown][] = [
+  ['malloc', heap => heap.allocate(500)],
+  ['malloc of a slot', heap => heap.allocate(20)],
+  ['alignedAlloc', heap => heap.allocateAligned(1024, 100)],
+  ['realloc that grows', (heap, live) => heap.resize(live.splice(10, 1)[0], 700)],
+  ['realloc that shrinks', (heap, live) => heap.resize(live.splice(-2, 1)[0], 20)],
+  ['free', (heap, live) => heap.free(live.splice(20, 1)[0])],
+  ['free of another', (heap, live) => heap.free(live.splice(12, 1)[0])],
+  ['free of the last', (heap, live) => heap.free(live.splice(-1, 1)[0])],
+  ['trim', heap => heap.trim({ pageSize: 4096, decommit: () => {} })]
+]
+
+const kinds = (['first-fit', 'segregated-fit'] as const).flatMap(placement =>
+  [false, true].map(slabs => [placement, slabs] as const)
+)
+
+describe.each(kinds)('a %s heap (slabs: %s) with a call that was cut off', (placement, slabs) => {
+  const header = headerFor(placement, slabs)
+
+  /** A heap with used and free blocks of many sizes, and the live pointers; payloads hold their pointer. */
+  function used(): { words: Int32Array; live: number[] } {
+    const words = format(header)
+    const heap = new Allocator(words, header, host)
+    const all = Array.from({ length: 150 }, (_, i) => heap.allocate((i % 3 === 0 ? i * 61 : i * 7) % 460))
+    for (const [i, pointer] of all.entries()) {
+      words.fill(pointer, pointer / 4, pointer / 4 + Math.floor(heap.usableSize(pointer) / 4))
+      if (i % 4 < 2) heap.free(pointer)
+    }
+    heap.check()
+    return { words, live: all.filter((_, i) => i % 4 >= 2) }
+  }
+
+  test.each(calls)('recovers after any store of %s', (_, run) => {
+    const scene = used()
+    const sound = new Allocator(scene.words.slice(), header, host)
+    for (let stores = 0; ; stores += STRIDE) {
+      const words = scene.words.slice()
+      const live = [...scene.live]
+      const { watched, isCut } = failing(words, stores)
+      const heap = new Allocator(watched, header, host)
+      try {
+        run(heap, live)
+      } catch (error) {
+        expect(error).toBeInstanceOf(RangeError)
+        expect(words[PENDING_WORD]).toBe(CUT)
+      }
+      if (!isCut()) break
+      const freed = scene.live.filter(pointer => !live.includes(pointer))
+      expect([...heap.eachBlock()].filter(block => block.used).length).toBeGreaterThanOrEqual(live.length)
+      expect(words[PENDING_WORD]).toBe(0)
+      heap.check()
+      for (const pointer of live) {
+        const usable = sound.usableSize(pointer)
+        if (heap.usableSize(pointer) !== usable) throw new Error(`${pointer} was lost, after ${stores} stores`)
+        for (let word = pointer / 4; word < pointer / 4 + Math.floor(usable / 4); word++) {
+          if (words[word] !== pointer) throw new Error(`word ${word} of ${pointer} is ${words[word]}`)
+        }
+      }
+      for (const pointer of [...live, ...freed]) if (heap.usableSize(pointer) >= 0) heap.free(pointer)
+      heap.check()
+      expect(words[HIGH_WATER_WORD]).toBeGreaterThanOrEqual(scene.words[HIGH_WATER_WORD])
+      expect(words[PEAK_USED_WORD]).toBeGreaterThanOrEqual(scene.words[PEAK_USED_WORD])
+    }
+  })
+})
+
+describe('recovery', () => {
+  const header = headerFor('first-fit', false)
+
+  /** A heap of three blocks of 100 bytes, which recovery finds cut off after `change`. */
+  function cut(change: (words: Int32Array, blocks: number[]) => void): { words: Int32Array; heap: Allocator } {
+    const words = format(header)
+    const heap = new Allocator(words, header, host)
+    const blocks = Array.from({ length: 3 }, () => heap.allocate(100) / 4 - 1)
+    change(words, blocks)
+    words[PENDING_WORD] = CUT
+    return { words, heap }
+  }
+
+  test('counts, and raises what it finds too low', () => {
+    const { words, heap } = cut(words => {
+      words[USED_WORD] = 1
+      words[BLOCKS_WORD] = 77
+      words[HIGH_WATER_WORD] = 0
+      words[TOUCHED_WORD] = 0
+      words[PEAK_USED_WORD] = 0
+    })
+    expect(heap.stats(0)).toMatchObject({ used: 312, blocks: 3, peakUsed: 312 })
+    heap.check()
+    expect([words[HIGH_WATER_WORD], words[TOUCHED_WORD]]).toEqual([words[TOP_WORD], words[TOP_WORD]])
+  })
+
+  test('leaves what is higher', () => {
+    const { words, heap } = cut(words => {
+      words[HIGH_WATER_WORD] = 4000
+      words[TOUCHED_WORD] = 5000
+      words[PEAK_USED_WORD] = 900
+    })
+    heap.stats(0)
+    expect([words[HIGH_WATER_WORD], words[TOUCHED_WORD], words[PEAK_USED_WORD]]).toEqual([4000, 5000, 900])
+  })
+
+  test('ends a last block that was being grown at the top', () => {
+    const { words, heap } = cut((words, [, , last]) => {
+      words[last] = headerOf(60, USED | PREVIOUS_USED)
+    })
+    heap.check()
+    expect(heap.stats(0)).toMatchObject({ used: 312, blocks: 3, top: words[TOP_WORD] * 4 })
+  })
+
+  test.each([
+    ['a header that says too little', headerOf(2, USED | PREVIOUS_USED)],
+    ['a free block beyond the top', headerOf(60, PREVIOUS_USED)]
+  ])('changes nothing where blocks can not be walked: %s', (_, wrong) => {
+    const { words, heap } = cut((words, [, , last]) => {
+      words[last] = wrong
+    })
+    const before = words.slice()
+    expectError(() => heap.allocate(8), 'ERR_OFFHEAP_CORRUPT', /recovery can't go on there/)
+    expect(words).toEqual(before)
+  })
+
+  test('of a realloc keeps the old block while that is used, and else the new one', () => {
+    for (const [freed, kept] of [
+      [-1, 0],
+      [0, 1]
+    ]) {
+      const { words, heap } = cut((words, blocks) => {
+        words[MOVE_FROM_WORD] = blocks[0] + 1
+        words[MOVE_TO_WORD] = blocks[1] + 1
+        if (freed >= 0) words[blocks[freed]] &= ~USED
+      })
+      const pointers = [words[MOVE_FROM_WORD], words[MOVE_TO_WORD]].map(word => word * 4)
+      heap.check()
+      expect(pointers.map(pointer => heap.usableSize(pointer) >= 0)).toEqual([kept === 0, kept === 1])
+      expect([words[MOVE_FROM_WORD], words[MOVE_TO_WORD]]).toEqual([0, 0])
+    }
+  })
+
+  test('of a move without a second block does nothing', () => {
+    for (const word of [MOVE_FROM_WORD, MOVE_TO_WORD]) {
+      const { words, heap } = cut((words, [first]) => {
+        words[word] = first + 1
+      })
+      expect(heap.stats(0).blocks).toBe(3)
+      expect(words[word]).toBe(0)
+    }
+  })
+
+  test('is not needed after an error with a code, which changed nothing', () => {
+    const words = format(header)
+    const heap = new Allocator(words, header, host)
+    const [left, right] = [heap.allocate(100), heap.allocate(100)]
+    heap.allocate(100)
+    heap.free(left)
+    words[right / 4 - 2] ^= 2
+    expectError(() => heap.free(right), 'ERR_OFFHEAP_CORRUPT', /contradict each other/)
+    expect(words[PENDING_WORD]).toBe(0)
+  })
+})
