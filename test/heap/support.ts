@@ -75,7 +75,9 @@ export function sketch(heap: Heap): string {
 
 /** Fills a block with bytes that tell their place. */
 export function fill(heap: Heap, pointer: number): void {
-  for (let i = 0; i < heap.usableSize(pointer); i++) heap.u8[pointer + i] = i * 7 + 1
+  const { u8 } = heap
+  const size = heap.usableSize(pointer)
+  for (let i = 0; i < size; i++) u8[pointer + i] = i * 7 + 1
 }
 
 /** The first `length` bytes are those that `fill` wrote. */

@@ -24,7 +24,7 @@ export default {
     'test/{fuzz,soak}/build',
     'test/mutation/node_modules'
   ],
-  concurrency: 2,
+  concurrency: 1,
   // Tests that run for the first time, and note what they cover, take several times as long as later; but the machine may be busy,
   // and a mutant that is only slow must not count as noticed.
   timeoutMS: 15_000,
