@@ -2,7 +2,7 @@
 import type { Choice, FreeBlock, Request } from '../model.js'
 
 /** All classes of a heap: for each, the smallest size in units of 8 bytes that belongs to it. */
-function classesOf(heapBytes: number): number[] {
+export function classesOf(heapBytes: number): number[] {
   const units = Math.floor(heapBytes / 8)
   for (let steps = 32; ; steps /= 2) {
     const bounds: number[] = []

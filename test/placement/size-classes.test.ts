@@ -1,11 +1,13 @@
 /** Segregated fit and best fit: what check() says of their lists, what find does with lists that were overwritten, and its order. */
 import { describe, expect, test } from 'vitest'
 import { Heap, type PlacementName } from '../../lib/index.js'
-import { headerOf, NEXT, PREVIOUS, PREVIOUS_USED } from '../../lib/layout/block.js'
+import { headerOf, NEXT, PREVIOUS, PREVIOUS_USED, writeFree } from '../../lib/layout/block.js'
 import { link, unlink } from '../../lib/layout/free-list.js'
-import { HEADER_WORDS } from '../../lib/layout/header.js'
-import { sizeClassCount } from '../../lib/placement/size-classes.js'
+import { HEADER_WORDS, TOP_WORD } from '../../lib/layout/header.js'
+import { SegregatedFit } from '../../lib/placement/segregated-fit.js'
+import { SizeClasses, sizeClassCount } from '../../lib/placement/size-classes.js'
 import { expectError } from '../heap/support.js'
+import { classesOf } from './segregated-fit.js'
 
 const BYTES = 2 ** 16
 const CORRUPT = 'ERR_OFFHEAP_CORRUPT'
@@ -81,6 +83,12 @@ describe.each(classed)('%s', placement => {
     }
   })
 
+  test.each([0, -8])('ends with an error where a list leads to word %i', next => {
+    const { heap, free } = holed(placement, [48])
+    heap.i32[(free[0] ?? 0) + NEXT] = next
+    expectError(() => heap.stats(), CORRUPT, /free list of size class 6 does not end/)
+  })
+
   test('ends with an error where a list leads round in a circle', () => {
     const { heap, free } = holed(placement, [48, 48, 48])
     const front =
@@ -95,7 +103,113 @@ describe.each(classed)('%s', placement => {
   })
 })
 
+describe('size classes', () => {
+  test('are as many as fit into 1/32 of the heap, in heaps of all sizes', () => {
+    for (let bytes = 1024; bytes <= 2 ** 33; bytes *= 2) {
+      for (const part of [1, 1.25, 1.5, 1.75]) {
+        for (const more of [-8, 0, 8]) {
+          const size = bytes * part + more
+          const classes = classesOf(size).length
+          if (sizeClassCount(size / 4) !== classes) expect(`${size}: ${sizeClassCount(size / 4)}`).toBe(`${classes}`)
+        }
+      }
+    }
+  })
+
+  test.each([1024, 8192, 2 ** 17, 2 ** 22])(
+    'are exact for small blocks, and of equal width in an octave: %i',
+    bytes => {
+      const bounds = classesOf(bytes)
+      const classes = new SizeClasses(new Int32Array(bytes / 4))
+      for (const [i, units] of bounds.entries()) {
+        const found = [units - 1, units, units + 1].map(size => classes.classOf(2 * size))
+        if (units > 1) expect(found).toEqual([i - 1, i, bounds[i + 1] === units + 1 ? i + 1 : i])
+      }
+    }
+  )
+})
+
 describe('segregated fit', () => {
+  /** A policy with free blocks of these many words, the last at the front of its list; and `room` words of wilderness. */
+  function lists(sizes: readonly number[], room = 0) {
+    const words = new Int32Array(2 ** 14)
+    words[TOP_WORD] = words.length - 1 - room
+    const policy = new SegregatedFit(words)
+    policy.reset()
+    const blocks: number[] = []
+    let block = 2047
+    for (const size of sizes) {
+      writeFree(words, block, size)
+      policy.put(block, size)
+      blocks.push(block)
+      block += size + 4
+    }
+    policy.check()
+    return { words, policy, blocks }
+  }
+
+  test('finds nothing smaller than the request in the first class of several sizes', () => {
+    // 64 to 67 units of 8 bytes are one class.
+    const { policy, blocks } = lists([128, 192])
+    expect(policy.find(128)).toBe(blocks[0])
+    expect(policy.find(130)).toBe(blocks[1])
+  })
+
+  test('looks at four blocks of its own class, then at larger classes, then at the wilderness, then at the rest', () => {
+    const four = [128, 128, 128, 128]
+    expect(lists([130, ...four.slice(1), 192]).policy.find(130)).toBe(2047)
+    const { policy, blocks } = lists([130, ...four, 192])
+    expect(policy.find(130)).toBe(blocks[5])
+    expect(lists([130, ...four], 130).policy.find(130)).toBe(0)
+    expect(lists([130, ...four], 128).policy.find(130)).toBe(2047)
+  })
+
+  test('goes on behind a block, looking at four more of its class', () => {
+    const { policy, blocks } = lists([130, 128, 128, 128, 130, 128, 192, 512])
+    const [last, , , , first, , larger, largest] = blocks
+    expect(policy.find(130)).toBe(first)
+    expect(policy.findNext(first ?? 0, 130)).toBe(last)
+    expect(policy.findNext(last ?? 0, 130)).toBe(larger)
+    expect(policy.findNext(larger ?? 0, 130)).toBe(largest)
+    expect(policy.findNext(largest ?? 0, 130)).toBe(0)
+    const far = lists([130, 128, 128, 128, 128, 130])
+    expect(far.policy.findNext(far.blocks[5] ?? 0, 130)).toBe(0)
+  })
+
+  test('is not believed where a list is empty in one direction, or a row and its summary contradict each other', () => {
+    const { words, policy, blocks } = lists([48])
+    const [block = 0] = blocks
+    const sentinel = words[block + NEXT] ?? 0
+    for (const [word, value, message] of [
+      [sentinel + NEXT, sentinel, /size class 24 is empty in one direction only/],
+      [sentinel + PREVIOUS, sentinel, /size class 24 is empty in one direction only/],
+      [HEADER_WORDS, 0, /row 0 of the bitmap .* contradict each other/],
+      [HEADER_WORDS, 0xf0000000, /row 1 of the bitmap .* contradict each other/],
+      [HEADER_WORDS + 2, 1, /row 1 of the bitmap .* contradict each other/]
+    ] as const) {
+      const before = words[word] ?? 0
+      words[word] = value
+      expectError(() => policy.check(), CORRUPT, message)
+      words[word] = before
+    }
+    policy.check()
+  })
+
+  test('clears the bits of a list with its last block, and no others', () => {
+    const { words, policy, blocks } = lists([48, 48, 50, 400])
+    // The summary; of the rows, the first with 24 and 25 units, and the third with 200.
+    const bits = (): number[] => [0, 1, 3].map(word => (words[HEADER_WORDS + word] ?? 0) >>> 0)
+    const [both, third] = [0xa0000000, bits()[2]]
+    expect(bits()).toEqual([both, 0b11 << 6, third])
+    policy.remove(blocks[0] ?? 0, 48)
+    expect(bits()).toEqual([both, 0b11 << 6, third])
+    policy.remove(blocks[1] ?? 0, 48)
+    expect(bits()).toEqual([both, 0b01 << 6, third])
+    policy.remove(blocks[2] ?? 0, 50)
+    expect(bits()).toEqual([0x20000000, 0, third])
+    policy.remove(blocks[3] ?? 0, 400)
+    expect(bits()).toEqual([0, 0, 0])
+  })
   test('takes from the wilderness rather than from far back in a list', () => {
     // All of one class; the only one that is large enough was freed first.
     const { heap, free } = holed('segregated-fit', [1032, 1024, 1024, 1024, 1024])
