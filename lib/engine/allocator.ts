@@ -58,6 +58,8 @@ export class Allocator implements Engine {
   /** Requests of up to this many bytes are served from slabs. */
   private slotLimit: number
   private readonly trims: boolean
+  /** True while what is due waits for the end of a longer call. */
+  private holds = false
   private readonly header: Header
   private readonly layout: Layout
   private readonly host: Host
@@ -101,7 +103,7 @@ export class Allocator implements Engine {
 
   /** Does what is due at the end of a call. */
   private settle(): void {
-    if (this.words[PENDING_WORD] === 0) return
+    if (this.holds || this.words[PENDING_WORD] === 0) return
     this.words[PENDING_WORD] = 0
     this.due.settle()
   }
@@ -165,18 +167,28 @@ export class Allocator implements Engine {
   }
 
   allocateZeroed(bytes: number): Pointer {
-    const words = this.words
+    const { words } = this
     // From here on memory was never written, before this call.
     const touched = words[TOUCHED_WORD]
-    const slot = bytes <= this.slotLimit ? this.slots.take(bytes) : 0
-    const pointer = slot !== 0 ? slot : this.allocate(bytes)
-    if (pointer !== 0) {
-      const begin = blockOf(pointer) + 1
-      const end = Math.min(begin + wordsIn(bytes), touched)
-      if (end - begin > SMALL) words.fill(0, begin, end)
-      else for (let word = begin; word < end; word++) words[word] = 0
+    let pointer = bytes <= this.slotLimit ? this.slots.take(bytes) : 0
+    // What is due runs the caller's code: not before the block is zero.
+    this.holds = true
+    try {
+      if (pointer === 0) pointer = this.allocate(bytes)
+      if (pointer !== 0) this.clear(blockOf(pointer) + 1, bytes, touched)
+    } finally {
+      this.holds = false
     }
+    if (words[PENDING_WORD] === DUE) this.settle()
     return pointer
+  }
+
+  /** Clears `bytes` bytes from the word `begin` on, but for those from the word `zero` on, which are zero. */
+  private clear(begin: number, bytes: number, zero: number): void {
+    const { words } = this
+    const end = Math.min(begin + wordsIn(bytes), zero)
+    if (end - begin > SMALL) words.fill(0, begin, end)
+    else for (let word = begin; word < end; word++) words[word] = 0
   }
 
   allocateAligned(alignment: number, bytes: number): Pointer {

@@ -232,6 +232,35 @@ describe.each(fewKinds)('close() by a subscriber: %s', (_, options) => {
   })
 })
 
+describe.each(fewKinds)('a grow event of calloc, over memory that was used before: %s', (_, options) => {
+  function used(): Heap {
+    const heap = Heap.map({ size: 8 * MiB, ...options })
+    const block = heap.malloc(4 * MiB)
+    heap.u8.fill(0xee, block, block + 4 * MiB)
+    heap.reset()
+    return heap
+  }
+
+  test('comes when the block is zero', () => {
+    using heap = used()
+    let zero = 0
+    on('grow', () => {
+      for (const block of heap.blocks()) {
+        if (block.used && isAll(heap.u8.subarray(block.pointer, block.pointer + 2 * MiB), 0)) zero++
+      }
+    })
+    heap.calloc(2 * MiB, 1)
+    expect(zero).toBe(1)
+  })
+
+  test('may close the heap', () => {
+    using heap = used()
+    on('grow', () => heap.close())
+    expect(heap.calloc(2 * MiB, 1)).toBeGreaterThan(0)
+    expect(heap.closed).toBe(true)
+  })
+})
+
 describe('Heap.map', () => {
   test.each([{}, { hardened: true }, { slabs: true }])(
     'publishes the new region when the heap in it is complete: %j',
