@@ -7,6 +7,7 @@ import {
   CLASSES,
   CURRENT,
   EMPTY_CHUNKS,
+  EMPTY_SLABS,
   ENTRY_SHIFT,
   FREE,
   FULL,
@@ -53,6 +54,10 @@ export function checkSlabs(words: Int32Array, slabs: Slabs): void {
     throw corrupt(
       `${chunks.size} chunks of slabs are in the heap, ${empty} of them empty, and its tables say otherwise`
     )
+  }
+  const emptied = [...listed].filter(granule => words[slabs.descriptorOf(granule)] === 0).length
+  if (words[state + EMPTY_SLABS] !== emptied) {
+    throw corrupt(`${emptied} slabs in lists are empty, and the tables say ${words[state + EMPTY_SLABS]}`)
   }
   checkOpenChunks(words, slabs, open)
   // Beyond the blocks as well, where a block could not be freed later; but not in pages that were never touched.

@@ -6,7 +6,7 @@
  * - Each class has one current slab, whose lowest open slot the next request gets.
  * - A slab without an open slot is FULL, and in no list. The first slot that is freed in it makes it
  *   the current slab, if that one is used up, or puts it into the list of its class.
- * - Empty slabs are not looked for when slots are freed. `reclaim` drops them before memory grows.
+ * - A slab that becomes empty is counted, and stays where it is. `reclaim` drops it before memory grows.
  *
  * The fast path is slots.ts: it takes slots from current slabs, and gives them back. Here is what
  * happens when a slab is used up, or was.
@@ -21,6 +21,7 @@ import {
   CURSOR,
   chunkGranules,
   EMPTY_CHUNKS,
+  EMPTY_SLABS,
   ENTRY_INFO,
   ENTRY_SHIFT,
   ENTRY_STARTS,
@@ -134,6 +135,7 @@ export class Slabs {
       const next = (info >>> NEXT_SHIFT) & NEXT_MASK
       words[state + HEADS + sizeClass] = next
       if (next === 0) words[state + TAILS + sizeClass] = 0
+      if (words[descriptor] === 0) words[state + EMPTY_SLABS]--
       if ((starts[info & KIND_MASK] & ~words[descriptor]) !== 0) break
       words[descriptor + INFO] = (info & KIND_MASK) | FULL
       granule = next
@@ -170,7 +172,9 @@ export class Slabs {
     const words = this.words
     const descriptor = this.descriptorOf(this.granuleOf(pointer))
     words[descriptor] ^= 0x80000000 >>> (pointer / UNIT_BYTES)
-    if (words[descriptor + INFO] < 0) this.reopen(descriptor)
+    const info = words[descriptor + INFO]
+    if (info < 0) this.reopen(descriptor)
+    else if (words[descriptor] === 0 && (info & LISTED) !== 0) words[this.state + EMPTY_SLABS]++
     return true
   }
 
@@ -198,13 +202,12 @@ export class Slabs {
     if (info !== 0 && words[at] === info) words[at] = (info & KIND_MASK) | FULL
   }
 
-  /** The class has no current slab from now on. */
-  private retire(sizeClass: number): void {
+  /** An empty current slab of a class goes into the list. */
+  private retireEmpty(sizeClass: number): void {
     const granule = this.currentOf(sizeClass)
-    if (granule === 0) return
+    if (granule === 0 || this.words[this.descriptorOf(granule)] !== 0) return
     this.setCurrent(sizeClass, 0, 0)
-    if (this.openSlots(granule) === 0) this.setFlags(granule, FULL)
-    else this.push(granule)
+    this.push(granule)
   }
 
   /** Makes the slab with this descriptor the current one of its class; none when it is 0. */
@@ -240,6 +243,7 @@ export class Slabs {
     this.setFlags(granule, LISTED | (head << NEXT_SHIFT))
     this.words[this.state + HEADS + sizeClass] = granule
     if (head === 0) this.words[this.state + TAILS + sizeClass] = granule
+    if (this.words[this.descriptorOf(granule)] === 0) this.words[this.state + EMPTY_SLABS]++
   }
 
   /** Puts a slab behind the list of its class. */
@@ -410,7 +414,7 @@ export class Slabs {
   /** Drops every empty slab, and gives every empty chunk back. True when a chunk was given back. */
   reclaimAll(): boolean {
     if (this.granules === 0) return false
-    for (let sizeClass = 1; sizeClass < CLASSES; sizeClass++) this.retire(sizeClass)
+    for (let sizeClass = 1; sizeClass < CLASSES; sizeClass++) this.retireEmpty(sizeClass)
     const reclaimed = this.reclaim(this.granules)
     const empty = this.words[this.state + EMPTY_CHUNKS] > 0
     for (let record = this.words[this.state + OPEN_CHUNKS], left = this.granules; record !== 0; ) {
@@ -423,21 +427,23 @@ export class Slabs {
   }
 
   /**
-   * Looks at up to `steps` listed slabs, class by class from where the last call ended: drops those
-   * that are empty, and moves the others to the end of their list.
+   * Looks at up to `steps` listed slabs, class by class from where the last call ended, while there are
+   * empty ones: drops these, and moves the others to the end of their list. True when a chunk was given back.
    */
   private reclaim(steps: number): boolean {
     const { words, state } = this
     const chunks = words[state + CHUNKS]
     let sizeClass = words[state + CURSOR]
-    let left = steps
+    let left = words[state + EMPTY_SLABS] > 0 ? steps : 0
     for (let tried = 1; tried < CLASSES && left > 0; tried++) {
       if (!(sizeClass >= 1 && sizeClass < CLASSES)) sizeClass = 1
       const tail = words[state + TAILS + sizeClass]
       for (let granule = this.shift(sizeClass); granule !== 0; granule = left > 0 ? this.shift(sizeClass) : 0) {
         left--
-        if (words[this.descriptorOf(granule)] === 0) this.drop(granule)
-        else if (this.openSlots(granule) === 0) this.setFlags(granule, FULL)
+        if (words[this.descriptorOf(granule)] === 0) {
+          this.drop(granule)
+          if (--words[state + EMPTY_SLABS] <= 0) left = 0
+        } else if (this.openSlots(granule) === 0) this.setFlags(granule, FULL)
         else this.append(granule)
         if (granule === tail) break
       }

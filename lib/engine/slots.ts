@@ -12,6 +12,7 @@ import {
   ENTRY_STARTS,
   INFO,
   LARGEST_SLOT,
+  LISTED,
   SLOT_BYTES,
   slabLayout,
   UNIT_BYTES,
@@ -84,8 +85,9 @@ export class Slots {
   }
 
   /**
-   * Frees the used slot at `pointer`, any integer, of a slab that is not FULL and lies below 2 GiB. False,
-   * with nothing changed, when no such slot begins there.
+   * Frees the used slot at `pointer`, any integer, where that changes nothing else. False, with nothing
+   * changed, when no used slot begins there, when its slab is FULL or would be an empty one in a list,
+   * and from 2 GiB on.
    */
   give(pointer: number): boolean {
     const unit = pointer >>> 4
@@ -94,7 +96,9 @@ export class Slots {
     const descriptor = (this.descriptors + ((unit >>> 5) << 1)) | 0
     const used = words[descriptor]
     const bit = 0x80000000 >>> unit
-    if ((used & bit) === 0 || words[(descriptor + INFO) | 0] < 0) return false
+    const info = words[(descriptor + INFO) | 0]
+    if ((used & bit) === 0 || info < 0) return false
+    if (used === (bit | 0) && (info & LISTED) !== 0) return false
     words[descriptor] = used ^ bit
     return true
   }

@@ -92,6 +92,8 @@ export const OPEN_CHUNKS = 82
 /** The class at which the next reclaim begins; and words handed out since memory last grew without one. */
 export const CURSOR = 83
 export const GROWTH = 84
+/** How many slabs in lists have no used slot. */
+export const EMPTY_SLABS = 85
 export const STATE_WORDS = 96
 
 /** Heaps of fewer words than this have no slabs, and small ones have small chunks. */
