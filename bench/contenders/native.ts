@@ -1,7 +1,6 @@
 /** The C++ side of the benchmark: see native/bench.cc. */
 import { ADDON, require } from '../paths.js'
-import type { Columns } from '../work/columns.js'
-import type { Allocator } from '../work/replay.js'
+import type { Allocator, Columns } from '../work/replay.js'
 import { contenderOf, FLOORS } from './contenders.js'
 
 export interface Native extends Allocator<number> {

@@ -6,7 +6,7 @@ import { NULL_ID, type Trace } from '#lib/trace/trace.js'
 import { VerifiedReplay } from '#lib/trace/verify.js'
 import { inView, type Verifiable } from '#lib/trace/verify-target.js'
 import type { Subject } from '../contenders/subject.js'
-import type { Columns } from '../work/columns.js'
+import type { Columns } from '../work/replay.js'
 
 /** What the verification needs of a contender. */
 export type Contender<P> = Pick<Subject<P>, 'allocator' | 'none' | 'bytes' | 'alignment' | 'aligns' | 'check'>

@@ -3,7 +3,7 @@
  * JavaScript loop (replay.ts) and the C++ loop (native/bench.cc) replay alike. Traces become columns
  * here; synthetic.ts writes columns by itself.
  */
-import { CALLOC, FREE, REALLOC } from './replay.js'
+import { CALLOC, type Columns, FREE, REALLOC } from './replay.js'
 
 /** What of a trace is needed; lib/trace's Trace fits it. */
 export interface Operations {
@@ -14,27 +14,6 @@ export interface Operations {
   readonly idOf: Int32Array
   readonly sizes: Float64Array
   readonly extras: Float64Array
-}
-
-export interface Columns {
-  readonly name: string
-  /** One of MALLOC … FREE for each operation. */
-  readonly kinds: Uint8Array
-  /**
-   * Which slot of the pointer table each operation works on. The last slot is never allocated: it stands
-   * for NULL.
-   */
-  readonly slots: Int32Array
-  /** Bytes; for CALLOC the size of an element; 0 for FREE. */
-  readonly sizes: Int32Array
-  /** CALLOC: number of elements; ALIGNED: alignment in bytes; else 0. */
-  readonly extras: Int32Array
-  /** Slots of the pointer table, the one for NULL included. */
-  readonly slotCount: number
-  /** Operations before this index bring the heap into its state and are not timed. */
-  readonly start: number
-  /** Whether the timed operations leave every slot as live as they found it, and can run again at once. */
-  readonly steady: boolean
 }
 
 const INT32_MAX = 2 ** 31 - 1

@@ -6,8 +6,6 @@
  * into the one that takes the time as soon as the middle compiler of Node 22 and later gets to it; there the loop stays, and
  * the best compiler never sees it: malloc and free of 64 bytes took 16 ns instead of 10.
  */
-import type { Columns } from './columns.js'
-
 // The kinds of operations are here, where they are told apart: an imported constant is read from memory, and asked whether it has a
 // value yet, at each operation. In the C++ loop they are constants as well.
 export const MALLOC = 0
@@ -15,6 +13,28 @@ export const CALLOC = 1
 export const REALLOC = 2
 export const ALIGNED = 3
 export const FREE = 4
+
+/** The operations that a loop replays, one entry for each in every column; columns.ts makes them. */
+export interface Columns {
+  readonly name: string
+  /** One of MALLOC … FREE for each operation. */
+  readonly kinds: Uint8Array
+  /**
+   * Which slot of the pointer table each operation works on. The last slot is never allocated: it stands
+   * for NULL.
+   */
+  readonly slots: Int32Array
+  /** Bytes; for CALLOC the size of an element; 0 for FREE. */
+  readonly sizes: Int32Array
+  /** CALLOC: number of elements; ALIGNED: alignment in bytes; else 0. */
+  readonly extras: Int32Array
+  /** Slots of the pointer table, the one for NULL included. */
+  readonly slotCount: number
+  /** Operations before this index bring the heap into its state and are not timed. */
+  readonly start: number
+  /** Whether the timed operations leave every slot as live as they found it, and can run again at once. */
+  readonly steady: boolean
+}
 
 /** An allocator as the loop sees it: a Heap itself, the exports of a WebAssembly module, or a few functions. */
 export interface Allocator<P> {

@@ -1,5 +1,5 @@
 /** Work that is made up, from a fixed seed: the same columns on every machine. */
-import type { Columns } from './columns.js'
+import type { Columns } from './replay.js'
 import { FREE, MALLOC, REALLOC } from './replay.js'
 import type { ColumnWork, TraceWork } from './work.js'
 

@@ -1,13 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import {
-  type Columns,
-  fromTrace,
-  leftovers,
-  neededBytes,
-  type Operations,
-  peakLive,
-  peakPayload
-} from '../../bench/work/columns.js'
+import { fromTrace, leftovers, neededBytes, type Operations, peakLive, peakPayload } from '../../bench/work/columns.js'
+import type { Columns } from '../../bench/work/replay.js'
 import { ALIGNED, CALLOC, FREE, MALLOC, REALLOC } from '../../bench/work/replay.js'
 import { churn, fragmented, growth, pinning, randomSource } from '../../bench/work/synthetic.js'
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { type Contender, verify } from '../../bench/process/verify.js'
-import { type Columns, fromTrace } from '../../bench/work/columns.js'
+import { fromTrace } from '../../bench/work/columns.js'
+import type { Columns } from '../../bench/work/replay.js'
 import { ALIGNED, freeAll, REALLOC, replay } from '../../bench/work/replay.js'
 import { churn } from '../../bench/work/synthetic.js'
 
