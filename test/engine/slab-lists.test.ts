@@ -1,0 +1,275 @@
+/**
+ * The slow paths of slabs, seen in the tables: which slab serves the next request, when empty slabs and
+ * chunks are given back, and where the next look for them begins.
+ */
+import { describe, expect, test } from 'vitest'
+import { Allocator } from '../../lib/engine/allocator.js'
+import type { Host } from '../../lib/engine/engine.js'
+import { ordinaryLayout, writeHeader } from '../../lib/engine/format.js'
+import { TOP_WORD, WITH_SLABS } from '../../lib/layout/header.js'
+import {
+  CHUNKS,
+  CURRENT,
+  CURSOR,
+  EMPTY_CHUNKS,
+  FREE,
+  FULL,
+  GRANULE_BYTES,
+  GROWTH,
+  HEADS,
+  INFO,
+  LISTED,
+  OPEN_CHUNKS,
+  RECORD_NEXT,
+  RECORD_WORDS,
+  STATE_MASK,
+  TAILS
+} from '../../lib/layout/slab.js'
+import { policyNamed } from '../../lib/placement/policies.js'
+import { expectError } from '../heap/support.js'
+
+const host: Host = {
+  grown: () => {},
+  trim: () => {},
+  fault: () => {},
+  calls: { malloc: () => 0, calloc: () => 0, alignedAlloc: () => 0, realloc: () => 0, free: () => {} }
+}
+/** The class of 160 bytes: three slots in each slab. */
+const CLASS = 8
+
+/** A heap of 256 KiB, or of `bytes` bytes: four slabs in each chunk. */
+function make(bytes = 2 ** 18) {
+  const policy = policyNamed('first-fit')
+  const words = new Int32Array(bytes / 4)
+  const header = { policy, options: WITH_SLABS, length: words.length }
+  writeHeader(words, header, ordinaryLayout(words.length, policy, true), 0, true)
+  const heap = new Allocator(words, header, host)
+  heap.reset()
+  const { slabs } = heap
+  const many = (count: number, size = 160): number[] => Array.from({ length: count }, () => malloc(size))
+  /** As a heap does it: the fast path first. */
+  const malloc = (size: number): number => heap.slots.take(size) || heap.allocate(size)
+  const free = (...pointers: number[]): void => {
+    for (const pointer of pointers) expect(heap.slots.give(pointer) || heap.free(pointer)).toBe(true)
+  }
+  const descriptorOf = (pointer: number): number => slabs.descriptorOf(Math.floor(pointer / GRANULE_BYTES))
+  /** Where the slab of a slot is. */
+  const placeOf = (pointer: number): string => {
+    const names = new Map([
+      [FULL, 'full'],
+      [CURRENT, 'current'],
+      [LISTED, 'listed'],
+      [FREE, 'free'],
+      [0, 'none']
+    ])
+    const info = words[descriptorOf(pointer) + INFO]
+    return names.get(info & STATE_MASK & ~15) ?? `${info}`
+  }
+  const state = (word: number): number => words[slabs.state + word]
+  return { words, heap, slabs, malloc, many, free, placeOf, descriptorOf, state }
+}
+
+describe('the next request of a class', () => {
+  test('gets a slot of the current slab, then of the slab that was put into the list last, then of a new one', () => {
+    const { heap, many, malloc, free, placeOf } = make()
+    const slots = many(12)
+    const [a, b, c, d] = [0, 3, 6, 9].map(at => slots[at])
+    expect([a, b, c, d].map(placeOf)).toEqual(['full', 'full', 'full', 'current'])
+    // The current slab is used up: the first slab that has a slot takes its place.
+    free(b)
+    expect([a, b, c, d].map(placeOf)).toEqual(['full', 'current', 'full', 'full'])
+    free(a)
+    free(d)
+    expect([a, b, c, d].map(placeOf)).toEqual(['listed', 'current', 'full', 'listed'])
+    heap.check()
+    expect([malloc(160), malloc(160)]).toEqual([b, d])
+    expect([a, b, c, d].map(placeOf)).toEqual(['listed', 'full', 'full', 'current'])
+    expect(malloc(160)).toBe(a)
+    heap.check()
+    const fresh = malloc(160)
+    expect(slots).not.toContain(fresh)
+    expect(placeOf(fresh)).toBe('current')
+    expect([a, b, c, d].map(placeOf)).toEqual(['full', 'full', 'full', 'full'])
+    heap.check()
+  })
+
+  test('leaves the current slab current while it has an open slot', () => {
+    const { heap, malloc, placeOf } = make()
+    const first = malloc(160)
+    expect(heap.allocateAligned(16, 160)).toBe(first + 160)
+    expect(heap.slabs.refill(160)).toBe(true)
+    expect(placeOf(first)).toBe('current')
+    heap.check()
+    expect(malloc(160)).toBe(first + 320)
+  })
+
+  test('passes by a slab in the list whose bits say that it has no open slot', () => {
+    const { words, heap, many, malloc, free, placeOf, descriptorOf, state } = make()
+    const slots = many(10)
+    const [a, b] = [slots[0], slots[3]]
+    free(a, b)
+    malloc(160)
+    malloc(160)
+    expect([a, b].map(placeOf)).toEqual(['listed', 'listed'])
+    for (const slot of [a, b]) words[descriptorOf(slot)] |= 0x80000000 >>> (slot / 16)
+    const fresh = malloc(160)
+    expect(slots).not.toContain(fresh)
+    expect([a, b].map(placeOf)).toEqual(['full', 'full'])
+    expect([state(HEADS + CLASS), state(TAILS + CLASS)]).toEqual([0, 0])
+    heap.check()
+  })
+
+  test('gets a slot of the next larger class that has one when memory is short', () => {
+    const { heap, malloc, slabs } = make(2 ** 16)
+    const [small, large] = [malloc(16), malloc(100)]
+    while (heap.blocks.allocate(4) !== 0);
+    const slots: number[] = []
+    for (let slot = malloc(8); slot !== 0; slot = malloc(8)) slots.push(slot)
+    const sizes = slots.map(slot => heap.usableSize(slot))
+    // The rest of each slab; the last of a chunk has one slot of 128 bytes less.
+    expect(sizes).toEqual([...Array.from({ length: 31 }, () => 16), 128, 128])
+    expect(slabs.borrow(8)).toBe(0)
+    heap.check()
+    for (const slot of [small, large, ...slots]) expect(heap.free(slot)).toBe(true)
+    heap.check()
+    expect(heap.usableSize(slabs.borrow(8))).toBe(128)
+  })
+})
+
+describe('memory that grows', () => {
+  test('looks for empty slabs each time that more than half a chunk was asked for', () => {
+    const { many, free, slabs, state } = make()
+    expect(slabs.reclaimFor(10_000)).toBe(false)
+    const slots = many(31)
+    free(...slots.slice(3, 30))
+    const half = slabs.chunkWords / 2
+    expect(state(GROWTH)).toBe(0)
+    expect(slabs.reclaimFor(half - 1)).toBe(false)
+    expect(slabs.reclaimFor(1)).toBe(false)
+    expect(state(GROWTH)).toBe(half)
+    const chunks = state(CHUNKS)
+    expect(slabs.reclaimFor(2)).toBe(true)
+    expect(state(CHUNKS)).toBe(chunks - 1)
+    expect(state(GROWTH)).toBe(0)
+    // Whatever the request, it counts for no more than a chunk.
+    expect(slabs.reclaimFor(2 ** 31)).toBe(false)
+    expect(state(GROWTH)).toBe(0)
+  })
+
+  test('drops empty slabs, and puts the others at the end of their list', () => {
+    const { heap, many, free, slabs, placeOf, state, malloc } = make()
+    const slots = many(31)
+    const firsts = slots.filter((_, i) => i % 3 === 0)
+    // Two slots of each slab, and the third of every other.
+    free(...slots.filter((_, i) => i % 3 !== 0))
+    free(...firsts.slice(0, 10).filter((_, i) => i % 2 === 0))
+    expect(slabs.reclaimFor(2 ** 20)).toBe(false)
+    const places = firsts.map(placeOf)
+    for (let i = 0; i < 10; i++) expect(places[i]).toBe(i % 2 === 0 ? 'free' : 'listed')
+    expect(places[10]).toBe('current')
+    heap.check()
+    // In the order in which they were listed.
+    const before = state(HEADS + CLASS)
+    slabs.reclaimFor(2 ** 20)
+    expect(state(HEADS + CLASS)).toBe(before)
+    heap.check()
+    for (let i = 0; i < 60; i++) malloc(160)
+    heap.check()
+  })
+
+  test('looks at 256 slabs at most, and next time at those behind them', () => {
+    const { heap, many, free, slabs, state } = make(2 ** 20)
+    const slots = many(1201)
+    // 400 slabs, the last of the list empty.
+    free(...slots.slice(0, 240), ...slots.slice(240, 1200).filter((_, i) => i % 3 !== 0))
+    const chunks = state(CHUNKS)
+    expect([slabs.reclaimFor(2 ** 20), state(CURSOR)]).toEqual([false, CLASS])
+    heap.check()
+    expect([slabs.reclaimFor(2 ** 20), state(CURSOR)]).toEqual([true, CLASS])
+    // One of 32 may stay.
+    expect([state(CHUNKS), state(EMPTY_CHUNKS)]).toEqual([chunks - 9, 1])
+    heap.check()
+  })
+
+  test('goes on with the class at which the last look ended', () => {
+    const { many, free, slabs, state, heap } = make(2 ** 20)
+    for (const size of [16, 48, 160]) {
+      const slots = many(size === 160 ? 1200 : 100, size)
+      const perSlab = Math.floor(GRANULE_BYTES / size)
+      free(...slots.filter((_, i) => i % perSlab !== 0))
+    }
+    slabs.reclaimFor(2 ** 20)
+    expect(state(CURSOR)).toBe(CLASS)
+    slabs.reclaimFor(2 ** 20)
+    expect(state(CURSOR)).toBe(CLASS)
+    heap.check()
+  })
+
+  test('keeps one of 32 chunks empty', () => {
+    const { heap, many, free, slabs, state } = make(2 ** 20)
+    // Eight slabs, of three slots each, to a chunk.
+    const slots = many(33 * 24 + 1)
+    const counts = (): number[] => {
+      heap.check()
+      return [state(CHUNKS), state(EMPTY_CHUNKS)]
+    }
+    const freeChunk = (i: number): number[] => {
+      free(...slots.slice(i * 24, i * 24 + 24))
+      slabs.reclaimFor(2 ** 20)
+      return counts()
+    }
+    expect(counts()).toEqual([34, 0])
+    expect(freeChunk(0)).toEqual([34, 1])
+    expect(freeChunk(1)).toEqual([33, 1])
+    // The next slab is made in it.
+    const [slot] = many(1, 16)
+    expect(counts()).toEqual([33, 0])
+    free(slot)
+    const releaseAll = (): number[] => {
+      expect(slabs.reclaimAll()).toBe(true)
+      // The last slab is current again.
+      free(...many(1))
+      return counts()
+    }
+    expect(releaseAll()).toEqual([32, 0])
+    expect(freeChunk(2)).toEqual([32, 1])
+    expect(releaseAll()).toEqual([31, 0])
+    expect(freeChunk(3)).toEqual([30, 0])
+  })
+})
+
+describe('reclaimAll', () => {
+  test('says whether it gave a chunk back', () => {
+    const { heap, many, free, slabs, words } = make()
+    expect(slabs.reclaimAll()).toBe(false)
+    const slots = many(13)
+    expect(slabs.reclaimAll()).toBe(false)
+    heap.check()
+    free(slots[12])
+    const top = words[TOP_WORD]
+    expect(slabs.reclaimAll()).toBe(true)
+    expect(words[TOP_WORD]).toBeLessThan(top)
+    heap.check()
+    expect(slabs.reclaimAll()).toBe(false)
+    // A current slab that was used up is full now, and serves when a slot is freed.
+    free(slots[11])
+    expect(heap.allocate(160)).toBe(slots[11])
+    heap.check()
+  })
+
+  test('ends where the list of chunks does not, or leads elsewhere', () => {
+    for (const place of ['itself', 'within a record', 'behind the records', 'in front of them'] as const) {
+      const { words, many, slabs, state } = make()
+      many(4)
+      const record = state(OPEN_CHUNKS)
+      const next = {
+        itself: record,
+        'within a record': record + 1,
+        'behind the records': slabs.descriptors,
+        'in front of them': slabs.records - RECORD_WORDS
+      }
+      words[record + RECORD_NEXT] = next[place]
+      expectError(() => slabs.reclaimAll(), 'ERR_OFFHEAP_CORRUPT', /the list of chunks does not end/)
+    }
+  })
+})
