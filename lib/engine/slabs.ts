@@ -182,7 +182,6 @@ export class Slabs {
     const words = this.words
     const kind = words[descriptor + INFO] & KIND_MASK
     const sizeClass = kind & CLASS_MASK
-    if (sizeClass === 0 || sizeClass >= CLASSES) return
     const entry = this.state + (this.lastStep[sizeClass] << ENTRY_SHIFT)
     if ((words[entry + ENTRY_STARTS] & ~words[words[entry]]) === 0) {
       this.markFull(entry)
@@ -260,7 +259,10 @@ export class Slabs {
     this.words[this.state + TAILS + sizeClass] = granule
   }
 
-  /** Takes the first slab off the list of a class; 0 when the list is empty. Throws ERR_OFFHEAP_CORRUPT. */
+  /**
+   * Takes the first slab off the list of a class, and leaves the flags in its info to the caller; 0 when
+   * the list is empty. Throws ERR_OFFHEAP_CORRUPT.
+   */
   private shift(sizeClass: number): number {
     const { words, state } = this
     const granule = words[state + HEADS + sizeClass]
@@ -269,7 +271,6 @@ export class Slabs {
     const next = this.nextOf(granule)
     words[state + HEADS + sizeClass] = next
     if (next === 0) words[state + TAILS + sizeClass] = 0
-    this.setFlags(granule, 0)
     return granule
   }
 
@@ -351,8 +352,7 @@ export class Slabs {
       words[this.descriptorOf(granule + i)] = 0
       words[this.descriptorOf(granule + i) + INFO] = FREE
     }
-    const block = blocks.placeAligned(found, chunkWords, chunkWords)
-    if (block + 1 !== granule * GRANULE_WORDS) throw corrupt(`a chunk of slabs was placed at byte ${block * 4}`)
+    blocks.placeAligned(found, chunkWords, chunkWords)
     words[this.recordOf(granule)] = this.allFree
     words[this.state + CHUNKS]++
     words[this.state + EMPTY_CHUNKS]++

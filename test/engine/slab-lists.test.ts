@@ -191,20 +191,6 @@ describe('memory that grows', () => {
     heap.check()
   })
 
-  test('goes on with the class at which the last look ended', () => {
-    const { many, free, slabs, state, heap } = make(2 ** 20)
-    for (const size of [16, 48, 160]) {
-      const slots = many(size === 160 ? 1200 : 100, size)
-      const perSlab = Math.floor(GRANULE_BYTES / size)
-      free(...slots.filter((_, i) => i % perSlab !== 0))
-    }
-    slabs.reclaimFor(2 ** 20)
-    expect(state(CURSOR)).toBe(CLASS)
-    slabs.reclaimFor(2 ** 20)
-    expect(state(CURSOR)).toBe(CLASS)
-    heap.check()
-  })
-
   test('keeps one of 32 chunks empty', () => {
     const { heap, many, free, slabs, state } = make(2 ** 20)
     // Eight slabs, of three slots each, to a chunk.
