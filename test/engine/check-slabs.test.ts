@@ -8,6 +8,7 @@ import {
   CHUNKS,
   CURRENT,
   EMPTY_CHUNKS,
+  EMPTY_SLABS,
   ENTRY_INFO,
   ENTRY_SHIFT,
   ENTRY_STARTS,
@@ -105,6 +106,7 @@ const wrong: [what: string, change: Change, message: RegExp][] = [
   ['a record with a free granule less', ({ chunks }) => [chunks[1], 0x30000000], /record says otherwise/],
   ['a chunk more', state(CHUNKS, 1), /2 chunks of slabs are in the heap, 0 of them empty/],
   ['an empty chunk more', state(EMPTY_CHUNKS, 1), /2 chunks of slabs are in the heap, 0 of them empty/],
+  ['an empty slab more', state(EMPTY_SLABS, 1), /0 slabs in lists are empty, and the tables say 1/],
   ['no chunk in the list', ({ state }) => [state + OPEN_CHUNKS, 0], /the chunk described at byte \d+ is in no list/],
   [
     'another chunk in the list',

@@ -22,6 +22,7 @@ import {
   USED_WORD,
   WITH_SLABS
 } from '../../lib/layout/header.js'
+import { CURRENT, FREE, FULL, INFO, LISTED } from '../../lib/layout/slab.js'
 import { policyNamed } from '../../lib/placement/policies.js'
 import { expectError } from '../heap/support.js'
 import { scaled } from '../runs.js'
@@ -216,6 +217,28 @@ describe('recovery', () => {
       expect(heap.stats(0).blocks).toBe(3)
       expect(words[word]).toBe(0)
     }
+  })
+
+  test('finds each slab where it belongs, and no chunk where there is none', () => {
+    const slabHeader = headerFor('first-fit', true)
+    const words = format(slabHeader)
+    const heap = new Allocator(words, slabHeader, host)
+    const { slabs } = heap
+    const slots = Array.from({ length: 10 }, () => heap.allocate(160))
+    // Of a chunk's size and place, and of its place only.
+    const [like, larger] = [slabs.chunkWords, 2 * slabs.chunkWords].map(size =>
+      heap.allocateAligned(slabs.chunkWords * 4, size * 4 - 4)
+    )
+    for (const i of [0, 3, 4, 5]) heap.free(slots[i])
+    const infoOf = (pointer: number): number => slabs.descriptorOf(slabs.granuleOf(pointer)) + INFO
+    words[infoOf(larger)] = FREE
+    words[PENDING_WORD] = CUT
+    expect(heap.stats(0).blocks).toBe(8)
+    heap.check()
+    expect([heap.usableSize(like), heap.usableSize(larger)]).toEqual([1020, 2044])
+    const flags = [0, 3, 6, 9].map(i => words[infoOf(slots[i])] & (FULL | CURRENT | LISTED))
+    expect(flags).toEqual([LISTED, FREE, FULL, LISTED])
+    expect(words[infoOf(larger)]).toBe(0)
   })
 
   test('is not needed after an error with a code, which changed nothing', () => {

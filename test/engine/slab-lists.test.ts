@@ -12,6 +12,7 @@ import {
   CURRENT,
   CURSOR,
   EMPTY_CHUNKS,
+  EMPTY_SLABS,
   FREE,
   FULL,
   GRANULE_BYTES,
@@ -21,6 +22,7 @@ import {
   LISTED,
   OPEN_CHUNKS,
   RECORD_NEXT,
+  RECORD_PREVIOUS,
   RECORD_WORDS,
   STATE_MASK,
   TAILS
@@ -38,11 +40,11 @@ const host: Host = {
 const CLASS = 8
 
 /** A heap of 256 KiB, or of `bytes` bytes: four slabs in each chunk. */
-function make(bytes = 2 ** 18) {
+function make(bytes = 2 ** 18, enabled = true) {
   const policy = policyNamed('first-fit')
   const words = new Int32Array(bytes / 4)
-  const header = { policy, options: WITH_SLABS, length: words.length }
-  writeHeader(words, header, ordinaryLayout(words.length, policy, true), 0, true)
+  const header = { policy, options: enabled ? WITH_SLABS : 0, length: words.length }
+  writeHeader(words, header, ordinaryLayout(words.length, policy, enabled), 0, true)
   const heap = new Allocator(words, header, host)
   heap.reset()
   const { slabs } = heap
@@ -116,6 +118,50 @@ describe('the next request of a class', () => {
     expect(slots).not.toContain(fresh)
     expect([a, b].map(placeOf)).toEqual(['full', 'full'])
     expect([state(HEADS + CLASS), state(TAILS + CLASS)]).toEqual([0, 0])
+    heap.check()
+  })
+
+  test('gets a block instead of a slot while there is one, when there is no room for a chunk', () => {
+    const { heap, malloc } = make(2 ** 16)
+    const first = malloc(16)
+    const blocks: number[] = []
+    for (let block = heap.blocks.allocate(6); block !== 0; block = heap.blocks.allocate(6)) blocks.push(block)
+    while (heap.slots.take(16) !== 0);
+    // The second granule of the chunk.
+    while (malloc(16) > first && heap.slots.next(16) !== 0);
+    heap.blocks.free(blocks[4])
+    heap.blocks.free(blocks[6])
+    expect([malloc(16), malloc(16), malloc(16)]).toEqual([blocks[4], blocks[6], -1].map(block => block * 4 + 4))
+    heap.check()
+  })
+
+  test('gets no slot of a smaller class, however short memory is', () => {
+    const { heap, malloc, slabs } = make(2 ** 16)
+    const [small, medium] = [malloc(16), malloc(48)]
+    while (heap.blocks.allocate(4) !== 0);
+    expect(malloc(100)).toBe(0)
+    expect(slabs.borrow(49)).toBe(0)
+    expect(slabs.borrow(48)).toBe(0)
+    expect(slabs.borrow(33)).toBe(0)
+    expect(slabs.borrow(32)).toBe(medium + 48)
+    expect(slabs.borrow(1)).toBe(medium + 96)
+    expect(heap.usableSize(small)).toBe(16)
+    heap.check()
+  })
+
+  test('gets an empty slab of another class before the heap grows', () => {
+    const { words, heap, many, malloc, free, state } = make()
+    // A chunk and the first slab of another; those of the first are listed.
+    const slots = many(13)
+    free(...slots.slice(0, 12))
+    expect([state(CHUNKS), state(EMPTY_SLABS)]).toEqual([2, 4])
+    // The other slabs of the second chunk.
+    for (const size of [32, 48, 64]) malloc(size)
+    expect(state(OPEN_CHUNKS)).toBe(0)
+    const top = words[TOP_WORD]
+    for (let i = 0; i < 120; i++) expect(malloc(16)).toBeGreaterThan(0)
+    expect(words[TOP_WORD]).toBe(top)
+    expect(state(EMPTY_SLABS)).toBe(0)
     heap.check()
   })
 
@@ -224,7 +270,45 @@ describe('memory that grows', () => {
   })
 })
 
+describe('empty slabs', () => {
+  test('are counted while they are listed', () => {
+    const { heap, many, free, malloc, state } = make()
+    const slots = many(10)
+    free(...slots.slice(0, 5))
+    expect(state(EMPTY_SLABS)).toBe(1)
+    heap.check()
+    free(slots[5])
+    expect(state(EMPTY_SLABS)).toBe(2)
+    // The current slab is not counted, but when it takes the place of another.
+    free(slots[9])
+    expect(state(EMPTY_SLABS)).toBe(2)
+    for (let i = 0; i < 3; i++) malloc(160)
+    expect(state(EMPTY_SLABS)).toBe(2)
+    malloc(160)
+    expect(state(EMPTY_SLABS)).toBe(1)
+    heap.check()
+  })
+
+  test('of a chunk make it empty, whatever is in the next one', () => {
+    const { heap, many, free, slabs } = make()
+    const slots = many(13)
+    const [first, second] = [slots[0], slots[12]].map(slot => slot / 4 - 1)
+    expect([slabs.isEmpty(first), slabs.isEmpty(second)]).toEqual([false, false])
+    free(...slots.slice(0, 12))
+    expect([slabs.isEmpty(first), slabs.isEmpty(second)]).toEqual([true, false])
+    heap.check()
+  })
+})
+
 describe('reclaimAll', () => {
+  test('does nothing in a heap without slabs', () => {
+    const { words, slabs } = make(2 ** 16, false)
+    words.fill(77, words[TOP_WORD])
+    const before = words.slice()
+    expect([slabs.reclaimAll(), slabs.reclaimFor(100_000)]).toEqual([false, false])
+    expect(words).toEqual(before)
+  })
+
   test('says whether it gave a chunk back', () => {
     const { heap, many, free, slabs, words } = make()
     expect(slabs.reclaimAll()).toBe(false)
@@ -257,5 +341,111 @@ describe('reclaimAll', () => {
       words[record + RECORD_NEXT] = next[place]
       expectError(() => slabs.reclaimAll(), 'ERR_OFFHEAP_CORRUPT', /the list of chunks does not end/)
     }
+  })
+})
+
+describe('tables that were overwritten', () => {
+  const CORRUPT = 'ERR_OFFHEAP_CORRUPT'
+  type Made = ReturnType<typeof make>
+
+  /** Ten slots; two slabs are full, and of one each a slot was freed. */
+  function scene(): Made & { slots: number[] } {
+    const made = make()
+    const slots = made.many(10)
+    made.free(slots[0], slots[3])
+    made.many(2)
+    made.heap.check()
+    return { ...made, slots }
+  }
+
+  test.each<[what: string, value: (made: Made & { slots: number[] }) => number]>([
+    ['beyond the heap', () => 2 ** 20],
+    ['at the end of the heap', ({ slabs }) => slabs.granules],
+    ['below 0', () => -5],
+    ['to a full slab', ({ slots }) => Math.floor(slots[6] / GRANULE_BYTES)],
+    ['to the current slab', ({ slots }) => Math.floor(slots[9] / GRANULE_BYTES)],
+    ['to no slab', () => 1]
+  ])('with a list that leads %s', (_, value) => {
+    const calls: ((made: Made) => void)[] = [
+      ({ malloc }) => malloc(160),
+      ({ slabs, words }) => {
+        words[slabs.state + EMPTY_SLABS] = 1
+        slabs.reclaimFor(2 ** 20)
+      }
+    ]
+    for (const call of calls) {
+      const made = scene()
+      const { words, slabs } = made
+      const granule = value(made)
+      words[slabs.state + HEADS + CLASS] = granule
+      const message = new RegExp(`the list of slabs for 160 bytes leads to byte ${granule * GRANULE_BYTES}, `)
+      expectError(() => call(made), CORRUPT, message)
+    }
+    const made = scene()
+    const { words, slabs } = made
+    words[slabs.state + TAILS + CLASS] = value(made)
+    words[slabs.state + EMPTY_SLABS] = 1
+    expectError(() => slabs.reclaimFor(2 ** 20), CORRUPT, /the list of slabs for 160 bytes leads to/)
+  })
+
+  test('with a current slab that says it is none, which then serves no request', () => {
+    const { words, heap, malloc, slots, descriptorOf } = scene()
+    const current = slots[9]
+    words[descriptorOf(current) + INFO] = FREE
+    const [next, other] = [malloc(160), heap.allocateAligned(16, 160)]
+    for (const slot of [next, other]) expect([slots[0], slots[3]]).toContain(slot)
+    expect(words[descriptorOf(current) + INFO]).toBe(FREE)
+  })
+
+  test.each<[what: string, spoil: (made: Made) => number]>([
+    ['within a record', ({ state }) => state(OPEN_CHUNKS) + 1],
+    ['to a chunk without a free granule', ({ slabs }) => slabs.records + RECORD_WORDS * 20],
+    [
+      'to a place that has granule 0',
+      ({ words, slabs }) => {
+        words[slabs.records] = 1 << 31
+        return slabs.records
+      }
+    ],
+    [
+      'beyond the records',
+      ({ words, slabs }) => {
+        const record = slabs.records + (RECORD_WORDS * slabs.granules) / slabs.chunkGranules
+        words[record] = 1 << 31
+        return record
+      }
+    ]
+  ])('with a list of chunks that leads %s', (_, spoil) => {
+    const made = scene()
+    const { words, slabs, malloc } = made
+    const record = spoil(made)
+    words[slabs.state + OPEN_CHUNKS] = record
+    const message = new RegExp(`the list of chunks with free granules leads to byte ${record * 4}, `)
+    expectError(() => malloc(16), CORRUPT, message)
+  })
+
+  test.each([RECORD_NEXT, RECORD_PREVIOUS])('with a chunk whose neighbour (%i) is none', word => {
+    for (const place of ['within a record', 'behind the records', 'in front of them'] as const) {
+      const { words, slabs, state, many } = make()
+      many(1)
+      const record = state(OPEN_CHUNKS)
+      const wrong = {
+        'within a record': record + 1,
+        'behind the records': slabs.descriptors,
+        'in front of them': slabs.records - RECORD_WORDS
+      }
+      words[record + word] = wrong[place]
+      const message = new RegExp(`list of chunks leads from byte ${record * 4} to where`)
+      expectError(() => many(12), CORRUPT, message)
+    }
+  })
+
+  test('with a chunk that is no used block', () => {
+    const { words, slabs, many, free } = make()
+    const slots = many(13)
+    free(...slots.slice(0, 12))
+    words[slots[0] / 4 - 1] &= ~1
+    const message = new RegExp(`the chunk of slabs at byte ${slots[0] - 4} is no used block`)
+    expectError(() => slabs.reclaimFor(2 ** 20), CORRUPT, message)
   })
 })

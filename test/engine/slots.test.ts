@@ -106,6 +106,22 @@ describe('a slot', () => {
   })
 })
 
+describe('a descriptor that was overwritten', () => {
+  test('serves no request, and holds no slot of an unknown class', () => {
+    const { words, heap, slots } = make()
+    const pointer = heap.allocate(48)
+    const at = heap.slabs.descriptorOf(heap.slabs.granuleOf(pointer)) + INFO
+    const info = words[at]
+    for (const kind of [0, ...Array.from({ length: 7 }, (_, i) => 9 + i)]) {
+      words[at] = (info & ~15) | kind
+      expect([slots.take(48), slots.next(48), slots.holds(pointer)]).toEqual([0, 0, 0])
+      expect(slots.suits(pointer, 48)).toBe(false)
+    }
+    words[at] = info
+    expect(slots.take(48)).toBe(pointer + 48)
+  })
+})
+
 describe('without a slab', () => {
   test('no slot is taken, given or found: where there are none, and when the memory is gone', () => {
     const { heap, slots } = make()
