@@ -372,14 +372,16 @@ export class CardIndex {
     }
     for (let card = 0; card < this.cards; card++) {
       const sizeClass = largest.get(card) ?? 0
-      if (sizeClass === 0) {
-        if (words[this.first + card] !== 0) throw wrong(card, 'its first free block')
-        if (this.boundOf(card) !== 0) throw wrong(card, 'its largest free block')
-        continue
-      }
-      for (let level = 0; level < levels.length - 1; level++) {
-        if (this.boundAt(levels[level] + (card >>> (level * FAMILY_SHIFT))) < sizeClass) {
-          throw wrong(card, 'its largest free block')
+      if (sizeClass === 0 && words[this.first + card] !== 0) throw wrong(card, 'its first free block')
+      const bound = this.boundOf(card)
+      if (sizeClass === 0 ? bound !== 0 : bound < sizeClass) throw wrong(card, 'its largest free block')
+    }
+    // A bound is only raised as far up as the next one that is high enough.
+    for (let level = 0; level + 2 < levels.length; level++) {
+      for (let index = 0; levels[level] + index < levels[level + 1]; index++) {
+        const above = this.boundAt(levels[level + 1] + (index >>> FAMILY_SHIFT))
+        if (above < this.boundAt(levels[level] + index)) {
+          throw wrong(index << (level * FAMILY_SHIFT), 'its largest free block')
         }
       }
     }

@@ -92,8 +92,11 @@ export class FirstFit extends CardIndex implements Placement {
 
   override check(): void {
     const { words, classes } = this
-    for (const [card, largest] of this.checkCards()) {
-      for (let sizeClass = largest; sizeClass >= 0; sizeClass--) {
+    for (const card of this.checkCards().keys()) {
+      // Not the class of its largest block: as long as a block is below the bound, no hint is moved for it.
+      const bound = this.boundOf(card)
+      if (bound >= classes) throw wrong(card, 'its largest free block')
+      for (let sizeClass = bound; sizeClass >= 0; sizeClass--) {
         if (words[HEADER_WORDS + sizeClass] > card) throw wrong(card, 'where to look for a block of its size')
       }
     }
