@@ -310,9 +310,12 @@ export class Blocks {
     if (block === words[TOP_WORD]) return this.extendAligned(alignment, need)
     const gap = gapBefore(block, alignment)
     if (gap === 0) return this.place(block, need)
-    const have = sizeOf(words[block])
+    const header = words[block]
+    const have = sizeOf(header)
     const aligned = block + gap
     const rest = have - gap - need
+    const isFree = block >= this.first && block + have <= words[TOP_WORD] && rest >= 0 && (header & USED) === 0
+    if (!isFree) throw misled(block)
     const size = rest >= MINIMUM_WORDS ? need : need + rest
     // What the policy keeps in the block may lie where headers are written now.
     this.policy.remove(block, have)

@@ -86,12 +86,17 @@ function use(heap: Heap, random: Random): Map<number, Uint8Array> {
   return live
 }
 
-/** Fills a block with zeros, with what looks like headers, or with anything; returns a copy. */
+/**
+ * Fills a block with zeros, with what looks like headers, or with anything; returns a copy. The headers
+ * are of blocks larger than the heap: smaller ones can lead a walk on that a flipped size misled, back
+ * to the end of a block, and then nothing is wrong that a check could find.
+ */
 export function write(heap: Heap, pointer: number, random: Random): Uint8Array {
   const payload = heap.u8.subarray(pointer, pointer + heap.usableSize(pointer))
   const sort = random.below(3)
+  const likeHeader = [() => random.below(64) * 4 + 3, () => 0, () => 0, () => 0x10]
   for (let i = 0; i < payload.length; i++) {
-    payload[i] = sort === 0 ? 0 : sort === 1 ? (i % 4 === 0 ? random.below(64) * 4 + 3 : 0) : random.below(256)
+    payload[i] = sort === 0 ? 0 : sort === 1 ? (likeHeader[i % 4]?.() ?? 0) : random.below(256)
   }
   return payload.slice()
 }
