@@ -12,6 +12,7 @@ import { headerOf, PREVIOUS_USED, USED } from '../../lib/layout/block.js'
 import {
   BLOCKS_WORD,
   CUT,
+  DUE,
   HIGH_WATER_WORD,
   MOVE_FROM_WORD,
   MOVE_TO_WORD,
@@ -160,6 +161,38 @@ describe('recovery', () => {
     expect(heap.stats(0)).toMatchObject({ used: 312, blocks: 3, peakUsed: 312 })
     heap.check()
     expect([words[HIGH_WATER_WORD], words[TOUCHED_WORD]]).toEqual([words[TOP_WORD], words[TOP_WORD]])
+  })
+
+  test.each<[name: string, run: (heap: Allocator, pointer: number) => unknown]>([
+    ['allocate', heap => heap.allocate(100)],
+    ['allocateZeroed', heap => heap.allocateZeroed(100)],
+    ['allocateAligned', heap => heap.allocateAligned(64, 100)],
+    ['free', (heap, pointer) => heap.free(pointer)],
+    ['resize', (heap, pointer) => heap.resize(pointer, 50)],
+    ['trim', heap => heap.trim({ pageSize: 4096, decommit: () => {} })],
+    ['stats', heap => heap.stats(0)],
+    ['eachBlock', heap => [...heap.eachBlock()]],
+    ['eachFreeBlock', heap => [...heap.eachFreeBlock()]],
+    ['check', heap => heap.check()]
+  ])('comes first in %s', (_, run) => {
+    let pointer = 0
+    const { words, heap } = cut((words, [, block]) => {
+      pointer = block * 4 + 4
+      words[BLOCKS_WORD] += 70
+    })
+    run(heap, pointer)
+    expect(words[PENDING_WORD]).toBe(0)
+    expect(words[BLOCKS_WORD]).toBeLessThanOrEqual(4)
+    heap.check()
+  })
+
+  test('does not follow what was due and is not done', () => {
+    const { words, heap } = cut(words => {
+      words[BLOCKS_WORD] += 70
+    })
+    words[PENDING_WORD] = DUE
+    expect(heap.stats(0).blocks).toBe(73)
+    expect(words[PENDING_WORD]).toBe(0)
   })
 
   test('leaves what is higher', () => {

@@ -1,0 +1,81 @@
+/** The allocator without a heap around it: what calls return for what is no pointer, and what they leave alone. */
+import { describe, expect, test } from 'vitest'
+import { Allocator } from '../../lib/engine/allocator.js'
+import type { Host } from '../../lib/engine/engine.js'
+import { ordinaryLayout, writeHeader } from '../../lib/engine/format.js'
+import { headerOf, PREVIOUS_USED, USED } from '../../lib/layout/block.js'
+import { TOUCHED_WORD, WITH_SLABS } from '../../lib/layout/header.js'
+import { policyNamed } from '../../lib/placement/policies.js'
+
+const host: Host = {
+  grown: () => {},
+  trim: () => {},
+  fault: () => {},
+  calls: { malloc: () => 0, calloc: () => 0, alignedAlloc: () => 0, realloc: () => 0, free: () => {} }
+}
+
+describe.each([false, true])('an allocator with slabs: %s', slabs => {
+  function make() {
+    const policy = policyNamed('first-fit')
+    const words = new Int32Array(2 ** 14)
+    const header = { policy, options: slabs ? WITH_SLABS : 0, length: words.length }
+    writeHeader(words, header, ordinaryLayout(words.length, policy, slabs), 0, true)
+    const heap = new Allocator(words, header, host)
+    heap.reset()
+    return { words, heap }
+  }
+
+  test('finds no pointer between those it gave, whatever the bytes there look like', () => {
+    const { words, heap } = make()
+    const pointers = [20, 48, 500, 20].map(bytes => heap.allocate(bytes))
+    for (const pointer of pointers) {
+      words.fill(headerOf(4, USED | PREVIOUS_USED), pointer / 4, pointer / 4 + Math.floor(heap.usableSize(pointer) / 4))
+    }
+    const before = words.slice()
+    for (const pointer of pointers) {
+      for (const other of [pointer + 4, pointer - 4, pointer + 2, pointer + 1]) {
+        expect([heap.free(other), heap.resize(other, 30), heap.usableSize(other)]).toEqual([false, -1, -1])
+      }
+    }
+    if (slabs) {
+      const other = pointers[1] + 16
+      expect([heap.free(other), heap.resize(other, 30), heap.usableSize(other)]).toEqual([false, -1, -1])
+    }
+    expect(words).toEqual(before)
+    for (const pointer of pointers) expect(heap.free(pointer)).toBe(true)
+    heap.check()
+  })
+
+  test('has no block at an alignment, or of a size, that the heap does not have', () => {
+    const { words, heap } = make()
+    for (const alignment of [2 ** 16, 2 ** 17, 2 ** 40]) expect(heap.allocateAligned(alignment, 8)).toBe(0)
+    for (const bytes of [2 ** 16 - 8, 2 ** 16, 2 ** 31, 2 ** 33]) expect(heap.allocateAligned(64, bytes)).toBe(0)
+    expect(heap.allocateAligned(2 ** 15, 8)).toBe(2 ** 15)
+    expect(heap.stats(0).blocks).toBe(1)
+    expect(words.length).toBe(2 ** 14)
+    heap.check()
+  })
+
+  test('clears as much as was asked for, and nothing that was never touched', () => {
+    for (const bytes of [1, 4, 5, 60, 64, 65, 68, 69, 160, 1000]) {
+      const { words, heap } = make()
+      const pointer = heap.allocate(bytes)
+      const next = heap.allocate(bytes)
+      for (const block of [pointer, next]) {
+        words.fill(-1, block / 4, block / 4 + Math.floor(heap.usableSize(block) / 4))
+      }
+      heap.free(pointer)
+      expect(heap.allocateZeroed(bytes)).toBe(pointer)
+      const cleared = Math.ceil(bytes / 4)
+      expect(words.subarray(pointer / 4, pointer / 4 + cleared).every(word => word === 0)).toBe(true)
+      expect(words[next / 4]).toBe(-1)
+      // From here on all words are zero, to the heap: what is there now stays.
+      const far = heap.allocate(2000)
+      heap.free(far)
+      words[TOUCHED_WORD] = far / 4 + 99
+      words.fill(-1, far / 4, far / 4 + 499)
+      expect(heap.allocateZeroed(1900)).toBe(far)
+      expect([...words.subarray(far / 4 + 98, far / 4 + 100)]).toEqual([0, -1])
+    }
+  })
+})
