@@ -3,7 +3,7 @@
  * another build.
  *
  *     first-fit                            as Heap.map makes it by default
- *     segregated-fit-quick                 an option switched off; + switches it on
+ *     segregated-fit-slabs                 an option switched off; + switches it on
  *     first-fit+views                      allocBuffer in place of malloc
  *     segregated-fit+closed                after another heap of the process was closed
  *     segregated-fit@/home/me/offheap      the build in that checkout's dist/
@@ -15,15 +15,11 @@ import { isPlacement, placements } from '#lib/placement/policies.js'
 /** What serves small requests in front of a placement: its flag here, in words, and its option. */
 export const FRONT = { flag: 'slabs', words: 'slabs', option: 'slabs' } as const
 
-/** Flags that are boolean options of a heap. Those of other builds too, to measure against them. */
-export const OPTION_FLAGS: ReadonlyMap<string, string> = new Map([
-  ['quick', 'slabs'],
-  ['slabs', 'slabs']
-])
+/** Flags that are boolean options of a heap. */
+export const OPTION_FLAGS: ReadonlyMap<string, string> = new Map([['slabs', 'slabs']])
 
 /** In words: when switched on, and when off. */
 const WORDS: ReadonlyMap<string, readonly [on: string, off: string]> = new Map([
-  ['quick', ['quick lists', 'no quick lists']],
   ['slabs', ['slabs', 'no slabs']],
   ['closed', ['after another heap was closed', '']],
   ['views', ['', '']]
