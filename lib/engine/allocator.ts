@@ -3,8 +3,9 @@
  * chooses; slabs in front of them (slabs.ts) for small requests, if the heap has any; and a trim
  * threshold, if the heap has one.
  *
- * The fast path is in slots.ts: one store does it all. Everything here takes several stores. A call that is cut off between them, by an exhausted stack for example, leaves
- * PENDING_WORD at CUT, and the next call recovers the heap first.
+ * The fast path is in slots.ts: one store does it all. Everything here takes several stores. A call
+ * that is cut off between them, by an exhausted stack for example, leaves PENDING_WORD at CUT, and the
+ * next call recovers the heap first.
  */
 import { OffheapError } from '../errors.js'
 import { blockOf, pointerOf, sizeOf, wordsFor } from '../layout/block.js'
@@ -120,8 +121,7 @@ export class Allocator implements Engine {
     const { words } = this
     if (words[PENDING_WORD] !== 0) this.recover()
     try {
-      const pointer = this.serve(bytes)
-      return pointer
+      return this.serve(bytes)
     } catch (error) {
       // No call before this: the stack may be exhausted.
       words[PENDING_WORD] = CUT
@@ -225,8 +225,7 @@ export class Allocator implements Engine {
     if (words[PENDING_WORD] !== 0) this.recover()
     try {
       if (this.trims) return this.freeCounted(pointer)
-      const freed = this.release(pointer)
-      return freed
+      return this.release(pointer)
     } catch (error) {
       // No call before this: the stack may be exhausted.
       words[PENDING_WORD] = CUT

@@ -30,8 +30,9 @@ export class Slots {
   /** Requests of up to this many bytes are served; -1 when the heap has no slabs. */
   limit: number
   private words: Int32Array
-  /** The units of the heap; 0 when it has no slabs. */
+  /** The units of the heap, and those below 2 GiB; 0 when it has no slabs. */
   private units: number
+  private near: number
   private readonly state: number
   private readonly descriptors: number
   /** The slot size of each class, and the most bytes that are too few to stay in such a slot. */
@@ -44,6 +45,7 @@ export class Slots {
     this.words = words
     this.limit = granules === 0 ? -1 : LARGEST_SLOT
     this.units = granules * UNITS
+    this.near = Math.min(this.units, 2 ** 31 / UNIT_BYTES)
     this.state = state
     this.descriptors = descriptors
     this.sizes = Int32Array.from({ length: CLASS_MASK + 1 }, (_, sizeClass) => SLOT_BYTES[sizeClass] ?? 0)
@@ -55,6 +57,7 @@ export class Slots {
     this.words = new Int32Array(0)
     this.limit = -1
     this.units = 0
+    this.near = 0
   }
 
   /** A slot of the current slab for `bytes` bytes, any int32; 0 when it has none. */
@@ -87,8 +90,9 @@ export class Slots {
    * and from 2 GiB on.
    */
   give(pointer: number): boolean {
+    // A negative pointer has the unit of one from 2 GiB on.
     const unit = pointer >>> 4
-    if (unit << 4 !== pointer || unit >= this.units) return false
+    if (unit << 4 !== pointer || unit >= this.near) return false
     const words = this.words
     const descriptor = (this.descriptors + ((unit >>> 5) << 1)) | 0
     const used = words[descriptor]
@@ -105,8 +109,9 @@ export class Slots {
    * more than about 3/4 of it? False for slots from 2 GiB on.
    */
   suits(pointer: number, bytes: number): boolean {
+    // A negative pointer has the unit of one from 2 GiB on.
     const unit = pointer >>> 4
-    if (unit << 4 !== pointer || unit >= this.units) return false
+    if (unit << 4 !== pointer || unit >= this.near) return false
     const words = this.words
     const descriptor = (this.descriptors + ((unit >>> 5) << 1)) | 0
     if ((words[descriptor] & (0x80000000 >>> unit)) === 0) return false

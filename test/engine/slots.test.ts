@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
 import type { Host } from '../../lib/engine/engine.js'
 import { ordinaryLayout, writeHeader } from '../../lib/engine/format.js'
-import { noSlots } from '../../lib/engine/slots.js'
+import { noSlots, Slots } from '../../lib/engine/slots.js'
 import { Heap } from '../../lib/index.js'
 import { HEADER_WORDS, WITH_SLABS } from '../../lib/layout/header.js'
 import { ENTRY_INFO, ENTRY_STARTS, INFO, SLOT_BYTES, slabLayout } from '../../lib/layout/slab.js'
@@ -38,6 +38,23 @@ function make() {
     tables: slabLayout(words.length, HEADER_WORDS + policy.indexWords(words.length))
   }
 }
+
+test('a negative pointer is none, though it has the bits of one from 2 GiB on', () => {
+  // What a heap of 8 GiB would be: the tables alone, as far as they are looked at.
+  const words = new Int32Array(2 ** 25)
+  const slots = new Slots(words, HEADER_WORDS, 2 ** 24)
+  const { descriptors } = slabLayout(words.length, HEADER_WORDS)
+  for (const pointer of [-(2 ** 31), -(2 ** 31) + 512]) {
+    const descriptor = descriptors + 2 * Math.floor((pointer + 2 ** 32) / 512)
+    words[descriptor] = 2 ** 31
+    words[descriptor + INFO] = 1
+    expect(slots.holds(pointer + 2 ** 32)).toBe(16)
+    expect(slots.suits(pointer, 16)).toBe(false)
+    expect(slots.give(pointer)).toBe(false)
+    expect(slots.holds(pointer)).toBe(0)
+    expect(slots.holds(pointer + 2 ** 32)).toBe(16)
+  }
+})
 
 describe('a slot', () => {
   test.each([
