@@ -212,7 +212,7 @@ export class Blocks {
     const words = this.words
     const rest = block + need
     const next = block + have
-    const nextHeader = next === words[TOP_WORD] ? PREVIOUS_USED | USED : words[next]
+    const nextHeader = words[next]
     words[rest] = ((have - need) << 1) | PREVIOUS_USED
     words[block] -= (have - need) << 1
     words[USED_WORD] -= have - need

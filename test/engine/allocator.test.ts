@@ -4,8 +4,9 @@ import { Allocator } from '../../lib/engine/allocator.js'
 import type { Host } from '../../lib/engine/engine.js'
 import { ordinaryLayout, writeHeader } from '../../lib/engine/format.js'
 import { headerOf, PREVIOUS_USED, USED } from '../../lib/layout/block.js'
-import { TOUCHED_WORD, WITH_SLABS } from '../../lib/layout/header.js'
+import { FREED_WORD, TOP_WORD, TOUCHED_WORD, WITH_SLABS } from '../../lib/layout/header.js'
 import { policyNamed } from '../../lib/placement/policies.js'
+import { expectSameWords } from '../heap/support.js'
 
 const host: Host = {
   grown: () => {},
@@ -41,7 +42,7 @@ describe.each([false, true])('an allocator with slabs: %s', slabs => {
       const other = pointers[1] + 16
       expect([heap.free(other), heap.resize(other, 30), heap.usableSize(other)]).toEqual([false, -1, -1])
     }
-    expect(words).toEqual(before)
+    expectSameWords(words, before)
     for (const pointer of pointers) expect(heap.free(pointer)).toBe(true)
     heap.check()
   })
@@ -77,5 +78,79 @@ describe.each([false, true])('an allocator with slabs: %s', slabs => {
       expect(heap.allocateZeroed(1900)).toBe(far)
       expect([...words.subarray(far / 4 + 98, far / 4 + 100)]).toEqual([0, -1])
     }
+  })
+})
+
+describe('an allocator with slabs', () => {
+  /** A heap of 256 KiB; with a trim threshold, of that many words. */
+  function make(threshold = 0) {
+    let grown = 0
+    const policy = policyNamed('first-fit')
+    const words = new Int32Array(2 ** 16 * (threshold < 0 ? 16 : 1))
+    const header = { policy, options: WITH_SLABS, length: words.length }
+    writeHeader(words, header, ordinaryLayout(words.length, policy, true), Math.max(0, threshold), true)
+    const heap = new Allocator(words, header, { ...host, grown: () => void grown++ })
+    heap.reset()
+    return { words, heap, grownCount: () => grown }
+  }
+
+  test('moves a block that shrinks into a slot, and a slot that grows beyond all into a block', () => {
+    const { heap } = make()
+    const [a, b] = [heap.allocate(500), heap.allocate(500)]
+    heap.allocate(500)
+    expect(heap.slots.holds(heap.resize(a, 160))).toBe(160)
+    expect(heap.resize(b, 161)).toBe(b)
+    expect(heap.slots.holds(heap.resize(b, 100))).toBe(128)
+    const slot = heap.allocate(100)
+    expect(heap.slots.holds(heap.resize(slot, 160))).toBe(160)
+    const full = heap.allocate(160)
+    expect(heap.slots.holds(heap.resize(full, 161))).toBe(0)
+    heap.check()
+  })
+
+  test('shrinks a block in its place when there is no room for a slot', () => {
+    const { heap } = make()
+    const block = heap.allocate(500)
+    while (heap.blocks.allocate(4) !== 0);
+    expect(heap.resize(block, 100)).toBe(block)
+    expect(heap.usableSize(block)).toBe(100)
+    heap.check()
+  })
+
+  test('says that it grew in the very call that made the slab', () => {
+    const { words, heap, grownCount } = make(-1)
+    let told = 0
+    while (words[TOP_WORD] < 2 ** 18 + 5000) {
+      heap.slots.take(160) || heap.allocate(160)
+      if (words[TOP_WORD] >= 2 ** 18 && told === 0) told = grownCount()
+    }
+    expect(told).toBe(1)
+    expect(grownCount()).toBe(1)
+  })
+
+  test('gives empty slabs back before a realloc that moves makes the heap grow', () => {
+    const { words, heap } = make()
+    const block = heap.allocate(500)
+    const slots = Array.from({ length: 601 }, () => heap.allocate(160))
+    const top = words[TOP_WORD]
+    for (const slot of slots.slice(0, 600)) heap.free(slot)
+    const moved = heap.resize(block, 20_000)
+    expect(moved).not.toBe(block)
+    expect(words[TOP_WORD]).toBe(top)
+    heap.check()
+  })
+
+  test('counts what realloc frees for the trim threshold, and nothing when it grows', () => {
+    const { words, heap } = make(100_000)
+    const block = heap.allocate(2000)
+    heap.resize(block, 4000)
+    expect(words[FREED_WORD]).toBe(0)
+    heap.resize(block, 1000)
+    expect(words[FREED_WORD]).toBe(750)
+    heap.allocate(500)
+    heap.resize(block, 1004)
+    expect(words[FREED_WORD]).toBe(750)
+    heap.resize(block, 3000)
+    expect(words[FREED_WORD]).toBe(750 + 252)
   })
 })

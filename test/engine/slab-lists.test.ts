@@ -28,7 +28,7 @@ import {
   TAILS
 } from '../../lib/layout/slab.js'
 import { policyNamed } from '../../lib/placement/policies.js'
-import { expectError } from '../heap/support.js'
+import { expectError, expectSameWords } from '../heap/support.js'
 
 const host: Host = {
   grown: () => {},
@@ -270,6 +270,46 @@ describe('memory that grows', () => {
   })
 })
 
+describe('a chunk', () => {
+  /** Free blocks of these many words, with used ones between them; and where the first begins. */
+  function holes(heap: Allocator, sizes: readonly number[]): void {
+    const blocks = sizes.map(size => [heap.blocks.allocate(size), heap.blocks.allocate(4)][0])
+    for (const block of blocks) heap.blocks.free(block)
+  }
+
+  test('lies in a free block that has room for it at its place', () => {
+    const { words, heap, malloc, slabs } = make()
+    holes(heap, [2 * slabs.chunkWords + 4])
+    const top = words[TOP_WORD]
+    expect(malloc(16)).toBeLessThan(top * 4)
+    expect(words[TOP_WORD]).toBe(top)
+    heap.check()
+  })
+
+  test('lies in one of the first 16 that are large enough, or at the top', () => {
+    for (const [count, atTop] of [
+      [15, false],
+      [16, true]
+    ] as const) {
+      const { words, heap, malloc, slabs } = make()
+      // As large as a chunk, but not at a place for one.
+      const bad = Array.from({ length: count }, () => slabs.chunkWords + 2)
+      holes(heap, [...bad, 2 * slabs.chunkWords + 4])
+      const top = words[TOP_WORD]
+      const slot = malloc(16)
+      expect(slot > top * 4).toBe(atTop)
+      heap.check()
+    }
+  })
+
+  test('lies at the very end of the heap, too', () => {
+    const { words, heap, malloc } = make()
+    while (heap.slots.holds(malloc(160)) === 160);
+    expect(words[TOP_WORD]).toBe(words.length - 1)
+    heap.check()
+  })
+})
+
 describe('empty slabs', () => {
   test('are counted while they are listed', () => {
     const { heap, many, free, malloc, state } = make()
@@ -306,7 +346,7 @@ describe('reclaimAll', () => {
     words.fill(77, words[TOP_WORD])
     const before = words.slice()
     expect([slabs.reclaimAll(), slabs.reclaimFor(100_000)]).toEqual([false, false])
-    expect(words).toEqual(before)
+    expectSameWords(words, before)
   })
 
   test('says whether it gave a chunk back', () => {

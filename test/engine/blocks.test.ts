@@ -1,0 +1,182 @@
+/**
+ * Blocks at their bounds: what comes out of overwritten lists and headers is not believed, and room is
+ * used to the last word.
+ */
+import { describe, expect, test } from 'vitest'
+import { Allocator } from '../../lib/engine/allocator.js'
+import type { Host } from '../../lib/engine/engine.js'
+import { ordinaryLayout, writeHeader } from '../../lib/engine/format.js'
+import { headerOf, PREVIOUS_USED, USED } from '../../lib/layout/block.js'
+import { TOP_WORD } from '../../lib/layout/header.js'
+import { policyNamed } from '../../lib/placement/policies.js'
+import { expectError, expectSameWords } from '../heap/support.js'
+
+const CORRUPT = 'ERR_OFFHEAP_CORRUPT'
+const policy = policyNamed('first-fit')
+
+/** A heap of 64 KiB; and how often it said that it had grown. */
+function make(length = 2 ** 14) {
+  let grown = 0
+  const host: Host = {
+    grown: () => void grown++,
+    trim: () => {},
+    fault: () => {},
+    calls: { malloc: () => 0, calloc: () => 0, alignedAlloc: () => 0, realloc: () => 0, free: () => {} }
+  }
+  const words = new Int32Array(length)
+  const header = { policy, options: 0, length }
+  writeHeader(words, header, ordinaryLayout(length, policy, false), 0, true)
+  const heap = new Allocator(words, header, host)
+  heap.reset()
+  const { blocks } = heap
+  /** Blocks of these many words, side by side, and a used one behind the last. */
+  const row = (...sizes: number[]): number[] => {
+    const all = sizes.map(size => blocks.allocate(size))
+    blocks.allocate(4)
+    return all
+  }
+  const sizes = (): string => [...heap.eachBlock()].map(({ used, size }) => `${used ? 'u' : 'f'}${size / 4}`).join(' ')
+  return { words, heap, blocks, row, sizes, grownCount: () => grown }
+}
+
+type Made = ReturnType<typeof make>
+
+/** `call` throws, and no word is another one afterwards. */
+function expectNoChange(made: Made, call: () => unknown, message: RegExp): void {
+  const before = made.words.slice()
+  expectError(call, CORRUPT, message)
+  expectSameWords(made.words, before)
+}
+
+describe('place', () => {
+  test('takes no block that is outside, used, or smaller than it should be', () => {
+    const made = make()
+    const { words, blocks, row } = made
+    const [used, free, last] = row(20, 20, 20)
+    blocks.free(free)
+    const expectMisled = (block: number, need: number): void =>
+      expectNoChange(made, () => blocks.place(block, need), new RegExp(`free blocks lead to byte ${block * 4}, where`))
+    expectMisled(used, 20)
+    expectMisled(free, 22)
+    // Below the first block, and above the last, words that look right.
+    const below = blocks.first - 2
+    words[below] = headerOf(8, PREVIOUS_USED)
+    expectMisled(below, 8)
+    const beyond = words[TOP_WORD] + 100
+    words[beyond] = headerOf(20, PREVIOUS_USED)
+    expectMisled(beyond, 20)
+    const size = words[TOP_WORD] - last + 2
+    words[last] = headerOf(size, PREVIOUS_USED)
+    expectMisled(last, 20)
+    words[last] = headerOf(20, USED)
+    expect(blocks.place(free, 20)).toBe(free)
+  })
+
+  test('splits off what is a block, and hands out what is none', () => {
+    const { blocks, row, sizes } = make()
+    const [a, b] = row(20, 20)
+      .filter((_, i) => i === 0)
+      .concat(blocks.allocate(20))
+    blocks.allocate(4)
+    blocks.free(a)
+    blocks.free(b)
+    blocks.place(a, 16)
+    blocks.place(b, 18)
+    expect(sizes()).toBe('u16 f4 u20 u4 u20 u4')
+  })
+})
+
+describe('free', () => {
+  test('believes no boundary tag that leads out of the heap, or forward, or to another size', () => {
+    const made = make()
+    const { words, blocks, row } = made
+    const [left, block] = row(20, 20)
+    blocks.free(left)
+    const tag = block - 1
+    const expectUnmatched = (): void =>
+      expectNoChange(made, () => blocks.free(block), new RegExp(`side of byte ${block * 4} contradict`))
+    // A free block of this size, to all appearance, below the first.
+    const below = block - blocks.first + 4
+    words[tag] = below
+    words[block - below] = headerOf(below, PREVIOUS_USED)
+    expectUnmatched()
+    words[tag] = -8
+    words[block + 8] = headerOf(-8, PREVIOUS_USED)
+    expectUnmatched()
+    words[tag] = 18
+    expectUnmatched()
+    words[tag] = 20
+    words[left] = headerOf(20, 0)
+    expectUnmatched()
+    words[left] = headerOf(20, PREVIOUS_USED)
+    expect(blocks.free(block)).toBe(true)
+  })
+
+  test.each<[call: string, run: (made: Made, block: number) => unknown]>([
+    ['free', ({ blocks }, block) => blocks.free(block)],
+    ['growing', ({ blocks }, block) => blocks.resizeInPlace(block, 20, 22)],
+    ['shrinking by less than a block', ({ blocks }, block) => blocks.resizeInPlace(block, 20, 18)]
+  ])('%s believes no free right neighbour that ends behind the last block', (_, run) => {
+    const made = make()
+    const { words, blocks, row } = made
+    const [block, next] = row(20, 20)
+    blocks.free(next)
+    words[next] = headerOf(words[TOP_WORD] - next + 2, PREVIOUS_USED)
+    expectNoChange(made, () => run(made, block), new RegExp(`side of byte ${next * 4} contradict`))
+  })
+})
+
+describe('room', () => {
+  test('of the wilderness is used to its last word: by malloc, by growing, and by moving', () => {
+    const all = (): Made & { block: number; rest: number } => {
+      const made = make()
+      const [block] = made.row(20)
+      return { ...made, block, rest: made.blocks.limit - made.words[TOP_WORD] }
+    }
+    const first = all()
+    const need = first.rest
+    expect(first.blocks.extend(need)).toBeGreaterThan(0)
+    expect(first.blocks.extend(4)).toBe(0)
+    const second = all()
+    const top = second.words[TOP_WORD]
+    expect(second.heap.resize(second.block * 4 + 4, need * 4 - 4)).toBe(top * 4 + 4)
+    second.heap.check()
+    const third = all()
+    expect(third.heap.resize(third.block * 4 + 4, need * 4 + 4)).toBe(0)
+    third.heap.check()
+    const fourth = all()
+    const last = fourth.blocks.extend(20)
+    expect(fourth.blocks.resizeInPlace(last, 20, need)).toBe(true)
+    expect(fourth.blocks.resizeInPlace(last, need, need + 2)).toBe(false)
+    fourth.heap.check()
+  })
+
+  test('behind an aligned block stays free when it is a block', () => {
+    for (const [rest, expected] of [
+      [4, 'u16 f16 u12 f4 u4'],
+      [2, 'u16 f16 u14 u4'],
+      [0, 'u16 f16 u12 u4']
+    ] as const) {
+      const { heap, blocks, words, sizes } = make()
+      blocks.allocate(16 + ((31 - words[TOP_WORD]) % 32))
+      // Half way between two places for the block.
+      const hole = blocks.allocate(16 + 12 + rest)
+      blocks.allocate(4)
+      blocks.free(hole)
+      const aligned = blocks.placeAligned(hole, 32, 12)
+      expect((aligned + 1) % 32).toBe(0)
+      expect(sizes().replace(/^u\d+/, 'u16')).toBe(expected)
+      heap.check()
+    }
+  })
+
+  test('that grows is told at each multiple of 1 MiB, and when it grows by just that', () => {
+    const made = make(2 ** 20)
+    made.heap.allocate(2 ** 20 - 4)
+    expect(made.grownCount()).toBe(1)
+    made.heap.allocate(2 ** 19)
+    expect(made.grownCount()).toBe(1)
+    made.heap.allocate(2 ** 19)
+    expect(made.grownCount()).toBe(2)
+  })
+})
