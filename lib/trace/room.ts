@@ -1,5 +1,6 @@
 /** How large a heap a trace needs, and what to say when one was too small. */
 import { constants } from 'node:buffer'
+import { wordsIn } from '../engine/format.js'
 import { OffheapError } from '../errors.js'
 import { MAXIMUM_HEAP_BYTES } from '../layout/block.js'
 import { describeOperation, peaksOf, type Trace } from './trace.js'
@@ -39,7 +40,8 @@ function reason(heap: FullHeap | undefined, trace: Trace): string {
 function advice(size: number, trace: Trace): string {
   // No allocator needs less than the payload.
   const least = peaksOf(trace).payload
-  if (size < MOST_HEAP_BYTES && least <= MOST_HEAP_BYTES) return 'give it more with --size'
+  // The largest heap uses a little less than it was given.
+  if (size < wordsIn(MOST_HEAP_BYTES) * 4 && least <= MOST_HEAP_BYTES) return 'give it more with --size'
   const larger = least <= MAXIMUM_HEAP_BYTES && MOST_HEAP_BYTES < MAXIMUM_HEAP_BYTES
   const elsewhere = larger ? `; Node 22 and later have heaps of up to ${MAXIMUM_HEAP_BYTES}` : ''
   return `the trace needs ${least} bytes at least, and this Node has heaps of up to ${MOST_HEAP_BYTES}${elsewhere}`
