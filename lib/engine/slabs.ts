@@ -427,7 +427,7 @@ export class Slabs {
   }
 
   /**
-   * Looks at up to `steps` listed slabs, class by class from where the last call ended, while there are
+   * Looks at up to `steps` listed slabs, class by class from behind the last one that was, while there are
    * empty ones: drops these, and moves the others to the end of their list. True when a chunk was given back.
    */
   private reclaim(steps: number): boolean {
@@ -447,7 +447,8 @@ export class Slabs {
         else this.append(granule)
         if (granule === tail) break
       }
-      if (left > 0) sizeClass++
+      // Also when there are more: what was not looked at is in front next time.
+      sizeClass++
     }
     words[state + CURSOR] = sizeClass
     return words[state + CHUNKS] < chunks

@@ -13,6 +13,7 @@ import {
   CURSOR,
   EMPTY_CHUNKS,
   EMPTY_SLABS,
+  ENTRY_SHIFT,
   FREE,
   FULL,
   GRANULE_BYTES,
@@ -25,6 +26,7 @@ import {
   RECORD_PREVIOUS,
   RECORD_WORDS,
   STATE_MASK,
+  STEP_CLASS,
   TAILS
 } from '../../lib/layout/slab.js'
 import { policyNamed } from '../../lib/placement/policies.js'
@@ -165,6 +167,17 @@ describe('the next request of a class', () => {
     heap.check()
   })
 
+  test('gets a slot of a larger class that is listed when memory is short', () => {
+    const { heap, many, free, placeOf } = make(2 ** 16)
+    const slots = many(5)
+    while (heap.blocks.allocate(4) !== 0);
+    free(slots[0])
+    while (heap.slots.take(160) !== 0);
+    expect(placeOf(slots[0])).toBe('listed')
+    expect([heap.slabs.borrow(100), heap.slabs.borrow(100)]).toEqual([slots[0], 0])
+    heap.check()
+  })
+
   test('gets a slot of the next larger class that has one when memory is short', () => {
     const { heap, malloc, slabs } = make(2 ** 16)
     const [small, large] = [malloc(16), malloc(100)]
@@ -229,12 +242,25 @@ describe('memory that grows', () => {
     // 400 slabs, the last of the list empty.
     free(...slots.slice(0, 240), ...slots.slice(240, 1200).filter((_, i) => i % 3 !== 0))
     const chunks = state(CHUNKS)
-    expect([slabs.reclaimFor(2 ** 20), state(CURSOR)]).toEqual([false, CLASS])
+    expect(slabs.reclaimFor(2 ** 20)).toBe(false)
     heap.check()
-    expect([slabs.reclaimFor(2 ** 20), state(CURSOR)]).toEqual([true, CLASS])
+    expect(slabs.reclaimFor(2 ** 20)).toBe(true)
     // One of 32 may stay.
     expect([state(CHUNKS), state(EMPTY_CHUNKS)]).toEqual([chunks - 9, 1])
     heap.check()
+  })
+
+  test('begins with another class each time, so that none waits for ever', () => {
+    const { words, many, free, slabs, placeOf } = make(2 ** 20)
+    // An empty slab of 48 bytes, and 300 listed ones of 160 bytes.
+    const small = many(11, 48)
+    const large = many(901)
+    free(...small.slice(0, 10), ...large.filter((_, i) => i < 900 && i % 3 !== 0))
+    words[slabs.state + CURSOR] = CLASS
+    slabs.reclaimFor(2 ** 20)
+    expect(placeOf(small[0])).toBe('listed')
+    slabs.reclaimFor(2 ** 20)
+    expect(placeOf(small[0])).toBe('free')
   })
 
   test('keeps one of 32 chunks empty', () => {
@@ -350,10 +376,11 @@ describe('reclaimAll', () => {
   })
 
   test('says whether it gave a chunk back', () => {
-    const { heap, many, free, slabs, words } = make()
+    const { heap, many, free, slabs, words, placeOf } = make()
     expect(slabs.reclaimAll()).toBe(false)
     const slots = many(13)
     expect(slabs.reclaimAll()).toBe(false)
+    expect(placeOf(slots[12])).toBe('current')
     heap.check()
     free(slots[12])
     const top = words[TOP_WORD]
@@ -435,6 +462,46 @@ describe('tables that were overwritten', () => {
     const [next, other] = [malloc(160), heap.allocateAligned(16, 160)]
     for (const slot of [next, other]) expect([slots[0], slots[3]]).toContain(slot)
     expect(words[descriptorOf(current) + INFO]).toBe(FREE)
+  })
+
+  test('with a current slab that is none, which is then left alone', () => {
+    const { words, slabs, slots, free, many, descriptorOf } = scene()
+    // Used up.
+    many(2)
+    const at = descriptorOf(slots[9]) + INFO
+    words[at] = FREE
+    free(slots[6])
+    expect(words[at]).toBe(FREE)
+    expect(slabs.currentOf(CLASS)).toBe(Math.floor(slots[6] / GRANULE_BYTES))
+  })
+
+  test('with an entry whose descriptor is none', () => {
+    const { words, slabs } = scene()
+    const entry = slabs.state + (STEP_CLASS.indexOf(CLASS) << ENTRY_SHIFT)
+    const current = words[entry]
+    expect(slabs.currentOf(CLASS)).toBe((current - slabs.descriptors) / 2)
+    for (const descriptor of [0, -1, slabs.descriptors, slabs.descriptorOf(slabs.granules), current + 1, current - 2]) {
+      words[entry] = descriptor
+      words[descriptor + INFO] = CURRENT | CLASS
+      // A full slab that says that it is current could be.
+      expect(slabs.currentOf(CLASS)).toBe(descriptor === current - 2 ? (descriptor - slabs.descriptors) / 2 : 0)
+    }
+    words[entry] = current - 2
+    words[current - 2 + INFO] = FULL | CLASS
+    expect(slabs.currentOf(CLASS)).toBe(0)
+  })
+
+  test('with a list that leads behind the last granule, where what looks like a slab is none', () => {
+    for (const call of [({ malloc }: Made) => malloc(160), ({ slabs }: Made) => slabs.reclaimFor(2 ** 20)]) {
+      const made = scene()
+      const { words, slabs } = made
+      words[slabs.state + HEADS + CLASS] = slabs.granules
+      words[slabs.state + EMPTY_SLABS] = 1
+      words[slabs.descriptorOf(slabs.granules) + INFO] = LISTED | CLASS
+      made.many(0)
+      while (made.heap.slots.take(160) !== 0);
+      expectError(() => call(made), CORRUPT, /the list of slabs for 160 bytes leads to/)
+    }
   })
 
   test.each<[what: string, spoil: (made: Made) => number]>([
