@@ -105,7 +105,7 @@ function undoMove(heap: Recoverable): void {
   const { words } = heap
   const from = words[MOVE_FROM_WORD] * 4
   const to = words[MOVE_TO_WORD] * 4
-  if (from !== 0 && to !== 0 && heap.usableSize(from) >= 0 && heap.usableSize(to) >= 0) heap.release(to)
+  if (heap.usableSize(from) >= 0) heap.release(to)
   words[MOVE_TO_WORD] = 0
   words[MOVE_FROM_WORD] = 0
 }

@@ -298,11 +298,6 @@ export class Slabs {
     this.words[at] = (this.words[at] & KIND_MASK) | flags
   }
 
-  private openSlots(granule: number): number {
-    const descriptor = this.descriptorOf(granule)
-    return this.starts[this.words[descriptor + INFO] & KIND_MASK] & ~this.words[descriptor]
-  }
-
   private classOf(granule: number): number {
     return this.words[this.descriptorOf(granule) + INFO] & CLASS_MASK
   }
@@ -443,8 +438,7 @@ export class Slabs {
         if (words[this.descriptorOf(granule)] === 0) {
           this.drop(granule)
           if (--words[state + EMPTY_SLABS] <= 0) left = 0
-        } else if (this.openSlots(granule) === 0) this.setFlags(granule, FULL)
-        else this.append(granule)
+        } else this.append(granule)
         if (granule === tail) break
       }
       // Also when there are more: what was not looked at is in front next time.

@@ -81,7 +81,11 @@ const state =
   ({ words, state }) => [state + word, words[state + word] + change]
 
 const wrong: [what: string, change: Change, message: RegExp][] = [
-  ['a free granule with a used slot', ({ granules }) => [granules[5], 1], /no slab, and has used slots/],
+  [
+    'a free granule with a used slot',
+    ({ granules }) => [granules[5], 1],
+    /granule at byte GRANULE5: it is no slab, and has used slots/
+  ],
   ['no class', ({ granules, info }) => [granules[2] + INFO, info(2) & ~15], /size class is unknown/],
   ['a class too many', ({ granules, info }) => [granules[2] + INFO, info(2) + 6], /size class is unknown/],
   ['LAST where more granules follow', flags(2, FULL | LAST), /its place in the chunk/],
@@ -107,7 +111,11 @@ const wrong: [what: string, change: Change, message: RegExp][] = [
   ['a chunk more', state(CHUNKS, 1), /2 chunks of slabs are in the heap, 0 of them empty/],
   ['an empty chunk more', state(EMPTY_CHUNKS, 1), /2 chunks of slabs are in the heap, 0 of them empty/],
   ['an empty slab more', state(EMPTY_SLABS, 1), /0 slabs in lists are empty, and the tables say 1/],
-  ['no chunk in the list', ({ state }) => [state + OPEN_CHUNKS, 0], /the chunk described at byte \d+ is in no list/],
+  [
+    'no chunk in the list',
+    ({ state }) => [state + OPEN_CHUNKS, 0],
+    /the chunk described at byte RECORD1 is in no list/
+  ],
   [
     'another chunk in the list',
     ({ state, chunks }) => [state + OPEN_CHUNKS, chunks[0]],
@@ -127,7 +135,11 @@ const wrong: [what: string, change: Change, message: RegExp][] = [
   ['an empty list that ends somewhere', state(TAILS + 1, 1), /the last of its list, which ends elsewhere/],
   ['a list that begins in no slab', state(HEADS + CLASS, 1000), /the list of slabs for 48 bytes leads to/],
   ['a list that begins below 0', state(HEADS + CLASS, -1000), /the list of slabs for 48 bytes leads to/],
-  ['an entry of another slab', entry(CLASS, 0, 2), /entry of size step 3, .* does not describe a current slab/],
+  [
+    'an entry of another slab',
+    entry(CLASS, 0, 2),
+    /entry of size step 3, at byte ENTRY3, does not describe a current slab/
+  ],
   ['an entry with other slots', entry(CLASS, ENTRY_STARTS, 1), /entry of size step 3, .* does not describe/],
   ['an entry with another info', entry(CLASS, ENTRY_INFO, 32), /entry of size step 3, .* does not describe/],
   ['an entry of no slab', entry(1, 0, 2), /entry of size step 1, .* does not describe/],
@@ -142,7 +154,15 @@ describe('check() of a heap with slabs finds', () => {
     const [word, value] = change(all)
     expect(all.words[word]).not.toBe(value)
     all.words[word] = value
-    expectError(() => all.heap.check(), 'ERR_OFFHEAP_CORRUPT', message)
+    // Names in a message stand for bytes of this scene.
+    const bytes = {
+      RECORD0: all.chunks[0] * 4,
+      RECORD1: all.chunks[1] * 4,
+      ENTRY3: (all.state + (3 << ENTRY_SHIFT)) * 4,
+      GRANULE5: (all.first + 5) * GRANULE_BYTES
+    }
+    const source = Object.entries(bytes).reduce((text, [name, byte]) => text.replace(name, `${byte}`), message.source)
+    expectError(() => all.heap.check(), 'ERR_OFFHEAP_CORRUPT', new RegExp(source))
   })
 
   test('an empty chunk that is not counted', () => {

@@ -219,11 +219,14 @@ describe('recovery', () => {
     ['a header that says too little', headerOf(2, USED | PREVIOUS_USED)],
     ['a free block beyond the top', headerOf(60, PREVIOUS_USED)]
   ])('changes nothing where blocks can not be walked: %s', (_, wrong) => {
-    const { words, heap } = cut((words, [, , last]) => {
+    let last = 0
+    const { words, heap } = cut((words, blocks) => {
+      last = blocks[2]
       words[last] = wrong
     })
     const before = words.slice()
-    expectError(() => heap.allocate(8), 'ERR_OFFHEAP_CORRUPT', /recovery can't go on there/)
+    const message = `byte ${last * 4} says ${(wrong >> 2) * 8} bytes, and recovery can't go on there`
+    expectError(() => heap.allocate(8), 'ERR_OFFHEAP_CORRUPT', new RegExp(message))
     expectSameWords(words, before)
   })
 
@@ -274,6 +277,21 @@ describe('recovery', () => {
     const flags = [0, 3, 6, 9].map(i => words[infoOf(slots[i])] & (FULL | CURRENT | LISTED))
     expect(flags).toEqual([LISTED, FREE, FULL, LISTED])
     expect(words[infoOf(larger)]).toBe(0)
+  })
+
+  test('believes no used slots of what is no slab', () => {
+    const slabHeader = headerFor('first-fit', true)
+    const words = format(slabHeader)
+    const heap = new Allocator(words, slabHeader, host)
+    const { slabs } = heap
+    // The second granule of the chunk.
+    const descriptor = slabs.descriptorOf(slabs.granuleOf(heap.allocate(160)) + 1)
+    expect(words[descriptor + INFO]).toBe(FREE)
+    words[descriptor] = 5
+    words[PENDING_WORD] = CUT
+    expect(heap.stats(0).blocks).toBe(1)
+    expect(words[descriptor]).toBe(0)
+    heap.check()
   })
 
   test('is not needed after an error with a code, which changed nothing', () => {

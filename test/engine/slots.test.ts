@@ -152,6 +152,24 @@ describe('without a slab', () => {
 })
 
 describe('bytes outside of the tables', () => {
+  test('in front of the first granule of a chunk, and behind the last of the heap, hold no slot', () => {
+    const { words, heap, slots, tables } = make()
+    heap.allocate(16)
+    for (const [pointer, descriptor] of [
+      [0, tables.descriptors],
+      [words.length * 4, tables.end]
+    ]) {
+      words[descriptor] = -1
+      words[descriptor + INFO] = SIZES.length
+      expect([slots.holds(pointer), slots.suits(pointer, 160), slots.covers(pointer)]).toEqual([
+        0,
+        pointer === 0,
+        false
+      ])
+      if (pointer !== 0) expect(slots.give(pointer)).toBe(false)
+    }
+  })
+
   test('are no entry, whatever they say', () => {
     const { words, heap, slots, tables } = make()
     heap.allocate(16)
