@@ -25,7 +25,6 @@ const SLABS = {
     'Slabs.push',
     'Slabs.append',
     'Slabs.setFlags',
-    'Slabs.openSlots',
     'Slabs.classOf',
     'Slabs.descriptorOf',
     'Slabs.verifyListed',
