@@ -279,6 +279,22 @@ describe('recovery', () => {
     expect(words[infoOf(larger)]).toBe(0)
   })
 
+  test('finds no chunk in a free block of its size and place', () => {
+    const slabHeader = headerFor('first-fit', true)
+    const words = format(slabHeader)
+    const heap = new Allocator(words, slabHeader, host)
+    const { chunkWords } = heap.slabs
+    const like = heap.allocateAligned(chunkWords * 4, chunkWords * 4 - 4)
+    heap.allocate(1000)
+    heap.free(like)
+    const info = heap.slabs.descriptorOf(heap.slabs.granuleOf(like)) + INFO
+    words[info] = FREE
+    words[PENDING_WORD] = CUT
+    expect(heap.stats(0).blocks).toBe(1)
+    expect(words[info]).toBe(0)
+    heap.check()
+  })
+
   test('believes no used slots of what is no slab', () => {
     const slabHeader = headerFor('first-fit', true)
     const words = format(slabHeader)

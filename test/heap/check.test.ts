@@ -5,6 +5,8 @@ import { NEXT, PREVIOUS, PREVIOUS_USED, USED } from '../../lib/layout/block.js'
 import {
   BLOCKS_WORD,
   HIGH_WATER_WORD,
+  MOVE_FROM_WORD,
+  MOVE_TO_WORD,
   PEAK_USED_WORD,
   ROOT_WORD,
   SIZE_WORD,
@@ -203,6 +205,11 @@ describe('the header of the heap', () => {
   test('used bytes, with what they are and what they should be', () => {
     heap.i32[USED_WORD] += 8
     expectCorrupt(/192 bytes are in used blocks, and the header says 224/)
+  })
+
+  test.each([MOVE_FROM_WORD, MOVE_TO_WORD])('a realloc in the middle, where there is none (%i)', word => {
+    heap.i32[word] = a + 1
+    expectCorrupt(/a realloc is moving a block, and none is/)
   })
 
   test('a peak that was impossible', () => {
