@@ -137,7 +137,7 @@ function isBlockEnd(word: number, { first, end }: Layout): boolean {
 /** Reads what kind of heap begins with `words`. Throws ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_UNSUPPORTED. */
 export function readHeader(words: Int32Array): Header {
   if (words.length < HEADER_WORDS || words[MAGIC_WORD] !== MAGIC) {
-    const swapped = words.length > 0 && words[MAGIC_WORD] === SWAPPED_MAGIC
+    const swapped = words[MAGIC_WORD] === SWAPPED_MAGIC
     throw notAHeap(
       swapped
         ? 'it was written on a machine of the other byte order'

@@ -366,6 +366,37 @@ describe('empty slabs', () => {
   })
 })
 
+describe('figures', () => {
+  test('name the largest slot when nothing else is left', () => {
+    const first = make(2 ** 16)
+    first.malloc(16)
+    while (first.heap.blocks.allocate(4) !== 0);
+    // A free granule serves every class.
+    expect(first.heap.stats(0).largestFree).toBe(160)
+    const second = make(2 ** 16)
+    second.malloc(100)
+    second.malloc(16)
+    while (second.heap.blocks.allocate(4) !== 0);
+    expect(second.heap.stats(0).largestFree).toBe(128)
+  })
+
+  test('count an empty chunk, and what is free around it, as one', () => {
+    const { heap, malloc, free } = make()
+    const { largestFree } = heap.stats(0)
+    const block = heap.allocate(3000)
+    free(malloc(160), block)
+    expect(heap.stats(0).largestFree).toBe(largestFree)
+    expect(heap.allocate(largestFree)).toBeGreaterThan(0)
+  })
+
+  test('show a free granule as large as it is', () => {
+    const { heap, malloc } = make()
+    malloc(160)
+    const free = [...heap.eachBlock()].filter(block => block.slab === 0)
+    expect(free.map(({ size }) => size)).toEqual([512, 512, 508])
+  })
+})
+
 describe('reclaimAll', () => {
   test('does nothing in a heap without slabs', () => {
     const { words, slabs } = make(2 ** 16, false)
