@@ -68,7 +68,7 @@ export function wordsIn(bytes: number): number {
 }
 
 /** The words of `buffer` that a heap in it may have. Words can be seen beyond what single bytes can. */
-export function wordsOf(buffer: ArrayBuffer): Int32Array<ArrayBuffer> {
+export function wordsOf<Memory extends ArrayBufferLike>(buffer: Memory): Int32Array<Memory> {
   return new Int32Array(buffer, 0, Math.floor(Math.min(buffer.byteLength, MOST_BYTES) / 8) * 2)
 }
 

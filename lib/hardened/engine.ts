@@ -30,14 +30,14 @@ export class HardenedEngine implements Engine {
   readonly placement: PlacementName
   readonly slots = noSlots()
   /** The words of the whole heap. */
-  private heap: Int32Array<ArrayBuffer>
+  private heap: Int32Array
   private readonly header: Header
   private readonly ledger: Ledger
   private readonly host: Host
   private readonly stacks: Stacks | undefined
 
   /** In the memory of the whole heap, whose header is written. `tracks`: whether stacks are kept. */
-  constructor(heap: Int32Array<ArrayBuffer>, header: Header, host: Host, tracks: boolean) {
+  constructor(heap: Int32Array, header: Header, host: Host, tracks: boolean) {
     this.placement = header.policy.name
     this.heap = heap
     this.header = header

@@ -50,7 +50,7 @@ export class Ledger {
   private isNew: boolean
 
   /** In the memory of the whole heap, whose header is written. */
-  constructor(heap: Int32Array<ArrayBuffer>, policy: PlacementPolicy, host: Host) {
+  constructor(heap: Int32Array, policy: PlacementPolicy, host: Host) {
     this.host = host
     const words = heap.subarray(0, ledgerWords(heap.length))
     const layout = hardenedLayout(heap.length, HEADER_WORDS + policy.indexWords(words.length))

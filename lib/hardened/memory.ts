@@ -16,15 +16,15 @@ const PATTERN_MASK = PATTERN_WORDS - 1
 const SMALL = 256
 
 export class Memory {
-  private readonly words: Int32Array<ArrayBuffer>
-  private readonly bytes: Buffer<ArrayBuffer>
+  private readonly words: Int32Array
+  private readonly bytes: Buffer<ArrayBufferLike>
   readonly givenBack: GivenBack
   /** The pattern as words, and as bytes: a page of it. */
   private readonly pattern: Int32Array<ArrayBuffer>
   private readonly page: Buffer<ArrayBuffer>
 
   /** The memory of the whole heap as words; the notes on pages that were given back lie from the word `notes` on. */
-  constructor(words: Int32Array<ArrayBuffer>, notes: number, key: number) {
+  constructor(words: Int32Array, notes: number, key: number) {
     this.words = words
     this.bytes = Buffer.from(words.buffer, 0, words.byteLength)
     this.givenBack = new GivenBack(words, notes, key)

@@ -57,7 +57,12 @@ function beginsAt(view: Uint8Array, offset: number, memory: Uint8Array): boolean
  * `buffer` and a `byteOffset` of the caller's own; each is read once.
  * Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_OFFHEAP_FOREIGN_VIEW.
  */
-export function pointerTo(reference: BlockReference, buffer: ArrayBuffer, memory: Uint8Array, call: string): Pointer {
+export function pointerTo(
+  reference: BlockReference,
+  buffer: ArrayBufferLike,
+  memory: Uint8Array,
+  call: string
+): Pointer {
   if (!ArrayBuffer.isView(reference)) {
     checkPointer(reference)
     return reference
@@ -75,7 +80,7 @@ export function pointerTo(reference: BlockReference, buffer: ArrayBuffer, memory
 }
 
 /** What `owns` looks for: the pointer that a pointer or a view of `buffer` stands for; 0 for anything else. */
-export function pointerWithin(reference: unknown, buffer: ArrayBuffer): Pointer {
+export function pointerWithin(reference: unknown, buffer: ArrayBufferLike): Pointer {
   const isOurs = ArrayBuffer.isView(reference) && reference.buffer === buffer
   const pointer: unknown = isOurs ? reference.byteOffset : reference
   return typeof pointer === 'number' && Number.isSafeInteger(pointer) ? pointer : 0

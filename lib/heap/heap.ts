@@ -15,11 +15,11 @@ import type { PlacementName } from '../placement/placement.js'
 import { type BlockReference, checkAlignment, checkAmount, closedError, pointerTo, pointerWithin } from './arguments.js'
 import { bufferOf, checkSize, heapIn, openEngine, type Plan, writeHeap } from './kinds.js'
 import { type HeapMapOptions, type HeapOptions, heapMapOptions, heapOptions, planOf } from './options.js'
-import { bufferOver, type TypedArrayConstructor, type Views, viewsOf } from './views.js'
+import { bufferOver, type TypedArrayConstructor, type ViewOver, type Views, viewsOf } from './views.js'
 
 /** What a heap holds beside its engine. Like the engine it is an object of its own, so that a frozen heap can be closed. */
-interface State {
-  views: Views
+interface State<Memory extends ArrayBufferLike> {
+  views: Views<Memory>
   readonly region: Region | undefined
   readonly ownsRegion: boolean
   readonly onLeaks: ((leaks: readonly Leak[]) => void) | undefined
@@ -39,15 +39,15 @@ const isInt32 = (value: unknown): value is number => typeof value === 'number' &
  * can be attached to. A wrong argument throws as Node does, and leaves the heap as it was; a wrong
  * pointer throws an `OffheapError`.
  */
-export class Heap {
+export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   /** Which free block a request gets. */
   readonly placement: PlacementName
   /** The memory of the heap. */
-  readonly buffer: ArrayBuffer
+  readonly buffer: Memory
   private readonly engine: Engine
   /** Those of the engine: the fast path needs no other part of it. */
   private readonly slots: Slots
-  private readonly state: State
+  private readonly state: State<Memory>
 
   /**
    * Maps a new region of `size` bytes and makes a heap of it; close() unmaps it.
@@ -64,7 +64,7 @@ export class Heap {
     return afterwards(() => {
       const region = Region.map({ ...rest, size })
       try {
-        return Heap.write(region, plan, true)
+        return Heap.write(bufferOf(region), region, plan, true)
       } catch (error) {
         region.close()
         throw error
@@ -74,17 +74,21 @@ export class Heap {
 
   /**
    * Makes a new, empty heap of memory that the caller provides, over whatever it held. The heap does
-   * not own the memory: close() leaves it as it is. At most 8 GiB of it are used.
+   * not own the memory: close() leaves it as it is. At most 8 GiB of it are used. Threads may take turns
+   * with a heap on a SharedArrayBuffer, but not use it at the same time.
    * Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE.
    */
-  static format(memory: Region | ArrayBuffer, options: HeapOptions = {}): Heap {
+  static format(memory: Region | ArrayBuffer, options?: HeapOptions): Heap
+  static format<Memory extends ArrayBufferLike>(memory: Region | Memory, options?: HeapOptions): Heap<Memory>
+  static format(memory: Region | ArrayBufferLike, options: HeapOptions = {}): Heap<ArrayBufferLike> {
     const plan = planOf(readOptions('Heap.format', options, heapOptions))
+    const region = isRegion(memory) ? memory : undefined
     const buffer = bufferOf(memory)
-    if (plan.trimThreshold !== 0 && !isRegion(memory)) {
+    if (plan.trimThreshold !== 0 && region === undefined) {
       throw invalidType('memory', 'a Region, because "trimThreshold" gives its pages back', memory)
     }
     checkSize(buffer.byteLength, plan)
-    return Heap.write(memory, plan, false)
+    return Heap.write(buffer, region, plan, false)
   }
 
   /**
@@ -92,22 +96,29 @@ export class Heap {
    * the memory. Throws ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_CORRUPT when an invariant is broken, and
    * ERR_OFFHEAP_UNSUPPORTED for a heap larger than this Node can view (4 GiB on Node 20).
    */
-  static attach(memory: Region | ArrayBuffer): Heap {
-    const heap = new Heap(INSIDE, memory, heapIn(bufferOf(memory)), false)
+  static attach(memory: Region | ArrayBuffer): Heap
+  static attach<Memory extends ArrayBufferLike>(memory: Region | Memory): Heap<Memory>
+  static attach(memory: Region | ArrayBufferLike): Heap<ArrayBufferLike> {
+    const heap = new Heap(INSIDE, isRegion(memory) ? memory : undefined, heapIn(bufferOf(memory)), false)
     heap.check()
     return heap
   }
 
-  private static write(memory: Region | ArrayBuffer, plan: Plan, mapped: boolean): Heap {
-    const heap = new Heap(INSIDE, memory, writeHeap(bufferOf(memory), plan, mapped), mapped, plan)
+  private static write<Memory extends ArrayBufferLike>(
+    buffer: Memory,
+    region: Region | undefined,
+    plan: Plan,
+    mapped: boolean
+  ): Heap<Memory> {
+    const heap = new Heap(INSIDE, region, writeHeap(buffer, plan, mapped), mapped, plan)
     heap.engine.reset()
     return heap
   }
 
   private constructor(
     inside: typeof INSIDE,
-    memory: Region | ArrayBuffer,
-    words: Int32Array<ArrayBuffer>,
+    region: Region | undefined,
+    words: Int32Array<Memory>,
     ownsRegion: boolean,
     plan?: Plan
   ) {
@@ -124,7 +135,7 @@ export class Heap {
     )
     this.state = {
       views: viewsOf(words.buffer, words.byteLength),
-      region: isRegion(memory) ? memory : undefined,
+      region,
       ownsRegion,
       onLeaks: plan?.onLeaks
     }
@@ -226,17 +237,17 @@ export class Heap {
   // ---- blocks as views --------------------------------------------------------------------------------------------
 
   /** Returns a block of `length` bytes as a Uint8Array, contents undefined. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits. */
-  alloc(length: number): Uint8Array<ArrayBuffer> {
+  alloc(length: number): Uint8Array<Memory> {
     return new Uint8Array(this.buffer, this.mustHave(this.malloc(length), length), length)
   }
 
   /** Returns a block of `length` bytes as a Uint8Array, all zero. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits. */
-  allocZeroed(length: number): Uint8Array<ArrayBuffer> {
+  allocZeroed(length: number): Uint8Array<Memory> {
     return new Uint8Array(this.buffer, this.mustHave(this.calloc(length, 1), length), length)
   }
 
   /** Returns a block of `length` bytes as a Node Buffer, contents undefined. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits. */
-  allocBuffer(length: number): Buffer<ArrayBuffer> {
+  allocBuffer(length: number): Buffer<Memory> {
     return bufferOver(this.buffer, this.mustHave(this.malloc(length), length), length)
   }
 
@@ -245,7 +256,8 @@ export class Heap {
    * `heap.allocArray(Float64Array, 1000)`. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits, and what
    * the class throws; then the block is freed.
    */
-  allocArray<View>(type: TypedArrayConstructor<View>, length: number): View {
+  allocArray<View>(type: TypedArrayConstructor<View, Memory>, length: number): ViewOver<View, Memory>
+  allocArray(type: TypedArrayConstructor<unknown, Memory>, length: number): unknown {
     const elementBytes = typeof type === 'function' ? type.BYTES_PER_ELEMENT : 0
     if (!(elementBytes >= 1 && elementBytes <= 8)) {
       throw invalidType('type', 'a typed array class, such as Float64Array', type)
@@ -263,7 +275,7 @@ export class Heap {
   }
 
   /** Returns all usable bytes of a block as a Uint8Array. Throws like free. */
-  view(block: BlockReference): Uint8Array<ArrayBuffer> {
+  view(block: BlockReference): Uint8Array<Memory> {
     const pointer = this.used(block, 'view')
     const bytes = this.engine.usableSize(pointer)
     return new Uint8Array(this.buffer, this.inside(pointer, bytes), bytes)
@@ -302,41 +314,41 @@ export class Heap {
   // ---- the whole heap as numbers ----------------------------------------------------------------------------------
 
   /** Bytes: the index is the pointer. */
-  get u8(): Uint8Array<ArrayBuffer> {
+  get u8(): Uint8Array<Memory> {
     return this.state.views.u8
   }
-  get i8(): Int8Array<ArrayBuffer> {
+  get i8(): Int8Array<Memory> {
     return this.state.views.i8
   }
   /** 16-bit numbers: the index is the pointer / 2. */
-  get u16(): Uint16Array<ArrayBuffer> {
+  get u16(): Uint16Array<Memory> {
     return this.state.views.u16
   }
-  get i16(): Int16Array<ArrayBuffer> {
+  get i16(): Int16Array<Memory> {
     return this.state.views.i16
   }
   /** 32-bit numbers: the index is the pointer / 4. */
-  get u32(): Uint32Array<ArrayBuffer> {
+  get u32(): Uint32Array<Memory> {
     return this.state.views.u32
   }
-  get i32(): Int32Array<ArrayBuffer> {
+  get i32(): Int32Array<Memory> {
     return this.state.views.i32
   }
-  get f32(): Float32Array<ArrayBuffer> {
+  get f32(): Float32Array<Memory> {
     return this.state.views.f32
   }
   /** 64-bit numbers: the index is the pointer / 8. */
-  get f64(): Float64Array<ArrayBuffer> {
+  get f64(): Float64Array<Memory> {
     return this.state.views.f64
   }
-  get i64(): BigInt64Array<ArrayBuffer> {
+  get i64(): BigInt64Array<Memory> {
     return this.state.views.i64
   }
-  get u64(): BigUint64Array<ArrayBuffer> {
+  get u64(): BigUint64Array<Memory> {
     return this.state.views.u64
   }
   /** Any kind at any byte offset, in the byte order that each call says. */
-  get dataView(): DataView<ArrayBuffer> {
+  get dataView(): DataView<Memory> {
     return this.state.views.dataView
   }
 
@@ -461,10 +473,11 @@ export class Heap {
   close(): void {
     const { engine, state } = this
     const leaks = engine.leaks() ?? []
+    const views = engine.open ? viewsOf(this.buffer, 0) : state.views
     afterwards(() => {
       if (state.ownsRegion) state.region?.close()
       engine.close()
-      state.views = viewsOf(new ArrayBuffer(0), 0)
+      state.views = views
     })
     if (leaks.length === 0) return
     if (state.onLeaks !== undefined) state.onLeaks(leaks)

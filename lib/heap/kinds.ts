@@ -53,7 +53,11 @@ export function checkSize(bytes: number, plan: Plan): void {
 }
 
 /** Writes an empty heap over `buffer`, which is zero when `zeroed`. Returns its words. */
-export function writeHeap(buffer: ArrayBuffer, plan: Plan, zeroed: boolean): Int32Array<ArrayBuffer> {
+export function writeHeap<Memory extends ArrayBufferLike>(
+  buffer: Memory,
+  plan: Plan,
+  zeroed: boolean
+): Int32Array<Memory> {
   checkSize(buffer.byteLength, plan)
   const words = new Int32Array(buffer, 0, wordsIn(buffer.byteLength))
   const header: Header = { policy: plan.policy, options: optionsOf(plan, words.length), length: words.length }
@@ -72,7 +76,7 @@ export function writeHeap(buffer: ArrayBuffer, plan: Plan, zeroed: boolean): Int
  * The words of the heap that begins at the first byte of `buffer`, its header verified.
  * Throws ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_UNSUPPORTED.
  */
-export function heapIn(buffer: ArrayBuffer): Int32Array<ArrayBuffer> {
+export function heapIn<Memory extends ArrayBufferLike>(buffer: Memory): Int32Array<Memory> {
   const words = wordsOf(buffer)
   const { policy, options, length } = readHeader(words)
   verifyHeader(words, layoutOf(length, policy, options))
@@ -80,7 +84,7 @@ export function heapIn(buffer: ArrayBuffer): Int32Array<ArrayBuffer> {
 }
 
 /** The engine at work on the words of a heap whose header is right. */
-export function openEngine(words: Int32Array<ArrayBuffer>, host: Host, tracks: boolean): Engine {
+export function openEngine(words: Int32Array, host: Host, tracks: boolean): Engine {
   const header = readHeader(words)
   return header.options === HARDENED
     ? new HardenedEngine(words, header, host, tracks)
@@ -88,19 +92,27 @@ export function openEngine(words: Int32Array<ArrayBuffer>, host: Host, tracks: b
 }
 
 /** The bytes of a region or buffer. Throws ERR_INVALID_ARG_TYPE, and ERR_OFFHEAP_CLOSED when they are gone. */
-export function bufferOf(memory: Region | ArrayBuffer): ArrayBuffer {
+export function bufferOf(memory: Region): ArrayBuffer
+export function bufferOf<Memory extends ArrayBufferLike>(memory: Region | Memory): ArrayBuffer | Memory
+export function bufferOf(memory: Region | ArrayBufferLike): ArrayBufferLike {
   const isMapped = isRegion(memory)
   if (isMapped && memory.closed) throw closedError()
   const buffer = isMapped ? memory.buffer : memory
-  if (!types.isArrayBuffer(buffer) || buffer.resizable) {
-    throw invalidType('memory', 'a Region or an ArrayBuffer of fixed length', memory)
+  if (!isFixed(buffer)) {
+    throw invalidType('memory', 'a Region, an ArrayBuffer or a SharedArrayBuffer of fixed length', memory)
   }
   if (isDetached(buffer)) throw closedError()
   return buffer
 }
 
+/** Is this a buffer whose length never changes? */
+function isFixed(buffer: unknown): boolean {
+  if (types.isSharedArrayBuffer(buffer)) return !buffer.growable
+  return types.isArrayBuffer(buffer) && !buffer.resizable
+}
+
 /** Was the memory transferred away? */
-function isDetached(buffer: ArrayBuffer): boolean {
+function isDetached(buffer: ArrayBufferLike): boolean {
   if (buffer.byteLength !== 0) return false
   try {
     new Uint8Array(buffer)

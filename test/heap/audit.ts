@@ -3,7 +3,7 @@ import type { BlockInfo, Heap, HeapStats } from '../../lib/index.js'
 import type { Model } from '../model.js'
 import { type Live, same } from './live.js'
 
-export function audit(heap: Heap, live: readonly Live[], model: Model | undefined): void {
+export function audit(heap: Heap<ArrayBufferLike>, live: readonly Live[], model: Model | undefined): void {
   const blocks = [...heap.blocks()]
   auditBlocks(blocks, live)
   const stats = heap.stats()

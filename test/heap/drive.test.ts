@@ -71,14 +71,14 @@ function driveOne(placement: PlacementName): number {
   const onPages = options.trimThreshold !== undefined || bytes > 2 ** 24
   // A hardened heap writes all of a region that it did not map.
   const isLarge = options.hardened && bytes > 2 ** 24
-  const kind = pick(isLarge ? ['map'] : onPages ? ['map', 'region'] : ['map', 'region', 'buffer'])
+  const kind = pick(isLarge ? ['map'] : onPages ? ['map', 'region'] : ['map', 'region', 'buffer', 'shared'])
   let count = 0
   fc.assert(
     fc.property(allSteps(size, length), sequence => {
       count += sequence.length
       if (kind === 'map') return drive(size, sequence, options, { exact })
-      if (kind === 'buffer') {
-        const buffer = new ArrayBuffer(size)
+      if (kind === 'buffer' || kind === 'shared') {
+        const buffer = kind === 'shared' ? new SharedArrayBuffer(size) : new ArrayBuffer(size)
         soil(new Uint8Array(buffer))
         return drive(buffer, sequence, options, { exact })
       }

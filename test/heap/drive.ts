@@ -42,7 +42,7 @@ const FOREIGN = Buffer.alloc(2 * PAGE, 0xa5)
 
 /** Runs the steps on a new heap: in `memory`, or mapped with so many bytes. Throws with a program at the first difference. */
 export function drive(
-  memory: ArrayBuffer | Region | number,
+  memory: ArrayBufferLike | Region | number,
   sequence: readonly Step[],
   options: HeapOptions,
   how: How = {}
@@ -61,8 +61,8 @@ class Driver {
   readonly size: number
   readonly model: Model | undefined
   /** All on the same memory; the first owns it, if any does. */
-  heaps: Heap[]
-  memory: ArrayBuffer | Region
+  heaps: Heap<ArrayBufferLike>[]
+  memory: ArrayBufferLike | Region
   /** What is to be closed at the end. */
   owned: Disposable | undefined
   live: Live[] = []
@@ -73,7 +73,7 @@ class Driver {
   turn = 0
   names = 0
 
-  constructor(memory: ArrayBuffer | Region | number, options: HeapOptions, { choose, exact = true }: How) {
+  constructor(memory: ArrayBufferLike | Region | number, options: HeapOptions, { choose, exact = true }: How) {
     this.options = options
     const heap = typeof memory === 'number' ? Heap.map({ size: memory, ...options }) : Heap.format(memory, options)
     this.heaps = [heap]
@@ -88,7 +88,7 @@ class Driver {
     this.bytesBehind().set(FOREIGN.subarray(0, this.bytesBehind().length))
   }
 
-  private newModel(heap: Heap): Model {
+  private newModel(heap: Heap<ArrayBufferLike>): Model {
     const { options } = this
     const { size, top, wilderness } = heap.stats()
     const end = top + wilderness
@@ -98,7 +98,7 @@ class Driver {
     return new Model(top, end, this.choose())
   }
 
-  get heap(): Heap {
+  get heap(): Heap<ArrayBufferLike> {
     return this.heaps[this.turn % this.heaps.length]
   }
 
@@ -340,7 +340,7 @@ class Driver {
     this.heap.root = this.root
   }
 
-  private bytes(): ArrayBuffer {
+  private bytes(): ArrayBufferLike {
     return this.memory instanceof Region ? this.memory.buffer : this.memory
   }
 
@@ -381,9 +381,14 @@ class Driver {
 }
 
 /** How the heap was made, as a program says it. */
-function creation(memory: ArrayBuffer | Region | number, options: HeapOptions): string {
+function creation(memory: ArrayBufferLike | Region | number, options: HeapOptions): string {
   if (typeof memory === 'number') return `Heap.map(${JSON.stringify({ size: memory, ...options })})`
-  const kind = memory instanceof Region ? 'Region.map' : 'new ArrayBuffer'
+  const kind =
+    memory instanceof Region
+      ? 'Region.map'
+      : memory instanceof SharedArrayBuffer
+        ? 'new SharedArrayBuffer'
+        : 'new ArrayBuffer'
   return `Heap.format(${kind}(${memory.byteLength}), ${JSON.stringify(options)})`
 }
 

@@ -42,8 +42,15 @@ export function making(): void {
   Heap.map({ placement: 'best-fit' })
   // @ts-expect-error no such placement
   Heap.map({ size: 1, placement: 'worst-fit' })
-  // @ts-expect-error memory that several threads share is no heap's
-  Heap.format(new SharedArrayBuffer(4096))
+  const shared = Heap.format(new SharedArrayBuffer(4096))
+  expectTypeOf(shared).toEqualTypeOf<Heap<SharedArrayBuffer>>()
+  expectTypeOf(Heap.attach(shared.buffer)).toEqualTypeOf<Heap<SharedArrayBuffer>>()
+  expectTypeOf(shared.u8).toEqualTypeOf<Uint8Array<SharedArrayBuffer>>()
+  expectTypeOf(shared.allocBuffer(8)).toEqualTypeOf<Buffer<SharedArrayBuffer>>()
+  expectTypeOf(shared.allocArray(Float64Array, 1)).toEqualTypeOf<Float64Array<SharedArrayBuffer>>()
+  // @ts-expect-error what threads share is no ArrayBuffer
+  const unshared: ArrayBuffer = shared.buffer
+  expectTypeOf(unshared).toEqualTypeOf<ArrayBuffer>()
   // @ts-expect-error heaps are made by map, format and attach
   new Heap(region)
 }
