@@ -4,19 +4,19 @@
  *
  *     byte 0      4096                                         head bytes
  *     ┌────────────┬────────────────┬─────────────┬─────────────┬─────────┬─────────┬───
- *     │ superblock │ slots,         │ named roots │ zero, up to │ arena 0 │ arena 1 │ …
- *     │            │ 128 bytes each │ (roots.ts)  │ 64 KiB      │         │         │
+ *     │ superblock │ control area,  │ named roots │ zero, up to │ arena 0 │ arena 1 │ …
+ *     │            │ if any         │ (roots.ts)  │ 64 KiB      │         │         │
  *     └────────────┴────────────────┴─────────────┴─────────────┴─────────┴─────────┴───
  *     ╰──────────────────────── head ──────────────────────────╯╰─────── body ──────────
  *
  * Every arena is a complete heap (lib/layout/header.ts) with a header, an index and blocks of its own. All
- * have the same size, a multiple of 64 KiB, which is a multiple of every page size. A heap file has one arena
- * and no slots. A slot belongs to one thread that uses the memory at the same time as others.
+ * have the same size, a multiple of 64 KiB, which is a multiple of every page size. A heap that one thread at a
+ * time uses has one arena and no control area: what threads need that use it at the same time.
  *
  * Pointers count from the first byte of arena 0. So no pointer names a byte of the head, a heap with one arena
  * has the pointers that it would have on private memory, and the pointer's arena is a division away.
  *
- *     byte   0  magic, version, byte order, arena units, arenas, slots, file id (4 words)   written once
+ *     byte   0  magic, version, byte order, arena units, arenas, control size, id (4 words)   written once
  *           64  state, holder's process id, generation, boot id (4 words)
  *          128  budget        arena units that no arena has claimed yet
  *          192  root          the root pointer
@@ -28,8 +28,6 @@ import { OffheapError } from '../errors.js'
 
 /** The size of the superblock, in bytes. */
 export const SUPERBLOCK_BYTES = 4096
-/** The size of a thread's slot, in bytes. */
-export const SLOT_BYTES = 128
 /** How many named roots there are, and the size of one in bytes. */
 export const ROOTS = 64
 export const ROOT_BYTES = 128
@@ -39,7 +37,7 @@ export const UNIT_BYTES = 65536
 /** 'offS': this is a superblock. */
 export const MAGIC_WORD = 0
 export const MAGIC = 0x5366666f
-/** The version of the superblock, of slots and of named roots. Arenas have one of their own. */
+/** The version of the head. Arenas have one of their own. */
 export const VERSION_WORD = 1
 export const VERSION = 1
 export const BYTE_ORDER_WORD = 2
@@ -48,8 +46,9 @@ export const BYTE_ORDER = 0x01020304
 export const ARENA_UNITS_WORD = 3
 /** The number of arenas. */
 export const ARENAS_WORD = 4
-/** The number of slots; 0 when one thread at a time uses the memory. */
-export const SLOTS_WORD = 5
+/** The size of the control area, in units of 128 bytes; 0 when one thread at a time uses the memory. */
+export const CONTROL_WORD = 5
+export const CONTROL_UNIT_BYTES = 128
 /** 128 random bits that tell this memory from all others. */
 export const FILE_ID_WORD = 6
 
@@ -83,8 +82,8 @@ export interface Geometry {
   readonly arenas: number
   /** The size of each arena in bytes: a multiple of 64 KiB. */
   readonly arenaBytes: number
-  /** The number of slots, from 0. */
-  readonly slots: number
+  /** The size of the control area in bytes: a multiple of 128. */
+  readonly controlBytes: number
 }
 
 /** Four words: an id of 128 bits. */
@@ -100,22 +99,19 @@ export interface Superblock extends Geometry {
   readonly generation: number
 }
 
-/** Where the slots begin, in bytes. */
-export const SLOTS_AT = SUPERBLOCK_BYTES
-
 /** Where the named roots begin, in bytes. */
-export function rootsAt(slots: number): number {
-  return SLOTS_AT + slots * SLOT_BYTES
+export function rootsAt(controlBytes: number): number {
+  return SUPERBLOCK_BYTES + controlBytes
 }
 
 /** Where arena 0 begins: the size of the head, in bytes. */
-export function headBytes(slots: number): number {
-  return Math.ceil((rootsAt(slots) + ROOTS * ROOT_BYTES) / UNIT_BYTES) * UNIT_BYTES
+export function headBytes(controlBytes: number): number {
+  return Math.ceil((rootsAt(controlBytes) + ROOTS * ROOT_BYTES) / UNIT_BYTES) * UNIT_BYTES
 }
 
 /** The bytes of head and arenas together. */
-export function totalBytes({ arenas, arenaBytes, slots }: Geometry): number {
-  return headBytes(slots) + arenas * arenaBytes
+export function totalBytes({ arenas, arenaBytes, controlBytes }: Geometry): number {
+  return headBytes(controlBytes) + arenas * arenaBytes
 }
 
 /**
@@ -127,7 +123,7 @@ export function writeSuperblock(words: Int32Array, geometry: Geometry, fileId: I
   words[BYTE_ORDER_WORD] = BYTE_ORDER
   words[ARENA_UNITS_WORD] = geometry.arenaBytes / UNIT_BYTES
   words[ARENAS_WORD] = geometry.arenas
-  words[SLOTS_WORD] = geometry.slots
+  words[CONTROL_WORD] = geometry.controlBytes / CONTROL_UNIT_BYTES
   words.set(fileId, FILE_ID_WORD)
   words[VERSION_WORD] = VERSION
   words[MAGIC_WORD] = MAGIC
@@ -154,17 +150,19 @@ export function readSuperblock(words: Int32Array): Superblock {
   if (words[BYTE_ORDER_WORD] !== BYTE_ORDER) throw notAHeap('its byte order is unknown')
   const units = words[ARENA_UNITS_WORD]
   const arenas = words[ARENAS_WORD]
-  const slots = words[SLOTS_WORD]
+  const control = words[CONTROL_WORD]
   if (!(units >= 1 && arenas >= 1 && units * arenas <= MOST_UNITS)) {
     throw notAHeap(`its superblock says that it has ${arenas} arenas of ${units} * 64 KiB`)
   }
-  if (!(slots >= 0 && slots <= MOST_SLOTS)) throw notAHeap(`its superblock says that it has ${slots} slots`)
+  if (!(control >= 0 && control <= MOST_CONTROL)) {
+    throw notAHeap(`its superblock says that it has a control area of ${control} * 128 bytes`)
+  }
   const state = words[STATE_WORD]
   if (!(state >= FORMATTING && state <= SYNCED)) throw notAHeap(`its state is ${state}, which is unknown`)
   return {
     arenas,
     arenaBytes: units * UNIT_BYTES,
-    slots,
+    controlBytes: control * CONTROL_UNIT_BYTES,
     fileId: idAt(words, FILE_ID_WORD),
     bootId: idAt(words, BOOT_ID_WORD),
     state,
@@ -177,7 +175,8 @@ export function readSuperblock(words: Int32Array): Superblock {
 const SWAPPED_MAGIC = 0x6f666653
 /** 32 GiB: what a pointer in units of 8 bytes can name. */
 const MOST_UNITS = 2 ** 35 / UNIT_BYTES
-export const MOST_SLOTS = 4096
+/** 16 MiB. */
+const MOST_CONTROL = 2 ** 24 / CONTROL_UNIT_BYTES
 
 /** The words of an id. */
 export function idAt(words: Int32Array, word: number): Id {

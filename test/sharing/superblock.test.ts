@@ -16,7 +16,7 @@ import {
 } from '../../lib/sharing/superblock.js'
 import { expectError } from '../heap/support.js'
 
-const geometry = { arenas: 3, arenaBytes: 2 ** 20, slots: 8 }
+const geometry = { arenas: 3, arenaBytes: 2 ** 20, controlBytes: 1024 }
 
 function written(): Int32Array {
   const words = new Int32Array(SUPERBLOCK_BYTES / 4)
@@ -38,10 +38,10 @@ test('what was written is read', () => {
 })
 
 test('head and arenas begin at multiples of 64 KiB, and nothing overlaps', () => {
-  expect(rootsAt(8)).toBe(4096 + 8 * 128)
+  expect(rootsAt(1024)).toBe(4096 + 1024)
   expect(headBytes(0)).toBe(65536)
-  expect(headBytes(512)).toBe(2 * 65536)
-  expect(headBytes(512)).toBeGreaterThanOrEqual(rootsAt(512) + 64 * 128)
+  expect(headBytes(65536)).toBe(2 * 65536)
+  expect(headBytes(65536)).toBeGreaterThanOrEqual(rootsAt(65536) + 64 * 128)
   expect(totalBytes(geometry)).toBe(65536 + 3 * 2 ** 20)
 })
 
@@ -70,8 +70,8 @@ test.each<[what: string, word: number, value: number, message: RegExp]>([
   ['negative arenas', 4, -1, /-1 arenas/],
   ['arenas without a byte', 3, 0, /of 0 \* 64 KiB/],
   ['more than pointers can name', 3, 2 ** 30, /arenas of/],
-  ['negative slots', 5, -1, /-1 slots/],
-  ['too many slots', 5, 5000, /5000 slots/],
+  ['a negative control area', 5, -1, /area of -1/],
+  ['too large a control area', 5, 2 ** 24, /area of 16777216/],
   ['an unknown state', STATE_WORD, 4, /state is 4/]
 ])('a superblock of %s is refused', (_, word, value, message) => {
   const words = written()
