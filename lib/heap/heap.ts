@@ -3,7 +3,7 @@
  * the engine does the work (lib/engine; lib/hardened for hardened heaps).
  */
 import { type InspectOptionsStylized, inspect } from 'node:util'
-import type { BlockInfo, Engine, HeapStats, HeapSummary, Leak, Pointer } from '../engine/engine.js'
+import type { BlockInfo, Engine, HeapStats, HeapSummary, Host, Leak, Pointer } from '../engine/engine.js'
 import type { Slots } from '../engine/slots.js'
 import { corrupt, invalidState, invalidType, OffheapError } from '../errors.js'
 import { afterwards, publish } from '../events.js'
@@ -13,6 +13,7 @@ import { isRegion, Region } from '../memory/region.js'
 import { readOptions } from '../options.js'
 import type { PlacementName } from '../placement/placement.js'
 import { type BlockReference, checkAlignment, checkAmount, closedError, pointerTo, pointerWithin } from './arguments.js'
+import type { Backing, Parts } from './backing.js'
 import { bufferOf, checkSize, heapIn, openEngine, type Plan, writeHeap } from './kinds.js'
 import { type HeapMapOptions, type HeapOptions, heapMapOptions, heapOptions, planOf } from './options.js'
 import { bufferOver, type TypedArrayConstructor, type ViewOver, type Views, viewsOf } from './views.js'
@@ -20,8 +21,8 @@ import { bufferOver, type TypedArrayConstructor, type ViewOver, type Views, view
 /** What a heap holds beside its engine. Like the engine it is an object of its own, so that a frozen heap can be closed. */
 interface State<Memory extends ArrayBufferLike> {
   views: Views<Memory>
-  readonly region: Region | undefined
-  readonly ownsRegion: boolean
+  readonly backing: Backing | undefined
+  readonly owns: boolean
   readonly onLeaks: ((leaks: readonly Leak[]) => void) | undefined
 }
 
@@ -99,46 +100,41 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   static attach(memory: Region | ArrayBuffer): Heap
   static attach<Memory extends ArrayBufferLike>(memory: Region | Memory): Heap<Memory>
   static attach(memory: Region | ArrayBufferLike): Heap<ArrayBufferLike> {
-    const heap = new Heap(INSIDE, isRegion(memory) ? memory : undefined, heapIn(bufferOf(memory)), false)
+    const words = heapIn(bufferOf(memory))
+    const heap = new Heap(INSIDE, {
+      words,
+      open: host => openEngine(words, host, false),
+      backing: isRegion(memory) ? memory : undefined,
+      owns: false,
+      onLeaks: undefined
+    })
     heap.check()
     return heap
   }
 
   private static write<Memory extends ArrayBufferLike>(
     buffer: Memory,
-    region: Region | undefined,
+    backing: Backing | undefined,
     plan: Plan,
-    mapped: boolean
+    owns: boolean
   ): Heap<Memory> {
-    const heap = new Heap(INSIDE, region, writeHeap(buffer, plan, mapped), mapped, plan)
+    const words = writeHeap(buffer, plan, owns)
+    const open = (host: Host): Engine => openEngine(words, host, plan.tracks)
+    const heap = new Heap(INSIDE, { words, open, backing, owns, onLeaks: plan.onLeaks })
     heap.engine.reset()
     return heap
   }
 
-  private constructor(
-    inside: typeof INSIDE,
-    region: Region | undefined,
-    words: Int32Array<Memory>,
-    ownsRegion: boolean,
-    plan?: Plan
-  ) {
+  private constructor(inside: typeof INSIDE, parts: Parts<Memory>) {
     if (inside !== INSIDE) throw illegalConstructor('Heap.map(size), Heap.format(memory) or Heap.attach(memory)')
-    this.engine = openEngine(
-      words,
-      {
-        grown: () => publish('offheap:grow', () => ({ heap: this, highWater: this.engine.highWater() })),
-        trim: () => this.trimQuietly(),
-        fault: error => publish('offheap:fault', () => ({ heap: this, error })),
-        calls: this
-      },
-      plan?.tracks ?? false
-    )
-    this.state = {
-      views: viewsOf(words.buffer, words.byteLength),
-      region,
-      ownsRegion,
-      onLeaks: plan?.onLeaks
-    }
+    const { words, backing, owns, onLeaks } = parts
+    this.engine = parts.open({
+      grown: () => publish('offheap:grow', () => ({ heap: this, highWater: this.engine.highWater() })),
+      trim: () => this.trimQuietly(),
+      fault: error => publish('offheap:fault', () => ({ heap: this, error })),
+      calls: this
+    })
+    this.state = { views: viewsOf(words.buffer, words.byteLength), backing, owns, onLeaks }
     this.slots = this.engine.slots
     this.placement = this.engine.placement
     this.buffer = words.buffer
@@ -362,9 +358,9 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   /** Returns figures about the heap, in time proportional to its free blocks; with slabs, to all blocks. Throws ERR_OFFHEAP_CLOSED. */
   stats(): HeapStats {
     const { engine } = this
-    const { region, views } = this.state
+    const { backing, views } = this.state
     if (!engine.open) throw closedError()
-    return engine.stats(region === undefined ? views.u8.byteLength : region.residentBytes())
+    return engine.stats(backing === undefined ? views.u8.byteLength : backing.residentBytes())
   }
 
   /**
@@ -436,12 +432,12 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
    */
   trim(): number {
     const { engine } = this
-    const { region } = this.state
+    const { backing } = this.state
     if (!engine.open) throw closedError()
-    if (region === undefined) return 0
-    const before = region.residentBytes()
-    const bytes = engine.trim(region)
-    const after = region.residentBytes()
+    if (backing === undefined) return 0
+    const before = backing.residentBytes()
+    const bytes = engine.trim(backing)
+    const after = backing.residentBytes()
     publish('offheap:trim', () => ({ heap: this, bytes }))
     return Math.max(0, before - after)
   }
@@ -449,10 +445,10 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   /** Trims because the threshold was reached: a system that refuses is no reason for the call that led here to fail. */
   private trimQuietly(): void {
     const { engine } = this
-    const { region } = this.state
-    if (region === undefined) return
+    const { backing } = this.state
+    if (backing === undefined) return
     try {
-      const bytes = engine.trim(region)
+      const bytes = engine.trim(backing)
       publish('offheap:trim', () => ({ heap: this, bytes }))
     } catch (error) {
       if (!(error instanceof OffheapError && error.code === 'ERR_OFFHEAP_SYSTEM')) throw error
@@ -475,7 +471,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     const leaks = engine.leaks() ?? []
     const views = engine.open ? viewsOf(this.buffer, 0) : state.views
     afterwards(() => {
-      if (state.ownsRegion) state.region?.close()
+      if (state.owns) state.backing?.close()
       engine.close()
       state.views = views
     })

@@ -1,0 +1,24 @@
+/** What lies under a heap, and what the heap asks of it. */
+import type { Engine, Host, Leak, Pages } from '../engine/engine.js'
+
+/** Mapped memory: a `Region` is one. */
+export interface Backing extends Pages {
+  /** The bytes of its pages that are in physical memory. Throws ERR_OFFHEAP_SYSTEM. */
+  residentBytes(): number
+  /** Unmaps it, and detaches every view. Throws ERR_OFFHEAP_SYSTEM. */
+  close(): void
+}
+
+/** What a heap is made of. */
+export interface Parts<Memory extends ArrayBufferLike> {
+  /** The words of the heap, its header verified. */
+  readonly words: Int32Array<Memory>
+  /** Opens the engine at work on them. */
+  open(host: Host): Engine
+  /** The mapped memory under the heap; undefined for a caller's buffer. */
+  readonly backing: Backing | undefined
+  /** Whether close() of the heap closes the backing. */
+  readonly owns: boolean
+  /** Gets the leaks at close(); undefined for a warning. */
+  readonly onLeaks: ((leaks: readonly Leak[]) => void) | undefined
+}
