@@ -74,7 +74,8 @@ export class Allocator implements Engine {
     this.trims = words[TRIM_THRESHOLD_WORD] > 0
     this.words = words
     this.policy = header.policy.open(words)
-    this.blocks = new Blocks(words, this.policy)
+    const { commit } = host
+    this.blocks = new Blocks(words, this.policy, commit && (end => commit(end * 4)))
     this.due = new Due(words, this.blocks, host)
     const index = HEADER_WORDS + header.policy.indexWords(words.length)
     this.slabs = new Slabs(words, this.blocks, index, header.options === WITH_SLABS, this.due)
@@ -83,7 +84,7 @@ export class Allocator implements Engine {
   }
 
   get open(): boolean {
-    return this.words.length !== 0
+    return this.words.length !== 0 && this.host.lost?.() === undefined
   }
 
   close(): void {
@@ -94,10 +95,12 @@ export class Allocator implements Engine {
 
   // ---- calls of several stores ---------------------------------------------------------------------
 
-  /** Makes good what a call left that was cut off, if one was. Throws ERR_OFFHEAP_CORRUPT. */
+  /** Makes good what a call left that was cut off, if one was. Throws ERR_OFFHEAP_CORRUPT, and why the memory was lost. */
   private recover(): void {
     const { words } = this
-    if (!this.open || words[PENDING_WORD] === 0) return
+    if (words.length === 0 || words[PENDING_WORD] === 0) return
+    const lost = this.host.lost?.()
+    if (lost !== undefined) throw lost
     if (words[PENDING_WORD] !== DUE) recover(this)
     words[PENDING_WORD] = 0
   }
@@ -105,12 +108,15 @@ export class Allocator implements Engine {
   /** Does what is due at the end of a call. */
   private settle(): void {
     if (this.holds || this.words[PENDING_WORD] === 0) return
+    if (this.host.lost?.() !== undefined) return
     this.words[PENDING_WORD] = 0
     this.due.settle()
   }
 
   /** What ended a call early, which the words say. An error of our own was found before anything changed. */
   private failed(error: unknown): unknown {
+    const lost = this.host.lost?.()
+    if (lost !== undefined) return lost
     if (error instanceof OffheapError) this.words[PENDING_WORD] = 0
     return error
   }
@@ -405,6 +411,7 @@ export class Allocator implements Engine {
     try {
       this.slabs.reclaimAll()
       const bytes = trimPages(words, this.blocks.policy, pages)
+      this.blocks.uncommit()
       this.settle()
       return bytes
     } catch (error) {

@@ -30,6 +30,12 @@ import type { Placement } from '../placement/placement.js'
 /** Growth is reported each time that the block space reaches another multiple of this many words: 1 MiB. */
 const GROWTH_WORDS = 2 ** 18
 
+/** Memory is committed in steps of this many words, 1 MiB, where the system charges for it. */
+const COMMIT_WORDS = 2 ** 18
+
+/** Makes sure that there is memory up to the word `end`, and returns whether there is. */
+export type Commit = (end: number) => boolean
+
 export class Blocks {
   /** The heap as 32-bit words; empty when its memory is gone. */
   readonly words: Int32Array
@@ -38,14 +44,19 @@ export class Blocks {
   readonly first: number
   /** The end of the wilderness. */
   readonly limit: number
+  /** Blocks may reach up to here without a commit. */
+  private ready: number
+  private readonly commit: Commit | undefined
   /** True when the block space reached another MiB; see due.ts. */
   grown = false
 
-  constructor(words: Int32Array, policy: Placement) {
+  constructor(words: Int32Array, policy: Placement, commit?: Commit) {
     this.words = words
     this.policy = policy
     this.first = words[FIRST_WORD]
     this.limit = words.length - 1
+    this.commit = commit
+    this.ready = commit === undefined ? this.limit : 0
   }
 
   /** Returns a used block of at least `need` words, or 0. */
@@ -54,9 +65,26 @@ export class Blocks {
     return found === 0 ? this.extend(need) : this.place(found, need)
   }
 
-  /** Does the wilderness have `need` words? */
+  /** Does the wilderness have `need` words, and memory for them? */
   canExtend(need: number): boolean {
-    return need <= this.limit - this.words[TOP_WORD]
+    const top = this.words[TOP_WORD]
+    return need <= this.ready - top || this.prepare(top + need)
+  }
+
+  /** Commits memory up to the word `end`, and more. False when it is beyond the heap, and when the system has none. */
+  private prepare(end: number): boolean {
+    const { limit, commit } = this
+    if (commit === undefined || !(end <= limit)) return false
+    const further = Math.min(limit, end + COMMIT_WORDS)
+    if (commit(further)) this.ready = further
+    else if (commit(end)) this.ready = end
+    else return false
+    return true
+  }
+
+  /** The wilderness was given back: the system is asked again before it is used. */
+  uncommit(): void {
+    if (this.commit !== undefined) this.ready = 0
   }
 
   /** Makes a used block of at least `need` words of the free block `block`, and returns it. */
@@ -87,7 +115,7 @@ export class Blocks {
   /** Cuts a used block of `need` words off the wilderness, and returns it; 0 when there is too little. */
   extend(need: number): number {
     const block = this.words[TOP_WORD]
-    if (!(need <= this.limit - block)) return 0
+    if (!(need <= this.ready - block) && !this.prepare(block + need)) return 0
     if (!(block >= this.first)) throw corrupt('its header says that the wilderness begins in front of the first block')
     this.touch(block + need)
     this.words[block] = (need << 1) | PREVIOUS_USED | USED
@@ -244,7 +272,7 @@ export class Blocks {
     const next = block + have
     let more = need - have
     if (next === words[TOP_WORD]) {
-      if (need > this.limit - block) return false
+      if (need > this.ready - block && !this.prepare(block + need)) return false
       this.touch(block + need)
       words[block] += more << 1
       this.raiseTop(block + need)
@@ -301,7 +329,7 @@ export class Blocks {
       block = policy.findNext(block, need)
     }
     const top = words[TOP_WORD]
-    return gapBefore(top, alignment) + need <= this.limit - top ? top : 0
+    return this.canExtend(gapBefore(top, alignment) + need) ? top : 0
   }
 
   /** Makes an aligned block in the free block `block`, which has room for it; the gap in front and the rest stay free. */
@@ -335,7 +363,7 @@ export class Blocks {
     const { words, policy } = this
     const block = words[TOP_WORD]
     const gap = gapBefore(block, alignment)
-    if (!(gap + need <= this.limit - block)) return 0
+    if (!this.canExtend(gap + need)) return 0
     if (gap === 0) return this.extend(need)
     if (!(block >= this.first)) throw corrupt('its header says that the wilderness begins in front of the first block')
     const aligned = block + gap

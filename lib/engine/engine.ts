@@ -4,6 +4,7 @@
  * allocator's blocks for its ledger. Pointers are byte offsets, and amounts are bytes.
  */
 
+import type { OffheapError } from '../errors.js'
 import type { PlacementName } from '../placement/placement.js'
 import type { Slots } from './slots.js'
 
@@ -86,6 +87,13 @@ export interface Leak {
 
 /** What an engine asks of the heap that holds it. */
 export interface Host {
+  /**
+   * Makes sure that the system has memory for the first `bytes` bytes of the heap, and returns whether it has. Undefined
+   * when no call is needed: memory that nothing limits but its size.
+   */
+  readonly commit: ((bytes: number) => boolean) | undefined
+  /** Why the memory is not what it was; undefined as long as it is. Left out where that can't happen. */
+  readonly lost?: () => OffheapError | undefined
   /** The block space reached another MiB. Called as the last step of a call. */
   grown(): void
   /** Gives free pages back: the trim threshold was reached. Called as the last step of a call. */

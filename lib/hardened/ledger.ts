@@ -57,7 +57,8 @@ export class Ledger {
     this.words = words
     this.seals = new Seals(words, layout.seals, heap[KEY_WORD])
     this.guard = new GuardedPlacement(words, policy.open(words), this.seals, layout.seals)
-    this.blocks = new Blocks(words, this.guard)
+    const { commit } = host
+    this.blocks = new Blocks(words, this.guard, commit && (end => commit(slotOf(end))))
     this.isNew = heap[HEADER_SEAL_WORD] === 0
     this.settings = [KEY_WORD, QUARANTINE_LIMIT_WORD, TRIM_THRESHOLD_WORD].map(word => [word, heap[word]])
     this.due = new Due(words, this.blocks, host)

@@ -9,6 +9,7 @@ import { policyNamed } from '../../lib/placement/policies.js'
 import { expectSameWords } from '../heap/support.js'
 
 const host: Host = {
+  commit: undefined,
   grown: () => {},
   trim: () => {},
   fault: () => {},

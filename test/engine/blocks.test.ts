@@ -18,6 +18,7 @@ const policy = policyNamed('first-fit')
 function make(length = 2 ** 14) {
   let grown = 0
   const host: Host = {
+    commit: undefined,
     grown: () => void grown++,
     trim: () => {},
     fault: () => {},

@@ -31,6 +31,7 @@ import { policyNamed } from '../../lib/placement/policies.js'
 import { expectError } from '../heap/support.js'
 
 const host: Host = {
+  commit: undefined,
   grown: () => {},
   trim: () => {},
   fault: () => {},

@@ -30,6 +30,7 @@ import { scaled } from '../runs.js'
 
 const LENGTH = 2 ** 14
 const host: Host = {
+  commit: undefined,
   grown: () => {},
   trim: () => {},
   fault: () => {},

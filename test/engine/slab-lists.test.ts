@@ -33,6 +33,7 @@ import { policyNamed } from '../../lib/placement/policies.js'
 import { expectError, expectSameWords } from '../heap/support.js'
 
 const host: Host = {
+  commit: undefined,
   grown: () => {},
   trim: () => {},
   fault: () => {},

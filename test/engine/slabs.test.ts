@@ -417,6 +417,7 @@ describe('a heap with slabs', () => {
 // ---- overwritten tables --------------------------------------------------------------------------
 
 const host: Host = {
+  commit: undefined,
   grown: () => {},
   trim: () => {},
   fault: () => {},

@@ -18,6 +18,7 @@ const GiB = 2 ** 30
 const SIZES = SLOT_BYTES.slice(1)
 const policy = policyNamed('segregated-fit')
 const host: Host = {
+  commit: undefined,
   grown: () => {},
   trim: () => {},
   fault: () => {},

@@ -42,6 +42,7 @@ function recorded(words: Int32Array): { watched: Int32Array; log: Store[] } {
 }
 
 const host: Host = {
+  commit: undefined,
   grown: () => {},
   trim: () => {},
   fault: () => {},
