@@ -24,6 +24,9 @@
 #include "faults.h"
 #include "pages.h"
 
+// files.cc
+void InitFiles(Napi::Env env, Napi::Object exports);
+
 namespace {
 
 constexpr napi_type_tag kTag = {0x6f66666865617031, 0x9d1c3b5e27a84f60};
@@ -322,6 +325,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("faults", Napi::Function::New(env, Faults, "faults"));
   exports.Set("residentBytes", Napi::Function::New(env, ResidentBytes, "residentBytes"));
   exports.Set("lockLimit", Napi::Function::New(env, LockLimit, "lockLimit"));
+  InitFiles(env, exports);
   return exports;
 }
 

@@ -5,7 +5,7 @@
   "targets": [
     {
       "target_name": "offheap",
-      "sources": ["addon.cc", "pages.cc", "faults.cc"],
+      "sources": ["addon.cc", "pages.cc", "faults.cc", "files.cc", "files_posix.cc"],
       "include_dirs": ["<!@(node -p \"require('node-addon-api').include\")"],
       "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_ADDON_API_CPP_EXCEPTIONS"],
       "cflags!": ["-fno-exceptions", "-Wno-unused-parameter"],

@@ -1,0 +1,293 @@
+// The JavaScript face of heap files: checks arguments, wraps the pages of a file as two ArrayBuffers, head and body, and
+// owns the lifetime.
+//
+// The record of a file has several users: the handle that JavaScript holds, and for each buffer the object and what V8 keeps
+// behind it, which a system call on another thread may hold for longer. close() replaces the pages by zero pages, closes the
+// file and detaches the buffers; the last user unmaps.
+#include "files.h"
+
+#include <new>
+
+#include "face.h"
+
+namespace {
+
+using face::Bytes;
+using face::Flag;
+using face::ThrowCode;
+using face::ThrowRange;
+using face::ThrowSystem;
+using face::ThrowType;
+
+constexpr napi_type_tag kTag = {0x6f66666865617031, 0x51e7f11e5b0a3c2d};
+
+struct Opened {
+  files::File file;
+  bool closed = false;
+  std::atomic<int> users{1};
+
+  void Drop() {
+    if (users.fetch_sub(1) != 1) return;
+    files::Unmap(&file);
+    files::Close(&file);
+    delete this;
+  }
+};
+
+void FinalizeHandle(napi_env, void* data, void*) { static_cast<Opened*>(data)->Drop(); }
+
+void FinalizeBuffer(napi_env, void*, void* hint) { static_cast<Opened*>(hint)->Drop(); }
+
+Opened* HandleOf(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  bool ours = false;
+  if (info[0].IsObject()) napi_check_object_type_tag(env, info[0], &kTag, &ours);
+  void* opened = nullptr;
+  if (!ours || napi_unwrap(env, info[0], &opened) != napi_ok) ThrowType(env, "handle must come from openFile()");
+  return static_cast<Opened*>(opened);
+}
+
+// The file that the first argument names, open.
+Opened* LiveFile(const Napi::CallbackInfo& info) {
+  Opened* opened = HandleOf(info);
+  if (opened->closed) ThrowCode(info.Env(), "ERR_OFFHEAP_CLOSED", "the file was closed");
+  return opened;
+}
+
+// And mapped.
+Opened* MappedFile(const Napi::CallbackInfo& info) {
+  Opened* opened = LiveFile(info);
+  if (opened->file.start == nullptr) ThrowCode(info.Env(), "ERR_OFFHEAP_CLOSED", "the file is not mapped");
+  return opened;
+}
+
+void Must(Napi::Env env, const pages::Failure& failure) {
+  if (failure) ThrowSystem(env, failure);
+}
+
+// openFile(path, write, create) → handle
+Napi::Value OpenFile(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!info[0].IsString()) ThrowType(env, "path must be a string");
+  const std::string path = info[0].As<Napi::String>().Utf8Value();
+  const bool write = Flag(info, 1, "write");
+  const bool create = Flag(info, 2, "create");
+  Opened* opened = new (std::nothrow) Opened();
+  if (opened == nullptr) ThrowSystem(env, {ENOMEM, "malloc"});
+  if (const pages::Failure failure = files::Open(path.c_str(), write, create, &opened->file)) {
+    delete opened;
+    ThrowSystem(env, failure);
+  }
+  Napi::Object handle = Napi::Object::New(env);
+  if (napi_wrap(env, handle, opened, FinalizeHandle, nullptr, nullptr) != napi_ok) {
+    opened->Drop();
+    ThrowCode(env, "ERR_OFFHEAP_UNSUPPORTED", "this build of Node can't wrap native memory");
+  }
+  napi_type_tag_object(env, handle, &kTag);
+  return handle;
+}
+
+// isFileLocked(handle) → boolean
+Napi::Value IsFileLocked(const Napi::CallbackInfo& info) {
+  bool locked = false;
+  Must(info.Env(), files::IsLocked(LiveFile(info)->file, &locked));
+  return Napi::Boolean::New(info.Env(), locked);
+}
+
+// fileLength(handle) → number
+Napi::Value FileLength(const Napi::CallbackInfo& info) {
+  uint64_t bytes = 0;
+  Must(info.Env(), files::Length(LiveFile(info)->file, &bytes));
+  return Napi::Number::New(info.Env(), static_cast<double>(bytes));
+}
+
+Napi::Uint8Array ArrayOf(const Napi::CallbackInfo& info) {
+  if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+    ThrowType(info.Env(), "bytes must be a Uint8Array");
+  }
+  return info[1].As<Napi::Uint8Array>();
+}
+
+// readFile(handle, bytes, offset) → number of bytes read
+Napi::Value ReadFile(const Napi::CallbackInfo& info) {
+  Opened* opened = LiveFile(info);
+  Napi::Uint8Array bytes = ArrayOf(info);
+  size_t done = 0;
+  Must(info.Env(), files::Read(opened->file, bytes.Data(), bytes.ByteLength(), Bytes(info, 2, "offset"), &done));
+  return Napi::Number::New(info.Env(), static_cast<double>(done));
+}
+
+// writeFile(handle, bytes, offset)
+Napi::Value WriteFile(const Napi::CallbackInfo& info) {
+  Opened* opened = LiveFile(info);
+  const Napi::Uint8Array bytes = ArrayOf(info);
+  Must(info.Env(), files::Write(opened->file, bytes.Data(), bytes.ByteLength(), Bytes(info, 2, "offset")));
+  return info.Env().Undefined();
+}
+
+// resizeFile(handle, length)
+Napi::Value ResizeFile(const Napi::CallbackInfo& info) {
+  Opened* opened = LiveFile(info);
+  Must(info.Env(), files::Resize(opened->file, Bytes(info, 1, "length")));
+  return info.Env().Undefined();
+}
+
+// reserveFile(handle, offset, length)
+Napi::Value ReserveFile(const Napi::CallbackInfo& info) {
+  Opened* opened = LiveFile(info);
+  const size_t offset = Bytes(info, 1, "offset");
+  const size_t length = Bytes(info, 2, "length");
+  if (length > 0) Must(info.Env(), files::Reserve(opened->file, offset, length));
+  return info.Env().Undefined();
+}
+
+// clearFile(handle, offset, length, keep)
+Napi::Value ClearFile(const Napi::CallbackInfo& info) {
+  Opened* opened = LiveFile(info);
+  const size_t offset = Bytes(info, 1, "offset");
+  const size_t length = Bytes(info, 2, "length");
+  const bool keep = Flag(info, 3, "keep");
+  if (length > 0) Must(info.Env(), files::Clear(opened->file, offset, length, keep));
+  return info.Env().Undefined();
+}
+
+// The most bytes that an ArrayBuffer may wrap. Before Node 22 a larger one makes Node abort, so it must never be tried.
+size_t WrapLimit(Napi::Env env) {
+  const napi_node_version* version = nullptr;
+  const bool known = napi_get_node_version(env, &version) == napi_ok;
+  const uint64_t limit = known && version->major >= 22 ? uint64_t{1} << 53 : uint64_t{1} << 32;
+  return static_cast<size_t>(std::min<uint64_t>(limit, std::numeric_limits<size_t>::max()));
+}
+
+Napi::Value WrapBytes(Napi::Env env, Opened* opened, char* start, size_t length) {
+  opened->users.fetch_add(2);
+  napi_value buffer = nullptr;
+  const napi_status status = napi_create_external_arraybuffer(env, start, length, FinalizeBuffer, opened, &buffer);
+  if (status != napi_ok) {
+    // Some failures call the finalizer later and some never: its share is not dropped, except for the one that never does.
+    opened->users.fetch_sub(status == napi_no_external_buffers_allowed ? 2 : 1);
+    napi_value ignored;
+    bool pending = false;
+    napi_is_exception_pending(env, &pending);
+    if (pending) napi_get_and_clear_last_exception(env, &ignored);
+    ThrowCode(env, "ERR_OFFHEAP_UNSUPPORTED",
+              "this build of Node does not allow an ArrayBuffer over memory outside its own heap");
+  }
+  if (napi_add_finalizer(env, buffer, nullptr, FinalizeBuffer, opened, nullptr) != napi_ok) opened->users.fetch_sub(1);
+  return Napi::Value(env, buffer);
+}
+
+// mapFile(handle, headBytes, bodyBytes, markOffset, markStride, markCount, markValue) → { head, body }
+Napi::Value MapFile(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Opened* opened = LiveFile(info);
+  const size_t head = Bytes(info, 1, "headBytes");
+  const size_t body = Bytes(info, 2, "bodyBytes");
+  files::Marks marks;
+  marks.offset = Bytes(info, 3, "markOffset");
+  marks.stride = Bytes(info, 4, "markStride");
+  marks.count = Bytes(info, 5, "markCount");
+  marks.value = static_cast<int32_t>(Bytes(info, 6, "markValue"));
+  const size_t page = pages::PageSize();
+  if (opened->file.start != nullptr) ThrowRange(env, "the file is mapped already");
+  if (head == 0 || body == 0 || head % page != 0 || body % page != 0 || body > WrapLimit(env)) {
+    ThrowRange(env, "headBytes and bodyBytes must be whole pages, and no more than this Node can wrap");
+  }
+  if (marks.count > 0 && (marks.offset % 4 != 0 || marks.stride % 4 != 0 ||
+                          static_cast<double>(marks.offset) + static_cast<double>(marks.stride) * (marks.count - 1) + 4 >
+                              static_cast<double>(body))) {
+    ThrowRange(env, "the marks must be words of the body");
+  }
+  Must(env, files::Map(head, head + body, marks, &opened->file));
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("head", WrapBytes(env, opened, opened->file.start, head));
+  result.Set("body", WrapBytes(env, opened, opened->file.start + head, body));
+  return result;
+}
+
+// syncFile(handle, offset, length): mapped pages
+Napi::Value SyncFile(const Napi::CallbackInfo& info) {
+  Opened* opened = MappedFile(info);
+  const size_t offset = Bytes(info, 1, "offset");
+  const size_t length = Bytes(info, 2, "length");
+  const size_t mapped = opened->file.length;
+  if (offset % pages::PageSize() != 0 || offset > mapped || length > mapped - offset) {
+    ThrowRange(info.Env(), "offset and length must be mapped pages");
+  }
+  Must(info.Env(), files::Sync(opened->file, offset, length));
+  return info.Env().Undefined();
+}
+
+// flushFile(handle)
+Napi::Value FlushFile(const Napi::CallbackInfo& info) {
+  Must(info.Env(), files::Flush(LiveFile(info)->file));
+  return info.Env().Undefined();
+}
+
+// loseFile(handle)
+Napi::Value LoseFile(const Napi::CallbackInfo& info) {
+  Must(info.Env(), files::Lose(&MappedFile(info)->file));
+  return info.Env().Undefined();
+}
+
+// residentFileBytes(handle) → number, of the body
+Napi::Value ResidentFileBytes(const Napi::CallbackInfo& info) {
+  Opened* opened = MappedFile(info);
+  uint64_t bytes = 0;
+  Must(info.Env(), pages::Resident(opened->file.start + opened->file.head, opened->file.length - opened->file.head, &bytes));
+  return Napi::Number::New(info.Env(), static_cast<double>(bytes));
+}
+
+// Detaches a buffer of this file; one that was transferred away has been detached already.
+void Detach(Napi::Env env, const Napi::Value& value, const char* start) {
+  if (!value.IsArrayBuffer()) return;
+  void* data = nullptr;
+  size_t length = 0;
+  napi_get_arraybuffer_info(env, value, &data, &length);
+  if (data == start && length > 0) napi_detach_arraybuffer(env, value);
+}
+
+// closeFile(handle, head, body): writes nothing; the buffers may be left out before mapFile
+Napi::Value CloseFile(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Opened* opened = HandleOf(info);
+  if (opened->closed) return env.Undefined();
+  if (opened->file.start != nullptr) {
+    Must(env, files::Retire(&opened->file));
+    Detach(env, info[1], opened->file.start);
+    Detach(env, info[2], opened->file.start + opened->file.head);
+  }
+  opened->closed = true;
+  files::Close(&opened->file);
+  return env.Undefined();
+}
+
+// bootId() → Int32Array
+Napi::Value BootId(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  int32_t words[4] = {};
+  Must(env, files::BootId(words));
+  Napi::Int32Array id = Napi::Int32Array::New(env, 4);
+  for (size_t index = 0; index < 4; index++) id[index] = words[index];
+  return id;
+}
+
+}  // namespace
+
+void InitFiles(Napi::Env env, Napi::Object exports) {
+  exports.Set("openFile", Napi::Function::New(env, OpenFile, "openFile"));
+  exports.Set("isFileLocked", Napi::Function::New(env, IsFileLocked, "isFileLocked"));
+  exports.Set("fileLength", Napi::Function::New(env, FileLength, "fileLength"));
+  exports.Set("readFile", Napi::Function::New(env, ReadFile, "readFile"));
+  exports.Set("writeFile", Napi::Function::New(env, WriteFile, "writeFile"));
+  exports.Set("resizeFile", Napi::Function::New(env, ResizeFile, "resizeFile"));
+  exports.Set("reserveFile", Napi::Function::New(env, ReserveFile, "reserveFile"));
+  exports.Set("clearFile", Napi::Function::New(env, ClearFile, "clearFile"));
+  exports.Set("mapFile", Napi::Function::New(env, MapFile, "mapFile"));
+  exports.Set("syncFile", Napi::Function::New(env, SyncFile, "syncFile"));
+  exports.Set("flushFile", Napi::Function::New(env, FlushFile, "flushFile"));
+  exports.Set("loseFile", Napi::Function::New(env, LoseFile, "loseFile"));
+  exports.Set("residentFileBytes", Napi::Function::New(env, ResidentFileBytes, "residentFileBytes"));
+  exports.Set("closeFile", Napi::Function::New(env, CloseFile, "closeFile"));
+  exports.Set("bootId", Napi::Function::New(env, BootId, "bootId"));
+}

@@ -1,0 +1,395 @@
+#include "files.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <mutex>
+
+#if defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+
+#include "signals_posix.h"
+
+namespace files {
+
+namespace {
+
+pages::Failure Refused(const char* call) { return {errno, call}; }
+
+// ---- faults ---------------------------------------------------------------------------------------
+
+// Files that a process can have mapped at a time.
+constexpr int kWatches = 1024;
+
+// The handler reads this table while other threads change it, and may neither lock nor allocate. An entry that is being
+// changed is of another file than the one being accessed: that one is mapped.
+struct Watch {
+  std::atomic<bool> taken;
+  std::atomic<uint32_t> version;  // odd while the rest changes
+  std::atomic<uintptr_t> start;
+  std::atomic<uintptr_t> end;
+  std::atomic<uintptr_t> mark;
+  std::atomic<size_t> stride;
+  std::atomic<size_t> count;
+  std::atomic<int32_t> value;
+};
+
+static_assert(std::atomic<uintptr_t>::is_always_lock_free, "a signal handler can use only lock-free atomics");
+
+Watch watches[kWatches];
+std::atomic<int> used{0};
+signals::Earlier earlier;
+
+bool ReplacePages(uintptr_t start, uintptr_t end) {
+#if defined(MAP_NORESERVE)
+  constexpr int kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
+#else
+  constexpr int kind = MAP_PRIVATE | MAP_ANON | MAP_FIXED;
+#endif
+  void* address = reinterpret_cast<void*>(start);
+  return mmap(address, end - start, PROT_READ | PROT_WRITE, kind, -1, 0) == address;
+}
+
+bool LoseAt(Watch& watch, uintptr_t address) {
+  const uint32_t version = watch.version.load();
+  const uintptr_t start = watch.start.load();
+  const uintptr_t end = watch.end.load();
+  const uintptr_t mark = watch.mark.load();
+  const size_t stride = watch.stride.load();
+  const size_t count = watch.count.load();
+  const int32_t value = watch.value.load();
+  if (version % 2 != 0 || watch.version.load() != version) return false;
+  if (address < start || address >= end) return false;
+  if (!ReplacePages(start, end)) return false;
+  for (size_t index = 0; index < count; index++) {
+    *reinterpret_cast<volatile int32_t*>(mark + index * stride) = value;
+  }
+  return true;
+}
+
+bool Survive(uintptr_t address) {
+  const int end = used.load();
+  for (int index = 0; index < end; index++) {
+    if (LoseAt(watches[index], address)) return true;
+  }
+  return false;
+}
+
+// A fault by an access beyond the end of the file, as opposed to one by broken memory, or a signal from kill().
+bool IsBeyondEnd(const siginfo_t* info) {
+#if defined(__APPLE__)
+  return info->si_code > 0;
+#else
+  return info->si_code == BUS_ADRERR;
+#endif
+}
+
+void OnFault(int signal, siginfo_t* info, void* context) {
+  const int saved = errno;
+  const bool ours = IsBeyondEnd(info) && Survive(reinterpret_cast<uintptr_t>(info->si_addr));
+  errno = saved;
+  if (!ours) signals::Chain(earlier, signal, info, context);
+}
+
+pages::Failure Prepare() {
+  static std::mutex mutex;
+  static bool stays = false;
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (!stays) {
+    if (const pages::Failure failure = signals::StayLoaded(OnFault)) return failure;
+    stays = true;
+  }
+  return signals::Install(SIGBUS, OnFault, &earlier);
+}
+
+void SetWatch(Watch& watch, const File& file, bool on) {
+  const uintptr_t start = reinterpret_cast<uintptr_t>(file.start);
+  watch.version.fetch_add(1);
+  watch.start.store(on ? start : 0);
+  watch.end.store(on ? start + file.length : 0);
+  watch.mark.store(start + file.head + file.marks.offset);
+  watch.stride.store(file.marks.stride);
+  watch.count.store(file.marks.count);
+  watch.value.store(file.marks.value);
+  watch.version.fetch_add(1);
+}
+
+int BeginWatch(const File& file) {
+  for (int index = 0; index < kWatches; index++) {
+    Watch& watch = watches[index];
+    if (watch.taken.exchange(true)) continue;
+    int known = used.load();
+    while (known <= index && !used.compare_exchange_weak(known, index + 1)) {
+    }
+    SetWatch(watch, file, true);
+    return index;
+  }
+  return -1;
+}
+
+// ---- locks ----------------------------------------------------------------------------------------
+
+// Locks of open files: they belong to the opened file, not to the process, and end with it.
+pages::Failure Lock(int descriptor) {
+#if defined(F_OFD_SETLK)
+  struct flock first = {};
+  first.l_type = F_WRLCK;
+  first.l_whence = SEEK_SET;
+  first.l_len = 1;
+  if (fcntl(descriptor, F_OFD_SETLK, &first) == 0) return {};
+  if (errno == EACCES) errno = EAGAIN;
+#else
+  if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) return {};
+  if (errno == EWOULDBLOCK) errno = EAGAIN;
+#endif
+  return Refused("lock");
+}
+
+// The descriptor is a number that other code of the process can close, and open another file as.
+pages::Failure Verify(const File& file, struct stat* status) {
+  if (fstat(file.descriptor, status) != 0) return Refused("fstat");
+  const bool same = static_cast<uint64_t>(status->st_dev) == file.device &&
+                    static_cast<uint64_t>(status->st_ino) == file.node;
+  if (!same) return {EBADF, "fstat"};
+  return {};
+}
+
+pages::Failure Verify(const File& file) {
+  struct stat status;
+  return Verify(file, &status);
+}
+
+// Where nothing else reserves disk space: writes one byte of each block as it is.
+pages::Failure WriteBack(const File& file, uint64_t offset, uint64_t length) {
+  constexpr uint64_t block = 4096;
+  for (uint64_t at = offset; at < offset + length; at = (at / block + 1) * block) {
+    char byte = 0;
+    if (pread(file.descriptor, &byte, 1, static_cast<off_t>(at)) < 0) return Refused("pread");
+    if (pwrite(file.descriptor, &byte, 1, static_cast<off_t>(at)) < 0) return Refused("pwrite");
+  }
+  return {};
+}
+
+}  // namespace
+
+pages::Failure Open(const char* path, bool write, bool create, File* file) {
+  int flags = O_CLOEXEC | (write ? O_RDWR : O_RDONLY);
+  if (create) flags |= O_CREAT;
+  int descriptor;
+  do {
+    // Without blocking: opening a pipe would wait for its other end.
+    descriptor = open(path, flags | O_NONBLOCK, 0666);
+  } while (descriptor < 0 && errno == EINTR);
+  if (descriptor < 0) return Refused("open");
+  struct stat status;
+  pages::Failure failure;
+  if (fstat(descriptor, &status) != 0) {
+    failure = Refused("fstat");
+  } else if (!S_ISREG(status.st_mode)) {
+    failure = {S_ISDIR(status.st_mode) ? EISDIR : EINVAL, "open"};
+  } else if (write) {
+    failure = Lock(descriptor);
+  }
+  if (failure) {
+    close(descriptor);
+    return failure;
+  }
+  file->descriptor = descriptor;
+  file->device = static_cast<uint64_t>(status.st_dev);
+  file->node = static_cast<uint64_t>(status.st_ino);
+  return {};
+}
+
+pages::Failure IsLocked(const File& file, bool* locked) {
+  if (const pages::Failure failure = Verify(file)) return failure;
+#if defined(F_OFD_GETLK)
+  struct flock first = {};
+  first.l_type = F_RDLCK;
+  first.l_whence = SEEK_SET;
+  first.l_len = 1;
+  if (fcntl(file.descriptor, F_OFD_GETLK, &first) != 0) return Refused("lock");
+  *locked = first.l_type != F_UNLCK;
+#else
+  *locked = flock(file.descriptor, LOCK_SH | LOCK_NB) != 0;
+  if (*locked && errno != EWOULDBLOCK) return Refused("lock");
+  if (!*locked) flock(file.descriptor, LOCK_UN);
+#endif
+  return {};
+}
+
+pages::Failure Length(const File& file, uint64_t* bytes) {
+  struct stat status;
+  if (const pages::Failure failure = Verify(file, &status)) return failure;
+  *bytes = static_cast<uint64_t>(status.st_size);
+  return {};
+}
+
+pages::Failure Write(const File& file, const void* bytes, size_t length, uint64_t offset) {
+  if (const pages::Failure failure = Verify(file)) return failure;
+  const char* from = static_cast<const char*>(bytes);
+  for (size_t done = 0; done < length;) {
+    const ssize_t written = pwrite(file.descriptor, from + done, length - done, static_cast<off_t>(offset + done));
+    if (written < 0 && errno != EINTR) return Refused("pwrite");
+    if (written > 0) done += static_cast<size_t>(written);
+  }
+  return {};
+}
+
+pages::Failure Read(const File& file, void* bytes, size_t length, uint64_t offset, size_t* done) {
+  if (const pages::Failure failure = Verify(file)) return failure;
+  char* to = static_cast<char*>(bytes);
+  for (*done = 0; *done < length;) {
+    const ssize_t count = pread(file.descriptor, to + *done, length - *done, static_cast<off_t>(offset + *done));
+    if (count < 0 && errno != EINTR) return Refused("pread");
+    if (count == 0) return {};
+    if (count > 0) *done += static_cast<size_t>(count);
+  }
+  return {};
+}
+
+pages::Failure Resize(const File& file, uint64_t length) {
+  if (const pages::Failure failure = Verify(file)) return failure;
+  int result;
+  do {
+    result = ftruncate(file.descriptor, static_cast<off_t>(length));
+  } while (result != 0 && errno == EINTR);
+  if (result != 0) return Refused("ftruncate");
+  return {};
+}
+
+pages::Failure Reserve(const File& file, uint64_t offset, uint64_t length) {
+  if (const pages::Failure failure = Verify(file)) return failure;
+#if defined(__linux__)
+  int result;
+  do {
+    result = fallocate(file.descriptor, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset), static_cast<off_t>(length));
+  } while (result != 0 && errno == EINTR);
+  if (result == 0) return {};
+  if (errno != EOPNOTSUPP && errno != ENOSYS) return Refused("fallocate");
+#endif
+  return WriteBack(file, offset, length);
+}
+
+pages::Failure Clear(const File& file, uint64_t offset, uint64_t length, bool keep) {
+  if (const pages::Failure failure = Verify(file)) return failure;
+#if defined(__APPLE__)
+  if (keep) return {ENOTSUP, "fcntl"};
+  fpunchhole_t hole = {};
+  hole.fp_offset = static_cast<off_t>(offset);
+  hole.fp_length = static_cast<off_t>(length);
+  if (fcntl(file.descriptor, F_PUNCHHOLE, &hole) != 0) return Refused("fcntl");
+  return {};
+#else
+  const int mode = FALLOC_FL_KEEP_SIZE | (keep ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE);
+  int result;
+  do {
+    result = fallocate(file.descriptor, mode, static_cast<off_t>(offset), static_cast<off_t>(length));
+  } while (result != 0 && errno == EINTR);
+  if (result != 0) return Refused("fallocate");
+  return {};
+#endif
+}
+
+pages::Failure Map(size_t head, size_t length, const Marks& marks, File* file) {
+  if (const pages::Failure failure = Verify(*file)) return failure;
+  if (const pages::Failure failure = Prepare()) return failure;
+  void* address = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, file->descriptor, 0);
+  if (address == MAP_FAILED) return Refused("mmap");
+  file->start = static_cast<char*>(address);
+  file->head = head;
+  file->length = length;
+  file->marks = marks;
+  file->watch = BeginWatch(*file);
+  if (file->watch >= 0) return {};
+  Unmap(file);
+  return {EMFILE, "mmap"};
+}
+
+pages::Failure Sync(const File& file, size_t offset, size_t length) {
+  if (msync(file.start + offset, length, MS_SYNC) != 0) return Refused("msync");
+  return {};
+}
+
+pages::Failure Flush(const File& file) {
+  if (const pages::Failure failure = Verify(file)) return failure;
+  int result;
+  do {
+#if defined(__APPLE__)
+    result = fcntl(file.descriptor, F_FULLFSYNC);
+#else
+    result = fdatasync(file.descriptor);
+#endif
+  } while (result != 0 && errno == EINTR);
+  if (result != 0) return Refused("fdatasync");
+  return {};
+}
+
+pages::Failure Retire(File* file) {
+  const uintptr_t start = reinterpret_cast<uintptr_t>(file->start);
+  if (!ReplacePages(start, start + file->length)) return Refused("mmap");
+  return {};
+}
+
+pages::Failure Lose(File* file) {
+  if (!LoseAt(watches[file->watch], reinterpret_cast<uintptr_t>(file->start))) return Refused("mmap");
+  return {};
+}
+
+pages::Failure Unmap(File* file) {
+  if (file->start == nullptr) return {};
+  if (file->watch >= 0) SetWatch(watches[file->watch], *file, false);
+  if (munmap(file->start, file->length) != 0) {
+    if (file->watch >= 0) SetWatch(watches[file->watch], *file, true);
+    return Refused("munmap");
+  }
+  if (file->watch >= 0) watches[file->watch].taken.store(false);
+  file->watch = -1;
+  file->start = nullptr;
+  return {};
+}
+
+void Close(File* file) {
+  struct stat status;
+  // Not a descriptor that is another file's by now.
+  if (file->descriptor >= 0 && !Verify(*file, &status)) close(file->descriptor);
+  file->descriptor = -1;
+}
+
+pages::Failure BootId(int32_t words[4]) {
+  char text[64] = {};
+#if defined(__APPLE__)
+  size_t size = sizeof(text) - 1;
+  if (sysctlbyname("kern.bootsessionuuid", text, &size, nullptr, 0) != 0) return Refused("sysctl");
+#else
+  const int descriptor = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return Refused("open");
+  const ssize_t length = read(descriptor, text, sizeof(text) - 1);
+  const int error = errno;
+  close(descriptor);
+  if (length < 0) return {error, "read"};
+#endif
+  // Hexadecimal digits with dashes in between.
+  int digits = 0;
+  for (const char* at = text; *at != '\0' && digits < 32; at++) {
+    uint32_t digit;
+    if (*at >= '0' && *at <= '9') {
+      digit = static_cast<uint32_t>(*at - '0');
+    } else if ((*at | 0x20) >= 'a' && (*at | 0x20) <= 'f') {
+      digit = static_cast<uint32_t>((*at | 0x20) - 'a' + 10);
+    } else {
+      continue;
+    }
+    const uint32_t word = static_cast<uint32_t>(words[digits / 8]);
+    words[digits / 8] = static_cast<int32_t>((digits % 8 == 0 ? 0 : word << 4) | digit);
+    digits++;
+  }
+  if (digits < 32) return {EINVAL, "boot id"};
+  return {};
+}
+
+}  // namespace files
