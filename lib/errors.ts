@@ -19,6 +19,12 @@ export type OffheapErrorCode =
   | 'ERR_OFFHEAP_CORRUPT'
   /** The buffer to attach to does not hold a heap of this layout version. */
   | 'ERR_OFFHEAP_NOT_A_HEAP'
+  /** The heap in this file is open elsewhere. */
+  | 'ERR_OFFHEAP_LOCKED'
+  /** The heap in this file was not closed, and `recover: false` was given. */
+  | 'ERR_OFFHEAP_UNCLEAN'
+  /** The file of the heap is shorter than it was: somebody truncated it. */
+  | 'ERR_OFFHEAP_TRUNCATED'
   /** The operating system refused; `errno` and `syscall` say what. */
   | 'ERR_OFFHEAP_SYSTEM'
   /** This platform, or this build of Node, can't do what was asked. */

@@ -7,6 +7,7 @@ const docs = new URL('../', import.meta.url)
 const order = [
   'getting-started.md',
   'lifetimes.md',
+  'heap-files.md',
   'choosing-a-placement.md',
   'memory-layout.md',
   'one-malloc.md',

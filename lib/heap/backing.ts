@@ -1,8 +1,10 @@
 /** What lies under a heap, and what the heap asks of it. */
 import type { Engine, Host, Leak, Pages } from '../engine/engine.js'
+import type { HeapFile } from '../sharing/heap-file.js'
 
 /** Mapped memory: a `Region` is one. */
 export interface Backing extends Pages {
+  readonly closed: boolean
   /** The bytes of its pages that are in physical memory. Throws ERR_OFFHEAP_SYSTEM. */
   residentBytes(): number
   /** Unmaps it, and detaches every view. Throws ERR_OFFHEAP_SYSTEM. */
@@ -17,6 +19,10 @@ export interface Parts<Memory extends ArrayBufferLike> {
   open(host: Host): Engine
   /** The mapped memory under the heap; undefined for a caller's buffer. */
   readonly backing: Backing | undefined
+  /** Makes sure that the system has memory for the first bytes of the heap; undefined when no call is needed. */
+  readonly commit: ((bytes: number) => boolean) | undefined
+  /** The file that the heap is in. */
+  readonly file: HeapFile | undefined
   /** Whether close() of the heap closes the backing. */
   readonly owns: boolean
   /** Gets the leaks at close(); undefined for a warning. */

@@ -12,16 +12,21 @@ import { INSIDE, illegalConstructor, inspectAs, isSealed, seal } from '../inspec
 import { isRegion, Region } from '../memory/region.js'
 import { readOptions } from '../options.js'
 import type { PlacementName } from '../placement/placement.js'
+import type { HeapFile } from '../sharing/heap-file.js'
 import { type BlockReference, checkAlignment, checkAmount, closedError, pointerTo, pointerWithin } from './arguments.js'
 import type { Backing, Parts } from './backing.js'
 import { bufferOf, checkSize, heapIn, openEngine, type Plan, writeHeap } from './kinds.js'
+import { type HeapFileOptions, openFile, type Recovery } from './open.js'
 import { type HeapMapOptions, type HeapOptions, heapMapOptions, heapOptions, planOf } from './options.js'
+import { Roots } from './roots.js'
 import { bufferOver, type TypedArrayConstructor, type ViewOver, type Views, viewsOf } from './views.js'
 
 /** What a heap holds beside its engine. Like the engine it is an object of its own, so that a frozen heap can be closed. */
 interface State<Memory extends ArrayBufferLike> {
   views: Views<Memory>
   readonly backing: Backing | undefined
+  readonly file: HeapFile | undefined
+  recovered: Recovery | undefined
   readonly owns: boolean
   readonly onLeaks: ((leaks: readonly Leak[]) => void) | undefined
 }
@@ -105,11 +110,36 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
       words,
       open: host => openEngine(words, host, false),
       backing: isRegion(memory) ? memory : undefined,
+      commit: undefined,
+      file: undefined,
       owns: false,
       onLeaks: undefined
     })
     heap.check()
     return heap
+  }
+
+  /**
+   * Opens the heap in a file, whose blocks and contents outlive the process. Whatever is stored in it reaches the
+   * file, also when the process is killed; see docs/heap-files.md for what is promised. One process at a time has
+   * the file open. Throws ERR_OFFHEAP_LOCKED when another has; ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_TRUNCATED and
+   * ERR_OFFHEAP_CORRUPT for what is no heap any more, or never was; ERR_OFFHEAP_UNCLEAN; ERR_OFFHEAP_SYSTEM when the
+   * system refuses; ERR_OFFHEAP_UNSUPPORTED; ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE and ERR_OUT_OF_RANGE, also for
+   * options that contradict the file.
+   */
+  static open(path: string, options: HeapFileOptions = {}): Heap {
+    const { file, words, open, finish } = openFile(path, options)
+    return afterwards(() => {
+      try {
+        const commit = (bytes: number): boolean => file.commit(bytes)
+        const heap = new Heap(INSIDE, { words, open, backing: file, commit, file, owns: true, onLeaks: undefined })
+        heap.state.recovered = finish(heap.engine)
+        return heap
+      } catch (error) {
+        file.release()
+        throw error
+      }
+    })
   }
 
   private static write<Memory extends ArrayBufferLike>(
@@ -120,21 +150,38 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   ): Heap<Memory> {
     const words = writeHeap(buffer, plan, owns)
     const open = (host: Host): Engine => openEngine(words, host, plan.tracks)
-    const heap = new Heap(INSIDE, { words, open, backing, owns, onLeaks: plan.onLeaks })
+    const heap = new Heap(INSIDE, {
+      words,
+      open,
+      backing,
+      commit: undefined,
+      file: undefined,
+      owns,
+      onLeaks: plan.onLeaks
+    })
     heap.engine.reset()
     return heap
   }
 
   private constructor(inside: typeof INSIDE, parts: Parts<Memory>) {
     if (inside !== INSIDE) throw illegalConstructor('Heap.map(size), Heap.format(memory) or Heap.attach(memory)')
-    const { words, backing, owns, onLeaks } = parts
+    const { words, backing, file, owns, onLeaks } = parts
     this.engine = parts.open({
+      commit: parts.commit,
+      ...(file === undefined ? {} : { lost: () => file.lost() }),
       grown: () => publish('offheap:grow', () => ({ heap: this, highWater: this.engine.highWater() })),
       trim: () => this.trimQuietly(),
       fault: error => publish('offheap:fault', () => ({ heap: this, error })),
       calls: this
     })
-    this.state = { views: viewsOf(words.buffer, words.byteLength), backing, owns, onLeaks }
+    this.state = {
+      views: viewsOf(words.buffer, words.byteLength),
+      backing,
+      file,
+      recovered: undefined,
+      owns,
+      onLeaks
+    }
     this.slots = this.engine.slots
     this.placement = this.engine.placement
     this.buffer = words.buffer
@@ -225,7 +272,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     // Reading a view may run the caller's code, so it comes before all else.
     const pointer = pointerTo(block, this.buffer, this.state.views.u8, 'free')
     const { engine } = this
-    if (!engine.open) throw closedError()
+    if (!engine.open) throw this.gone()
     if (block === 0 || this.slots.give(pointer)) return
     if (!engine.free(pointer)) throw this.fault(engine.refusal('free', pointer))
   }
@@ -286,7 +333,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   owns(reference: unknown): boolean {
     const pointer = pointerWithin(reference, this.buffer)
     const { engine } = this
-    if (!engine.open) throw closedError()
+    if (!engine.open) throw this.gone()
     return engine.usableSize(pointer) >= 0
   }
 
@@ -296,15 +343,53 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
    */
   get root(): Pointer {
     const { engine } = this
-    if (!engine.open) throw closedError()
-    return engine.root
+    const { file } = this.state
+    if (!engine.open) throw this.gone()
+    return file === undefined ? engine.root : file.root
   }
 
   set root(pointer: Pointer) {
     const used = pointer === 0 ? 0 : this.used(pointer, 'root')
     const { engine } = this
-    if (!engine.open) throw closedError()
-    engine.root = used
+    const { file } = this.state
+    if (!engine.open) throw this.gone()
+    if (file === undefined) engine.root = used
+    else file.root = used
+  }
+
+  // ---- a heap in a file -------------------------------------------------------------------------------------------
+
+  /** Pointers by name, kept in the file. Its methods throw ERR_OFFHEAP_UNSUPPORTED for a heap that is not in a file. */
+  get roots(): Roots {
+    return new Roots(
+      () => this.file('roots').roots,
+      pointer => this.used(pointer, 'roots.set')
+    )
+  }
+
+  /** What was recovered when the heap was opened; undefined when it had been closed, or is not in a file. */
+  get recovered(): Recovery | undefined {
+    return this.state.recovered
+  }
+
+  /**
+   * Writes all that was stored so far to the disk, and waits for it: it is there when the machine loses power later.
+   * Returns how often that was done since the file was created. Throws ERR_OFFHEAP_SYSTEM when the disk refuses,
+   * ERR_OFFHEAP_TRUNCATED, ERR_OFFHEAP_CLOSED, and ERR_OFFHEAP_UNSUPPORTED for a heap that is not in a file.
+   */
+  sync(): number {
+    return this.file('sync').sync()
+  }
+
+  /** The file of the heap. */
+  private file(call: string): HeapFile {
+    if (!this.engine.open) throw this.gone()
+    const { file } = this.state
+    if (file !== undefined) return file
+    throw new OffheapError(
+      'ERR_OFFHEAP_UNSUPPORTED',
+      `${call}: this heap is not in a file; open one with Heap.open(path)`
+    )
   }
 
   // ---- the whole heap as numbers ----------------------------------------------------------------------------------
@@ -359,7 +444,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   stats(): HeapStats {
     const { engine } = this
     const { backing, views } = this.state
-    if (!engine.open) throw closedError()
+    if (!engine.open) throw this.gone()
     return engine.stats(backing === undefined ? views.u8.byteLength : backing.residentBytes())
   }
 
@@ -369,7 +454,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
    */
   *blocks(): Generator<BlockInfo, void, undefined> {
     const { engine } = this
-    if (!engine.open) throw closedError()
+    if (!engine.open) throw this.gone()
     yield* this.iterate(engine.eachBlock())
   }
 
@@ -380,7 +465,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
    */
   *freeBlocks(): Generator<BlockInfo, void, undefined> {
     const { engine } = this
-    if (!engine.open) throw closedError()
+    if (!engine.open) throw this.gone()
     yield* this.iterate(engine.eachFreeBlock())
   }
 
@@ -389,7 +474,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     try {
       for (const block of blocks) {
         yield block
-        if (this.closed) throw closedError()
+        if (this.closed) throw this.gone()
       }
     } catch (error) {
       if (error instanceof OffheapError && error.code === 'ERR_OFFHEAP_CORRUPT') {
@@ -417,7 +502,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   /** Verifies every invariant of the heap, in time proportional to its blocks. Throws ERR_OFFHEAP_CORRUPT, ERR_OFFHEAP_CLOSED. */
   check(): void {
     const { engine } = this
-    if (!engine.open) throw closedError()
+    if (!engine.open) throw this.gone()
     try {
       engine.check()
     } catch (error) {
@@ -433,7 +518,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   trim(): number {
     const { engine } = this
     const { backing } = this.state
-    if (!engine.open) throw closedError()
+    if (!engine.open) throw this.gone()
     if (backing === undefined) return 0
     const before = backing.residentBytes()
     const bytes = engine.trim(backing)
@@ -458,7 +543,12 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   /** Forgets every block: the heap is as new, and every pointer into it is stale. Throws ERR_OFFHEAP_CLOSED. */
   reset(): void {
     const { engine } = this
-    if (!engine.open) throw closedError()
+    const { file } = this.state
+    if (!engine.open) throw this.gone()
+    if (file !== undefined) {
+      file.root = 0
+      file.roots.clear()
+    }
     engine.reset()
   }
 
@@ -471,9 +561,15 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     const leaks = engine.leaks() ?? []
     const views = engine.open ? viewsOf(this.buffer, 0) : state.views
     afterwards(() => {
-      if (state.owns) state.backing?.close()
-      engine.close()
-      state.views = views
+      try {
+        if (state.owns) state.backing?.close()
+      } finally {
+        // Memory that the system refused to unmap is as it was.
+        if (!state.owns || state.backing?.closed !== false) {
+          engine.close()
+          state.views = views
+        }
+      }
     })
     if (leaks.length === 0) return
     if (state.onLeaks !== undefined) state.onLeaks(leaks)
@@ -501,19 +597,26 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
 
   // ---- inside -----------------------------------------------------------------------------------------------------
 
+  /** Why there is nothing to work on: the heap is closed, or its file was truncated. */
+  private gone(): OffheapError {
+    return this.state.file?.lost() ?? closedError()
+  }
+
   /** The used block that a caller's reference stands for. Throws what is wrong with it. */
   private used(reference: BlockReference, call: string): Pointer {
     // Reading a view may run the caller's code, so it comes before all else.
     const pointer = pointerTo(reference, this.buffer, this.state.views.u8, call)
     const { engine } = this
-    if (!engine.open) throw closedError()
+    if (!engine.open) throw this.gone()
     if (engine.usableSize(pointer) < 0) throw this.fault(engine.refusal(call, pointer))
     return pointer
   }
 
   /** Returns NULL (0): no block is large enough. Throws ERR_OFFHEAP_CLOSED. */
   private nothing(requested: number): Pointer {
-    if (!this.engine.open) throw closedError()
+    if (!this.engine.open) throw this.gone()
+    const refused = this.state.file?.takeRefusal()
+    if (refused !== undefined) throw this.fault(refused)
     publish('offheap:out-of-memory', () => ({ heap: this, requested }))
     return 0
   }
@@ -536,7 +639,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
    * and ERR_OFFHEAP_CLOSED when a subscriber closed the heap.
    */
   private mustHave(pointer: Pointer, bytes: number): Pointer {
-    if (!this.engine.open) throw closedError()
+    if (!this.engine.open) throw this.gone()
     if (pointer !== 0) return this.inside(pointer, bytes)
     const { largestFree } = this.engine.stats(0)
     throw new OffheapError(

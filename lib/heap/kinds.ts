@@ -52,6 +52,12 @@ export function checkSize(bytes: number, plan: Plan): void {
   checkRoom(bytes, kind, words => layoutOf(words, plan.policy, optionsOf(plan, words)))
 }
 
+/** The bytes in front of the first block of such a heap in `bytes` bytes. */
+export function metadataBytes(plan: Plan, bytes: number): number {
+  const words = wordsIn(bytes)
+  return layoutOf(words, plan.policy, optionsOf(plan, words)).first * 4
+}
+
 /** Writes an empty heap over `buffer`, which is zero when `zeroed`. Returns its words. */
 export function writeHeap<Memory extends ArrayBufferLike>(
   buffer: Memory,

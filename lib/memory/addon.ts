@@ -23,9 +23,36 @@ export interface Mapped {
 /** Which accesses a page allows: 0 none, 1 reading, 2 reading and writing. */
 export type Access = 0 | 1 | 2
 
-/** What `native/addon.cc` exports. Sizes, offsets and lengths are in bytes. */
-export interface Addon {
+/** What `native/files.cc` exports: heap files. Sizes, offsets and lengths are in bytes. */
+export interface FileAddon {
   readonly pageSize: number
+  openFile(path: string, write: boolean, create: boolean): Handle
+  isFileLocked(handle: Handle): boolean
+  fileLength(handle: Handle): number
+  readFile(handle: Handle, bytes: Uint8Array, offset: number): number
+  writeFile(handle: Handle, bytes: Uint8Array, offset: number): void
+  resizeFile(handle: Handle, length: number): void
+  reserveFile(handle: Handle, offset: number, length: number): void
+  clearFile(handle: Handle, offset: number, length: number, keep: boolean): void
+  mapFile(
+    handle: Handle,
+    headBytes: number,
+    bodyBytes: number,
+    markOffset: number,
+    markStride: number,
+    markCount: number,
+    markValue: number
+  ): { readonly head: ArrayBuffer; readonly body: ArrayBuffer }
+  syncFile(handle: Handle, offset: number, length: number): void
+  flushFile(handle: Handle): void
+  loseFile(handle: Handle): void
+  residentFileBytes(handle: Handle): number
+  closeFile(handle: Handle, head: ArrayBuffer | undefined, body: ArrayBuffer | undefined): void
+  bootId(): Int32Array
+}
+
+/** What `native/addon.cc` exports. Sizes, offsets and lengths are in bytes. */
+export interface Addon extends FileAddon {
   map(size: number, guard: boolean, hugePages: boolean, populate: boolean, lock: boolean): Mapped
   close(handle: Handle, buffer: ArrayBuffer): void
   decommit(handle: Handle, buffer: ArrayBuffer, offset: number, length: number): void
@@ -132,6 +159,7 @@ function isAddon(value: unknown): value is Addon {
     value !== null &&
     'map' in value &&
     'faults' in value &&
+    'openFile' in value &&
     typeof value.map === 'function'
   )
 }

@@ -76,7 +76,8 @@ function ownRefusal(error: unknown): unknown {
   return error
 }
 
-function systemFault(error: unknown): SystemFault | undefined {
+/** What the addon says that the system refused; undefined for any other error. */
+export function systemFault(error: unknown): SystemFault | undefined {
   if (!(error instanceof Error) || !('errno' in error) || !('syscall' in error)) return undefined
   const { errno: number, syscall } = error
   return typeof number === 'number' && typeof syscall === 'string' ? { errno: number, syscall } : undefined

@@ -1,0 +1,118 @@
+/**
+ * What test/sharing/kills.test.ts kills, and what it judges the remains by. `library` is the URL of the compiled heap.
+ *
+ *     node load.mjs run library path seed options      calls without end on a heap file, noted in path.journal
+ *     node load.mjs open library path                  opens it, and says so before and after
+ *     node load.mjs judge library path seed options …  opens it, and compares it with the same calls on private memory
+ *
+ * The journal has two counters, in a heap file of its own: calls begun and calls done. The calls are made up from the seed, and an
+ * allocator does the same on any memory; so the state after any call can be made again.
+ */
+import { writeSync } from 'node:fs'
+
+const [, , mode, library, ...words] = process.argv
+const { Heap } = await import(library)
+/** Of the file, head included. */
+const SIZE = Number(process.env.OFFHEAP_LOAD_SIZE ?? 2 ** 21)
+const HEAD = 65536
+
+/** Calls on a heap, made up from a seed. */
+class Load {
+  constructor(heap, seed) {
+    this.heap = heap
+    this.seed = seed
+    /** Live blocks in the order of their allocation: [pointer, what its bytes are]. */
+    this.live = []
+    this.calls = 0
+  }
+
+  random(below) {
+    this.seed = (this.seed + 0x6d2b79f5) | 0
+    let mixed = Math.imul(this.seed ^ (this.seed >>> 15), 1 | this.seed)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
+  }
+
+  /** One call. Returns the pointer whose contents it may have changed. */
+  step() {
+    const { heap, live } = this
+    const kind = this.random(16)
+    const size = this.random(8) === 0 ? this.random(5000) : this.random(250)
+    const which = this.random(Math.max(1, live.length))
+    const mark = 1 + (this.calls++ % 255)
+    const keep = pointer => {
+      if (pointer === 0) return
+      live.push([pointer, mark])
+      heap.u8.fill(mark, pointer, pointer + heap.usableSize(pointer))
+    }
+    if (kind < 7 || live.length === 0) keep(heap.malloc(size))
+    else if (kind === 7) keep(heap.calloc(size, 1))
+    else if (kind === 8) keep(heap.alignedAlloc(16 << this.random(6), size))
+    else {
+      const [[pointer, old]] = live.splice(which, 1)
+      if (kind < 12) {
+        const moved = heap.realloc(pointer, size + 1)
+        if (moved !== 0) keep(moved)
+        else live.push([pointer, old])
+      } else heap.free(pointer)
+      return pointer
+    }
+    return 0
+  }
+}
+
+const used = heap =>
+  [...heap.blocks()]
+    .filter(block => block.used)
+    .map(block => block.pointer)
+    .join(' ')
+
+function run(path, seed, options) {
+  const heap = Heap.open(path, { size: SIZE, create: true, ...options })
+  const journal = Heap.open(`${path}.journal`, { size: 2 * HEAD, create: true })
+  journal.root = journal.calloc(2, 4)
+  const at = journal.root / 4
+  const load = new Load(heap, seed)
+  for (;;) {
+    journal.i32[at] = load.calls + 1
+    load.step()
+    journal.i32[at + 1] = load.calls
+  }
+}
+
+function judge(path, seed, options) {
+  const journal = Heap.open(`${path}.journal`)
+  const [begun, done] = journal.i32.subarray(journal.root / 4, journal.root / 4 + 2)
+  journal.close()
+  const load = new Load(Heap.format(new ArrayBuffer(SIZE - HEAD), options), seed)
+  while (load.calls < done) load.step()
+  const before = used(load.heap)
+  const live = [...load.live]
+  const touched = begun > done ? load.step() : 0
+  const heap = Heap.open(path)
+  heap.check()
+  const found = used(heap)
+  if (heap.recovered === undefined) return `${path}: was not recovered`
+  if (found !== before && found !== used(load.heap))
+    return `${path}: after ${done} of ${begun} calls, other blocks are used`
+  for (const [pointer, mark] of live) {
+    if (pointer === touched || !heap.owns(pointer)) continue
+    const view = heap.view(pointer)
+    if (view.some(byte => byte !== mark)) return `${path}: after ${done} calls, the contents of ${pointer} are others`
+  }
+  const { blocks, milliseconds } = heap.recovered
+  heap.close()
+  return { done, blocks, milliseconds }
+}
+
+if (mode === 'run') run(words[0], Number(words[1]), JSON.parse(words[2]))
+else if (mode === 'open') {
+  writeSync(1, 'opening\n')
+  const heap = Heap.open(words[0])
+  writeSync(1, `opened ${heap.recovered?.milliseconds}\n`)
+  heap.close()
+} else {
+  for (let i = 0; i < words.length; i += 3) {
+    writeSync(1, `${JSON.stringify(judge(words[i], Number(words[i + 1]), JSON.parse(words[i + 2])))}\n`)
+  }
+}
