@@ -29,6 +29,7 @@ struct Marks {
 //   | head       | body                        |
 struct File {
   int descriptor = -1;
+  bool write = false;
   uint64_t device = 0;
   uint64_t node = 0;
   char* start = nullptr;
@@ -64,7 +65,8 @@ pages::Failure Reserve(const File& file, uint64_t offset, uint64_t length);
 // EOPNOTSUPP when the file system can't.
 pages::Failure Clear(const File& file, uint64_t offset, uint64_t length, bool keep);
 
-// Maps the first `length` bytes of the file, and watches them for faults.
+// Maps the first `length` bytes of the file, and watches them for faults. Of a file that was opened for reading the pages
+// are private: what is stored in them is in this process alone.
 pages::Failure Map(size_t head, size_t length, const Marks& marks, File* file);
 
 // Writes mapped pages to the disk.

@@ -200,6 +200,7 @@ pages::Failure Open(const char* path, bool write, bool create, File* file) {
     return failure;
   }
   file->descriptor = descriptor;
+  file->write = write;
   file->device = static_cast<uint64_t>(status.st_dev);
   file->node = static_cast<uint64_t>(status.st_ino);
   return {};
@@ -298,7 +299,12 @@ pages::Failure Clear(const File& file, uint64_t offset, uint64_t length, bool ke
 pages::Failure Map(size_t head, size_t length, const Marks& marks, File* file) {
   if (const pages::Failure failure = Verify(*file)) return failure;
   if (const pages::Failure failure = Prepare()) return failure;
-  void* address = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, file->descriptor, 0);
+#if defined(MAP_NORESERVE)
+  const int kind = file->write ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE;
+#else
+  const int kind = file->write ? MAP_SHARED : MAP_PRIVATE;
+#endif
+  void* address = mmap(nullptr, length, PROT_READ | PROT_WRITE, kind, file->descriptor, 0);
   if (address == MAP_FAILED) return Refused("mmap");
   file->start = static_cast<char*>(address);
   file->head = head;

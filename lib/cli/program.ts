@@ -4,9 +4,11 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { UsageError } from './arguments.js'
 import { benchCommand } from './bench.js'
+import { inspectCommand } from './inspect.js'
 import type { Io } from './io.js'
 import { labCommand } from './lab.js'
 import { recordCommand } from './record.js'
+import { recoverCommand } from './recover.js'
 import { replayCommand } from './replay.js'
 import { viewCommand } from './view.js'
 
@@ -47,7 +49,11 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     viewCommand(io),
     benchCommand(io, exitCode => {
       code = exitCode
-    })
+    }),
+    inspectCommand(io, exitCode => {
+      code = exitCode
+    }),
+    recoverCommand(io)
   ]
   for (const command of commands) program.addCommand(command.copyInheritedSettings(program))
   try {

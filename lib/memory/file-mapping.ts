@@ -9,7 +9,7 @@ import { systemFault } from './refusal.js'
 
 const { errno } = constants
 
-/** `read`: as it is, without a lock. `write`: locked. `create`: the same, and a file that is not there is made. */
+/** `read`: to look at, without a lock, and mapped with pages of its own. `write`: locked. `create`: the same, and a file that is not there is made. */
 export type FileMode = 'read' | 'write' | 'create'
 
 /** Words of the body that are set when the file is lost: the first, how far apart in bytes, how many, and their value. */
@@ -28,11 +28,13 @@ export interface MappedPages {
 
 export class FileMapping {
   readonly path: string
+  readonly mode: FileMode
   private readonly native: FileAddon
   private readonly handle: Handle
   private pages: MappedPages | undefined
 
-  private constructor(native: FileAddon, handle: Handle, path: string) {
+  private constructor(native: FileAddon, handle: Handle, path: string, mode: FileMode) {
+    this.mode = mode
     this.native = native
     this.handle = handle
     this.path = path
@@ -45,7 +47,7 @@ export class FileMapping {
   static open(path: string, mode: FileMode, holder: () => string): FileMapping {
     const native = addon()
     try {
-      return new FileMapping(native, native.openFile(path, mode !== 'read', mode === 'create'), path)
+      return new FileMapping(native, native.openFile(path, mode !== 'read', mode === 'create'), path, mode)
     } catch (error) {
       if (systemFault(error)?.syscall === 'lock') {
         throw new OffheapError('ERR_OFFHEAP_LOCKED', `The heap in ${path} is in use${holder()}. Close it there first`)

@@ -65,7 +65,8 @@ export class HeapFile {
   private readonly head: Int32Array
   /** The header of the arena. */
   private readonly header: Int32Array
-  private readonly headBytes: number
+  /** Where the arena begins in the file, in bytes. */
+  readonly headBytes: number
   private readonly length: number
   /** Disk space is reserved for the body up to here. */
   private reserved = 0
@@ -78,6 +79,22 @@ export class HeapFile {
     const mapping = FileMapping.open(path, size === undefined ? 'write' : 'create', () => holderOf(path))
     try {
       return new HeapFile(mapping, size)
+    } catch (error) {
+      mapping.close()
+      throw error
+    }
+  }
+
+  /**
+   * Opens the file to look at it, in use or not: without a lock, and with pages of its own, so that nothing reaches
+   * the file. While somebody else works on it, its bytes may contradict each other.
+   */
+  static look(path: string): { readonly file: HeapFile; readonly block: Superblock; readonly inUse: boolean } {
+    const mapping = FileMapping.open(path, 'read', () => '')
+    try {
+      const block = readSuperblockOf(mapping)
+      if (block.state === FORMATTING) throw notFinished(path)
+      return { file: new HeapFile(mapping, undefined), block, inUse: mapping.isLocked() }
     } catch (error) {
       mapping.close()
       throw error
@@ -108,7 +125,7 @@ export class HeapFile {
     this.unclean = block.state === OPEN || (block.state === CLOSED && this.rebooted)
     const marks = { offset: PENDING_WORD * 4, stride: 0, count: 1, value: CUT }
     // Without disk space for it, a store into the head would be a fault.
-    mapping.reserve(0, this.headBytes + UNIT_BYTES)
+    if (mapping.mode !== 'read') mapping.reserve(0, this.headBytes + UNIT_BYTES)
     const { head, body } = mapping.map(this.headBytes, block.arenaBytes, marks)
     this.head = new Int32Array(head)
     this.body = body

@@ -122,7 +122,7 @@ describe('a process that is killed', () => {
     for (let at = 0; at < recoveries; at++) {
       const options = kinds[at % kinds.length]
       const round = { path: join(folder, `recovery-${at}.heap`), seed: at + 1, options }
-      await kill(round, process.env.OFFHEAP_KILLS ? 100_000 : 5000, size)
+      await kill(round, process.env.OFFHEAP_KILLS ? 20_000 : 5000, size)
       // Killed again and again, each time a little later.
       for (let turns = 0; turns < 5; turns++) {
         const child = spawn(process.execPath, [SCRIPT, 'open', compiled.heap, round.path], {

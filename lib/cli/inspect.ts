@@ -1,0 +1,23 @@
+/** `offheap inspect`: what a heap file is and holds. */
+import { Command } from 'commander'
+import type { Io } from './io.js'
+
+/** `done` is told the exit code: 1 when something is wrong with the heap. */
+export function inspectCommand(io: Io, done: (code: number) => void): Command {
+  return new Command('inspect')
+    .summary('show what a heap file holds')
+    .description(
+      'Shows the state, figures, roots and a picture of a heap file, and verifies it. Changes no byte of it. ' +
+        'Of a heap that was not closed, it shows what recovery would make of it.'
+    )
+    .argument('<file>', 'a file that Heap.open made')
+    .option('--json', 'print it as JSON, without the picture')
+    .action(async (path: string, { json = false }: { json?: boolean }) => {
+      const { fileReportText, inspectFile } = await import('../report/file-report.js')
+      const report = inspectFile(path, io)
+      const { picture, ...plain } = report
+      io.out.write(`${json ? JSON.stringify(plain, null, 2) : fileReportText(report)}\n`)
+      // Of a heap that somebody works on, contradictions mean nothing.
+      if (report.fault !== undefined && report.state !== 'open') done(1)
+    })
+}

@@ -1,0 +1,35 @@
+/** `offheap recover`: recovers a heap file whose process was killed. */
+import { Command } from 'commander'
+import type { Io } from './io.js'
+
+export function recoverCommand(io: Io): Command {
+  return new Command('recover')
+    .summary('recover a heap file that was not closed')
+    .description(
+      'Recovers a heap file whose process was killed, verifies it, writes it to the disk and closes it. ' +
+        'Heap.open does the same when the file is used next.'
+    )
+    .argument('<file>', 'a file that Heap.open made')
+    .action(async (path: string) => {
+      const [{ Heap }, { humanCount }] = await Promise.all([import('../heap/heap.js'), import('../report/sizes.js')])
+      const heap = Heap.open(path)
+      const { recovered } = heap
+      try {
+        heap.check()
+      } finally {
+        heap.close()
+      }
+      io.out.write(
+        `${path}: ${recovered === undefined ? 'was closed; nothing to recover' : told(recovered, humanCount)}\n`
+      )
+    })
+}
+
+function told(
+  { blocks, undone, milliseconds }: { blocks: number; undone: number; milliseconds: number },
+  count: (count: number) => string
+): string {
+  const parts = [`recovered ${count(blocks)} blocks in ${milliseconds.toFixed(1)} ms`]
+  if (undone > 0) parts.push('undid a realloc that had not been completed')
+  return parts.join(', ')
+}

@@ -1,0 +1,113 @@
+/** What a heap file is and holds, without a change to it: `offheap inspect`. */
+import type { HeapStats } from '../engine/engine.js'
+import { Heap } from '../heap/heap.js'
+import { CUT, MAGIC, MAGIC_WORD, PENDING_WORD } from '../layout/header.js'
+import { HeapFile } from '../sharing/heap-file.js'
+import { CLOSED, type Id, OPEN, VERSION } from '../sharing/superblock.js'
+import { heapPicture, type PictureOptions } from './picture.js'
+import { humanBytes, humanCount } from './sizes.js'
+
+export interface FileReport {
+  readonly path: string
+  /** The bytes of the file. */
+  readonly size: number
+  /** `open`: in use, by a process that lives. `dead`: in use when its process, or the machine, stopped. */
+  readonly state: 'open' | 'dead' | 'closed'
+  /** Whether every byte was written to the disk when it was closed. */
+  readonly synced: boolean
+  /** The process that opened it last. */
+  readonly holder: number
+  /** Whether the machine stopped since then. */
+  readonly rebooted: boolean
+  readonly version: number
+  readonly id: string
+  /** How often it was synced. */
+  readonly generation: number
+  readonly root: number
+  /** The named roots. */
+  readonly roots: Readonly<Record<string, number>>
+  readonly placement: string | undefined
+  readonly stats: HeapStats | undefined
+  /** What check() found wrong; undefined when nothing is, for a dead heap after a recovery of these pages. */
+  readonly fault: string | undefined
+  /** The heap as text. */
+  readonly picture: string | undefined
+}
+
+/** Looks at a file. Throws what Heap.open throws for a file that holds no heap. */
+export function inspectFile(path: string, options: PictureOptions): FileReport {
+  const { file, block, inUse } = HeapFile.look(path)
+  try {
+    const roots = Object.fromEntries(file.roots.keys().map(name => [name, file.roots.get(name) ?? 0]))
+    const words = new Int32Array(file.body)
+    // In pages of our own: what recovery would make of it.
+    if ((inUse || file.unclean) && words[MAGIC_WORD] === MAGIC) words[PENDING_WORD] = CUT
+    let heap: Heap | undefined
+    let fault: string | undefined
+    try {
+      heap = Heap.attach(file.body)
+    } catch (error) {
+      fault = error instanceof Error ? error.message : String(error)
+    }
+    return {
+      path,
+      size: file.body.byteLength + file.headBytes,
+      state: inUse ? 'open' : file.unclean ? 'dead' : 'closed',
+      synced: block.state !== OPEN && block.state !== CLOSED,
+      holder: block.holder,
+      rebooted: file.rebooted,
+      version: VERSION,
+      id: hexadecimal(block.fileId),
+      generation: block.generation,
+      root: file.root,
+      roots,
+      placement: heap?.placement,
+      stats: heap?.stats(),
+      fault,
+      picture: heap === undefined ? undefined : heapPicture(heap, options)
+    }
+  } finally {
+    file.release()
+  }
+}
+
+function hexadecimal(id: Id): string {
+  return id.map(word => (word >>> 0).toString(16).padStart(8, '0')).join('')
+}
+
+/** The report as text. */
+export function fileReportText(report: FileReport): string {
+  const { path, size, placement, stats, fault, picture } = report
+  const rows: [string, string][] = [
+    ['state', stateOf(report)],
+    ['size', humanBytes(size)],
+    ['id', report.id],
+    ['synced', `${humanCount(report.generation)} times`]
+  ]
+  if (placement !== undefined) rows.push(['placement', placement])
+  if (stats !== undefined) {
+    rows.push(
+      ['used', `${humanBytes(stats.used)} in ${humanCount(stats.blocks)} blocks`],
+      ['free', `${humanBytes(stats.free)}, largest request ${humanBytes(stats.largestFree)}`]
+    )
+    if (stats.slabs > 0) rows.push(['slabs', humanBytes(stats.slabs)])
+  }
+  rows.push(['root', pointer(report.root)])
+  for (const [name, root] of Object.entries(report.roots)) rows.push([`root ${JSON.stringify(name)}`, pointer(root)])
+  rows.push(['check', fault ?? (report.state === 'closed' ? 'nothing is wrong' : 'nothing is wrong, once recovered')])
+  const width = Math.max(...rows.map(([name]) => name.length))
+  const table = rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`)
+  return [path, ...table, ...(picture === undefined ? [] : ['', picture])].join('\n')
+}
+
+function pointer(value: number): string {
+  return value === 0 ? 'none' : `byte ${value}`
+}
+
+function stateOf({ state, holder, synced, rebooted }: FileReport): string {
+  if (state === 'open') return `open, by process ${holder}: what follows is a snapshot that may contradict itself`
+  if (state === 'dead') {
+    return `not closed by process ${holder}${rebooted ? ', and the machine started again since' : ''}; opening it recovers it`
+  }
+  return synced ? 'closed, every byte on the disk' : 'closed'
+}
