@@ -176,11 +176,11 @@ export class Allocator implements Engine {
     const { words } = this
     // From here on memory was never written, before this call.
     const touched = words[TOUCHED_WORD]
-    let pointer = bytes <= this.slotLimit ? this.slots.take(bytes) : 0
+    let pointer = 0
     // What is due runs the caller's code: not before the block is zero.
     this.holds = true
     try {
-      if (pointer === 0) pointer = this.allocate(bytes)
+      pointer = this.allocate(bytes)
       if (pointer !== 0) this.clear(blockOf(pointer) + 1, bytes, touched)
     } finally {
       this.holds = false

@@ -30,6 +30,7 @@ export class Slots {
   /** Requests of up to this many bytes are served; -1 when the heap has no slabs. */
   limit: number
   private words: Int32Array
+  private doubles: Float64Array
   /** The units of the heap, and those below 2 GiB; 0 when it has no slabs. */
   private units: number
   private near: number
@@ -43,6 +44,7 @@ export class Slots {
   constructor(words: Int32Array, index: number, granules: number) {
     const { state, descriptors } = slabLayout(words.length, index)
     this.words = words
+    this.doubles = new Float64Array(words.buffer, words.byteOffset, words.length / 2)
     this.limit = granules === 0 ? -1 : LARGEST_SLOT
     this.units = granules * UNITS
     this.near = Math.min(this.units, 2 ** 31 / UNIT_BYTES)
@@ -55,6 +57,7 @@ export class Slots {
   /** Lets go of the memory. From now on there is no slot. */
   close(): void {
     this.words = new Int32Array(0)
+    this.doubles = new Float64Array(0)
     this.limit = -1
     this.units = 0
     this.near = 0
@@ -72,6 +75,21 @@ export class Slots {
     const unit = Math.clz32(open)
     words[descriptor] = used | (0x80000000 >>> unit)
     return ((((descriptor - this.descriptors) << 4) + unit) | 0) * UNIT_BYTES
+  }
+
+  /** A slot as `take(bytes)` returns it, with its first `bytes` bytes zero; 0 when it has none. */
+  takeZeroed(bytes: number): number {
+    const slot = this.take(bytes)
+    if (slot === 0) return 0
+    const doubles = this.doubles
+    const begin = (slot / 8) | 0
+    // Slots are whole units of 16 bytes. So little is cleared faster by a loop than by a method.
+    const end = begin + (((bytes + 15) >>> 4) << 1)
+    for (let double = begin; double < end; double += 2) {
+      doubles[double] = 0
+      doubles[double + 1] = 0
+    }
+    return slot
   }
 
   /** The slot that `take(bytes)` would return, for `bytes` from 0 to `limit`; it stays open. */

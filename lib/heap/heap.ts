@@ -210,9 +210,13 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
    * enough, or when the product overflows. Throws like malloc.
    */
   calloc(count: number, size: number): Pointer {
-    checkAmount('count', count)
-    checkAmount('size', size)
+    if (!isInt32(count) || count < 0) checkAmount('count', count)
+    if (!isInt32(size) || size < 0) checkAmount('size', size)
     const bytes = count * size
+    if (isInt32(bytes)) {
+      const slot = this.slots.takeZeroed(bytes)
+      if (slot !== 0) return slot
+    }
     return this.engine.allocateZeroed(bytes) || this.nothing(bytes)
   }
 
