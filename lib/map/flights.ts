@@ -1,0 +1,58 @@
+/** Loads that are under way: who asks for a key meanwhile gets the same promise, so that each key is loaded once at a time. */
+import type { MapKey } from './keys.js'
+
+interface Flight<V> {
+  readonly promise: Promise<V>
+  readonly abort: AbortController
+}
+
+export class Flights<V> {
+  private readonly flights = new Map<string, Flight<V>>()
+
+  /**
+   * The promise of the flight of a key, or of a new one. `load` gets a signal that `cancel` aborts; `land`
+   * stores what was loaded, unless the flight was cancelled.
+   */
+  join(key: MapKey, load: (signal: AbortSignal) => V | PromiseLike<V>, land: (value: V) => void): Promise<V> {
+    const name = nameOf(key)
+    const known = this.flights.get(name)
+    if (known !== undefined) return known.promise
+    const abort = new AbortController()
+    const fly = async (): Promise<V> => {
+      try {
+        const value = await load(abort.signal)
+        if (this.flights.get(name)?.abort === abort) {
+          this.flights.delete(name)
+          land(value)
+        }
+        return value
+      } finally {
+        if (this.flights.get(name)?.abort === abort) this.flights.delete(name)
+      }
+    }
+    // The flight is known before its load begins, which may ask for the same key.
+    const promise = Promise.resolve().then(fly)
+    this.flights.set(name, { promise, abort })
+    return promise
+  }
+
+  /** What is loaded for this key will not be stored: it was set or deleted meanwhile. */
+  cancel(key: MapKey): void {
+    if (this.flights.size === 0) return
+    const name = nameOf(key)
+    const flight = this.flights.get(name)
+    if (flight === undefined) return
+    this.flights.delete(name)
+    flight.abort.abort()
+  }
+
+  cancelAll(): void {
+    const all = [...this.flights.values()]
+    this.flights.clear()
+    for (const { abort } of all) abort.abort()
+  }
+}
+
+/** One string for each key: those of bytes begin with another letter. */
+const nameOf = (key: MapKey): string =>
+  typeof key === 'string' ? `s${key}` : `b${Buffer.from(key).toString('latin1')}`

@@ -1,0 +1,18 @@
+/** The public surface of offheap/map. */
+export type {
+  CacheBehaviour,
+  CacheOptions,
+  CacheSetOptions,
+  FetchContext,
+  FetchOptions,
+  GetOptions,
+  HasOptions,
+  PeekOptions
+} from './cache-options.js'
+export type { EvictionPolicy } from './eviction.js'
+export { HeapCache } from './heap-cache.js'
+export { HeapMap, type Load } from './heap-map.js'
+export type { MapKey } from './keys.js'
+export type { MapOptions, SetOptions } from './options.js'
+export type { MapStats } from './stats.js'
+export type { Reason } from './table.js'

@@ -1,0 +1,438 @@
+/**
+ * The entries of a map: found, stored, removed, evicted. HeapMap and HeapCache are two faces of it, which
+ * check arguments and call the user's functions.
+ *
+ * A call that changes the map asks for all the memory it needs first. Asking may run the caller's code (a
+ * subscriber to the events of the heap), so a call whose key is no longer packed begins again. From there
+ * to the end nothing but this code runs.
+ */
+import { invalidState, OffheapError } from '../errors.js'
+import type { Heap } from '../heap/heap.js'
+import { freeDirectory, segmentsOf } from './directory.js'
+import { type EvictionPolicy, isExpired, policies, touch, victim } from './eviction.js'
+import { keys, type MapKey } from './keys.js'
+import {
+  BYTES_F64,
+  COUNT,
+  CRASH_SAFE,
+  DOOMED,
+  ENTRY_TTL,
+  ENTRY_WORDS,
+  EVICTED,
+  EXPIRED,
+  EXPIRY,
+  EXPIRY_WORDS,
+  FORMAT_WORD,
+  HASH,
+  KEY_BYTES_MASK,
+  KEY_ENCODING_SHIFT,
+  KIND,
+  keyAt,
+  MAX_BYTES_F64,
+  MAX_ENTRIES_F64,
+  MAX_ENTRY_BYTES_F64,
+  NEWER,
+  OLDER,
+  PENDING,
+  POLICY_SHIFT,
+  SEGMENT_WORDS,
+  SWEEP,
+  TIMED,
+  TIMED_COUNT,
+  TTL_F64,
+  VALUE_BYTES,
+  VALUE_KIND_SHIFT,
+  VISITED
+} from './layout.js'
+import { MapMemory } from './memory.js'
+import { Order } from './order.js'
+import { Segments } from './segments.js'
+import { RAW } from './text.js'
+import { readNumber, readValue, type Stored, type Value, writeNumber } from './values.js'
+
+/** Why a value left the map, in lru-cache's words. */
+export type Reason = 'set' | 'delete' | 'evict' | 'expire'
+
+/** When an entry expires, in milliseconds since the epoch, and how long it lives from each renewal. */
+export interface Time {
+  readonly expiry: number
+  readonly ttl: number
+}
+
+/** A value that left the map, for whoever wants to know. */
+export interface Departure {
+  readonly key: Stored
+  readonly value: Stored
+  readonly reason: Reason
+}
+
+/** A block's own header, which its usable bytes don't count. */
+const BLOCK_BYTES = 4
+/** The entries that each `set` looks at, for expired ones. */
+const SWEPT = 2
+/** How often a call begins again because subscribers changed the map; a map that grows needs some of them too. */
+const MOST_TRIES = 100
+
+export class Table {
+  readonly memory: MapMemory
+  readonly segments: Segments
+  readonly order: Order
+  readonly policy: EvictionPolicy
+  /** Values that left since they were last taken; undefined when nobody wants them. */
+  departed: Departure[] | undefined
+  private readonly crashSafe: boolean
+
+  /** Over a map that lies at `pointer` of the heap. */
+  constructor(heap: Heap, pointer: number) {
+    this.memory = new MapMemory(heap, pointer)
+    this.segments = new Segments(this.memory)
+    this.order = new Order(this.memory)
+    const format = this.memory.m[this.memory.at + FORMAT_WORD]
+    this.policy = policies[(format >> POLICY_SHIFT) & 15] ?? 'none'
+    this.crashSafe = (format & CRASH_SAFE) !== 0
+  }
+
+  get count(): number {
+    const { m, at } = this.memory
+    this.segments.ready()
+    return m[at + COUNT]
+  }
+
+  /** The entry with this key, expired or not; 0 when there is none. */
+  find(key: MapKey): number {
+    const { segments } = this
+    segments.ready()
+    keys.pack(key, segments)
+    return segments.find(keys)
+  }
+
+  isExpired(entry: number): boolean {
+    return isExpired(this.memory.m, entry)
+  }
+
+  /** The time of the entry; undefined when it lives for ever. */
+  timeOf(entry: number): Time | undefined {
+    const { m } = this.memory
+    if ((m[entry + KIND] & TIMED) === 0) return undefined
+    return { expiry: readNumber(m, entry + EXPIRY), ttl: readNumber(m, entry + ENTRY_TTL) }
+  }
+
+  /** How long the entry will live, in milliseconds. */
+  remaining(entry: number): number {
+    const time = this.timeOf(entry)
+    return time === undefined ? Number.POSITIVE_INFINITY : Math.max(0, time.expiry - Date.now())
+  }
+
+  /** The time of an entry that is set now; `ttl` is what the call says, undefined for the map's own. */
+  timeFrom(ttl: number | undefined): Time | undefined {
+    this.segments.ready()
+    const { f64, at } = this.memory
+    const lives = ttl === undefined ? f64[at / 2 + TTL_F64] : ttl
+    return lives === 0 ? undefined : { expiry: Date.now() + lives, ttl: lives }
+  }
+
+  touch(entry: number): void {
+    touch(this.policy, this.memory, this.order, entry)
+  }
+
+  read(entry: number): Stored {
+    return readValue(this.memory, entry)
+  }
+
+  /** The key of an entry: what type of keys a map has is known to its caller. */
+  keyOf(entry: number): Stored {
+    const { m, u8, text } = this.memory
+    const kind = m[entry + KIND]
+    const at = keyAt(entry, kind) * 4
+    const bytes = kind & KEY_BYTES_MASK
+    const encoding = (kind >> KEY_ENCODING_SHIFT) & 3
+    this.memory.checkRange(at, bytes)
+    return encoding === RAW ? u8.slice(at, at + bytes) : text.read(encoding, at, bytes)
+  }
+
+  // ---- storing ------------------------------------------------------------------------------------------------------
+
+  /**
+   * Stores a value, which lives for ever when `time` is undefined. False when the
+   * entry is larger than entries may be. Throws ERR_OFFHEAP_OUT_OF_MEMORY; then the entry is as it was.
+   */
+  put(key: MapKey, value: Value, time: Time | undefined): boolean {
+    const { segments, memory } = this
+    value.leave(memory.heap.buffer)
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      segments.ready()
+      keys.pack(key, segments)
+      const { serial, hash } = keys
+      const { m, at } = memory
+      const words = ENTRY_WORDS + (time === undefined ? 0 : EXPIRY_WORDS) + ((keys.bytes + 3) >> 2)
+      const bytes = words * 4 + value.bytes
+      const entry = segments.find(keys)
+      if (this.isTooLarge(bytes)) return false
+      if (m[at + TIMED_COUNT] > 0 && this.sweep(SWEPT, entry) > 0) continue
+      if (entry !== 0 && this.overwrite(entry, value, time, bytes)) return true
+      if (entry === 0 && segments.isFull(hash)) {
+        this.growIndex(hash, bytes)
+        continue
+      }
+      const evictions = m[at + EVICTED]
+      this.keepLimits(entry, bytes)
+      const made = this.allocate(bytes, entry)
+      if (keys.serial !== serial) {
+        memory.heap.free(made * 4)
+        continue
+      }
+      this.write(made, value, time)
+      if (entry === 0) this.link(made)
+      else {
+        if (m[at + EVICTED] !== evictions) segments.find(keys)
+        this.exchange(entry, made)
+      }
+      return true
+    }
+    throw invalidState('the map changed each time that it was about to store an entry')
+  }
+
+  /** Is the entry larger than entries may be, or than all together may be? */
+  private isTooLarge(bytes: number): boolean {
+    const { f64, at } = this.memory
+    const most = f64[at / 2 + MAX_ENTRY_BYTES_F64] || f64[at / 2 + MAX_BYTES_F64]
+    return most !== 0 && bytes + BLOCK_BYTES > most
+  }
+
+  /** Writes a new entry, all but its links. */
+  private write(made: number, value: Value, time: Time | undefined): void {
+    const { memory } = this
+    const { m, at } = memory
+    memory.begin()
+    m[at + PENDING] = made >>> 1
+    const timed = time === undefined ? 0 : TIMED
+    m[made + HASH] = keys.hash
+    m[made + KIND] = keys.kind | (value.kind << VALUE_KIND_SHIFT) | timed
+    m[made + VALUE_BYTES] = value.bytes
+    if (time !== undefined) this.setTime(made, time)
+    const begin = made + ENTRY_WORDS + (timed === 0 ? 0 : EXPIRY_WORDS)
+    const words = (keys.bytes + 3) >> 2
+    for (let i = 0; i < words; i++) m[begin + i] = keys.words[i]
+    value.write(memory, (begin + words) * 4)
+  }
+
+  /** Makes a written entry a part of the map: the store of its slot is the commit. */
+  private link(made: number): void {
+    const { memory, order } = this
+    const { m, at } = memory
+    order.linkAsNewest(made)
+    this.segments.insert(keys.hash, made)
+    order.append(made)
+    m[at + COUNT]++
+    this.account(made, 1)
+    m[at + PENDING] = 0
+    memory.end()
+  }
+
+  /** Puts a written entry in the place of one with the same key, which is freed. */
+  private exchange(entry: number, made: number): void {
+    const { memory, order } = this
+    const { m, at } = memory
+    this.note(entry, 'set')
+    m[made + OLDER] = m[entry + OLDER]
+    m[made + NEWER] = m[entry + NEWER]
+    m[made + KIND] |= VISITED
+    m[at + PENDING + 1] = entry >>> 1
+    this.segments.replace(made)
+    order.replace(entry, made)
+    this.account(entry, -1)
+    this.account(made, 1)
+    memory.finish(entry)
+    if (this.policy === 'lru') order.renew(made)
+  }
+
+  /** Writes a value over an old one of about its size. False when it doesn't fit, and when a crash must not find half of it. */
+  private overwrite(entry: number, value: Value, time: Time | undefined, bytes: number): boolean {
+    const { memory } = this
+    const { m } = memory
+    const kind = m[entry + KIND]
+    const timed = time === undefined ? 0 : TIMED
+    if (this.crashSafe || (kind & TIMED) !== timed) return false
+    const usable = memory.heap.usableSize(entry * 4)
+    if (bytes > usable || usable - bytes > (usable >> 2) + 16) return false
+    this.note(entry, 'set')
+    memory.begin()
+    m[entry + KIND] = keys.kind | (value.kind << VALUE_KIND_SHIFT) | timed | VISITED
+    m[entry + VALUE_BYTES] = value.bytes
+    if (time !== undefined) this.setTime(entry, time)
+    value.write(memory, entry * 4 + bytes - value.bytes)
+    memory.end()
+    if (this.policy === 'lru') this.order.renew(entry)
+    return true
+  }
+
+  /** Changes when an entry expires. It must be a timed one. */
+  setTime(entry: number, { expiry, ttl }: Time): void {
+    const { m } = this.memory
+    writeNumber(m, entry + EXPIRY, expiry)
+    writeNumber(m, entry + ENTRY_TTL, ttl)
+  }
+
+  /** Counts an entry, or no longer, among all. */
+  private account(entry: number, sign: number): void {
+    const { heap, m, f64, at } = this.memory
+    f64[at / 2 + BYTES_F64] += sign * (heap.usableSize(entry * 4) + BLOCK_BYTES)
+    if ((m[entry + KIND] & TIMED) !== 0) m[at + TIMED_COUNT] += sign
+  }
+
+  // ---- room ---------------------------------------------------------------------------------------------------------
+
+  /** A block for an entry: entries are evicted for it when the heap is full, but for `keep`. */
+  private allocate(bytes: number, keep: number): number {
+    const { heap } = this.memory
+    const pointer = heap.malloc(bytes)
+    if (pointer !== 0) return pointer / 4
+    // Small entries that go may lie apart: a large one gets several times its size, in larger and larger steps.
+    const most = 16 * bytes + 65_536
+    const isHopeless = bytes >= heap.buffer.byteLength
+    for (let freed = 0, step = 1; !isHopeless && freed < most; step *= 2) {
+      const before = freed
+      for (let i = 0; i < step && freed < most; i++) freed += this.evict(keep)
+      if (freed === before) break
+      const found = heap.malloc(bytes)
+      if (found !== 0) return found / 4
+    }
+    throw outOfMemory(bytes)
+  }
+
+  /** Makes room in the index: by memory, else by eviction. */
+  private growIndex(hash: number, bytes: number): void {
+    const { segments } = this
+    if (segments.grow(hash)) return
+    if (this.policy === 'none') throw outOfMemory(bytes)
+    const needed = 3 * (segments.slots * 8 + 64)
+    for (let freed = 0, last = -1; freed < needed && freed !== last; ) {
+      last = freed
+      freed += this.evict(0)
+    }
+    if (segments.grow(hash)) return
+    segments.ready()
+    const { m } = this.memory
+    const segment = segments.segmentOf(hash)
+    for (let slot = segment + SEGMENT_WORDS, left = segments.slots; left > 0; slot += 2, left--) {
+      if (m[slot + 1] !== 0) {
+        m[this.memory.at + EVICTED]++
+        this.remove(m[slot + 1] << 1, 'evict')
+        return
+      }
+    }
+    throw outOfMemory(bytes)
+  }
+
+  /** Evicts until an entry of so many bytes, in the place of `old` if that is one, keeps the limits. */
+  private keepLimits(old: number, bytes: number): void {
+    const { m, f64, at } = this.memory
+    const mostEntries = f64[at / 2 + MAX_ENTRIES_F64]
+    const mostBytes = f64[at / 2 + MAX_BYTES_F64]
+    if (mostEntries !== 0 && old === 0 && m[at + COUNT] >= mostEntries && this.evict(0) === 0) {
+      throw outOfMemory(bytes)
+    }
+    if (mostBytes === 0) return
+    const replaced = old === 0 ? 0 : this.memory.heap.usableSize(old * 4)
+    while (f64[at / 2 + BYTES_F64] - replaced + bytes + BLOCK_BYTES > mostBytes) {
+      if (this.evict(old) === 0) throw outOfMemory(bytes)
+    }
+  }
+
+  /** Evicts the entry that the policy says, but not `keep`. Returns the bytes that are free now; 0 when there is none to evict. */
+  evict(keep: number): number {
+    const { memory } = this
+    const entry = victim(this.policy, memory, this.order, keep)
+    if (entry === 0) return 0
+    const bytes = memory.heap.usableSize(entry * 4) + BLOCK_BYTES
+    const expired = this.isExpired(entry)
+    memory.m[memory.at + EVICTED]++
+    this.remove(entry, expired ? 'expire' : 'evict')
+    return bytes
+  }
+
+  // ---- removing -----------------------------------------------------------------------------------------------------
+
+  remove(entry: number, reason: Reason): void {
+    const { memory } = this
+    const { m, at } = memory
+    this.note(entry, reason)
+    memory.begin()
+    m[at + PENDING] = entry >>> 1
+    this.segments.erase(entry)
+    this.order.unlink(entry)
+    m[at + COUNT]--
+    this.account(entry, -1)
+    if (reason === 'expire') m[at + EXPIRED]++
+    memory.finish(entry)
+  }
+
+  /** Looks at so many entries, from where the last look ended, and removes those that are expired, but not `keep`. */
+  sweep(most: number, keep = 0): number {
+    const { order, memory } = this
+    const { m, at } = memory
+    let removed = 0
+    for (let i = 0; i < most && m[at + TIMED_COUNT] > 0; i++) {
+      const entry = m[at + SWEEP] << 1 || order.oldest
+      m[at + SWEEP] = order.newer(entry) >>> 1
+      if (entry === keep || !this.isExpired(entry)) continue
+      this.remove(entry, 'expire')
+      removed++
+    }
+    return removed
+  }
+
+  /** Removes every entry. */
+  clear(): void {
+    const { memory, segments, order } = this
+    segments.ready()
+    keys.serial++
+    const { m, f64, at } = memory
+    if (this.departed !== undefined) this.noteAll()
+    memory.begin()
+    let old = segments.clear()
+    // A heap that has no room for an empty index has it when some entries are gone.
+    for (; old === 0 && order.oldest !== 0; old = segments.clear()) this.remove(order.oldest, 'delete')
+    if (old === 0) return memory.end()
+    order.clear()
+    m[at + COUNT] = 0
+    m[at + TIMED_COUNT] = 0
+    f64[at / 2 + BYTES_F64] = 0
+    this.freeEntries(old)
+    freeDirectory(memory, old)
+    m[at + DOOMED + 1] = 0
+    memory.end()
+  }
+
+  /** Frees the entries that a directory refers to. */
+  freeEntries(directory: number): void {
+    const { memory } = this
+    const { heap, m } = memory
+    for (const segment of segmentsOf(memory, directory)) {
+      const end = segment + SEGMENT_WORDS + 2 * (m[directory + 1] + 1)
+      for (let slot = segment + SEGMENT_WORDS; slot < end; slot += 2) {
+        if (m[slot + 1] !== 0) heap.free((m[slot + 1] << 1) * 4)
+      }
+    }
+  }
+
+  /** Keeps what leaves the map, for whoever wants to know. */
+  private note(entry: number, reason: Reason): void {
+    this.departed?.push({ key: this.keyOf(entry), value: this.read(entry), reason })
+  }
+
+  private noteAll(): void {
+    let entry = this.order.oldest
+    for (let left = this.count; left > 0 && entry !== 0; left--, entry = this.order.newer(entry)) {
+      this.note(entry, 'delete')
+    }
+  }
+}
+
+/** No memory for an entry. */
+export function outOfMemory(bytes: number): OffheapError {
+  return new OffheapError(
+    'ERR_OFFHEAP_OUT_OF_MEMORY',
+    `The map has no room for an entry of ${bytes} bytes, and none that it may evict for it. Delete some, or use a larger heap`
+  )
+}

@@ -1,0 +1,110 @@
+/**
+ * Values as bytes. What a value is decides how it is kept: strings and bytes as they are, numbers in 8
+ * bytes, undefined in none, everything else as JSON.
+ */
+import { types } from 'node:util'
+import { invalidType, outOfRange } from '../errors.js'
+import { bytesOf } from './keys.js'
+import { KIND, VALUE_BYTES, VALUE_KIND_MASK, VALUE_KIND_SHIFT, valueAt } from './layout.js'
+import type { MapMemory } from './memory.js'
+import { ASCII, encodingOf, RAW, UTF8, UTF16 } from './text.js'
+
+/** The kinds of values. Those of strings and bytes are the encodings of text.ts. */
+const NUMBER = 4
+const JSON_ASCII = 5
+const JSON_UTF8 = 6
+const UNDEFINED = 7
+
+/** An entry has 32 bits for the bytes of its value, and a heap 8 GiB at most. */
+const MOST_VALUE_BYTES = 2 ** 32 - 1
+
+/** What was stored is known to whoever stored it, as it is with JSON.parse. */
+export type Stored = ReturnType<typeof JSON.parse>
+
+/** A number as the two words that it is kept in. */
+const float = new Float64Array(1)
+const halves = new Int32Array(float.buffer)
+
+/** Writes a number of 64 bits to two words. */
+export function writeNumber(m: Int32Array, at: number, value: number): void {
+  float[0] = value
+  m[at] = halves[0]
+  m[at + 1] = halves[1]
+}
+
+/** Reads a number of 64 bits from two words. */
+export function readNumber(m: Int32Array, at: number): number {
+  halves[0] = m[at]
+  halves[1] = m[at + 1]
+  return float[0]
+}
+
+/** A value that is about to be stored. */
+export class Value {
+  kind = UNDEFINED
+  bytes = 0
+  private text = ''
+  private number = 0
+  private array: Uint8Array | undefined
+
+  /**
+   * Reads a value; of an object its JSON, which may run the caller's code. Throws ERR_INVALID_ARG_TYPE
+   * for what JSON can't hold, and what JSON.stringify throws.
+   */
+  constructor(value: unknown) {
+    if (typeof value === 'string') this.setText(value, ASCII, UTF8)
+    else if (typeof value === 'number') {
+      this.kind = NUMBER
+      this.bytes = 8
+      this.number = value
+    } else if (types.isUint8Array(value)) {
+      this.kind = RAW
+      this.bytes = bytesOf(value)
+      this.array = value
+    } else if (value !== undefined) {
+      const text: string | undefined = typeof value === 'bigint' ? undefined : JSON.stringify(value)
+      if (text === undefined) throw invalidType('value', 'a string, a number, a Uint8Array or a value of JSON', value)
+      this.setText(text, JSON_ASCII, JSON_UTF8)
+    }
+    if (this.bytes > MOST_VALUE_BYTES) throw outOfRange('value', `at most ${MOST_VALUE_BYTES} bytes long`, this.bytes)
+  }
+
+  private setText(text: string, ascii: number, utf8: number): void {
+    this.text = text
+    this.bytes = Buffer.byteLength(text)
+    const encoding = encodingOf(text, this.bytes)
+    this.kind = encoding === ASCII ? ascii : encoding === UTF8 ? utf8 : UTF16
+    if (encoding === UTF16) this.bytes = text.length * 2
+  }
+
+  /** Takes a copy of bytes that lie in the memory of the map, where they may be freed before they are read. */
+  leave(buffer: ArrayBuffer): void {
+    if (this.array?.buffer === buffer) this.array = this.array.slice()
+  }
+
+  /** Writes the value to byte `at`, a multiple of 4. */
+  write({ m, u8, text }: MapMemory, at: number): void {
+    const { kind, array } = this
+    if (array !== undefined) u8.set(array, at)
+    else if (kind === NUMBER) writeNumber(m, at / 4, this.number)
+    else if (kind !== UNDEFINED) {
+      text.write(this.text, kind >= JSON_ASCII ? kind - JSON_ASCII : kind, at, this.bytes)
+    }
+  }
+}
+
+/** Reads the value of an entry. */
+export function readValue(memory: MapMemory, entry: number): Stored {
+  const { m, text } = memory
+  const kind = m[entry + KIND]
+  const at = valueAt(entry, kind)
+  const bytes = m[entry + VALUE_BYTES] >>> 0
+  memory.checkRange(at, bytes)
+  const valueKind = (kind >> VALUE_KIND_SHIFT) & VALUE_KIND_MASK
+  if (valueKind <= UTF16) return text.read(valueKind, at, bytes)
+  if (valueKind === JSON_ASCII || valueKind === JSON_UTF8) {
+    return JSON.parse(text.read(valueKind - JSON_ASCII, at, bytes))
+  }
+  if (valueKind === NUMBER) return readNumber(m, at / 4)
+  return valueKind === RAW ? memory.u8.slice(at, at + bytes) : undefined
+}

@@ -1,0 +1,212 @@
+/**
+ * HeapMap beside a Map, with random calls of every kind, all options combined, on heaps that are often full.
+ * After each call both have the same entries in the same order, and check() holds.
+ */
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { Heap, OffheapError, placements } from '../../lib/index.js'
+import { HeapMap, type MapKey, type MapOptions } from '../../lib/map/index.js'
+import { scaled } from '../runs.js'
+
+/** Bytes are another kind of key than strings; Map would compare them by identity. */
+const nameOf = (key: MapKey): string => (typeof key === 'string' ? `s${key}` : `b${Buffer.from(key).toString('hex')}`)
+
+type Step =
+  | { readonly kind: 'set' | 'getOrInsert'; readonly key: MapKey; readonly value: unknown }
+  | { readonly kind: 'get' | 'delete' | 'has' | 'peek'; readonly key: MapKey }
+  | { readonly kind: 'clear' | 'reopen' | 'scan' | 'forEach' }
+  | { readonly kind: 'getMany'; readonly keys: readonly MapKey[] }
+  | { readonly kind: 'loop'; readonly at: number; readonly steps: readonly Step[] }
+
+const few = fc.integer({ min: 0, max: 40 }).map(n => `key ${n}`)
+const key: fc.Arbitrary<MapKey> = fc.oneof(
+  { weight: 8, arbitrary: few },
+  { weight: 2, arbitrary: fc.integer({ min: 0, max: 2000 }).map(n => `user:${n}`) },
+  { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 60 }) },
+  { weight: 1, arbitrary: fc.constantFrom('', '\ud800', '\udc00', '\ufffd', 'é', '\0', 'x'.repeat(300)) },
+  { weight: 1, arbitrary: fc.uint8Array({ maxLength: 50 }) }
+)
+const value: fc.Arbitrary<unknown> = fc.oneof(
+  fc.string({ maxLength: 40 }),
+  fc.string({ unit: 'binary', maxLength: 200 }),
+  fc.double(),
+  fc.constantFrom(undefined, null, true, '', '\ud800 alone', Number.NaN, -0, 'x'.repeat(2000)),
+  fc.uint8Array({ maxLength: 300 }),
+  fc.record({ id: fc.integer(), name: fc.string(), tags: fc.array(fc.string({ maxLength: 5 }), { maxLength: 4 }) })
+)
+const simple: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 10, arbitrary: fc.record({ kind: fc.constant('set' as const), key, value }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('getOrInsert' as const), key, value }) },
+  { weight: 6, arbitrary: fc.record({ kind: fc.constantFrom('get' as const, 'has' as const, 'peek' as const), key }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('delete' as const), key }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constantFrom('reopen' as const, 'scan' as const, 'forEach' as const) })
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('getMany' as const), keys: fc.array(key, { maxLength: 100 }) })
+  }
+)
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 30, arbitrary: simple },
+  { weight: 1, arbitrary: fc.constant<Step>({ kind: 'clear' }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('loop' as const),
+      at: fc.nat({ max: 20 }),
+      steps: fc.array(
+        fc.oneof({ weight: 9, arbitrary: simple }, { weight: 1, arbitrary: fc.constant<Step>({ kind: 'clear' }) }),
+        {
+          maxLength: 8
+        }
+      )
+    })
+  }
+)
+
+/** What Map says, by names of keys. */
+class Model {
+  readonly entries = new Map<string, { readonly key: MapKey; readonly value: unknown }>()
+}
+
+/** What a value is when it comes back. */
+const kept = (value: unknown): unknown =>
+  typeof value === 'object' && value !== null && !(value instanceof Uint8Array)
+    ? JSON.parse(JSON.stringify(value))
+    : value
+
+class Pair {
+  map: HeapMap<MapKey, unknown>
+  readonly model = new Model()
+  readonly heap: Heap
+
+  constructor(heap: Heap, options: MapOptions) {
+    this.heap = heap
+    this.map = HeapMap.create<MapKey, unknown>(heap, options)
+    heap.root = this.map.pointer
+  }
+
+  /** Stores in both, unless the heap is full: then neither has it. */
+  set(key: MapKey, value: unknown): void {
+    const { map, model } = this
+    try {
+      map.set(key, value)
+    } catch (error) {
+      if (!(error instanceof OffheapError && error.code === 'ERR_OFFHEAP_OUT_OF_MEMORY')) throw error
+      expect(map.peek(key)).toEqual(model.entries.get(nameOf(key))?.value)
+      return
+    }
+    model.entries.set(nameOf(key), { key, value: kept(value) })
+  }
+
+  run(step: Step): void {
+    const { map, model } = this
+    switch (step.kind) {
+      case 'set':
+        return this.set(step.key, step.value)
+      case 'getOrInsert': {
+        const known = model.entries.get(nameOf(step.key))
+        if (known !== undefined) expect(map.getOrInsert(step.key, step.value)).toEqual(known.value)
+        else this.set(step.key, step.value)
+        return
+      }
+      case 'get':
+      case 'peek':
+        expect(map[step.kind](step.key)).toEqual(model.entries.get(nameOf(step.key))?.value)
+        return
+      case 'has':
+        expect(map.has(step.key)).toBe(model.entries.has(nameOf(step.key)))
+        return
+      case 'delete':
+        expect(map.delete(step.key)).toBe(model.entries.delete(nameOf(step.key)))
+        return
+      case 'clear':
+        map.clear()
+        model.entries.clear()
+        return
+      case 'reopen':
+        map.close()
+        this.map = HeapMap.open<MapKey, unknown>(this.heap)
+        return
+      case 'scan':
+        return this.scan()
+      case 'forEach': {
+        const seen: unknown[] = []
+        map.forEach((value, key, self) => seen.push([nameOf(key), value, self === map]))
+        expect(seen).toEqual([...model.entries].map(([name, { value }]) => [name, value, true]))
+        return
+      }
+      case 'getMany':
+        expect(map.getMany(step.keys)).toEqual(step.keys.map(each => model.entries.get(nameOf(each))?.value))
+        return
+      case 'loop':
+        return this.loop(step.at, step.steps)
+    }
+  }
+
+  /** Both are gone over at the same time, and changed meanwhile. */
+  private loop(at: number, steps: readonly Step[]): void {
+    const ours = this.map.entries()
+    const theirs = this.model.entries.values()
+    for (let turn = 0; turn < 200; turn++) {
+      const next = ours.next()
+      const expected = theirs.next()
+      expect(next.done).toBe(expected.done)
+      if (next.done === true || expected.done === true) return
+      expect([nameOf(next.value[0]), next.value[1]]).toEqual([nameOf(expected.value.key), expected.value.value])
+      if (turn === at) for (const step of steps) if (step.kind !== 'reopen') this.run(step)
+    }
+    ours.return(undefined)
+  }
+
+  private scan(): void {
+    const seen = new Set<string>()
+    let cursor = 0
+    do {
+      const part = this.map.scan(cursor, 7)
+      for (const key of part.keys) seen.add(nameOf(key))
+      cursor = part.cursor
+    } while (cursor !== 0)
+    expect([...seen].sort()).toEqual([...this.model.entries.keys()].sort())
+  }
+
+  verify(): void {
+    this.map.check()
+    expect(this.map.size).toBe(this.model.entries.size)
+    const ours = [...this.map].map(([key, value]) => [nameOf(key), value])
+    expect(ours).toEqual([...this.model.entries].map(([name, { value }]) => [name, value]))
+  }
+}
+
+const options = fc.record<MapOptions>({
+  hash: fc.constantFrom('mixed', 'siphash'),
+  crashSafe: fc.boolean(),
+  eviction: fc.constant('none')
+})
+
+test('does what Map does, and leaves no block behind', () => {
+  fc.assert(
+    fc.property(
+      fc.array(step, { minLength: 1, maxLength: 120, size: 'max' }),
+      options,
+      fc.constantFrom(...placements),
+      fc.constantFrom(2 ** 13, 2 ** 15, 2 ** 18),
+      (steps, chosen, placement, bytes) => {
+        const heap = Heap.format(new ArrayBuffer(bytes), { placement })
+        const before = heap.stats().used
+        const pair = new Pair(heap, chosen)
+        for (const each of steps) {
+          pair.run(each)
+          pair.verify()
+        }
+        heap.check()
+        pair.map.destroy()
+        expect(heap.stats().blocks).toBe(0)
+        expect(heap.stats().used).toBe(before)
+      }
+    ),
+    { numRuns: scaled(150) }
+  )
+})
