@@ -2,7 +2,7 @@
 import { type OptionNames, readOptions } from '../options.js'
 import type { MapKey } from './keys.js'
 import { flagOf, functionOf, type MapOptions, mapOptions, type SetOptions, ttlOf } from './options.js'
-import type { Reason } from './table.js'
+import type { Reason } from './room.js'
 
 /** What `fetchMethod` gets beside the key and the expired value, if there is one. */
 export interface FetchContext {

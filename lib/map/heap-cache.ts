@@ -19,14 +19,17 @@ import {
   readSet
 } from './cache-options.js'
 import { check } from './check.js'
+import { disposeOf } from './departures.js'
 import { Flights } from './flights.js'
 import type { MapKey } from './keys.js'
 import { close, create, destroy, type Opened, open } from './lifecycle.js'
 import { countOf, functionOf } from './options.js'
 import { checkTarget, copyInto, copyOf, viewOf } from './raw.js'
+import { evict } from './room.js'
 import { type MapStats, statsOf } from './stats.js'
 import type { Table } from './table.js'
 import { Value } from './values.js'
+import { visit } from './visit.js'
 
 /**
  * A cache in a heap: what is not used for long leaves it when it is full. Its options and methods have
@@ -306,7 +309,7 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     const taken = departed ?? []
     const before = taken.length
     table.departed = taken
-    table.evict(0)
+    evict(table, 0)
     table.departed = departed
     const value = taken[before]?.value
     this.disposeDeparted()
@@ -328,22 +331,11 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     return removed
   }
 
-  /** Calls `dispose` for what left, and throws what it throws first, when it was called for all. */
+  /** Calls `dispose` for what left. */
   private disposeDeparted(withoutReplaced = false, replacedBy?: V): void {
     const { table, behaviour } = this
-    const { departed } = table
-    if (departed === undefined || departed.length === 0) return
-    table.departed = []
-    const errors: unknown[] = []
-    for (const { key, value, reason } of departed) {
-      if (reason === 'set' && (withoutReplaced || value === replacedBy)) continue
-      try {
-        behaviour.dispose?.(value, key, reason)
-      } catch (error) {
-        errors.push(error)
-      }
-    }
-    if (errors.length > 0) throw errors[0]
+    if (table.departed === undefined || table.departed.length === 0) return
+    disposeOf(table, behaviour.dispose, withoutReplaced, replacedBy)
   }
 
   // ---- visiting -----------------------------------------------------------------------------------------------------
@@ -393,23 +385,13 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
   }
 
   /**
-   * Visits the entries, without those that are expired unless `allowStale` is true. From the oldest on it
-   * ends with the entry that is the newest when it begins: with `lru`, a `get` in the loop would bring more for ever.
+   * The entries, without those that are expired unless `allowStale` is true. From the oldest on it ends after
+   * as many as there are when it begins: with `lru`, a `get` in the loop would bring more for ever.
    */
-  private *visit(backwards: boolean): Generator<number, undefined, undefined> {
+  private visit(backwards: boolean): Generator<number, undefined, undefined> {
     const { table, behaviour } = this
-    const { order, segments } = table
-    segments.ready()
-    const cursor = order.open(backwards)
-    let left = backwards ? Number.POSITIVE_INFINITY : table.count
-    try {
-      for (let entry = order.step(cursor); entry !== 0 && left > 0; entry = order.step(cursor), left--) {
-        if (behaviour.allowStale === true || !table.isExpired(entry)) yield entry
-        segments.ready()
-      }
-    } finally {
-      order.close(cursor)
-    }
+    const most = backwards ? Number.POSITIVE_INFINITY : table.count
+    return visit(table, backwards, behaviour.allowStale === true, most)
   }
 
   // ---- the whole cache ----------------------------------------------------------------------------------------------

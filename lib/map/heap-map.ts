@@ -9,10 +9,12 @@ import type { MapKey } from './keys.js'
 import { close, create, destroy, type Opened, open } from './lifecycle.js'
 import { countOf, functionOf, type MapOptions, mapOptions, type SetOptions, setOptions, ttlOf } from './options.js'
 import { checkTarget, copyInto, copyOf, viewOf } from './raw.js'
+import { outOfMemory } from './room.js'
 import { scan } from './scan.js'
 import { type MapStats, statsOf } from './stats.js'
-import { outOfMemory, type Table, type Time } from './table.js'
+import type { Table, Time } from './table.js'
 import { Value } from './values.js'
+import { visit } from './visit.js'
 
 /** What `fetch` calls for a key that is not there. */
 export type Load<K, V> = (key: K, options: { readonly signal: AbortSignal }) => V | PromiseLike<V>
@@ -290,20 +292,9 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
     }
   }
 
-  /** Visits the entries whose time has not passed: in Map's order, or with `lru` from the last used to the first. */
-  private *visit(): Generator<number, undefined, undefined> {
-    const { table } = this
-    const { order, segments } = table
-    segments.ready()
-    const cursor = order.open(table.policy === 'lru')
-    try {
-      for (let entry = order.step(cursor); entry !== 0; entry = order.step(cursor)) {
-        if (!table.isExpired(entry)) yield entry
-        segments.ready()
-      }
-    } finally {
-      order.close(cursor)
-    }
+  /** The entries whose time has not passed: in Map's order, or with `lru` from the last used to the first. */
+  private visit(): Generator<number, undefined, undefined> {
+    return visit(this.table, this.table.policy === 'lru', false, Number.POSITIVE_INFINITY)
   }
 
   // ---- the whole map ------------------------------------------------------------------------------------------------

@@ -41,9 +41,13 @@ export class Keys {
   /** Packs a key at a word. Throws ERR_INVALID_ARG_TYPE, and ERR_OUT_OF_RANGE for a key of more than 65,536 bytes. */
   pack(key: MapKey, hashing: Hashing, at = 0): void {
     this.serial++
-    if (typeof key !== 'string') return this.packBytes(key, hashing, at)
+    if (typeof key !== 'string') this.packBytes(key, hashing, at)
+    else if (hashing.hashKind === SIPHASH || key.length > SHORT) this.packLong(key, hashing, at)
+    else this.packShort(key, hashing, at)
+  }
+
+  private packShort(key: string, hashing: Hashing, at: number): void {
     const { length } = key
-    if (length > SHORT || hashing.hashKind === SIPHASH) return this.packLong(key, hashing, at)
     const { words } = this
     let seen = 0
     let a = hashing.seedA ^ length
@@ -72,11 +76,12 @@ export class Keys {
       a = mixA(a, packed)
       b = mixB(b, packed)
     }
-    if (seen > 127) return this.packLong(key, hashing, at)
     this.at = at
     this.kind = length
     this.bytes = length
     this.hash = finish(a, b)
+    // Other characters than those of ASCII take more than a byte.
+    if (seen > 127) this.packLong(key, hashing, at)
   }
 
   /** Does a key that is packed at this word certainly fit behind those before it? */

@@ -21,8 +21,9 @@ import {
 import { MapMemory } from './memory.js'
 import { flagOf, limitOf, type MapOptions, policyOf, ttlOf } from './options.js'
 import { isCut, recover } from './recover.js'
+import { outOfMemory } from './room.js'
 import { randomSeeds, Segments } from './segments.js'
-import { outOfMemory, Table } from './table.js'
+import { Table } from './table.js'
 
 /** The heap of a map that has none: pages that nothing was written to take no memory. */
 const DEFAULT_HEAP_BYTES = 2 ** 30
@@ -48,7 +49,7 @@ export function create(heap: Heap | undefined, options: MapOptions): Opened {
     throw invalidValue('options.size', 'is for maps with a heap of their own', options.size)
   }
   const ownsHeap = heap === undefined
-  const home = heap ?? Heap.map({ size, placement: 'segregated-fit' })
+  const home = heap ?? Heap.map({ size, placement: 'segregated-fit', slabs: false })
   try {
     const pointer = home.calloc(HEADER_BYTES, 1)
     if (pointer === 0) throw outOfMemory(HEADER_BYTES)
@@ -103,7 +104,10 @@ export function close({ table, ownsHeap }: Opened): void {
 export function destroy(opened: Opened): void {
   const { table, pointer, ownsHeap } = opened
   const { memory, segments } = table
-  if (ownsHeap) return close(opened)
+  if (ownsHeap) {
+    close(opened)
+    return
+  }
   segments.ready()
   keys.serial++
   const { heap, m, at } = memory

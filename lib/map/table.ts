@@ -6,10 +6,10 @@
  * subscriber to the events of the heap), so a call whose key is no longer packed begins again. From there
  * to the end nothing but this code runs.
  */
-import { invalidState, OffheapError } from '../errors.js'
+import { invalidState } from '../errors.js'
 import type { Heap } from '../heap/heap.js'
 import { freeDirectory, segmentsOf } from './directory.js'
-import { type EvictionPolicy, isExpired, policies, touch, victim } from './eviction.js'
+import { type EvictionPolicy, isExpired, policies, touch } from './eviction.js'
 import { keys, type MapKey } from './keys.js'
 import {
   BYTES_F64,
@@ -28,9 +28,6 @@ import {
   KEY_ENCODING_SHIFT,
   KIND,
   keyAt,
-  MAX_BYTES_F64,
-  MAX_ENTRIES_F64,
-  MAX_ENTRY_BYTES_F64,
   NEWER,
   OLDER,
   PENDING,
@@ -46,12 +43,10 @@ import {
 } from './layout.js'
 import { MapMemory } from './memory.js'
 import { Order } from './order.js'
+import { allocate, BLOCK_BYTES, growIndex, isTooLarge, keepBytes, keepLimits, type Reason, type Roomy } from './room.js'
 import { Segments } from './segments.js'
 import { RAW } from './text.js'
 import { readNumber, readValue, type Stored, type Value, writeNumber } from './values.js'
-
-/** Why a value left the map, in lru-cache's words. */
-export type Reason = 'set' | 'delete' | 'evict' | 'expire'
 
 /** When an entry expires, in milliseconds since the epoch, and how long it lives from each renewal. */
 export interface Time {
@@ -66,14 +61,12 @@ export interface Departure {
   readonly reason: Reason
 }
 
-/** A block's own header, which its usable bytes don't count. */
-const BLOCK_BYTES = 4
 /** The entries that each `set` looks at, for expired ones. */
 const SWEPT = 2
 /** How often a call begins again because subscribers changed the map; a map that grows needs some of them too. */
 const MOST_TRIES = 100
 
-export class Table {
+export class Table implements Roomy {
   readonly memory: MapMemory
   readonly segments: Segments
   readonly order: Order
@@ -167,16 +160,16 @@ export class Table {
       const words = ENTRY_WORDS + (time === undefined ? 0 : EXPIRY_WORDS) + ((keys.bytes + 3) >> 2)
       const bytes = words * 4 + value.bytes
       const entry = segments.find(keys)
-      if (this.isTooLarge(bytes)) return false
+      if (isTooLarge(memory, bytes)) return false
       if (m[at + TIMED_COUNT] > 0 && this.sweep(SWEPT, entry) > 0) continue
       if (entry !== 0 && this.overwrite(entry, value, time, bytes)) return true
       if (entry === 0 && segments.isFull(hash)) {
-        this.growIndex(hash, bytes)
+        growIndex(this, hash, bytes)
         continue
       }
       const evictions = m[at + EVICTED]
-      this.keepLimits(entry, bytes)
-      const made = this.allocate(bytes, entry)
+      keepLimits(this, entry, bytes)
+      const made = allocate(this, bytes, entry)
       if (keys.serial !== serial) {
         memory.heap.free(made * 4)
         continue
@@ -187,16 +180,10 @@ export class Table {
         if (m[at + EVICTED] !== evictions) segments.find(keys)
         this.exchange(entry, made)
       }
+      keepBytes(this, made)
       return true
     }
     throw invalidState('the map changed each time that it was about to store an entry')
-  }
-
-  /** Is the entry larger than entries may be, or than all together may be? */
-  private isTooLarge(bytes: number): boolean {
-    const { f64, at } = this.memory
-    const most = f64[at / 2 + MAX_ENTRY_BYTES_F64] || f64[at / 2 + MAX_BYTES_F64]
-    return most !== 0 && bytes + BLOCK_BYTES > most
   }
 
   /** Writes a new entry, all but its links. */
@@ -280,77 +267,6 @@ export class Table {
     if ((m[entry + KIND] & TIMED) !== 0) m[at + TIMED_COUNT] += sign
   }
 
-  // ---- room ---------------------------------------------------------------------------------------------------------
-
-  /** A block for an entry: entries are evicted for it when the heap is full, but for `keep`. */
-  private allocate(bytes: number, keep: number): number {
-    const { heap } = this.memory
-    const pointer = heap.malloc(bytes)
-    if (pointer !== 0) return pointer / 4
-    // Small entries that go may lie apart: a large one gets several times its size, in larger and larger steps.
-    const most = 16 * bytes + 65_536
-    const isHopeless = bytes >= heap.buffer.byteLength
-    for (let freed = 0, step = 1; !isHopeless && freed < most; step *= 2) {
-      const before = freed
-      for (let i = 0; i < step && freed < most; i++) freed += this.evict(keep)
-      if (freed === before) break
-      const found = heap.malloc(bytes)
-      if (found !== 0) return found / 4
-    }
-    throw outOfMemory(bytes)
-  }
-
-  /** Makes room in the index: by memory, else by eviction. */
-  private growIndex(hash: number, bytes: number): void {
-    const { segments } = this
-    if (segments.grow(hash)) return
-    if (this.policy === 'none') throw outOfMemory(bytes)
-    const needed = 3 * (segments.slots * 8 + 64)
-    for (let freed = 0, last = -1; freed < needed && freed !== last; ) {
-      last = freed
-      freed += this.evict(0)
-    }
-    if (segments.grow(hash)) return
-    segments.ready()
-    const { m } = this.memory
-    const segment = segments.segmentOf(hash)
-    for (let slot = segment + SEGMENT_WORDS, left = segments.slots; left > 0; slot += 2, left--) {
-      if (m[slot + 1] !== 0) {
-        m[this.memory.at + EVICTED]++
-        this.remove(m[slot + 1] << 1, 'evict')
-        return
-      }
-    }
-    throw outOfMemory(bytes)
-  }
-
-  /** Evicts until an entry of so many bytes, in the place of `old` if that is one, keeps the limits. */
-  private keepLimits(old: number, bytes: number): void {
-    const { m, f64, at } = this.memory
-    const mostEntries = f64[at / 2 + MAX_ENTRIES_F64]
-    const mostBytes = f64[at / 2 + MAX_BYTES_F64]
-    if (mostEntries !== 0 && old === 0 && m[at + COUNT] >= mostEntries && this.evict(0) === 0) {
-      throw outOfMemory(bytes)
-    }
-    if (mostBytes === 0) return
-    const replaced = old === 0 ? 0 : this.memory.heap.usableSize(old * 4)
-    while (f64[at / 2 + BYTES_F64] - replaced + bytes + BLOCK_BYTES > mostBytes) {
-      if (this.evict(old) === 0) throw outOfMemory(bytes)
-    }
-  }
-
-  /** Evicts the entry that the policy says, but not `keep`. Returns the bytes that are free now; 0 when there is none to evict. */
-  evict(keep: number): number {
-    const { memory } = this
-    const entry = victim(this.policy, memory, this.order, keep)
-    if (entry === 0) return 0
-    const bytes = memory.heap.usableSize(entry * 4) + BLOCK_BYTES
-    const expired = this.isExpired(entry)
-    memory.m[memory.at + EVICTED]++
-    this.remove(entry, expired ? 'expire' : 'evict')
-    return bytes
-  }
-
   // ---- removing -----------------------------------------------------------------------------------------------------
 
   remove(entry: number, reason: Reason): void {
@@ -393,7 +309,10 @@ export class Table {
     let old = segments.clear()
     // A heap that has no room for an empty index has it when some entries are gone.
     for (; old === 0 && order.oldest !== 0; old = segments.clear()) this.remove(order.oldest, 'delete')
-    if (old === 0) return memory.end()
+    if (old === 0) {
+      memory.end()
+      return
+    }
     order.clear()
     m[at + COUNT] = 0
     m[at + TIMED_COUNT] = 0
@@ -427,12 +346,4 @@ export class Table {
       this.note(entry, 'delete')
     }
   }
-}
-
-/** No memory for an entry. */
-export function outOfMemory(bytes: number): OffheapError {
-  return new OffheapError(
-    'ERR_OFFHEAP_OUT_OF_MEMORY',
-    `The map has no room for an entry of ${bytes} bytes, and none that it may evict for it. Delete some, or use a larger heap`
-  )
 }

@@ -105,7 +105,8 @@ class Pair {
     const { map, model } = this
     switch (step.kind) {
       case 'set':
-        return this.set(step.key, step.value)
+        this.set(step.key, step.value)
+        return
       case 'getOrInsert': {
         const known = model.entries.get(nameOf(step.key))
         if (known !== undefined) expect(map.getOrInsert(step.key, step.value)).toEqual(known.value)
@@ -131,10 +132,13 @@ class Pair {
         this.map = HeapMap.open<MapKey, unknown>(this.heap)
         return
       case 'scan':
-        return this.scan()
+        this.scan()
+        return
       case 'forEach': {
         const seen: unknown[] = []
-        map.forEach((value, key, self) => seen.push([nameOf(key), value, self === map]))
+        map.forEach((value, key, self) => {
+          seen.push([nameOf(key), value, self === map])
+        })
         expect(seen).toEqual([...model.entries].map(([name, { value }]) => [name, value, true]))
         return
       }
@@ -142,7 +146,8 @@ class Pair {
         expect(map.getMany(step.keys)).toEqual(step.keys.map(each => model.entries.get(nameOf(each))?.value))
         return
       case 'loop':
-        return this.loop(step.at, step.steps)
+        this.loop(step.at, step.steps)
+        return
     }
   }
 

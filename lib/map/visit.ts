@@ -1,0 +1,26 @@
+/** Loops over the entries of a table, which may change meanwhile. */
+import type { Table } from './table.js'
+
+/**
+ * Visits the entries, from the newest to the oldest if `backwards`; expired ones only if `stale`. Visits
+ * `most` at the most.
+ */
+export function* visit(
+  table: Table,
+  backwards: boolean,
+  stale: boolean,
+  most: number
+): Generator<number, undefined, undefined> {
+  const { order, segments } = table
+  segments.ready()
+  const cursor = order.open(backwards)
+  try {
+    let left = most
+    for (let entry = order.step(cursor); entry !== 0 && left > 0; entry = order.step(cursor), left--) {
+      if (stale || !table.isExpired(entry)) yield entry
+      segments.ready()
+    }
+  } finally {
+    order.close(cursor)
+  }
+}

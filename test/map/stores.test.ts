@@ -1,0 +1,123 @@
+/**
+ * The order of stores: a map that is cut off after any single store of any call is whole again when it is
+ * opened, with every entry that a completed call had stored. Recovery is cut off as well, and runs again.
+ */
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { Heap } from '../../lib/index.js'
+import { segmentsOf } from '../../lib/map/directory.js'
+import { type EvictionPolicy, HeapMap } from '../../lib/map/index.js'
+import { isCut, recover } from '../../lib/map/recover.js'
+import { Table } from '../../lib/map/table.js'
+import { Value } from '../../lib/map/values.js'
+import { visit } from '../../lib/map/visit.js'
+import { scaled } from '../runs.js'
+import { recorded, redo } from './recorded.js'
+
+interface Step {
+  readonly kind: 'set' | 'set for a time' | 'delete' | 'get' | 'clear' | 'rebuild'
+  readonly key: number
+  readonly size: number
+}
+
+const kind = fc.oneof(
+  { weight: 12, arbitrary: fc.constantFrom<Step['kind'][]>('set', 'set for a time') },
+  { weight: 5, arbitrary: fc.constant<Step['kind']>('delete') },
+  { weight: 2, arbitrary: fc.constant<Step['kind']>('get') },
+  { weight: 1, arbitrary: fc.constant<Step['kind']>('clear') }
+)
+const steps = fc.array(fc.record({ kind, key: fc.nat({ max: 30 }), size: fc.nat({ max: 100 }) }), {
+  minLength: 1,
+  maxLength: 60,
+  size: 'max'
+})
+
+/** The entries in order, as lines. */
+const entriesOf = (table: Table): string[] =>
+  [...visit(table, false, true, Number.POSITIVE_INFINITY)].map(each => `${table.keyOf(each)}=${table.read(each)}`)
+
+const keyIn = (line: string): string => line.slice(0, line.indexOf('='))
+
+/** The blocks that a map needs. */
+function blocksOf(table: Table): number {
+  return 2 + [...segmentsOf(table.memory, table.segments.directory)].length + table.count
+}
+
+/** Opens the map in a copy of the memory; recovery is cut off after some store, and runs again. */
+function reopen(words: Int32Array<ArrayBuffer>, pointer: number, salt: number): Table {
+  const first = Heap.attach(words.slice().buffer)
+  const { table, log } = recorded(first, pointer)
+  if (isCut(table)) recover(table)
+  const copy = words.slice()
+  redo(copy, log, log.length === 0 ? 0 : salt % log.length)
+  const heap = Heap.attach(copy.buffer)
+  const pair = HeapMap.open(heap, pointer)
+  pair.check()
+  heap.check()
+  return new Table(heap, pointer)
+}
+
+/** What must hold of the entries after a call that was cut off. */
+function verify(found: readonly string[], before: readonly string[], after: readonly string[]): void {
+  const either = new Set([...before, ...after])
+  expect(found.filter(line => !either.has(line))).toEqual([])
+  // What the call had nothing to do with is there, in the same order.
+  const inBoth = (line: string): boolean => before.includes(line) && after.includes(line)
+  expect([before.filter(inBoth), after.filter(inBoth)]).toContainEqual(found.filter(inBoth))
+  const kept = before.map(keyIn).filter(key => after.some(line => keyIn(line) === key))
+  const names = new Set(found.map(keyIn))
+  expect(kept.filter(key => !names.has(key))).toEqual([])
+  expect(names.size).toBe(found.length)
+}
+
+function run(table: Table, { kind, key, size }: Step, turn: number): void {
+  const name = `key ${key}`
+  if (kind === 'set' || kind === 'set for a time') {
+    const time = kind === 'set' ? undefined : { expiry: 2 ** 50, ttl: 1 }
+    try {
+      table.put(name, new Value(`${turn}${'x'.repeat(size)}`), time)
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'ERR_OFFHEAP_OUT_OF_MEMORY' })
+    }
+    return
+  }
+  if (kind === 'clear') {
+    table.clear()
+    return
+  }
+  const entry = table.find(name)
+  if (entry === 0) return
+  if (kind === 'get') table.touch(entry)
+  else table.remove(entry, 'delete')
+}
+
+const policies: EvictionPolicy[] = ['none', 'sieve', 'lru']
+
+test.each(policies)('after every single store of a map with %s, no entry is lost or half there', eviction => {
+  let prefixes = 0
+  fc.assert(
+    fc.property(steps, fc.nat(), fc.constantFrom(2 ** 11, 2 ** 13), (sequence, salt, bytes) => {
+      const heap = Heap.format(new ArrayBuffer(bytes))
+      const { pointer } = HeapMap.create(heap, { eviction, crashSafe: true })
+      const { table, log } = recorded(heap, pointer)
+      for (const [turn, step] of sequence.entries()) {
+        const memory = heap.i32.slice()
+        const before = entriesOf(table)
+        log.length = 0
+        run(table, step, turn)
+        const after = entriesOf(table)
+        const stores = log.slice()
+        for (let count = 0; count <= stores.length; count++) {
+          prefixes++
+          if (count > 0) memory.set(stores[count - 1].values, stores[count - 1].index)
+          const opened = reopen(memory, pointer, salt + count * 7)
+          verify(entriesOf(opened), before, after)
+          // A block that was handed out just now may be lost, and no other.
+          expect(opened.memory.heap.stats().blocks - blocksOf(opened)).toBeLessThanOrEqual(2)
+        }
+      }
+    }),
+    { numRuns: scaled(6), endOnFailure: true }
+  )
+  expect(prefixes).toBeGreaterThan(scaled(6) * 20)
+})
