@@ -7,6 +7,7 @@ const docs = new URL('../', import.meta.url)
 const order = [
   'getting-started.md',
   'lifetimes.md',
+  'heap-map.md',
   'heap-files.md',
   'choosing-a-placement.md',
   'memory-layout.md',
@@ -34,7 +35,7 @@ const place = page => (order.includes(page) ? order.indexOf(page) : order.length
 
 export default {
   name: 'offheap',
-  entryPoints: ['api.ts'],
+  entryPoints: ['api.ts', 'map.ts'],
   tsconfig: 'tsconfig.json',
   readme: '../index.md',
   projectDocuments: pages.toSorted((a, b) => place(a) - place(b)).map(page => `../${page}`),
