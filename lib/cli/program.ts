@@ -7,6 +7,7 @@ import { benchCommand } from './bench.js'
 import { inspectCommand } from './inspect.js'
 import type { Io } from './io.js'
 import { labCommand } from './lab.js'
+import { playCommand } from './play.js'
 import { recordCommand } from './record.js'
 import { recoverCommand } from './recover.js'
 import { replayCommand } from './replay.js'
@@ -47,6 +48,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
       code = exitCode
     }),
     viewCommand(io),
+    playCommand(io),
     benchCommand(io, exitCode => {
       code = exitCode
     }),

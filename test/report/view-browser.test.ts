@@ -1,25 +1,16 @@
-/** The page in a real browser: Chromium without a window, from CHROMIUM or from where systems install it. */
+/** The page of `offheap view` in a real browser. */
 
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { type Browser, chromium, type Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { History } from '../../lib/report/history.js'
 import { viewPage } from '../../lib/report/view-page.js'
+import { launchChromium, noChromium, reason } from '../chromium.js'
 import { HANG } from '../hang.js'
 import { randomTrace, timelineOf, traceOf } from './timelines.js'
-
-const PLACES = [
-  process.env.CHROMIUM,
-  '/usr/bin/chromium',
-  '/usr/bin/chromium-browser',
-  '/usr/bin/google-chrome',
-  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'
-]
-const executablePath = PLACES.find(place => place !== undefined && existsSync(place))
-const reason = executablePath === undefined ? ' (skipped: no Chromium here; install it or set CHROMIUM)' : ''
 
 /** One block for all of the time, and above it four, of which two are freed. */
 const LINES = ['a 0 400', 'a 1 40', 'a 2 40', 'a 3 40', 'a 4 40', 'r 0 404', 'f 1', 'f 3', 'a 5 4']
@@ -27,7 +18,7 @@ const LINES = ['a 0 400', 'a 1 40', 'a 2 40', 'a 3 40', 'a 4 40', 'r 0 404', 'f 
 /** Five slots of 96 bytes fill a slab, which leaves 32 bytes over; then two of them are freed. */
 const SLOTS = ['a 0 90', 'a 1 90', 'a 2 90', 'a 3 90', 'a 4 90', 'a 5 1000', 'f 1', 'f 2']
 
-describe.skipIf(executablePath === undefined)(`the page of offheap view${reason}`, () => {
+describe.skipIf(noChromium)(`the page of offheap view${reason}`, () => {
   let folder = ''
   let browser: Browser
   let low = 0
@@ -50,12 +41,7 @@ describe.skipIf(executablePath === undefined)(`the page of offheap view${reason}
     high = history.high
     firstSlab = history.slabs.all[0].offset
     writeFileSync(join(folder, 'slabs.html'), viewPage({ trace: slots, timelines: [slabs] }))
-    // Containers often run as root, where Chromium's sandbox can't be.
-    browser = await chromium.launch({
-      ...(executablePath === undefined ? {} : { executablePath }),
-      args: ['--no-sandbox'],
-      timeout: HANG
-    })
+    browser = await launchChromium()
   })
   afterEach(() => {
     expect(problems.splice(0)).toEqual([])

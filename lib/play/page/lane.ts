@@ -1,0 +1,47 @@
+/** One heap of the page: its session, its strip, and its figures in a line. */
+
+import type { Moment, Session } from '../session.js'
+import { make, say } from './elements.js'
+import { Strip } from './strip.js'
+
+export class Lane {
+  readonly session: Session
+  readonly element: HTMLElement
+  readonly #strip: Strip
+  readonly #figures = make('span', 'figures')
+
+  constructor(session: Session, onPick: (at: number) => void) {
+    this.session = session
+    const { label } = session.instrument
+    this.#strip = new Strip(label, onPick)
+    this.element = make('section', 'lane')
+    const title = make('div', 'title')
+    title.append(make('b', '', label), this.#figures)
+    this.element.append(title, this.#strip.element)
+  }
+
+  /** Goes to a moment of the heap that one looks into. Calls have steps of their own in each heap. */
+  follow({ call, step }: Moment, isMain: boolean): void {
+    this.session.go(isMain || step === 0 ? { call, step } : { call: call + 1, step: 0 })
+  }
+
+  draw(width: number, selected: number, now: ReadonlySet<number>): void {
+    const picture = this.session.picture()
+    const focus = new Set(
+      picture.parts.filter(({ from, to }) => [...now].some(word => word * 4 >= from && word * 4 < to))
+    )
+    this.#strip.draw(picture, width, selected, focus)
+    const { used, free, freeBlocks, largestFree } = picture.figures
+    const failed = this.session.runs
+      .slice(0, this.session.now.call)
+      .filter(({ call, returned }) => returned === 0 && !(call.kind === 'realloc' && call.size === 0)).length
+    const parts = [
+      `used ${used} bytes`,
+      `free ${free}`,
+      `${freeBlocks} free ${freeBlocks === 1 ? 'block' : 'blocks'} between`,
+      `largest request that fits ${largestFree}`
+    ]
+    if (failed > 0) parts.push(`${failed} refused`)
+    say(this.#figures, parts.join(' · '))
+  }
+}

@@ -1,0 +1,27 @@
+/** Chromium without a window, for tests of pages: from CHROMIUM, or from where systems install it. */
+
+import { existsSync } from 'node:fs'
+import { type Browser, chromium } from 'playwright-core'
+import { HANG } from './hang.js'
+
+const PLACES = [
+  process.env.CHROMIUM,
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'
+]
+const executablePath = PLACES.find(place => place !== undefined && existsSync(place))
+
+/** Whether there is no Chromium here, and what to add to the name of a group of tests that is skipped then. */
+export const noChromium = executablePath === undefined
+export const reason = noChromium ? ' (skipped: no Chromium here; install it or set CHROMIUM)' : ''
+
+export function launchChromium(): Promise<Browser> {
+  return chromium.launch({
+    ...(executablePath === undefined ? {} : { executablePath }),
+    // Containers often run as root, where Chromium's sandbox can't be.
+    args: ['--no-sandbox'],
+    timeout: HANG
+  })
+}
