@@ -12,6 +12,7 @@ const order = [
   'choosing-a-placement.md',
   'memory-layout.md',
   'one-malloc.md',
+  'play.md',
   'hardening.md',
   'troubleshooting.md',
   'recipes.md',

@@ -128,9 +128,8 @@ async function configFor(allocator: string | undefined, options: PlayOptions): P
       `${options.trace} has ${trace.length} operations, and the page takes ${MOST_CALLS}; choose some with --at`
     )
   }
-  const { payload, blocks } = peaksOf(trace)
-  const ample =
-    HEAP_SIZES.find(bytes => bytes >= 2 * payload + 32 * blocks + standard) ?? HEAP_SIZES[HEAP_SIZES.length - 1]
+  const { blocks } = peaksOf(trace)
+  const ample = HEAP_SIZES.find(bytes => bytes >= 2 * blocks + standard) ?? HEAP_SIZES[HEAP_SIZES.length - 1]
   const size = options.size ?? (allocator === undefined ? ample : Math.min(roomForSubmission(trace), MOST_BYTES))
   return {
     ...base,

@@ -53,7 +53,7 @@ export function openOwn({ placement, slabs, size }: OwnOptions): Player {
       if (!allocator.free(pointer)) throw allocator.refusal('free', pointer)
     }
   }
-  const host: Host = { grown: nothing, trim: nothing, fault: nothing, calls }
+  const host: Host = { grown: nothing, trim: nothing, fault: nothing, commit: undefined, calls }
   const allocator = new Allocator(words, header, host)
   allocator.reset()
   return {
