@@ -20,6 +20,7 @@ const order = [
   'recipes/zero-copy-parsing.md',
   'recipes/struct-arrays.md',
   'recipes/lru-cache.md',
+  'recipes/durable-index.md',
   'recipes/webassembly.md',
   'benchmarks.md',
   'reading-benchmarks.md',

@@ -94,7 +94,7 @@ const POLICIES = {
 const bundle = await rolldown({
   input: file,
   platform: 'node',
-  external: id => /\/(errors|events|memory\/region)\.js$/.test(id),
+  external: id => /\/(errors|events|memory\/[\w-]+|sharing\/(heap-file|roots|superblock))\.js$/.test(id),
   logLevel: 'silent'
 })
 const { output } = await bundle.generate({ format: 'esm' })

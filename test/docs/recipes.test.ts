@@ -229,6 +229,77 @@ describe('the LRU cache', () => {
   })
 })
 
+describe('the index that survives restarts', () => {
+  const head = `
+    import { spawn } from 'node:child_process'
+    import { mkdtempSync } from 'node:fs'
+    import { once } from 'node:events'
+    import { tmpdir } from 'node:os'
+    import { join } from 'node:path'
+    import { fileURLToPath } from 'node:url'
+    import { DurableIndex } from './durable-index.js'
+    const path = join(mkdtempSync(join(tmpdir(), 'offheap-')), 'index.heap')
+    const size = 2 ** 23
+  `
+
+  test('is a Map of lists, also after it was closed and opened', async () => {
+    await passes(`${head}
+      const model = new Map()
+      let index = new DurableIndex(path, size)
+      for (let i = 0; i < 5000; i++) {
+        const word = 'wörd ' + ((i * 7919) % 300)
+        index.add(word, i)
+        model.set(word, [...(model.get(word) ?? []), i])
+        if (i % 1000 === 999) {
+          index.close()
+          index = new DurableIndex(path, size)
+        }
+      }
+      for (const [word, documents] of model) assert.deepEqual([...index.documents(word)], documents)
+      assert.equal(index.documents('none').length, 0)
+      assert.throws(() => { for (let i = 0; ; i++) index.add('word ' + i, i) }, /The index is full/)
+      assert.deepEqual([...index.documents('wörd 7')], model.get('wörd 7'))
+      index.close()`)
+  })
+
+  test('has what was added when its process is killed, and no block too many', async () => {
+    await passes(`${head}
+      const script = \`
+        import { DurableIndex } from './durable-index.js'
+        const index = new DurableIndex(\${JSON.stringify(path)}, \${size})
+        for (let i = 0; i < 1e6; i++) {
+          index.add('word ' + (i % 500), i % 100000)
+          if (i % 1000 === 0) process.stdout.write(i + '\\\\n')
+        }
+      \`
+      const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+        cwd: fileURLToPath(new URL('.', import.meta.url))
+      })
+      let said = ''
+      for await (const text of child.stdout) {
+        said += text
+        if (said.includes('20000')) child.kill('SIGKILL')
+      }
+      const least = Number(said.trim().split('\\n').at(-1))
+      assert.ok(least >= 20000)
+      const index = new DurableIndex(path, size)
+      let count = 0
+      let length = -1
+      for (let i = 0; i < 500; i++) {
+        const documents = index.documents('word ' + i)
+        for (const [turn, document] of documents.entries()) assert.equal(document, (turn * 500 + i) % 100000)
+        assert.ok(length === -1 || documents.length === length || documents.length === length - 1)
+        length = documents.length
+        count += length
+      }
+      assert.ok(count >= least)
+      index.close()
+      // The buckets, an entry and a list for each word.
+      const heap = Heap.open(path)
+      assert.equal(heap.stats().blocks, 1001)`)
+  })
+})
+
 describe('WebAssembly', () => {
   test('a module and JavaScript share blocks, and both allocate', async () => {
     await passes(`
@@ -270,6 +341,8 @@ test('the commands that the pages name run, and what they show are figures of th
   const shape = (text: string) => text.replace(/[\d.,]+/g, '#').replace(/ +/g, ' ')
   const page = (name: string) => readFileSync(join(root, 'docs/recipes', name), 'utf8')
   expect(shape(page('struct-arrays.md'))).toContain(shape(out.split('\n').slice(1).join('\n')))
+  const { out: index } = await offheap.recipe('durable-index.js', '2000')
+  expect(shape(page('durable-index.md'))).toContain(shape(index.split('\n').slice(1).join('\n')))
   const { out: table } = await offheap.recipe('lru-cache.js', '2000')
   expect(shape(page('lru-cache.md'))).toContain(shape(table.split('\n').slice(1).join('\n')))
 })
