@@ -34,21 +34,21 @@ constexpr napi_type_tag kTag = {0x6f66666865617031, 0x9d1c3b5e27a84f60};
 struct Mapping {
   pages::Span span;
   bool locked = false;
-  int watch = -1;
+  faults::Watch* watch = nullptr;
   std::atomic<bool> mapped{true};
   std::atomic<int> owners{2};
 
   pages::Failure Unmap() {
     if (!mapped.exchange(false)) return {};
-    if (watch >= 0) faults::Pause(watch);
+    if (watch != nullptr) faults::Pause(watch);
     const pages::Failure failure = pages::Unmap(span);
     if (failure) {
-      if (watch >= 0) faults::Resume(watch, span.start, span.length);
+      if (watch != nullptr) faults::Resume(watch, span.start, span.length);
       mapped.store(true);
       return failure;
     }
-    if (watch >= 0) faults::Release(watch);
-    watch = -1;
+    if (watch != nullptr) faults::Release(watch);
+    watch = nullptr;
     return {};
   }
 
@@ -132,6 +132,18 @@ Mapping* LiveMapping(const Napi::CallbackInfo& info) {
     ThrowCode(info.Env(), "ERR_OFFHEAP_CLOSED", "the region was closed, or its buffer was transferred away");
   }
   return mapping;
+}
+
+// Makes sure that a fault in this mapping is caught, before there can be one.
+void WatchFaults(Napi::Env env, Mapping* mapping) {
+  if (const pages::Failure failure = faults::Prepare()) ThrowSystem(env, failure);
+  if (mapping->watch != nullptr) return;
+  mapping->watch = faults::Begin(mapping->span.start, mapping->span.length);
+  if (mapping->watch == nullptr) {
+    ThrowCode(env, "ERR_OFFHEAP_UNSUPPORTED",
+              "at most " + std::to_string(faults::kWatches) +
+                  " open regions can have protected pages at a time; close one of them first");
+  }
 }
 
 struct Range {
@@ -224,6 +236,15 @@ Napi::Value Map(const Napi::CallbackInfo& info) {
     ThrowSystem(env, failure);
   }
   mapping->locked = options.lock;
+  if (pages::ChargesCommit()) {
+    try {
+      WatchFaults(env, mapping);
+    } catch (...) {
+      mapping->Unmap();
+      delete mapping;
+      throw;
+    }
+  }
   const pages::Span span = mapping->span;
 
   Napi::Object handle = WrapHandle(env, mapping);
@@ -248,29 +269,25 @@ Napi::Value Close(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
+// commit(handle, buffer, offset, length)
+Napi::Value Commit(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Range range = PagesOf(info, *LiveMapping(info));
+  if (const pages::Failure failure = pages::Commit(range.start, range.length)) ThrowSystem(env, failure);
+  return env.Undefined();
+}
+
 // decommit(handle, buffer, offset, length)
 Napi::Value Decommit(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Mapping* mapping = LiveMapping(info);
   const Range range = PagesOf(info, *mapping);
   if (range.length == 0) return env.Undefined();
-  const bool restricted = mapping->watch >= 0;
+  const bool restricted = mapping->watch != nullptr;
   if (const pages::Failure failure = pages::Decommit(range.start, range.length, mapping->locked, restricted)) {
     ThrowSystem(env, failure);
   }
   return env.Undefined();
-}
-
-// Makes sure that a fault in this mapping is caught, before there can be one.
-void WatchFaults(Napi::Env env, Mapping* mapping) {
-  if (const pages::Failure failure = faults::Prepare()) ThrowSystem(env, failure);
-  if (mapping->watch >= 0) return;
-  mapping->watch = faults::Watch(mapping->span.start, mapping->span.length);
-  if (mapping->watch < 0) {
-    ThrowCode(env, "ERR_OFFHEAP_UNSUPPORTED",
-              "at most " + std::to_string(faults::kWatches) +
-                  " open regions can have protected pages at a time; close one of them first");
-  }
 }
 
 // protect(handle, buffer, offset, length, access), where access is 0 none, 1 read, 2 read and write
@@ -295,7 +312,7 @@ Napi::Value Faults(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Mapping* mapping = LiveMapping(info);
   Napi::Array offsets = Napi::Array::New(env);
-  if (mapping->watch < 0) return offsets;
+  if (mapping->watch == nullptr) return offsets;
   uint32_t index = 0;
   for (const uint64_t offset : faults::Drain(mapping->watch)) {
     offsets.Set(index++, Napi::Number::New(env, static_cast<double>(offset)));
@@ -318,8 +335,10 @@ Napi::Value LockLimit(const Napi::CallbackInfo& info) { return Napi::Number::New
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("pageSize", Napi::Number::New(env, static_cast<double>(pages::PageSize())));
+  exports.Set("chargesCommit", Napi::Boolean::New(env, pages::ChargesCommit()));
   exports.Set("map", Napi::Function::New(env, Map, "map"));
   exports.Set("close", Napi::Function::New(env, Close, "close"));
+  exports.Set("commit", Napi::Function::New(env, Commit, "commit"));
   exports.Set("decommit", Napi::Function::New(env, Decommit, "decommit"));
   exports.Set("protect", Napi::Function::New(env, Protect, "protect"));
   exports.Set("faults", Napi::Function::New(env, Faults, "faults"));

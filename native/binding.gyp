@@ -5,14 +5,21 @@
   "targets": [
     {
       "target_name": "offheap",
-      "sources": ["addon.cc", "pages.cc", "faults.cc", "files.cc", "files_posix.cc"],
+      "sources": ["addon.cc", "files.cc"],
       "include_dirs": ["<!@(node -p \"require('node-addon-api').include\")"],
       "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_ADDON_API_CPP_EXCEPTIONS"],
       "cflags!": ["-fno-exceptions", "-Wno-unused-parameter"],
       "cflags_cc!": ["-fno-exceptions", "-Wno-unused-parameter"],
       "cflags_cc": ["<@(warnings)"],
+      # `npm run prebuilds` goes by the names: _posix, _linux, _macos, _windows.
       "conditions": [
+        ["OS=='linux'", { "sources": ["pages_posix.cc", "pages_linux.cc", "faults_posix.cc", "files_posix.cc"] }],
+        ["OS=='win'", {
+          "sources": ["pages_windows.cc", "faults_windows.cc", "files_windows.cc"],
+          "msvs_settings": { "VCCLCompilerTool": { "ExceptionHandling": 1 } }
+        }],
         ["OS=='mac'", {
+          "sources": ["pages_posix.cc", "pages_macos.cc", "faults_posix.cc", "files_posix.cc"],
           "xcode_settings": {
             "GCC_ENABLE_CPP_EXCEPTIONS": "YES",
             "CLANG_CXX_LIBRARY": "libc++",

@@ -3,7 +3,7 @@
  * installed package alike; an installed package has no node-addon-api, so its headers are then fetched for the time of the build.
  * With `--if-changed` it does nothing when build/Release was built from these very sources.
  *
- * Needs a C++ compiler, make, python3, and node-gyp in PATH, where `npm run` puts the one that npm brings along.
+ * Needs a C++ compiler, make (not on Windows), python3, and node-gyp in PATH, where `npm run` puts the one that npm brings along.
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -34,7 +34,9 @@ export function digest(...rest) {
 
 /** Runs a command on this terminal. Throws when it fails. */
 export function run(command, args, options = {}) {
-  const { status, error } = spawnSync(command, args, { stdio: 'inherit', ...options })
+  // npm and node-gyp are scripts of the shell on Windows.
+  const shell = process.platform === 'win32'
+  const { status, error } = spawnSync(command, args, { stdio: 'inherit', shell, ...options })
   if (error !== undefined) throw new Error(`${command}: ${error.message}`)
   if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${status}`)
 }
@@ -83,7 +85,10 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     buildHere(process.argv.includes('--if-changed'))
   } catch (error) {
     console.error(`offheap: the addon could not be built: ${error.message}`)
-    console.error('It needs a C++ compiler, make, python3 and node-gyp; run this as: npm run build:native')
+    console.error(
+      'It needs node-gyp, Python 3, and a C++ compiler: with make on Linux, the Xcode Command Line Tools on macOS, the Visual Studio ' +
+        'Build Tools on Windows. Run this as: npm run build:native'
+    )
     process.exitCode = 1
   }
 }

@@ -1,9 +1,11 @@
 // The system calls behind a region, and nothing else: no JavaScript, no allocation policy.
 // Addresses and lengths are in bytes; callers pass whole pages.
+//
+// A file whose name ends in _posix, _linux, _macos or _windows is compiled for that system alone (_posix: Linux and macOS).
 #pragma once
 
-#if !defined(__linux__) && !defined(__APPLE__)
-#error "offheap is not supported on this operating system: it needs the mmap of Linux or macOS."
+#if !defined(__linux__) && !defined(__APPLE__) && !defined(_WIN32)
+#error "offheap maps memory on Linux, macOS and Windows; it does not know this operating system."
 #endif
 
 #include <cstddef>
@@ -12,6 +14,7 @@
 namespace pages {
 
 // What the system said: the error number and the call that gave it. An error of 0 is success.
+// On Windows the error is the errno value of the same meaning.
 struct Failure {
   int error = 0;
   const char* call = "";
@@ -45,10 +48,17 @@ size_t PageSize();
 // The most bytes this process may lock, as set by RLIMIT_MEMLOCK; infinity when there is no limit.
 double LockLimit();
 
+// Does the system charge memory when it is committed, and not when it is touched? Then pages are committed by Commit(), or
+// by the first access to them, which faults (faults.h).
+bool ChargesCommit();
+
 // Maps `length` bytes of private zeroed memory without committing them. A failure leaves nothing mapped.
 Failure Map(size_t length, const Options& options, Span* span);
 
 Failure Unmap(const Span& span);
+
+// Makes sure that the system has memory for these pages. Protections stay.
+Failure Commit(char* start, size_t length);
 
 // Gives pages back to the system. They are zero, readable and writable when touched again.
 Failure Decommit(char* start, size_t length, bool locked, bool restricted);

@@ -15,7 +15,7 @@ import type { PlacementName } from '../placement/placement.js'
 import type { HeapFile } from '../sharing/heap-file.js'
 import { type BlockReference, checkAlignment, checkAmount, closedError, pointerTo, pointerWithin } from './arguments.js'
 import type { Backing, Parts } from './backing.js'
-import { bufferOf, checkSize, heapIn, openEngine, type Plan, writeHeap } from './kinds.js'
+import { bufferOf, checkSize, committerOf, heapIn, openEngine, type Plan, writeHeap } from './kinds.js'
 import { type HeapFileOptions, openFile, type Recovery } from './open.js'
 import { type HeapMapOptions, type HeapOptions, heapMapOptions, heapOptions, planOf } from './options.js'
 import { Roots } from './roots.js'
@@ -106,11 +106,12 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   static attach<Memory extends ArrayBufferLike>(memory: Region | Memory): Heap<Memory>
   static attach(memory: Region | ArrayBufferLike): Heap<ArrayBufferLike> {
     const words = heapIn(bufferOf(memory))
+    const region = isRegion(memory) ? memory : undefined
     const heap = new Heap(INSIDE, {
       words,
       open: host => openEngine(words, host, false),
-      backing: isRegion(memory) ? memory : undefined,
-      commit: undefined,
+      backing: region,
+      commit: region && committerOf(region),
       file: undefined,
       owns: false,
       onLeaks: undefined
@@ -144,7 +145,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
 
   private static write<Memory extends ArrayBufferLike>(
     buffer: Memory,
-    backing: Backing | undefined,
+    region: Region | undefined,
     plan: Plan,
     owns: boolean
   ): Heap<Memory> {
@@ -153,8 +154,8 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     const heap = new Heap(INSIDE, {
       words,
       open,
-      backing,
-      commit: undefined,
+      backing: region,
+      commit: region && committerOf(region),
       file: undefined,
       owns,
       onLeaks: plan.onLeaks

@@ -97,6 +97,11 @@ export function openEngine(words: Int32Array, host: Host, tracks: boolean): Engi
     : new Allocator(words, header, host)
 }
 
+/** How an engine gets memory for the first bytes of a heap in this region, as it grows. See `Host.commit`. */
+export function committerOf(region: Region): (bytes: number) => boolean {
+  return bytes => region.commit(0, Math.ceil(bytes / region.pageSize) * region.pageSize)
+}
+
 /** The bytes of a region or buffer. Throws ERR_INVALID_ARG_TYPE, and ERR_OFFHEAP_CLOSED when they are gone. */
 export function bufferOf(memory: Region): ArrayBuffer
 export function bufferOf<Memory extends ArrayBufferLike>(memory: Region | Memory): ArrayBuffer | Memory

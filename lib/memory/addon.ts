@@ -53,8 +53,11 @@ export interface FileAddon {
 
 /** What `native/addon.cc` exports. Sizes, offsets and lengths are in bytes. */
 export interface Addon extends FileAddon {
+  /** Whether the system charges memory when it is committed: only there does `commit` do something. */
+  readonly chargesCommit: boolean
   map(size: number, guard: boolean, hugePages: boolean, populate: boolean, lock: boolean): Mapped
   close(handle: Handle, buffer: ArrayBuffer): void
+  commit(handle: Handle, buffer: ArrayBuffer, offset: number, length: number): void
   decommit(handle: Handle, buffer: ArrayBuffer, offset: number, length: number): void
   protect(handle: Handle, buffer: ArrayBuffer, offset: number, length: number, access: Access): void
   faults(handle: Handle, buffer: ArrayBuffer): number[]
@@ -63,12 +66,15 @@ export interface Addon extends FileAddon {
   lockLimit(): number
 }
 
+/** The systems that native/ has code for, as `process.platform` names them. */
+const SYSTEMS: readonly string[] = ['linux', 'darwin', 'win32']
+
 let loaded: Addon | undefined
 
 /**
  * The addon, loaded once for each thread.
- * @throws OffheapError `ERR_OFFHEAP_UNSUPPORTED` on a system other than Linux and macOS, `ERR_OFFHEAP_NO_ADDON` when
- *   no build of the addon for this platform can be loaded.
+ * @throws OffheapError `ERR_OFFHEAP_UNSUPPORTED` on a system other than Linux, macOS and Windows, `ERR_OFFHEAP_NO_ADDON`
+ *   when no build of the addon for this platform can be loaded.
  */
 export function addon(): Addon {
   loaded ??= load(location(), open)
@@ -89,10 +95,10 @@ export function load(
   platform: string = process.platform,
   libc: string = libcOf(platform)
 ): Addon {
-  if (platform !== 'linux' && platform !== 'darwin') {
+  if (!SYSTEMS.includes(platform)) {
     throw new OffheapError(
       'ERR_OFFHEAP_UNSUPPORTED',
-      `offheap maps memory with the mmap of Linux and macOS; it does not support ${platform}. ` +
+      `offheap maps memory on Linux, macOS and Windows; it does not support ${platform}. ` +
         'A heap over an ordinary ArrayBuffer works everywhere: Heap.format(new ArrayBuffer(size)).'
     )
   }
@@ -110,7 +116,7 @@ export function load(
     }
   }
   const target = [platform, process.arch, libc === 'unknown' ? '' : libc].filter(Boolean).join('-')
-  throw notLoaded(where, target, tried)
+  throw notLoaded(where, platform, target, tried)
 }
 
 /**
@@ -164,11 +170,11 @@ function isAddon(value: unknown): value is Addon {
   )
 }
 
-function notLoaded(where: Location, target: string, tried: readonly Attempt[]): OffheapError {
+function notLoaded(where: Location, platform: string, target: string, tried: readonly Attempt[]): OffheapError {
   const list = tried.map(({ path, reason }) => `${path} (${reason})`).join('; ')
   return new OffheapError(
     'ERR_OFFHEAP_NO_ADDON',
     `No native addon of offheap for ${target} could be loaded by Node ${process.version}. Tried: ${list}. ` +
-      adviceFor(where, tried)
+      adviceFor(where, tried, platform)
   )
 }

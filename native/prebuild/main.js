@@ -1,12 +1,21 @@
 /**
  * `npm run prebuilds`: the binaries of a release, cross-built for every target, or for those that are named. What is up to date is left
- * alone. `npm run prebuilds -- --check` builds nothing and ends with 1 when a binary is missing or old.
+ * alone. `npm run prebuilds -- --check` builds nothing and ends with 1 when a binary is missing or old. Both end with 1 when one is not what
+ * it must be (rules.js).
  */
-import { statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { ROOT } from '../build.js'
 import { compile, findZig } from './compile.js'
+import { faultsOf } from './rules.js'
 import { crossDigest, filesOf, isReleasable, noteOf, store, TARGETS } from './targets.js'
+
+/** What is wrong with the addon that lies there for a target. */
+function judge(target) {
+  const problems = faultsOf(target, readFileSync(join(ROOT, filesOf(target).addon)))
+  for (const problem of problems) console.error(`${filesOf(target).addon}: ${problem}`)
+  if (problems.length > 0) process.exitCode = 1
+}
 
 const names = process.argv.slice(2).filter(name => name !== '--check')
 const unknown = names.find(name => !TARGETS.some(target => target.name === name))
@@ -14,7 +23,8 @@ const chosen = names.length === 0 ? TARGETS : TARGETS.filter(({ name }) => names
 
 function describe(target) {
   const { addon, recorder } = filesOf(target)
-  const sizes = [addon, recorder].map(path => `${path} ${statSync(join(ROOT, path)).size} bytes`)
+  const paths = [addon, recorder].filter(path => path !== undefined)
+  const sizes = paths.map(path => `${path} ${statSync(join(ROOT, path)).size} bytes`)
   return `${target.name}: ${sizes.join(', ')}; ${noteOf(target).compiler}`
 }
 
@@ -23,7 +33,10 @@ if (unknown !== undefined) {
   process.exitCode = 2
 } else if (process.argv.includes('--check')) {
   const missing = chosen.filter(target => !isReleasable(target))
-  for (const target of chosen) console.log(missing.includes(target) ? `${target.name}: missing` : describe(target))
+  for (const target of chosen) {
+    console.log(missing.includes(target) ? `${target.name}: missing` : describe(target))
+    if (!missing.includes(target)) judge(target)
+  }
   if (missing.length > 0) {
     console.error(`A release needs binaries for ${missing.map(({ name }) => name).join(', ')}. Run: npm run prebuilds`)
     process.exitCode = 1
@@ -37,6 +50,7 @@ if (unknown !== undefined) {
         store(target, compile(target, zig), `zig ${zig.version}, ${target.zig}`, crossDigest(target))
       }
       console.log(describe(target))
+      judge(target)
     }
   } catch (error) {
     console.error(`offheap: ${error.message}`)

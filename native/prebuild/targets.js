@@ -7,15 +7,101 @@ import { digest, ROOT } from '../build.js'
 
 const HERE = fileURLToPath(new URL('.', import.meta.url))
 
-/** What a release must have. The version is that of the oldest glibc that an official Node 20 runs on. */
+/**
+ * What a release must have; docs/platforms.md, README.md and .github/workflows/ci.yml say the same, and a test compares them. The oldest
+ * systems are those of an official Node 20.
+ *
+ * `zig` is the compiler's name of the target; `tested` says how well this binary is known to work: `suite`, all tests; `emulated`, parts of
+ * them on an emulated system; `loaded`, without a Node; `built`, nobody has run it yet. `runner` is the machine of the forge that runs it.
+ */
 export const TARGETS = [
-  { name: 'linux-x64-glibc', platform: 'linux', arch: 'x64', libc: 'glibc', zig: 'x86_64-linux-gnu.2.28' },
-  { name: 'linux-x64-musl', platform: 'linux', arch: 'x64', libc: 'musl', zig: 'x86_64-linux-musl' },
-  { name: 'linux-arm64-glibc', platform: 'linux', arch: 'arm64', libc: 'glibc', zig: 'aarch64-linux-gnu.2.28' },
-  { name: 'linux-arm64-musl', platform: 'linux', arch: 'arm64', libc: 'musl', zig: 'aarch64-linux-musl' }
+  {
+    name: 'linux-x64-glibc',
+    system: 'Linux with glibc 2.28 or later',
+    platform: 'linux',
+    arch: 'x64',
+    libc: 'glibc',
+    zig: 'x86_64-linux-gnu.2.28',
+    runner: 'ubuntu-24.04',
+    tested: 'suite',
+    how: 'all tests, on Node 20, 22, 24 and 26'
+  },
+  {
+    name: 'linux-arm64-glibc',
+    system: 'Linux with glibc 2.28 or later',
+    platform: 'linux',
+    arch: 'arm64',
+    libc: 'glibc',
+    zig: 'aarch64-linux-gnu.2.28',
+    runner: 'ubuntu-24.04-arm',
+    tested: 'emulated',
+    how: 'a heap, a region and the recorder, under qemu'
+  },
+  {
+    name: 'linux-x64-musl',
+    system: 'Linux with musl',
+    platform: 'linux',
+    arch: 'x64',
+    libc: 'musl',
+    zig: 'x86_64-linux-musl',
+    runner: 'ubuntu-24.04',
+    tested: 'loaded',
+    how: 'the recorder records a program; the addon was loaded without Node'
+  },
+  {
+    name: 'linux-arm64-musl',
+    system: 'Linux with musl',
+    platform: 'linux',
+    arch: 'arm64',
+    libc: 'musl',
+    zig: 'aarch64-linux-musl',
+    runner: undefined,
+    tested: 'built',
+    how: 'inspected, not run'
+  },
+  {
+    name: 'darwin-x64',
+    system: 'macOS 11 or later',
+    platform: 'darwin',
+    arch: 'x64',
+    zig: 'x86_64-macos.11.0-none',
+    runner: 'macos-15-intel',
+    tested: 'built',
+    how: 'inspected, not run'
+  },
+  {
+    name: 'darwin-arm64',
+    system: 'macOS 11 or later',
+    platform: 'darwin',
+    arch: 'arm64',
+    zig: 'aarch64-macos.11.0-none',
+    runner: 'macos-15',
+    tested: 'built',
+    how: 'inspected, not run'
+  },
+  {
+    name: 'win32-x64',
+    system: 'Windows 10 or later',
+    platform: 'win32',
+    arch: 'x64',
+    zig: 'x86_64-windows-gnu',
+    runner: 'windows-2025',
+    tested: 'emulated',
+    how: 'the tests of regions, heaps and traces, under Wine with Node 22'
+  },
+  {
+    name: 'win32-arm64',
+    system: 'Windows 10 or later',
+    platform: 'win32',
+    arch: 'arm64',
+    zig: 'aarch64-windows-gnu',
+    runner: 'windows-11-arm',
+    tested: 'built',
+    how: 'inspected, not run'
+  }
 ]
 
-/** The target that this machine is. macOS has no choice of C libraries, and is no target of a cross build. */
+/** The target that this machine is. Only Linux has a choice of C libraries. */
 export function hostTarget() {
   const { platform, arch } = process
   const libc = platform !== 'linux' ? undefined : existsSync('/etc/alpine-release') ? 'musl' : 'glibc'
@@ -36,7 +122,9 @@ export function filesOf({ platform, arch, libc }) {
 
 /** What a cross build is made from: sources, compiler flags, and what is linked in. */
 export function crossDigest({ zig }) {
-  const flags = ['compile.js', 'demangle.c', 'exports.map'].map(name => readFileSync(join(HERE, name), 'utf8'))
+  const flags = ['compile.js', 'demangle.c', 'exports.map', 'node_api.js'].map(name =>
+    readFileSync(join(HERE, name), 'utf8')
+  )
   return digest(zig, ...flags)
 }
 

@@ -111,7 +111,7 @@ describe('loading', () => {
     }
   })
 
-  test.each(['win32', 'freebsd', 'aix'])('on %s says that it is not supported', system => {
+  test.each(['freebsd', 'aix'])('on %s says that it is not supported', system => {
     expect(() => load(home, () => native, system)).toThrow(
       expect.objectContaining({ code: 'ERR_OFFHEAP_UNSUPPORTED', message: expect.stringContaining(system) })
     )

@@ -8,14 +8,16 @@ import { type Compiled, compile } from './compiled.js'
 const here = { bundled: false, folders: ['/p'] } as const
 const attempt = (reason: string, code?: string): Attempt => ({ path: '/p/offheap.node', reason, code })
 
-test('a missing or foreign file is one to build', () => {
+test.each([
+  ['linux', /a C\+\+ compiler, make and python3/],
+  ['darwin', /Xcode Command Line Tools/],
+  ['win32', /Visual Studio Build Tools/]
+])('a missing or foreign file is one to build, on %s', (platform, tools) => {
   for (const restricted of [false, true]) {
-    const advice = adviceFor(
-      here,
-      [attempt('no such file'), attempt('wrong ELF class', 'ERR_DLOPEN_FAILED')],
-      restricted
-    )
+    const attempts = [attempt('no such file'), attempt('wrong ELF class', 'ERR_DLOPEN_FAILED')]
+    const advice = adviceFor(here, attempts, platform, restricted)
     expect(advice).toMatch(/npm --prefix "\/p" run build:native/)
+    expect(advice).toMatch(tools)
   }
 })
 
@@ -42,7 +44,7 @@ test.each<[name: string, Attempt, restricted: boolean, advice: RegExp]>([
     /mounted noexec/
   ]
 ])('under %s nothing is to be compiled', (_, failure, restricted, expected) => {
-  const advice = adviceFor(here, [attempt('no such file'), failure], restricted)
+  const advice = adviceFor(here, [attempt('no such file'), failure], 'linux', restricted)
   expect(advice).toMatch(expected)
   expect(advice).toMatch(/Heap\.format\(new ArrayBuffer\(size\)\)\.$/)
   expect(advice).not.toMatch(/compiler|build:native/)

@@ -1,6 +1,6 @@
 /** The workflows of the public forge do what .ci/run and `npm run release` do, on every Node and platform that the package names. */
 import { accessSync, constants, readdirSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 
@@ -11,12 +11,28 @@ interface Step {
 
 interface Job {
   readonly steps: readonly Step[]
-  readonly strategy?: { readonly matrix: { readonly os: readonly string[]; readonly node: readonly number[] } }
+  readonly strategy?: {
+    readonly matrix: { readonly include: readonly { readonly os: string; readonly node: number }[] }
+  }
   readonly permissions?: Readonly<Record<string, string>>
+}
+
+interface Tables {
+  /** The files that have a table of platforms. */
+  readonly TABLES: Readonly<Record<string, unknown>>
+  withTable(path: string): string
+}
+
+interface Targets {
+  readonly TARGETS: readonly { readonly runner?: string }[]
 }
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const manifest = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
+
+const prebuild = (name: string): string => pathToFileURL(`${root}native/prebuild/${name}`).href
+const { TABLES, withTable }: Tables = await import(prebuild('table.js'))
+const { TARGETS }: Targets = await import(prebuild('targets.js'))
 
 function workflow(name: string): { on: Record<string, unknown>; jobs: Record<string, Job> } {
   return parse(readFileSync(`${root}.github/workflows/${name}`, 'utf8'))
@@ -42,22 +58,26 @@ describe('the workflows', () => {
     accessSync(`${root}.ci/run`, constants.X_OK)
   })
 
-  test('ci covers the systems of package.json and every even Node from the oldest one supported', () => {
-    const matrix = workflow('ci.yml').jobs.run?.strategy?.matrix
+  test('ci runs each binary of the package on a real machine, and every line of Node somewhere', () => {
+    const { jobs } = workflow('ci.yml')
+    const machines = ['run', 'windows'].flatMap(name => jobs[name]?.strategy?.matrix.include ?? [])
+    const runners = TARGETS.flatMap(({ runner }) => runner ?? [])
+    expect([...new Set(machines.map(({ os }) => os))].sort()).toEqual([...new Set(runners)].sort())
+    const nodes = [...new Set(machines.map(({ node }) => node))].sort()
     const [, oldest] = manifest.engines.node.match(/>=(\d+)/)
-    expect(matrix?.node).toEqual([20, 22, 24, 26])
-    expect(matrix?.node[0]).toBe(Number(oldest))
-    const systems = { linux: /^ubuntu/, darwin: /^macos/ }
-    expect(manifest.os.sort()).toEqual(Object.keys(systems).sort())
-    for (const system of Object.values(systems)) expect(matrix?.os.some(name => system.test(name))).toBe(true)
-  })
-
-  test('the Nodes of the matrix are those that .ci/run and the tests of the package use', () => {
-    const nodes = workflow('ci.yml').jobs.run?.strategy?.matrix.node ?? []
+    expect(nodes[0]).toBe(Number(oldest))
     const [, majors = ''] =
       readFileSync(`${root}test/package/install.package.ts`, 'utf8').match(/MAJORS = \[(.*)\]/) ?? []
     expect(majors.split(', ').map(Number)).toEqual(nodes)
     expect(readFileSync(`${root}.ci/run`, 'utf8')).toContain(`printf '%s\\n' ${nodes.join(' ')}`)
+  })
+
+  test('Windows runs the tests that need no other process, and an addon from its own compiler', () => {
+    expect(commands(workflow('ci.yml').jobs.windows)).toEqual(['npm ci', 'npm run test:elsewhere -- --need node'])
+  })
+
+  test('the tables of platforms are those of native/prebuild/targets.js', () => {
+    for (const path of Object.keys(TABLES)) expect(readFileSync(`${root}${path}`, 'utf8')).toBe(withTable(path))
   })
 
   test('a release is npm run release, then published with provenance, and the tarball is the one that was checked', () => {

@@ -1,11 +1,10 @@
-#include "pages.h"
+#include "pages_posix.h"
 
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <limits>
 
 namespace pages {
@@ -13,54 +12,6 @@ namespace pages {
 namespace {
 
 constexpr int kPrivate = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-
-#if defined(__linux__)
-// A transparent huge page exists only where a whole aligned one fits.
-constexpr size_t kHugePage = size_t{2} << 20;
-
-// Since Linux 5.14; older C libraries don't name it.
-constexpr int kPopulateWrite = 23;
-
-using Residency = unsigned char;
-#else
-using Residency = char;
-#endif
-
-Failure Refused(const char* call) { return {errno, call}; }
-
-// Writes one byte in each page. The memory is new, so that its bytes stay zero.
-void Touch(char* start, size_t length) {
-  for (size_t offset = 0; offset < length; offset += PageSize()) {
-    *const_cast<volatile char*>(start + offset) = 0;
-  }
-}
-
-Failure AdviseHuge(char* start, size_t length) {
-#if defined(__linux__)
-  if (madvise(start, length, MADV_HUGEPAGE) != 0) {
-    // EINVAL: a kernel that was built without them.
-    return {errno == EINVAL ? ENOTSUP : errno, "madvise"};
-  }
-  return {};
-#else
-  (void)start;
-  (void)length;
-  return {ENOTSUP, "madvise"};
-#endif
-}
-
-Failure Populate(char* start, size_t length) {
-#if defined(__linux__)
-  int result;
-  do {
-    result = madvise(start, length, kPopulateWrite);
-  } while (result != 0 && errno == EINTR);
-  if (result == 0) return {};
-  if (errno != EINVAL) return Refused("madvise");
-#endif
-  Touch(start, length);
-  return {};
-}
 
 // Gives back what alignment reserved too much, at either end.
 Failure TrimTo(Span* span, char* first, size_t size) {
@@ -76,16 +27,6 @@ Failure TrimTo(Span* span, char* first, size_t size) {
     span->reserved = size;
   }
   return {};
-}
-
-size_t Alignment(size_t length, const Options& options) {
-#if defined(__linux__)
-  if (options.hugePages && length >= kHugePage) return std::max(kHugePage, PageSize());
-#else
-  (void)length;
-  (void)options;
-#endif
-  return PageSize();
 }
 
 // Reserves the pages and their guards, aligned, still inaccessible.
@@ -125,6 +66,16 @@ size_t PageSize() {
   return size;
 }
 
+void Touch(char* start, size_t length) {
+  for (size_t offset = 0; offset < length; offset += PageSize()) {
+    *const_cast<volatile char*>(start + offset) = 0;
+  }
+}
+
+bool ChargesCommit() { return false; }
+
+Failure Commit(char*, size_t) { return {}; }
+
 double LockLimit() {
   rlimit limit;
   if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
@@ -147,26 +98,6 @@ Failure Map(size_t length, const Options& options, Span* span) {
 Failure Unmap(const Span& span) {
   if (munmap(span.reservation, span.reserved) != 0) return Refused("munmap");
   return {};
-}
-
-Failure Decommit(char* start, size_t length, bool locked, bool restricted) {
-#if defined(__linux__)
-  // The kernel would refuse this by itself, but only after the protection was lifted.
-  if (locked) return {EINVAL, "madvise"};
-  // madvise leaves a protection as it is; new pages have none. First, because it may be refused, and then no byte is lost.
-  if (restricted) {
-    if (const Failure failure = Protect(start, length, Access::readWrite)) return failure;
-  }
-  if (madvise(start, length, MADV_DONTNEED) != 0) return Refused("madvise");
-  return {};
-#else
-  // madvise of macOS doesn't promise zeros; a new mapping over the old one does. It would also unlock silently.
-  (void)restricted;
-  if (locked) return {EINVAL, "mmap"};
-  void* address = mmap(start, length, PROT_READ | PROT_WRITE, kPrivate | MAP_FIXED, -1, 0);
-  if (address == MAP_FAILED) return Refused("mmap");
-  return {};
-#endif
 }
 
 Failure Protect(char* start, size_t length, Access access) {

