@@ -13,6 +13,8 @@ export type OffheapErrorCode =
   | 'ERR_OFFHEAP_INVALID_POINTER'
   /** The block at this pointer is already free. */
   | 'ERR_OFFHEAP_DOUBLE_FREE'
+  /** A block that is pinned can't be freed or resized, nor its heap reset or closed. */
+  | 'ERR_OFFHEAP_PINNED'
   /** A view of another buffer. */
   | 'ERR_OFFHEAP_FOREIGN_VIEW'
   /** The bytes of the heap contradict each other: something wrote where it should not. */

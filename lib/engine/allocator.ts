@@ -31,7 +31,7 @@ import { Blocks } from './blocks.js'
 import { checkBlocks } from './check.js'
 import { checkSlabs } from './check-slabs.js'
 import { Due } from './due.js'
-import type { BlockInfo, Engine, HeapStats, Host, Leak, Pages, Pointer } from './engine.js'
+import type { BlockInfo, Engine, HeapStats, Host, Leak, Pages, Pointer, Watch } from './engine.js'
 import { clearHeader, type Header, type Layout, ordinaryLayout, readHeader, verifyHeader } from './format.js'
 import { trimPages } from './pages.js'
 import { recover } from './recover.js'
@@ -59,6 +59,9 @@ export class Allocator implements Engine {
   /** Requests of up to this many bytes are served from slabs. */
   private slotLimit: number
   private readonly trims: boolean
+  private watcher: Watch | undefined
+  /** Whether a free counts bytes for the trim threshold, or has a watcher to ask. */
+  private checksFrees: boolean
   /** True while what is due waits for the end of a longer call. */
   private holds = false
   private readonly header: Header
@@ -72,6 +75,8 @@ export class Allocator implements Engine {
     this.placement = header.policy.name
     this.layout = ordinaryLayout(words.length, header.policy, header.options === WITH_SLABS)
     this.trims = words[TRIM_THRESHOLD_WORD] > 0
+    this.watcher = undefined
+    this.checksFrees = this.trims
     this.words = words
     this.policy = header.policy.open(words)
     const { commit } = host
@@ -230,7 +235,7 @@ export class Allocator implements Engine {
     const { words } = this
     if (words[PENDING_WORD] !== 0) this.recover()
     try {
-      if (this.trims) return this.freeCounted(pointer)
+      if (this.checksFrees) return this.freeChecked(pointer)
       return this.release(pointer)
     } catch (error) {
       // No call before this: the stack may be exhausted.
@@ -246,13 +251,22 @@ export class Allocator implements Engine {
     return this.blocks.free(blockOf(pointer))
   }
 
-  /** Frees a slot or block of a heap with a trim threshold. */
-  private freeCounted(pointer: Pointer): boolean {
+  /** Frees a slot or block of a heap with a trim threshold or a watcher. */
+  private freeChecked(pointer: Pointer): boolean {
+    const { watcher } = this
+    watcher?.mayChange(pointer)
     const size = this.slots.covers(pointer) ? 0 : sizeOf(this.words[blockOf(pointer)])
     if (!this.release(pointer)) return false
+    watcher?.freed(pointer)
     this.due.countFreed(size)
     this.settle()
     return true
+  }
+
+  watch(watch: Watch | undefined): void {
+    this.watcher = watch
+    this.checksFrees = this.trims || watch !== undefined
+    this.slots.setFast(watch === undefined)
   }
 
   // ---- realloc -------------------------------------------------------------------------------------
@@ -261,10 +275,12 @@ export class Allocator implements Engine {
     const { words } = this
     if (words[PENDING_WORD] !== 0) this.recover()
     try {
+      if (this.watcher !== undefined) this.watcher.mayChange(pointer)
       const slot = this.slots.holds(pointer)
       let resized = 0
       if (slot !== 0) resized = this.resizeSlot(pointer, slot, bytes)
       else resized = this.resizeBlock(pointer, bytes)
+      if (this.watcher !== undefined && resized > 0 && resized !== pointer) this.watcher.freed(pointer)
       if (words[PENDING_WORD] !== 0) this.settle()
       return resized
     } catch (error) {

@@ -113,6 +113,14 @@ export interface Calls {
   free(block: Pointer): void
 }
 
+/** Whoever must be asked before a block is freed: see `Engine.watch`. */
+export interface Watch {
+  /** Throws when the used block at `pointer` may be neither freed nor resized. Changes nothing. */
+  mayChange(pointer: Pointer): void
+  /** The block at `pointer` was freed, or has moved away. */
+  freed(pointer: Pointer): void
+}
+
 export interface Engine {
   readonly placement: PlacementName
   /** False when the memory is gone. */
@@ -129,6 +137,8 @@ export interface Engine {
   free(pointer: Pointer): boolean
   /** Gives the used block at `pointer` room for `bytes` bytes, an integer from 1. Its new pointer; 0, with nothing changed, when nothing is large enough, and -1 when no used block begins there. */
   resize(pointer: Pointer, bytes: number): Pointer
+  /** From now on `free` and `resize` ask and tell `watch`, and `slots` frees and resizes nothing; undefined ends that. */
+  watch(watch: Watch | undefined): void
   /** The bytes that the used block at `pointer` can hold; -1 when none begins there. Any integer is allowed. */
   usableSize(pointer: Pointer): number
   /** What is wrong with a pointer that the calls above refused: the error to throw. */

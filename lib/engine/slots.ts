@@ -47,7 +47,8 @@ export class Slots {
     this.doubles = new Float64Array(words.buffer, words.byteOffset, words.length / 2)
     this.limit = granules === 0 ? -1 : LARGEST_SLOT
     this.units = granules * UNITS
-    this.near = Math.min(this.units, 2 ** 31 / UNIT_BYTES)
+    this.near = 0
+    this.setFast(true)
     this.state = state
     this.descriptors = descriptors
     this.sizes = Int32Array.from({ length: CLASS_MASK + 1 }, (_, sizeClass) => SLOT_BYTES[sizeClass] ?? 0)
@@ -61,6 +62,11 @@ export class Slots {
     this.limit = -1
     this.units = 0
     this.near = 0
+  }
+
+  /** While it is off, `give` and `suits` return false: every free and realloc takes the slow path. */
+  setFast(isOn: boolean): void {
+    this.near = isOn ? Math.min(this.units, 2 ** 31 / UNIT_BYTES) : 0
   }
 
   /** A slot of the current slab for `bytes` bytes, any int32; 0 when it has none. */

@@ -3,7 +3,7 @@
  * and larger; docs/hardening.md says by how much. What is known of blocks is kept in a ledger, away
  * from the blocks (layout.ts).
  */
-import type { BlockInfo, Calls, Engine, HeapStats, Host, Leak, Pages, Pointer } from '../engine/engine.js'
+import type { BlockInfo, Calls, Engine, HeapStats, Host, Leak, Pages, Pointer, Watch } from '../engine/engine.js'
 import { clearHeader, type Header, readHeader, verifyHeader } from '../engine/format.js'
 import { noSlots } from '../engine/slots.js'
 import { OffheapError } from '../errors.js'
@@ -35,6 +35,7 @@ export class HardenedEngine implements Engine {
   private readonly ledger: Ledger
   private readonly host: Host
   private readonly stacks: Stacks | undefined
+  private watcher: Watch | undefined
 
   /** In the memory of the whole heap, whose header is written. `tracks`: whether stacks are kept. */
   constructor(heap: Int32Array, header: Header, host: Host, tracks: boolean) {
@@ -85,11 +86,13 @@ export class HardenedEngine implements Engine {
   free(pointer: Pointer): boolean {
     const stack = this.here('free', 'realloc')
     if (!this.open) return false
+    this.watcher?.mayChange(pointer)
     return this.guarded(() => {
       const block = this.blockOf(pointer)
       if (block === 0) return false
       this.ledger.takeBack(block)
       if (stack !== undefined) this.stacks?.noteFreed(pointer, stack)
+      this.watcher?.freed(pointer)
       return true
     })
   }
@@ -97,17 +100,23 @@ export class HardenedEngine implements Engine {
   resize(pointer: Pointer, bytes: number): Pointer {
     const stack = this.here('realloc')
     if (!this.open) return -1
+    this.watcher?.mayChange(pointer)
     return this.guarded(() => {
       const old = this.blockOf(pointer)
       if (old === 0) return -1
       const block = this.ledger.change(old, this.need(bytes), bytes)
       if (block === 0) return 0
+      if (block !== old) this.watcher?.freed(pointer)
       if (stack !== undefined) {
         this.stacks?.noteFreed(pointer, stack)
         this.stacks?.noteAllocated(slotOf(block), bytes, stack)
       }
       return slotOf(block)
     })
+  }
+
+  watch(watch: Watch | undefined): void {
+    this.watcher = watch
   }
 
   usableSize(pointer: Pointer): number {

@@ -52,15 +52,23 @@ function beginsAt(view: Uint8Array, offset: number, memory: Uint8Array): boolean
   return shows
 }
 
+/** The bytes of a view, which may have a `byteLength` of the caller's own; Infinity for a pointer. */
+export function lengthOf(reference: BlockReference): number {
+  if (!ArrayBuffer.isView(reference)) return Number.POSITIVE_INFINITY
+  const length: unknown = reference.byteLength
+  return typeof length === 'number' && length >= 0 ? Math.floor(length) : 0
+}
+
 /**
- * The pointer that a pointer or a view of `memory`, the bytes of `buffer`, stands for. A view may have a
- * `buffer` and a `byteOffset` of the caller's own; each is read once.
+ * The pointer that a pointer or a view of `buffer` stands for. A view may have a `buffer` and a `byteOffset` of the
+ * caller's own; each is read once. `memory` is all of the buffer when the contents of the block don't matter any more; without
+ * it no byte is touched, so that another thread can be at work on the block.
  * Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_OFFHEAP_FOREIGN_VIEW.
  */
 export function pointerTo(
   reference: BlockReference,
   buffer: ArrayBufferLike,
-  memory: Uint8Array,
+  memory: Uint8Array | undefined,
   call: string
 ): Pointer {
   if (!ArrayBuffer.isView(reference)) {
@@ -68,7 +76,8 @@ export function pointerTo(
     return reference
   }
   const offset: unknown = reference.byteOffset
-  if (typeof offset === 'number' && types.isUint8Array(reference) && beginsAt(reference, offset, memory)) return offset
+  const canTry = memory !== undefined && typeof offset === 'number' && types.isUint8Array(reference)
+  if (canTry && beginsAt(reference, offset, memory)) return offset
   if (reference.buffer === buffer) {
     checkPointer(offset)
     return offset

@@ -5,7 +5,7 @@
 import { type InspectOptionsStylized, inspect } from 'node:util'
 import type { BlockInfo, Engine, HeapStats, HeapSummary, Host, Leak, Pointer } from '../engine/engine.js'
 import type { Slots } from '../engine/slots.js'
-import { corrupt, invalidState, invalidType, OffheapError } from '../errors.js'
+import { corrupt, invalidState, invalidType, OffheapError, outOfRange } from '../errors.js'
 import { afterwards, publish } from '../events.js'
 import { leakReport } from '../hardened/stacks.js'
 import { INSIDE, illegalConstructor, inspectAs, isSealed, seal } from '../inspect.js'
@@ -13,13 +13,33 @@ import { isRegion, Region } from '../memory/region.js'
 import { readOptions } from '../options.js'
 import type { PlacementName } from '../placement/placement.js'
 import type { HeapFile } from '../sharing/heap-file.js'
-import { type BlockReference, checkAlignment, checkAmount, closedError, pointerTo, pointerWithin } from './arguments.js'
+import {
+  type BlockReference,
+  checkAlignment,
+  checkAmount,
+  closedError,
+  lengthOf,
+  pointerTo,
+  pointerWithin
+} from './arguments.js'
 import type { Backing, Parts } from './backing.js'
+import { Claims, type Pin } from './claims.js'
 import { bufferOf, checkSize, committerOf, heapIn, openEngine, type Plan, writeHeap } from './kinds.js'
 import { type HeapFileOptions, openFile, type Recovery } from './open.js'
 import { type HeapMapOptions, type HeapOptions, heapMapOptions, heapOptions, planOf } from './options.js'
 import { Roots } from './roots.js'
-import { bufferOver, type TypedArrayConstructor, type ViewOver, type Views, viewsOf } from './views.js'
+import { Scope } from './scope.js'
+import { checkEncoding, readText, type TextEncoding, textLength, writeText } from './text.js'
+import {
+  bufferOver,
+  bytesOf,
+  kindOf,
+  type TypedArrayConstructor,
+  type ViewLike,
+  type ViewOver,
+  type Views,
+  viewsOf
+} from './views.js'
 
 /** What a heap holds beside its engine. Like the engine it is an object of its own, so that a frozen heap can be closed. */
 interface State<Memory extends ArrayBufferLike> {
@@ -29,7 +49,14 @@ interface State<Memory extends ArrayBufferLike> {
   recovered: Recovery | undefined
   readonly owns: boolean
   readonly onLeaks: ((leaks: readonly Leak[]) => void) | undefined
+  /** Pins and owners of blocks, once there was one. */
+  claims: Claims | undefined
+  /** Another object after each reset(). */
+  contents: object
 }
+
+/** More bytes than any string has; a longer Buffer has a negative length on Node 26. */
+const TEXT_LIMIT = 2 ** 31 - 8
 
 /** Integers of 32 bits take the fast path: all sizes and pointers below 2 GiB. */
 const isInt32 = (value: unknown): value is number => typeof value === 'number' && (value | 0) === value
@@ -181,7 +208,9 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
       file,
       recovered: undefined,
       owns,
-      onLeaks
+      onLeaks,
+      claims: undefined,
+      contents: {}
     }
     this.slots = this.engine.slots
     this.placement = this.engine.placement
@@ -316,18 +345,125 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     try {
       return new type(this.buffer, pointer, length)
     } catch (error) {
-      // The class may be the caller's own, and may have freed the block or closed the heap.
-      if (this.engine.open && this.engine.usableSize(pointer) >= 0) this.engine.free(pointer)
+      // The class may be the caller's own.
+      this.freeAfterAll(pointer)
       throw error
     }
   }
 
-  /** Returns all usable bytes of a block as a Uint8Array. Throws like free. */
-  view(block: BlockReference): Uint8Array<Memory> {
+  /**
+   * Returns the first `length` bytes of a block as a Uint8Array. Default: all that it can hold, which in a hardened heap is what was
+   * asked for. Throws like free, and ERR_OUT_OF_RANGE for more bytes than the block has.
+   */
+  view(block: BlockReference, length?: number): Uint8Array<Memory> {
     const pointer = this.used(block, 'view')
-    const bytes = this.engine.usableSize(pointer)
+    const bytes = this.room(pointer, length)
     return new Uint8Array(this.buffer, this.inside(pointer, bytes), bytes)
   }
+
+  /**
+   * Resizes the block of a view to `length` elements, as realloc does, and returns a view of the same kind: a Float64Array for a
+   * Float64Array, a Buffer for a Buffer. The elements up to the smaller length stay. Use only the new view from then on.
+   * Throws like free, and ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits; then the block and the old view are as they were.
+   */
+  resize<View extends ArrayBufferView>(view: View, length: number): ViewLike<View, Memory>
+  resize(view: ArrayBufferView, length: number): ArrayBufferView<Memory> {
+    const { elementBytes, over } = kindOf(view)
+    checkAmount('length', length)
+    const bytes = Math.min(length * elementBytes, Number.MAX_SAFE_INTEGER)
+    const old = this.used(view, 'resize')
+    const isOwned = this.state.claims?.isOwned(old) === true
+    // A block of 0 bytes is one still; realloc(block, 0) would free it.
+    const pointer = this.mustHave(this.realloc(old, Math.max(bytes, 1)), bytes)
+    const resized = over(this.buffer, pointer, length)
+    if (isOwned) this.claims().own(pointer, resized)
+    return resized
+  }
+
+  /**
+   * Returns a copy in a block of its own: of a text as a Buffer of its UTF-8, of a view as a view of the same kind, of a buffer or of
+   * numbers from 0 to 255 as a Uint8Array. Throws ERR_INVALID_ARG_TYPE, ERR_OFFHEAP_OUT_OF_MEMORY.
+   */
+  from(text: string): Buffer<Memory>
+  from<View extends ArrayBufferView>(view: View): ViewLike<View, Memory>
+  from(bytes: ArrayBufferLike | Iterable<number>): Uint8Array<Memory>
+  from(source: string | ArrayBufferView | ArrayBufferLike | Iterable<number>): ArrayBufferView<Memory> {
+    if (typeof source === 'string') return this.allocString(source)
+    const { bytes, kind } = bytesOf(source)
+    return this.filled(bytes.length, copy => {
+      copy.set(bytes)
+      return kind.over(this.buffer, copy.byteOffset, bytes.length / kind.elementBytes)
+    })
+  }
+
+  // ---- text -------------------------------------------------------------------------------------------------------
+
+  /**
+   * Returns a text in a block of its own, as a Buffer of exactly its bytes. `'cstring'` is UTF-8 with a zero byte behind it, which
+   * counts. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE for an unknown encoding, ERR_INVALID_ARG_VALUE for a C string with a
+   * zero in it, ERR_OFFHEAP_OUT_OF_MEMORY.
+   */
+  allocString(text: string, encoding: TextEncoding = 'utf8'): Buffer<Memory> {
+    const buffer = this.allocBuffer(textLength(text, encoding))
+    return buffer.subarray(0, writeText(buffer, text, encoding))
+  }
+
+  /**
+   * Writes a text to the beginning of a block, and returns the number of bytes written. Throws like allocString and free, and
+   * ERR_OUT_OF_RANGE when the text is longer than the block, or than the view that stands for it; then nothing is written.
+   */
+  writeString(block: BlockReference, text: string, encoding: TextEncoding = 'utf8'): number {
+    const length = textLength(text, encoding)
+    const part = this.part(block, undefined, 'writeString')
+    if (length > part.length) throw outOfRange('text', `at most ${part.length} bytes of ${encoding}`, text)
+    return writeText(part, text, encoding)
+  }
+
+  /**
+   * Reads the text at the beginning of a block: `length` bytes of it, or for `'cstring'` those before the first zero byte among them.
+   * Default: as many as the view has; of a pointer, all that the block can hold. Throws like view, and ERR_OUT_OF_RANGE for an
+   * unknown encoding and for a C string without an end.
+   */
+  readString(block: BlockReference, encoding: TextEncoding = 'utf8', length?: number): string {
+    checkEncoding(encoding)
+    return readText(this.part(block, length, 'readString'), encoding)
+  }
+
+  // ---- lifetimes --------------------------------------------------------------------------------------------------
+
+  /**
+   * Returns a scope: what is allocated through it is freed at its end. `using scope = heap.scope()`. Throws ERR_OFFHEAP_CLOSED.
+   */
+  scope(): Scope<Memory> {
+    if (!this.engine.open) throw this.gone()
+    return new Scope(this, {
+      used: (reference, call) => this.used(reference, call),
+      contents: () => this.state.contents,
+      unpinned: async pointers => this.state.claims?.unpinned(pointers)
+    })
+  }
+
+  /**
+   * Pins a block while asynchronous work uses it: until `unpin()`, or the end of a `using` block, free, realloc, reset and close throw
+   * ERR_OFFHEAP_PINNED. A block can be pinned several times. Pins are of this Heap object; while there are any, free takes its
+   * slow path. Throws like free.
+   */
+  pin(block: BlockReference): Pin {
+    return this.claims().pin(this.used(block, 'pin'), block)
+  }
+
+  /**
+   * Returns a block of `length` bytes as a Uint8Array, contents undefined, that is freed some time after the view was collected as
+   * garbage; free(view) frees it at once. Other views of the same bytes don't keep it. While there are such blocks, free takes its
+   * slow path. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits.
+   */
+  owned(length: number): Uint8Array<Memory> {
+    const view = this.alloc(length)
+    this.claims().own(view.byteOffset, view)
+    return view
+  }
+
+  // ---- asking about blocks ----------------------------------------------------------------------------------------
 
   /** Returns the bytes that a block can hold: what was asked for, or a little more. Throws like free. */
   usableSize(block: BlockReference): number {
@@ -545,11 +681,17 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     }
   }
 
-  /** Forgets every block: the heap is as new, and every pointer into it is stale. Throws ERR_OFFHEAP_CLOSED. */
+  /**
+   * Forgets every block: the heap is as new, and every pointer into it is stale. Throws ERR_OFFHEAP_CLOSED, and
+   * ERR_OFFHEAP_PINNED while a block is pinned.
+   */
   reset(): void {
-    const { engine } = this
-    const { file } = this.state
+    const { engine, state } = this
+    const { file, claims } = state
     if (!engine.open) throw this.gone()
+    claims?.mayForget()
+    for (const pointer of claims?.owned() ?? []) claims?.disown(pointer)
+    state.contents = {}
     if (file !== undefined) {
       file.root = 0
       file.roots.clear()
@@ -558,11 +700,13 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Ends the heap. A heap from Heap.map detaches every view of its memory and unmaps it; one on borrowed
-   * memory lets go of it. A second close does nothing.
+   * Ends the heap. A heap from Heap.map detaches every view of its memory and gives it back; one on borrowed
+   * memory lets go of it. A second close does nothing. Throws ERR_OFFHEAP_PINNED while a block is pinned.
    */
   close(): void {
     const { engine, state } = this
+    if (engine.open) state.claims?.mayForget()
+    for (const pointer of state.claims?.owned() ?? []) this.freeAfterAll(pointer)
     const leaks = engine.leaks() ?? []
     const views = engine.open ? viewsOf(this.buffer, 0) : state.views
     afterwards(() => {
@@ -582,6 +726,12 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   [Symbol.dispose](): void {
+    this.close()
+  }
+
+  /** Waits until no block is pinned, then closes: `await using heap = Heap.map(size)`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.engine.open) await this.state.claims?.unpinned()
     this.close()
   }
 
@@ -610,11 +760,49 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   /** The used block that a caller's reference stands for. Throws what is wrong with it. */
   private used(reference: BlockReference, call: string): Pointer {
     // Reading a view may run the caller's code, so it comes before all else.
-    const pointer = pointerTo(reference, this.buffer, this.state.views.u8, call)
+    const pointer = pointerTo(reference, this.buffer, undefined, call)
     const { engine } = this
     if (!engine.open) throw this.gone()
     if (engine.usableSize(pointer) < 0) throw this.fault(engine.refusal(call, pointer))
     return pointer
+  }
+
+  /** The first `length` bytes of a block; as many as the view has that stands for it, by default. */
+  private part(reference: BlockReference, length: number | undefined, call: string): Buffer<Memory> {
+    const most = length ?? lengthOf(reference)
+    const pointer = this.used(reference, call)
+    const bytes = Math.min(most, this.room(pointer, length), TEXT_LIMIT)
+    return bufferOver(this.buffer, this.inside(pointer, bytes), bytes)
+  }
+
+  /** The bytes that a block can hold, or `length` of them. Throws ERR_OUT_OF_RANGE when it can't hold as many. */
+  private room(pointer: Pointer, length: number | undefined): number {
+    if (length !== undefined) checkAmount('length', length)
+    const bytes = this.engine.usableSize(pointer)
+    if (length === undefined || length === bytes) return bytes
+    if (length > bytes) throw outOfRange('length', `at most ${bytes}, the bytes of the block`, length)
+    return length
+  }
+
+  /** A new block of `length` bytes, and what `fill` makes of it; freed when that throws. */
+  private filled<Result>(length: number, fill: (bytes: Uint8Array<Memory>) => Result): Result {
+    const bytes = this.alloc(length)
+    try {
+      return fill(bytes)
+    } catch (error) {
+      this.freeAfterAll(bytes.byteOffset)
+      throw error
+    }
+  }
+
+  private claims(): Claims {
+    this.state.claims ??= new Claims(this.engine, pointer => this.freeAfterAll(pointer))
+    return this.state.claims
+  }
+
+  /** Frees a block that nobody needs, if it is there still: the caller's code may have freed it, or closed the heap. */
+  private freeAfterAll(pointer: Pointer): void {
+    if (this.engine.open && this.engine.usableSize(pointer) >= 0) this.engine.free(pointer)
   }
 
   /** Returns NULL (0): no block is large enough. Throws ERR_OFFHEAP_CLOSED. */

@@ -1,4 +1,6 @@
-/** The whole-heap views: the memory of a heap as numbers of each kind, indexed from its first byte. */
+/** Views of a heap's memory: the whole heap as numbers of each kind, and views of one block that are like another view. */
+import { types } from 'node:util'
+import { invalidType } from '../errors.js'
 
 /** A typed array class. */
 export interface TypedArrayConstructor<View, Memory extends ArrayBufferLike = ArrayBuffer> {
@@ -65,6 +67,86 @@ function bufferFrom<Memory extends ArrayBufferLike>(
 
 function isOver<Memory extends ArrayBufferLike>(view: Buffer<ArrayBufferLike>, buffer: Memory): view is Buffer<Memory> {
   return view.buffer === buffer
+}
+
+/** The type of a view of a heap that is of the same kind as `View`. */
+export type ViewLike<View extends ArrayBufferView, Memory extends ArrayBufferLike = ArrayBuffer> = View extends Buffer
+  ? Buffer<Memory>
+  : View extends { readonly [Symbol.toStringTag]: infer Name extends keyof TypedArrays<Memory> }
+    ? TypedArrays<Memory>[Name]
+    : View extends DataView
+      ? DataView<Memory>
+      : ArrayBufferView<Memory>
+
+/** A kind of view: the bytes of an element, and how to make one of `length` elements. */
+export interface Kind {
+  readonly elementBytes: number
+  over<Memory extends ArrayBufferLike>(buffer: Memory, byteOffset: number, length: number): ArrayBufferView<Memory>
+}
+
+const BYTES: Kind = { elementBytes: 1, over: bufferOver }
+const UINT8: Kind = {
+  elementBytes: 1,
+  over: (buffer, byteOffset, length) => new Uint8Array(buffer, byteOffset, length)
+}
+const DATA: Kind = { elementBytes: 1, over: (buffer, byteOffset, length) => new DataView(buffer, byteOffset, length) }
+
+/** Is this a typed array class? Each makes views of memory of any kind. */
+function makesViews<Memory extends ArrayBufferLike>(
+  type: unknown
+): type is TypedArrayConstructor<ArrayBufferView<Memory>, Memory> {
+  return typeof type === 'function' && 'BYTES_PER_ELEMENT' in type
+}
+
+/** The kind of a typed array class; undefined when it is none. */
+function kindOfClass(type: unknown): Kind | undefined {
+  if (typeof type !== 'function' || !('BYTES_PER_ELEMENT' in type)) return undefined
+  return {
+    elementBytes: Number(type.BYTES_PER_ELEMENT),
+    over<Memory extends ArrayBufferLike>(buffer: Memory, byteOffset: number, length: number): ArrayBufferView<Memory> {
+      if (!makesViews<Memory>(type)) throw invalidType('type', 'a typed array class', type)
+      return new type(buffer, byteOffset, length)
+    }
+  }
+}
+
+/** The kinds of typed arrays, by the names of their classes. Not every Node has all of them: Float16Array came with Node 24. */
+const KINDS = new Map<unknown, Kind | undefined>(
+  Object.getOwnPropertyNames(globalThis)
+    .filter(name => /^(Big)?(Ui|I)nt\d+(Clamped)?Array$|^Float\d+Array$/.test(name))
+    .map(name => [name, kindOfClass(Reflect.get(globalThis, name))])
+)
+
+/** The name of a typed array's class, whatever properties a caller gave it. */
+const nameOf: unknown = Object.getOwnPropertyDescriptor(
+  Object.getPrototypeOf(Uint8Array.prototype),
+  Symbol.toStringTag
+)?.get
+
+/** The kind of a view; a subclass counts as what it extends. Throws ERR_INVALID_ARG_TYPE for what is no view. */
+export function kindOf(view: ArrayBufferView): Kind {
+  if (!ArrayBuffer.isView(view)) throw invalidType('view', 'a typed array, a Buffer or a DataView', view)
+  if (Buffer.isBuffer(view)) return BYTES
+  if (types.isDataView(view)) return DATA
+  const kind = typeof nameOf === 'function' ? KINDS.get(Reflect.apply(nameOf, view, [])) : undefined
+  if (kind === undefined) throw invalidType('view', 'a typed array, a Buffer or a DataView', view)
+  return kind
+}
+
+/** The bytes that a heap is to copy, and the kind of view that the copy gets. Throws ERR_INVALID_ARG_TYPE. */
+export function bytesOf(source: ArrayBufferView | ArrayBufferLike | Iterable<number>): {
+  bytes: Uint8Array
+  kind: Kind
+} {
+  if (ArrayBuffer.isView(source)) {
+    const kind = kindOf(source)
+    return { bytes: new Uint8Array(source.buffer, source.byteOffset, source.byteLength), kind }
+  }
+  if (types.isAnyArrayBuffer(source)) return { bytes: new Uint8Array(source), kind: UINT8 }
+  if (typeof source === 'object' && source !== null && Symbol.iterator in source) {
+    return { bytes: Uint8Array.from(source), kind: UINT8 }
+  }
+  throw invalidType('source', 'a string, a view, a buffer or an iterable of numbers', source)
 }
 
 /** The memory of a heap as numbers of each kind. */

@@ -50,7 +50,12 @@ export function expectSameWords(words: Int32Array, expected: Int32Array): void {
 }
 
 /** `action` throws that error, and not one byte of the heap is another one afterwards. */
-export function expectRefusal(heap: Heap, action: () => unknown, code: string, message?: RegExp): void {
+export function expectRefusal(
+  heap: Heap<ArrayBufferLike>,
+  action: () => unknown,
+  code: string,
+  message?: RegExp
+): void {
   const before = heap.u8.slice()
   expectError(action, code, message)
   expect(Buffer.compare(heap.u8, before)).toBe(0)

@@ -12,12 +12,15 @@ import {
   type HeapStats,
   type OffheapError,
   type OffheapErrorCode,
+  type Pin,
   type PlacementName,
   type Pointer,
   placements,
   Region,
   type RegionOptions,
-  type SystemFault
+  type Scope,
+  type SystemFault,
+  type TextEncoding
 } from '../../lib/index.js'
 
 declare const heap: Heap
@@ -90,6 +93,45 @@ export function views(): void {
   heap.allocArray(Map, 1)
   // @ts-expect-error the views of a heap can't be replaced
   heap.u8 = new Uint8Array(1)
+}
+
+export function text(): void {
+  expectTypeOf(heap.allocString('a')).toEqualTypeOf<Buffer<ArrayBuffer>>()
+  expectTypeOf(heap.writeString(1, 'a', 'cstring')).toEqualTypeOf<number>()
+  expectTypeOf(heap.readString(1, 'utf8', 3)).toEqualTypeOf<string>()
+  expectTypeOf(heap.readString).parameter(0).toEqualTypeOf<BlockReference>()
+  expectTypeOf<BufferEncoding>().toExtend<TextEncoding>()
+  expectTypeOf(heap.from('a')).toEqualTypeOf<Buffer<ArrayBuffer>>()
+  expectTypeOf(heap.from(Buffer.alloc(1))).toEqualTypeOf<Buffer<ArrayBuffer>>()
+  expectTypeOf(heap.from(new Uint8Array(new SharedArrayBuffer(1)))).toEqualTypeOf<Uint8Array<ArrayBuffer>>()
+  expectTypeOf(heap.from(new Float64Array(1))).toEqualTypeOf<Float64Array<ArrayBuffer>>()
+  expectTypeOf(heap.from([1, 2])).toEqualTypeOf<Uint8Array<ArrayBuffer>>()
+  expectTypeOf(heap.resize(heap.allocBuffer(1), 2)).toEqualTypeOf<Buffer<ArrayBuffer>>()
+  expectTypeOf(heap.resize(new BigInt64Array(1), 2)).toEqualTypeOf<BigInt64Array<ArrayBuffer>>()
+  expectTypeOf(heap.resize(new DataView(heap.buffer), 2)).toEqualTypeOf<DataView<ArrayBuffer>>()
+  // @ts-expect-error no such encoding
+  heap.allocString('a', 'utf9')
+  // @ts-expect-error a pointer has no kind that could be kept
+  heap.resize(8, 2)
+  // @ts-expect-error text is not a number
+  heap.from(1)
+}
+
+export function lifetimes(): void {
+  expectTypeOf(heap.scope()).toEqualTypeOf<Scope>()
+  expectTypeOf<Scope>().toExtend<Disposable & AsyncDisposable>()
+  expectTypeOf<Heap>().toExtend<AsyncDisposable>()
+  const scope = heap.scope()
+  expectTypeOf(scope.malloc(1)).toEqualTypeOf<Pointer>()
+  expectTypeOf(scope.allocArray(Float64Array, 1)).toExtend<Float64Array>()
+  expectTypeOf(scope.release(scope.allocBuffer(1))).toEqualTypeOf<Buffer<ArrayBuffer>>()
+  expectTypeOf(scope.adopt(heap.malloc(1))).toEqualTypeOf<number>()
+  expectTypeOf(scope.scope()).toEqualTypeOf<Scope>()
+  expectTypeOf(heap.pin(1)).toEqualTypeOf<Pin>()
+  expectTypeOf<Pin>().toExtend<Disposable>()
+  expectTypeOf(heap.owned(1)).toEqualTypeOf<Uint8Array<ArrayBuffer>>()
+  // @ts-expect-error the block of a pin is what it is
+  heap.pin(1).pointer = 8
 }
 
 export function telling(): void {

@@ -1,0 +1,124 @@
+/**
+ * Claims on blocks, beyond that they are used: pins, which keep a block from being freed, and owners, which free it when they
+ * are collected. They belong to one Heap object and are not in the memory.
+ *
+ * While there are any, the engine asks before it frees or moves a block (`Watch`), and its fast path of free is off. A heap
+ * without claims pays nothing for them.
+ */
+import type { Engine, Pointer, Watch } from '../engine/engine.js'
+import { OffheapError } from '../errors.js'
+
+/** A pin on a block, made by `heap.pin`. Until it is released the block can't be freed, moved or resized, and its heap not closed. */
+export interface Pin extends Disposable {
+  /** The block. */
+  readonly pointer: Pointer
+  /** Releases the pin. A second call does nothing. */
+  unpin(): void
+}
+
+function pinnedError(pointer: Pointer): OffheapError {
+  return new OffheapError(
+    'ERR_OFFHEAP_PINNED',
+    `The block at byte ${pointer} is pinned: it is in use until its pin is released. Wait for what uses it, then unpin it`
+  )
+}
+
+export class Claims implements Watch {
+  private readonly engine: Engine
+  /** How often each block is pinned, from 1. */
+  private readonly pins = new Map<Pointer, number>()
+  /** The owner of each owned block, as a token that the registry knows it by. */
+  private readonly owners = new Map<Pointer, object>()
+  private readonly registry: FinalizationRegistry<[Pointer, object]>
+  private waiting: (() => void)[] = []
+
+  /** `free` frees a used block whose owner was collected. */
+  constructor(engine: Engine, free: (pointer: Pointer) => void) {
+    this.engine = engine
+    this.registry = new FinalizationRegistry(async ([pointer, token]) => {
+      await this.unpinned([pointer])
+      if (this.owners.get(pointer) === token) free(pointer)
+    })
+  }
+
+  // ---- what the engine asks ------------------------------------------------------------------------
+
+  mayChange(pointer: Pointer): void {
+    if (this.pins.has(pointer)) throw pinnedError(pointer)
+  }
+
+  freed(pointer: Pointer): void {
+    this.disown(pointer)
+  }
+
+  // ---- pins ----------------------------------------------------------------------------------------
+
+  /** `reference` names the block; while the pin is there, it is kept from the garbage collector. */
+  pin(pointer: Pointer, reference: unknown): Pin {
+    this.pins.set(pointer, (this.pins.get(pointer) ?? 0) + 1)
+    this.watch()
+    let held = reference
+    const unpin = (): void => {
+      if (held !== undefined) this.unpin(pointer)
+      held = undefined
+    }
+    return Object.freeze({ pointer, unpin, [Symbol.dispose]: unpin, [Symbol.toStringTag]: 'Pin' })
+  }
+
+  private unpin(pointer: Pointer): void {
+    const count = this.pins.get(pointer) ?? 1
+    if (count > 1) this.pins.set(pointer, count - 1)
+    else this.pins.delete(pointer)
+    this.watch()
+    if (count > 1) return
+    const { waiting } = this
+    this.waiting = []
+    for (const resume of waiting) resume()
+  }
+
+  /** Throws ERR_OFFHEAP_PINNED when any block is pinned. */
+  mayForget(): void {
+    const [pointer] = this.pins.keys()
+    if (pointer !== undefined) throw pinnedError(pointer)
+  }
+
+  /** Waits until none of these blocks is pinned; of all blocks, by default. */
+  async unpinned(pointers?: Iterable<Pointer>): Promise<void> {
+    const among = pointers === undefined ? undefined : [...pointers]
+    const isBusy = (): boolean =>
+      among === undefined ? this.pins.size > 0 : among.some(pointer => this.pins.has(pointer))
+    while (isBusy()) await new Promise<void>(resolve => this.waiting.push(resolve))
+  }
+
+  // ---- owners --------------------------------------------------------------------------------------
+
+  /** From now on the block is freed when `owner` is collected, and not when an earlier owner is. */
+  own(pointer: Pointer, owner: object): void {
+    this.disown(pointer)
+    const token = {}
+    this.owners.set(pointer, token)
+    this.registry.register(owner, [pointer, token], token)
+    this.watch()
+  }
+
+  isOwned(pointer: Pointer): boolean {
+    return this.owners.has(pointer)
+  }
+
+  disown(pointer: Pointer): void {
+    const token = this.owners.get(pointer)
+    if (token === undefined) return
+    this.owners.delete(pointer)
+    this.registry.unregister(token)
+    this.watch()
+  }
+
+  /** The blocks that have an owner. */
+  owned(): Pointer[] {
+    return [...this.owners.keys()]
+  }
+
+  private watch(): void {
+    this.engine.watch(this.pins.size + this.owners.size > 0 ? this : undefined)
+  }
+}
