@@ -139,7 +139,7 @@ std::string Verify(const Allocator& a, const Columns& c, size_t length) {
   return "";
 }
 
-// ---- Node-API ------------------------------------------------------------------------------------------------------
+// ---- Node-API -----------------------------------------------------------------------------------
 
 struct Arguments {
   napi_value values[6];

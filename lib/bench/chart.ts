@@ -17,7 +17,7 @@ const PARTS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉']
 const LONGEST_BAR = 40
 const SHORTEST_BAR = 8
 
-/** A bar of a share of `cells`; one that would be longer is cut, and ends in an arrow. */
+/** A bar of a share of `cells`. A longer one is cut, and ends in an arrow. */
 function bar(share: number, cells: number, ascii: boolean): string {
   if (share > 1) return (ascii ? '#' : '█').repeat(cells - 1) + (ascii ? '>' : '▶')
   const eighths = Math.max(1, Math.round(share * cells * 8))

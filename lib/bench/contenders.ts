@@ -1,11 +1,11 @@
-/** Who takes part in `offheap bench`, what they are called there, and how each is opened. */
+/** The contenders of `offheap bench`: their names, and how to open each. */
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { PlacementName } from '../placement/placement.js'
 import type { Allocator, Work } from './work.js'
 
-/** In the order of the table. The heap's are named by their placement. */
+/** In the order of the table. Heaps are named by their placement. */
 export const CONTENDERS = [
   'segregated-fit',
   'first-fit',
@@ -17,12 +17,12 @@ export const CONTENDERS = [
 
 export type ContenderName = (typeof CONTENDERS)[number]
 
-/** What the others are compared with: what most programs use. */
+/** The contender that others are compared with: what most programs use. */
 export const BASE: ContenderName = 'Buffer.alloc'
 
 type Options = Omit<Work, 'size' | 'live'>
 
-/** Its calls, as a reader would write them. */
+/** Its calls, as a program would write them. */
 export function labelOf(name: ContenderName, { as, cleared }: Options): string {
   switch (name) {
     case 'first-fit':
@@ -43,7 +43,10 @@ export function labelOf(name: ContenderName, { as, cleared }: Options): string {
   }
 }
 
-/** The part of @thi.ng/malloc that is needed. It is another's package: its types are not at hand. */
+/**
+ * The part of @thi.ng/malloc that is needed. The package is optional, so its types are not
+ * available.
+ */
 interface Pool {
   malloc(size: number): number
   calloc(size: number): number
@@ -56,7 +59,9 @@ interface PoolModule {
   readonly MemPool: new (options: { buf: ArrayBuffer }) => Pool
 }
 
-/** The file of @thi.ng/malloc, as installed beside the program in `folder` or beside this package. */
+/**
+ * The file of @thi.ng/malloc, as installed beside the program in `folder` or beside this package.
+ */
 function poolFile(folder = process.cwd()): string | undefined {
   for (const from of [join(folder, 'bench.js'), import.meta.url]) {
     try {
@@ -68,12 +73,12 @@ function poolFile(folder = process.cwd()): string | undefined {
   return undefined
 }
 
-/** Those that can take part on this machine. */
+/** The contenders that are available on this machine. */
 export function present(): ContenderName[] {
   return CONTENDERS.filter(name => name !== '@thi.ng/malloc' || poolFile() !== undefined)
 }
 
-/** Memory for the blocks that are alive, what each costs beside its bytes, and room to breathe. */
+/** Memory for the live blocks, their overhead, and some room. */
 function roomFor({ size, live }: Work): number {
   return Math.ceil(live * (size + 64) * 1.25) + 2 ** 22
 }
@@ -116,12 +121,12 @@ async function openPool(work: Work): Promise<Allocator> {
   return { kind: 'view', allocate, release: block => pool.free(block) }
 }
 
-/** What the garbage collector frees. */
+/** An allocator whose blocks the garbage collector frees. */
 function collected(allocate: (size: number) => Uint8Array): Allocator {
   return { kind: 'view', allocate, release() {} }
 }
 
-/** Opens one, in the process that measures it and no other: its calls then have one target. */
+/** Opens a contender, in a process that measures no other, so that its calls have one target. */
 export async function openContender(name: ContenderName, work: Work): Promise<Allocator> {
   switch (name) {
     case 'first-fit':

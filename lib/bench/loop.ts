@@ -1,16 +1,16 @@
 /**
- * The loop that is timed, once for numbers and once for objects, and the check beforehand that a contender
- * does its work.
+ * The timed loop, once for numbers and once for objects, and a check beforehand that a contender
+ * works.
  */
 import { type Allocator, PAGE_BYTES, type PointerAllocator, type ViewAllocator, type Work } from './work.js'
 
-/** Replaces blocks, one after the other. */
+/** A loop that replaces one block after another. */
 export interface Loop {
   /** Replaces `count` blocks. */
   run(count: number): void
 }
 
-/** The slots in an order that has nothing to do with addresses; the same on every machine. */
+/** Indexes in an order that is unrelated to addresses, and the same on every machine. */
 export function shuffled(length: number): Int32Array {
   const order = Int32Array.from({ length }, (_, i) => i)
   let state = 1
@@ -60,12 +60,12 @@ function viewLoop({ allocate, release }: ViewAllocator, { size, live }: Work): L
   }
 }
 
-/** Allocates the blocks that are alive, and makes the loop that replaces them. */
+/** Allocates the live blocks, and returns the loop that replaces them. */
 export function loopOf(allocator: Allocator, work: Work): Loop {
   return allocator.kind === 'pointer' ? pointerLoop(allocator, work) : viewLoop(allocator, work)
 }
 
-/** As many blocks are checked at once. */
+/** The number of blocks to check at once. */
 const CHECKED = 16
 
 function check<Block>(
@@ -73,7 +73,7 @@ function check<Block>(
   bytesOf: (block: Block) => Uint8Array,
   { size, cleared }: Work
 ): void {
-  // The second time, the memory has been used before.
+  // The second time, the memory was used before.
   for (let time = 0; time < 2; time++) {
     const blocks = Array.from({ length: CHECKED }, () => allocate(size))
     for (const [i, block] of blocks.entries()) {
@@ -89,7 +89,7 @@ function check<Block>(
   }
 }
 
-/** Throws an Error that says what a contender does wrong: a block too short, not cleared, shared with another. */
+/** Throws an Error if a contender fails: a block is too short, not cleared, or overlaps another. */
 export function verify(allocator: Allocator, work: Work): void {
   if (allocator.kind === 'view') check(allocator, block => block, work)
   else {

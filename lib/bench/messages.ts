@@ -1,14 +1,14 @@
-/** What `offheap bench` and the processes that measure for it say to each other. */
+/** The messages between `offheap bench` and the processes that measure for it. */
 import type { ContenderName } from './contenders.js'
 import type { Work } from './work.js'
 
-/** The first message to a process: what it measures. */
+/** The first message to a process: what to measure. */
 export interface Start {
   readonly contender: ContenderName
   readonly work: Work
 }
 
-/** The others: take samples for so long. */
+/** Each later message: take samples for this long. */
 export interface Take {
   readonly ms: number
 }

@@ -1,4 +1,4 @@
-/** The process that measures one contender at one piece of work, whenever it is asked. */
+/** The process that measures one contender at one piece of work, on request. */
 import type { Answer, Start, Take } from './messages.js'
 import { type Sampler, samplerOf } from './sampler.js'
 
@@ -9,7 +9,7 @@ async function answerTo(message: Start | Take): Promise<Answer> {
     sampler = await samplerOf(message.contender, message.work)
     return { samples: [] }
   }
-  if (sampler === undefined) throw new Error('asked for samples before it knew of what')
+  if (sampler === undefined) throw new Error('a request for samples came before the first message')
   return { samples: await sampler.take(message.ms) }
 }
 

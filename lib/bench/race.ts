@@ -1,6 +1,6 @@
 /**
- * Measures contenders at one size against each other: each in a process of its own, all of them ready
- * before the first sample, then in turns, so that what slows the machine slows all of them.
+ * Measures contenders at one size, each in a process of its own. All are ready before the first
+ * sample; then they take turns, so that whatever slows the machine slows all of them.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -11,22 +11,27 @@ import type { Work } from './work.js'
 
 export interface Figure {
   readonly contender: ContenderName
-  /** Median, nanoseconds for a block: freed and allocated anew. NaN when it failed. */
+  /**
+   * The median time in nanoseconds to free a block and allocate one. NaN if the contender failed.
+   */
   readonly ns: number
-  /** Half the distance between the quartiles, as a part of the median. */
+  /** Half the distance between the quartiles, divided by the median. */
   readonly spread: number
-  /** How many times as fast as Buffer.alloc: the median over the rounds. NaN when one of them failed. */
+  /**
+   * The median over the rounds of how many times as fast as Buffer.alloc it is. NaN if one of them
+   * failed.
+   */
   readonly timesAsFast: number
   readonly samples: readonly number[]
-  /** Why there are no samples. */
+  /** The reason if there are no samples. */
   readonly error?: string
 }
 
 export interface RaceOptions {
   readonly rounds: number
-  /** Least milliseconds of each contender in a round. */
+  /** The least milliseconds of each contender in a round. */
   readonly roundMs: number
-  /** The Node binary of the processes; default: this one. */
+  /** The Node binary of the processes. Default: this one. */
   readonly node?: string
   /** Called when a contender is ready, and after each of its rounds: `rounds` + 1 times. */
   onStep?(contender: ContenderName): void
@@ -36,7 +41,7 @@ export const DEFAULT_RACE = { rounds: 3, roundMs: 60 } as const
 
 const PROCESS = fileURLToPath(new URL('./process.js', import.meta.url))
 
-/** Who needs longer for an answer is out. */
+/** A contender that takes longer to answer has failed. */
 const LIMIT_MS = 20_000
 
 function ask(child: ChildProcess, message: Start | Take): Promise<Answer> {
@@ -57,7 +62,7 @@ function ask(child: ChildProcess, message: Start | Take): Promise<Answer> {
 interface Runner {
   readonly contender: ContenderName
   readonly child: ChildProcess
-  /** Samples, round by round. */
+  /** The samples of each round. */
   readonly rounds: (readonly number[])[]
   error: string | undefined
 }

@@ -1,4 +1,4 @@
-/** What `offheap bench` found out, and in words. */
+/** The results of `offheap bench`, and their wording. */
 import { cpus } from 'node:os'
 import { BASE } from './contenders.js'
 import type { Figure } from './race.js'
@@ -13,12 +13,12 @@ export interface Results {
   readonly sizes: readonly { readonly size: number; readonly figures: readonly Figure[] }[]
 }
 
-/** The machine that measures. */
+/** This machine. */
 export function machine(): Pick<Results, 'node' | 'cpu'> {
   return { node: process.version, cpu: cpus()[0]?.model ?? 'unknown processor' }
 }
 
-/** `85.1 ns`, `1.23 µs`, `4.5 ms`: three digits. */
+/** A time with three digits: `85.1 ns`, `1.23 µs`, `4.5 ms`. */
 export function humanTime(ns: number): string {
   if (Number.isNaN(ns)) return '-'
   const units = ['ns', 'µs', 'ms', 's']
@@ -31,32 +31,35 @@ export function humanTime(ns: number): string {
   return `${Number(value.toPrecision(3))} ${units[unit]}`
 }
 
-/** Two digits. */
+/** A number with two digits. */
 export function digits(value: number): string {
   return value >= 99.5 ? String(Math.round(value)) : String(Number(value.toPrecision(2)))
 }
 
-/** Smaller differences are none. */
+/** Smaller ratios count as equal. */
 const EVEN = 1.03
 
-/** `3.2 times as fast`, `1.4 times as slow`, `as fast`: so that winner and loser can't be mixed up. */
+/** A ratio in words: `3.2 times as fast`, `1.4 times as slow`, `as fast`. */
 export function asFast(times: number): string {
   if (times < EVEN && times > 1 / EVEN) return 'as fast'
   return times >= 1 ? `${digits(times)} times as fast` : `${digits(1 / times)} times as slow`
 }
 
-/** The same of a contender; nothing for what the others are compared with. */
+/** The ratio of a contender in words; '' for the one that others are compared with. */
 export function inWords({ contender, timesAsFast, error }: Figure): string {
   if (error !== undefined) return error
   return contender === BASE || Number.isNaN(timesAsFast) ? '' : asFast(timesAsFast)
 }
 
-/** A bar is as long as it can be at so many times the time of what the others are compared with. */
+/**
+ * The longest bar shows at most this many times the time of the contender that others are compared
+ * with.
+ */
 const CUT_AT = 4
 
 /**
- * What the longest bar stands for, in ns: one that is many times slower than the others would leave nothing to
- * see of them, and its bar is cut.
+ * The time of the longest bar, in ns. The bar of a contender that is many times slower is cut,
+ * because the others would be too short to see.
  */
 export function longestBar(figures: readonly Figure[]): number {
   const known = figures.filter(({ ns }) => !Number.isNaN(ns))
@@ -64,7 +67,7 @@ export function longestBar(figures: readonly Figure[]): number {
   return Math.min(Math.max(...known.map(({ ns }) => ns)), base * CUT_AT)
 }
 
-/** What was measured, in a sentence. */
+/** One sentence about what was measured. */
 export function headline({ as, cleared, live }: Results): string {
   const what = { pointer: 'Blocks by pointer', buffer: 'Buffers', array: 'Uint8Arrays' }[as]
   return `${what}${cleared ? ', cleared' : ''}: ${live.toLocaleString('en-US')} alive, one after the other replaced`

@@ -1,23 +1,26 @@
 /**
- * Samples of a contender at its work, taken by tinybench. A sample lasts long enough to hold its share of
- * garbage collections: the median over shorter ones would leave them out.
+ * Takes samples of a contender with tinybench. A sample lasts long enough to include its share of
+ * garbage collections: the median of shorter ones would leave them out.
  */
 import { type ContenderName, openContender } from './contenders.js'
 import { type Loop, loopOf, verify } from './loop.js'
 import type { Work } from './work.js'
 
-/** Milliseconds of a sample on a machine that does nothing else, and fewest samples of a round. */
+/** Milliseconds of a sample on a quiet machine, and the least samples in a round. */
 const SAMPLE_MS = 20
 const LEAST_SAMPLES = 3
 
-/** Milliseconds before the first sample, in which V8 compiles the loop; and of each look at how fast it is. */
+/**
+ * Milliseconds before the first sample, in which V8 compiles the loop; and of each trial of its
+ * speed.
+ */
 const WARM_MS = 150
 const LOOK_MS = 5
 
-/** About so many bytes are replaced between two looks at the clock. */
+/** About this many bytes are replaced between two readings of the clock. */
 const BATCH_BYTES = 2 ** 21
 
-/** The part of tinybench that is needed. It is an optional dependency: the library compiles without it. */
+/** The part of tinybench that is needed. It is optional, and the library compiles without it. */
 interface Tinybench {
   readonly Bench: new (options: {
     time: number
@@ -37,11 +40,13 @@ async function loadTinybench(): Promise<Tinybench> {
 }
 
 export interface Sampler {
-  /** Nanoseconds per block, of one sample each, taken in at least `ms` milliseconds. */
+  /**
+   * Takes samples for at least `ms` milliseconds. Resolves to the nanoseconds per block of each.
+   */
   take(ms: number): Promise<readonly number[]>
 }
 
-/** Runs until `least` milliseconds have passed; returns milliseconds per batch. */
+/** Runs for at least `least` milliseconds. Returns milliseconds per batch. */
 function timed(loop: Loop, batch: number, least: number): number {
   const start = performance.now()
   let batches = 0
@@ -55,9 +60,9 @@ function timed(loop: Loop, batch: number, least: number): number {
 }
 
 /**
- * Opens, verifies and warms a contender. Every sample has the same number of blocks: one that ended with the
- * clock would end where another program took the processor, and show nothing but that.
- * Throws when the contender does not do its work.
+ * Opens, verifies and warms a contender. Every sample has the same number of blocks: if it ended by
+ * the clock, it would mostly end while another program has the processor. Throws if the contender
+ * fails.
  */
 export async function samplerOf(name: ContenderName, work: Work, warmMs = WARM_MS): Promise<Sampler> {
   const { Bench } = await loadTinybench()

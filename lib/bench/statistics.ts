@@ -1,9 +1,9 @@
 /**
- * Medians, spread and ratios. Ratios are made within a round, so that what slows the machine slows both
- * sides.
+ * Medians, spread and ratios. Ratios are taken within a round, so that whatever slows the machine
+ * slows both sides.
  */
 
-/** The value below which `part` of the sorted values lie, interpolated; NaN of nothing. */
+/** The value below which `part` of the values lie, interpolated; NaN if there are none. */
 export function quantile(values: readonly number[], part: number): number {
   const sorted = [...values].sort((a, b) => a - b)
   const at = (sorted.length - 1) * part
@@ -17,7 +17,7 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5)
 }
 
-/** Half the distance between the quartiles, as a part of the median. */
+/** Half the distance between the quartiles, divided by the median. */
 export function spread(values: readonly number[]): number {
   return (quantile(values, 0.75) - quantile(values, 0.25)) / 2 / median(values)
 }
@@ -30,13 +30,13 @@ export function geometricMean(values: readonly number[]): number {
   return Math.exp(mean(values.map(Math.log)))
 }
 
-/** The median over the rounds of ours / theirs in the same round; NaN where there is none. */
+/** The median over the rounds of ours / theirs in the same round; NaN without rounds. */
 export function ratio(ours: readonly number[], theirs: readonly number[]): number {
   const rounds = Math.min(ours.length, theirs.length)
   return median(ours.slice(0, rounds).map((value, round) => value / (theirs[round] ?? Number.NaN)))
 }
 
-/** Round by round, what is left of the values when the floor of their loop is taken off. */
+/** The values of each round minus the floor of their loop. */
 export function netOf(values: readonly number[], floor: readonly number[]): number[] {
   return values.map((value, round) => value - (floor[round] ?? Number.NaN))
 }

@@ -1,10 +1,10 @@
 /**
- * What `offheap bench` measures: `live` blocks of one size are alive, and one after the other is freed and
- * allocated anew. Of each new block a byte in every page is written, so that nobody gets by with memory
- * that the system has only promised.
+ * What `offheap bench` measures: `live` blocks of one size are alive, and one after another is
+ * freed and replaced by a new one. A byte in every page of each new block is written, so that
+ * memory which the system has only promised is paid for.
  */
 
-/** What a caller gets: a number, a Buffer, or a Uint8Array. */
+/** What an allocation returns: a number, a Buffer, or a Uint8Array. */
 export type As = 'pointer' | 'buffer' | 'array'
 
 export const KINDS: readonly As[] = ['pointer', 'buffer', 'array']
@@ -12,19 +12,19 @@ export const KINDS: readonly As[] = ['pointer', 'buffer', 'array']
 export interface Work {
   /** Bytes of each block. */
   readonly size: number
-  /** How many are alive. */
+  /** The number of live blocks. */
   readonly live: number
   readonly as: As
   /** Whether the blocks must be zero. */
   readonly cleared: boolean
 }
 
-/** The most that may be alive, in bytes: twice that must fit into this machine's memory. */
+/** The most live bytes: twice that must fit into this machine's memory. */
 export const MOST_LIVE_BYTES = 2 ** 30
 
 export const PAGE_BYTES = 4096
 
-/** Hands out numbers, offsets into `memory`. */
+/** An allocator of numbers, offsets into `memory`. */
 export interface PointerAllocator {
   readonly kind: 'pointer'
   allocate(size: number): number
@@ -32,7 +32,7 @@ export interface PointerAllocator {
   readonly memory: Uint8Array
 }
 
-/** Hands out objects. */
+/** An allocator of objects. */
 export interface ViewAllocator {
   readonly kind: 'view'
   allocate(size: number): Uint8Array

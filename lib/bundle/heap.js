@@ -1,7 +1,7 @@
 /**
- * Bundles the heap and its engine into one file, in which every function is a constant that V8 can rely
- * on, and gives each placement policy an allocator of its own, with the engine's calls written out
- * (inline.js).
+ * Bundles the heap and its engine into one file, in which every function is a constant that V8 can
+ * inline. First fit and segregated fit each get an allocator of their own, in which the engine's
+ * calls are inlined (inline.js).
  */
 import { writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -13,7 +13,7 @@ import { writeOut } from './inline.js'
 const dist = join(dirname(fileURLToPath(import.meta.url)), '../../dist')
 const file = join(dist, 'heap/heap.js')
 
-/** The slow paths of slabs are the same for every policy: they are written out where they are. */
+/** The slow paths of slabs, which are the same for every policy, are inlined in place. */
 const SLABS = {
   root: 'Slabs',
   roots: ['refill', 'release', 'reclaim'],
@@ -33,7 +33,7 @@ const SLABS = {
   ]
 }
 
-/** Calls of several stores. */
+/** The calls to inline in every allocator. */
 const ENGINE = [
   'Allocator.serve',
   'Allocator.serveSlot',
@@ -113,7 +113,7 @@ function replaced(code, methods) {
 
 const OPEN = 'new Allocator(words, header, host)'
 const [before, after, ...more] = replaced(code, writeOut(code, SLABS)).split(OPEN)
-if (after === undefined || more.length > 0) throw new Error('the heap opens its allocator elsewhere than expected')
+if (after === undefined || more.length > 0) throw new Error('the heap does not open its allocator where expected')
 const classes = Object.entries(POLICIES).map(
   ([name, plan]) =>
     `'${name}': class extends Allocator {\n${writeOut(code, plan)
@@ -121,7 +121,7 @@ const classes = Object.entries(POLICIES).map(
       .join('\n')}\n}`
 )
 const all = `${before}new (allocators[header.policy.name] ?? Allocator)(words, header, host)${after}
-/** The allocators of these policies, with the calls of the engine written out. */
+/** The allocators of these policies, with the calls of the engine inlined. */
 const allocators = {
 ${classes.join(',\n')}
 };

@@ -1,21 +1,21 @@
 /**
- * Writes calls out in place: the engine states malloc, free and realloc once, in small functions that
- * every placement policy shares, and V8 inlines no more than 920 bytes of bytecode into a function. So
- * the build makes, for each policy, a class in which those functions stand in one another's place, as
- * one would write them by hand; docs/benchmarks.md has what it gains. The result reads like this:
+ * Inlines calls in the source: the engine states malloc, free and realloc once, in small functions
+ * that every placement policy shares, but V8 inlines only a limited amount of bytecode into a
+ * function. So the build makes a class for each policy in which the bodies of those functions
+ * replace their calls. docs/reading-benchmarks.md says what that gains. The result reads like this:
  *
  *     const found = this.policy.find(need)            let found; $1: { const $2 = this.policy, $3 = need; {
  *                                               ───▶    let size = $3; … { found = block; break $1 } …
  *                                                     } }
  *
- * A call is written out where it is a statement, the value of a variable, or the test of an `if`, and
- * where the function is a single expression. All else stays a call.
+ * A call is inlined if it is a statement, the value of a variable or the test of an `if`, or if the
+ * function is a single expression. Others stay calls.
  */
 import { parseAst } from 'rolldown/parseAst'
 
 const isNode = value => typeof value === 'object' && value !== null && typeof value.type === 'string'
 
-/** The nodes right below a node. */
+/** The child nodes of a node. */
 const childrenOf = node => Object.values(node).flat().filter(isNode)
 
 /** Every node of a tree, from the top down. */
@@ -24,7 +24,7 @@ function* nodesOf(node) {
   for (const child of childrenOf(node)) yield* nodesOf(child)
 }
 
-/** The names that a function declares, parameters included, and those that it takes from outside. */
+/** The names that a function declares, parameters included, and those that it uses from outside. */
 function namesOf(fn) {
   const nodes = [...nodesOf(fn)]
   const notNames = new Set()
@@ -72,10 +72,10 @@ function topLevel(program) {
 }
 
 /**
- * Returns the text of the methods `roots` of the class `root` in the module `code`, and where they are,
- * with the calls that `inline` names written out: `name` for a function, `Class.name` for a method.
- * `fields` says of which class the objects in the fields of these classes are, by the field's name.
- * All of them work on the same `words`.
+ * Returns the text of the methods `roots` of the class `root` in the module `code`, and where they
+ * are, with the calls that `inline` names inlined: `name` for a function, `Class.name` for a
+ * method. `fields` maps the names of fields to the classes of their objects. All of them work on
+ * the same `words`.
  */
 export function writeOut(code, { root, roots, fields, inline }) {
   const { functions, classes } = topLevel(parseAst(code))
@@ -84,7 +84,7 @@ export function writeOut(code, { root, roots, fields, inline }) {
   let count = 0
   const fresh = () => `$${++count}`
 
-  /** The method `name` of a class or of what it extends, with the class that has it. */
+  /** The method `name` of a class or of one that it extends, with the class that has it. */
   function methodOf(className, name) {
     for (let at = classes.get(className); at !== undefined; at = classes.get(at.parent)) {
       const method = at.methods.get(name)
@@ -93,7 +93,7 @@ export function writeOut(code, { root, roots, fields, inline }) {
     throw new Error(`no class ${className} with a method ${name}`)
   }
 
-  /** What a call calls, if it is to be written out: the function, and for a method its receiver. */
+  /** The function of a call that is to be inlined, and the receiver of a method; else undefined. */
   function calleeOf(node, frame) {
     if (node?.type !== 'CallExpression') return undefined
     const { callee } = node
@@ -115,12 +115,12 @@ export function writeOut(code, { root, roots, fields, inline }) {
     const { owner, fn } = methodOf(className, property.name)
     if (!wanted.has(`${owner.name}.${property.name}`)) return undefined
     used.add(`${owner.name}.${property.name}`)
-    // Within a method of a class, `this` is an object of the class of the field, which may extend it.
+    // In a method of a class, `this` is an object of the field's class, which may extend it.
     const isSuper = object.type === 'Super'
     return { fn, self, owner, className: isSuper ? frame.className : className }
   }
 
-  /** The text of a node, with the calls in it written out. */
+  /** The text of a node, with the calls in it inlined. */
   function text(node, frame) {
     const edits = []
     collect(node, frame, edits)
@@ -138,7 +138,7 @@ export function writeOut(code, { root, roots, fields, inline }) {
     else for (const child of childrenOf(node)) collect(child, frame, edits)
   }
 
-  /** What stands for a node; undefined when it stays, and only what is in it changes. */
+  /** The replacement of a node; undefined if only its children change. */
   function replacement(node, frame) {
     const { type } = node
     if (type === 'ThisExpression') return frame.self
@@ -171,7 +171,7 @@ export function writeOut(code, { root, roots, fields, inline }) {
         : undefined
   const isExpression = fn => singleReturn(fn) !== undefined
 
-  /** A call of a function that is a single expression: its parameters replaced by simple arguments. */
+  /** A call of a single expression, with its parameters replaced by simple arguments. */
   function expression(node, frame) {
     const call = calleeOf(node, frame)
     if (call === undefined || !isExpression(call.fn)) return undefined
@@ -187,11 +187,11 @@ export function writeOut(code, { root, roots, fields, inline }) {
     return `(${text(value, enter(call, frame, { values }))})`
   }
 
-  /** The frame of a function that is written out within another one. */
+  /** The frame of a function that is inlined in another one. */
   function enter(call, frame, more) {
     const { declared, outside } = namesOf(call.fn)
     for (const name of outside) {
-      if (frame.declared.has(name)) throw new Error(`${name} means something else where a call is written out`)
+      if (frame.declared.has(name)) throw new Error(`${name} means something else where a call is inlined`)
     }
     return {
       className: call.className ?? frame.className,
@@ -202,7 +202,7 @@ export function writeOut(code, { root, roots, fields, inline }) {
     }
   }
 
-  /** The statements of a call. What it returns is assigned to the variable `result`, if there is one. */
+  /** The statements of a call. Its value is assigned to the variable `result`, if there is one. */
   function block(call, node, frame, result, leave) {
     const label = fresh()
     const names = [...call.fn.params.keys()].map(fresh)
@@ -243,7 +243,7 @@ export function writeOut(code, { root, roots, fields, inline }) {
     return `let ${id.name}; ${block(call, init, frame, id.name)}`
   }
 
-  /** Returning from what was written out is leaving its block. */
+  /** A return from an inlined function leaves its block. */
   function returned(node, frame) {
     const call = calleeOf(node.argument, frame)
     if (call !== undefined && !isExpression(call.fn)) {

@@ -1,4 +1,4 @@
-/** Arguments that several subcommands take. */
+/** Arguments of several subcommands. */
 
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -11,7 +11,9 @@ const FACTORS = new Map([
   ['g', 2 ** 30]
 ])
 
-/** `4096`, `64K`, `64MiB`, `1.5G`: bytes. Throws commander's error for anything else. */
+/**
+ * Parses bytes such as `4096`, `64K`, `64MiB`, `1.5G`. Throws commander's error for anything else.
+ */
 export function parseBytes(text: string): number {
   const match = /^(\d+(?:\.\d+)?) ?(?:([kmg])(?:ib)?|b)?$/i.exec(text.trim())
   const factor = FACTORS.get((match?.[2] ?? '').toLowerCase())
@@ -33,7 +35,10 @@ export interface Refused {
   readonly reason: string
 }
 
-/** The trace files that are meant: files as they are, folders as every `.rep` and `.rep.gz` right in them, sorted. */
+/**
+ * Finds trace files: the files among `paths`, and every `.rep` and `.rep.gz` in the folders,
+ * sorted.
+ */
 export async function lookForTraces(paths: readonly string[]): Promise<{ found: string[]; refused: Refused[] }> {
   const found: string[] = []
   const refused: Refused[] = []
@@ -59,7 +64,7 @@ function whyNot(path: string, error: unknown): string {
   return `can't look into ${path}: ${error instanceof Error ? error.message : String(error)}`
 }
 
-/** The trace files that are meant, all of them. Throws `UsageError` for a path that leads to none. */
+/** Finds all trace files. Throws `UsageError` for a path that leads to none. */
 export async function findTraces(paths: readonly string[]): Promise<string[]> {
   const { found, refused } = await lookForTraces(paths)
   for (const { reason } of refused) throw new UsageError(reason)

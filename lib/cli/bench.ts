@@ -1,4 +1,4 @@
-/** `offheap bench`: how long blocks of some sizes take, beside what Node has for memory itself. */
+/** `offheap bench`: the time to allocate blocks of some sizes, beside Node's own Buffers. */
 
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { type As, KINDS, MOST_LIVE_BYTES } from '../bench/work.js'
@@ -28,17 +28,17 @@ function count(text: string): number {
   return value
 }
 
-/** The subcommand; `done` is given the exit code. */
+/** The subcommand; calls `done` with the exit code. */
 export function benchCommand(io: Io, done: (code: number) => void): Command {
   return new Command('bench')
-    .summary('how fast allocating is, beside Buffer.alloc and others')
+    .summary('time per allocation, beside Buffer.alloc and others')
     .description(
-      'Measures how long a block takes, for each size: this heap beside Buffer.alloc, Buffer.allocUnsafe, Uint8Array and, where it is installed, @thi.ng/malloc.'
+      'Measures the time per allocation for each size: this heap beside Buffer.alloc, Buffer.allocUnsafe, Uint8Array and, if it is installed, @thi.ng/malloc.'
     )
     .option('--sizes <bytes,...>', 'sizes of the blocks, such as 48,4KiB', sizeList, sizeList(SIZES))
-    .option('--live <n>', 'how many blocks are alive', count, 1000)
-    .addOption(new Option('--as <kind>', 'what the heap hands out').choices(KINDS).default('buffer'))
-    .option('--cleared', 'blocks that are zero')
+    .option('--live <n>', 'number of live blocks', count, 1000)
+    .addOption(new Option('--as <kind>', 'what an allocation returns').choices(KINDS).default('buffer'))
+    .option('--cleared', 'zero the blocks')
     .option('--json', 'print the results as JSON')
     .option('--svg <file>', 'also write a picture')
     .addHelpText(
@@ -54,7 +54,7 @@ Examples:
     .action(async (options: BenchOptions) => done(await bench(io, options)))
 }
 
-/** Resolves to the exit code: 1 when a contender failed. */
+/** Resolves to the exit code: 1 if a contender failed. */
 async function bench(io: Io, { sizes, live, as, cleared = false, json = false, svg }: BenchOptions): Promise<number> {
   const largest = Math.max(...sizes)
   if (largest * live > MOST_LIVE_BYTES) {
@@ -65,7 +65,7 @@ async function bench(io: Io, { sizes, live, as, cleared = false, json = false, s
   const { DEFAULT_RACE, race } = await import('../bench/race.js')
   const { machine } = await import('../bench/results.js')
   const contenders = present()
-  const progress = await startProgress(io, sizes.length * contenders.length * (DEFAULT_RACE.rounds + 1))
+  const progress = startProgress(io, sizes.length * contenders.length * (DEFAULT_RACE.rounds + 1))
   const results = []
   let steps = 0
   for (const size of sizes) {

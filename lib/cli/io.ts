@@ -1,4 +1,4 @@
-/** What a subcommand knows of the terminal, so that tests can give it another. */
+/** The terminal of a subcommand, which tests replace. */
 
 import type { Writable } from 'node:stream'
 
@@ -13,11 +13,11 @@ export interface Io {
   readonly color: boolean
   /** Whether the terminal shows ASCII only. */
   readonly ascii: boolean
-  /** Whether somebody looks at `err`: progress is drawn there. */
+  /** Whether `err` is a terminal, where progress is drawn. */
   readonly interactive: boolean
 }
 
-/** Columns when nobody looks, such as in a file. */
+/** The columns if the output is no terminal. */
 const DEFAULT_WIDTH = 100
 const WIDTHS = { min: 40, max: 160 }
 
@@ -35,14 +35,17 @@ export function terminalIo(environment: NodeJS.ProcessEnv = process.env): Io {
   }
 }
 
-/** https://no-color.org and https://force-color.org, then whether it is a terminal. */
+/** Follows https://no-color.org and https://force-color.org; otherwise, colours for a terminal. */
 export function wantsColor(environment: NodeJS.ProcessEnv, isTerminal: boolean): boolean {
   if (environment.NO_COLOR) return false
   if (environment.FORCE_COLOR) return environment.FORCE_COLOR !== '0'
   return isTerminal && environment.TERM !== 'dumb'
 }
 
-/** A locale that says another character set than UTF-8; containers that say none show UTF-8 all the same. */
+/**
+ * Is the locale's character set another than UTF-8? Without a locale, as in containers, it is
+ * UTF-8.
+ */
 export function isAscii(environment: NodeJS.ProcessEnv): boolean {
   const locale = environment.LC_ALL || environment.LC_CTYPE || environment.LANG || ''
   return environment.TERM === 'dumb' || (locale !== '' && !/utf-?8/i.test(locale))

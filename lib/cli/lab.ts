@@ -1,4 +1,7 @@
-/** `offheap lab`: a course's allocator lab. `init` lays out a workspace, `grade` grades a submission. */
+/**
+ * `offheap lab`: a course's allocator lab. `init` lays out a workspace, `grade` grades a
+ * submission.
+ */
 
 import { existsSync, statSync, watch } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
@@ -30,12 +33,15 @@ Exit codes:
   1  a trace is not valid, or the submission as a whole
   2  the command line, the configuration or a trace file is wrong`
 
-/** Milliseconds that a file must be left alone before --watch grades it again: editors save in several steps. */
+/**
+ * Milliseconds that a file must be left alone before --watch grades it again: editors save in
+ * several steps.
+ */
 const SETTLE = 150
 
-/** `done` is told the exit code. */
+/** Calls `done` with the exit code. */
 export function labCommand(io: Io, done: (code: number) => void): Command {
-  const lab = new Command('lab').description('write an allocator of your own, step by step, and have it graded')
+  const lab = new Command('lab').description('write an allocator step by step, and grade it')
   const commands = [initCommand(io), gradeCommand(io, done)]
   for (const command of commands) lab.addCommand(command)
   // Subcommands report errors as the program does; commander copies this only on request.
@@ -50,7 +56,7 @@ export function labCommand(io: Io, done: (code: number) => void): Command {
 function initCommand(io: Io): Command {
   return new Command('init')
     .description('lay out a workspace: a first allocator, the handout, traces, editor settings; overwrites nothing')
-    .argument('<dir>', 'folder to fill; made when it is not there')
+    .argument('<dir>', 'folder to fill; created if it does not exist')
     .action(async (folder: string) => {
       const { initLab } = await import('../lab/init.js')
       const { written, kept } = initLab(folder)
@@ -76,7 +82,7 @@ function gradeCommand(io: Io, done: (code: number) => void): Command {
     .option('--check-every', 'compare all payloads and call check() after every operation; slow')
     .option('--timeout <seconds>', 'stop a trace that takes longer', number(0.1, 3600))
     .addOption(
-      new Option('--format <format>', 'how the result is told').choices(['text', 'json', 'gradescope']).default('text')
+      new Option('--format <format>', 'format of the result').choices(['text', 'json', 'gradescope']).default('text')
     )
     .option('--json', 'the same as --format json')
     .option('-o, --output <file>', 'write the result here (default: to the terminal; gradescope: results.json)')
@@ -107,7 +113,7 @@ async function gradeOnce(io: Io, file: string, options: GradeCommandOptions): Pr
   const config = await configFor(file, options)
   const step = stepOf(config, options.step)
   const traces = await tracesFor(file, options, step)
-  const progress = await startProgress(io, 1)
+  const progress = startProgress(io, 1)
   let result: Grade
   try {
     result = await grade({
@@ -166,7 +172,10 @@ async function watchAndGrade(io: Io, file: string, options: GradeCommandOptions)
   }
 }
 
-/** Resolves when one of the files was written since then, in milliseconds of the epoch. Folders are watched: editors replace files. */
+/**
+ * Resolves when one of the files was written since then, in milliseconds of the epoch. Folders are
+ * watched: editors replace files.
+ */
 function changed(files: readonly string[], since: number): Promise<void> {
   return new Promise(done => {
     let timer: NodeJS.Timeout | undefined

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /**
- * The `offheap` command. Everything it does is in program.ts; this file ties it to the process. What only the command needs is an
- * optional dependency, so that a program which uses the library alone can leave it out.
+ * The `offheap` command. program.ts does the work; this file connects it to the process. Packages
+ * that only the command needs are optional dependencies, so users of the library can leave them
+ * out.
  */
 
 import { terminalIo } from './io.js'
@@ -16,9 +17,9 @@ async function run(): Promise<number> {
   } catch (error) {
     const missing = error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND'
     if (!missing) throw error
-    const packages = 'commander@14 cli-table3 cli-progress picocolors tinybench'
+    const packages = 'commander@14 cli-table3 picocolors tinybench'
     process.stderr.write(
-      `offheap: the packages that the command needs were left out when offheap was installed (--omit=optional). ` +
+      `offheap: the packages that the command needs were not installed (--omit=optional). ` +
         `Install them: npm install ${packages}\n${error.message}\n`
     )
     return 1

@@ -1,15 +1,15 @@
 /**
- * What becomes of the command when nobody takes its output: the reader went away (`offheap … | head`), the disk is full.
- * It ends with a sentence or without one, never with a stack.
+ * Handles output that can't be written: the reader went away (`offheap … | head`), or the disk is
+ * full. The command ends with a message or silently, never with a stack trace.
  */
 
 import { writeFileSync } from 'node:fs'
 import type { Writable } from 'node:stream'
 
-/** As a shell tells that SIGPIPE ended a program: 128 + 13. */
+/** The exit code in a shell of a program that SIGPIPE ended: 128 + 13. */
 const READER_GONE = 141
 
-/** The streams of this process and how it ends, so that tests can give others. */
+/** The streams and the exit of the process, which tests replace. */
 export interface Outlets {
   readonly stdout: Writable
   readonly stderr: Writable
@@ -17,9 +17,9 @@ export interface Outlets {
 }
 
 /**
- * Ends the process when its standard output fails: with 141 and without a word when the reader is gone, as SIGPIPE ends other
- * programs, else with 1 and a sentence. The code can't be 0: what was found may not have been said. Errors and progress that
- * standard error can't take are lost; the exit code says how the work went.
+ * Ends the process when its standard output fails: silently with 141 if the reader is gone, as
+ * SIGPIPE ends other programs, else with 1 and a message. Never with 0, because results may be
+ * missing. Errors and progress that standard error can't take are lost.
  */
 export function guardOutput({ stdout, stderr, exit }: Outlets = process): void {
   stderr.on('error', () => {})
@@ -32,7 +32,7 @@ export function guardOutput({ stdout, stderr, exit }: Outlets = process): void {
   })
 }
 
-/** Writes a file that an option named. Throws an error that says which. */
+/** Writes the file that an option named. Throws an error that names it. */
 export function writeOutput(path: string, text: string): void {
   try {
     writeFileSync(path, text)

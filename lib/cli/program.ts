@@ -1,4 +1,6 @@
-/** The whole command line, apart from the process: `main.ts` runs it on the real terminal, tests on streams of their own. */
+/**
+ * The whole command line. `main.ts` runs it on the real terminal, tests on streams of their own.
+ */
 
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
@@ -15,7 +17,7 @@ import { viewCommand } from './view.js'
 
 const EXIT_CODES = `
 Exit codes:
-  0  all went well
+  0  success
   1  something failed, such as the verification of a replay
   2  the command line was wrong
   130  interrupted by Ctrl-C
@@ -28,7 +30,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     .description('malloc, free, calloc and realloc on mapped memory: record programs, replay them, look at the heap')
     .version(version())
     .enablePositionalOptions()
-    .showHelpAfterError('(offheap --help, or offheap help COMMAND, tells more)')
+    .showHelpAfterError('(see offheap --help, or offheap help COMMAND)')
     .addHelpText('after', EXIT_CODES)
     .exitOverride()
     .configureOutput({
@@ -62,7 +64,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     await program.parseAsync(args, { from: 'user' })
     return code
   } catch (error) {
-    // Commander has told its own errors already; help and --version come here too, with 0.
+    // Commander has printed its own errors already; help and --version come here too, with 0.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
     io.err.write(`offheap: ${error instanceof Error ? error.message : String(error)}\n`)
     return error instanceof UsageError ? 2 : 1

@@ -1,14 +1,17 @@
-/** `offheap record`: runs a program and writes down what it allocates. */
+/** `offheap record`: runs a program and records its allocations. */
 import { Command } from 'commander'
 import { type RecordSummary, record } from '../trace/record.js'
 
-/** The subcommand; its exit code is the program's own, 128 + the signal's number when a signal ended it. */
+/**
+ * The subcommand. Its exit code is the program's, or 128 + the signal's number if a signal ended
+ * it.
+ */
 export function recordCommand(): Command {
   return new Command('record')
     .description('record the malloc, calloc, realloc, memalign and free calls of a program as a .rep trace (Linux)')
     .usage('-o FILE -- PROGRAM [ARGUMENTS...]')
-    .requiredOption('-o, --output <file>', 'trace to write; gzipped when the name ends in .gz')
-    .argument('<program>', 'program to run: a path, or a name to look up in PATH')
+    .requiredOption('-o, --output <file>', 'trace to write; gzipped if the name ends in .gz')
+    .argument('<program>', 'program to run: a path, or a name in PATH')
     .argument('[arguments...]', 'its arguments')
     .addHelpText(
       'after',

@@ -1,4 +1,4 @@
-/** `offheap replay`: traces on a mapped heap, with a table and a picture. */
+/** `offheap replay`: replays traces on a mapped heap, and prints a table and pictures. */
 
 import { Command, Option } from 'commander'
 import type { PlacementName } from '../placement/placement.js'
@@ -21,16 +21,16 @@ interface Failure {
   readonly error: { readonly code?: string; readonly message: string }
 }
 
-/** Rows of cells in the picture of a single trace, and in each of several. */
+/** The rows of cells in the picture of a single trace, and in each of several. */
 const ROWS = { one: 8, several: 2 }
 
-const NOTE = 'Blocks and pictures are those of the heap when its payload was at its peak.'
+const NOTE = 'Blocks and pictures show each heap at the peak of its payload.'
 
-/** `done` is told the exit code. */
+/** Calls `done` with the exit code. */
 export function replayCommand(io: Io, done: (code: number) => void): Command {
   return new Command('replay')
     .summary('replay recorded traces on a mapped heap')
-    .description('Replays traces on a mapped heap; prints what they cost and a picture of each heap at its peak.')
+    .description('Replays traces on a mapped heap, and prints time, memory and a picture of each heap at its peak.')
     .argument('<trace...>', '.rep or .rep.gz files, or folders of them')
     .option('-s, --size <bytes>', 'size of the heap, such as 64MiB (default: ample for the trace)', parseBytes)
     .addOption(
@@ -50,7 +50,10 @@ export function replayCommand(io: Io, done: (code: number) => void): Command {
     })
 }
 
-/** Replays each trace, also after one that fails; `refused` failed already. Resolves to the exit code. */
+/**
+ * Replays each trace, even after one that fails; `refused` failed already. Resolves to the exit
+ * code.
+ */
 async function replayTraces(
   io: Io,
   paths: readonly string[],
@@ -66,7 +69,7 @@ async function replayTraces(
   const results: (Measurement | Failure)[] = []
   const pictures: string[] = []
   let slabsAnywhere = false
-  const progress = await startProgress(io, paths.length)
+  const progress = startProgress(io, paths.length)
   for (const [index, path] of paths.entries()) {
     progress.update(index, path)
     try {

@@ -76,7 +76,7 @@ async function view(io: Io, path: string, chosen: readonly Choice[], options: Vi
     import('../report/sizes.js')
   ])
   const trace = await readTrace(path)
-  const progress = await startProgress(io, choices.length)
+  const progress = startProgress(io, choices.length)
   const timelines: Timeline[] = []
   try {
     for (const [index, choice] of choices.entries()) {

@@ -1,11 +1,11 @@
 /**
- * The allocator: the engine of an ordinary heap. It has blocks (blocks.ts), which a placement policy
- * chooses; slabs in front of them (slabs.ts) for small requests, if the heap has any; and a trim
- * threshold, if the heap has one.
+ * The allocator: the engine of an ordinary heap. It has blocks (blocks.ts), among which a placement
+ * policy chooses, and optionally slabs in front of them (slabs.ts) for small requests, and a trim
+ * threshold.
  *
  * The fast path is in slots.ts: one store does it all. Everything here takes several stores. A call
- * that is cut off between them, by an exhausted stack for example, leaves PENDING_WORD at CUT, and the
- * next call recovers the heap first.
+ * that is cut off between them, by an exhausted stack for example, leaves PENDING_WORD at CUT, and
+ * the next call recovers the heap first.
  */
 import { OffheapError } from '../errors.js'
 import { blockOf, pointerOf, sizeOf, wordsFor } from '../layout/block.js'
@@ -41,7 +41,7 @@ import { type Slots, tooFewFor } from './slots.js'
 import { highWaterOf, readStats } from './stats.js'
 import { describe, eachBlock } from './walk.js'
 
-/** Up to this many words a loop copies or clears faster than a method of the typed array. */
+/** Up to this many words, a loop copies or clears faster than a method of the typed array. */
 const SMALL = 16
 
 /** The words that hold `bytes` bytes, of a block or a slot. */
@@ -49,7 +49,7 @@ const wordsIn = (bytes: number): number => ((bytes | 0) === bytes ? (bytes + 3) 
 
 export class Allocator implements Engine {
   readonly placement: PlacementName
-  /** The words of the heap; none after close(), and when the memory went away. */
+  /** The words of the heap; empty after close(), and when the memory is gone. */
   words: Int32Array
   blocks: Blocks
   slabs: Slabs
@@ -62,13 +62,13 @@ export class Allocator implements Engine {
   private watcher: Watch | undefined
   /** Whether a free counts bytes for the trim threshold, or has a watcher to ask. */
   private checksFrees: boolean
-  /** True while what is due waits for the end of a longer call. */
+  /** True while due work must wait for the end of a longer call. */
   private holds = false
   private readonly header: Header
   private readonly layout: Layout
   private readonly host: Host
 
-  /** On the words of a heap whose header is written. */
+  /** Opens the words of a heap whose header is written. */
   constructor(words: Int32Array, header: Header, host: Host) {
     this.header = header
     this.host = host
@@ -98,9 +98,9 @@ export class Allocator implements Engine {
     Object.assign(this, { words, policy, blocks, slabs, due, slotLimit: -1 })
   }
 
-  // ---- calls of several stores ---------------------------------------------------------------------
+  // ---- calls of several stores ------------------------------------------------------------------
 
-  /** Makes good what a call left that was cut off, if one was. Throws ERR_OFFHEAP_CORRUPT, and why the memory was lost. */
+  /** Repairs what a call that was cut off left behind. Throws ERR_OFFHEAP_CORRUPT. */
   private recover(): void {
     const { words } = this
     if (words.length === 0 || words[PENDING_WORD] === 0) return
@@ -118,7 +118,9 @@ export class Allocator implements Engine {
     this.due.settle()
   }
 
-  /** What ended a call early, which the words say. An error of our own was found before anything changed. */
+  /**
+   * Returns the error for a call that ended early. An error of our own was found before any change.
+   */
   private failed(error: unknown): unknown {
     const lost = this.host.lost?.()
     if (lost !== undefined) return lost
@@ -126,7 +128,7 @@ export class Allocator implements Engine {
     return error
   }
 
-  // ---- malloc --------------------------------------------------------------------------------------
+  // ---- malloc -----------------------------------------------------------------------------------
 
   allocate(bytes: number): Pointer {
     const { words } = this
@@ -149,7 +151,7 @@ export class Allocator implements Engine {
     return pointerOf(found)
   }
 
-  /** A slot, of another slab than the current one if that is used up. */
+  /** Allocates a slot, from another slab if the current one is used up. */
   private serveSlot(bytes: number): Pointer {
     if (!this.slabs.refill(bytes)) return this.serveInstead(bytes)
     const slot = this.slots.take(bytes)
@@ -157,7 +159,7 @@ export class Allocator implements Engine {
     return slot
   }
 
-  /** A block for a request that a slot would serve, if there were one; else a slot that is too large. */
+  /** Allocates a block for a request that no slot of its size is left for; else a larger slot. */
   private serveInstead(bytes: number): Pointer {
     const need = wordsFor(bytes)
     const found = this.policy.find(need)
@@ -166,8 +168,8 @@ export class Allocator implements Engine {
   }
 
   /**
-   * A block of `need` words where no free block is large enough, or 0. Empty slabs are given back first,
-   * now and then, and always before a request is refused.
+   * Returns a block of `need` words when no free block is large enough, or 0. Gives empty slabs
+   * back first: from time to time, and always before it returns 0.
    */
   private grow(need: number): Pointer {
     const { blocks, slabs } = this
@@ -179,10 +181,10 @@ export class Allocator implements Engine {
 
   allocateZeroed(bytes: number): Pointer {
     const { words } = this
-    // From here on memory was never written, before this call.
+    // Memory from here on was never written before this call.
     const touched = words[TOUCHED_WORD]
     let pointer = 0
-    // What is due runs the caller's code: not before the block is zero.
+    // Due work runs the caller's code, so the block must be zero first.
     this.holds = true
     try {
       pointer = this.allocate(bytes)
@@ -194,7 +196,7 @@ export class Allocator implements Engine {
     return pointer
   }
 
-  /** Clears `bytes` bytes from the word `begin` on, but for those from the word `zero` on, which are zero. */
+  /** Clears `bytes` bytes at the word `begin`; from the word `zero` on they are zero already. */
   private clear(begin: number, bytes: number, zero: number): void {
     const { words } = this
     const end = Math.min(begin + wordsIn(bytes), zero)
@@ -229,7 +231,7 @@ export class Allocator implements Engine {
     return block === 0 ? 0 : pointerOf(block)
   }
 
-  // ---- free ----------------------------------------------------------------------------------------
+  // ---- free -------------------------------------------------------------------------------------
 
   free(pointer: Pointer): boolean {
     const { words } = this
@@ -244,7 +246,9 @@ export class Allocator implements Engine {
     }
   }
 
-  /** Frees the used slot or block at `pointer`. False, with nothing changed, when none begins there. */
+  /**
+   * Frees the used slot or block at `pointer`. False, with nothing changed, when none begins there.
+   */
   release(pointer: Pointer): boolean {
     if ((pointer & 7) !== 0) return false
     if (this.slots.covers(pointer)) return this.slabs.release(pointer)
@@ -269,7 +273,7 @@ export class Allocator implements Engine {
     this.slots.setFast(watch === undefined)
   }
 
-  // ---- realloc -------------------------------------------------------------------------------------
+  // ---- realloc ----------------------------------------------------------------------------------
 
   resize(pointer: Pointer, bytes: number): Pointer {
     const { words } = this
@@ -290,7 +294,7 @@ export class Allocator implements Engine {
     }
   }
 
-  /** A slot that is too large is kept when there is no other room. */
+  /** Resizes a slot. Keeps it, even if it is too large, when there is no other room. */
   private resizeSlot(pointer: Pointer, slot: number, bytes: number): Pointer {
     if (bytes <= slot && bytes > tooFewFor(slot)) return pointer
     const moved = this.move(pointer, slot, bytes)
@@ -316,7 +320,7 @@ export class Allocator implements Engine {
       this.due.countFreed(have)
       return moved
     }
-    // A slot would have served, or looking for another place gave back a chunk behind the block.
+    // A slot would have served, or the search for another place freed a chunk after the block.
     return blocks.resizeInPlace(block, have, need) ? pointer : 0
   }
 
@@ -350,7 +354,9 @@ export class Allocator implements Engine {
     return to
   }
 
-  /** Where a block of `need` words can be placed: a free block, or the top; -1 when there is no room. */
+  /**
+   * Returns where a block of `need` words can be placed: a free block or the top; -1 if nowhere.
+   */
   private locate(need: number): number {
     const { words, slabs, blocks } = this
     let found = this.policy.find(need)
@@ -366,7 +372,7 @@ export class Allocator implements Engine {
     else words.copyWithin(to, from, from + count)
   }
 
-  // ---- the rest ------------------------------------------------------------------------------------
+  // ---- the rest ---------------------------------------------------------------------------------
 
   usableSize(pointer: Pointer): number {
     const slot = this.slots.holds(pointer)
@@ -443,7 +449,7 @@ export class Allocator implements Engine {
     clearHeader(words, header, layout)
     words[PENDING_WORD] = CUT
     this.policy.reset()
-    // A new heap of 8 GiB has 160 MiB of tables, which nothing has touched.
+    // The tables of a new heap were never touched, and should stay so.
     if (!isNew) this.slabs.reset()
     words[PENDING_WORD] = 0
   }

@@ -1,7 +1,8 @@
 /**
  * The algorithm of the heap, for every placement policy: blocks are cut off the wilderness, split,
- * merged, resized and taken back. Arguments are word indexes and sizes in words; lib/layout/block.ts
- * draws a block. Which free block a request gets is the policy's decision (lib/placement).
+ * merged, resized and taken back. Arguments are word indexes and sizes in words;
+ * lib/layout/block.ts draws a block. Which free block a request gets is the policy's decision
+ * (lib/placement).
  *
  * Two invariants hold after every call: no two free blocks touch, and none touches the wilderness.
  *
@@ -27,7 +28,9 @@ import {
 } from '../layout/header.js'
 import type { Placement } from '../placement/placement.js'
 
-/** Growth is reported each time that the block space reaches another multiple of this many words: 1 MiB. */
+/**
+ * Growth is reported each time the block space reaches another multiple of this many words: 1 MiB.
+ */
 const GROWTH_WORDS = 2 ** 18
 
 /** Memory is committed in steps of this many words, 1 MiB, where the system charges for it. */
@@ -71,7 +74,10 @@ export class Blocks {
     return need <= this.ready - top || this.prepare(top + need)
   }
 
-  /** Commits memory up to the word `end`, and more. False when it is beyond the heap, and when the system has none. */
+  /**
+   * Commits memory up to the word `end`, and more. False when it is beyond the heap, and when the
+   * system has none.
+   */
   private prepare(end: number): boolean {
     const { limit, commit } = this
     if (commit === undefined || !(end <= limit)) return false
@@ -93,7 +99,7 @@ export class Blocks {
     const header = words[block]
     const have = sizeOf(header)
     const rest = (have - need) | 0
-    // What came out of lists and index is not believed.
+    // Lists and index may have been overwritten: verify what they led to.
     if (!(block >= this.first && block + have <= words[TOP_WORD] && rest >= 0 && (header & USED) === 0))
       throw misled(block)
     if (rest >= MINIMUM_WORDS) {
@@ -112,11 +118,14 @@ export class Blocks {
     return block
   }
 
-  /** Cuts a used block of `need` words off the wilderness, and returns it; 0 when there is too little. */
+  /**
+   * Cuts a used block of `need` words off the wilderness, and returns it; 0 when there is too
+   * little.
+   */
   extend(need: number): number {
     const block = this.words[TOP_WORD]
     if (!(need <= this.ready - block) && !this.prepare(block + need)) return 0
-    if (!(block >= this.first)) throw corrupt('its header says that the wilderness begins in front of the first block')
+    if (!(block >= this.first)) throw corrupt('its header says that the wilderness begins before the first block')
     this.touch(block + need)
     this.words[block] = (need << 1) | PREVIOUS_USED | USED
     this.raiseTop(block + need)
@@ -133,12 +142,12 @@ export class Blocks {
     if (used > words[PEAK_USED_WORD]) words[PEAK_USED_WORD] = used
   }
 
-  /** Memory up to `end` is about to be written. */
+  /** Notes that memory up to `end` is about to be written. */
   private touch(end: number): void {
     if (end > this.words[TOUCHED_WORD]) this.words[TOUCHED_WORD] = end
   }
 
-  /** Blocks reach up to `top` now; the header of the last one is written. */
+  /** Moves the top to `top`; the header of the last block is written already. */
   private raiseTop(top: number): void {
     const words = this.words
     const highWater = words[HIGH_WATER_WORD]
@@ -153,8 +162,8 @@ export class Blocks {
   }
 
   /**
-   * Does a used block begin here? As exact as its own header and its right neighbour's can tell, in
-   * constant time. False for every block when the memory is gone.
+   * Does a used block begin here? Judges by its own header and its right neighbour's, in constant
+   * time. False for every block when the memory is gone.
    */
   isUsed(block: number): boolean {
     const words = this.words
@@ -167,7 +176,7 @@ export class Blocks {
     return next === top || (words[next] & PREVIOUS_USED) !== 0
   }
 
-  /** Frees the used block `given`. False, with nothing changed, when no used block begins there (see isUsed). */
+  /** Frees the used block `given`. Returns false, changing nothing, if isUsed(given) is false. */
   free(given: number): boolean {
     const words = this.words
     const block = given | 0
@@ -188,16 +197,17 @@ export class Blocks {
     return true
   }
 
-  /** Merges the words from `block` to `next`, which are free now, with the free blocks on either side. */
+  /** Merges the words from `block` to `next`, now free, with the free blocks on either side. */
   private coalesce(left: number, block: number, next: number, nextHeader: number): void {
     const { words, policy } = this
     if (next === words[TOP_WORD]) {
-      // The wilderness takes it in.
+      // It becomes part of the wilderness.
       if (left !== block) policy.remove(left, block - left)
       words[TOP_WORD] = left
       return
     }
-    // The free block whose place in the lists the merged one takes: the left neighbour, else the right one.
+    // The merged block takes the place of one of them in the lists: the left neighbour, else the
+    // right.
     let from = left === block ? 0 : left
     let fromSize = (block - left) | 0
     let size = (next - left) | 0
@@ -217,7 +227,10 @@ export class Blocks {
     else policy.merge(from, fromSize, left, size)
   }
 
-  /** The free left neighbour of `block`, by its boundary tag. Throws ERR_OFFHEAP_CORRUPT when tag and header disagree. */
+  /**
+   * Returns the free left neighbour of `block`, by its boundary tag. Throws ERR_OFFHEAP_CORRUPT if
+   * tag and header disagree.
+   */
   private leftOf(block: number): number {
     const size = this.words[block - 1]
     const left = block - size
@@ -226,7 +239,10 @@ export class Blocks {
     return left
   }
 
-  /** Gives a used block of `have` words `need` words without moving it. False, with nothing changed, when there is too little room. */
+  /**
+   * Resizes a used block of `have` words to `need` words without moving it. Returns false, changing
+   * nothing, if there is too little room.
+   */
   resizeInPlace(block: number, have: number, need: number): boolean {
     if (need > have) return this.grow(block, have, need)
     const rest = have - need
@@ -247,7 +263,10 @@ export class Blocks {
     this.coalesce(rest, rest, next, nextHeader)
   }
 
-  /** Gives the last `rest` words of a used block, too few for a block of their own, to what is free behind it, if anything. */
+  /**
+   * Gives the last `rest` words of a used block, too few for a block, to the free memory after it,
+   * if any.
+   */
   private lend(block: number, have: number, rest: number): void {
     const words = this.words
     const next = block + have
@@ -300,8 +319,8 @@ export class Blocks {
 
   /**
    * Returns a used block of at least `need` words whose payload begins at a multiple of `alignment`
-   * words, or 0. A block that fits wherever it lies comes first, by the policy; then the wilderness;
-   * then any free block in which an aligned one fits.
+   * words, or 0. A block that fits wherever it lies comes first, by the policy; then the
+   * wilderness; then any free block in which an aligned one fits.
    */
   allocateAligned(alignment: number, need: number): number {
     const padded = need + alignment + 2
@@ -318,7 +337,7 @@ export class Blocks {
 
   /**
    * Where an aligned block of exactly `need` words can be placed: one of the first `tries` free
-   * blocks that the policy offers, or the top; 0 when there is no room.
+   * blocks that the policy offers, or the top; 0 if nowhere.
    */
   findAligned(alignment: number, need: number, tries: number): number {
     const { words, policy } = this
@@ -332,7 +351,7 @@ export class Blocks {
     return this.canExtend(gapBefore(top, alignment) + need) ? top : 0
   }
 
-  /** Makes an aligned block in the free block `block`, which has room for it; the gap in front and the rest stay free. */
+  /** Makes an aligned block in the free block `block`; the gap before it and the rest stay free. */
   placeAligned(block: number, alignment: number, need: number): number {
     const words = this.words
     if (block === words[TOP_WORD]) return this.extendAligned(alignment, need)
@@ -358,14 +377,14 @@ export class Blocks {
     return aligned
   }
 
-  /** The same at the top; 0 when there is too little room. */
+  /** Cuts an aligned block off the wilderness; 0 if there is too little room. */
   private extendAligned(alignment: number, need: number): number {
     const { words, policy } = this
     const block = words[TOP_WORD]
     const gap = gapBefore(block, alignment)
     if (!this.canExtend(gap + need)) return 0
     if (gap === 0) return this.extend(need)
-    if (!(block >= this.first)) throw corrupt('its header says that the wilderness begins in front of the first block')
+    if (!(block >= this.first)) throw corrupt('its header says that the wilderness begins before the first block')
     const aligned = block + gap
     this.touch(aligned + need)
     writeFree(words, block, gap)
@@ -378,14 +397,17 @@ export class Blocks {
 }
 
 function misled(block: number): Error {
-  return corrupt(`the lists of free blocks lead to byte ${block * 4}, where none of the size that they say begins`)
+  return corrupt(`the lists of free blocks lead to byte ${block * 4}, where no free block of the right size begins`)
 }
 
 function unmatched(block: number): Error {
-  return corrupt(`the blocks on either side of byte ${block * 4} contradict each other about a free one`)
+  return corrupt(`the blocks on either side of byte ${block * 4} disagree about whether the left one is free`)
 }
 
-/** The words to leave free in front of a block, so that its payload is aligned: none, or enough for a block. */
+/**
+ * The words to leave free before a block so that its payload is aligned: none, or enough for a
+ * block.
+ */
 export function gapBefore(block: number, alignment: number): number {
   const gap = (alignment - ((block + 1) % alignment)) % alignment
   return gap === 0 || gap >= MINIMUM_WORDS ? gap : gap + alignment

@@ -1,4 +1,6 @@
-/** The invariants of slabs, stated as code: what chunks, records, descriptors and lists say agrees. */
+/**
+ * The invariants of slabs, stated as code: what chunks, records, descriptors and lists say agrees.
+ */
 import { corrupt } from '../errors.js'
 import { HIGH_WATER_WORD, TOUCHED_WORD } from '../layout/header.js'
 import {
@@ -30,7 +32,7 @@ import {
 import type { Slabs } from './slabs.js'
 import { isChunk, walk } from './walk.js'
 
-/** The descriptors of so many granules fill 4 KiB. */
+/** The number of granules whose descriptors fill 4 KiB. */
 const GRANULES_IN_PAGE = 512
 
 /** Verifies the slabs of a heap, whose blocks tile it. Throws ERR_OFFHEAP_CORRUPT. */
@@ -45,22 +47,21 @@ export function checkSlabs(words: Int32Array, slabs: Slabs): void {
   for (const first of chunks) {
     const free = checkChunk(words, slabs, first, listed)
     if (words[slabs.recordOf(first)] !== free) {
-      throw wrong(first, 'its record says otherwise about free granules')
+      throw wrong(first, 'its record disagrees about free granules')
     }
     if (free !== 0) open.add(slabs.recordOf(first))
     if (free === slabs.allFree) empty++
   }
   if (words[state + CHUNKS] !== chunks.size || words[state + EMPTY_CHUNKS] !== empty) {
-    throw corrupt(
-      `${chunks.size} chunks of slabs are in the heap, ${empty} of them empty, and its tables say otherwise`
-    )
+    throw corrupt(`there are ${chunks.size} chunks of slabs, ${empty} of them empty, but the tables count differently`)
   }
   const emptied = [...listed].filter(granule => words[slabs.descriptorOf(granule)] === 0).length
   if (words[state + EMPTY_SLABS] !== emptied) {
-    throw corrupt(`${emptied} slabs in lists are empty, and the tables say ${words[state + EMPTY_SLABS]}`)
+    throw corrupt(`${emptied} slabs in lists are empty, but the tables count ${words[state + EMPTY_SLABS]}`)
   }
   checkOpenChunks(words, slabs, open)
-  // Beyond the blocks as well, where a block could not be freed later; but not in pages that were never touched.
+  // Look beyond the blocks too, where later blocks would be taken for chunks; not in untouched
+  // pages.
   const touched = slabs.granuleOf(Math.max(words[HIGH_WATER_WORD], words[TOUCHED_WORD]) * 4)
   const end = Math.min(slabs.granules, touched - (touched % GRANULES_IN_PAGE) + GRANULES_IN_PAGE)
   for (let granule = 0; granule < end; granule++) {
@@ -78,19 +79,19 @@ function checkChunk(words: Int32Array, slabs: Slabs, first: number, listed: Read
     const info = words[slabs.descriptorOf(granule) + INFO]
     if (info === FREE) {
       free |= 0x80000000 >>> (granule - first)
-      if (used !== 0) throw wrong(granule, 'it is no slab, and has used slots')
+      if (used !== 0) throw wrong(granule, 'it is no slab, but has used slots')
       continue
     }
     const sizeClass = info & CLASS_MASK
     const flags = info & (FULL | CURRENT | LISTED)
     if (sizeClass === 0 || sizeClass >= CLASSES) throw wrong(granule, 'its size class is unknown')
     if (((info & LAST) !== 0) !== (granule === first + slabs.chunkGranules - 1)) {
-      throw wrong(granule, 'it says otherwise about its place in the chunk')
+      throw wrong(granule, 'it is wrong about its place in the chunk')
     }
-    if ((used & ~STARTS[info & KIND_MASK]) !== 0) throw wrong(granule, 'slots are used where none begin')
+    if ((used & ~STARTS[info & KIND_MASK]) !== 0) throw wrong(granule, 'slots are used where none begins')
     if ((flags === LISTED) !== listed.has(granule)) throw wrong(granule, 'it is not in the list where it should be')
     if (flags === FULL && (STARTS[info & KIND_MASK] & ~used) !== 0)
-      throw wrong(granule, 'it has open slots, and no list')
+      throw wrong(granule, 'it has open slots, but is in no list')
     if (flags === CURRENT && slabs.currentOf(sizeClass) !== granule) throw wrong(granule, 'it is not the current slab')
     if (flags !== FULL && flags !== CURRENT && flags !== LISTED) throw wrong(granule, 'its state is unknown')
     if (flags !== LISTED && ((info >>> NEXT_SHIFT) & NEXT_MASK) !== 0)
@@ -111,7 +112,8 @@ function checkLists(words: Int32Array, slabs: Slabs): Set<number> {
       listed.add(granule)
       last = granule
     }
-    if (words[state + TAILS + sizeClass] !== last) throw wrong(last, 'it is the last of its list, which ends elsewhere')
+    if (words[state + TAILS + sizeClass] !== last)
+      throw wrong(last, 'it is the last of its list, but the tail is another slab')
   }
   for (const [step, sizeClass] of STEP_CLASS.entries()) {
     const entry = state + (step << ENTRY_SHIFT)
@@ -130,12 +132,12 @@ function checkLists(words: Int32Array, slabs: Slabs): Set<number> {
   return listed
 }
 
-/** The list of chunks with free granules holds these records, linked both ways. */
+/** Verifies that the list of chunks with free granules holds these records, linked both ways. */
 function checkOpenChunks(words: Int32Array, slabs: Slabs, open: Set<number>): void {
   let previous = 0
   for (let record = words[slabs.state + OPEN_CHUNKS]; record !== 0; record = words[record + RECORD_NEXT]) {
     if (!open.delete(record) || words[record + RECORD_PREVIOUS] !== previous) {
-      throw corrupt(`the list of chunks leads to byte ${record * 4}, and should not`)
+      throw corrupt(`the list of chunks with free granules leads to byte ${record * 4}, which does not belong there`)
     }
     previous = record
   }

@@ -22,7 +22,10 @@ export function checkBlocks(words: Int32Array, policy: Placement): void {
   policy.check()
 }
 
-/** Blocks tile the heap, flags and footers agree, no two free blocks touch, the counters count. Returns the free blocks. */
+/**
+ * Verifies that blocks tile the heap, flags and footers agree, no two free blocks touch, and the
+ * counters are right. Returns the free blocks.
+ */
 function checkTiles(words: Int32Array): Set<number> {
   const free = new Set<number>()
   let used = 0
@@ -33,12 +36,12 @@ function checkTiles(words: Int32Array): Set<number> {
     const size = sizeOf(header)
     const at = `the block at byte ${block * 4} (${size * 4} bytes)`
     if (((header & PREVIOUS_USED) !== 0) !== previousUsed) {
-      throw corrupt(`${at} says that its left neighbour is ${previousUsed ? 'free' : 'used'}, and it is not`)
+      throw corrupt(`${at} says that its left neighbour is ${previousUsed ? 'free' : 'used'}, but it is not`)
     }
     if ((header & USED) === 0) {
       if (!previousUsed) throw corrupt(`${at} is free, and so is its left neighbour: they were not merged`)
       if (words[block + size - 1] !== size) {
-        throw corrupt(`${at} is free, and its footer says ${words[block + size - 1] * 4} bytes`)
+        throw corrupt(`${at} is free, but its footer says ${words[block + size - 1] * 4} bytes`)
       }
       free.add(block)
     } else {
@@ -54,35 +57,35 @@ function checkTiles(words: Int32Array): Set<number> {
 
 function checkCounters(words: Int32Array, used: number, blocks: number): void {
   if (words[USED_WORD] !== used) {
-    throw corrupt(`${used * 4} bytes are in used blocks, and the header says ${words[USED_WORD] * 4}`)
+    throw corrupt(`${used * 4} bytes are in used blocks, but the header says ${words[USED_WORD] * 4}`)
   }
   if (words[BLOCKS_WORD] !== blocks) {
-    throw corrupt(`${blocks} blocks are used, and the header says ${words[BLOCKS_WORD]}`)
+    throw corrupt(`${blocks} blocks are used, but the header says ${words[BLOCKS_WORD]}`)
   }
   if (words[PEAK_USED_WORD] < used) {
-    throw corrupt('the header says that there never were as many bytes in use as there are')
+    throw corrupt('more bytes are in use than the peak in the header')
   }
   if (words[HIGH_WATER_WORD] < words[TOP_WORD] || words[TOUCHED_WORD] < words[TOP_WORD]) {
-    throw corrupt('the wilderness begins above the highest byte that the header says was ever used')
+    throw corrupt('the wilderness begins above the high water mark in the header')
   }
   if (words[PEAK_USED_WORD] > words[HIGH_WATER_WORD] - words[FIRST_WORD]) {
-    throw corrupt('the header says that more bytes were in use once than blocks ever had')
+    throw corrupt('the peak in the header is larger than the block space ever was')
   }
   if (words[MOVE_FROM_WORD] !== 0 || words[MOVE_TO_WORD] !== 0) {
-    throw corrupt('the header says that a realloc is moving a block, and none is')
+    throw corrupt('the header says that a realloc is moving a block, but none is')
   }
 }
 
-/** The list holds every free block once, linked both ways. */
+/** Verifies that the list holds every free block once, linked both ways. */
 function checkList(words: Int32Array, policy: Placement, free: Set<number>): void {
   let listed = 0
   for (const block of policy.list()) {
-    if (!free.has(block)) throw corrupt(`byte ${block * 4} is in the free list, and no free block begins there`)
+    if (!free.has(block)) throw corrupt(`byte ${block * 4} is in the free list, but no free block begins there`)
     if (words[words[block + NEXT] + PREVIOUS] !== block || words[words[block + PREVIOUS] + NEXT] !== block) {
       throw corrupt(`the free block at byte ${block * 4} is not linked both ways`)
     }
     listed++
-    if (listed > free.size) throw corrupt(`the free list comes back to the block at byte ${block * 4}`)
+    if (listed > free.size) throw corrupt(`the free list contains the block at byte ${block * 4} twice`)
   }
   if (listed !== free.size) {
     const lost = new Set(free)

@@ -1,10 +1,10 @@
 /**
- * What becomes due in the middle of a call, and happens at its end: the event of a heap that grew, and a
- * trim when enough was freed. Both run the caller's code, so the heap must be consistent and the call
- * done.
+ * Work that becomes due in the middle of a call, and is done at its end: the event of a heap that
+ * grew, and a trim when enough was freed. Both run the caller's code, so the heap must be
+ * consistent and the call complete.
  *
- * The trim threshold spreads the cost of a look at all free blocks over as many bytes, and a program that
- * frees and allocates the same block over and over pays no system call for each.
+ * The trim threshold spreads the cost of looking at all free blocks over that many freed bytes, so
+ * a program that frees and allocates the same block repeatedly makes no system call for each.
  */
 import { DUE, FREED_WORD, PENDING_WORD, TRIM_THRESHOLD_WORD } from '../layout/header.js'
 import type { Blocks } from './blocks.js'
@@ -27,12 +27,12 @@ export class Due {
   countFreed(size: number): void {
     const { words, threshold } = this
     if (threshold === 0) return
-    // Not beyond an int32, however much is freed while nothing is settled.
+    // Stay within an int32, however much is freed before the next settle().
     words[FREED_WORD] = Math.min(words[FREED_WORD] + size, threshold)
     if (words[FREED_WORD] >= threshold) words[PENDING_WORD] = DUE
   }
 
-  /** Does what is due. The caller is consistent, and at the end of a call. */
+  /** Does what is due. The heap must be consistent, and the call complete. */
   settle(): void {
     if (this.blocks.grown) {
       this.blocks.grown = false
@@ -41,7 +41,7 @@ export class Due {
     if (this.takeTrim()) this.host.trim()
   }
 
-  /** Is a trim due? Then the count begins again. */
+  /** Returns whether a trim is due, and if so restarts the count. */
   takeTrim(): boolean {
     if (!(this.threshold > 0 && this.words[FREED_WORD] >= this.threshold)) return false
     this.words[FREED_WORD] = 0

@@ -1,7 +1,7 @@
 /**
- * What a heap needs of its engine, and all that it knows of it. There are two: the allocator
- * (allocator.ts), and the hardened engine (lib/hardened), which verifies everything and has an
- * allocator's blocks for its ledger. Pointers are byte offsets, and amounts are bytes.
+ * The interface between a heap and its engine. There are two engines: the allocator (allocator.ts),
+ * and the hardened engine (lib/hardened), which verifies everything and keeps its ledger in an
+ * allocator's blocks. Pointers are byte offsets, and amounts are bytes.
  */
 
 import type { OffheapError } from '../errors.js'
@@ -20,9 +20,14 @@ export interface BlockInfo {
   /** The size of the block in bytes, header included. */
   readonly size: number
   readonly used: boolean
-  /** The slot size in bytes of the slab that the block is a slot of; 0 for a granule of a chunk that is no slab. */
+  /**
+   * For a slot: the slot size of its slab, in bytes. 0 for a granule of a chunk that is no slab.
+   */
   readonly slab?: number
-  /** True for a block of a hardened heap that was freed and waits in the quarantine; `used` is false. */
+  /**
+   * True for a block of a hardened heap that was freed and waits in the quarantine; `used` is
+   * false.
+   */
   readonly quarantined?: true
 }
 
@@ -30,7 +35,7 @@ export interface BlockInfo {
 export interface HeapStats {
   /** The whole heap: metadata + used + free. */
   readonly size: number
-  /** What no payload can have: header, index, slab tables, and what slabs leave over. */
+  /** Bytes that no payload can use: header, index, slab tables, and what slabs leave over. */
   readonly metadata: number
   /** Used blocks, headers included, and used slots. */
   readonly used: number
@@ -40,12 +45,12 @@ export interface HeapStats {
   readonly blocks: number
   /** The number of free blocks between them. Free slots don't count. */
   readonly freeBlocks: number
-  /** Of a hardened heap: the bytes of freed blocks that wait in the quarantine, and how many there are. */
+  /** Of a hardened heap: the bytes, and the number, of freed blocks in the quarantine. */
   readonly quarantined: number
   readonly quarantinedBlocks: number
   /** The bytes of the chunks that slabs are in. */
   readonly slabs: number
-  /** The largest n for which malloc(n) succeeds now; 0 when nothing fits. */
+  /** The largest n for which malloc(n) would succeed now; 0 when nothing fits. */
   readonly largestFree: number
   /** The most bytes that used blocks ever had. A chunk of slabs counts as a whole. */
   readonly peakUsed: number
@@ -53,13 +58,18 @@ export interface HeapStats {
   readonly top: number
   /** The bytes of wilderness, from `top` to the end. */
   readonly wilderness: number
-  /** The most bytes of block space, first block to top, ever in use. Utilization is peak payload / highWater. */
+  /**
+   * The most bytes of block space, first block to top, ever in use. Utilization is peak payload /
+   * highWater.
+   */
   readonly highWater: number
-  /** The bytes of the heap in physical memory; the whole size when the heap is not on mapped memory. */
+  /**
+   * The bytes of the heap in physical memory; the whole size when the heap is not on mapped memory.
+   */
   readonly residentBytes: number
 }
 
-/** What JSON.stringify and console.log show of a heap: see `HeapStats`. */
+/** The figures that JSON.stringify and console.log show of a heap, as in `HeapStats`. */
 export interface HeapSummary {
   readonly size: number
   readonly placement: PlacementName
@@ -68,39 +78,43 @@ export interface HeapSummary {
   readonly closed: boolean
 }
 
-/** What can give pages back to the system. */
+/** Memory that can return pages to the system. */
 export interface Pages {
   readonly pageSize: number
-  /** Gives whole pages back; they are zero afterwards. Throws ERR_OFFHEAP_SYSTEM. */
+  /** Returns whole pages to the system; they read as zero afterwards. Throws ERR_OFFHEAP_SYSTEM. */
   decommit(offset: number, length: number): void
 }
 
-/** Blocks that were never freed, of one stack. */
+/** Blocks that were allocated at one stack and not freed. */
 export interface Leak {
   /** The number of blocks. */
   readonly count: number
-  /** The bytes that were asked for, of all of them. */
+  /** The bytes that were requested for them together. */
   readonly bytes: number
-  /** Where they were allocated, one call a line. */
+  /** The stack where they were allocated, one call on each line. */
   readonly stack: string
 }
 
-/** What an engine asks of the heap that holds it. */
+/** The calls of an engine to the heap that holds it. */
 export interface Host {
   /**
-   * Makes sure that the system has memory for the first `bytes` bytes of the heap, and returns whether it has. Undefined
-   * when no call is needed: memory that nothing limits but its size.
+   * Makes sure that the system has memory for the first `bytes` bytes of the heap. Returns whether
+   * it has. Undefined if no call is needed, because only the size limits the memory.
    */
   readonly commit: ((bytes: number) => boolean) | undefined
-  /** Why the memory is not what it was; undefined as long as it is. Left out where that can't happen. */
+  /**
+   * Returns why the memory changed underneath; undefined as long as it did not. Absent if it can't.
+   */
   readonly lost?: () => OffheapError | undefined
-  /** The block space reached another MiB. Called as the last step of a call. */
+  /** Called as the last step of a call in which the block space reached another MiB. */
   grown(): void
-  /** Gives free pages back: the trim threshold was reached. Called as the last step of a call. */
+  /**
+   * Called as the last step of a call in which the trim threshold was reached: returns free pages.
+   */
   trim(): void
-  /** An engine that verifies everything is about to throw this. */
+  /** Called before a hardened engine throws `error`. */
   fault(error: Error): void
-  /** The functions of the heap by which a caller allocates and frees: stacks are taken above them. */
+  /** The heap's public functions: recorded stacks begin above them. */
   readonly calls: Calls
 }
 
@@ -123,45 +137,63 @@ export interface Watch {
 
 export interface Engine {
   readonly placement: PlacementName
-  /** False when the memory is gone. */
+  /** False after close(), and when the memory is gone. */
   readonly open: boolean
-  /** The fast path of malloc, free and realloc: what these need no engine for. */
+  /** The fast path of malloc, free and realloc, which bypasses the engine. */
   readonly slots: Slots
-  /** A used block of at least `bytes` bytes, an integer from 0; 0 when nothing is large enough. */
+  /** Allocates at least `bytes` bytes, an integer from 0. Returns 0 when out of memory. */
   allocate(bytes: number): Pointer
-  /** The same with the first `bytes` bytes zero. */
+  /** Allocates a block whose first `bytes` bytes are zero. Returns 0 when out of memory. */
   allocateZeroed(bytes: number): Pointer
-  /** The same at a multiple of `alignment`, a power of two. */
+  /** Allocates at a multiple of `alignment`, a power of two. Returns 0 when out of memory. */
   allocateAligned(alignment: number, bytes: number): Pointer
-  /** Frees a block. False, with nothing changed, when no used block begins at the pointer. */
+  /** Frees a block. Returns false, changing nothing, if no used block begins at the pointer. */
   free(pointer: Pointer): boolean
-  /** Gives the used block at `pointer` room for `bytes` bytes, an integer from 1. Its new pointer; 0, with nothing changed, when nothing is large enough, and -1 when no used block begins there. */
+  /**
+   * Resizes the used block at `pointer` to `bytes` bytes, an integer from 1. Returns its new
+   * pointer; 0, changing nothing, when out of memory; and -1 if no used block begins there.
+   */
   resize(pointer: Pointer, bytes: number): Pointer
-  /** From now on `free` and `resize` ask and tell `watch`, and `slots` frees and resizes nothing; undefined ends that. */
+  /**
+   * From now on `free` and `resize` ask and inform `watch`, and `slots` neither frees nor resizes.
+   * Undefined ends that.
+   */
   watch(watch: Watch | undefined): void
-  /** The bytes that the used block at `pointer` can hold; -1 when none begins there. Any integer is allowed. */
+  /**
+   * Returns the bytes that the used block at `pointer`, any integer, can hold; -1 if none begins
+   * there.
+   */
   usableSize(pointer: Pointer): number
-  /** What is wrong with a pointer that the calls above refused: the error to throw. */
+  /** Returns the error to throw for a pointer that one of the calls above refused. */
   refusal(call: string, pointer: Pointer): Error
   /** The root pointer; the setter takes 0 or the pointer of a used block. */
   root: Pointer
-  /** The most bytes of block space ever in use. */
+  /** The most bytes of block space that were ever in use. */
   highWater(): number
   stats(residentBytes: number): HeapStats
-  /** Some figures of stats(), in constant time; the slots of slabs count as the chunks that they are in. */
+  /**
+   * Some figures of stats(), in constant time. Slots of slabs count as the chunks that hold them.
+   */
   summary(): Pick<HeapStats, 'size' | 'used' | 'blocks'>
-  /** All blocks in address order. Throws ERR_OFFHEAP_CORRUPT. */
+  /** Yields all blocks in address order. Throws ERR_OFFHEAP_CORRUPT. */
   eachBlock(): Generator<BlockInfo, void, undefined>
-  /** The free blocks in the order of the policy's lists. Throws ERR_OFFHEAP_CORRUPT. */
+  /** Yields the free blocks in the order of the policy's lists. Throws ERR_OFFHEAP_CORRUPT. */
   eachFreeBlock(): Generator<BlockInfo, void, undefined>
   /** Verifies every invariant. Throws ERR_OFFHEAP_CORRUPT. */
   check(): void
-  /** Gives whole free pages back; returns their bytes, in physical memory or not. Throws ERR_OFFHEAP_SYSTEM. */
+  /**
+   * Returns whole free pages to the system. Returns their bytes, resident or not. Throws
+   * ERR_OFFHEAP_SYSTEM.
+   */
   trim(pages: Pages): number
   /** Forgets every block. */
   reset(): void
-  /** Lets go of the memory: from now on it is not `open`, holds no block, and has none to give. */
+  /**
+   * Releases the memory: from now on `open` is false, and the engine holds and allocates no block.
+   */
   close(): void
-  /** The blocks that were not freed so far, the most bytes first; undefined when the engine doesn't keep them. */
+  /**
+   * The blocks that were not freed so far, the most bytes first; undefined if they are not tracked.
+   */
   leaks(): Leak[] | undefined
 }

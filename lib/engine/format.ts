@@ -1,4 +1,4 @@
-/** Writes the header of a new heap, and verifies the header of one that is there (lib/layout/header.ts). */
+/** Writes the header of a new heap, and verifies an existing one (lib/layout/header.ts). */
 import { constants } from 'node:buffer'
 import { OffheapError, outOfRange } from '../errors.js'
 import { MAXIMUM_HEAP_BYTES, MINIMUM_WORDS } from '../layout/block.js'
@@ -42,7 +42,7 @@ export interface Layout {
   readonly end: number
 }
 
-/** What the header says of the kind of a heap. */
+/** The kind of a heap, according to its header. */
 export interface Header {
   readonly policy: PlacementPolicy
   /** WITH_SLABS or HARDENED, or 0. */
@@ -57,22 +57,34 @@ export function ordinaryLayout(words: number, policy: PlacementPolicy, slabs: bo
   return { first: (slabs ? slabLayout(words, index).end : index) | 1, end: words }
 }
 
-/** A heap has at most this many bytes: 8 GiB less one unit of 8 bytes, so that its words have int32 indexes. */
+/**
+ * A heap has at most this many bytes: 8 GiB less one unit of 8 bytes, so that its words have int32
+ * indexes.
+ */
 const MOST_BYTES = MAXIMUM_HEAP_BYTES - 8
-/** And no more than an array of this Node can have: 4 GiB on Node 20. */
+/** At most this many bytes can be viewed by this Node: 4 GiB on Node 20. */
 const VIEWABLE_BYTES = Math.min(MOST_BYTES, constants.MAX_LENGTH)
 
-/** The words of a new heap in `bytes` bytes of memory: all that are whole units of 8 bytes, and can be used. */
+/**
+ * The words of a new heap in `bytes` bytes of memory: whole units of 8 bytes, as many as can be
+ * used.
+ */
 export function wordsIn(bytes: number): number {
   return Math.floor(Math.min(bytes, VIEWABLE_BYTES) / 8) * 2
 }
 
-/** The words of `buffer` that a heap in it may have. Words can be seen beyond what single bytes can. */
+/**
+ * The words of `buffer` that a heap in it can use. A view of words reaches further than one of
+ * bytes.
+ */
 export function wordsOf<Memory extends ArrayBufferLike>(buffer: Memory): Int32Array<Memory> {
   return new Int32Array(buffer, 0, Math.floor(Math.min(buffer.byteLength, MOST_BYTES) / 8) * 2)
 }
 
-/** Verifies that `layout`, for a number of words, has room for a block. Throws ERR_OUT_OF_RANGE with the smallest size that has. */
+/**
+ * Verifies that `layout`, for a number of words, has room for a block. Throws ERR_OUT_OF_RANGE with
+ * the smallest size that has.
+ */
 export function checkRoom(bytes: number, kind: string, layout: (words: number) => Layout): void {
   const hasRoom = (words: number): boolean => {
     const { first, end } = layout(words)
@@ -85,7 +97,7 @@ export function checkRoom(bytes: number, kind: string, layout: (words: number) =
   throw outOfRange('size', `at least ${least * 4} bytes for a ${kind} heap`, bytes)
 }
 
-/** Writes the header of an empty heap over the memory in front of its blocks, which is zero already when `zeroed`. */
+/** Writes the header of an empty heap. `zeroed`: the memory before its blocks is zero already. */
 export function writeHeader(
   words: Int32Array,
   header: Header,
@@ -100,8 +112,8 @@ export function writeHeader(
 }
 
 /**
- * Sets a heap to no block and no root; what was touched stays touched. No word of the header is
- * believed: a heap whose header was overwritten is sound afterwards.
+ * Empties a heap: no block, no root. What was touched stays touched. Reads no word of the header,
+ * so a heap whose header was overwritten is sound afterwards.
  */
 export function clearHeader(words: Int32Array, { policy, options, length }: Header, layout: Layout): void {
   words[MAGIC_WORD] = MAGIC
@@ -134,7 +146,10 @@ function isBlockEnd(word: number, { first, end }: Layout): boolean {
   return word >= first && word < end && word % 2 === 1
 }
 
-/** Reads what kind of heap begins with `words`. Throws ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_UNSUPPORTED. */
+/**
+ * Reads what kind of heap begins with `words`. Throws ERR_OFFHEAP_NOT_A_HEAP,
+ * ERR_OFFHEAP_UNSUPPORTED.
+ */
 export function readHeader(words: Int32Array): Header {
   if (words.length < HEADER_WORDS || words[MAGIC_WORD] !== MAGIC) {
     const swapped = words[MAGIC_WORD] === SWAPPED_MAGIC
@@ -145,11 +160,11 @@ export function readHeader(words: Int32Array): Header {
     )
   }
   if (words[VERSION_WORD] !== VERSION) {
-    throw notAHeap(`its layout version is ${words[VERSION_WORD]}, and this offheap reads version ${VERSION}`)
+    throw notAHeap(`its layout version is ${words[VERSION_WORD]}, but this offheap reads version ${VERSION}`)
   }
   const length = words[SIZE_WORD] * 2
   if (!(length >= HEADER_WORDS && length <= words.length)) {
-    throw notAHeap(`it says that it has ${words[SIZE_WORD] * 8} bytes, and the memory has ${words.length * 4}`)
+    throw notAHeap(`it says that it has ${words[SIZE_WORD] * 8} bytes, but the memory has ${words.length * 4}`)
   }
   if (length * 4 > VIEWABLE_BYTES) {
     throw new OffheapError(
@@ -171,11 +186,11 @@ export function readHeader(words: Int32Array): Header {
 /** 'hffo': the magic word on a machine of the other byte order. */
 const SWAPPED_MAGIC = 0x6f666668
 
-/** Verifies the words of the header that say where things lie. Throws ERR_OFFHEAP_NOT_A_HEAP. */
+/** Verifies the positions and counters in the header. Throws ERR_OFFHEAP_NOT_A_HEAP. */
 export function verifyHeader(words: Int32Array, layout: Layout): void {
   const { first, end } = layout
   if (words[FIRST_WORD] !== first) {
-    throw notAHeap(`its first block is at byte ${words[FIRST_WORD] * 4}, where byte ${first * 4} is expected`)
+    throw notAHeap(`its first block is at byte ${words[FIRST_WORD] * 4}, but should be at byte ${first * 4}`)
   }
   for (const word of [TOP_WORD, TOUCHED_WORD, HIGH_WATER_WORD]) {
     if (!isBlockEnd(words[word], layout)) {
@@ -190,7 +205,7 @@ export function verifyHeader(words: Int32Array, layout: Layout): void {
     if (words[word] < 0) throw notAHeap(`word ${word} of its header counts ${words[word]} words`)
   }
   if (![0, DUE, CUT].includes(words[PENDING_WORD])) {
-    throw notAHeap(`word ${PENDING_WORD} of its header is ${words[PENDING_WORD]}, and should be 0, ${DUE} or ${CUT}`)
+    throw notAHeap(`word ${PENDING_WORD} of its header is ${words[PENDING_WORD]}, but should be 0, ${DUE} or ${CUT}`)
   }
 }
 

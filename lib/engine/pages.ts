@@ -1,11 +1,13 @@
-/** Gives whole free pages of a heap back to the system: those inside free blocks, and the wilderness as far as it was touched. */
+/**
+ * Returns whole free pages of a heap to the system: those in free blocks and in touched wilderness.
+ */
 import { corrupt } from '../errors.js'
 import { sizeOf } from '../layout/block.js'
 import { FIRST_WORD, FREED_WORD, TOP_WORD, TOUCHED_WORD } from '../layout/header.js'
 import type { Placement } from '../placement/placement.js'
 import type { Pages } from './engine.js'
 
-/** Returns the bytes that were given back, in physical memory or not. Throws ERR_OFFHEAP_SYSTEM. */
+/** Returns the number of bytes given back, resident or not. Throws ERR_OFFHEAP_SYSTEM. */
 export function trimPages(words: Int32Array, policy: Placement, pages: Pages): number {
   const { pageSize } = pages
   let bytes = 0
@@ -25,13 +27,13 @@ export function trimPages(words: Int32Array, policy: Placement, pages: Pages): n
   for (const block of policy.list()) {
     const size = sizeOf(words[block])
     if (!(block >= first && block + size <= top)) {
-      throw corrupt(`byte ${block * 4} is in the free list, and no block is there`)
+      throw corrupt(`byte ${block * 4} is in the free list, but no block is there`)
     }
     // Header, links and footer stay where they are.
     give((block + policy.keptWords) * 4, (block + size - 1) * 4)
   }
   give(top * 4, Math.min(Math.ceil((touched * 4) / pageSize) * pageSize, words.byteLength))
-  // A last page that is not the heap's alone stays, and is cleared instead.
+  // A last page that does not belong to the heap alone stays, and is cleared instead.
   const shared = Math.floor(words.byteLength / pageSize) * (pageSize / 4)
   if (top <= shared) words.fill(0, shared, touched)
   // The wilderness is zero again from its first whole page on.

@@ -1,7 +1,7 @@
 /**
- * Recovery: makes a sound heap of one whose last call was cut off after any single store. The blocks
- * are walked by their headers, which are right at every moment (see blocks.ts and slabs.ts); all
- * else is rebuilt: flags, footers, counters, the policy's lists and index, the slab tables.
+ * Recovery: repairs a heap whose last call was cut off after any single store. It walks the blocks
+ * by their headers, which are valid at every moment (see blocks.ts and slabs.ts), and rebuilds the
+ * rest: flags, footers, counters, the policy's lists and index, the slab tables.
  *
  * Recovery may itself be cut off after any store, and run again.
  */
@@ -23,7 +23,7 @@ import type { Pointer } from './engine.js'
 import type { Slabs } from './slabs.js'
 import { walk } from './walk.js'
 
-/** What is recovered: an allocator. */
+/** The parts of an allocator that recovery works on. */
 export interface Recoverable {
   readonly words: Int32Array
   readonly blocks: Blocks
@@ -33,18 +33,21 @@ export interface Recoverable {
   release(pointer: Pointer): boolean
 }
 
-/** Throws ERR_OFFHEAP_CORRUPT, with nothing changed, when the blocks can't be walked. */
+/** Recovers a heap. Throws ERR_OFFHEAP_CORRUPT, changing nothing, if the blocks can't be walked. */
 export function recover(heap: Recoverable): void {
   const { words, blocks, slabs } = heap
   const free = tile(words, blocks.first)
   blocks.policy.reset()
-  // From the last block to the first: each goes in front of those that are there.
+  // From the last block to the first, so that each goes to the front of a list.
   for (const [block, size] of free.reverse()) blocks.policy.put(block, size)
   slabs.rebuild(possibleChunks(words, slabs))
   undoMove(heap)
 }
 
-/** The used blocks that may be chunks. Not all that look used are blocks: a chunk's header is written while it is still free. */
+/**
+ * The used blocks that may be chunks. Some only look used: a chunk's header is written while it is
+ * still free.
+ */
 function possibleChunks(words: Int32Array, slabs: Slabs): Set<number> {
   const found = new Set<number>()
   if (slabs.granules === 0) return found
@@ -52,7 +55,10 @@ function possibleChunks(words: Int32Array, slabs: Slabs): Set<number> {
   return found
 }
 
-/** A walk that believes headers only. Merges free blocks, and sets flags, footers, counters and top right. Returns the free blocks. */
+/**
+ * Walks the blocks by their headers. Merges free blocks, and corrects flags, footers, counters and
+ * top. Returns the free blocks.
+ */
 function tile(words: Int32Array, first: number): [block: number, size: number][] {
   const top = words[TOP_WORD]
   // Before anything changes, can the blocks be walked at all?
@@ -60,7 +66,7 @@ function tile(words: Int32Array, first: number): [block: number, size: number][]
     const size = sizeOf(words[block])
     if (size < MINIMUM_WORDS || (block + size > top && (words[block] & USED) === 0)) {
       throw corrupt(
-        `the header of the block at byte ${block * 4} says ${size * 4} bytes, and recovery can't go on there`
+        `the header of the block at byte ${block * 4} says ${size * 4} bytes, so recovery can't continue there`
       )
     }
     block += size
@@ -70,7 +76,7 @@ function tile(words: Int32Array, first: number): [block: number, size: number][]
   const flagOf = (): number => (run === 0 ? PREVIOUS_USED : 0)
   const endRun = (end: number): void => {
     if (run === 0) return
-    // Header last: until then the blocks of the run are walked one by one.
+    // The header last: until then a walk visits the blocks of the run one by one.
     words[end - 1] = end - run
     words[run] = ((end - run) << 1) | PREVIOUS_USED
     free.push([run, end - run])
@@ -100,7 +106,7 @@ function tile(words: Int32Array, first: number): [block: number, size: number][]
   return free
 }
 
-/** Of a realloc that was cut off, the old block is kept while it is used, and else the new one. */
+/** Undoes a realloc that was cut off: keeps the old block if it is still used, else the new one. */
 function undoMove(heap: Recoverable): void {
   const { words } = heap
   const from = words[MOVE_FROM_WORD] * 4

@@ -1,6 +1,6 @@
 /**
- * Names what is wrong with a pointer. The calls themselves only find that something is wrong, in a
- * few instructions; here the whole heap is walked to say what, in the words of its caller.
+ * Says what is wrong with a pointer. The calls themselves only find out that something is wrong, in
+ * a few instructions; this walks the whole heap to say what.
  */
 import { corrupt, OffheapError } from '../errors.js'
 import { blockOf, pointerOf } from '../layout/block.js'
@@ -9,7 +9,7 @@ import type { Pointer } from './engine.js'
 import type { Slabs } from './slabs.js'
 import { eachBlock } from './walk.js'
 
-/** The error for `pointer`, an integer from 0, where no used block begins. */
+/** Returns the error for `pointer`, an integer from 0, where no used block begins. */
 export function refusalOf(words: Int32Array, slabs: Slabs, call: string, pointer: Pointer): Error {
   const bytes = words[SIZE_WORD] * 8
   if (pointer === 0) return invalid(call, pointer, 'is NULL')
@@ -32,7 +32,7 @@ export function refusalOf(words: Int32Array, slabs: Slabs, call: string, pointer
     if (info.pointer !== pointer) {
       return invalid(call, pointer, `lies inside ${where}; only its beginning can be given`)
     }
-    return corrupt(`${where} and the one behind it disagree about which of them is used`)
+    return corrupt(`${where} and the one after it disagree about which of them is used`)
   }
   // Blocks tile the heap, and slots leave something over.
   return invalid(call, pointer, 'lies between the slots of a slab')

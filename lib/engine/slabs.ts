@@ -1,12 +1,13 @@
 /**
  * Slabs: small requests are served from slots of one size, without headers, searches or merging
- * (Bonwick, "The slab allocator", 1994; the bits beside the slots as in Zig's and mimalloc's pages).
- * lib/layout/slab.ts draws chunks, granules and the tables.
+ * (Bonwick, "The slab allocator", 1994; the bits beside the slots as in Zig's and mimalloc's
+ * pages). lib/layout/slab.ts draws chunks, granules and the tables.
  *
  * - Each class has one current slab, whose lowest open slot the next request gets.
- * - A slab without an open slot is FULL, and in no list. The first slot that is freed in it makes it
- *   the current slab, if that one is used up, or puts it into the list of its class.
- * - A slab that becomes empty is counted, and stays where it is. `reclaim` drops it before memory grows.
+ * - A slab without an open slot is FULL, and in no list. The first slot that is freed in it makes
+ *   it the current slab, if that one is used up, or puts it into the list of its class.
+ * - A slab that becomes empty is counted, and stays where it is. `reclaim` drops it before memory
+ *   grows.
  *
  * The fast path is slots.ts: it takes slots from current slabs, and gives them back. Here is what
  * happens when a slab is used up, or was.
@@ -54,11 +55,11 @@ import { type Blocks, gapBefore } from './blocks.js'
 import type { Due } from './due.js'
 import { Slots } from './slots.js'
 
-/** So many free blocks are looked at for the place of a chunk before memory grows. */
+/** The number of free blocks to try for a chunk before memory grows. */
 const CHUNK_TRIES = 16
-/** So many slabs are looked at in one reclaim. */
+/** The number of slabs to look at in one reclaim. */
 const RECLAIM_STEPS = 256
-/** Of this many chunks, one may wait empty for the next slab. */
+/** One chunk of this many may stay empty, waiting for the next slab. */
 const CHUNKS_PER_EMPTY = 32
 
 export class Slabs {
@@ -70,7 +71,7 @@ export class Slabs {
   readonly granules: number
   readonly chunkGranules: number
   readonly chunkWords: number
-  /** Of a record: the bits of all granules of a chunk. */
+  /** The free bits of a record when all granules of its chunk are free. */
   readonly allFree: number
   readonly state: number
   readonly records: number
@@ -81,7 +82,9 @@ export class Slabs {
   private readonly firstStep: Int32Array
   private readonly lastStep: Int32Array
 
-  /** The slabs of a heap whose slab tables begin at the word `index`; none when `enabled` is false. */
+  /**
+   * The slabs of a heap whose slab tables begin at the word `index`; none when `enabled` is false.
+   */
   constructor(words: Int32Array, blocks: Blocks, index: number, enabled: boolean, due: Due) {
     const { state, records, descriptors } = slabLayout(words.length, index)
     const granules = enabled ? chunkGranules(words.length) : 0
@@ -109,11 +112,11 @@ export class Slabs {
     for (let at = this.state; at < end; at++) if (words[at] !== 0) words[at] = 0
   }
 
-  // ---- slots ---------------------------------------------------------------------------------------
+  // ---- slots ------------------------------------------------------------------------------------
 
   /**
-   * Sees to it that the current slab has an open slot for `bytes` bytes: another slab of the class takes
-   * its place if it is used up, or a new one. False when memory is short.
+   * Makes sure that the current slab has an open slot for `bytes` bytes: if it is used up, another
+   * slab of the class, or a new one, takes its place. Returns false when out of memory.
    */
   refill(bytes: number): boolean {
     const { words, state, descriptors, starts } = this
@@ -151,7 +154,7 @@ export class Slabs {
     return true
   }
 
-  /** A slot of any larger class that has one: the last resort. 0 when none has. */
+  /** Allocates a slot of any larger class, as the last resort. Returns 0 if none has one. */
   borrow(bytes: number): number {
     for (let sizeClass = this.classes[(bytes + 15) >>> 4] + 1; sizeClass < CLASSES; sizeClass++) {
       const size = SLOT_BYTES[sizeClass]
@@ -163,9 +166,9 @@ export class Slabs {
   }
 
   /**
-   * Frees the used slot at `pointer`, any integer, of any slab. The first slot that is freed in a slab
-   * that was FULL makes it current, if the current one is used up, or listed. False, with nothing
-   * changed, when no used slot begins there.
+   * Frees the used slot at `pointer`, any integer, of any slab. The first slot that is freed in a
+   * slab that was FULL makes it current, if the current one is used up, or listed. False, with
+   * nothing changed, when no used slot begins there.
    */
   release(pointer: number): boolean {
     if (this.slots.holds(pointer) === 0) return false
@@ -193,7 +196,7 @@ export class Slabs {
     this.due.countFreed(GRANULE_WORDS)
   }
 
-  /** The current slab of an entry, which is used up, is FULL from now on; nothing when there is none. */
+  /** Marks the current slab of an entry, which is used up, as FULL, if there is one. */
   private markFull(entry: number): void {
     const words = this.words
     const info = words[entry + ENTRY_INFO]
@@ -201,7 +204,7 @@ export class Slabs {
     if (info !== 0 && words[at] === info) words[at] = (info & KIND_MASK) | FULL
   }
 
-  /** An empty current slab of a class goes into the list. */
+  /** Moves an empty current slab of a class to its list. */
   private retireEmpty(sizeClass: number): void {
     const granule = this.currentOf(sizeClass)
     if (granule === 0 || this.words[this.descriptorOf(granule)] !== 0) return
@@ -209,7 +212,7 @@ export class Slabs {
     this.push(granule)
   }
 
-  /** Makes the slab with this descriptor the current one of its class; none when it is 0. */
+  /** Makes the slab with this descriptor the current one of its class. 0: no slab is. */
   private setCurrent(sizeClass: number, descriptor: number, kind: number): void {
     const words = this.words
     const info = descriptor === 0 ? 0 : kind | CURRENT
@@ -227,7 +230,7 @@ export class Slabs {
     }
   }
 
-  /** The current slab of a class; 0 when it has none, or when what the tables say of it is wrong. */
+  /** Returns the current slab of a class; 0 if it has none, or if its entry is invalid. */
   currentOf(sizeClass: number): number {
     const descriptor = this.words[this.state + (this.firstStep[sizeClass] << ENTRY_SHIFT)]
     const granule = (descriptor - this.descriptors) >> 1
@@ -235,7 +238,7 @@ export class Slabs {
     return (this.words[descriptor + INFO] & ~LAST) === (CURRENT | sizeClass) ? granule : 0
   }
 
-  /** Puts a slab in front of the list of its class. */
+  /** Inserts a slab at the front of the list of its class. */
   private push(granule: number): void {
     const sizeClass = this.classOf(granule)
     const head = this.words[this.state + HEADS + sizeClass]
@@ -245,7 +248,7 @@ export class Slabs {
     if (this.words[this.descriptorOf(granule)] === 0) this.words[this.state + EMPTY_SLABS]++
   }
 
-  /** Puts a slab behind the list of its class. */
+  /** Appends a slab to the list of its class. */
   private append(granule: number): void {
     const sizeClass = this.classOf(granule)
     const tail = this.words[this.state + TAILS + sizeClass]
@@ -260,8 +263,8 @@ export class Slabs {
   }
 
   /**
-   * Takes the first slab off the list of a class, and leaves the flags in its info to the caller; 0 when
-   * the list is empty. Throws ERR_OFFHEAP_CORRUPT.
+   * Removes the first slab from the list of a class, and returns it; 0 if the list is empty. The
+   * caller sets the flags in its info. Throws ERR_OFFHEAP_CORRUPT.
    */
   private shift(sizeClass: number): number {
     const { words, state } = this
@@ -278,7 +281,7 @@ export class Slabs {
     return (this.words[this.descriptorOf(granule) + INFO] >>> NEXT_SHIFT) & NEXT_MASK
   }
 
-  /** Throws ERR_OFFHEAP_CORRUPT when a list leads to what is no slab of its class. */
+  /** Throws ERR_OFFHEAP_CORRUPT if a list leads to something that is no slab of its class. */
   verifyListed(granule: number, sizeClass: number): void {
     const isInside = granule > 0 && granule < this.granules
     if (!isInside || (this.words[this.descriptorOf(granule) + INFO] & STATE_MASK) !== (LISTED | sizeClass)) {
@@ -288,7 +291,7 @@ export class Slabs {
 
   private misled(granule: number, sizeClass: number): Error {
     return corrupt(
-      `the list of slabs for ${SLOT_BYTES[sizeClass]} bytes leads to byte ${granule * GRANULE_BYTES}, where none is`
+      `the list of slabs for ${SLOT_BYTES[sizeClass]} bytes leads to byte ${granule * GRANULE_BYTES}, where no such slab is`
     )
   }
 
@@ -314,9 +317,9 @@ export class Slabs {
     return this.records + RECORD_WORDS * Math.floor(granule / this.chunkGranules)
   }
 
-  // ---- chunks --------------------------------------------------------------------------------------
+  // ---- chunks -----------------------------------------------------------------------------------
 
-  /** A new slab of a class, in no list yet; 0 when there is no memory for a chunk. */
+  /** Makes a slab of a class, in no list yet. Returns 0 if there is no memory for a chunk. */
   private newSlab(sizeClass: number): number {
     const { words, state } = this
     if (words[state + OPEN_CHUNKS] === 0) this.reclaim(RECLAIM_STEPS)
@@ -326,7 +329,7 @@ export class Slabs {
     const chunk = (record - this.records) / RECORD_WORDS
     const granule = chunk * this.chunkGranules + Math.clz32(bits)
     if (!(Number.isInteger(chunk) && bits !== 0 && granule > 0 && granule < this.granules)) {
-      throw corrupt(`the list of chunks with free granules leads to byte ${record * 4}, where none is described`)
+      throw corrupt(`the list of chunks with free granules leads to byte ${record * 4}, where no chunk is described`)
     }
     if (bits === this.allFree) words[state + EMPTY_CHUNKS]--
     words[record] = bits & ~(0x80000000 >>> Math.clz32(bits))
@@ -337,7 +340,10 @@ export class Slabs {
     return granule
   }
 
-  /** Takes a block for a chunk. Its granules are described first, so that it is a chunk from the moment it is used. */
+  /**
+   * Allocates a chunk. Describes its granules first, so that it is a chunk as soon as its block is
+   * used.
+   */
   private newChunk(): boolean {
     const { words, blocks, chunkWords } = this
     const found = blocks.findAligned(chunkWords, chunkWords, CHUNK_TRIES)
@@ -391,11 +397,11 @@ export class Slabs {
     return true
   }
 
-  // ---- giving memory back --------------------------------------------------------------------------
+  // ---- giving memory back -----------------------------------------------------------------------
 
   /**
-   * Memory is about to grow by `need` words for an ordinary block. Looks for empty slabs first, each
-   * time that half a chunk was asked for. True when a chunk was given back.
+   * Called before memory grows by `need` words for an ordinary block. Reclaims empty slabs each
+   * time that growth took half a chunk. Returns true if a chunk was given back.
    */
   reclaimFor(need: number): boolean {
     const { words, state } = this
@@ -406,7 +412,7 @@ export class Slabs {
     return this.reclaim(RECLAIM_STEPS)
   }
 
-  /** Drops every empty slab, and gives every empty chunk back. True when a chunk was given back. */
+  /** Drops every empty slab, and gives back every empty chunk. Returns true if there was one. */
   reclaimAll(): boolean {
     if (this.granules === 0) return false
     for (let sizeClass = 1; sizeClass < CLASSES; sizeClass++) this.retireEmpty(sizeClass)
@@ -422,8 +428,9 @@ export class Slabs {
   }
 
   /**
-   * Looks at up to `steps` listed slabs, class by class from behind the last one that was, while there are
-   * empty ones: drops these, and moves the others to the end of their list. True when a chunk was given back.
+   * Looks at up to `steps` listed slabs, class by class from where the last reclaim ended, as long
+   * as there are empty ones. Drops those, and moves the others to the end of their list. Returns
+   * true if a chunk was given back.
    */
   private reclaim(steps: number): boolean {
     const { words, state } = this
@@ -441,14 +448,17 @@ export class Slabs {
         } else this.append(granule)
         if (granule === tail) break
       }
-      // Also when there are more: what was not looked at is in front next time.
+      // Move on even if slabs are left: they are at the front of the list next time.
       sizeClass++
     }
     words[state + CURSOR] = sizeClass
     return words[state + CHUNKS] < chunks
   }
 
-  /** Makes a free granule of an empty slab that is in no list. An empty chunk is kept for the next slab, or given back. */
+  /**
+   * Frees the granule of an empty slab that is in no list. Keeps a chunk that gets empty, or gives
+   * it back.
+   */
   private drop(granule: number): void {
     const { words, state } = this
     words[this.descriptorOf(granule) + INFO] = FREE
@@ -470,23 +480,23 @@ export class Slabs {
     words[state + EMPTY_CHUNKS]--
     words[record] = 0
     if (!this.blocks.free(granule * GRANULE_WORDS - 1)) {
-      throw corrupt(`the chunk of slabs at byte ${granule * GRANULE_BYTES - 4} is no used block`)
+      throw corrupt(`the chunk of slabs at byte ${granule * GRANULE_BYTES - 4} is not a used block`)
     }
     for (let i = 0; i < this.chunkGranules; i++) words[this.descriptorOf(granule + i) + INFO] = 0
   }
 
-  // ---- recovery ------------------------------------------------------------------------------------
+  // ---- recovery ---------------------------------------------------------------------------------
 
   /**
-   * Derives state, records and infos anew. What is believed: which blocks are used and described as
-   * chunks, the class of each slab, and its used slots. `possibleChunks`: the used blocks of a chunk's
-   * size and place.
+   * Rebuilds state, records and infos from what recovery relies on: which blocks are used and
+   * described as chunks, the class of each slab, and its used slots. `possibleChunks`: the used
+   * blocks with the size and the alignment of a chunk.
    */
   rebuild(possibleChunks: ReadonlySet<number>): void {
     if (this.granules === 0) return
     const { words, state } = this
     words.fill(0, state, state + STATE_WORDS)
-    // A chunk at the top is described before the high water rises to it.
+    // A chunk at the top is described before the high water mark rises to it.
     const end = this.granuleOf(words[HIGH_WATER_WORD] * 4) + 2 * this.chunkGranules
     for (let first = 0; first <= end && first + this.chunkGranules <= this.granules; first += this.chunkGranules) {
       const block = first * GRANULE_WORDS - 1

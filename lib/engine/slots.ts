@@ -1,9 +1,10 @@
 /**
  * Slots: the fast path of malloc, free and realloc in a heap with slabs. `take`, `give` and `suits`
- * need one store at most, and no other block. What they find in the tables (lib/layout/slab.ts) is
- * believed only as far as it can do no harm; slabs.ts has the slow paths, which verify each step.
+ * need one store at most, and no other block. They rely on the tables (lib/layout/slab.ts)
+ * only where a wrong value can do no harm; slabs.ts has the slow paths, which verify each step.
  *
- * The store of `used` is the commit of malloc and of free. All else can be derived (recover.ts).
+ * The store of `used` is the commit of malloc and of free. Everything else can be rebuilt
+ * (recover.ts).
  */
 import {
   CLASS_MASK,
@@ -23,7 +24,10 @@ import {
 const unitOf = (pointer: number): number =>
   (pointer | 0) === pointer ? pointer >>> 4 : Math.floor(pointer / UNIT_BYTES)
 
-/** As few bytes as this are moved out of a slot of `size` bytes: about 3/4 of it, and one unit less. */
+/**
+ * A payload that shrinks to this many bytes or fewer moves out of its slot of `size` bytes: about
+ * 3/4.
+ */
 export const tooFewFor = (size: number): number => Math.max(0, size - UNIT_BYTES - (size >> 2))
 
 export class Slots {
@@ -36,11 +40,14 @@ export class Slots {
   private near: number
   private readonly state: number
   private readonly descriptors: number
-  /** The slot size of each class, and the most bytes that are too few to stay in such a slot. */
+  /** The slot size of each class, and what tooFewFor() says of it. */
   private readonly sizes: Int32Array
   private readonly tooFew: Int32Array
 
-  /** The slots of a heap of `granules` granules whose slab tables begin at the word `index`; 0 when it has no slabs. */
+  /**
+   * The slots of a heap of `granules` granules whose slab tables begin at the word `index`; 0 when
+   * it has no slabs.
+   */
   constructor(words: Int32Array, index: number, granules: number) {
     const { state, descriptors } = slabLayout(words.length, index)
     this.words = words
@@ -55,7 +62,7 @@ export class Slots {
     this.tooFew = this.sizes.map(tooFewFor)
   }
 
-  /** Lets go of the memory. From now on there is no slot. */
+  /** Releases the memory. From now on there is no slot. */
   close(): void {
     this.words = new Int32Array(0)
     this.doubles = new Float64Array(0)
@@ -64,12 +71,16 @@ export class Slots {
     this.near = 0
   }
 
-  /** While it is off, `give` and `suits` return false: every free and realloc takes the slow path. */
+  /**
+   * While it is off, `give` and `suits` return false: every free and realloc takes the slow path.
+   */
   setFast(isOn: boolean): void {
     this.near = isOn ? Math.min(this.units, 2 ** 31 / UNIT_BYTES) : 0
   }
 
-  /** A slot of the current slab for `bytes` bytes, any int32; 0 when it has none. */
+  /**
+   * Allocates a slot of the current slab for `bytes` bytes, any int32. Returns 0 if it has none.
+   */
   take(bytes: number): number {
     if (bytes >>> 0 > this.limit) return 0
     const words = this.words
@@ -109,12 +120,12 @@ export class Slots {
   }
 
   /**
-   * Frees the used slot at `pointer`, any integer, where that changes nothing else. False, with nothing
-   * changed, when no used slot begins there, when its slab is FULL or would be an empty one in a list,
-   * and from 2 GiB on.
+   * Frees the used slot at `pointer`, any integer, if that changes nothing else. Returns false,
+   * changing nothing, if no used slot begins there, if its slab is FULL or would become an empty
+   * one in a list, and from 2 GiB on.
    */
   give(pointer: number): boolean {
-    // A negative pointer has the unit of one from 2 GiB on.
+    // A negative pointer gets the unit number of one from 2 GiB on.
     const unit = pointer >>> 4
     if (unit << 4 !== pointer || unit >= this.near) return false
     const words = this.words
@@ -129,11 +140,11 @@ export class Slots {
   }
 
   /**
-   * Is there a used slot at `pointer`, any integer, that `bytes` bytes should stay in: they fit, and take
-   * more than about 3/4 of it? False for slots from 2 GiB on.
+   * Is there a used slot at `pointer`, any integer, in which `bytes` bytes should stay, because
+   * they fit and take more than about 3/4 of it? False for slots from 2 GiB on.
    */
   suits(pointer: number, bytes: number): boolean {
-    // A negative pointer has the unit of one from 2 GiB on.
+    // A negative pointer gets the unit number of one from 2 GiB on.
     const unit = pointer >>> 4
     if (unit << 4 !== pointer || unit >= this.near) return false
     const words = this.words
@@ -161,5 +172,5 @@ export class Slots {
   }
 }
 
-/** The slots of a heap that has none. */
+/** Slots for a heap without slabs. */
 export const noSlots = (): Slots => new Slots(new Int32Array(0), 0, 0)

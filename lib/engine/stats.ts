@@ -20,8 +20,8 @@ export function highWaterOf(words: Int32Array): number {
 }
 
 /**
- * Reads the figures. Takes time in proportion to the number of free blocks; in a heap with slabs, to
- * the number of all blocks. Throws ERR_OFFHEAP_CORRUPT where links or headers lead nowhere.
+ * Reads the figures, in time proportional to the number of free blocks, or of all blocks in a heap
+ * with slabs. Throws ERR_OFFHEAP_CORRUPT for links or headers that lead nowhere.
  */
 export function readStats(words: Int32Array, policy: Placement, slabs: Slabs, residentBytes: number): HeapStats {
   const first = words[FIRST_WORD]
@@ -58,7 +58,7 @@ export function readStats(words: Int32Array, policy: Placement, slabs: Slabs, re
 }
 
 interface Slots {
-  /** Chunks, and those without a used slot. */
+  /** The number of chunks, and of those without a used slot. */
   readonly chunks: number
   readonly empty: number
   /** Used slots, their bytes, and the bytes of free slots and free granules. */
@@ -91,7 +91,7 @@ function countSlots(words: Int32Array, slabs: Slabs): Slots {
   return { chunks, empty, used, usedBytes, freeBytes, largestOpen }
 }
 
-/** The largest free block, in words, that there were if empty chunks were given back. */
+/** The largest free block, in words, that there would be if empty chunks were given back. */
 function largestWhenReclaimed(words: Int32Array, slabs: Slabs, end: number): number {
   let largest = 0
   let run = 0

@@ -1,4 +1,7 @@
-/** A walk over the blocks of a heap in address order. It believes no byte: a header that leads nowhere is an error. */
+/**
+ * A walk over the blocks of a heap in address order. Trusts no byte: an impossible header is an
+ * error.
+ */
 import { corrupt } from '../errors.js'
 import { MINIMUM_WORDS, pointerOf, sizeOf, USED } from '../layout/block.js'
 import { FIRST_WORD, TOP_WORD } from '../layout/header.js'
@@ -16,14 +19,17 @@ import {
 import type { BlockInfo } from './engine.js'
 import type { Slabs } from './slabs.js'
 
-/** The blocks from the first to the wilderness, by word index. Throws ERR_OFFHEAP_CORRUPT at the first impossible size. */
+/**
+ * Yields the blocks, by word index, up to the wilderness. Throws ERR_OFFHEAP_CORRUPT for an
+ * impossible size.
+ */
 export function* walk(words: Int32Array): Generator<number, void, undefined> {
   let block = words[FIRST_WORD]
   while (block < words[TOP_WORD]) {
     const size = sizeOf(words[block])
     if (size < MINIMUM_WORDS || block + size > words[TOP_WORD]) {
       throw corrupt(
-        `the header of the block at byte ${block * 4} says ${size * 4} bytes, and the wilderness begins ${(words[TOP_WORD] - block) * 4} bytes behind it`
+        `the header of the block at byte ${block * 4} says ${size * 4} bytes, but the wilderness begins ${(words[TOP_WORD] - block) * 4} bytes after it`
       )
     }
     yield block
@@ -41,7 +47,7 @@ export function describe(words: Int32Array, block: number): BlockInfo {
   }
 }
 
-/** All blocks in address order; of a chunk, the slots of its slabs. */
+/** Yields all blocks in address order; for a chunk, the slots of its slabs. */
 export function* eachBlock(words: Int32Array, slabs: Slabs): Generator<BlockInfo, void, undefined> {
   for (const block of walk(words)) {
     if (isChunk(words, slabs, block)) yield* eachSlot(words, slabs, block)
@@ -49,7 +55,7 @@ export function* eachBlock(words: Int32Array, slabs: Slabs): Generator<BlockInfo
   }
 }
 
-/** Is the block a chunk of slabs? Its first granule is described as one then. */
+/** Is the block a chunk of slabs? The descriptor of its first granule tells. */
 export function isChunk(words: Int32Array, slabs: Slabs, block: number): boolean {
   const granule = (block + 1) / GRANULE_WORDS
   return (
@@ -60,7 +66,7 @@ export function isChunk(words: Int32Array, slabs: Slabs, block: number): boolean
   )
 }
 
-/** The slots of the slabs of a chunk, and its free granules, in address order. */
+/** Yields the slots of the slabs of a chunk, and its free granules, in address order. */
 function* eachSlot(words: Int32Array, slabs: Slabs, block: number): Generator<BlockInfo, void, undefined> {
   const first = (block + 1) / GRANULE_WORDS
   for (let granule = first; granule < first + slabs.chunkGranules; granule++) {

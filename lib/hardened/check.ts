@@ -1,4 +1,6 @@
-/** The invariants of a hardened heap beyond those of its ledger: every seal, every byte that belongs to nobody. */
+/**
+ * The invariants of a hardened heap besides those of its ledger: every seal, every unowned byte.
+ */
 import { checkBlocks } from '../engine/check.js'
 import { walk } from '../engine/walk.js'
 import { corrupt } from '../errors.js'
@@ -8,7 +10,9 @@ import { requestedOf } from './fault.js'
 import { SLOT_BYTES, slotOf } from './layout.js'
 import type { Ledger } from './ledger.js'
 
-/** Verifies every invariant of the heap, and reads every byte that it ever used but payloads. Throws ERR_OFFHEAP_CORRUPT. */
+/**
+ * Verifies every invariant, and every byte ever used except payloads. Throws ERR_OFFHEAP_CORRUPT.
+ */
 export function checkHardened(ledger: Ledger): void {
   const { words, seals, memory, faults, quarantine, guard } = ledger
   ledger.verifyHeader()
@@ -31,7 +35,7 @@ export function checkHardened(ledger: Ledger): void {
       const changed = memory.firstChanged(begin + requestedOf(words, block), end)
       if (changed !== -1) throw faults.overflow(block, changed)
       if (memory.givenBack.hasAny(begin, end)) {
-        throw corrupt(`the block at ${begin} is used, and a page of it is said to have been given back to the system`)
+        throw corrupt(`the block at ${begin} is used, but a page of it is noted as given back to the system`)
       }
     } else if (seals.holds('quarantined', block)) {
       const changed = memory.firstChanged(begin, end)
@@ -39,7 +43,7 @@ export function checkHardened(ledger: Ledger): void {
     } else throw faults.entry(block)
   }
   const seen = seals.count(words[TOUCHED_WORD])
-  if (seen !== blocks) throw corrupt(`${blocks} blocks are in the ledger, and ${seen} have a seal`)
+  if (seen !== blocks) throw corrupt(`${blocks} blocks are in the ledger, but ${seen} have a seal`)
   const [top, touched] = [slotOf(words[TOP_WORD]), slotOf(words[TOUCHED_WORD])]
   const changed = memory.firstChanged(top, touched)
   if (changed !== -1) throw faults.writeToFree(top, touched, changed)

@@ -1,7 +1,7 @@
 /**
- * The hardened engine: each pointer, each neighbour and each byte between blocks is verified. Slower,
- * and larger; docs/hardening.md says by how much. What is known of blocks is kept in a ledger, away
- * from the blocks (layout.ts).
+ * The hardened engine: it verifies each pointer, each neighbour and each byte between blocks. It is
+ * slower, and needs more memory; docs/hardening.md says how much. Headers and links are kept in a
+ * ledger, away from the blocks (layout.ts).
  */
 import type { BlockInfo, Calls, Engine, HeapStats, Host, Leak, Pages, Pointer, Watch } from '../engine/engine.js'
 import { clearHeader, type Header, readHeader, verifyHeader } from '../engine/format.js'
@@ -37,7 +37,7 @@ export class HardenedEngine implements Engine {
   private readonly stacks: Stacks | undefined
   private watcher: Watch | undefined
 
-  /** In the memory of the whole heap, whose header is written. `tracks`: whether stacks are kept. */
+  /** Opens the memory of a heap whose header is written. `tracks`: whether stacks are kept. */
   constructor(heap: Int32Array, header: Header, host: Host, tracks: boolean) {
     this.placement = header.policy.name
     this.heap = heap
@@ -63,7 +63,7 @@ export class HardenedEngine implements Engine {
 
   allocateZeroed(bytes: number): Pointer {
     const stack = this.here('calloc')
-    // What was never touched is zero, and verified to be.
+    // Memory that was never touched is zero: that was verified.
     const touched = slotOf(this.ledger.words[TOUCHED_WORD])
     return this.given(stack, bytes, () => {
       const block = this.ledger.give(this.need(bytes), bytes)
@@ -179,7 +179,7 @@ export class HardenedEngine implements Engine {
 
   trim(pages: Pages): number {
     const { memory } = this.ledger
-    // All of them first: nothing is given back by a ledger that contradicts itself.
+    // Collect all ranges first: a ledger that contradicts itself must not give anything back.
     const ranges = this.reporting(() => {
       this.ledger.verifyHeader()
       return [...freeSlotPages(this.ledger, pages.pageSize)]
@@ -194,7 +194,10 @@ export class HardenedEngine implements Engine {
     return bytes
   }
 
-  /** The call that led here is done. Damage that this finds was reported, and is for later calls and check() to throw. */
+  /**
+   * Trims after a call that is complete. Damage found here is reported; later calls and check()
+   * throw it.
+   */
   private trimQuietly(): void {
     try {
       this.host.trim()
@@ -214,20 +217,20 @@ export class HardenedEngine implements Engine {
     return this.stacks?.leaks()
   }
 
-  // ---- inside --------------------------------------------------------------------------------------
+  // ---- inside -----------------------------------------------------------------------------------
 
   /** The words of the ledger that a request of `bytes` needs. */
   private need(bytes: number): number {
     return bytes > this.heap.byteLength ? TOO_LARGE : ledgerWordsFor(bytes)
   }
 
-  /** The used block whose slot begins at `pointer`; 0 when there is none. */
+  /** The used block whose slot begins at `pointer`; 0 if there is none. */
   private blockOf(pointer: Pointer): number {
     const block = blockAt(pointer)
     return this.ledger.isUsed(block) ? block : 0
   }
 
-  /** Runs what allocates, and notes its stack. Returns the pointer, or 0. */
+  /** Runs an allocation, and notes its stack. Returns the pointer, or 0. */
   private given(stack: string | undefined, bytes: number, allocate: () => number): Pointer {
     if (!this.open) return 0
     return this.guarded(() => {
@@ -238,7 +241,7 @@ export class HardenedEngine implements Engine {
     })
   }
 
-  /** The stack above the call of the heap that led here, when stacks are kept. */
+  /** The stack above the heap's public call, if stacks are kept. */
   private here(...names: (keyof Calls)[]): string | undefined {
     if (this.stacks === undefined) return undefined
     for (const name of names) {
@@ -248,12 +251,12 @@ export class HardenedEngine implements Engine {
     return ''
   }
 
-  /** Runs what changes the heap. */
+  /** Runs work that changes the heap. */
   private guarded<Result>(work: () => Result): Result {
     return this.reporting(() => this.ledger.guarded(work))
   }
 
-  /** Reports what the work throws to the heap, which publishes it. */
+  /** Reports an error of the work to the heap, which publishes it. */
   private reporting<Result>(work: () => Result): Result {
     try {
       return work()

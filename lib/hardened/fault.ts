@@ -1,6 +1,6 @@
 /**
- * The errors of a hardened heap: what is wrong with a pointer, or which byte was written that belonged to nobody. Each has the
- * block that it is about, and the stacks when they are kept.
+ * The errors of a hardened heap: what is wrong with a pointer, or which unowned byte was written.
+ * Each carries the block that it is about, and the stacks if they are kept.
  */
 import type { Pointer } from '../engine/engine.js'
 import { walk } from '../engine/walk.js'
@@ -11,7 +11,7 @@ import { SLOT_BYTES, slotOf } from './layout.js'
 import { type Seals, SLACK } from './seals.js'
 import type { Stacks } from './stacks.js'
 
-/** The bytes that were asked for, of a used or quarantined block. */
+/** The bytes that were requested for a used or quarantined block. */
 export function requestedOf(words: Int32Array, block: number): number {
   return sizeOf(words[block]) * SLOT_BYTES - words[block + SLACK]
 }
@@ -19,7 +19,7 @@ export function requestedOf(words: Int32Array, block: number): number {
 export class Faults {
   private readonly words: Int32Array
   private readonly seals: Seals
-  /** The stacks, when they are kept. */
+  /** The stacks, if they are kept. */
   stacks: Stacks | undefined
 
   constructor(words: Int32Array, seals: Seals) {
@@ -27,7 +27,7 @@ export class Faults {
     this.seals = seals
   }
 
-  /** The error for `pointer`, which is not that of a used block. */
+  /** The error for `pointer`, which is no used block's. */
   ofPointer(call: string, pointer: Pointer): Error {
     const words = this.words
     if (pointer === 0) return this.invalid(call, pointer, 'is NULL')
@@ -37,13 +37,13 @@ export class Faults {
     if (pointer >= bytes) return this.invalid(call, pointer, `lies outside the heap, which has ${bytes} bytes`)
     if (pointer >= slotOf(words[TOP_WORD])) {
       return pointer < slotOf(words[HIGH_WATER_WORD])
-        ? this.doubleFree(call, pointer, 'was given back before and has become wilderness', pointer, 0)
+        ? this.doubleFree(call, pointer, 'was freed before and has become wilderness', pointer, 0)
         : this.invalid(call, pointer, 'lies in the wilderness, which was never handed out')
     }
     return this.inside(call, pointer)
   }
 
-  /** The same for a pointer between the first slot and the wilderness. */
+  /** The error for a pointer between the first slot and the wilderness. */
   private inside(call: string, pointer: Pointer): Error {
     const { words, seals } = this
     for (const block of walk(words)) {
@@ -55,7 +55,7 @@ export class Faults {
       if (!used || held) {
         const bytes = held ? requestedOf(words, block) : size * SLOT_BYTES
         const place = slot === pointer ? '' : `: it is part of the block at ${slot} (${bytes} bytes)`
-        // A free block that begins elsewhere has swallowed the one that was meant.
+        // The block that the caller means has been merged into a free block that begins elsewhere.
         const meant = held ? slot : pointer
         return this.doubleFree(call, pointer, `is free already${place}`, meant, bytes)
       }
@@ -67,15 +67,15 @@ export class Faults {
     return corrupt(`no block covers byte ${pointer}`)
   }
 
-  /** What the ledger says of a used block does not agree with its seal. */
+  /** The error for a used block whose entry in the ledger disagrees with its seal. */
   entry(block: number): Error {
     return this.damage(
-      `what the ledger says of the block at ${slotOf(block)} was overwritten, at byte ${block * 4}`,
+      `the ledger's entry for the block at ${slotOf(block)}, at byte ${block * 4}, was overwritten`,
       this.block(slotOf(block), sizeOf(this.words[block]) * SLOT_BYTES)
     )
   }
 
-  /** A byte in the red zone of a used block was changed. */
+  /** The error for a changed byte in the red zone of a used block. */
   overflow(block: number, at: number): Error {
     const bytes = requestedOf(this.words, block)
     const slot = slotOf(block)
@@ -85,7 +85,7 @@ export class Faults {
     )
   }
 
-  /** The byte in front of a used block was changed. */
+  /** The error for a changed byte just before a used block. */
   underflow(block: number): Error {
     const bytes = requestedOf(this.words, block)
     const slot = slotOf(block)
@@ -95,7 +95,7 @@ export class Faults {
     )
   }
 
-  /** A byte of a block in the quarantine was changed. */
+  /** The error for a changed byte of a block in the quarantine. */
   writeAfterFree(block: number, at: number): Error {
     const bytes = requestedOf(this.words, block)
     const slot = slotOf(block)
@@ -105,7 +105,7 @@ export class Faults {
     )
   }
 
-  /** A byte of free memory, from `begin` to `end`, was changed. */
+  /** The error for a changed byte of free memory, from `begin` to `end`. */
   writeToFree(begin: Pointer, end: Pointer, at: number): Error {
     return this.damage(`byte ${at} was written, in free memory`, this.block(begin, end - begin))
   }

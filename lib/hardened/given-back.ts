@@ -1,11 +1,12 @@
 /**
- * Which pages of a hardened heap were given back to the system, and so hold zeros where the pattern would stand. What lies beside a
- * block in such a page is filled when the block is handed out; so a note that something wrote over would cost payloads, and
- * none is believed without its checksum. A word for every 8 pages:
+ * Notes about the pages of a hardened heap that were given back to the system: they hold zeros
+ * instead of the pattern. When a block is handed out in such a page, the memory around it is filled
+ * again. An overwritten note could make that destroy payloads, so each note has a checksum. One
+ * word for 8 pages:
  *
- *     ┌───────────────────────────────────────────────┬───────────────────────┐
- *     │ 24 bits: a keyed checksum over place and pages │ 8 pages: a bit each   │     all 0 where no page was given back
- *     └───────────────────────────────────────────────┴───────────────────────┘
+ *     ┌────────────────────────────────────────────────┬─────────────────────┐
+ *     │ 24 bits: a keyed checksum over place and pages │ 8 pages: a bit each │  0: none given back
+ *     └────────────────────────────────────────────────┴─────────────────────┘
  */
 import { corrupt } from '../errors.js'
 import { PAGE_UNIT, PAGES_IN_WORD, pageWords } from './layout.js'
@@ -19,7 +20,7 @@ export class GivenBack {
   private readonly end: number
   private readonly key: number
 
-  /** The notes on the heap in `words`, which lie from the word `begin` on. */
+  /** The notes of the heap in `words`, which begin at the word `begin`. */
   constructor(words: Int32Array, begin: number, key: number) {
     this.words = words
     this.begin = begin
@@ -27,12 +28,12 @@ export class GivenBack {
     this.key = key
   }
 
-  /** Was a page given back? Throws ERR_OFFHEAP_CORRUPT when its note was overwritten. */
+  /** Was a page given back? Throws ERR_OFFHEAP_CORRUPT if its note was overwritten. */
   has(page: number): boolean {
     return (this.pagesAt(this.wordOf(page)) & bitOf(page)) !== 0
   }
 
-  /** Verifies the notes on all pages with a byte between two offsets. Throws ERR_OFFHEAP_CORRUPT. */
+  /** Verifies the notes for all pages between two byte offsets. Throws ERR_OFFHEAP_CORRUPT. */
   verify(begin: number, end: number): void {
     if (end <= begin) return
     const last = this.wordOf(Math.floor((end - 1) / PAGE_UNIT))
@@ -44,7 +45,7 @@ export class GivenBack {
     for (let at = this.begin; at < this.end; at++) this.pagesAt(at)
   }
 
-  /** Does a page between two offsets, as a whole or in part, count as given back? */
+  /** Was any page between two byte offsets, in whole or in part, given back? */
   hasAny(begin: number, end: number): boolean {
     for (let page = Math.floor(begin / PAGE_UNIT); page * PAGE_UNIT < end; page++) if (this.has(page)) return true
     return false
@@ -62,7 +63,7 @@ export class GivenBack {
     this.words[at] = this.sealed(at, this.pagesAt(at) & ~bitOf(page))
   }
 
-  /** No page was given back. Pages of the system that hold no note are left alone. */
+  /** Clears all notes. Does not touch pages of the system that hold none. */
   reset(): void {
     const words = this.words
     for (let at = this.begin; at < this.end; at++) if (words[at] !== 0) words[at] = 0
@@ -77,13 +78,13 @@ export class GivenBack {
     if (word === 0) return 0
     const pages = word & PAGES_MASK
     if (word === this.sealed(at, pages)) return pages
-    throw corrupt(`the note at byte ${at * 4}, of which pages were given back to the system, was overwritten`)
+    throw corrupt(`the note at byte ${at * 4} about pages given back to the system was overwritten`)
   }
 
   private sealed(at: number, pages: number): number {
     if (pages === 0) return 0
     const hash = mix(mix(this.key, at), pages) << PAGES_IN_WORD
-    // A bit alone, without a checksum, is never right.
+    // Never 0: a bit without a checksum must not be valid.
     return (hash === 0 ? 1 << PAGES_IN_WORD : hash) | pages
   }
 }

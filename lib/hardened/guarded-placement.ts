@@ -1,12 +1,14 @@
 /**
- * A placement policy under guard: before it may take a free block out of its lists, the block must agree with its seal, and
- * both neighbours in the list must name it and agree with theirs (safe unlinking); what the policy changed is sealed anew. So a
- * header, a footer or a link that something wrote over is found when it is used next, and is not followed.
+ * A guard around a placement policy. Before the policy removes a free block from its lists, the
+ * block must agree with its seal, and both neighbours in the list must name it and agree with
+ * theirs (safe unlinking). What the policy changed is sealed again. So an overwritten header,
+ * footer or link is found when it is used next, and is not followed.
  *
- * Which neighbours a block gets is the policy's to say, by its index and its trees, which have no seals. They are looked at
- * afterwards: their seals must be right for the links that they had before, what is no block must be the sentinel of a list, and
- * the header of the heap must be as it was. Where an index led the policy astray, a link or two were written where they don't
- * belong. No payload is within its reach; but such a ledger is not to be used any more, and `broken` says so.
+ * The policy chooses a block's neighbours by its index and its trees, which have no seals. They are
+ * verified afterwards: the seals of the neighbours must match the links that they had before,
+ * anything else must be the sentinel of a list, and the header of the heap must be unchanged. If an
+ * overwritten index misled the policy, it has written one or two links where they don't belong. It
+ * can't reach a payload, but the ledger must not be used any more: `broken` is set.
  */
 import { corrupt } from '../errors.js'
 import { NEXT, PREVIOUS, PREVIOUS_USED, sizeOf } from '../layout/block.js'
@@ -21,10 +23,10 @@ export class GuardedPlacement implements Placement {
   private readonly seals: Seals
   /** Where the index of the policy ends. */
   private readonly indexEnd: number
-  /** The header of the heap, as it was before the policy went to work. */
+  /** A copy of the heap's header, from before the policy's change. */
   private readonly header = new Int32Array(HEADER_WORDS)
   readonly keptWords: number
-  /** Was a change begun that could not be finished? */
+  /** Was a change begun that was not completed? */
   broken = false
 
   constructor(words: Int32Array, policy: Placement, seals: Seals, indexEnd: number) {
@@ -69,7 +71,7 @@ export class GuardedPlacement implements Placement {
     this.merge(block, size, rest, restSize)
   }
 
-  /** Removes one and adds the other: so each is a change of two neighbours, and no more. */
+  /** Removes one block and adds the other, so that each step changes two neighbours only. */
   merge(from: number, fromSize: number, to: number, toSize: number): void {
     this.begin()
     this.take(from, fromSize)
@@ -77,14 +79,17 @@ export class GuardedPlacement implements Placement {
     this.end()
   }
 
-  /** A change begins. What throws in the middle of it leaves the ledger `broken`. */
+  /** Begins a change. An error before end() leaves the ledger `broken`. */
   private begin(): void {
     const { words, header } = this
     for (let word = 0; word < HEADER_WORDS; word++) header[word] = words[word]
     this.broken = true
   }
 
-  /** A change ends: of the header it may have changed the links of the list. Throws ERR_OFFHEAP_CORRUPT. */
+  /**
+   * Ends a change, which may have changed only the list's links in the header. Throws
+   * ERR_OFFHEAP_CORRUPT.
+   */
   private end(): void {
     const { words, header } = this
     for (let word = 0; word < HEADER_WORDS; word++) {
@@ -111,7 +116,7 @@ export class GuardedPlacement implements Placement {
     const { words, seals } = this
     const next = words[to + NEXT]
     const previous = words[to + PREVIOUS]
-    // Each neighbour was sealed when the other one stood where the block stands now.
+    // Each neighbour was sealed when it was linked to the other one, where the block is now.
     this.verifyLinks(next, words[next + NEXT], previous)
     this.verifyLinks(previous, next, words[previous + PREVIOUS])
     this.sealLinked(next)
@@ -130,7 +135,10 @@ export class GuardedPlacement implements Placement {
     this.policy.check()
   }
 
-  /** Verifies a free block of `size` words and its links in both directions. Throws ERR_OFFHEAP_CORRUPT. */
+  /**
+   * Verifies a free block of `size` words and its links in both directions. Throws
+   * ERR_OFFHEAP_CORRUPT.
+   */
   verify(block: number, size: number): void {
     const { words } = this
     const tagged = words[block] === ((size << 1) | PREVIOUS_USED) && words[block + size - 1] === size
@@ -138,7 +146,10 @@ export class GuardedPlacement implements Placement {
     this.verifySealed(block, size)
   }
 
-  /** The same, but for header and footer, which may be those of a merged block by now. */
+  /**
+   * Verifies a free block and its links, but not its header and footer, which a merge may have
+   * replaced.
+   */
   private verifySealed(block: number, size: number): void {
     const { words, seals } = this
     const inside = block >= words[FIRST_WORD] && block + size < words.length
@@ -151,7 +162,10 @@ export class GuardedPlacement implements Placement {
     this.verifyLinks(previous, block, words[previous + PREVIOUS])
   }
 
-  /** Verifies that what stands in a list is a free block that was sealed with these links, or the sentinel of a list. */
+  /**
+   * Verifies that `block` is a free block that was sealed with these links, or the sentinel of a
+   * list.
+   */
   private verifyLinks(block: number, next: number, previous: number): void {
     const { words, seals } = this
     if (this.isSentinel(block)) return
@@ -173,5 +187,5 @@ export class GuardedPlacement implements Placement {
 }
 
 function overwritten(block: number): Error {
-  return corrupt(`what the ledger says of the free block at ${slotOf(block)} was overwritten, at byte ${block * 4}`)
+  return corrupt(`the ledger's entry for the free block at ${slotOf(block)}, at byte ${block * 4}, was overwritten`)
 }

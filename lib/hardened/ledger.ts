@@ -1,11 +1,11 @@
 /**
- * The ledger of a hardened heap and the slots that belong to its blocks. The ledger is managed by the
- * ordinary algorithm (lib/engine/blocks.ts). Here slots are verified when they are handed out, sealed,
- * and given a red zone behind the payload; on the way back they are verified, filled, and held in the
+ * The ledger of a hardened heap and the slots that belong to its blocks. The ordinary algorithm
+ * (lib/engine/blocks.ts) manages the ledger. A slot is verified when it is handed out, sealed, and
+ * given a red zone after the payload; when it is freed it is verified, filled, and held in the
  * quarantine.
  *
- * Each corruption is reported once. Memory that belongs to nobody is then filled again, and the call
- * that found the corruption has done nothing else: it can be made again.
+ * Each corruption is reported once: unowned memory is filled again, and the call that found the
+ * corruption has done nothing else and can be repeated.
  */
 import { Blocks } from '../engine/blocks.js'
 import { Due } from '../engine/due.js'
@@ -34,7 +34,7 @@ import { Quarantine } from './quarantine.js'
 import { hasFreeLeft, Seals, SLACK } from './seals.js'
 
 export class Ledger {
-  /** The words of the ledger, and of all in front of it. */
+  /** The words of the ledger and everything before it. */
   readonly words: Int32Array
   readonly blocks: Blocks
   readonly guard: GuardedPlacement
@@ -44,12 +44,12 @@ export class Ledger {
   readonly faults: Faults
   private readonly due: Due
   private readonly host: Host
-  /** What a new heap was asked to be, written again by a reset. */
+  /** The options in the header of a new heap, written again by a reset. */
   private readonly settings: readonly (readonly [word: number, value: number])[]
-  /** A heap that was just written, and has no seal yet. */
+  /** True for a heap that was just written and has no seal yet. */
   private isNew: boolean
 
-  /** In the memory of the whole heap, whose header is written. */
+  /** Opens the memory of a heap whose header is written. */
   constructor(heap: Int32Array, policy: PlacementPolicy, host: Host) {
     this.host = host
     const words = heap.subarray(0, ledgerWords(heap.length))
@@ -67,7 +67,7 @@ export class Ledger {
     this.faults = new Faults(words, this.seals)
   }
 
-  /** Forgets every block; memory that was ever used is zero again. */
+  /** Removes every block, and clears all memory that was ever used. */
   reset(): void {
     const { words, memory, seals } = this
     const first = this.blocks.first
@@ -81,12 +81,12 @@ export class Ledger {
     this.quarantine.reset()
     this.isNew = false
     this.guard.reset()
-    // Underflow of the first block shows here.
+    // An underflow of the first block shows here.
     memory.fill(slotOf(first) - SLOT_BYTES, slotOf(first))
     seals.sealHeader()
   }
 
-  /** Before a reset: a header that something wrote over does not say where blocks begin, and what was touched. */
+  /** Repairs, before a reset, an overwritten header: where blocks begin, and what was touched. */
   mendHeader(): void {
     const { words, seals } = this
     if (this.isNew || seals.headerHolds()) return
@@ -95,15 +95,16 @@ export class Ledger {
   }
 
   /**
-   * Runs what changes the heap: verifies the seal of the header, and renews it afterwards. A call that damage ended in the middle of
-   * a change leaves a heap that refuses every other one until it is reset. Throws ERR_OFFHEAP_CORRUPT.
+   * Runs work that changes the heap: verifies the seal of the header first, and renews it
+   * afterwards. If damage ends a call in the middle of a change, the heap refuses every call until
+   * it is reset. Throws ERR_OFFHEAP_CORRUPT.
    */
   guarded<Result>(work: () => Result): Result {
     this.verifyHeader()
     let trimsNow = false
     const result = this.sealing(() => {
       const done = work()
-      // The count is in the header, under its seal.
+      // The count is in the header, which must be sealed afterwards.
       trimsNow = this.due.takeTrim()
       this.words[PENDING_WORD] = 0
       return done
@@ -127,12 +128,15 @@ export class Ledger {
     if (this.seals.headerHolds()) return
     throw corrupt(
       this.seals.isHeaderBroken()
-        ? 'its index was overwritten, and the call that found it could not be finished; reset() begins anew'
+        ? 'its index was overwritten, and the call that found this could not be completed; reset() empties the heap'
         : 'its header, the first 128 bytes, was overwritten'
     )
   }
 
-  /** A used block for a payload of `bytes`, of `need` words; 0 when there is none, not even in the quarantine. */
+  /**
+   * Allocates `need` words for a payload of `bytes`. Returns 0 if none are free, in the quarantine
+   * either.
+   */
   give(need: number, bytes: number): number {
     if (need > this.words.length) return 0
     const touched = this.words[TOUCHED_WORD]
@@ -140,14 +144,17 @@ export class Ledger {
     return block === 0 ? 0 : this.handOut(block, bytes, touched)
   }
 
-  /** The same, with a slot that begins at a multiple of `alignment` words of the ledger. */
+  /**
+   * Allocates a slot that begins at a multiple of `alignment` words of the ledger. Returns 0 if it
+   * can't.
+   */
   giveAligned(alignment: number, need: number, bytes: number): number {
     if (need > this.words.length) return 0
     const touched = this.words[TOUCHED_WORD]
     const block =
       this.blocks.allocateAligned(alignment, need) || (this.flush() ? this.blocks.allocateAligned(alignment, need) : 0)
     if (block === 0) return 0
-    // What was left out in front was never touched, and is free memory like any other now.
+    // The gap before it was never touched, and is ordinary free memory now.
     const gap = slotOf(Math.min(block, touched))
     const changed = this.memory.firstTouched(gap, slotOf(block))
     this.memory.fill(gap, slotOf(block))
@@ -155,7 +162,10 @@ export class Ledger {
     return this.handOut(block, bytes, touched)
   }
 
-  /** Verifies the slot of a block that was just taken, and makes it ready. From the word `touched` on none ever was before. */
+  /**
+   * Verifies and prepares the slot of a new block. From the word `touched` on, no slot was used
+   * before.
+   */
   private handOut(block: number, bytes: number, touched: number): number {
     const begin = slotOf(block)
     const end = slotOf(block + sizeOf(this.words[block]))
@@ -167,7 +177,9 @@ export class Ledger {
     return block
   }
 
-  /** Verifies what is noted about a block that was just taken. Gives it back, filled from `fresh` on, when a note was overwritten. */
+  /**
+   * Verifies the notes about a new block. If one was overwritten, frees it, filled from `fresh` on.
+   */
   private verifyTaken(block: number, fresh: number): void {
     const end = slotOf(block + sizeOf(this.words[block]))
     try {
@@ -181,7 +193,7 @@ export class Ledger {
     }
   }
 
-  /** Gives back a block that was just taken, because a byte of free memory from `begin` on was changed. Throws. */
+  /** Frees a new block because the free memory from `begin` on was changed. Always throws. */
   private refuse(block: number, begin: number, changed: number): never {
     const end = slotOf(block + sizeOf(this.words[block]))
     this.memory.claim(slotOf(block), end)
@@ -190,7 +202,7 @@ export class Ledger {
     throw this.faults.writeToFree(begin, end, changed)
   }
 
-  /** Gives a used block its slack, its red zone and its seal. */
+  /** Writes the slack, the red zone and the seal of a used block. */
   private dress(block: number, bytes: number): void {
     const words = this.words
     const end = slotOf(block + sizeOf(words[block]))
@@ -201,12 +213,14 @@ export class Ledger {
     if (live > words[PEAK_LIVE_WORD]) words[PEAK_LIVE_WORD] = live
   }
 
-  /** Does a used block begin here, under its seal? False for every block when the memory is gone. */
+  /**
+   * Does a used block begin here, under its seal? False for every block when the memory is gone.
+   */
   isUsed(block: number): boolean {
     return block >= this.blocks.first && block < this.words[TOP_WORD] && this.seals.holds('used', block)
   }
 
-  /** Verifies all that surrounds a used block: its neighbours in the ledger, its red zone, the byte in front of it. */
+  /** Verifies a used block's neighbours in the ledger, its red zone, and the byte before it. */
   private verify(block: number): void {
     this.verifyNeighbours(block)
     const { words, memory, faults } = this
@@ -224,7 +238,10 @@ export class Ledger {
     }
   }
 
-  /** Verifies what the ledger says of a block's neighbours, and of their being used. Throws ERR_OFFHEAP_CORRUPT. */
+  /**
+   * Verifies a block's neighbours in the ledger, and whether they are used. Throws
+   * ERR_OFFHEAP_CORRUPT.
+   */
   private verifyNeighbours(block: number): void {
     const { words, seals } = this
     const { first } = this.blocks
@@ -238,38 +255,42 @@ export class Ledger {
     else if (!seals.holds('used', next) && !seals.holds('quarantined', next)) throw this.faults.entry(next)
   }
 
-  /** Takes back a used block, once all around it is verified: into the quarantine. */
+  /** Verifies a used block and its surroundings, and moves it to the quarantine. */
   takeBack(block: number): void {
     this.verify(block)
     this.makeRoom(sizeOf(this.words[block]))
     this.hold(block)
   }
 
-  /** Makes room in the quarantine for a block of `size` words. Tells what was written to those that leave. */
+  /**
+   * Makes room in the quarantine for `size` words. Throws for a block that was written to in there.
+   */
   private makeRoom(size: number): void {
     if (!this.quarantine.admits(size)) return
     while (this.quarantine.isFullFor(size) && this.letGo());
-    // Here and not when the block comes in: then it has lost its contents, or another one was taken for it.
+    // Now, before the block that comes in has lost its contents, or was replaced by another.
     this.quarantine.verifyNewest()
   }
 
-  /** Puts a block into the quarantine, which has room for it, or frees it at once when it is too large for that. */
+  /**
+   * Puts a block into the quarantine, which has room for it; frees it at once if it is too large.
+   */
   private hold(block: number): void {
     const size = sizeOf(this.words[block])
     if (this.quarantine.admits(size)) this.quarantine.push(block)
     else this.returnToFree(block)
-    // Last: when the block can't be freed, it keeps what it holds.
+    // Last: a block that can't be freed must keep its contents.
     this.memory.fill(slotOf(block), slotOf(block + size))
   }
 
-  /** Frees every block of the quarantine. False when there is none. */
+  /** Frees every block of the quarantine. Returns false if it was empty. */
   flush(): boolean {
     if (!(this.words[HELD_WORD] > 0)) return false
     while (this.letGo());
     return true
   }
 
-  /** Verifies the oldest block of the quarantine and frees it. False when there is none. */
+  /** Verifies the oldest block of the quarantine and frees it. Returns false if there is none. */
   private letGo(): boolean {
     const block = this.quarantine.oldest()
     if (block === 0) return false
@@ -289,7 +310,7 @@ export class Ledger {
     return true
   }
 
-  /** Gives a block to the ordinary allocator, to be merged. */
+  /** Returns a block to the ordinary allocator, which merges it. */
   private returnToFree(block: number): void {
     const size = sizeOf(this.words[block])
     this.seals.clear(block)
@@ -297,7 +318,10 @@ export class Ledger {
     this.due.countFreed(size)
   }
 
-  /** Gives a used block, once all around it is verified, room for `bytes`, `need` words, in place or elsewhere. Returns it, or 0. */
+  /**
+   * Resizes a used block to `bytes` bytes, `need` words, in place or elsewhere, after it has
+   * verified its surroundings. Returns the block, or 0.
+   */
   change(block: number, need: number, bytes: number): number {
     this.verify(block)
     const words = this.words
@@ -311,7 +335,7 @@ export class Ledger {
       this.hold(block)
       return moved
     }
-    // The quarantine was emptied for this, which may have made room here.
+    // The quarantine was emptied for this, which may have made room after the block.
     return this.roomBehind(block, have) >= need - have ? this.growTo(block, have, need, bytes) : 0
   }
 
@@ -319,13 +343,13 @@ export class Ledger {
     const kept = slotOf(block) + Math.min(bytes, requestedOf(this.words, block))
     this.blocks.resizeInPlace(block, have, need)
     this.due.countFreed(have - sizeOf(this.words[block]))
-    // What the payload loses is free, or red zone.
+    // The bytes that the payload loses are free memory or red zone now.
     this.memory.fill(kept, slotOf(block + have))
     this.dress(block, bytes)
     return block
   }
 
-  /** Words that are free right behind a block. */
+  /** The number of free words right after a block. */
   private roomBehind(block: number, have: number): number {
     const words = this.words
     const next = block + have
@@ -347,7 +371,7 @@ export class Ledger {
     return block
   }
 
-  /** Verifies that free memory is as it must be, and says so when it isn't, once. */
+  /** Verifies that free memory is unchanged. If not, repairs it, so that it throws only once. */
   private verifyFree(begin: number, end: number, touched: number): void {
     const changed = this.firstChanged(begin, end, touched)
     if (changed === -1) return
@@ -358,7 +382,7 @@ export class Ledger {
     throw this.faults.writeToFree(begin, end, changed)
   }
 
-  /** The first byte of free memory that was changed; from `touched` on, all of it must be zero. */
+  /** The first changed byte of free memory, or -1. From `touched` on, all of it must be zero. */
   private firstChanged(begin: number, end: number, touched: number): number {
     const known = Math.min(end, Math.max(begin, touched))
     const changed = this.memory.firstChanged(begin, known)

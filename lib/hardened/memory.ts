@@ -1,8 +1,8 @@
 /**
- * The slots: what a free one must look like, and whether it does. All bytes that belong to nobody (free blocks, blocks in
- * the quarantine, red zones, wilderness that was used once) hold the same pattern, so that a byte which does not was written by
- * somebody who had no right to. The pattern comes from the key, has 256 bytes, and none of them is 0 or 255, which stray
- * writes are made of most often.
+ * The contents of unowned memory, and whether they changed. All unowned bytes (free blocks, blocks
+ * in the quarantine, red zones, wilderness that was used before) hold one pattern, so any other
+ * byte was written by mistake. The pattern comes from the key and has 256 bytes. None of them is 0
+ * or 255, the most frequent bytes of stray writes.
  *
  * Pages that were given back to the system are zero instead: see given-back.ts.
  */
@@ -12,18 +12,18 @@ import { mix } from './seals.js'
 
 const PATTERN_WORDS = 64
 const PATTERN_MASK = PATTERN_WORDS - 1
-/** Beyond so many bytes the native compare and copy are faster than a loop. */
+/** Beyond this many bytes the native compare and copy are faster than a loop. */
 const SMALL = 256
 
 export class Memory {
   private readonly words: Int32Array
   private readonly bytes: Buffer<ArrayBufferLike>
   readonly givenBack: GivenBack
-  /** The pattern as words, and as bytes: a page of it. */
+  /** A page of the pattern, as words and as bytes. */
   private readonly pattern: Int32Array<ArrayBuffer>
   private readonly page: Buffer<ArrayBuffer>
 
-  /** The memory of the whole heap as words; the notes on pages that were given back lie from the word `notes` on. */
+  /** `words`: the whole heap. The notes about pages given back begin at the word `notes`. */
   constructor(words: Int32Array, notes: number, key: number) {
     this.words = words
     this.bytes = Buffer.from(words.buffer, 0, words.byteLength)
@@ -61,7 +61,7 @@ export class Memory {
     this.bytes.fill(0, begin, end)
   }
 
-  /** The first byte between two offsets that is not what it must be where nobody may write; -1 when all are. */
+  /** The first byte between two offsets that differs from the pattern; -1 if none does. */
   firstChanged(begin: number, end: number): number {
     if (end - begin > SMALL) return this.firstChangedOfMany(begin, end)
     let at = begin
@@ -74,7 +74,7 @@ export class Memory {
     return -1
   }
 
-  /** The same, page by page. */
+  /** The first changed byte of a larger range, compared page by page; -1 if there is none. */
   private firstChangedOfMany(begin: number, end: number): number {
     for (let at = begin; at < end; ) {
       const from = at % PAGE_UNIT
@@ -97,7 +97,9 @@ export class Memory {
     return byte !== this.page[at % PAGE_UNIT] && !(byte === 0 && this.givenBack.has(Math.floor(at / PAGE_UNIT)))
   }
 
-  /** The first byte between two offsets that is not 0; -1 when all are. For memory that was never handed out. */
+  /**
+   * The first byte between two offsets that is not 0, in memory that was never used; -1 if all are.
+   */
   firstTouched(begin: number, end: number): number {
     let at = begin
     for (; at < end && at % 4 !== 0; at++) if (this.bytes[at] !== 0) return at
@@ -106,12 +108,15 @@ export class Memory {
     return -1
   }
 
-  /** Notes that whole pages between two offsets were given back. */
+  /** Notes that the whole pages between two offsets were given back. */
   noteGivenBack(begin: number, end: number): void {
     for (let page = begin / PAGE_UNIT; page < end / PAGE_UNIT; page++) this.givenBack.add(page)
   }
 
-  /** Memory from one offset to another is used from now on: what else lies in its pages holds the pattern again. */
+  /**
+   * Prepares memory between two offsets for use: fills the rest of its pages with the pattern
+   * again.
+   */
   claim(begin: number, end: number): void {
     const last = Math.floor((end - 1) / PAGE_UNIT)
     for (let page = Math.floor(begin / PAGE_UNIT); page <= last; page++) {

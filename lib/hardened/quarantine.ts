@@ -1,7 +1,8 @@
 /**
- * The quarantine: blocks that were given back wait here, first in, first out, before their memory may be handed out again. Until
- * then a second free is told for certain, and a write to the block is found when it leaves. To the allocator a block in the
- * quarantine is used. The queue is linked through the ledger, and its blocks together have a limit:
+ * The quarantine: freed blocks wait here, first in, first out, before their memory is used again.
+ * Until then a second free is always detected, and a write to the block is found when it leaves. To
+ * the allocator a block in the quarantine is used. The queue is linked through the ledger, and the
+ * total size of its blocks is limited:
  *
  *     OLDEST ──▶ block ──▶ block ──▶ block ◀── NEWEST
  */
@@ -28,12 +29,12 @@ export class Quarantine {
     this.seals = seals
   }
 
-  /** Forgets every block. */
+  /** Removes every block. */
   reset(): void {
     for (const word of [HELD_WORD, QUARANTINED_WORD, OLDEST_WORD, NEWEST_WORD]) this.words[word] = 0
   }
 
-  /** May a block of `size` words be held at all? */
+  /** Can a block of `size` words be held at all? */
   admits(size: number): boolean {
     return size <= this.words[QUARANTINE_LIMIT_WORD]
   }
@@ -43,20 +44,22 @@ export class Quarantine {
     return this.words[HELD_WORD] + size > this.words[QUARANTINE_LIMIT_WORD]
   }
 
-  /** The block that leaves next, verified; 0 when there is none. Throws ERR_OFFHEAP_CORRUPT. */
+  /** The block that leaves next, verified; 0 if there is none. Throws ERR_OFFHEAP_CORRUPT. */
   oldest(): number {
     const block = this.words[OLDEST_WORD]
     if (block !== 0) this.verify(block)
     return block
   }
 
-  /** Verifies the block that the next one comes behind, which will be sealed anew then. Throws ERR_OFFHEAP_CORRUPT. */
+  /**
+   * Verifies the newest block, which push() will link and seal again. Throws ERR_OFFHEAP_CORRUPT.
+   */
   verifyNewest(): void {
     const newest = this.words[NEWEST_WORD]
     if (newest !== 0) this.verify(newest)
   }
 
-  /** Takes in a used block. The newest one must be verified. */
+  /** Appends a used block. The newest one must be verified. */
   push(block: number): void {
     const words = this.words
     const newest = words[NEWEST_WORD]
@@ -73,7 +76,7 @@ export class Quarantine {
     words[QUARANTINED_WORD]++
   }
 
-  /** Lets go of `oldest()`, which stays sealed. */
+  /** Removes `oldest()`, which stays sealed. */
   shift(): void {
     const words = this.words
     const block = words[OLDEST_WORD]
@@ -84,7 +87,7 @@ export class Quarantine {
     words[QUARANTINED_WORD]--
   }
 
-  /** The blocks, oldest first. Throws ERR_OFFHEAP_CORRUPT. */
+  /** Yields the blocks, oldest first. Throws ERR_OFFHEAP_CORRUPT. */
   *blocks(): Generator<number, void, undefined> {
     const words = this.words
     let left = words[QUARANTINED_WORD]
@@ -96,7 +99,7 @@ export class Quarantine {
     if (left !== 0) throw corrupt(`the quarantine ends ${left} blocks before the header says it does`)
   }
 
-  /** Verifies the queue, and the figures about it. Throws ERR_OFFHEAP_CORRUPT. */
+  /** Verifies the queue and its counters. Throws ERR_OFFHEAP_CORRUPT. */
   check(): void {
     const words = this.words
     let size = 0
@@ -106,13 +109,13 @@ export class Quarantine {
       last = block
     }
     if (words[HELD_WORD] !== size || words[NEWEST_WORD] !== last) {
-      throw corrupt(`the quarantine holds ${size * SLOT_BYTES} bytes, and the header says otherwise`)
+      throw corrupt(`the quarantine holds ${size * SLOT_BYTES} bytes, but the header counts differently`)
     }
   }
 
   private verify(block: number): void {
     const words = this.words
     if (block >= words[FIRST_WORD] && block < words[TOP_WORD] && this.seals.holds('quarantined', block)) return
-    throw corrupt(`the quarantine leads to byte ${block * 4} of the ledger, where no block in quarantine is sealed`)
+    throw corrupt(`the quarantine leads to byte ${block * 4} of the ledger, where no quarantined block is sealed`)
   }
 }

@@ -1,22 +1,23 @@
 /**
- * Seals: a keyed checksum for every block of the ledger, over all that is known about it, kept in a table of its own. A
- * pointer is right when the seal of a used block stands where it leads to, and a header, a size or a link is believed only
- * when it agrees with its seal. The header of the heap has one of its own. A copy of a seal is worth nothing elsewhere, for it covers the place too.
+ * Seals: for every block of the ledger a keyed checksum over its header, size and links, kept in a
+ * table of its own. A pointer is valid if it leads to the seal of a used block, and a header, a
+ * size or a link is used only if it agrees with its seal. A seal covers the address too, so a copy
+ * of it is invalid elsewhere. The header of the heap has a seal of its own.
  *
- * The key is drawn for each heap, and lies in the heap: it makes accidents impossible, not attacks.
+ * The key is random for each heap, and lies in the heap: seals detect accidents, not attacks.
  */
 import { NEXT, PREVIOUS, PREVIOUS_USED, sizeOf, USED } from '../layout/block.js'
 import { HEADER_SEAL_WORD, HEADER_WORDS } from '../layout/header.js'
 import { sealIndex, sealOrigin } from './layout.js'
 
-/** What a block is, as its seal says. */
+/** The kind of a block, according to its seal. */
 export type Kind = 'used' | 'quarantined' | 'free'
 
 const SALTS: Readonly<Record<Kind, number>> = { used: 0x2c1b3c6d, quarantined: 0x297a2d39, free: 0x1b56c4f5 }
 
-/** The word of a used or quarantined block with the slack of its slot. */
+/** The word of a used or quarantined block that holds the slack of its slot. */
 export const SLACK = 1
-/** The word of a quarantined block that names the one that came after it. */
+/** The word of a quarantined block that names the next newer one. */
 export const NEXT_HELD = 2
 
 export class Seals {
@@ -24,21 +25,21 @@ export class Seals {
   private readonly key: number
   private readonly table: number
   private readonly origin: number
-  /** One for each word of the header, made of the key. */
+  /** A multiplier for each word of the header, made from the key. */
   private readonly multipliers: Int32Array
 
-  /** The seals in the words from `table` on; `words` ends with the ledger. */
+  /** The seals begin at the word `table`; `words` ends with the ledger. */
   constructor(words: Int32Array, table: number, key: number) {
     this.words = words
     this.key = key
     this.table = table
     this.origin = sealOrigin(words.length)
-    // Odd, so that no change of one word is lost; and the seal is not part of what it seals.
+    // Odd, so that every change of one word changes the sum. The seal's own word is left out.
     this.multipliers = Int32Array.from({ length: HEADER_WORDS }, (_, word) => mix(key, word) | 1)
     this.multipliers[HEADER_SEAL_WORD] = 0
   }
 
-  /** Is this what the block is, and are its size and the words that belong to it those that were sealed? */
+  /** Has the block this kind, with the size and the words that were sealed? */
   holds(kind: Kind, block: number): boolean {
     const words = this.words
     const header = words[block]
@@ -50,21 +51,21 @@ export class Seals {
     )
   }
 
-  /** What a block is under its seal; undefined when the two disagree. */
+  /** The kind of a block according to its seal; undefined if the two disagree. */
   kindOf(block: number): Kind | undefined {
     if (this.holds('used', block)) return 'used'
     if (this.holds('quarantined', block)) return 'quarantined'
     return this.holds('free', block) ? 'free' : undefined
   }
 
-  /** Seals a used or quarantined block, whose words are all written. */
+  /** Seals a used or quarantined block whose words are all written. */
   seal(kind: 'used' | 'quarantined', block: number): void {
     const words = this.words
     const size = sizeOf(words[block])
     words[this.placeOf(block)] = this.sealFor(kind, block, size, words[block + SLACK], this.heldBehind(block, kind))
   }
 
-  /** Seals a free block that is linked. Its header may not be written yet. */
+  /** Seals a free block that is linked. Its header need not be written yet. */
   sealFree(block: number, size: number): void {
     const words = this.words
     words[this.placeOf(block)] = this.sealFor('free', block, size, words[block + NEXT], words[block + PREVIOUS])
@@ -75,39 +76,39 @@ export class Seals {
     return this.sealed(block) === this.sealFor('free', block, size, next, previous)
   }
 
-  /** Is there no seal here, as where no block begins? */
+  /** Is there no seal, because no block begins here? */
   isClear(block: number): boolean {
     return this.sealed(block) === 0
   }
 
-  /** From now on no block begins here. */
+  /** Removes the seal: no block begins here any more. */
   clear(block: number): void {
     this.words[this.placeOf(block)] = 0
   }
 
-  /** How many blocks have a seal, of those in front of the word `end`. */
+  /** The number of seals of blocks before the word `end`. */
   count(end: number): number {
     let count = 0
     for (let place = this.table; place <= this.placeOf(end); place++) if (this.words[place] !== 0) count++
     return count
   }
 
-  /** Forgets the seals of all blocks in front of the word `end`. */
+  /** Removes the seals of all blocks before the word `end`. */
   reset(end: number): void {
     this.words.fill(0, this.table, this.placeOf(end) + 1)
   }
 
-  /** Is the header of the heap as the last call left it? */
+  /** Is the heap's header as the last call left it? */
   headerHolds(): boolean {
     return this.words[HEADER_SEAL_WORD] === this.headerSeal()
   }
 
-  /** Seals the header of the heap as it is. */
+  /** Seals the heap's header as it is. */
   sealHeader(): void {
     this.words[HEADER_SEAL_WORD] = this.headerSeal()
   }
 
-  /** From now on the header holds for nobody, as if it had been overwritten. */
+  /** Invalidates the header's seal, as if the header had been overwritten. */
   breakHeader(): void {
     this.words[HEADER_SEAL_WORD] = ~this.headerSeal()
   }
@@ -138,8 +139,9 @@ export class Seals {
   }
 
   /**
-   * Multilinear: each part is hidden by the key and multiplied by an odd number of its own, so that a change of one part always
-   * changes the sum, and one of several does but once in four billion. The products don't wait for each other.
+   * A multilinear hash: each part is masked by the key and multiplied by an odd number of its own.
+   * A change of one part always changes the sum; a change of several goes unnoticed once in 2 **
+   * 32. The products are independent, so they can be computed in parallel.
    */
   private sealFor(kind: Kind, block: number, size: number, first: number, second: number): number {
     const key = this.key
@@ -149,19 +151,19 @@ export class Seals {
       Math.imul(first ^ (key >>> 7), 0xc2b2ae35) +
       Math.imul(second + (key >>> 3), 0x27d4eb2f)
     const hash = mix(sum | 0, key ^ SALTS[kind])
-    // No seal at all is 0.
+    // 0 stands for no seal.
     return hash === 0 ? 1 : hash
   }
 }
 
-/** Takes a word into a hash: each bit of either changes about half of the result. */
+/** Mixes a word into a hash: each bit of either changes about half of the result. */
 export function mix(hash: number, word: number): number {
   let mixed = Math.imul(hash ^ word, 0x9e3779b1)
   mixed = Math.imul(mixed ^ (mixed >>> 15), 0x85ebca6b)
   return mixed ^ (mixed >>> 13)
 }
 
-/** Does the left neighbour of a block say, in the footer in front of it, that it is free, under a seal? */
+/** Is there a sealed free block to the left of a block, according to the footer before it? */
 export function hasFreeLeft(words: Int32Array, seals: Seals, block: number, first: number): boolean {
   const size = words[block - 1]
   const left = block - size

@@ -1,6 +1,7 @@
 /**
- * Where blocks were allocated and freed: the stacks, for a heap with `trackAllocations`. They are JavaScript's, not the
- * region's, and belong to this Heap object alone. Equal stacks are kept once; of blocks that were freed, the last ones.
+ * The stacks where blocks were allocated and freed, for a heap with `trackAllocations`. They are
+ * strings of this Heap object, and not in the region. Equal stacks are kept once. Of freed blocks,
+ * only the last ones are remembered.
  */
 import type { Leak, Pointer } from '../engine/engine.js'
 import type { FaultyBlock } from '../errors.js'
@@ -11,9 +12,9 @@ interface Allocation {
   readonly freed?: string
 }
 
-/** Frames of a stack. */
+/** The number of frames in a stack. */
 const FRAMES = 16
-/** Freed blocks that are remembered. */
+/** The number of freed blocks that are remembered. */
 const REMEMBERED = 65_536
 
 export class Stacks {
@@ -27,7 +28,7 @@ export class Stacks {
     this.live.set(pointer, { size, allocated })
   }
 
-  /** Notes that a block was given back, at the stack `freed`. */
+  /** Notes that a block was freed at the stack `freed`. */
   noteFreed(pointer: Pointer, freed: string): void {
     const allocation = this.live.get(pointer)
     if (allocation === undefined) return
@@ -37,18 +38,18 @@ export class Stacks {
     if (this.freed.size > REMEMBERED) for (const oldest of this.freed.keys()) return void this.freed.delete(oldest)
   }
 
-  /** Forgets everything. */
+  /** Removes all notes. */
   clear(): void {
     this.live.clear()
     this.freed.clear()
   }
 
-  /** What is known of the block at `pointer`, which has `size` bytes. */
+  /** Describes the block at `pointer`, which has `size` bytes. */
   describe(pointer: Pointer, size: number): FaultyBlock {
     return { pointer, size, ...(this.live.get(pointer) ?? this.freed.get(pointer)) }
   }
 
-  /** The blocks that were not given back, grouped by stack, the most bytes first. */
+  /** The blocks that were not freed, grouped by stack, the most bytes first. */
   leaks(): Leak[] {
     const groups = new Map<string, Leak>()
     for (const { size, allocated: stack } of this.live.values()) {
@@ -59,8 +60,8 @@ export class Stacks {
   }
 
   /**
-   * The stack above `call`, one copy for all that are equal. Never throws; but it may run the caller's own
-   * `Error.prepareStackTrace`, so it comes before anything is checked or changed.
+   * The stack above `call`; equal stacks share one copy. Never throws, but may run the caller's own
+   * `Error.prepareStackTrace`, so call it before anything is checked or changed.
    */
   here(call: Caller): string {
     const stack = stackAbove(call)
@@ -73,12 +74,16 @@ export class Stacks {
 
 type Caller = (...args: never[]) => unknown
 
-/** The stack above `call`, one frame a line. What there is of it when the process doesn't let it be had, perhaps ''. */
+/**
+ * The stack above `call`, one frame on each line; shorter, perhaps '', if the process limits
+ * stacks.
+ */
 function stackAbove(call: Caller): string {
   try {
     const holder = { stack: '' }
     const limit: unknown = Error.stackTraceLimit
-    // Returns false where Error is frozen, as with --frozen-intrinsics: then the stack has as many frames as it has.
+    // Returns false if Error is frozen, as with --frozen-intrinsics: the stack keeps its usual
+    // length.
     Reflect.set(Error, 'stackTraceLimit', FRAMES)
     try {
       Error.captureStackTrace(holder, call)

@@ -1,4 +1,7 @@
-/** Figures about a hardened heap, and its blocks as a caller sees them: the ledger's, times four. */
+/**
+ * Figures about a hardened heap, and its blocks as a caller sees them: those of the ledger, times
+ * four.
+ */
 import type { BlockInfo, HeapStats } from '../engine/engine.js'
 import { walk } from '../engine/walk.js'
 import { MINIMUM_WORDS, sizeOf } from '../layout/block.js'
@@ -19,8 +22,8 @@ import type { Ledger } from './ledger.js'
 import type { Kind } from './seals.js'
 
 /**
- * The blocks in address order, each with what it is under its seal. Throws ERR_OFFHEAP_CORRUPT at the first whose entry in the ledger
- * was overwritten.
+ * Yields the blocks in address order, each with its kind. Throws ERR_OFFHEAP_CORRUPT at the first
+ * whose entry in the ledger was overwritten.
  */
 export function* sealedBlocks({ words, seals, faults }: Ledger): Generator<[number, Kind], void, undefined> {
   for (const block of walk(words)) {
@@ -57,7 +60,7 @@ export function readHardenedStats(ledger: Ledger, residentBytes: number): HeapSt
     quarantined: words[HELD_WORD] * SLOT_BYTES,
     slabs: 0,
     quarantinedBlocks: words[QUARANTINED_WORD],
-    // One byte at least is red zone.
+    // At least one byte is red zone.
     largestFree: largest >= MINIMUM_WORDS ? largest * SLOT_BYTES - 1 : 0,
     peakUsed: words[PEAK_LIVE_WORD] * SLOT_BYTES,
     top,
@@ -67,13 +70,16 @@ export function readHardenedStats(ledger: Ledger, residentBytes: number): HeapSt
   }
 }
 
-/** What a caller sees of a block. */
+/** A block as a caller sees it. */
 export function describeHardened({ words }: Ledger, block: number, kind: Kind): BlockInfo {
   const place = { pointer: slotOf(block), offset: slotOf(block), size: sizeOf(words[block]) * SLOT_BYTES }
   return kind === 'quarantined' ? { ...place, used: false, quarantined: true } : { ...place, used: kind === 'used' }
 }
 
-/** The whole free pages, as [offset, length] in bytes: in the wilderness as far as touched, in free and quarantined blocks. */
+/**
+ * Yields the whole free pages as [offset, length] in bytes: in touched wilderness, in free blocks
+ * and in quarantined ones.
+ */
 export function* freeSlotPages(ledger: Ledger, pageSize: number): Generator<[number, number], void, undefined> {
   const { words } = ledger
   let begin = 0

@@ -1,6 +1,6 @@
 /**
- * What a block looks like in memory. The heap's bytes are seen as 32-bit words, and a block is named
- * by the index of its first word (byte offset / 4): an int32 for every heap up to 8 GiB.
+ * What a block looks like in memory. The heap's bytes are seen as 32-bit words, and a block is
+ * named by the index of its first word (byte offset / 4): an int32 for every heap up to 8 GiB.
  *
  *     used block                              free block
  *     ┌──────────────────────────┐ block      ┌──────────────────────────┐ block
@@ -12,14 +12,16 @@
  *     │                          │            ├──────────────────────────┤
  *     │                          │            │ …                        │
  *     │                          │            ├──────────────────────────┤ block + size - 1
- *     │                          │            │ size in words            │  footer: the boundary tag
+ *     │                          │            │ size in words            │  footer: boundary tag
  *     └──────────────────────────┘            └──────────────────────────┘ block + size
  *
- * Only a free block has a footer: its right neighbour looks for it only when its own PREVIOUS_USED bit is clear (Knuth's
- * boundary tags, TAOCP 1, 2.5, with the used block's tag left out as in CS:APP 9.9). So a used block costs one word.
+ * Only a free block has a footer: its right neighbour reads it only if its own PREVIOUS_USED bit is
+ * clear (Knuth's boundary tags, TAOCP 1, 2.5, without the used block's tag as in CS:APP 9.9). So a
+ * used block costs one word.
  *
- * Sizes are even numbers of words, payloads begin on even words, and therefore a block begins on an odd one. A header holds
- * twice the size in words, which leaves its two low bits to the flags and its high end to blocks of nearly 8 GiB.
+ * Sizes are even numbers of words and payloads begin on even words, so a block begins on an odd
+ * one. A header holds twice the size in words: its two low bits are free for the flags, and blocks
+ * can have nearly 8 GiB.
  */
 
 /** This block is used. */
@@ -37,8 +39,8 @@ export const MINIMUM_WORDS = 4
 /** A heap addresses at most this many bytes: its words must have int32 indexes. */
 export const MAXIMUM_HEAP_BYTES = 2 ** 33
 
-// Constants, here and in free-list.ts, and not function declarations: V8 checks at each inlined call
-// whether a declaration was assigned to.
+// Constants, here and in free-list.ts, and not function declarations: V8 checks at each inlined
+// call whether a declaration was assigned to.
 
 /** The size of a block, in words, from its header. */
 export const sizeOf = (header: number): number => (header >>> 1) & ~1
@@ -46,7 +48,10 @@ export const sizeOf = (header: number): number => (header >>> 1) & ~1
 /** A header for a block of `size` words. */
 export const headerOf = (size: number, flags: number): number => (size << 1) | flags
 
-/** Writes the header and the footer of a free block. Its left neighbour is used: no two free blocks touch. */
+/**
+ * Writes the header and the footer of a free block. Its left neighbour is used: no two free blocks
+ * touch.
+ */
 export const writeFree = (words: Int32Array, block: number, size: number): void => {
   words[block] = (size << 1) | PREVIOUS_USED
   words[block + size - 1] = size
@@ -55,16 +60,16 @@ export const writeFree = (words: Int32Array, block: number, size: number): void 
 /** The payload's byte offset: a block's public name. */
 export const pointerOf = (block: number): number => (block + 1) * 4
 
-/** The block with this pointer, an integer. */
+/** The block whose pointer this is; any integer is allowed. */
 export const blockOf = (pointer: number): number =>
   ((pointer | 0) === pointer ? pointer >> 2 : Math.floor(pointer / 4)) - 1
 
-/** More words than any block has: what a request needs that no heap can meet. */
+/** The size of a request that is too large for any heap: more words than any block has. */
 export const TOO_LARGE = 2 ** 31 - 1
 
 /**
- * The size in words of the block that a payload of `bytes` needs: header added, rounded up to a
- * multiple of 8 bytes. `bytes` is an integer from 0; beyond 8 GiB the answer is TOO_LARGE.
+ * Returns the size in words of the block that a payload of `bytes` needs: header added, rounded up
+ * to a multiple of 8 bytes. `bytes` is an integer from 0. Returns TOO_LARGE beyond 8 GiB.
  */
 export const wordsFor = (bytes: number): number =>
   (bytes | 0) === bytes

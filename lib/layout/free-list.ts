@@ -1,23 +1,24 @@
 /**
- * The doubly linked free list. It is circular through a sentinel: a place in the heap's header that has a `next` and a
- * `previous` where a block has them, so that no operation asks whether it stands at an end.
+ * The doubly linked free list. It is circular through a sentinel: a place in the heap's header that
+ * has a `next` and a `previous` where a block has them, so that no operation has to test for an
+ * end.
  *
  *        ┌──────────────────────────────────────────────────────┐
  *        ▼                                                      │
- *     sentinel ──next──▶ free block ──next──▶ free block ──next─┘     (and the same backwards with previous)
+ *     sentinel ──next──▶ free block ──next──▶ free block ──next─┘     (and back by previous)
  *
  * Every function takes the heap's words first; nothing else holds state.
  */
 import { corrupt } from '../errors.js'
 import { NEXT, PREVIOUS } from './block.js'
 
-/** Makes the list of `sentinel` empty. */
+/** Empties the list of `sentinel`. */
 export const clearList = (words: Int32Array, sentinel: number): void => {
   words[sentinel + NEXT] = sentinel
   words[sentinel + PREVIOUS] = sentinel
 }
 
-/** Puts `block` between two neighbours of a list. */
+/** Inserts `block` between two neighbours of a list. */
 export const link = (words: Int32Array, block: number, previous: number, next: number): void => {
   words[block + NEXT] = next
   words[block + PREVIOUS] = previous
@@ -25,7 +26,7 @@ export const link = (words: Int32Array, block: number, previous: number, next: n
   words[next + PREVIOUS] = block
 }
 
-/** Takes `block` out of its list. */
+/** Removes `block` from its list. */
 export const unlink = (words: Int32Array, block: number): void => {
   const next = words[block + NEXT]
   const previous = words[block + PREVIOUS]
@@ -34,8 +35,9 @@ export const unlink = (words: Int32Array, block: number): void => {
 }
 
 /**
- * Verifies that the blocks of a list, in its order, are linked backwards as they are forwards, down to the sentinel. That each
- * neighbour links back is not enough: the word behind the `next` of a sentinel is its `previous`. Throws ERR_OFFHEAP_CORRUPT.
+ * Verifies that the blocks of a list are linked backwards in the same order as forwards, up to the
+ * sentinel. It is not enough that each neighbour links back: the word after the `next` of a
+ * sentinel is its `previous`. Throws ERR_OFFHEAP_CORRUPT.
  */
 export function checkLinks(words: Int32Array, sentinel: number, blocks: Iterable<number>): void {
   let last = sentinel
@@ -50,7 +52,7 @@ function misled(block: number): Error {
   return corrupt(`the free list is not linked both ways at byte ${block * 4}`)
 }
 
-/** Gives the place of `from` in its list to `to`. */
+/** Replaces `from` by `to` in its list. */
 export const relink = (words: Int32Array, from: number, to: number): void => {
   link(words, to, words[from + PREVIOUS], words[from + NEXT])
 }

@@ -3,12 +3,12 @@
  * and its blocks, it is all the state that a heap has. A `Heap` object holds views and constants,
  * which anyone can rebuild from these bytes.
  *
- *     byte 0     128                                              first block     top            end
- *     ┌────────┬────────────────────┬────────────────────────────┬─────────────┬───────────────┐
- *     │ header │ index of the       │ slab tables, if the heap   │ blocks,     │ wilderness:   │
- *     │        │ placement policy   │ has slabs (slab.ts)        │ no gaps     │ never used,   │
- *     │        │ (lib/placement)    │                            │ (block.ts)  │ or given back │
- *     └────────┴────────────────────┴────────────────────────────┴─────────────┴───────────────┘
+ *     byte 0   128                                              first block     top          end
+ *     ┌────────┬────────────────────┬──────────────────────────┬─────────────┬───────────────┐
+ *     │ header │ index of the       │ slab tables, if the heap │ blocks,     │ wilderness:   │
+ *     │        │ placement policy   │ has slabs (slab.ts)      │ no gaps     │ never used,   │
+ *     │        │ (lib/placement)    │                          │ (block.ts)  │ or given back │
+ *     └────────┴────────────────────┴──────────────────────────┴─────────────┴───────────────┘
  *
  * The names below are word indexes. Positions in the heap are word indexes too, and amounts are
  * numbers of words. Words are in the machine's byte order.
@@ -42,21 +42,27 @@ export const ROOT_WORD = 11
 /** The options of the heap: a sum of the flags below. */
 export const OPTIONS_WORD = 12
 export const WITH_SLABS = 1
-/** The words of this header then describe the ledger: see lib/hardened/layout.ts. */
+/** The heap is hardened: this header describes its ledger. See lib/hardened/layout.ts. */
 export const HARDENED = 2
-/** The free list's sentinel, laid out like a free block: `next` and `previous` are the words behind it. */
+/**
+ * The free list's sentinel, laid out like a free block: `next` and `previous` are the words behind
+ * it.
+ */
 export const FREE_LIST = 13
-/** After this many freed words, free pages go back to the system; 0 for never. And the words freed since. */
+/** The trim threshold in words, 0 for none; and the words freed since the last trim. */
 export const TRIM_THRESHOLD_WORD = 16
 export const FREED_WORD = 17
-/** The block that a realloc is moving, and where to, as word indexes of payloads; 0 when none is. */
+/** The payloads that a realloc is moving from and to, as word indexes; 0 when it is moving none. */
 export const MOVE_FROM_WORD = 18
 export const MOVE_TO_WORD = 19
 /** Of a hardened heap: the key of its checks. */
 export const KEY_WORD = 20
 /** The most words that used blocks outside the quarantine ever had. */
 export const PEAK_LIVE_WORD = 21
-/** The quarantine: the words that it may hold, those that it holds, its blocks, the oldest, the newest. */
+/**
+ * The quarantine: the words that it may hold, those that it holds, its blocks, the oldest, the
+ * newest.
+ */
 export const QUARANTINE_LIMIT_WORD = 22
 export const HELD_WORD = 23
 export const QUARANTINED_WORD = 24
@@ -65,8 +71,8 @@ export const NEWEST_WORD = 26
 /** A checksum over all other words of this header. */
 export const HEADER_SEAL_WORD = 27
 /**
- * What the next call has to do first, or this one at its end: DUE, when an event or a trim is due; CUT,
- * when a call was cut off between two stores, and the heap must be recovered (lib/engine/recover.ts).
+ * DUE: an event or a trim is due at the end of this call. CUT: a call was cut off between two
+ * stores, and the next call must recover the heap first (lib/engine/recover.ts). Otherwise 0.
  */
 export const PENDING_WORD = 28
 export const DUE = 1

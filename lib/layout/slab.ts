@@ -1,7 +1,7 @@
 /**
  * What slabs look like in memory. A slab is a granule of 512 bytes, cut into slots of one size, and
- * serves small requests: a slot has no header, only a bit. All that is known of a slab lies in its
- * descriptor, away from the slots, so that a stray write can't reach it.
+ * serves small requests: a slot has no header, only a bit. The state of a slab lies in its
+ * descriptor, away from the slots, out of reach of a write past the end of one.
  *
  * Granules come in chunks. A chunk is an ordinary used block of the heap whose payload begins at a
  * multiple of the chunk's size; its last word is the header of the next block, so its last granule
@@ -24,14 +24,15 @@
  *     │       │ where a chunk can lie       │ granule of the heap        │
  *     └───────┴─────────────────────────────┴────────────────────────────┘
  *
- *     state        { descriptor, starts, info, – } of the current slab, for each size step; lists; counters
- *     record       { free, next, previous, – }   free: a bit for each granule of the chunk that is no slab
+ *     state        { descriptor, starts, info, – } of the current slab for each size step;
+ *                  lists; counters
+ *     record       { free, next, previous, – }   free: a bit for each granule that is no slab
  *     descriptor   { used, info }                used: the bits of the used slots
  *
  *     info         31     30        29       28 … 5           4      3 … 0
  *                  FULL   CURRENT   LISTED   next granule     LAST   class
  *
- * An info of 0: this granule is not in a chunk. FREE: it is, and is no slab.
+ * An info of 0: this granule is in no chunk. FREE: it is in a chunk, but is no slab.
  */
 import { sizeOf, USED } from './block.js'
 
@@ -69,15 +70,17 @@ export const STATE_MASK = FULL | CURRENT | LISTED | CLASS_MASK
 /** The info of a granule that belongs to a chunk and is no slab. */
 export const FREE = CURRENT | LISTED
 
-/** The words of a record: the bits of its free granules, and its neighbours in the list of chunks that have any. */
+/**
+ * The words of a record: the bits of its free granules; its neighbours in the list of such chunks.
+ */
 export const RECORD_WORDS = 4
 export const RECORD_NEXT = 1
 export const RECORD_PREVIOUS = 2
 
 /**
  * The state, in front of the records. It begins with an entry of 4 words for each size step: the
- * descriptor of the current slab, the bits where its slots begin, and its info. A current slab is
- * believed only while the info in its descriptor is the one in the entry.
+ * descriptor of the current slab, the bits where its slots begin, and its info. An entry is valid
+ * only while the info in the descriptor is the one in the entry.
  */
 export const ENTRY_SHIFT = 2
 export const ENTRY_STARTS = 1
@@ -89,7 +92,9 @@ export const TAILS = 64
 export const CHUNKS = 80
 export const EMPTY_CHUNKS = 81
 export const OPEN_CHUNKS = 82
-/** The class at which the next reclaim begins; and words handed out since memory last grew without one. */
+/**
+ * The class at which the next reclaim begins; and the words that growth took since the last one.
+ */
 export const CURSOR = 83
 export const GROWTH = 84
 /** How many slabs in lists have no used slot. */
@@ -147,7 +152,7 @@ function bitOf(bytes: number): number {
   return 0x80000000 >>> (bytes / UNIT_BYTES)
 }
 
-/** Is the used block at `block` large enough for a chunk of `words` words, and no larger, and does its payload lie where one can? */
+/** Has the used block at `block` the size and the alignment of a chunk of `words` words? */
 export function mayBeChunk(header: number, block: number, words: number): boolean {
   return (header & USED) !== 0 && sizeOf(header) === words && (block + 1) % words === 0
 }

@@ -1,12 +1,15 @@
 /**
- * Best fit: of all free blocks that are large enough, the smallest; among equals, the one with the lowest address.
+ * Best fit: of all free blocks that are large enough, the smallest; among equals, the one with the
+ * lowest address.
  *
- * The free lists are those of the size classes (see size-classes.ts), each in order of size and address, so that a request
- * takes the front block of a list, unless its own class has several sizes. The place of a block in its list comes from a tree
- * in the blocks of each class (size-tree.ts). Only the smallest blocks, of 16 bytes, have no room for it: they are all of
- * one size, and a card index over their addresses (card-index.ts) serves them. Everything takes logarithmic time.
+ * There is a free list for each size class (size-classes.ts), in order of size and address. A
+ * request takes the front block of a list, unless its own class has several sizes. A tree in the
+ * blocks of each class (size-tree.ts) finds a block's place in its list. The smallest blocks, of 16
+ * bytes, have no room for tree links: they all have one size, and a card index over their addresses
+ * (card-index.ts) serves them. Every operation takes logarithmic time.
  *
- * The index, behind the lists and their bitmap: the roots of the trees, a word for each class; the card index.
+ * The index, after the lists and their bitmap: the roots of the trees, one word for each class;
+ * then the card index.
  */
 
 import { corrupt } from '../errors.js'
@@ -44,10 +47,14 @@ class BestFit extends SizeClasses implements Placement {
     }
     const block = this.frontFrom(sizeClass < this.blurred ? sizeClass : sizeClass + 1)
     if (block === 0 || sizeOf(words[block]) >= size) return block
-    throw corrupt(`the free list for blocks of ${size * 4} bytes or more begins with byte ${block * 4}, which is none`)
+    throw corrupt(
+      `the free list for blocks of ${size * 4} bytes or more begins at byte ${block * 4}, where no such block is`
+    )
   }
 
-  /** Not the next in order: the next size that has a block, which is all that its one caller needs. */
+  /**
+   * Returns a block of the next larger size that has one, which is all that its only caller needs.
+   */
   findNext(block: number, _size: number): number {
     return this.find(sizeOf(this.words[block]) + 2)
   }
@@ -81,10 +88,9 @@ class BestFit extends SizeClasses implements Placement {
       const tree = treeOf(this.words, this.roots + i)
       for (const block of this.listOf(i)) {
         if (tree.next().value === block) continue
-        throw corrupt(`the free block at byte ${block * 4} has another place in its list than in the tree of its size`)
+        throw corrupt(`the free block at byte ${block * 4} has a different place in its list than in its tree`)
       }
-      if (tree.next().done !== true)
-        throw corrupt(`the tree of size class ${i} has a block that its list does not have`)
+      if (tree.next().done !== true) throw corrupt(`the tree of size class ${i} holds a block that its list does not`)
     }
   }
 }

@@ -1,23 +1,24 @@
 /**
- * A free list in address order with an index over it, so that neither the place of a block nor the first that is large enough
- * is looked for block by block. The heap is cut into cards of 4 KiB:
+ * A free list in address order with an index over it. The index finds both the place of a block in
+ * the list and the first block that is large enough, without a walk. The heap is divided into cards
+ * of 4 KiB:
  *
  *     cards     │ 0           │ 1           │ 2           │ 3           │ …
- *     FIRST     │ block       │ 0: none     │ block       │ block       │     a word: the first free block that begins in the card
- *     BOUND     │ class 6     │ 0           │ class 20    │ class 3     │     a byte: no free block of the card is of a larger class
+ *     FIRST     │ block       │ 0: none     │ block       │ block       │   word: first free block
+ *     BOUND     │ class 6     │ 0           │ class 20    │ class 3     │   byte: no larger class
  *               └──────┬──────┴─ … 16 … ────┴──────┬──────┘
- *     level 1       class 20                    …                              a byte: the largest bound of 16 cards,
- *     level 2       …                                                          of 16 times 16, and so on: a tree of maxima
+ *     level 1       class 20                    …            byte: the maximum of 16 cards,
+ *     level 2       …                                        of 16 times 16, … a tree of maxima
  *
- * Bounds are size classes, so that four of them are compared at a time: with the high bit of every byte of a word set,
- * subtracting a class from each byte leaves that bit where the bound is at least the class.
+ * Bounds are size classes, so that four of them can be compared at once: set the high bit of every
+ * byte of a word, subtract the class from each byte, and the bit remains where the bound is at
+ * least the class.
  *
- * Bounds are lazy: taking a block leaves them as they are; a card, or a family of 16 bounds, in which nothing was found gets
- * the right one. Only for a card without free blocks the bound is exact: 0. So a search looks at no more than 8 words on
- * each level, up and down again, and into few cards: 1.5 under random load with 100,000 live blocks.
+ * Bounds are lazy. Taking a block leaves them unchanged; a search that finds nothing in a card, or
+ * in a family of 16 bounds, corrects that bound. A card without free blocks always has the exact
+ * bound 0. So a search reads at most 8 words on each level, up and down again, and opens few cards.
  *
- * Blocks of less than 512 bytes have a class for each size. With four classes to an octave instead, that load opened 4 cards a
- * search and took 1.6 times as long; with words in place of classes, one compared at a time, 1.2 times.
+ * Blocks of less than 512 bytes have a class for each size: coarser classes would open more cards.
  */
 
 import { corrupt } from '../errors.js'
@@ -30,12 +31,15 @@ export const CARD_SHIFT = 10
 /** A bound of the tree covers a family of 2 ** FAMILY_SHIFT bounds below it. */
 const FAMILY_SHIFT = 4
 const FAMILY_MASK = (1 << FAMILY_SHIFT) - 1
-/** The high bit of each byte of a word; classes do without it. */
+/** The high bit of each byte of a word; no class uses it. */
 const HIGH_BITS = 0x80808080
-/** Blocks of fewer words have a class for each size. */
+/** Smaller blocks have a class for each size. */
 const EXACT_WORDS = 128
 
-/** The size class of a block of `size` words: from 2, for the smallest block, to 111; two classes to an octave from 128 words on. */
+/**
+ * The size class of a block of `size` words: from 2, for the smallest block, to 111. From 128 words
+ * on there are two classes to an octave.
+ */
 export const classOf = (size: number): number => (size < EXACT_WORDS ? size >> 1 : coarseClassOf(size))
 
 const coarseClassOf = (size: number): number => {
@@ -48,7 +52,10 @@ const SMALLEST_CLASS = classOf(MINIMUM_WORDS)
 /** Where the parts of the index lie, from the word `index` on, in a heap of `words` words. */
 function layoutOf(words: number, index: number) {
   const cards = ((words - 1) >>> CARD_SHIFT) + 1
-  /** The bytes where the levels of the tree begin, and where the last one ends; each begins with a word. */
+  /**
+   * The bytes where the levels of the tree begin, and where the last one ends; each begins with a
+   * word.
+   */
   const levels: number[] = [(index + cards) * 4]
   let end = index + cards
   for (let bounds = cards; ; bounds = ((bounds - 1) >>> FAMILY_SHIFT) + 1) {
@@ -63,7 +70,7 @@ export function cardIndexWords(words: number): number {
   return layoutOf(words, 0).end
 }
 
-/** The word behind a card: in a heap of 8 GiB, the last one ends at 2 ** 31. */
+/** The word after a card; 2 ** 31 for the last card of a heap of 8 GiB. */
 export const endOf = (card: number): number => ((card + 1) << CARD_SHIFT) >>> 0
 
 export class CardIndex {
@@ -72,15 +79,17 @@ export class CardIndex {
   /** How many cards there are. */
   readonly cards: number
   private readonly sentinel: number
-  /** Word indexes: of FIRST, and of the end. */
+  /** The word indexes of FIRST and of its end. */
   readonly first: number
   private readonly end: number
-  /** Byte offsets: of BOUND, which is level 0 of the tree, of each further level, and of the end of the last. */
+  /**
+   * Byte offsets: of BOUND (level 0 of the tree), of each further level, of the end of the last.
+   */
   readonly levels: readonly number[]
-  /** The first of them. */
+  /** The byte offset of BOUND. */
   private readonly bounds: number
 
-  /** The index in the words from `index` on, over the list of `sentinel`, which lies in front of all blocks. */
+  /** An index at the word `index`, over the list of `sentinel`, which lies before all blocks. */
   constructor(words: Int32Array, index: number, sentinel: number) {
     const { cards, levels, end } = layoutOf(words.length, index)
     this.words = words
@@ -92,13 +101,13 @@ export class CardIndex {
     this.end = end
   }
 
-  /** Makes the list empty. */
+  /** Empties the list. */
   reset(): void {
     clearList(this.words, this.sentinel)
     this.words.fill(0, this.first, this.end)
   }
 
-  /** The free block with the lowest address from `from` on; the sentinel when there is none. */
+  /** Returns the first free block at or after `from`, or the sentinel. */
   after(from: number): number {
     const words = this.words
     const card = from >>> CARD_SHIFT
@@ -112,23 +121,26 @@ export class CardIndex {
     return block
   }
 
-  /** The first free block of the cards from `card` on; the sentinel when they have none. */
+  /** Returns the first free block in `card` or a later card, or the sentinel. */
   firstFrom(card: number): number {
     const found = this.nextCard(card, SMALLEST_CLASS)
     return found < this.cards ? this.words[this.first + found] : this.sentinel
   }
 
-  /** Whether there may be a free block of `size` words at all. */
+  /** Can there be a free block of `size` words at all? */
   mayHave(size: number): boolean {
     return this.nextCard(0, classOf(size)) < this.cards
   }
 
-  /** Of all free blocks, the first with at least `size` words; 0 when none has. */
+  /** Returns the first free block with at least `size` words, or 0. */
   findFirst(size: number): number {
     return this.findInCards(0, size)
   }
 
-  /** Of the free blocks from the free block `start` on, the first with at least `size` words; 0 when none has. */
+  /**
+   * Returns the first free block with at least `size` words at or after the free block `start`, or
+   * 0.
+   */
   findFrom(start: number, size: number): number {
     if (start === this.sentinel) return 0
     const card = start >>> CARD_SHIFT
@@ -136,7 +148,7 @@ export class CardIndex {
     return found === 0 ? this.findInCards(card + 1, size) : found
   }
 
-  /** The same from a card on. */
+  /** Returns the first free block with at least `size` words in the cards from `from` on, or 0. */
   private findInCards(from: number, size: number): number {
     const sizeClass = classOf(size)
     let card = this.nextCard(from, sizeClass)
@@ -148,7 +160,10 @@ export class CardIndex {
     return 0
   }
 
-  /** The same within a card; when none has, the bound of the card is set right. */
+  /**
+   * Returns the first free block with at least `size` words that begins in `card`, or 0 after it
+   * corrected the bound of the card.
+   */
   protected findInCard(card: number, size: number): number {
     const words = this.words
     const end = endOf(card)
@@ -166,7 +181,10 @@ export class CardIndex {
     return 0
   }
 
-  /** The same from the free block `start` on, up to the word `end`. */
+  /**
+   * Returns the first with at least `size` words of the free blocks from `start` to the word `end`,
+   * or 0.
+   */
   private findBetween(start: number, end: number, size: number): number {
     const words = this.words
     let block = start
@@ -194,10 +212,13 @@ export class CardIndex {
     return this.boundAt(this.bounds + card)
   }
 
-  /** The first card from `from` on whose bound is at least the class `least`; the number of cards when there is none. */
+  /**
+   * Returns the first card from `from` on whose bound is at least the class `least`, or the number
+   * of cards if there is none.
+   */
   protected nextCard(from: number, least: number): number {
     const { levels, cards } = this
-    // Behind the last card there is no family whose bound could be lowered.
+    // After the last card there is no family whose bound could be lowered.
     if (from >= cards) return cards
     const top = levels.length - 2
     let level = 0
@@ -210,7 +231,8 @@ export class CardIndex {
         index = found << FAMILY_SHIFT
         continue
       }
-      // Nothing in the rest of the family: a level up, and on behind it. A whole family gives the bound above it the lie.
+      // Nothing in the rest of the family: go up a level, and continue after it. If the whole
+      // family was scanned, its parent's bound is too high: lower it.
       if (level === top) return cards
       if ((index & FAMILY_MASK) === 0) this.lower(level, index)
       index = (index >> FAMILY_SHIFT) + 1
@@ -223,7 +245,10 @@ export class CardIndex {
     }
   }
 
-  /** Of the family of `index` on a level, the first from `index` on that is at least the class `least`; -1 when none is. */
+  /**
+   * Returns the first bound of at least the class `least`, from `index` on, in the family of
+   * `index` on a level; -1 if there is none.
+   */
   private reaching(level: number, index: number, least: number): number {
     const words = this.words
     const begin = this.levels[level]
@@ -241,7 +266,7 @@ export class CardIndex {
     return (word << 2) + ((31 - Math.clz32(hits & -hits)) >> 3) - begin
   }
 
-  /** Sets the bound above a family right: the family begins at `index` of a level. */
+  /** Corrects the bound above the family that begins at `index` of a level. */
   private lower(level: number, index: number): void {
     const begin = this.levels[level] + index
     const end = Math.min(begin + FAMILY_MASK + 1, this.levels[level + 1])
@@ -250,7 +275,7 @@ export class CardIndex {
     this.setBound(this.levels[level + 1] + (index >> FAMILY_SHIFT), largest)
   }
 
-  /** Takes in a free block that touches no other. */
+  /** Adds a free block that touches no other. */
   put(block: number, size: number): void {
     const words = this.words
     const card = block >>> CARD_SHIFT
@@ -269,7 +294,7 @@ export class CardIndex {
     this.raise(card, size)
   }
 
-  /** Lets go of a free block. */
+  /** Removes a free block. */
   remove(block: number, _size: number): void {
     const words = this.words
     const card = block >>> CARD_SHIFT
@@ -277,7 +302,7 @@ export class CardIndex {
     unlink(words, block)
   }
 
-  /** The first free block of a card goes. */
+  /** Removes the first free block of a card. */
   private removeFirst(card: number, block: number): void {
     const words = this.words
     const next = words[block + NEXT]
@@ -289,7 +314,10 @@ export class CardIndex {
     }
   }
 
-  /** The remainder takes the block's place in the list. Its card's bound can only be too high, which is allowed. */
+  /**
+   * Puts the remainder in the block's place. Its card's bound can only be too high, which is
+   * allowed.
+   */
   split(block: number, _size: number, rest: number, restSize: number): void {
     const words = this.words
     const card = block >>> CARD_SHIFT
@@ -302,7 +330,7 @@ export class CardIndex {
     relink(words, block, rest)
   }
 
-  /** The merged block takes the place of `from` in the list. */
+  /** Puts the merged block in the place of `from`. */
   merge(from: number, _fromSize: number, to: number, toSize: number): void {
     const words = this.words
     const card = to >>> CARD_SHIFT
@@ -322,14 +350,14 @@ export class CardIndex {
     if (first === 0 || to < first) words[this.first + card] = to
   }
 
-  /** A card has a free block of `size` words. */
+  /** Raises the bound of a card to the class of a free block of `size` words. */
   private raise(card: number, size: number): void {
     const sizeClass = classOf(size)
     const at = (this.bounds + card) | 0
     if (sizeClass > ((this.words[at >> 2] >>> ((at & 3) << 3)) & 0x7f)) this.raiseBounds(card, sizeClass)
   }
 
-  /** A card has a free block of a class that its bound says it has not: raises the bounds above it. */
+  /** Raises the bound of a card to a class, and the bounds above it. */
   raiseBounds(card: number, sizeClass: number): void {
     const levels = this.levels
     let index = card
@@ -341,7 +369,7 @@ export class CardIndex {
     }
   }
 
-  /** The free blocks in address order. Throws ERR_OFFHEAP_CORRUPT when they are not. */
+  /** Yields the free blocks in address order. Throws ERR_OFFHEAP_CORRUPT if they are not. */
   *list(): Iterable<number> {
     const { words, sentinel } = this
     let block = words[sentinel + NEXT]
@@ -360,7 +388,10 @@ export class CardIndex {
     this.checkCards()
   }
 
-  /** Verifies cards and bounds against the list. Returns the class of the largest free block of each card that has one. */
+  /**
+   * Verifies cards and bounds. Returns the largest class of the free blocks of each card that has
+   * any.
+   */
   protected checkCards(): Map<number, number> {
     const { words, levels } = this
     checkLinks(words, this.sentinel, this.list())
@@ -376,7 +407,8 @@ export class CardIndex {
       const bound = this.boundOf(card)
       if (sizeClass === 0 ? bound !== 0 : bound < sizeClass) throw wrong(card, 'its largest free block')
     }
-    // A bound is only raised as far up as the next one that is high enough.
+    // Raising stops at the first bound that is high enough already, so every bound must cover those
+    // below.
     for (let level = 0; level + 2 < levels.length; level++) {
       for (let index = 0; levels[level] + index < levels[level + 1]; index++) {
         const above = this.boundAt(levels[level + 1] + (index >>> FAMILY_SHIFT))
@@ -389,7 +421,7 @@ export class CardIndex {
   }
 }
 
-/** What the index says of a card does not agree with the list. */
+/** The error for a card about which the index disagrees with the list. */
 export function wrong(card: number, about: string): Error {
-  return corrupt(`the index is wrong about the memory from byte ${(card << CARD_SHIFT) * 4} on: ${about}`)
+  return corrupt(`the index is wrong about the card at byte ${(card << CARD_SHIFT) * 4}: ${about}`)
 }

@@ -1,19 +1,19 @@
 /**
- * First fit, exact and address-ordered: of all free blocks that are large enough, the one with the lowest address.
+ * First fit, exact and address-ordered: of all free blocks that are large enough, the one with the
+ * lowest address.
  *
- * The free list is in address order, under a card index (card-index.ts), and in front of that stand hints, one for each size class:
+ * The free list is in address order, with a card index over it (card-index.ts). For each size class
+ * there is a hint, a card such that no card before it has a block of the class:
  *
- *     HINT      │ class 0: card 0 │ class 1: card 0 │ … │ class 7: card 2 │ …    no card before it has a block of the class
+ *     HINT      │ class 0: card 0 │ class 1: card 0 │ … │ class 7: card 2 │ …
  *
- * A search begins at the hint of its class and ends, nearly always, in that very card; else the index leads on to the next card
- * that may have a block. Hints never decrease from one class to the next. A block that raises the bound of its card moves the
- * hints of its class and of those below back to the card; a search moves the hints of the classes above up to where it ended.
+ * A search begins at the hint of its class and nearly always ends in that card; otherwise the index
+ * leads to the next card that may have a block. Hints never decrease from one class to the next. A
+ * block that raises the bound of its card moves the hints of its class and of those below back to
+ * the card; a search moves the hints of the classes above forward to where it ended.
  *
- * Without hints, from the top of the tree down, 18 recorded programs took 8 % longer, and random load the same. A bitmap of cards
- * for each size class, instead of the tree and the hints, cost 16 ns per operation there where an earlier form of these cost 13.
- * Cards of 1 KiB take 10 % longer; cards of 8 KiB gain 3 % there, and lose 5 % under random load.
- *
- * Address-ordered first fit and its merits: Wilson, Johnstone, Neely, Boles, "Dynamic Storage Allocation" (1995), 3.5.
+ * Address-ordered first fit and its merits: Wilson, Johnstone, Neely, Boles, "Dynamic Storage
+ * Allocation" (1995), 3.5.
  */
 
 import { corrupt } from '../errors.js'
@@ -22,13 +22,13 @@ import { FREE_LIST, HEADER_WORDS } from '../layout/header.js'
 import { CardIndex, cardIndexWords, classOf, endOf, wrong } from './card-index.js'
 import type { Placement, PlacementPolicy } from './placement.js'
 
-/** How many hints a heap of `words` words has: one for each class that a block in it can be of. */
+/** The number of hints in a heap of `words` words: one for each class that its blocks can have. */
 function hintsFor(words: number): number {
   return classOf(words) + 1
 }
 
 export class FirstFit extends CardIndex implements Placement {
-  /** How many hints there are; they lie behind the heap's header. */
+  /** The number of hints, which lie after the heap's header. */
   readonly classes: number
 
   constructor(words: Int32Array) {
@@ -64,10 +64,14 @@ export class FirstFit extends CardIndex implements Placement {
     return this.findFrom(this.words[block + NEXT], size)
   }
 
-  /** The same from the card `from` on, after a look at the hint was not enough. Sets the hints right on its way. */
+  /**
+   * Returns the first free block with at least `size` words in the cards from `from` on, or 0. The
+   * slow path, when the hinted card has none: it also corrects the hints.
+   */
   search(size: number, sizeClass: number, from: number): number {
     const { words, cards } = this
-    // The class's hint belongs at the first card that has a block of the class, if not one of the size itself.
+    // The class's hint belongs at the first card with a block of the class, even if it is too
+    // small.
     let hint = cards
     let found = 0
     let card = this.nextCard(from, sizeClass)
@@ -93,7 +97,7 @@ export class FirstFit extends CardIndex implements Placement {
   override check(): void {
     const { words, classes } = this
     for (const card of this.checkCards().keys()) {
-      // Not the class of its largest block: as long as a block is below the bound, no hint is moved for it.
+      // The bound, not the class of the largest block: a block below the bound moves no hint.
       const bound = this.boundOf(card)
       if (bound >= classes) throw wrong(card, 'its largest free block')
       for (let sizeClass = bound; sizeClass >= 0; sizeClass--) {

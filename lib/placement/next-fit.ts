@@ -1,10 +1,12 @@
 /**
- * Next fit: first fit from where the last search ended, and round to the beginning when nothing lies behind (Knuth, TAOCP 1,
- * 2.5, exercise 6). The free list is in address order; card-index.ts finds the place in it without a walk.
+ * Next fit: first fit from where the last search ended, wrapping around to the beginning (Knuth,
+ * TAOCP 1, 2.5, exercise 6). The free list is in address order; card-index.ts finds a place in it
+ * without a walk.
  *
- * What the policy promises, so that its answers can be predicted: a search begins with the first free block that ends behind
- * the address where the block began that the last successful search found. Of the free blocks from there on it takes
- * the first that is large enough; else the first of all. A new heap begins at its first block.
+ * The exact rule, so that its answers can be predicted: let the rover be the address of the block
+ * that the last successful search found. A search begins with the first free block that ends after
+ * the rover. It takes the first block from there on that is large enough, or else the first of all.
+ * The rover of a new heap is its first block.
  */
 
 import { corrupt } from '../errors.js'
@@ -13,7 +15,9 @@ import { FREE_LIST, HEADER_WORDS } from '../layout/header.js'
 import { CardIndex, cardIndexWords } from './card-index.js'
 import type { Placement, PlacementPolicy } from './placement.js'
 
-/** Where the rover is kept: the block that the last search found, free or not by now. */
+/**
+ * The word that holds the rover: the block that the last search found, whether still free or not.
+ */
 const ROVER = HEADER_WORDS
 
 class NextFit extends CardIndex implements Placement {
@@ -38,7 +42,7 @@ class NextFit extends CardIndex implements Placement {
     return this.findFrom(this.words[block + NEXT], size)
   }
 
-  /** The free block that the rover is in, or the first behind it. */
+  /** Returns the free block that contains the rover, or the first after it. */
   private start(): number {
     const words = this.words
     const rover = words[ROVER]
@@ -50,7 +54,7 @@ class NextFit extends CardIndex implements Placement {
   override check(): void {
     const rover = this.words[ROVER]
     if (rover < 0 || rover >= this.words.length) {
-      throw corrupt(`the last search is said to have ended at byte ${rover * 4}, which is outside`)
+      throw corrupt(`the last search ended at byte ${rover * 4}, outside the heap`)
     }
     super.check()
   }

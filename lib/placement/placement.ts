@@ -7,32 +7,49 @@
  * block, and nothing of the wilderness.
  *
  * The engine decides when headers and footers are written, so that the blocks can be walked after
- * every single store: after `split`, before `put` and `merge`. A policy therefore believes the sizes
- * that it is given, and reads no header of the blocks that a call is about. The links of the block
- * that is split, merged or removed are intact.
+ * every single store: after `split`, before `put` and `merge`. A policy therefore uses the sizes
+ * that it is given, and does not read the headers of the blocks that a call is about. The links of
+ * a block that is split, merged or removed are intact.
  */
 
-/** The words at the front of a free block that is in a list and in nothing else: header, next, previous. */
+/** The words at the front of a free block that is only in a list: header, next, previous. */
 export const LINKED_WORDS = 3
 
 export interface Placement {
-  /** The words at the front of a free block, header included, that must stay in memory; its footer must too. */
+  /**
+   * The words at the front of a free block, header included, that trim() must keep, besides its
+   * footer.
+   */
   readonly keptWords: number
-  /** Forgets every free block, and clears the index. */
+  /** Removes every free block, and clears the index. */
   reset(): void
-  /** The free block that a request of `size` words gets; it stays in its list. 0 when none is large enough. */
+  /**
+   * Returns the free block for a request of `size` words, still in its list; 0 if none is large
+   * enough.
+   */
   find(size: number): number
-  /** The next block after `block`, in the order of the policy, that `find(size)` could have returned; 0 when there is none. */
+  /**
+   * Returns the next block after `block` that `find(size)` could have returned; 0 if there is none.
+   */
   findNext(block: number, size: number): number
-  /** Takes in a free block that touches no other free block. */
+  /** Adds a free block that touches no other free block. */
   put(block: number, size: number): void
   /** Removes a free block. */
   remove(block: number, size: number): void
-  /** The front of `block` is handed out: its last `restSize` words, from `rest` on, are a free block now. */
+  /**
+   * The front of `block` is handed out: its last `restSize` words, from `rest` on, are a free block
+   * now.
+   */
   split(block: number, size: number, rest: number, restSize: number): void
-  /** The free block `from` becomes part of the free block `to`, with no other free block between them. */
+  /**
+   * The free block `from` becomes part of the free block `to`, with no other free block between
+   * them.
+   */
   merge(from: number, fromSize: number, to: number, toSize: number): void
-  /** The free blocks in the order of the policy's lists, each once. Throws ERR_OFFHEAP_CORRUPT when links contradict each other. */
+  /**
+   * Yields each free block once, in the order of the lists. Throws ERR_OFFHEAP_CORRUPT for bad
+   * links.
+   */
   list(): Iterable<number>
   /** Verifies what the policy keeps besides the list. Throws ERR_OFFHEAP_CORRUPT. */
   check(): void
@@ -41,16 +58,16 @@ export interface Placement {
 /** The names of the policies; policies.ts has the policies themselves. */
 export type PlacementName = 'first-fit' | 'segregated-fit' | 'best-fit' | 'next-fit'
 
-/** What a policy is before it works on a heap. */
+/** A policy, before it is opened on a heap. */
 export interface PlacementPolicy {
   /** The name that a caller gives: `Heap.map({ placement: name })`. */
   readonly name: PlacementName
-  /** Its number in the heap's header; no other policy ever had it. */
+  /** Its number in the heap's header; never used for another policy. */
   readonly number: number
   /** Whether its heaps have slabs by default. */
   readonly slabs: boolean
-  /** The words of index behind the header of a heap of `words` words. */
+  /** The size of the index, in words, of a heap of `words` words. */
   indexWords(words: number): number
-  /** The policy at work on a heap whose header and index are written. */
+  /** Opens the policy on a heap whose header and index are written. */
   open(words: Int32Array): Placement
 }

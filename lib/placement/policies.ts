@@ -16,12 +16,12 @@ const policies: ReadonlyMap<PlacementName, PlacementPolicy> = new Map([
 /** The names that `placement` takes. */
 export const placements: readonly PlacementName[] = [...policies.keys()]
 
-/** True for the name of a placement policy. */
+/** Is this the name of a placement policy? */
 export function isPlacement(name: unknown): name is PlacementName {
   return placements.some(known => known === name)
 }
 
-/** The policy of that name. Throws ERR_INVALID_ARG_TYPE or ERR_OUT_OF_RANGE. */
+/** Returns the policy of that name. Throws ERR_INVALID_ARG_TYPE or ERR_OUT_OF_RANGE. */
 export function policyNamed(name: PlacementName): PlacementPolicy {
   const policy = policies.get(name)
   if (policy !== undefined) return policy
@@ -29,7 +29,7 @@ export function policyNamed(name: PlacementName): PlacementPolicy {
   throw outOfRange('placement', `one of ${placements.join(', ')}`, name)
 }
 
-/** The policy of that number in a heap's header; undefined when there is none. */
+/** Returns the policy with that number in a heap's header, or undefined. */
 export function policyNumbered(number: number): PlacementPolicy | undefined {
   return [...policies.values()].find(policy => policy.number === number)
 }

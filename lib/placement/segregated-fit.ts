@@ -1,14 +1,17 @@
 /**
- * Segregated fit: a free list for each class of sizes (see size-classes.ts), first fit within a class, and else the next
- * larger class that has a block. Finding, inserting and removing take constant time, whatever the heap looks like.
+ * Segregated fit: a free list for each size class (size-classes.ts), first fit within a class, and
+ * otherwise the next larger class that has a block. Finding, inserting and removing take constant
+ * time.
  *
- * What the policy promises, so that its answers can be predicted:
- * - Each list is last in, first out: a free block that is new, or whose address or size has changed, goes to its front.
- * - Where every size has a class of its own, a request takes the front block of the lowest class that is large enough.
- * - Above, it looks at the first WALK blocks of its own class and takes the first that is large enough;
- *   then it takes the front block of the lowest of the larger classes that has one, for there every block is large enough;
- *   and when the wilderness has too little room as well, the first of its own class that is large enough, however far back.
- *   So no request fails while there is a block for it.
+ * The exact rule, so that its answers can be predicted:
+ * - Each list is last in, first out: a free block that is new, or whose address or size has
+ *   changed, goes to the front.
+ * - Where every size has a class of its own, a request takes the front block of the lowest class
+ *   that is large enough and has one.
+ * - Above, it looks at the first WALK blocks of its own class and takes the first that is large
+ *   enough; then the front block of the next larger class that has one, where every block is large
+ *   enough; and if the wilderness has too little room as well, the first of its own class that is
+ *   large enough, however far back. So no request fails while there is a block for it.
  */
 
 import { corrupt } from '../errors.js'
@@ -18,7 +21,7 @@ import { TOP_WORD } from '../layout/header.js'
 import { LINKED_WORDS, type Placement, type PlacementPolicy } from './placement.js'
 import { SizeClasses, sizeClassWords } from './size-classes.js'
 
-/** How many blocks of its own class a request looks at before it takes a larger one. */
+/** The number of blocks of its own class that a request looks at before it takes a larger one. */
 const WALK = 4
 
 export class SegregatedFit extends SizeClasses implements Placement {
@@ -34,7 +37,7 @@ export class SegregatedFit extends SizeClasses implements Placement {
     return block
   }
 
-  /** The same for a class with several sizes. */
+  /** Returns the free block for a request whose class has several sizes, or 0. */
   private findBlurred(sizeClass: number, size: number): number {
     const words = this.words
     const near = this.walk(sizeClass, size, WALK)
@@ -45,7 +48,7 @@ export class SegregatedFit extends SizeClasses implements Placement {
     return block
   }
 
-  /** The first block large enough among the first `limit` in the list of a class; 0 when there is none. */
+  /** Returns the first of the first `limit` blocks of a class that is large enough, or 0. */
   private walk(sizeClass: number, size: number, limit: number): number {
     const words = this.words
     const sentinel = this.sentinelOf(sizeClass)
@@ -78,14 +81,14 @@ export class SegregatedFit extends SizeClasses implements Placement {
     if (next === sentinel) this.mark(sizeClass)
   }
 
-  /** The bit of a list whose last block goes is cleared at once, so that searches meet few stale ones. */
+  /** Clears the bit of a list whose last block it removes, so that searches meet few stale bits. */
   remove(block: number, _size: number): void {
     const words = this.words
     const next = words[block + NEXT]
     const previous = words[block + PREVIOUS]
     words[previous + NEXT] = next
     words[next + PREVIOUS] = previous
-    // Both are the sentinel; a link that was overwritten leads to no list.
+    // Both neighbours are the sentinel. An overwritten link leads to no list.
     const emptied = (next - this.lists) >> 1
     if (next === previous && emptied >>> 0 < this.classes) this.unmark(emptied)
   }
@@ -101,9 +104,11 @@ export class SegregatedFit extends SizeClasses implements Placement {
   }
 }
 
-/** The list for blocks of `size` words begins with one that has fewer. */
+/** The error for a list of blocks of `size` words or more that begins with a smaller one. */
 export function misplaced(block: number, size: number): Error {
-  return corrupt(`the free list for blocks of ${size * 4} bytes or more begins with byte ${block * 4}, which is none`)
+  return corrupt(
+    `the free list for blocks of ${size * 4} bytes or more begins at byte ${block * 4}, where no such block is`
+  )
 }
 
 export const segregatedFit: PlacementPolicy = {

@@ -1,25 +1,27 @@
 /**
- * Free lists by size class: what segregated fit and best fit have in common. A doubly linked list for each class of sizes,
- * circular through a sentinel, and a two-level bitmap that says which lists hold a block, so that the next class with one
- * is two loads away (TLSF: Masmano, Ripoll, Crespo and Real, "TLSF: a new dynamic memory allocator for real-time systems",
- * 2004). The bitmap is a little lazy: taking the last block of a list may leave its bit set, until a search finds out.
+ * Free lists by size class: the common part of segregated fit and best fit. Each class has a doubly
+ * linked list, circular through a sentinel, and a two-level bitmap tells which lists hold a block,
+ * so that the next class with one is two loads away (Masmano, Ripoll, Crespo and Real, "TLSF: a new
+ * dynamic memory allocator for real-time systems", 2004). The bitmap is lazy: taking the last block
+ * of a list may leave its bit set until a search clears it.
  *
- * Sizes are counted in units of 8 bytes. Up to 2 ** (k + 1) units every size has a class of its own; above, each octave has
- * 2 ** k classes of equal width. k is 5, and less in heaps so small that the index would take more than 1/32 of them.
+ * Sizes are counted in units of 8 bytes. Up to 2 ** (k + 1) units every size has a class of its
+ * own; above, each octave has 2 ** k classes of equal width. k is 5, or less in heaps so small that
+ * the index would take more than 1/32 of them.
  *
  *     units      0 … 63     64 … 127   128 … 255   256 … 511   …      (k = 5)
  *     width      1          2          4           8
  *     classes    0 … 63     64 … 95    96 … 127    128 … 159
  *
- * The index, behind the heap's header:
+ * The index, after the heap's header:
  *
  *     ┌─────────┬───────────────────────┬────────────────┬────────────────┬───
  *     │ summary │ rows: one bit for     │ class 0:       │ class 1:       │ …
  *     │         │ each class, 32 a word │ next, previous │ next, previous │
  *     └─────────┴───────────────────────┴────────────────┴────────────────┴───
  *
- * A bit of the summary stands for a row that is not zero. Class 0 and row 0 have the highest bit, so that Math.clz32 finds the
- * lowest of those that are set.
+ * A bit of the summary stands for a row that is not zero. Class 0 and row 0 have the highest bit,
+ * so that Math.clz32 finds the lowest class that is marked.
  */
 
 import { corrupt } from '../errors.js'
@@ -55,12 +57,12 @@ function classCount(octaves: number, steps: number): number {
   return (Math.max(0, octaves - steps) + 2) << steps
 }
 
-/** How many size classes a heap of `words` words has. */
+/** The number of size classes in a heap of `words` words. */
 export function sizeClassCount(words: number): number {
   return shapeOf(words).classes
 }
 
-/** How many words the lists and their bitmap take in a heap of `words` words. */
+/** The size in words of the lists and their bitmap in a heap of `words` words. */
 export function sizeClassWords(words: number): number {
   const { classes, rows } = shapeOf(words)
   return 1 + rows + 2 * classes
@@ -69,11 +71,14 @@ export function sizeClassWords(words: number): number {
 export class SizeClasses {
   protected readonly words: Int32Array
   protected readonly classes: number
-  /** From this class on, a class has several sizes. */
+  /** The first class with several sizes. */
   readonly blurred: number
   private readonly steps: number
   private readonly rows: number
-  /** The sentinel of class 0, laid out like a free block; those of the other classes follow, two words apart. */
+  /**
+   * The sentinel of class 0, laid out like a free block; those of the other classes follow, two
+   * words apart.
+   */
   readonly lists: number
 
   constructor(words: Int32Array) {
@@ -86,7 +91,7 @@ export class SizeClasses {
     this.lists = ROWS + rows - NEXT
   }
 
-  /** Makes every list empty. */
+  /** Empties every list. */
   reset(): void {
     this.words.fill(0, SUMMARY, ROWS + this.rows)
     for (let i = 0; i < this.classes; i++) clearList(this.words, this.sentinelOf(i))
@@ -95,7 +100,7 @@ export class SizeClasses {
   /** The class of blocks of `size` words. */
   classOf(size: number): number {
     const units = size >> 1
-    // How many low bits of the size its class does not tell apart.
+    // The low bits of the size that the class ignores.
     const blur = 31 - this.steps - Math.clz32(units)
     return blur <= 0 ? units : (blur << this.steps) + (units >> blur)
   }
@@ -104,12 +109,12 @@ export class SizeClasses {
     return this.lists + 2 * sizeClass
   }
 
-  /** The front block of the lowest class from `sizeClass` on that has a block; 0 when none has. */
+  /** Returns the front block of the lowest class from `sizeClass` on that has one, or 0. */
   frontFrom(sizeClass: number): number {
     if (sizeClass >= this.classes) return 0
     const words = this.words
     let row = sizeClass >> 5
-    // Of this row, the bits from the class on.
+    // The bits of this row from the class on.
     let bits = words[ROWS + row] & (-1 >>> sizeClass)
     if (bits === 0) {
       const rows = words[SUMMARY] & (0x7fffffff >>> row)
@@ -121,18 +126,18 @@ export class SizeClasses {
     const sentinel = this.sentinelOf(found)
     const block = words[sentinel + NEXT]
     if (block !== sentinel) return block
-    // The bit was still set. Without it, the search goes on.
+    // A stale bit: clear it, and search on.
     this.unmark(found)
     return this.frontFrom(found)
   }
 
-  /** Notes that the list of a class has a block. */
+  /** Marks the list of a class as not empty. */
   mark(sizeClass: number): void {
     this.words[ROWS + (sizeClass >> 5)] |= maskOf(sizeClass)
     this.words[SUMMARY] |= maskOf(sizeClass >> 5)
   }
 
-  /** Notes that the list of a class has none. */
+  /** Marks the list of a class as empty. */
   unmark(sizeClass: number): void {
     const row = sizeClass >> 5
     const bits = this.words[ROWS + row] & ~maskOf(sizeClass)
@@ -140,12 +145,12 @@ export class SizeClasses {
     if (bits === 0) this.words[SUMMARY] &= ~maskOf(row)
   }
 
-  /** The free blocks, class by class. Throws ERR_OFFHEAP_CORRUPT when a list does not end. */
+  /** Yields the free blocks, class by class. Throws ERR_OFFHEAP_CORRUPT if a list does not end. */
   *list(): Iterable<number> {
     for (let i = 0; i < this.classes; i++) yield* this.listOf(i)
   }
 
-  /** The free blocks of one class. Throws ERR_OFFHEAP_CORRUPT when the list does not end. */
+  /** Yields the free blocks of a class. Throws ERR_OFFHEAP_CORRUPT if the list does not end. */
   protected *listOf(sizeClass: number): Iterable<number> {
     const sentinel = this.sentinelOf(sizeClass)
     let left = this.words.length / MINIMUM_WORDS
@@ -155,7 +160,7 @@ export class SizeClasses {
     }
   }
 
-  /** Verifies that every block is in the list of its class, and that the bitmap leaves out no list that has one. */
+  /** Verifies that every block is in the list of its class, and that the bitmap misses no list. */
   check(): void {
     const words = this.words
     for (let i = 0; i < this.classes; i++) {
@@ -165,12 +170,12 @@ export class SizeClasses {
         throw corrupt(`the free list of size class ${i} is empty in one direction only`)
       }
       if (!empty && (words[ROWS + (i >> 5)] & maskOf(i)) === 0) {
-        throw corrupt(`the free list of size class ${i} is not empty, and its bit is not set`)
+        throw corrupt(`the free list of size class ${i} is not empty, but its bit is clear`)
       }
       checkLinks(words, sentinel, this.listOf(i))
       for (const block of this.listOf(i)) {
         if (this.classOf(sizeOf(words[block])) === i) continue
-        throw corrupt(`the free block at byte ${block * 4} is in the list of size class ${i}, where its size is not`)
+        throw corrupt(`the free block at byte ${block * 4} is in the list of size class ${i}, but has another size`)
       }
     }
     const beyond = this.rows * 32 - this.classes

@@ -1,15 +1,17 @@
 /**
- * A treap of free blocks in the blocks themselves: a search tree by size, and by address among equals, that is a heap by
- * priority (Aragon and Seidel, "Randomized search trees", 1989). The priority of a block is a hash of its address, so that
- * nothing but the two children needs room, and a tree of n blocks is about 2 ln n deep.
+ * A treap of free blocks in the blocks themselves: a search tree by size, and by address among
+ * equals, that is a heap by priority (Aragon and Seidel, "Randomized search trees", 1989). The
+ * priority of a block is a hash of its address, so only the two children need room, and a tree of n
+ * blocks is about 2 ln n deep.
  *
  *     ┌────────┬──────┬──────────┬──────┬───────┬───┬────────┐
  *     │ header │ next │ previous │ left │ right │ … │ footer │     at least 6 words
  *     └────────┴──────┴──────────┴──────┴───────┴───┴────────┘
  *
- * A tree is named by the word that holds its root. Its blocks are linked in the same order. Blocks begin at odd words, so the
- * lowest bit of left and right tells nothing, and is kept clear: when two blocks merge, `right` of the new one may lie where the
- * header of the right one was, and its old pointer must be found stale.
+ * A tree is named by the word that holds its root. Its blocks are linked in the same order. Blocks
+ * begin at odd words, so the lowest bit of `left` and `right` is redundant, and is kept clear: when
+ * two blocks merge, `right` of the new one may lie where the header of the right one was, and a
+ * clear USED bit there makes the old pointer be rejected.
  */
 
 import { corrupt } from '../errors.js'
@@ -18,14 +20,14 @@ import { link, unlink } from '../layout/free-list.js'
 
 const LEFT = 3
 const RIGHT = 4
-/** Of a block in a tree, the words from its header to its last link. */
+/** The words of a block in a tree, from its header to its last link. */
 export const TREE_WORDS = RIGHT + 1
 /** No block: 0 in memory. */
 const NONE = 1
-/** No tree is as deep as this; a circle is. */
+/** No tree is as deep as this; only a cycle is. */
 const DEEPEST = 512
 
-/** Takes a block of `size` words into the tree at `root`, and links it into the list of `sentinel`. */
+/** Inserts a block of `size` words into the tree at `root`, and into the list of `sentinel`. */
 export function plant(words: Int32Array, root: number, sentinel: number, block: number, size: number): void {
   const priority = priorityOf(block)
   let previous = sentinel
@@ -44,7 +46,8 @@ export function plant(words: Int32Array, root: number, sentinel: number, block: 
     node = words[slot] | 1
     if (++depth > DEEPEST) throw tooDeep(node)
   }
-  // From here down everything goes below the block: what is smaller to its left, what is larger to its right.
+  // From here down everything goes below the block: smaller ones to its left, larger ones to its
+  // right.
   words[slot] = block - 1
   let left = block + LEFT
   let right = block + RIGHT
@@ -67,7 +70,7 @@ export function plant(words: Int32Array, root: number, sentinel: number, block: 
   link(words, block, previous, next)
 }
 
-/** Takes a block of `size` words out of the tree at `root` and out of its list. */
+/** Removes a block of `size` words from the tree at `root` and from its list. */
 export function uproot(words: Int32Array, root: number, block: number, size: number): void {
   let slot = root
   let node = words[slot] | 1
@@ -79,7 +82,7 @@ export function uproot(words: Int32Array, root: number, block: number, size: num
     slot = isBefore(words, node, block, size) ? node + RIGHT : node + LEFT
     node = words[slot] | 1
   }
-  // Its two subtrees become one in its place.
+  // Join its two subtrees in its place.
   let left = words[block + LEFT] | 1
   let right = words[block + RIGHT] | 1
   while (left !== NONE && right !== NONE) {
@@ -98,7 +101,9 @@ export function uproot(words: Int32Array, root: number, block: number, size: num
   unlink(words, block)
 }
 
-/** The smallest block of the tree at `root` that has `size` words, the lowest among equals; 0 when none has. */
+/**
+ * Returns the smallest block of at least `size` words, the lowest among equals; 0 if there is none.
+ */
 export function smallestFrom(words: Int32Array, root: number, size: number): number {
   let best = 0
   let node = words[root] | 1
@@ -112,7 +117,9 @@ export function smallestFrom(words: Int32Array, root: number, size: number): num
   return best
 }
 
-/** The blocks of the tree at `root`, in order. Throws ERR_OFFHEAP_CORRUPT when it is no treap. */
+/**
+ * Yields the blocks of the tree at `root`, in order. Throws ERR_OFFHEAP_CORRUPT if it is no treap.
+ */
 export function* treeOf(words: Int32Array, root: number): Generator<number, void, undefined> {
   const above: number[] = []
   let previous = 0
@@ -126,7 +133,9 @@ export function* treeOf(words: Int32Array, root: number): Generator<number, void
     }
     const block = above.pop() ?? 0
     if (previous !== 0 && !isBefore(words, previous, block, sizeOf(words[block]))) {
-      throw corrupt(`the tree of free blocks has those at bytes ${previous * 4} and ${block * 4} in the wrong order`)
+      throw corrupt(
+        `the tree of free blocks holds the blocks at bytes ${previous * 4} and ${block * 4} in the wrong order`
+      )
     }
     yield block
     previous = block
@@ -134,13 +143,13 @@ export function* treeOf(words: Int32Array, root: number): Generator<number, void
   }
 }
 
-/** Does `node` come before a block of that address and size? */
+/** Does `node` come before a block with that address and size? */
 function isBefore(words: Int32Array, node: number, block: number, size: number): boolean {
   const has = sizeOf(words[node])
   return has === size ? node < block : has < size
 }
 
-/** A hash that mixes all bits, and has no two equal values: no two blocks have the same priority. */
+/** A bijective hash that mixes all bits: no two blocks have the same priority. */
 function priorityOf(block: number): number {
   const mixed = Math.imul(block, 0x9e3779b1)
   return Math.imul(mixed ^ (mixed >>> 15), 0x85ebca6b)

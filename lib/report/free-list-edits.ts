@@ -1,24 +1,25 @@
 /**
- * A free list's whole history as edits. After each operation the list is compared with what it was before; an operation
- * changes a few places of it, however long it is, so the edits are small where the lists would be gigabytes.
+ * The history of a free list as edits. After each operation the list is compared with the one
+ * before. An operation changes only a few places of it, so the edits are small where the lists
+ * would be gigabytes.
  */
 
 export interface FreeListEdits {
-  /** How many blocks each operation took out of the list, and put in. */
+  /** The number of blocks that each operation removed from the list, and inserted. */
   readonly removals: Uint32Array
   readonly insertions: Uint32Array
-  /** For each block taken out, where in the list it was then; those of one operation one after the other. */
+  /** The position in the list of each removed block, at the time of its removal. */
   readonly removedAt: Uint32Array
-  /** For each block put in, after all removals of its operation: where in the list, its byte offset, its bytes. */
+  /** For each inserted block, after all removals of its operation: position, byte offset, bytes. */
   readonly insertedAt: Uint32Array
   readonly offsets: Float64Array
   readonly sizes: Float64Array
 }
 
-/** So far ahead a block is looked for before it counts as replaced. */
+/** How far ahead to look for a block before it counts as replaced. */
 const LOOKAHEAD = 6
 
-/** Takes the list after each operation; gives the edits between them. */
+/** Records the list after each operation, as edits. */
 export class FreeListRecorder {
   readonly #removals: Uint32Array
   readonly #insertions: Uint32Array
@@ -26,7 +27,7 @@ export class FreeListRecorder {
   readonly #insertedAt: number[] = []
   readonly #offsets: number[] = []
   readonly #sizes: number[] = []
-  /** Offset and size of each block by turns: the list before, and the one now. */
+  /** The previous and the current list: offset and size of each block, alternating. */
   #before: number[] = []
   #now: number[] = []
   #operation = 0
@@ -36,7 +37,7 @@ export class FreeListRecorder {
     this.#insertions = new Uint32Array(operations)
   }
 
-  /** The list after the next operation. */
+  /** Records the list after the next operation. */
   note(list: Iterable<{ readonly offset: number; readonly size: number }>): void {
     const now = this.#now
     now.length = 0
@@ -58,11 +59,15 @@ export class FreeListRecorder {
     }
   }
 
-  /** Walks both lists at once. Any script that leads from one to the other is right; a short one is good. */
+  /**
+   * Walks both lists at once. Any edits that lead from one to the other are correct; few are
+   * better.
+   */
   #compare(before: readonly number[], now: readonly number[]): void {
     let i = 0
     let j = 0
-    // The list after the removals so far; insertions come when these are all done, so they don't count.
+    // The length after the removals so far. Insertions come after all removals, so they don't count
+    // yet.
     let kept = 0
     const remove = () => {
       this.#removedAt.push(kept)
@@ -94,7 +99,7 @@ function same(before: readonly number[], i: number, now: readonly number[], j: n
   return before[i] === now[j] && before[i + 1] === now[j + 1]
 }
 
-/** The fewest blocks to take out of one list and put in from the other until they agree again; one and one when it is far. */
+/** The fewest removals and insertions until both lists agree again; one of each if that is far. */
 function distance(before: readonly number[], i: number, now: readonly number[], j: number): [number, number] {
   if (i >= before.length) return [0, 1]
   if (j >= now.length) return [1, 0]

@@ -1,10 +1,10 @@
-/** The free memory of a moment, kept up to date as blocks come and go: its sum and its largest piece. */
+/** The free memory at a moment, its sum and its largest piece, updated as blocks come and go. */
 
 import type { Blocks, Moment, MomentListener } from './moment.js'
 
-/** Sizes of free pieces. */
+/** The sizes of free pieces. */
 class Pieces {
-  /** How many pieces of each size there are. */
+  /** The number of pieces of each size. */
   readonly #counts = new Map<number, number>()
   #total = 0
   #largest = 0
@@ -25,7 +25,7 @@ class Pieces {
   }
 }
 
-/** The blocks of the free list, of an allocator that shows it. What is free within slabs is not among them. */
+/** The blocks of the free list, for an allocator that shows it. Free slots of slabs don't count. */
 export class ListedPieces implements MomentListener {
   readonly #pieces = new Pieces()
 
@@ -42,7 +42,7 @@ export class ListedPieces implements MomentListener {
   }
 }
 
-/** The gaps between the blocks, of an allocator that shows no free list. */
+/** The gaps between the blocks, for an allocator that shows no free list. */
 export class Gaps implements MomentListener {
   readonly #blocks: Blocks
   readonly #low: number
@@ -72,7 +72,10 @@ export class Gaps implements MomentListener {
 
   listed(): void {}
 
-  /** 1 - largest / total, with one more gap of `last` bytes at the heap's end; 0 when nothing is free. */
+  /**
+   * 1 - largest / total, with one more gap of `last` bytes at the heap's end; 0 when nothing is
+   * free.
+   */
   fragmentation(last: number): number {
     return this.#pieces.fragmentation(last >= this.#smallest ? last : 0)
   }

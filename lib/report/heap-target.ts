@@ -1,4 +1,4 @@
-/** A heap of this library as something to take a timeline of: all that its methods and its bytes tell. */
+/** Makes a target for a timeline of a heap of this library, with everything that it can show. */
 
 import type { Heap } from '../heap/heap.js'
 import { SlabTables } from './slab-tables.js'

@@ -1,6 +1,6 @@
 /**
- * All moments of a timeline: when each block came and went, curves of what the heap held and wasted, and the way to any
- * moment, forward or back, in the time of a few hundred operations at most.
+ * All moments of a timeline: when each block came and went, curves of what the heap held and
+ * wasted, and a way to any moment, forward or back, in the time of a few hundred operations.
  */
 
 import { FREE, REALLOC, type Trace } from '../trace/trace.js'
@@ -11,26 +11,31 @@ import type { Timeline } from './timeline.js'
 
 /** Figures after each number of operations, 0 … length. Bytes, or shares from 0 to 1. */
 export interface Curves {
-  /** Bytes that the program had asked for and not freed. */
+  /** The payload bytes that were allocated. */
   readonly payload: Float64Array
   /** Bytes from the heap's beginning to its end at that time. */
   readonly heap: Float64Array
   /** Peak payload so far / largest heap so far: what the CS:APP malloc lab grades. */
   readonly utilization: Float64Array
   /**
-   * 1 - largest free block / all bytes in free blocks: how little of the free memory one request could
-   * have. Free slots of slabs don't count.
+   * 1 - largest free block / all bytes in free blocks: the share of the free memory that no single
+   * request can have. Free slots of slabs don't count.
    */
   readonly externalFragmentation: Float64Array
 }
 
-/** Operations between two copies of a moment. */
+/** The number of operations between two copies of a moment. */
 const KEYFRAME_INTERVAL = 512
-/** A gap between payloads from this size on counts as free memory when the allocator doesn't tell; below, as headers. */
+/**
+ * If the allocator shows no free list, gaps of at least this size are free memory, smaller ones
+ * headers.
+ */
 const SMALLEST_UNKNOWN_GAP = 32
 
 export class History extends Blocks {
-  /** The operation that ends each block, by the operation that made it; `trace.length` when none does. */
+  /**
+   * The operation that ends each block, by the operation that made it; `trace.length` if none does.
+   */
   readonly deaths: Int32Array
   /** The operation that allocated each block first, before any realloc. */
   readonly births: Int32Array
@@ -57,7 +62,7 @@ export class History extends Blocks {
     this.high = this.low + largest(this.curves.heap)
   }
 
-  /** A moment of its own, at the beginning, for `seek` to move. */
+  /** A new moment at the beginning, for `seek` to move. */
   open(): Moment {
     return new Moment(this)
   }
@@ -69,7 +74,7 @@ export class History extends Blocks {
     while (moment.operations < operations) moment.step()
   }
 
-  /** Calls `visit` for every block that ever was, in the order of their making. */
+  /** Calls `visit` for every block that ever existed, in the order of allocation. */
   forEachBlock(visit: (block: number) => void): void {
     for (let i = 0; i < this.trace.length; i++) {
       if (this.trace.kinds[i] !== FREE && this.timeline.pointers[i] !== 0) visit(i)

@@ -1,17 +1,20 @@
 /**
- * The heap at one moment of a timeline: which blocks there are, in address order, and the free list in its own. A moment
- * moves forward by replaying operations; how it gets back is for history.ts to say, which keeps copies of some moments.
+ * The heap at one moment of a timeline: its blocks in address order, and its free list in list
+ * order. A moment moves forward by replaying operations. history.ts keeps copies of some moments to
+ * go back.
  */
 
 import { FREE, NULL_ID, payloadOf, REALLOC, type Trace } from '../trace/trace.js'
 import type { Timeline } from './timeline.js'
 
-/** Told of the blocks that come and go, with the bytes that each place of the heap gains or loses. */
+/** Called for blocks that come and go. */
 export interface MomentListener {
-  /** The block of operation `block` came to (or went from) index `index` of `moment.blocks`. */
+  /**
+   * The block of operation `block` was inserted at (removed from) index `index` of `moment.blocks`.
+   */
   added(moment: Moment, index: number, block: number): void
   removed(moment: Moment, index: number, block: number): void
-  /** A block of this many bytes came into the free list (1), or left it (-1). */
+  /** A block of this many bytes entered the free list (1), or left it (-1). */
   listed(size: number, by: 1 | -1): void
 }
 
@@ -26,8 +29,8 @@ export interface Keyframe {
 }
 
 /**
- * What does not change from moment to moment. A block is named by the operation that made it as it is: a malloc, or
- * the last realloc.
+ * What is the same at all moments. A block is named by the operation that made it as it is: a
+ * malloc, or the last realloc.
  */
 export class Blocks {
   readonly trace: Trace
@@ -64,7 +67,7 @@ export class Blocks {
     return this.timeline.pointers[block] - this.header(block)
   }
 
-  /** The bytes that were asked for. */
+  /** The requested bytes. */
   payload(block: number): number {
     return payloadOf(this.trace, block)
   }
@@ -74,7 +77,7 @@ export class Blocks {
     return this.header(block) + payloadOf(this.trace, block) + this.timeline.slacks[block]
   }
 
-  /** The byte offset behind a block. */
+  /** The byte offset of the end of a block. */
   end(block: number): number {
     return this.timeline.pointers[block] + payloadOf(this.trace, block) + this.timeline.slacks[block]
   }
@@ -83,7 +86,7 @@ export class Blocks {
 export class Moment {
   readonly #all: Blocks
   readonly #listener: MomentListener | undefined
-  /** Operations that led here. */
+  /** The number of operations up to here. */
   operations = 0
   /** The blocks in address order, `count` of them. */
   blocks = new Int32Array(64)
@@ -91,7 +94,7 @@ export class Moment {
   /** The free list in list order. */
   freeOffsets: number[] = []
   freeSizes: number[] = []
-  /** How much of the flat columns of the free list's edits was applied. */
+  /** The number of applied entries of the free list's edits. */
   #removed = 0
   #inserted = 0
 
@@ -110,7 +113,10 @@ export class Moment {
     this.operations = i + 1
   }
 
-  /** The index in `blocks` of the last block that begins at or before `address`; -1 when there is none. */
+  /**
+   * The index in `blocks` of the last block that begins at or before `address`; -1 if there is
+   * none.
+   */
   find(address: number): number {
     let low = 0
     let high = this.count
@@ -133,7 +139,7 @@ export class Moment {
     }
   }
 
-  /** Becomes the moment that `frame` is a copy of. */
+  /** Restores the moment that `frame` is a copy of. */
   restore(frame: Keyframe): void {
     this.operations = frame.operations
     this.count = frame.blocks.length
@@ -160,7 +166,7 @@ export class Moment {
 
   #remove(block: number): void {
     let index = this.find(this.#all.offset(block))
-    // A wrong allocator may have given the same place twice.
+    // A faulty allocator may have returned the same address twice.
     while (index >= 0 && this.blocks[index] !== block) index--
     if (index < 0) return
     this.#listener?.removed(this, index, block)

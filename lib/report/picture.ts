@@ -1,18 +1,23 @@
 /**
- * A heap as text: a strip of cells in address order, cut into rows. The glyph of a cell, and its colour
- * where there is any, shows how much of the cell is used. Slabs have glyphs of their own, made of
- * dots. The wilderness, often most of the region, is one labelled row behind the blocks, so that the
- * blocks get all the resolution.
+ * A heap as text: a strip of cells in address order, cut into rows. The glyph of a cell, and its
+ * colour where there is any, shows how much of the cell is used. Slabs have glyphs of their own,
+ * made of dots. The wilderness, often most of the region, is one labelled row after the blocks, so
+ * that the blocks get all the resolution.
  */
 
 import picocolors from 'picocolors'
 import { humanBytes } from './sizes.js'
 
-/** What a picture needs of a heap; `Heap` is one. */
+/** A heap to draw, such as a `Heap`. */
 export interface PictureSource {
-  /** In bytes: the whole heap, the offset at which its wilderness begins, and the length of the wilderness. */
+  /**
+   * In bytes: the whole heap, the offset at which its wilderness begins, and the length of the
+   * wilderness.
+   */
   stats(): { readonly size: number; readonly top: number; readonly wilderness: number }
-  /** Every block in address order; of a chunk of slabs, its slots and the granules that are no slab. */
+  /**
+   * Every block in address order; of a chunk of slabs, its slots and the granules that are no slab.
+   */
   blocks(): Iterable<PictureBlock>
 }
 
@@ -21,20 +26,23 @@ export interface PictureBlock {
   readonly offset: number
   readonly size: number
   readonly used: boolean
-  /** The slot size of the slab that it is a slot of; 0 for a granule that is no slab; undefined for any other block. */
+  /**
+   * For a slot the slot size of its slab; 0 for a granule that is no slab; undefined for other
+   * blocks.
+   */
   readonly slab?: number
 }
 
 export interface PictureOptions {
-  /** Columns of the terminal, 40 or more; default 80. */
+  /** The columns of the terminal, at least 40. Default: 80. */
   readonly width?: number
-  /** At most so many rows of cells; default 8. */
+  /** The most rows of cells. Default: 8. */
   readonly rows?: number
-  /** Colours too; default false. */
+  /** Whether to use colours. Default: false. */
   readonly color?: boolean
-  /** ASCII only, for terminals without block characters; default false. */
+  /** Whether to use ASCII only, for terminals without block characters. Default: false. */
   readonly ascii?: boolean
-  /** Explains the glyphs at the end; default true. */
+  /** Whether to explain the glyphs at the end. Default: true. */
   readonly legend?: boolean
 }
 
@@ -97,7 +105,7 @@ export function heapPicture(heap: PictureSource, options: PictureOptions = {}): 
   return lines.join('\n')
 }
 
-/** What the glyphs mean, without the size of a cell: for several pictures under one legend. */
+/** The legend for several pictures: what the glyphs mean, without the size of a cell. */
 export function pictureLegend(options: PictureOptions & { readonly slabs?: boolean } = {}): string {
   const { color = false, ascii = false, slabs = false } = options
   return legendOf(0, slabs, ascii ? ASCII : UNICODE, picocolors.createColors(color)).join('\n')
@@ -116,7 +124,10 @@ interface Strip {
   readonly cellBytes: number
   readonly cells: number
   readonly hasSlabs: boolean
-  /** Of used blocks and slots, and of free ones. Headers of chunks and what slots leave over are neither. */
+  /**
+   * Of used blocks and slots, and of free ones. Headers of chunks and the rests of slabs are
+   * neither.
+   */
   readonly used: Float64Array
   readonly free: Float64Array
   /** Of slots, used or free, and of granules that are no slab. */
@@ -140,7 +151,7 @@ function measureStrip(heap: PictureSource, top: number, most: number): Strip {
   return { start, cellBytes, cells, hasSlabs, used, free, slots, granules }
 }
 
-/** Adds the block's bytes to the cells that it lies in. */
+/** Adds a block's bytes to the cells that it overlaps. */
 function cover(bytes: Float64Array, offset: number, size: number, cellBytes: number): void {
   const end = offset + size
   let at = offset
@@ -154,14 +165,14 @@ function cover(bytes: Float64Array, offset: number, size: number, cellBytes: num
 
 type Shade = 0 | 1 | 2 | 3 | 4
 
-/** 0 only for all free, 4 only for all used: the smallest hole shows. */
+/** 0 only if all is free, 4 only if all is used, so that the smallest hole shows. */
 function shadeOf(share: number): Shade {
   if (share <= 0) return 0
   if (share >= 1) return 4
   return share < 1 / 3 ? 1 : share < 2 / 3 ? 2 : 3
 }
 
-/** A row of cells; runs of equal ones have their colour once. */
+/** A row of cells. A run of equal cells gets one colour code. */
 function paint(strip: Strip, from: number, columns: number, glyphs: Glyphs, colors: Colors): string {
   let text = ''
   let run = ''
@@ -182,10 +193,10 @@ type Paint = (text: string) => string
 
 const identity: Paint = text => text
 
-/** What a cell looks like: its glyph, and the colour of it. */
+/** The glyph and the colour of a cell. */
 function look({ used, free, slots, granules }: Strip, cell: number, glyphs: Glyphs, colors: Colors): [string, Paint] {
   const bytes = used[cell] + free[cell]
-  // Nothing but a chunk's header, or what slots leave over.
+  // Only a chunk's header, or the rest of a slab.
   if (bytes === 0) return [' ', identity]
   if (granules[cell] === bytes) return [glyphs.granule, colors.red]
   const inSlabs = slots[cell] + granules[cell] > bytes / 2

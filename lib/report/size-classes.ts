@@ -1,11 +1,14 @@
-/** Blocks are coloured by size, in a few classes, the same in a page and in a still picture. */
+/** The colours of blocks, by a few classes of sizes, in a page and in a still picture. */
 
 import { humanBytes } from './sizes.js'
 
-/** For each class the most bytes that a block of it has. */
+/** The largest block of each class, in bytes. */
 export const SIZE_CLASSES: readonly number[] = [32, 128, 512, 2048, 16_384, Number.POSITIVE_INFINITY]
 
-/** Light and dark colours of the classes, from the smallest blocks to the largest, and what is readable on them. */
+/**
+ * The light and dark colours of the classes, the smallest blocks first, and a readable colour on
+ * them.
+ */
 export const SIZE_COLORS = {
   light: ['#a5dccb', '#62bfc0', '#3b9bc0', '#3a72b5', '#46499c', '#3c2670'],
   lightInk: ['#0d2b2b', '#06282b', '#03222e', '#ffffff', '#ffffff', '#ffffff'],
@@ -22,7 +25,9 @@ export interface SlabColors {
   readonly granuleLines: string
 }
 
-/** Colours of slabs: used slots, free ones, granules that are no slab. Lines tell the last two from free blocks. */
+/**
+ * Colours of slabs: used slots, free slots, granules that are no slab. The last two are hatched.
+ */
 export const SLAB_COLORS = {
   light: {
     slot: '#6c9222',
@@ -42,7 +47,7 @@ export const SLAB_COLORS = {
   }
 } satisfies Record<string, SlabColors>
 
-/** The class of a block of so many bytes. */
+/** The class of a block of `bytes` bytes. */
 export function sizeClassOf(bytes: number): number {
   let index = 0
   while (bytes > SIZE_CLASSES[index]) index++

@@ -1,4 +1,4 @@
-/** Numbers as people read them. */
+/** Numbers for readers. */
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
 
@@ -14,12 +14,12 @@ export function humanBytes(bytes: number): string {
   return `${Number(value.toFixed(digits))} ${UNITS[unit]}`
 }
 
-/** A count with its thousands apart: `317,821`. */
+/** A count with separated thousands: `317,821`. */
 export function humanCount(count: number): string {
   return count.toLocaleString('en-US')
 }
 
-/** A share as per cent: `93.1 %`. */
+/** A share in percent: `93.1 %`. */
 export function humanShare(share: number): string {
   return `${(share * 100).toFixed(1)} %`
 }

@@ -1,32 +1,38 @@
-/** The slabs of a heap over time: each granule of a chunk, from the operation that made it what it is to the one that changed it. */
+/**
+ * The slabs of a heap over time: each state of a granule, with the operations that began and ended
+ * it.
+ */
 
 import type { Moment } from './moment.js'
 import { NO_CHUNK, type SlabEdits } from './slab-edits.js'
 
-/** A granule that stays what it is for some time. */
+/** A granule in one state. */
 export interface Granule {
   readonly offset: number
   /** In bytes; the last granule of a chunk has 4 fewer than the others. */
   readonly size: number
-  /** The slot size of the slab in bytes; 0 when it is no slab. */
+  /** The slot size of the slab in bytes; 0 if it is no slab. */
   readonly slot: number
   /** True for the first granule of a chunk, which the chunk's header precedes. */
   readonly first: boolean
-  /** It is there after this many operations, and until before that many. */
+  /** The state begins after `from` operations, and ends after `until`. */
   readonly from: number
   readonly to: number
 }
 
-/** A chunk's header lies in front of its first granule, and that of the next block at the end of the last. */
+/**
+ * A chunk's header lies before its first granule; that of the next block at the end of its last
+ * one.
+ */
 export const CHUNK_HEADER_BYTES = 4
 
 export class SlabHistory {
-  /** In the order in which they came to be. */
+  /** In the order in which they began. */
   readonly all: readonly Granule[]
   readonly #byNumber = new Map<number, Granule[]>()
   readonly #granuleBytes: number
 
-  /** The slabs of a trace of `operations` operations; none when `edits` is undefined. */
+  /** The slabs of a trace of `operations` operations; none if `edits` is undefined. */
   constructor(edits: SlabEdits | undefined, operations: number) {
     this.#granuleBytes = edits?.granuleBytes ?? 1
     this.all = edits === undefined ? [] : granulesOf(edits, operations)
@@ -38,12 +44,12 @@ export class SlabHistory {
     }
   }
 
-  /** The granules of chunks after `operations` operations, in no order. */
+  /** Yields the granules of chunks after `operations` operations, in no particular order. */
   *at(operations: number): Generator<Granule, void, undefined> {
     for (const granule of this.all) if (isThere(granule, operations)) yield granule
   }
 
-  /** The granule of a chunk in which `address` lies; undefined when there is none. */
+  /** The granule that contains `address`; undefined if no chunk does. */
   find(address: number, operations: number): Granule | undefined {
     const list = this.#byNumber.get(Math.floor(address / this.#granuleBytes))
     const found = list?.find(granule => isThere(granule, operations))
@@ -51,12 +57,12 @@ export class SlabHistory {
   }
 }
 
-/** How many slots a slab has; 0 for a granule that is no slab. */
+/** The number of slots of a slab; 0 for a granule that is no slab. */
 export function slotsOf({ size, slot }: Granule): number {
   return slot === 0 ? 0 : Math.floor(size / slot)
 }
 
-/** How many slots of a slab are used in a moment. */
+/** The number of used slots of a slab at a moment. */
 export function usedSlotsOf({ offset, size }: Granule, moment: Moment): number {
   return moment.find(offset + size - 1) - moment.find(offset - 1)
 }

@@ -1,6 +1,6 @@
 /**
- * Which granules of a heap are slabs, read from its tables as lib/layout/slab.ts draws them. They are
- * looked at after each operation of a trace, so this compares numbers and makes no objects.
+ * Which granules of a heap are slabs, according to its tables (lib/layout/slab.ts). This runs after
+ * each operation of a trace, so it compares numbers and makes no objects.
  */
 
 import { readHeader } from '../engine/format.js'
@@ -22,11 +22,11 @@ export type GranuleChange = (granule: number, slot: number) => void
 
 export class SlabTables {
   readonly granuleBytes = GRANULE_BYTES
-  /** The granules of a chunk; 0 when the heap has no slabs. */
+  /** The granules of a chunk; 0 if the heap has no slabs. */
   readonly chunkGranules: number
   readonly #words: Int32Array
   readonly #descriptors: number
-  /** What each granule was at the last call of `update`: 0 outside of chunks, else 1 + its class. */
+  /** Each granule at the last call of `update`: 0 outside chunks, else 1 + its class. */
   readonly #before: Uint8Array
 
   constructor(words: Int32Array) {
@@ -42,12 +42,12 @@ export class SlabTables {
     return { low: this.#words[FIRST_WORD] * 4, high: this.#words[TOP_WORD] * 4 }
   }
 
-  /** Is the payload at this byte offset, of a used block or slot, a slot? */
+  /** Is the used block or slot whose payload begins at this byte offset a slot? */
   isSlot(pointer: number): boolean {
     return this.chunkGranules > 0 && this.#words[this.#infoOf(Math.floor(pointer / GRANULE_BYTES))] !== 0
   }
 
-  /** Calls `changed` for each granule that is not what it was at the last call. */
+  /** Calls `changed` for each granule that changed since the last call. */
   update(changed: GranuleChange): void {
     if (this.chunkGranules === 0) return
     const words = this.#words
@@ -67,7 +67,7 @@ export class SlabTables {
   }
 }
 
-/** Looks at a heap's slab tables after each operation. */
+/** Records a heap's slab tables after each operation. */
 export class SlabRecorder {
   readonly #tables: SlabTables
   readonly #inSlot: Uint8Array
@@ -82,7 +82,7 @@ export class SlabRecorder {
     this.#changes = new Uint32Array(operations)
   }
 
-  /** The next operation is done; `pointer` is its block, or 0. */
+  /** Records the next operation; `pointer` is its block, or 0. */
   note(pointer: number): void {
     const i = this.#operation++
     if (pointer !== 0 && this.#tables.isSlot(pointer)) this.#inSlot[i] = 1
@@ -93,7 +93,7 @@ export class SlabRecorder {
     })
   }
 
-  /** The edits; undefined when there never was a slab. */
+  /** Returns the edits; undefined if there never was a slab. */
   finish(): SlabEdits | undefined {
     if (this.#granules.length === 0) return undefined
     const { granuleBytes, chunkGranules } = this.#tables

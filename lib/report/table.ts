@@ -1,4 +1,7 @@
-/** The table of a replay: one line for each trace, and the means of several. Blocks are those at the peak of the payload. */
+/**
+ * The table of a replay: a line for each trace, and the means of several. Blocks are those at the
+ * peak.
+ */
 
 import Table from 'cli-table3'
 import picocolors from 'picocolors'
@@ -49,7 +52,7 @@ export function replayTable(measurements: readonly Measurement[], options: Table
   return table.toString()
 }
 
-/** Arithmetic means over the traces, each counting the same; those without operations are left out. */
+/** The arithmetic means over the traces, without those that have no operations. */
 export function meansOf(measurements: readonly Measurement[]): { utilization: number; nsPerOperation: number } {
   const counted = measurements.filter(measurement => measurement.operations > 0)
   const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
@@ -67,7 +70,7 @@ function nanoseconds(value: number): string {
   return Number.isFinite(value) ? value.toFixed(1) : '-'
 }
 
-/** Lines above and below the head and at the end, none between the rows. */
+/** The lines of the table: above and below the head, and at the end. */
 function frame(ascii: boolean) {
   const line = ascii ? '-' : '─'
   const none = { 'top-left': '', 'top-right': '', 'bottom-left': '', 'bottom-right': '', left: '', right: '' }

@@ -1,7 +1,8 @@
 /**
- * Replays a trace once and writes down what an allocator did with it: where each block went, and how its free list changed.
- * Columns again, one entry for each operation, so that 100,000 operations are a few megabytes here and a few hundred KiB in
- * a page. Everything else that a view shows is worked out from these (history.ts).
+ * Replays a trace once and records what an allocator did: the address of each block, and the
+ * changes of its free list. The records are columns with one entry for each operation, so that
+ * 100,000 operations are a few megabytes here, and less in a page. Everything else that a view
+ * shows is derived from them (history.ts).
  */
 
 import { OffheapError } from '../errors.js'
@@ -23,53 +24,60 @@ import type { SlabEdits } from './slab-edits.js'
 import { SlabRecorder, type SlabTables } from './slab-tables.js'
 
 /**
- * What a timeline can be taken of: an allocator, with as much insight as it gives. `Heap` gives the
- * first two; heap-target.ts makes a target of a heap that gives all.
+ * An allocator to record, with as much insight as it gives. `Heap` has the first two methods;
+ * heap-target.ts makes a target with all of them.
  */
 export interface TimelineTarget extends ReplayTarget {
-  /** Payload bytes that the block really has. Without it, a block is taken for what was asked for. */
+  /** The payload bytes that the block can hold. Default: what was requested. */
   usableSize?(pointer: number): number
-  /** The free blocks in list order, headers included. Without it, a view shows the gaps between payloads. */
+  /**
+   * The free blocks in list order, headers included. Without it, a view shows gaps between
+   * payloads.
+   */
   freeBlocks?(): Iterable<{ readonly offset: number; readonly size: number }>
-  /** Byte offsets between which the heap lies now. Without it, from the lowest block there ever was to the highest now. */
+  /** The current bounds of the heap. Default: from the lowest block ever to the highest one now. */
   extent?(): { readonly low: number; readonly high: number }
-  /** Which parts of the heap are slabs. Without it, there are none. */
+  /** Which parts of the heap are slabs. Default: none. */
   readonly slabs?: SlabTables
 }
 
 export interface Timeline {
-  /** What people call the allocator. */
+  /** The name of the allocator. */
   readonly label: string
-  /** Bytes of header in front of each payload that is no slot; 0 when the target doesn't tell how large its blocks are. */
+  /**
+   * The bytes of header before each payload, except slots; 0 if the target doesn't show block
+   * sizes.
+   */
   readonly headerBytes: number
-  /** Whether the target told how large its blocks are. */
+  /** Whether the target showed block sizes. */
   readonly wholeBlocks: boolean
   /** The payload's byte offset after each operation; 0 after a free. */
   readonly pointers: Float64Array
-  /** Bytes that each operation's block has beyond what was asked for and its header: rounding, and rests too small to split. */
+  /** The bytes of each operation's block besides header and request: rounding, and rests. */
   readonly slacks: Float64Array
-  /** How the free list changed; undefined when the target shows none. */
+  /** The changes of the free list; undefined if the target shows none. */
   readonly freeList: FreeListEdits | undefined
-  /** Which blocks are slots, and how the slabs changed; undefined when the target has none. */
+  /** Which blocks are slots, and the changes of the slabs; undefined if there are none. */
   readonly slabs: SlabEdits | undefined
-  /** Where the heap ends after each operation; undefined when the target doesn't tell. */
+  /** The end of the heap after each operation; undefined if the target doesn't show it. */
   readonly ends: Float64Array | undefined
-  /** Where the heap begins; undefined when the target doesn't tell. */
+  /** The beginning of the heap; undefined if the target doesn't show it. */
   readonly low: number | undefined
 }
 
-/** The most operations that a view holds: a page of some ten MiB. */
+/** The most operations of a view, whose page then has about ten MiB. */
 export const MAX_VIEW_OPERATIONS = 2 ** 20
 
-/** The bytes in front of a payload in a heap of this library. */
+/** The bytes before a payload in a heap of this library. */
 const HEADER_BYTES = 4
-/** Operations between two calls of `progress`. */
+/** The number of operations between two calls of `progress`. */
 const PROGRESS_INTERVAL = 4096
 
 /**
- * Replays all of `trace` on `target`, which is left as the trace leaves it. `progress` hears the share that is done, 0 … 1.
- * Throws an `OffheapError`: `ERR_OFFHEAP_OUT_OF_MEMORY`, `ERR_OFFHEAP_TRACE` for a trace of more than `MAX_VIEW_OPERATIONS`,
- * `ERR_OFFHEAP_CORRUPT` for a pointer outside the heap and for what the target throws; its own `OffheapError`s as they are.
+ * Replays all of `trace` on `target`, and leaves its blocks allocated. Calls `progress` with the
+ * share that is done, from 0 to 1. Throws `OffheapError`: `ERR_OFFHEAP_OUT_OF_MEMORY`;
+ * `ERR_OFFHEAP_TRACE` for a trace of more than `MAX_VIEW_OPERATIONS`; `ERR_OFFHEAP_CORRUPT` for a
+ * pointer outside the heap, and for errors of the target that are no `OffheapError` themselves.
  */
 export function recordTimeline(
   trace: Trace,
@@ -81,7 +89,7 @@ export function recordTimeline(
   if (length > MAX_VIEW_OPERATIONS) {
     throw new OffheapError(
       'ERR_OFFHEAP_TRACE',
-      `${trace.name} has ${length} operations, and a view holds at most ${MAX_VIEW_OPERATIONS}; cut the trace shorter`
+      `${trace.name} has ${length} operations, but a view holds at most ${MAX_VIEW_OPERATIONS}; shorten the trace`
     )
   }
   const wholeBlocks = target.usableSize !== undefined
@@ -113,7 +121,7 @@ export function recordTimeline(
   }
 }
 
-/** The same as `perform`, and what the target throws is told with the operation. */
+/** Performs operation `i`; an error of the target names the operation. */
 function attempt(trace: Trace, i: number, target: TimelineTarget, now: Float64Array): number {
   try {
     return perform(trace, i, target, now)
@@ -129,7 +137,7 @@ function attempt(trace: Trace, i: number, target: TimelineTarget, now: Float64Ar
   }
 }
 
-/** Operation `i` on the target; its block's new pointer, 0 for none. */
+/** Performs operation `i` on the target. Returns its block's new pointer, or 0. */
 function perform(trace: Trace, i: number, target: TimelineTarget, now: Float64Array): number {
   const id = trace.idOf[i]
   const size = trace.sizes[i]

@@ -1,18 +1,21 @@
 /**
- * A trace and its timelines as text that a page carries: columns as variable-length integers, deflated, in base64. This half
- * reads it, in a browser or in Node; view-encode.ts writes it.
+ * A trace and its timelines as text in a page: columns as variable-length integers, deflated, in
+ * base64. This reads it, in a browser or in Node; view-encode.ts writes it.
  */
 
 import type { Trace } from '../trace/trace.js'
 import type { Timeline } from './timeline.js'
 
-/** What stands in the page, as JSON. */
+/** The JSON in the page. */
 export interface ViewData {
   readonly name: string
   readonly ids: number
   readonly length: number
   readonly allocators: readonly AllocatorData[]
-  /** The trace's columns (`TRACE_COLUMNS`), then those of each allocator: each its length, then its values. */
+  /**
+   * The trace's columns (`TRACE_COLUMNS`), then those of each allocator: each its length, then its
+   * values.
+   */
   readonly columns: string
 }
 
@@ -22,18 +25,18 @@ export interface AllocatorData {
   readonly wholeBlocks: boolean
   readonly hasFreeList: boolean
   readonly hasEnds: boolean
-  /** Null when there never was a slab. */
+  /** Null if there never was a slab. */
   readonly slabs: { readonly granuleBytes: number; readonly chunkGranules: number } | null
   readonly low: number | null
 }
 
-/** What a view shows. */
+/** The trace and the timelines of a view. */
 export interface ViewSource {
   readonly trace: Trace
   readonly timelines: readonly Timeline[]
 }
 
-/** Reads what `encodeView` wrote. */
+/** Decodes what `encodeView` wrote. */
 export async function decodeView(data: ViewData): Promise<ViewSource> {
   const reader = new ColumnReader(await inflate(data.columns))
   const trace: Trace = {
@@ -90,7 +93,10 @@ async function inflate(base64: string): Promise<Uint8Array> {
   return new Uint8Array(await new Response(stream).arrayBuffer())
 }
 
-/** Seven bits a byte, low ones first, the eighth bit for more to come; then sign in the lowest bit (zigzag). */
+/**
+ * Seven bits in a byte, low ones first; the eighth means more follow. The lowest bit is the sign
+ * (zigzag).
+ */
 class ColumnReader {
   readonly #bytes: Uint8Array
   #at = 0

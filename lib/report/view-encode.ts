@@ -1,9 +1,9 @@
-/** Writes a trace and its timelines as the text that a page carries; view-data.ts reads it there. */
+/** Encodes a trace and its timelines as text for a page; view-data.ts decodes it there. */
 
 import { deflateRawSync } from 'node:zlib'
 import type { ViewData, ViewSource } from './view-data.js'
 
-/** The data of a page, as JSON can hold it. */
+/** Returns the data of a page, for JSON. */
 export function encodeView({ trace, timelines }: ViewSource): ViewData {
   const writer = new ColumnWriter()
   writer.values(trace.kinds)
@@ -43,7 +43,7 @@ export function encodeView({ trace, timelines }: ViewSource): ViewData {
   }
 }
 
-/** An integer takes at most so many bytes. */
+/** The most bytes of one integer. */
 const LONGEST = 8
 
 class ColumnWriter {
@@ -55,7 +55,7 @@ class ColumnWriter {
     for (let i = 0; i < column.length; i++) this.#integer(column[i])
   }
 
-  /** Differences, for columns whose neighbours are near each other. */
+  /** Writes a column as differences, for neighbours that are close to each other. */
   deltas(column: ArrayLike<number>): void {
     this.#begin(column)
     for (let i = 0; i < column.length; i++) this.#integer(i === 0 ? column[i] : column[i] - column[i - 1])

@@ -1,4 +1,7 @@
-/** The page of `offheap view`: one HTML file with its style, its script and its data inside, which needs no network. */
+/**
+ * The page of `offheap view`: one HTML file with its style, script and data, which needs no
+ * network.
+ */
 
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -7,10 +10,16 @@ import { SIZE_COLORS, SLAB_COLORS, type SlabColors } from './size-classes.js'
 import type { ViewSource } from './view-data.js'
 import { encodeView } from './view-encode.js'
 
-/** Built by `npm run build:page` from page/; the same file whether this module runs from lib or from dist. */
+/**
+ * Built by `npm run build:lib` from page/; the same file whether this module runs from lib or from
+ * dist.
+ */
 const PAGE = new URL('../../dist/report/page/', import.meta.url)
 
-/** The whole page, for one allocator or for two side by side. Throws ERR_OFFHEAP_UNSUPPORTED when it was never built. */
+/**
+ * The whole page, for one allocator or two. Throws ERR_OFFHEAP_UNSUPPORTED if its script is not
+ * built.
+ */
 export function viewPage(source: ViewSource): string {
   const { trace, timelines } = source
   const names = timelines.map(timeline => timeline.label).join(' and ')
@@ -133,7 +142,7 @@ function colors(): string {
   return `:root{${light}}@media(prefers-color-scheme:dark){:root:not([data-theme=light]){${dark}}}:root[data-theme=dark]{${dark}}`
 }
 
-/** Text as it may stand in an element or in a quoted attribute. */
+/** Escapes text for an element or a quoted attribute. */
 export function escapeHtml(text: string): string {
   const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
   return text.replace(/[&<>"]/g, character => entities[character])

@@ -1,6 +1,7 @@
 /**
- * The still picture of `offheap view --svg`: address against time, for a paper or a slide. A short trace gets a rectangle
- * for each block; a long one is drawn on a fine grid whose equal cells are joined, so that the file stays small.
+ * The still picture of `offheap view --svg`: address against time, for a paper or a slide. A short
+ * trace has a rectangle for each block; a long one is drawn on a fine grid with joined cells, to
+ * keep the file small.
  */
 
 import { describeOperation } from '../trace/trace.js'
@@ -14,14 +15,16 @@ import { escapeHtml } from './view-page.js'
 const WIDTH = 960
 const PLOT = { left: 70, right: 16, top: 34, height: 300, bottom: 46 }
 const PANEL_HEIGHT = PLOT.top + PLOT.height + PLOT.bottom
-/** Of one line of it. */
+/** The height of a line of the legend. */
 const LEGEND_HEIGHT = 30
 const PLOT_WIDTH = WIDTH - PLOT.left - PLOT.right
-/** More blocks than this are drawn on a grid, of so many cells to a unit of the picture. */
+/**
+ * More blocks than this are drawn on a grid; and the number of its cells for a unit of the picture.
+ */
 const MOST_RECTANGLES = 4000
 const CELLS = 1
 
-/** The picture as an SVG document; several allocators one above the other, on the same scales. */
+/** Returns an SVG document, with several allocators one above the other, on the same scales. */
 export function viewSvg({ trace, timelines }: ViewSource): string {
   const histories = timelines.map(timeline => new History(trace, timeline))
   const span = Math.max(1, ...histories.map(history => history.high - history.low))
@@ -118,7 +121,10 @@ function rectangles(history: History, x: Axis, y: Axis): string[] {
   return found
 }
 
-/** Cells of a grid, each the class that covers most of it; runs of equal cells become one rectangle of a path. */
+/**
+ * The cells of a grid, each of the class that covers most of it; equal neighbours become one
+ * rectangle.
+ */
 function gridRuns(history: History, span: number): string[] {
   const columns = PLOT_WIDTH * CELLS
   const rows = PLOT.height * CELLS
@@ -142,7 +148,10 @@ function gridRuns(history: History, span: number): string[] {
   )
 }
 
-/** The classes of style of what is drawn: blocks of each size class, used slots, free slots, room for slabs. */
+/**
+ * The CSS classes of what is drawn: blocks of each size class, used slots, free slots, room for
+ * slabs.
+ */
 const KINDS: readonly string[] = [...SIZE_CLASSES.map((_, i) => `s${i}`), 'slot', 'slot-free', 'granule']
 
 function kindOf(history: History, block: number): string {
@@ -150,9 +159,8 @@ function kindOf(history: History, block: number): string {
 }
 
 /**
- * For each cell the kind (its index in KINDS, plus 1) of what covers most of it, at the moment of the
- * middle of its column: of a used block or slot, when these have half of it, or else of an unused part
- * of a chunk; 0 for neither.
+ * The kind of each cell (its index in KINDS, plus 1), at the moment of the middle of its column: a
+ * used block or slot if these cover half of it, else an unused part of a chunk, else 0.
  */
 function coverGrid(history: History, span: number, columns: number, rows: number): Uint8Array {
   const grid = new Uint8Array(columns * rows)
@@ -176,7 +184,7 @@ function coverGrid(history: History, span: number, columns: number, rows: number
   return grid
 }
 
-/** How much of each row is covered, and by what most. */
+/** How much of each row is covered, and by what kind most. */
 class Column {
   readonly #covered: Float64Array
   readonly #most: Float64Array
@@ -193,7 +201,7 @@ class Column {
     this.#most.fill(0)
   }
 
-  /** From a place to another, in rows. */
+  /** Covers the rows between two positions. */
   cover(from: number, to: number, kind: number): void {
     for (let row = Math.floor(from); row < to && row < this.#kinds.length; row++) {
       const share = Math.min(to, row + 1) - Math.max(from, row)
@@ -204,7 +212,7 @@ class Column {
     }
   }
 
-  /** What covers most of a row; 0 when less than half of it is covered. */
+  /** The kind that covers most of a row; 0 if less than half of it is covered. */
   kindAt(row: number): number {
     return this.#covered[row] < 0.5 ? 0 : this.#kinds[row]
   }
@@ -223,7 +231,7 @@ function legend(slabs: boolean): string {
   return [...classes, item('free', 'free', classes.length), ...(slabs ? ofSlabs : [])].join('')
 }
 
-/** Lines, so that free slots and room for slabs differ from free blocks without colour too. */
+/** Hatching, so that free slots and room for slabs differ from free blocks even without colour. */
 const PATTERNS = `<defs>
 <pattern id="slot-free" width="4" height="4" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect class="slot-base" width="4" height="4"/><rect class="slot-line" width="1" height="4"/></pattern>
 <pattern id="granule" width="4" height="4" patternUnits="userSpaceOnUse"><rect class="granule-base" width="4" height="4"/><rect class="granule-line" width="4" height="1"/></pattern>
@@ -240,7 +248,7 @@ function style(slabs: boolean): string {
 ${slabs ? '.slot-free{fill:url(#slot-free)}.granule{fill:url(#granule)}\n' : ''}@media(prefers-color-scheme:dark){.edged{stroke:#161d29}.page{fill:#161d29}.plot{fill:#10161f}.free{fill:#41301f}.heading{fill:#e8edf6}.label{fill:#9aa7bb}${dark}}`
 }
 
-/** Hundredths are fine enough. */
+/** Rounds to hundredths. */
 function fine(value: number): number {
   return Math.round(value * 100) / 100
 }

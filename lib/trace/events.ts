@@ -1,15 +1,15 @@
 /**
- * Reads the file that native/recorder.c leaves behind and turns its events into `.rep` operations: addresses become ids, the two
- * halves of a realloc become one operation. A recording can be far larger than memory, so it is translated piece by piece; only the
- * blocks that are alive are remembered.
+ * Reads the file that native/recorder.c writes and turns its events into `.rep` operations:
+ * addresses become ids, and the two halves of a realloc become one operation. A recording can be
+ * larger than memory, so it is translated piece by piece, and only live blocks are remembered.
  *
- * The layout (header, windows, events) is drawn in native/recorder.c; the constants here repeat it.
+ * native/recorder.c draws the layout (header, windows, events); the constants here repeat it.
  */
 import { type FileHandle, open } from 'node:fs/promises'
 
 const MAGIC = Buffer.from('OFHPREC1')
 const HEADER_BYTES = 65536
-/** Events in a window; a recording holds a whole number of windows. */
+/** The number of events in a window; a recording has a whole number of windows. */
 export const WINDOW_EVENTS = 65536
 const EVENT_BYTES = 24
 const ATTACHED_OFFSET = 8
@@ -36,20 +36,21 @@ export async function createEvents(path: string, windows: number): Promise<void>
   }
 }
 
-/** What the recorder wrote into the header. */
+/** The header of a recording. */
 export interface EventsHeader {
-  /** The recorder ran inside the program. */
+  /** Whether the recorder ran inside the program. */
   readonly attached: boolean
-  /** Events in the file. */
+  /** The number of events in the file. */
   readonly events: number
-  /** Events that found no room. */
+  /** The number of events for which there was no room. */
   readonly lost: number
 }
 
 async function readHeader(file: FileHandle): Promise<EventsHeader> {
   const { buffer } = await file.read(Buffer.alloc(HEADER_BYTES), 0, HEADER_BYTES, 0)
   const taken = Number(buffer.readBigUInt64LE(NEXT_OFFSET))
-  // The program maps the header too, and may have written over it: no more than the file has room for.
+  // The program maps the header too, and may have overwritten it: trust it no further than the
+  // file's size.
   const { size } = await file.stat()
   const room = Math.max(0, Math.floor((size - HEADER_BYTES) / EVENT_BYTES))
   const events = Math.min(taken, Number(buffer.readBigUInt64LE(CAPACITY_OFFSET)), room)
@@ -68,39 +69,41 @@ export async function readEventsHeader(path: string): Promise<EventsHeader> {
 interface LiveBlock {
   readonly id: number
   size: number
-  /** Bytes that it takes in a heap with generous headers. */
+  /** The bytes that it takes in a heap with generous headers. */
   space: number
 }
 
 /** Follows the events of one recording, in order. */
 export class Translation {
-  /** Operations written so far. */
+  /** The number of operations written so far. */
   operations = 0
-  /** Blocks allocated so far; every one has an id of its own. */
+  /** The number of blocks allocated so far; each has an id of its own. */
   ids = 0
-  /** Bytes of the blocks alive now. */
+  /** The bytes of all live blocks. */
   aliveBytes = 0
-  /** The largest that `aliveBytes` ever was. */
+  /** The maximum of `aliveBytes`. */
   peakBytes = 0
-  /** The largest sum of blocks with a generous header and padding each: a heap for this trace needs room for it. */
+  /**
+   * The maximum of all live blocks with generous headers and padding: the room that a heap needs.
+   */
   peakSpace = 0
-  /** Frees and reallocs of blocks that are older than the recording. */
+  /** The number of frees and reallocs of blocks that are older than the recording. */
   dropped = 0
-  /** Requests that the program's allocator refused. */
+  /** The number of requests that the program's allocator refused. */
   failed = 0
   #space = 0
   #slot = 0
-  /** By address / 8: an address can have 56 bits, a number holds 53. */
+  /** By address / 8: an address can have 56 bits, but a number holds 53. */
   readonly #live = new Map<number, LiveBlock>()
-  /** Blocks whose realloc has begun, by the slot of its begin, and where they were. */
+  /** Blocks in the middle of a realloc, by the slot of its first event, and where they were. */
   readonly #moving = new Map<number, { block: LiveBlock; address: number }>()
 
-  /** Blocks alive now, those in the middle of a realloc included. */
+  /** The number of live blocks, those in the middle of a realloc included. */
   get aliveBlocks(): number {
     return this.#live.size + this.#moving.size
   }
 
-  /** Translates whole events, the next in the file, to lines of text. */
+  /** Translates the next events of the file to lines of text. */
   translate(events: Buffer): string {
     const lines: string[] = []
     for (let at = 0; at < events.length; at += EVENT_BYTES) {
@@ -129,7 +132,7 @@ export class Translation {
   }
 
   #align(lines: string[], address: number, size: number, asked: number): void {
-    // C's memalign takes any alignment and rounds it up; the trace holds what it became.
+    // C's memalign rounds any alignment up; the trace has the result.
     const alignment = 2 ** Math.ceil(Math.log2(Math.max(1, asked)))
     lines.push(`m ${this.#add(lines, address, size, alignment)} ${alignment} ${size}`)
   }
@@ -142,13 +145,16 @@ export class Translation {
     return block.id
   }
 
-  /** Puts a block where the allocator said that it is. */
+  /** Notes a block at its address. */
   #put(lines: string[], address: number, block: LiveBlock): void {
     this.#vacate(lines, address)
     this.#live.set(address, block)
   }
 
-  /** What the allocator hands out was freed, before our eyes or not. */
+  /**
+   * Ends a block that is still noted at an address which is handed out again: its free was not
+   * seen.
+   */
   #vacate(lines: string[], address: number): void {
     if (this.#live.has(address)) this.#free(lines, address)
   }
@@ -168,7 +174,7 @@ export class Translation {
     lines.push(`f ${block.id}`)
   }
 
-  /** From here on another thread may be given this address. */
+  /** Begins a realloc: from here on another thread may get this address. */
   #beginRealloc(address: number): void {
     const block = this.#live.get(address)
     if (block === undefined) {
@@ -186,13 +192,13 @@ export class Translation {
       this.failed++
       if (moving !== undefined) this.#put(lines, moving.address, moving.block)
     } else if (size === 0) {
-      // In a trace this frees; some allocators answer with a new empty block.
+      // In a trace realloc to 0 frees; some allocators return a new empty block.
       if (moving !== undefined) this.#end(lines, moving.block)
       if (address !== 0) lines.push(`a ${this.#add(lines, address, 0)} 0`)
     } else if (moving === undefined) {
       lines.push(`a ${this.#add(lines, address, size)} ${size}`)
     } else {
-      // Before it grows: the two never were alive together.
+      // First, before it grows: the two were never alive together.
       this.#vacate(lines, address)
       this.#resize(moving.block, size, spaceOf(size))
       this.#put(lines, address, moving.block)
@@ -214,12 +220,15 @@ function readUInt64(bytes: Buffer, at: number): number {
   return bytes.readUInt32LE(at + 4) * 2 ** 32 + bytes.readUInt32LE(at)
 }
 
-/** Bytes of a block with its header, boundary tag and padding, in an allocator with 16-byte alignment. */
+/**
+ * The bytes of a block with header, boundary tag and padding, in an allocator with 16-byte
+ * alignment.
+ */
 function spaceOf(size: number): number {
   return Math.ceil((size + 16) / 16) * 16
 }
 
-/** Runs a translation over a whole recording and yields its text, a piece for each stretch of the file. */
+/** Translates a whole recording, and yields its text in pieces. */
 export async function* translateEvents(path: string, translation: Translation): AsyncGenerator<string> {
   const file = await open(path)
   try {

@@ -1,5 +1,5 @@
 /**
- * Puts a trace on a mapped heap and tells how it went: the shape of the heap that it left, and how long an operation takes.
+ * Replays a trace on a mapped heap, and measures the shape of the heap and the time per operation.
  */
 
 import { performance } from 'node:perf_hooks'
@@ -13,17 +13,17 @@ import { peaksOf, type Trace } from './trace.js'
 import { verifiedReplay } from './verify.js'
 
 export interface MeasureOptions {
-  /** Bytes of the heap; default `roomFor(trace)`. */
+  /** The size of the heap in bytes. Default: `roomFor(trace)`. */
   readonly size?: number
-  /** What heap it is: its placement and the rest, as for `Heap.map`. Default: its own defaults. */
+  /** The options of the heap, as for `Heap.map`. Default: none. */
   readonly heap?: HeapOptions
-  /** Checks every byte in a first replay, which is not timed. Default: false. */
+  /** Whether a first replay, which is not timed, checks every byte. Default: false. */
   readonly verify?: boolean
-  /** Times some more replays. Default: true. */
+  /** Whether further replays are timed. Default: true. */
   readonly timed?: boolean
-  /** Shown the heap at the peak of its payload, after so many operations. */
+  /** Called with the heap at the peak of its payload, and the number of operations up to there. */
   readonly inspect?: (heap: Heap, operations: number) => void
-  /** Told now and then which share of the work is done, 0 … 1. */
+  /** Called from time to time with the share of the work that is done, from 0 to 1. */
   readonly progress?: (share: number) => void
 }
 
@@ -36,7 +36,7 @@ const measureOptions: OptionNames<MeasureOptions> = {
   progress: true
 }
 
-/** Everything is in bytes, but for the two counts of blocks. */
+/** The shape of a heap, in bytes, except for the two counts of blocks. */
 export interface HeapShape {
   readonly used: number
   readonly free: number
@@ -50,36 +50,37 @@ export interface Measurement {
   readonly trace: string
   readonly operations: number
   readonly placement: PlacementName
-  /** The most payload bytes that the program had asked for at one time. */
+  /** The most payload bytes that were allocated at one time. */
   readonly peakPayload: number
   /** Peak payload / high water; NaN for a trace without operations. */
   readonly utilization: number
-  /** Median over the rounds, in nanoseconds; NaN when there were none. */
+  /** The median over the rounds, in nanoseconds; NaN without rounds. */
   readonly nsPerOperation: number
-  /** How many timed replays there were; none of a trace without operations. */
+  /** The number of timed replays; 0 for a trace without operations. */
   readonly rounds: number
   readonly verified: boolean
-  /** Bytes of the heap. */
+  /** The size of the heap. */
   readonly size: number
-  /** The most bytes of block space ever in use. */
+  /** The most bytes of block space that were ever in use. */
   readonly highWater: number
   /** The heap when its payload was at its peak. */
   readonly atPeak: HeapShape
-  /** The heap as the trace left it. */
+  /** The heap at the end of the trace. */
   readonly atEnd: HeapShape
   readonly notes: readonly string[]
 }
 
-/** Replays are timed at least so often… */
+/** The least number of timed replays… */
 const MIN_ROUNDS = 5
-/** …and for at least so long, in milliseconds, with what lies between them. */
+/** …and their least total time in milliseconds, pauses included. */
 const MIN_TIME = 300
-/** The share of the whole work that goes into the first replay, roughly. */
+/** Roughly the share of the first replay in the whole work. */
 const FIRST_SHARE = 0.6
 
 /**
- * Replays the trace on a heap of its own, which is closed afterwards. Throws an `OffheapError` that names the operation when
- * the heap is too small (`ERR_OFFHEAP_OUT_OF_MEMORY`) or a promise was broken (`ERR_OFFHEAP_CORRUPT`).
+ * Replays the trace on a heap of its own, which it closes afterwards. Throws an `OffheapError` that
+ * names the operation if the heap is too small (`ERR_OFFHEAP_OUT_OF_MEMORY`) or misbehaves
+ * (`ERR_OFFHEAP_CORRUPT`).
  */
 export function measure(trace: Trace, options: MeasureOptions = {}): Measurement {
   const {
@@ -136,7 +137,10 @@ function shapeOf(heap: Heap): HeapShape {
   return { used, free, blocks, freeBlocks, largestFree, top }
 }
 
-/** Replays again and again on the emptied heap: on warm pages, so that it is the allocator that is timed. */
+/**
+ * Replays repeatedly on the emptied heap, whose pages are warm, so that only the allocator is
+ * timed.
+ */
 function time(
   trace: Trace,
   heap: Heap,

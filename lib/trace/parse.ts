@@ -1,6 +1,6 @@
 /**
- * Understands `.rep` text, the trace format of CS:APP's malloc lab, byte by byte as it arrives: nothing of the text is kept
- * but the line at hand.
+ * Parses `.rep` text, the trace format of CS:APP's malloc lab, byte by byte as it arrives. Only the
+ * current line is kept.
  *
  *     20000       up to four header lines: suggested heap size or weight,
  *     3             number of ids,
@@ -13,13 +13,13 @@
  *     f 1         free     ID
  *     f -1        free(NULL)
  *
- * The files people have differ: CRLF, fewer header lines, comments (`#` to the end of the line), counts that are off by one
- * or larger than any file, `r` on an id that has no block (malloc), `r ID 0` (free), and `w ID SIZE`, which in MIT's traces
- * is the program writing to a block: no call of the allocator, so it is left out. All of these are read; what is beyond sense
- * gets an error that names the line.
+ * Existing files differ: CRLF, fewer header lines, comments (`#` to the end of the line), wrong
+ * counts, `r` on an id without a block (malloc), `r ID 0` (free), and `w ID SIZE`, which in MIT's
+ * traces is the program writing to a block, and is skipped. All of these are accepted; anything
+ * else gets an error that names the line.
  *
- * The input may be anything, without an end too (`/dev/zero`): a wrong byte is refused when it arrives, not when its line
- * ends, and lines have a greatest length.
+ * The input may be anything, even endless (`/dev/zero`): a wrong byte is rejected when it arrives,
+ * not when its line ends, and the length of lines is limited.
  */
 
 import { OffheapError } from '../errors.js'
@@ -36,18 +36,18 @@ import {
   TraceBuilder
 } from './trace.js'
 
-/** Longest line that can make sense, in bytes, without its comment. */
+/** The longest valid line in bytes, without its comment. */
 const MAX_LINE = 256
-/** Longest line with its comment, in bytes. */
+/** The longest valid line in bytes, with its comment. */
 const MAX_COMMENTED_LINE = 2 ** 20
-/** Most lines in a row that hold nothing but comments. */
+/** The most lines in a row that are empty or comments. */
 const MAX_IDLE_LINES = 2 ** 20
-/** File ids below this are looked up in a table, those above in a map. */
+/** Ids in the file below this are looked up in a table, others in a map. */
 const TABLE_IDS = 2 ** 24
-/** Most ids that a Map can hold. */
+/** The most entries that a Map can hold. */
 const MAX_MAP_IDS = 2 ** 24
 
-/** What some editors put in front of UTF-8. */
+/** The byte order mark that some editors write before UTF-8. */
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf]
 const TAB = 0x09
 const LF = 0x0a
@@ -64,7 +64,7 @@ const M = 0x6d
 const R = 0x72
 const W = 0x77
 
-/** How each operation is written, for messages. */
+/** The form of each operation, for messages. */
 const FORMS = {
   a: 'malloc is "a ID SIZE"',
   c: 'calloc is "c ID COUNT SIZE"',
@@ -78,26 +78,29 @@ function isSpace(byte: number): boolean {
   return byte === SPACE || byte === TAB || byte === CR
 }
 
-/** A header line, and how the file writes it. */
+/** The number in a header line, and its text in the file. */
 interface Figure {
   readonly value: number
   readonly text: string
 }
 
-/** Gives each id of the file the next number when it first appears, and knows which have a block. */
+/**
+ * Maps each id of the file to the next dense id when it first appears, and knows which have a
+ * block.
+ */
 class Ids {
   count = 0
   #table = new Int32Array(1024) // dense id + 1; 0 for never seen
   readonly #map = new Map<number, number>()
   #live = new Uint8Array(1024)
 
-  /** The dense id of a file's id, or -1 when it never appeared. */
+  /** Returns the dense id of an id in the file, or -1 if it never appeared. */
   find(id: number): number {
     if (id < TABLE_IDS) return (this.#table[id] ?? 0) - 1
     return this.#map.get(id) ?? -1
   }
 
-  /** Takes in a file's id that never appeared before; -1 when there are too many. */
+  /** Adds an id that never appeared before. Returns its dense id, or -1 if there are too many. */
   add(id: number): number {
     const dense = this.count
     if (id < TABLE_IDS) {
@@ -129,22 +132,25 @@ class Ids {
   }
 }
 
-/** Takes the bytes of a `.rep` file in any portions: `push` each, then `finish`. */
+/** Parses the bytes of a `.rep` file in any portions: `push` each, then `finish`. */
 export class TraceParser {
   readonly #source: string
   readonly #builder = new TraceBuilder()
   readonly #ids = new Ids()
   readonly #header: Figure[] = []
-  /** Lines that are writes to a block. */
+  /** The number of lines that are writes to a block. */
   #writes = 0
-  /** How the operation of this line is written. */
+  /** The form of this line's operation. */
   #form = ''
-  /** The beginning of a line whose end has not arrived: a byte order mark, a line and one byte too many. */
+  /**
+   * The start of a line whose end has not arrived; with room for a byte order mark and one byte too
+   * many.
+   */
   readonly #rest = new Uint8Array(3 + MAX_LINE + 1)
   #restLength = 0
-  /** Bytes of that line, those that were not kept too. */
+  /** The bytes of that line so far, including those that were not kept. */
   #lineLength = 0
-  /** The last line that held a number or an operation. */
+  /** The last line with a number or an operation. */
   #lastUsed = 0
   /** The line being parsed is `#bytes` from `#cursor` to `#end`. */
   #bytes: Uint8Array = this.#rest
@@ -162,7 +168,7 @@ export class TraceParser {
     return this.#line
   }
 
-  /** Reads a portion. Throws `ERR_OFFHEAP_TRACE` with the line that can't be understood. */
+  /** Parses a portion. Throws `ERR_OFFHEAP_TRACE` that names the invalid line. */
   push(bytes: Uint8Array): void {
     let start = 0
     for (let end = bytes.indexOf(LF); end !== -1; end = bytes.indexOf(LF, start)) {
@@ -181,11 +187,11 @@ export class TraceParser {
     }
   }
 
-  /** The trace, after the last portion. */
+  /** Returns the trace, after the last portion. */
   finish(name: string): Trace {
     if (this.#lineLength > 0) this.#parseRest()
     if (this.#lastUsed === 0) {
-      throw new OffheapError('ERR_OFFHEAP_TRACE', `${this.#source}: there is neither a header nor an operation in it`)
+      throw new OffheapError('ERR_OFFHEAP_TRACE', `${this.#source}: it has neither a header nor an operation`)
     }
     return this.#builder.build(name, this.#notes())
   }
@@ -196,25 +202,27 @@ export class TraceParser {
 
   #notes(): string[] {
     const header = this.#header
-    // With two lines it is ids and operations; with three or four, something else stands before them.
+    // Two lines are ids and operations; with three or four, another line comes before them.
     const [ids, operations] = header.length === 2 ? header : header.slice(1)
     const notes: string[] = []
     if (header.length === 0) notes.push('there is no header')
-    // Who writes such lines counts them.
+    // Programs that write such lines count them as operations.
     const seen = this.#builder.length + this.#writes
     if (operations !== undefined && operations.value !== seen) {
-      notes.push(`the header says ${operations.text} operations, there are ${seen}`)
+      notes.push(`the header says ${operations.text} operations, but there are ${seen}`)
     }
     if (ids !== undefined && ids.value !== this.#ids.count) {
-      notes.push(`the header says ${ids.text} ids, there are ${this.#ids.count}`)
+      notes.push(`the header says ${ids.text} ids, but there are ${this.#ids.count}`)
     }
     if (this.#writes > 0) {
-      notes.push(`left out ${this.#writes} lines "w ID SIZE": they write to a block, and are no calls of the allocator`)
+      notes.push(`skipped ${this.#writes} lines "w ID SIZE": they write to a block, and do not call the allocator`)
     }
     return notes
   }
 
-  /** Keeps a part of a line; no more of it than shows that it is too long or that a comment has begun. */
+  /**
+   * Keeps a part of a line; only as much as shows that it is too long, or that a comment has begun.
+   */
   #keep(bytes: Uint8Array, start: number, end: number): void {
     const room = this.#rest.length - this.#restLength
     const length = Math.min(end - start, room)
@@ -224,7 +232,7 @@ export class TraceParser {
     this.#checkLength(this.#lineLength)
   }
 
-  /** Refuses the beginning of a line that nothing behind it can make right. */
+  /** Rejects the start of a line that can't become valid. */
   #scanRest(): void {
     // A byte order mark may have arrived in part.
     const marked = this.#line === 1 ? markLength(this.#rest, 0, this.#restLength) : 0
@@ -265,7 +273,10 @@ export class TraceParser {
     this.#line++
   }
 
-  /** Where the line's comment begins, or its end. Throws when what stands before it can't be part of a trace. */
+  /**
+   * Returns where the line's comment begins, or its end. Throws for bytes that can't be part of a
+   * trace.
+   */
   #endOfText(end: number): number {
     const bytes = this.#bytes
     const limit = Math.min(end, this.#cursor + MAX_LINE)
@@ -282,10 +293,10 @@ export class TraceParser {
 
   #parseHeader(): void {
     if (this.#builder.length > 0) throw this.fail(`expected an operation (a, r, c, m or f), found '${this.#token()}'`)
-    if (this.#header.length === 4) throw this.fail('a header has at most four lines, this is a fifth number')
+    if (this.#header.length === 4) throw this.fail('a header has at most four lines, but this is a fifth number')
     this.#form = ''
     const start = this.#cursor
-    // Nothing is done with these figures but to compare them, so they may be of any size.
+    // These figures are only compared, so they may have any size.
     const value = this.#number('a header line', Number.POSITIVE_INFINITY)
     this.#cursor = start
     this.#header.push({ value, text: this.#token() })
@@ -341,7 +352,7 @@ export class TraceParser {
     }
   }
 
-  /** The letter that stands alone at the cursor, which moves behind it; 0 for a longer word. */
+  /** Consumes and returns the single letter at the cursor; 0 for a longer word. */
   #letter(): number {
     const letter = this.#bytes[this.#cursor++]
     return this.#cursor === this.#end || isSpace(this.#bytes[this.#cursor]) ? letter : 0
@@ -377,7 +388,7 @@ export class TraceParser {
   #release(id: number): void {
     const dense = this.#ids.find(id)
     if (dense === -1) throw this.fail(`id ${id} is freed but was never allocated`)
-    if (!this.#ids.isLive(dense)) throw this.fail(`id ${id} is freed but is free already`)
+    if (!this.#ids.isLive(dense)) throw this.fail(`id ${id} is freed twice`)
     this.#ids.setLive(dense, false)
     this.#builder.add(FREE, dense, 0, 0, this.#line)
   }
@@ -394,7 +405,7 @@ export class TraceParser {
     return this.#number('ID')
   }
 
-  /** The whole number at the cursor, which moves behind it. */
+  /** Consumes and returns the whole number at the cursor. */
   #number(what: string, most = Number.MAX_SAFE_INTEGER): number {
     this.#skipSpace()
     const start = this.#cursor
@@ -418,7 +429,7 @@ export class TraceParser {
     while (this.#cursor < this.#end && isSpace(this.#bytes[this.#cursor])) this.#cursor++
   }
 
-  /** The word at the cursor, which moves behind it; shortened, as it goes into messages. */
+  /** Consumes and returns the word at the cursor, shortened for messages. */
   #token(): string {
     const start = this.#cursor
     while (this.#cursor < this.#end && !isSpace(this.#bytes[this.#cursor])) this.#cursor++
@@ -427,7 +438,7 @@ export class TraceParser {
   }
 }
 
-/** How many of the bytes from `start` on are those of a byte order mark. */
+/** The number of bytes from `start` on that belong to a byte order mark. */
 function markLength(bytes: Uint8Array, start: number, end: number): number {
   const most = Math.min(end - start, BYTE_ORDER_MARK.length)
   let length = 0
@@ -439,7 +450,7 @@ function skipByteOrderMark(bytes: Uint8Array, start: number, end: number): numbe
   return markLength(bytes, start, end) === BYTE_ORDER_MARK.length ? start + BYTE_ORDER_MARK.length : start
 }
 
-/** Reads a whole trace from text. Throws `ERR_OFFHEAP_TRACE` with the line that can't be understood. */
+/** Parses a whole trace. Throws `ERR_OFFHEAP_TRACE` that names the invalid line. */
 export function parseTrace(text: string, name = 'trace'): Trace {
   const parser = new TraceParser(name)
   parser.push(new TextEncoder().encode(text))

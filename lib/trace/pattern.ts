@@ -1,6 +1,7 @@
 /**
- * The pattern that a verified replay writes into a payload: every word depends on the block's seed and on its place in the
- * block, so that a byte of another block, or of another place in the same one, is told from the right one.
+ * The pattern that a verified replay writes into payloads. Every word depends on the block's seed
+ * and on its position in the block, so a byte from another block, or from another position, is
+ * detected.
  */
 
 /** One word, and the same word as bytes in the order of this machine. */
@@ -17,7 +18,7 @@ const NO_WORDS = new Int32Array(0)
 /** A heap's bytes, and the same bytes as words where that is faster. */
 export class Payloads {
   readonly #u8: Uint8Array
-  /** No words when the bytes begin between two of them. */
+  /** Empty if the bytes don't begin at a word. */
   readonly #i32: Int32Array
 
   constructor(u8: Uint8Array) {
@@ -25,7 +26,7 @@ export class Payloads {
     this.#i32 = u8.byteOffset % 4 === 0 ? new Int32Array(u8.buffer, u8.byteOffset, Math.floor(u8.length / 4)) : NO_WORDS
   }
 
-  /** How many bytes there are. */
+  /** The number of bytes. */
   get length(): number {
     return this.#u8.length
   }
@@ -43,7 +44,7 @@ export class Payloads {
     for (let i = Math.max(from, lastWord * 4); i < to; i++) u8[pointer + i] = byteAt(seed, i)
   }
 
-  /** The first of the block's first `length` bytes that is not as `fill` wrote it; -1 when all are. */
+  /** The index of the first of `length` bytes that is not as `fill` wrote it; -1 if all are. */
   firstChanged(pointer: number, seed: number, length: number): number {
     const i32 = this.#i32
     const words = this.#wordsOf(length)
@@ -54,7 +55,7 @@ export class Payloads {
     return -1
   }
 
-  /** The first of the `length` bytes at `pointer` that is not zero; -1 when all are. */
+  /** The index of the first of `length` bytes at `pointer` that is not zero; -1 if all are. */
   firstNonZero(pointer: number, length: number): number {
     const i32 = this.#i32
     const words = this.#wordsOf(length)
@@ -65,18 +66,18 @@ export class Payloads {
     return -1
   }
 
-  /** The whole words in so many bytes of a payload. */
+  /** The number of whole words in `length` bytes of a payload. */
   #wordsOf(length: number): number {
     return this.#i32.length > 0 ? Math.floor(length / 4) : 0
   }
 
-  /** What byte `index` of the block at `pointer` is. */
+  /** The actual byte `index` of the block at `pointer`. */
   found(pointer: number, index: number): number {
     return this.#u8[pointer + index]
   }
 }
 
-/** What byte `index` of a block with this seed should be. */
+/** The expected byte `index` of a block with this seed. */
 export function expectedByte(seed: number, index: number): number {
   return byteAt(seed, index)
 }

@@ -1,5 +1,6 @@
 /**
- * Reads a `.rep` file from disk, gzipped or not, as a stream: memory is the columns of the trace and one chunk.
+ * Reads a `.rep` file, gzipped or not, as a stream: only the parsed trace and one chunk are in
+ * memory.
  */
 
 import { createReadStream } from 'node:fs'
@@ -11,8 +12,9 @@ import { TraceParser } from './parse.js'
 import type { Trace } from './trace.js'
 
 /**
- * Reads the trace at `path`. Whether it is gzipped is told by its first bytes, not by its name.
- * Throws `ERR_OFFHEAP_TRACE` (`path:line: …`) for what can't be understood, `ERR_OFFHEAP_SYSTEM` for what can't be read.
+ * Reads the trace at `path`. Its first bytes, not its name, tell whether it is gzipped. Throws
+ * `ERR_OFFHEAP_TRACE` (`path:line: …`) for an invalid trace, `ERR_OFFHEAP_SYSTEM` for a failed
+ * read.
  */
 export async function readTrace(path: string): Promise<Trace> {
   const parser = new TraceParser(path)
@@ -24,7 +26,7 @@ export async function readTrace(path: string): Promise<Trace> {
   return parser.finish(traceName(path))
 }
 
-/** `traces/vim.rep.gz` is `vim`. */
+/** The name of the trace in a file: `vim` for `traces/vim.rep.gz`. */
 export function traceName(path: string): string {
   return basename(path).replace(/\.rep(\.gz)?$/, '')
 }
@@ -65,7 +67,7 @@ function explain(error: unknown, parser: TraceParser, path: string): unknown {
   if (fault.code?.startsWith('Z_') === true) {
     return parser.fail(
       fault.code === 'Z_BUF_ERROR'
-        ? 'the gzip data ends too early; the file was cut short'
+        ? 'the gzip data ends too early: the file was cut short'
         : `the gzip data is damaged (${fault.message})`
     )
   }

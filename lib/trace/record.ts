@@ -1,7 +1,8 @@
 /**
- * Records the allocations of a real program as a `.rep` trace. The program runs with native/recorder.c preloaded, which notes every
- * call of malloc and its family in a file; when the program has ended, that file becomes text (lib/trace/events.ts). The text's header
- * holds counts that are known only at the end, so the file is read twice: once to count, once to write.
+ * Records the allocations of a real program as a `.rep` trace. The program runs with
+ * native/recorder.c preloaded, which notes every call of malloc and its family in a file. When the
+ * program has ended, events.ts translates that file to text. The header of the text has counts that
+ * are known only at the end, so the file is read twice: once to count, once to write.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { constants, createWriteStream } from 'node:fs'
@@ -18,18 +19,19 @@ import { createEvents, readEventsHeader, Translation, translateEvents, WINDOW_EV
 const MAXIMUM_EVENTS = 2 ** 30
 
 export interface RecordOptions {
-  /** The program: a path, or a name to look up in PATH. */
+  /** The program: a path, or a name in PATH. */
   readonly program: string
   /** Its arguments. Default: none. */
   readonly args?: readonly string[]
-  /** File to write, replaced when it exists; gzipped when it ends in `.gz`. */
+  /** The file to write or replace; gzipped if its name ends in `.gz`. */
   readonly output: string
   /**
-   * Calls to keep at most, 1 … 2^30 (the default), rounded up to whole multiples of 65,536; a realloc counts twice. While the program
-   * runs, each takes 24 bytes of disk beside the output. What comes later is counted as `lost`.
+   * The most calls to keep, from 1 to 2^30, rounded up to a multiple of 65,536; a realloc counts
+   * twice. While the program runs, each takes 24 bytes of disk beside the output. Later calls are
+   * counted as `lost`. Default: 2^30.
    */
   readonly maximumEvents?: number
-  /** The preload library. Default: the one that was built with the addon. */
+  /** The preload library. Default: the one that comes with the addon. */
   readonly recorder?: string
 }
 
@@ -42,35 +44,41 @@ const recordOptions: OptionNames<RecordOptions> = {
 }
 
 export interface RecordSummary {
-  /** Operations in the trace. */
+  /** The number of operations in the trace. */
   readonly operations: number
-  /** Blocks that were allocated, each with an id of its own. */
+  /** The number of blocks allocated, each with an id of its own. */
   readonly ids: number
-  /** Largest sum of the sizes of live blocks, in bytes. */
+  /** The maximum total size of live blocks, in bytes. */
   readonly peakBytes: number
-  /** Blocks never freed, and their bytes. */
+  /** The number of blocks never freed, and their bytes. */
   readonly aliveBlocks: number
   readonly aliveBytes: number
-  /** Calls left out because the block is older than the recording. */
+  /** The number of calls left out because their block is older than the recording. */
   readonly dropped: number
-  /** Requests that the program's allocator refused; not in the trace. */
+  /** The number of requests that the program's allocator refused; not in the trace. */
   readonly failed: number
-  /** Calls that found no room in the recording (`maximumEvents`, or a full disk); not in the trace. */
+  /**
+   * The number of calls without room in the recording (`maximumEvents`, or a full disk); not in the
+   * trace.
+   */
   readonly lost: number
-  /** The program's exit code; 128 + the signal's number when a signal ended it. */
+  /** The program's exit code; 128 + the signal's number if a signal ended it. */
   readonly exitCode: number
 }
 
 /**
- * Runs a program with this process's standard input, output and error, and writes a trace of what it allocated. Threads are recorded;
- * child processes, and what the program turns itself into by `execve`, are not.
+ * Runs a program with this process's standard input, output and error, and writes a trace of what
+ * it allocated. All threads are recorded. Child processes are not, nor is a program that replaces
+ * this one by `execve`.
  *
- * The trace is text: four header lines (suggested heap bytes, ids, operations, 1), then `a ID SIZE` (malloc), `c ID COUNT SIZE`
- * (calloc), `m ID ALIGN SIZE` (memalign and its kin), `r ID SIZE` (realloc), `f ID` (free), and a last line `# alive at the end: …`.
+ * The trace is text: four header lines (suggested heap bytes, ids, operations, 1), then `a ID SIZE`
+ * (malloc), `c ID COUNT SIZE` (calloc), `m ID ALIGN SIZE` (memalign and its kin), `r ID SIZE`
+ * (realloc), `f ID` (free), and a last line `# alive at the end: …`.
  *
- * @throws OffheapError `ERR_OFFHEAP_UNSUPPORTED` on a system other than Linux, or when nothing could be recorded (the program is
- * statically linked or setuid, or never calls libc's malloc); `ERR_OFFHEAP_NO_ADDON` when the recorder is not built;
- * `ERR_OFFHEAP_SYSTEM` when the program can't be started or the output can't be written, the latter before the program runs.
+ * @throws OffheapError `ERR_OFFHEAP_UNSUPPORTED` on a system other than Linux, or if nothing could
+ * be recorded (the program is statically linked or setuid, or never calls libc's malloc);
+ * `ERR_OFFHEAP_NO_ADDON` if the recorder is not built; `ERR_OFFHEAP_SYSTEM` if the program can't be
+ * started, or if the output can't be written: that is checked before the program runs.
  */
 export async function record(options: RecordOptions): Promise<RecordSummary> {
   const { program, args, output, windows, recorder } = validate(options)
@@ -117,7 +125,7 @@ function validate(options: RecordOptions) {
   return { program, args, output, windows: Math.ceil(maximumEvents / WINDOW_EVENTS), recorder: resolve(recorder) }
 }
 
-/** Runs a step that the system may refuse, and says in words what was being done. */
+/** Runs a step that the system may refuse; its error says what was being done. */
 async function attempt<T>(what: string, step: () => Promise<T>): Promise<T> {
   try {
     return await step()
@@ -140,7 +148,10 @@ async function readable(path: string): Promise<boolean> {
   )
 }
 
-/** What exists is replaced at the end, so it has to be a file that may be written. */
+/**
+ * Checks that the output can be written: an existing one is replaced at the end, so it must be a
+ * file.
+ */
 async function checkOutput(output: string): Promise<void> {
   const existing = await stat(output).catch(() => undefined)
   if (existing === undefined) return
@@ -168,7 +179,8 @@ async function run(program: string, args: readonly string[], recorder: string, e
 }
 
 async function ended(child: ChildProcess, program: string): Promise<number> {
-  // The terminal sends ^C and ^\ to the program as well, which decides what they mean; what only we get is passed on.
+  // The terminal sends ^C and ^\ to the program too, which decides what they mean. Other signals
+  // are passed on.
   const stay = () => {}
   const passOn = (signal: NodeJS.Signals) => child.kill(signal)
   process.on('SIGINT', stay).on('SIGQUIT', stay).on('SIGTERM', passOn).on('SIGHUP', passOn)
@@ -184,7 +196,7 @@ async function ended(child: ChildProcess, program: string): Promise<number> {
 
 function nothingRecorded(program: string, attached: boolean): OffheapError {
   const reason = attached
-    ? `${program} never called malloc, or brings an allocator of its own`
+    ? `${program} never called malloc, or has an allocator of its own`
     : 'the program is statically linked or setuid'
   return new OffheapError('ERR_OFFHEAP_UNSUPPORTED', `nothing was recorded: ${reason}`)
 }
@@ -205,7 +217,7 @@ async function* traceText(events: string, count: Translation): AsyncGenerator<st
   yield `# alive at the end: ${count.aliveBlocks} blocks, ${count.aliveBytes} bytes\n`
 }
 
-/** A power of two with a quarter to spare for fragmentation, 1 MiB at least. */
+/** A power of two, at least 1 MiB, with a quarter to spare for fragmentation. */
 function suggestedHeap(peakSpace: number): number {
   return 2 ** Math.ceil(Math.log2(Math.max(2 ** 20, peakSpace * 1.25)))
 }

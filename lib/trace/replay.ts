@@ -1,6 +1,6 @@
 /**
- * The plain replay: a trace's calls, one after another, as fast as they go. What is timed is the loop over the columns, one
- * load and store of a pointer, and the allocator.
+ * The plain replay: makes a trace's calls as fast as possible. Besides the allocator, its time is
+ * the loop over the columns, and one load and store of a pointer.
  */
 
 import { outOfMemory } from './room.js'
@@ -10,14 +10,14 @@ import type { ReplayTarget } from './verify-target.js'
 /** Pointers by id; int32 keeps the loop in integers where the heap allows it. */
 export type Pointers = Int32Array | Float64Array
 
-/** Room for the pointers of one replay of `trace` on a heap of `size` bytes; may be used again. */
+/** An array for the pointers of a replay of `trace` on a heap of `size` bytes. It can be reused. */
 export function pointersFor(trace: Trace, size: number): Pointers {
   return size <= 2 ** 31 ? new Int32Array(trace.ids) : new Float64Array(trace.ids)
 }
 
 /**
- * Replays operations `from` to `to` of `trace` on `target`, leaving in `pointers` where each id's block is (0 once it is free).
- * Throws `ERR_OFFHEAP_OUT_OF_MEMORY` when the target returns NULL.
+ * Replays operations `from` to `to` of `trace` on `target`. Stores in `pointers` where each id's
+ * block is, 0 once it is free. Throws `ERR_OFFHEAP_OUT_OF_MEMORY` if the target returns NULL.
  */
 export function replay(trace: Trace, target: ReplayTarget, pointers: Pointers, from = 0, to = trace.length): void {
   const { kinds, idOf, sizes, extras } = trace

@@ -1,4 +1,4 @@
-/** How large a heap a trace needs, and what to say when one was too small. */
+/** The size of the heap that a trace needs, and the error for one that is too small. */
 import { constants } from 'node:buffer'
 import { wordsIn } from '../engine/format.js'
 import { OffheapError } from '../errors.js'
@@ -7,23 +7,23 @@ import { describeOperation, peaksOf, type Trace } from './trace.js'
 
 const MIB = 2 ** 20
 
-/** Bytes of the largest heap that this Node can map. */
+/** The size in bytes of the largest heap that this Node can map. */
 export const MOST_HEAP_BYTES = Math.min(MAXIMUM_HEAP_BYTES, constants.MAX_LENGTH)
 
-/** Bytes of a heap in which the trace has ample room: pages that nobody touches cost nothing. */
+/** The size in bytes of a heap with ample room for the trace: untouched pages cost nothing. */
 export function roomFor(trace: Trace): number {
   const size = Math.ceil((4 * peaksOf(trace).blocks) / MIB + 1) * MIB
   return Math.min(size, MOST_HEAP_BYTES)
 }
 
-/** What is known of a heap that had no block for an operation. */
+/** A heap that had no block for an operation. */
 export interface FullHeap {
   readonly u8: Uint8Array
-  /** Bytes that are free, and those of the largest free block. */
+  /** The free bytes, and those of the largest free block. */
   stats?(): { readonly free: number; readonly largestFree: number }
 }
 
-/** The error of operation `i`, which got NULL. It advises a larger heap only where a larger one could help. */
+/** The error for operation `i`, which got NULL. Advises a larger heap only if that could help. */
 export function outOfMemory(heap: FullHeap | undefined, trace: Trace, i: number): OffheapError {
   return new OffheapError('ERR_OFFHEAP_OUT_OF_MEMORY', `${describeOperation(trace, i)}: ${reason(heap, trace)}`)
 }
@@ -38,11 +38,11 @@ function reason(heap: FullHeap | undefined, trace: Trace): string {
 }
 
 function advice(size: number, trace: Trace): string {
-  // No allocator needs less than the payload.
+  // Every allocator needs at least the payload.
   const least = peaksOf(trace).payload
-  // The largest heap uses a little less than it was given.
+  // The largest heap uses slightly less than it was given.
   if (size < wordsIn(MOST_HEAP_BYTES) * 4 && least <= MOST_HEAP_BYTES) return 'give it more with --size'
   const larger = least <= MAXIMUM_HEAP_BYTES && MOST_HEAP_BYTES < MAXIMUM_HEAP_BYTES
   const elsewhere = larger ? `; Node 22 and later have heaps of up to ${MAXIMUM_HEAP_BYTES}` : ''
-  return `the trace needs ${least} bytes at least, and this Node has heaps of up to ${MOST_HEAP_BYTES}${elsewhere}`
+  return `the trace needs at least ${least} bytes, but this Node has heaps of up to ${MOST_HEAP_BYTES}${elsewhere}`
 }

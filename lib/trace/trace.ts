@@ -1,6 +1,7 @@
 /**
- * What a trace is in memory: the calls that a program made to its allocator, as columns. One typed array for each
- * field costs 25 bytes an operation and next to nothing to walk, so that a replay measures the allocator, not the trace.
+ * A trace in memory: the calls that a program made to its allocator, as columns. One typed array
+ * for each field costs 25 bytes per operation and is fast to walk, so that a replay measures the
+ * allocator.
  */
 
 export const MALLOC = 0
@@ -9,34 +10,34 @@ export const REALLOC = 2
 export const ALIGNED = 3
 export const FREE = 4
 
-/** Which call an operation is: `MALLOC`, `CALLOC`, `REALLOC`, `ALIGNED` or `FREE`. */
+/** The kind of an operation: `MALLOC`, `CALLOC`, `REALLOC`, `ALIGNED` or `FREE`. */
 export type Kind = typeof MALLOC | typeof CALLOC | typeof REALLOC | typeof ALIGNED | typeof FREE
 
 /** The id that stands for NULL, in `free(NULL)`. */
 export const NULL_ID = -1
 
 export interface Trace {
-  /** What people call it: the file's name without its ending. */
+  /** The name of its file without the ending. */
   readonly name: string
-  /** Number of operations. */
+  /** The number of operations. */
   readonly length: number
-  /** Number of ids; they are 0 … ids - 1. An id may be allocated again after its free. */
+  /** The number of ids, which are 0 … ids - 1. An id may be allocated again after its free. */
   readonly ids: number
-  /** One `Kind` for each operation. */
+  /** The `Kind` of each operation. */
   readonly kinds: Uint8Array
-  /** The block each operation is about; -1 is NULL. */
+  /** The id of each operation's block; -1 is NULL. */
   readonly idOf: Int32Array
-  /** Bytes asked for; for calloc the bytes of one element; 0 for free. */
+  /** The requested bytes; for calloc those of one element; 0 for free. */
   readonly sizes: Float64Array
-  /** Calloc: number of elements. Aligned: alignment in bytes. Else 0. */
+  /** For calloc the number of elements, for aligned the alignment in bytes, else 0. */
   readonly extras: Float64Array
-  /** Line of the file that each operation came from; 0 when it came from no file. */
+  /** The line of each operation in its file; 0 if there is no file. */
   readonly lines: Uint32Array
-  /** What was odd about the file and could be lived with, in words. */
+  /** Oddities of the file that were tolerated, in words. */
   readonly notes?: readonly string[]
 }
 
-/** Most operations that one trace may hold: 2^27, or 3.4 GB of columns. */
+/** The most operations of a trace: 2^27, or 3.4 GB of columns. */
 export const MAX_OPERATIONS = 2 ** 27
 
 /** Collects operations into columns that double when they are full. */
@@ -53,7 +54,7 @@ export class TraceBuilder {
     return this.#length
   }
 
-  /** Adds one operation. Ids must be dense: an id larger than every one before it is the next. */
+  /** Adds one operation. Ids must be dense: a new id is the largest so far plus 1. */
   add(kind: Kind, id: number, size = 0, extra = 0, line = 0): void {
     const i = this.#length
     if (i === this.#kinds.length) this.#grow()
@@ -101,13 +102,16 @@ export class TraceBuilder {
   }
 }
 
-/** Payload bytes that operation `i` asks for; 0 for free. */
+/** The payload bytes that operation `i` requests; 0 for free. */
 export function payloadOf(trace: Trace, i: number): number {
   const size = trace.sizes[i]
   return trace.kinds[i] === CALLOC ? size * trace.extras[i] : size
 }
 
-/** Names operation `i` in a message: `operation 12 (line 16), realloc of id 3 to 100 bytes`. Operations count from 1. */
+/**
+ * Names operation `i` in a message: `operation 12 (line 16), realloc of id 3 to 100 bytes`.
+ * Operations count from 1.
+ */
 export function describeOperation(trace: Trace, i: number): string {
   const line = trace.lines[i]
   const where = line > 0 ? `operation ${i + 1} (line ${line})` : `operation ${i + 1}`
@@ -129,15 +133,18 @@ export function describeOperation(trace: Trace, i: number): string {
 }
 
 export interface Peaks {
-  /** The most bytes that the program had asked for at one time. */
+  /** The most payload bytes that were allocated at one time. */
   readonly payload: number
-  /** How many operations lead to the first such moment. */
+  /** The number of operations up to the first such moment. */
   readonly operations: number
-  /** The most bytes of whole blocks at one time, were there no fragmentation at all: with header, rounding and alignment. */
+  /**
+   * The most bytes of whole blocks at one time, with header, rounding and alignment but no
+   * fragmentation.
+   */
   readonly blocks: number
 }
 
-/** The peaks of a trace, which no allocator can do better than. One pass. */
+/** The peaks of a trace, a lower bound for every allocator. One pass. */
 export function peaksOf(trace: Trace): Peaks {
   const payloads = new Float64Array(trace.ids)
   const blocks = new Float64Array(trace.ids)

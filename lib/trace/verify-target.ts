@@ -1,21 +1,21 @@
-/** What a verified replay (verify.ts) is run on: any allocator whose payloads can be seen. */
+/** The target of a verified replay (verify.ts): any allocator whose payloads can be seen. */
 
 import { Payloads } from './pattern.js'
 import type { FullHeap } from './room.js'
 
 /** One block, as an allocator lists it. */
 export interface ListedBlock {
-  /** What malloc returned for it, when it is used. */
+  /** The pointer that malloc returned, if it is used. */
   readonly pointer: number
-  /** Where it begins, in bytes. */
+  /** The byte offset at which it begins. */
   readonly offset: number
-  /** How many bytes it has from there. */
+  /** Its size in bytes. */
   readonly size: number
   /** Blocks of any state but this one are the allocator's own. */
   readonly used: boolean
 }
 
-/** What a replay needs of an allocator in one memory; `Heap` is one. Pointers are byte offsets in `u8`, 0 is NULL. */
+/** An allocator in one memory, such as a `Heap`. Pointers are byte offsets in `u8`; 0 is NULL. */
 export interface ReplayTarget extends FullHeap {
   malloc(size: number): number
   calloc(count: number, size: number): number
@@ -24,7 +24,7 @@ export interface ReplayTarget extends FullHeap {
   alignedAlloc(alignment: number, size: number): number
   /** The whole heap. */
   readonly u8: Uint8Array
-  /** Throws when the heap contradicts itself. */
+  /** Throws if the heap is inconsistent. */
   check(): void
   /** Every block in address order. */
   blocks?(): Iterable<ListedBlock>
@@ -36,7 +36,7 @@ export interface Place {
   readonly at: number
 }
 
-/** An allocator of any kind. P is what it returns: a byte offset, an address, or an object with the bytes. */
+/** An allocator of any kind. P is the type of its pointers: byte offsets, addresses, or objects. */
 export interface Verifiable<P> {
   readonly calls: {
     malloc(size: number): P
@@ -45,21 +45,24 @@ export interface Verifiable<P> {
     free(pointer: P): void
     alignedAlloc(alignment: number, size: number): P
   }
-  /** What stands for NULL. */
+  /** The value that stands for NULL. */
   readonly none: P
   /** Every payload begins at a multiple of this, in bytes. */
   readonly alignment: number
-  /** Whether alignedAlloc promises more. */
+  /** Whether alignedAlloc honours its alignment. */
   readonly aligns: boolean
-  /** Bytes of the memory in which all payloads lie, at the offsets that `addressOf` tells; undefined when there is no such memory. */
+  /**
+   * The size in bytes of the memory that holds all payloads, at the offsets that `addressOf`
+   * returns; undefined if there is no such memory.
+   */
   readonly size: number | undefined
-  /** Where a payload begins, as a number of bytes; undefined when that can't be known. */
+  /** The address or offset of a payload in bytes; undefined if it is unknown. */
   addressOf(pointer: P): number | undefined
-  /** Where to find the `size` bytes of a payload; undefined when nothing is there to look at. */
+  /** Where the `size` bytes of a payload are; undefined if they can't be read. */
   placeOf(pointer: P, size: number): Place | undefined
-  /** What is known of it when it has no memory left. */
+  /** Describes the heap in errors when it is out of memory. */
   readonly heap?: FullHeap
-  /** Throws when the allocator contradicts itself. */
+  /** Throws if the allocator is inconsistent. */
   check?(): void
   /** Every block in address order. */
   blocks?(): Iterable<ListedBlock>

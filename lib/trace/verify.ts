@@ -1,10 +1,11 @@
 /**
- * Replays a trace and believes nothing: each payload gets a pattern of its own, which is compared before every realloc and
- * free and at the end; each pointer is checked for alignment, for lying inside the heap and for not touching another block;
- * and the blocks that the heap says are used must be those that the trace has, no more and no fewer. What is checked against
- * is kept outside the heap, so a heap that corrupts itself can't hide it.
+ * Replays a trace and verifies everything. Each payload gets a pattern of its own, which is
+ * compared before every realloc and free and at the end. Each pointer must be aligned, lie inside
+ * the heap, and not overlap another block. The used blocks that the heap lists must be exactly
+ * those of the trace. The expected state is kept outside the heap, so a heap that corrupts itself
+ * can't hide it.
  *
- * What an allocator does with a block that was given back is its own affair: it may merge it at once or later, or keep it.
+ * An allocator may treat freed blocks as it likes: merge them at once or later, or keep them.
  */
 
 import { OffheapError, type OffheapErrorCode } from '../errors.js'
@@ -13,31 +14,36 @@ import { outOfMemory } from './room.js'
 import { ALIGNED, CALLOC, describeOperation, FREE, NULL_ID, payloadOf, REALLOC, type Trace } from './trace.js'
 import { inOneMemory, type Place, type ReplayTarget, type Verifiable } from './verify-target.js'
 
-/** The whole heap is checked this many times in a trace… */
+/** The number of checks of the whole heap in a trace… */
 const CHECKS = 50
-/** …and after every operation when the trace is no longer than this. */
+/** …and traces up to this length are checked after every operation. */
 const TINY = 500
-/** Owners are kept for so many bytes each. */
+/** The number of bytes for which one owner is kept. */
 const GRANULE = 8
 
-/** Replays `trace` on a heap, checking as it goes: see `VerifiedReplay`. */
+/** A verified replay of `trace` on a heap in one memory. */
 export function verifiedReplay(trace: Trace, heap: ReplayTarget): VerifiedReplay<number> {
   return new VerifiedReplay(trace, inOneMemory(heap))
 }
 
-/** Replays `trace` on `target`, checking as it goes. `run` to wherever the heap is to be looked at, and to the end; `release` what is left. */
+/**
+ * A verified replay of `trace` on `target`: `run` to any operation, and to the end; then `release`.
+ */
 export class VerifiedReplay<P> {
   readonly #trace: Trace
   readonly #target: Verifiable<P>
-  /** For each granule of the memory, id + 1 of the block whose payload lies there; 0 for none. Empty without one memory. */
+  /**
+   * For each granule of the memory, id + 1 of its payload, or 0. Empty if there is no single
+   * memory.
+   */
   readonly #owners: Int32Array
-  /** What the target returned for each id. */
+  /** The target's pointer for each id. */
   readonly #pointers: P[]
-  /** Payload bytes of each id; -1 when it has no block. */
+  /** The payload bytes of each id; -1 if it has no block. */
   readonly #sizes: Float64Array
   /** The operation that allocated each id's block. */
   readonly #births: Int32Array
-  /** How many ids have a block. */
+  /** The number of ids that have a block. */
   #live = 0
   #done = 0
 
@@ -51,8 +57,9 @@ export class VerifiedReplay<P> {
   }
 
   /**
-   * Replays the operations up to `to`; `progress` hears now and then how many are done. Throws an `OffheapError` that names the operation,
-   * what was expected and what was found: `ERR_OFFHEAP_CORRUPT`, `ERR_OFFHEAP_OUT_OF_MEMORY`, or the target's own code.
+   * Replays the operations up to `to`, and calls `progress` from time to time with the number that
+   * are done. Throws an `OffheapError` that names the operation, what was expected and what was
+   * found: `ERR_OFFHEAP_CORRUPT`, `ERR_OFFHEAP_OUT_OF_MEMORY`, or the target's own code.
    */
   run(to = this.#trace.length, progress?: (done: number) => void): void {
     const { length } = this.#trace
@@ -72,7 +79,7 @@ export class VerifiedReplay<P> {
     if (length > 0) this.#checkTarget(`after ${describeOperation(this.#trace, length - 1)}`)
   }
 
-  /** Frees, after comparing it once more, every block that the trace left allocated. */
+  /** Verifies and frees every block that the trace left allocated. */
   release(): void {
     for (let id = 0; id < this.#trace.ids; id++) {
       if (!this.#isLive(id)) continue
@@ -215,7 +222,10 @@ export class VerifiedReplay<P> {
     this.#owners.fill(owner, Math.floor(address / GRANULE), granuleEnd(address, this.#sizes[id]))
   }
 
-  /** Where the payload of a new block lies, when it may lie there; undefined when there is nothing to look at. */
+  /**
+   * Verifies the address of a new payload. Returns where its bytes are; undefined if they can't be
+   * read.
+   */
   #checkPlace(i: number, pointer: P, bytes: number, alignment: number): Place | undefined {
     const trace = this.#trace
     const address = this.#target.addressOf(pointer)
@@ -270,7 +280,7 @@ export class VerifiedReplay<P> {
     }
   }
 
-  /** Compares the blocks that the heap calls used with those that the trace has, when it lists them. */
+  /** Compares the used blocks that the heap lists, if it does, with those of the trace. */
   #checkBlocks(): void {
     const target = this.#target
     if (target.blocks === undefined) return
@@ -304,13 +314,13 @@ export class VerifiedReplay<P> {
     return `id ${id} (${Math.max(0, this.#sizes[id])} bytes${this.#at(this.#pointers[id])}, made by operation ${born})`
   }
 
-  /** ` at 1024`, where that is known. */
+  /** ` at 1024`, or '' if that is unknown. */
   #at(pointer: P): string {
     const address = this.#target.addressOf(pointer)
     return address === undefined ? '' : ` at ${address}`
   }
 
-  /** ` from 1024 to 2048`, where that is known. */
+  /** ` from 1024 to 2048`, or '' if that is unknown. */
   #from(from: P, to: P): string {
     const { addressOf } = this.#target
     const address = addressOf(to)
@@ -318,12 +328,12 @@ export class VerifiedReplay<P> {
   }
 }
 
-/** A block of no bytes is a block all the same and has a granule. */
+/** The end of a block's granules; a block of 0 bytes has one too. */
 function granuleEnd(pointer: number, bytes: number): number {
   return Math.ceil((pointer + Math.max(bytes, 1)) / GRANULE)
 }
 
-/** Each block's pattern is told by the operation that made it. */
+/** The seed of a block's pattern, from the operation that made it. */
 function seedOf(operation: number): number {
   return Math.imul(operation + 1, 0x85ebca6b)
 }
@@ -336,12 +346,12 @@ function broken(trace: Trace, i: number, what: string): OffheapError {
   return new OffheapError('ERR_OFFHEAP_CORRUPT', `${describeOperation(trace, i)}: ${what}`)
 }
 
-/** What `blocks()` says is not what the trace did. */
+/** The error for a listing that disagrees with the trace. */
 function mismatch(what: string): OffheapError {
   return new OffheapError('ERR_OFFHEAP_CORRUPT', `the heap ${what}`)
 }
 
-/** An error that the target threw, told where in the trace it did. */
+/** An error that the target threw, with where in the trace. */
 function fault(where: string, error: unknown): OffheapError {
   const code: OffheapErrorCode = error instanceof OffheapError ? error.code : 'ERR_OFFHEAP_CORRUPT'
   const wrapped = new OffheapError(code, `${where}: ${error instanceof Error ? error.message : String(error)}`)

@@ -1,5 +1,5 @@
 /**
- * Writes a trace as `.rep` text, which `readTrace` and the drivers of CS:APP's malloc lab read.
+ * Writes a trace as `.rep` text, which `readTrace` and the drivers of CS:APP's malloc lab can read.
  */
 
 import { createWriteStream } from 'node:fs'
@@ -8,15 +8,15 @@ import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import { ALIGNED, CALLOC, FREE, MALLOC, peaksOf, type Trace } from './trace.js'
 
-/** Operations in one portion of text. */
+/** The number of operations in one portion of text. */
 const PORTION = 4096
 
-/** The trace as `.rep` text with the four header lines of CS:APP; for short ones, such as a shrunk counterexample. */
+/** Returns the trace as `.rep` text with the four header lines of CS:APP. For short traces. */
 export function formatTrace(trace: Trace): string {
   return [...portions(trace)].join('')
 }
 
-/** Writes the trace to `path`, gzipped when the name ends in `.gz`. Rejects with Node's error when it can't. */
+/** Writes the trace to `path`, gzipped if the name ends in `.gz`. Rejects with Node's own error. */
 export async function writeTrace(path: string, trace: Trace): Promise<void> {
   const source = Readable.from(portions(trace), { objectMode: false })
   const file = createWriteStream(path)
@@ -25,7 +25,7 @@ export async function writeTrace(path: string, trace: Trace): Promise<void> {
 }
 
 function* portions(trace: Trace): Generator<string> {
-  // A header line is a number that can be told exactly, whatever the sizes add up to.
+  // The number in a header line must be exact, whatever the sizes add up to.
   yield `${Math.min(peaksOf(trace).payload, Number.MAX_SAFE_INTEGER)}\n${trace.ids}\n${trace.length}\n1\n`
   for (let start = 0; start < trace.length; start += PORTION) {
     const end = Math.min(start + PORTION, trace.length)

@@ -1,4 +1,7 @@
-/** The allocator without a heap around it: what calls return for what is no pointer, and what they leave alone. */
+/**
+ * The allocator without a heap around it: what calls return for what is no pointer, and what they
+ * leave alone.
+ */
 import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
 import type { Host } from '../../lib/engine/engine.js'

@@ -1,6 +1,6 @@
 /**
- * Blocks at their bounds: what comes out of overwritten lists and headers is not believed, and room is
- * used to the last word.
+ * Blocks at their bounds: what comes out of overwritten lists and headers is not believed, and room
+ * is used to the last word.
  */
 import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
@@ -95,7 +95,7 @@ describe('free', () => {
     blocks.free(left)
     const tag = block - 1
     const expectUnmatched = (): void =>
-      expectNoChange(made, () => blocks.free(block), new RegExp(`side of byte ${block * 4} contradict`))
+      expectNoChange(made, () => blocks.free(block), new RegExp(`side of byte ${block * 4} disagree`))
     // A free block of this size, to all appearance, below the first.
     const below = block - blocks.first + 4
     words[tag] = below
@@ -123,7 +123,7 @@ describe('free', () => {
     const [block, next] = row(20, 20)
     blocks.free(next)
     words[next] = headerOf(words[TOP_WORD] - next + 2, PREVIOUS_USED)
-    expectNoChange(made, () => run(made, block), new RegExp(`side of byte ${next * 4} contradict`))
+    expectNoChange(made, () => run(made, block), new RegExp(`side of byte ${next * 4} disagree`))
   })
 })
 

@@ -42,8 +42,8 @@ const host: Host = {
 const CLASS = 3
 
 /**
- * A heap of 256 KiB whose chunks have four granules: of slots of 48 bytes, two slabs are listed, two are
- * full, one is current, and three granules are free.
+ * A heap of 256 KiB whose chunks have four granules: of slots of 48 bytes, two slabs are listed,
+ * two are full, one is current, and three granules are free.
  */
 function scene() {
   const policy = policyNamed('first-fit')
@@ -85,7 +85,7 @@ const wrong: [what: string, change: Change, message: RegExp][] = [
   [
     'a free granule with a used slot',
     ({ granules }) => [granules[5], 1],
-    /granule at byte GRANULE5: it is no slab, and has used slots/
+    /granule at byte GRANULE5: it is no slab, but has used slots/
   ],
   ['no class', ({ granules, info }) => [granules[2] + INFO, info(2) & ~15], /size class is unknown/],
   ['a class too many', ({ granules, info }) => [granules[2] + INFO, info(2) + 6], /size class is unknown/],
@@ -96,7 +96,7 @@ const wrong: [what: string, change: Change, message: RegExp][] = [
   [
     'FULL, with an open slot',
     ({ granules, words }) => [granules[2], words[granules[2]] << 3],
-    /has open slots, and no list/
+    /has open slots, but is in no list/
   ],
   ['CURRENT, and another is', flags(2, CURRENT), /it is not the current slab/],
   ['no flag', flags(2, 0), /its state is unknown/],
@@ -104,14 +104,18 @@ const wrong: [what: string, change: Change, message: RegExp][] = [
   ['three flags', flags(2, FULL | LISTED | CURRENT), /its state is unknown/],
   ['a next of a full slab', flags(2, FULL | (1 << NEXT_SHIFT)), /in no list, and has a next/],
   ['a next of the current slab', flags(4, CURRENT | (1 << NEXT_SHIFT)), /does not describe a current slab/],
-  ['a slab that is free', flags(4, FREE), /does not describe a current slab|no slab, and has used slots/],
+  ['a slab that is free', flags(4, FREE), /does not describe a current slab|no slab, but has used slots/],
   ['a slab in a list that is free', flags(0, FREE), /the list of slabs for 48 bytes leads to/],
   ['a slab in a list that is full', flags(0, FULL), /the list of slabs for 48 bytes leads to/],
-  ['a record with a free granule more', ({ chunks }) => [chunks[0], 1 << 31], /record says otherwise/],
-  ['a record with a free granule less', ({ chunks }) => [chunks[1], 0x30000000], /record says otherwise/],
-  ['a chunk more', state(CHUNKS, 1), /2 chunks of slabs are in the heap, 0 of them empty/],
-  ['an empty chunk more', state(EMPTY_CHUNKS, 1), /2 chunks of slabs are in the heap, 0 of them empty/],
-  ['an empty slab more', state(EMPTY_SLABS, 1), /0 slabs in lists are empty, and the tables say 1/],
+  ['a record with a free granule more', ({ chunks }) => [chunks[0], 1 << 31], /record disagrees about free granules/],
+  [
+    'a record with a free granule less',
+    ({ chunks }) => [chunks[1], 0x30000000],
+    /record disagrees about free granules/
+  ],
+  ['a chunk more', state(CHUNKS, 1), /there are 2 chunks of slabs, 0 of them empty/],
+  ['an empty chunk more', state(EMPTY_CHUNKS, 1), /there are 2 chunks of slabs, 0 of them empty/],
+  ['an empty slab more', state(EMPTY_SLABS, 1), /0 slabs in lists are empty, but the tables count 1/],
   [
     'no chunk in the list',
     ({ state }) => [state + OPEN_CHUNKS, 0],
@@ -120,10 +124,18 @@ const wrong: [what: string, change: Change, message: RegExp][] = [
   [
     'another chunk in the list',
     ({ state, chunks }) => [state + OPEN_CHUNKS, chunks[0]],
-    /list of chunks leads to byte/
+    /list of chunks with free granules leads to byte/
   ],
-  ['a chunk with a previous', ({ chunks }) => [chunks[1] + RECORD_PREVIOUS, chunks[0]], /list of chunks leads to byte/],
-  ['a chunk behind itself', ({ chunks }) => [chunks[1] + RECORD_NEXT, chunks[1]], /list of chunks leads to byte/],
+  [
+    'a chunk with a previous',
+    ({ chunks }) => [chunks[1] + RECORD_PREVIOUS, chunks[0]],
+    /list of chunks with free granules leads to byte/
+  ],
+  [
+    'a chunk behind itself',
+    ({ chunks }) => [chunks[1] + RECORD_NEXT, chunks[1]],
+    /list of chunks with free granules leads to byte/
+  ],
   ['a used slot in no chunk', ({ granules }) => [granules[7] + 2, 1], /it is in no chunk/],
   ['a slab in no chunk', ({ granules }) => [granules[7] + 3, CLASS], /it is in no chunk/],
   ['a slab in the header', ({ descriptors }) => [descriptors + INFO, CLASS], /granule at byte 0: it is in no chunk/],
@@ -132,8 +144,8 @@ const wrong: [what: string, change: Change, message: RegExp][] = [
     ({ granules, first }) => [granules[0] + INFO, CLASS | LISTED | ((first + 1) << NEXT_SHIFT)],
     /in its list twice/
   ],
-  ['a list that ends elsewhere', state(TAILS + CLASS, 1), /the last of its list, which ends elsewhere/],
-  ['an empty list that ends somewhere', state(TAILS + 1, 1), /the last of its list, which ends elsewhere/],
+  ['a list that ends elsewhere', state(TAILS + CLASS, 1), /the last of its list, but the tail is another slab/],
+  ['an empty list that ends somewhere', state(TAILS + 1, 1), /the last of its list, but the tail is another slab/],
   ['a list that begins in no slab', state(HEADS + CLASS, 1000), /the list of slabs for 48 bytes leads to/],
   ['a list that begins below 0', state(HEADS + CLASS, -1000), /the list of slabs for 48 bytes leads to/],
   [

@@ -1,4 +1,6 @@
-/** The header of a heap: what is written over old bytes, and what is refused of one that is there. */
+/**
+ * The header of a heap: what is written over old bytes, and what is refused of one that is there.
+ */
 import { describe, expect, test } from 'vitest'
 import {
   clearHeader,
@@ -81,7 +83,7 @@ describe('what is no heap', () => {
   test.each<[what: string, words: Int32Array, message: RegExp]>([
     ['no memory', new Int32Array(0), /does not begin with the bytes "offh"/],
     ['less than a header', changed({}, HEADER_WORDS - 1), /does not begin with the bytes "offh"/],
-    ['a header alone', changed({}, HEADER_WORDS), /has 8192 bytes, and the memory has 128/],
+    ['a header alone', changed({}, HEADER_WORDS), /has 8192 bytes, but the memory has 128/],
     ['other bytes', changed({ [MAGIC_WORD]: 77 }), /does not begin with the bytes "offh"/],
     ['the other byte order', changed({ [MAGIC_WORD]: 0x6f666668 }), /machine of the other byte order/],
     ['another version', changed({ [VERSION_WORD]: VERSION + 1 }), /layout version is \d+/],
@@ -94,7 +96,7 @@ describe('what is no heap', () => {
 
   test.each([3, -1])('something to do that is unknown (%i)', pending => {
     const words = changed({ [PENDING_WORD]: pending })
-    const message = new RegExp(`word ${PENDING_WORD} of its header is ${pending}, and should be 0, 1 or 2`)
+    const message = new RegExp(`word ${PENDING_WORD} of its header is ${pending}, but should be 0, 1 or 2`)
     expectError(() => verifyHeader(words, layout), 'ERR_OFFHEAP_NOT_A_HEAP', message)
     verifyHeader(changed({ [PENDING_WORD]: DUE }), layout)
   })

@@ -1,4 +1,7 @@
-/** Block headers that were forged or overwritten: no call follows one that its neighbours contradict. */
+/**
+ * Block headers that were forged or overwritten: no call follows one that its neighbours
+ * contradict.
+ */
 import { describe, expect, test } from 'vitest'
 import { Heap } from '../../lib/index.js'
 import { headerOf, PREVIOUS_USED, USED } from '../../lib/layout/block.js'
@@ -19,7 +22,10 @@ describe.each([false, true])('with slabs: %s', slabs => {
     }
   })
 
-  /** A small block, 0xff in it and, unless a block is behind it, behind it; and proof that no call takes it. */
+  /**
+   * A small block, 0xff in it and, unless a block is behind it, behind it; and proof that no call
+   * takes it.
+   */
   function expectNoCall(header: number, neighbour: boolean, code: string): void {
     const heap = make()
     const block = heap.malloc(200)

@@ -60,7 +60,7 @@ describe('trim', () => {
     words[FREE_LIST + NEXT] = block
     words[block] = headerOf(size, PREVIOUS_USED)
     words[block + NEXT] = FREE_LIST
-    const message = new RegExp(`byte ${block * 4} is in the free list, and no block is there`)
+    const message = new RegExp(`byte ${block * 4} is in the free list, but no block is there`)
     expectError(() => heap.trim(pages), 'ERR_OFFHEAP_CORRUPT', message)
     expect(given).toEqual([])
   })

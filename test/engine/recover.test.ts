@@ -1,7 +1,8 @@
 /**
- * A call that ends early, between any two of its stores, because the stack is exhausted for example: the
- * next call recovers the heap. Nothing that was allocated before is lost. Unlike stores.test.ts, which
- * cuts random calls, this test makes each kind of call in turn, and lets the store itself throw.
+ * A call that ends early, between any two of its stores, because the stack is exhausted for
+ * example: the next call recovers the heap. Nothing that was allocated before is lost. Unlike
+ * stores.test.ts, which cuts random calls, this test makes each kind of call in turn, and lets the
+ * store itself throw.
  */
 import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
@@ -91,7 +92,10 @@ const kinds = (['first-fit', 'segregated-fit'] as const).flatMap(placement =>
 describe.each(kinds)('a %s heap (slabs: %s) with a call that was cut off', (placement, slabs) => {
   const header = headerFor(placement, slabs)
 
-  /** A heap with used and free blocks of many sizes, and the live pointers; payloads hold their pointer. */
+  /**
+   * A heap with used and free blocks of many sizes, and the live pointers; payloads hold their
+   * pointer.
+   */
   function used(): { words: Int32Array; live: number[] } {
     const words = format(header)
     const heap = new Allocator(words, header, host)
@@ -226,7 +230,7 @@ describe('recovery', () => {
       words[last] = wrong
     })
     const before = words.slice()
-    const message = `byte ${last * 4} says ${(wrong >> 2) * 8} bytes, and recovery can't go on there`
+    const message = `byte ${last * 4} says ${(wrong >> 2) * 8} bytes, so recovery can't continue there`
     expectError(() => heap.allocate(8), 'ERR_OFFHEAP_CORRUPT', new RegExp(message))
     expectSameWords(words, before)
   })
@@ -318,7 +322,7 @@ describe('recovery', () => {
     heap.allocate(100)
     heap.free(left)
     words[right / 4 - 2] ^= 2
-    expectError(() => heap.free(right), 'ERR_OFFHEAP_CORRUPT', /contradict each other/)
+    expectError(() => heap.free(right), 'ERR_OFFHEAP_CORRUPT', /disagree about whether/)
     expect(words[PENDING_WORD]).toBe(0)
   })
 })

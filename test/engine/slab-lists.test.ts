@@ -1,6 +1,6 @@
 /**
- * The slow paths of slabs, seen in the tables: which slab serves the next request, when empty slabs and
- * chunks are given back, and where the next look for them begins.
+ * The slow paths of slabs, seen in the tables: which slab serves the next request, when empty slabs
+ * and chunks are given back, and where the next look for them begins.
  */
 import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
@@ -584,7 +584,7 @@ describe('tables that were overwritten', () => {
     const slots = many(13)
     free(...slots.slice(0, 12))
     words[slots[0] / 4 - 1] &= ~1
-    const message = new RegExp(`the chunk of slabs at byte ${slots[0] - 4} is no used block`)
+    const message = new RegExp(`the chunk of slabs at byte ${slots[0] - 4} is not a used block`)
     expectError(() => slabs.reclaimFor(2 ** 20), CORRUPT, message)
   })
 })

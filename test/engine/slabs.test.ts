@@ -1,7 +1,7 @@
 /**
- * Slabs from the caller's side: slots, what is exact about their pointers, and when their memory goes
- * back to the blocks. The last part overwrites the slab tables: calls then end in a value or in an error
- * with a code, after a bounded number of steps, and reset() makes the heap sound again.
+ * Slabs from the caller's side: slots, what is exact about their pointers, and when their memory
+ * goes back to the blocks. The last part overwrites the slab tables: calls then end in a value or
+ * in an error with a code, after a bounded number of steps, and reset() makes the heap sound again.
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -130,7 +130,10 @@ describe('slots', () => {
 })
 
 describe.each(placements)('pointers to slots of a %s heap', placement => {
-  /** Slots of several sizes, some of them free again, with bytes in them that pass for headers of used blocks. */
+  /**
+   * Slots of several sizes, some of them free again, with bytes in them that pass for headers of
+   * used blocks.
+   */
   function scene(): { heap: Heap; live: Set<number>; stale: number[] } {
     const heap = make(256 * KiB, { placement })
     const all = [...many(heap, 60, 16), ...many(heap, 60, 48), ...many(heap, 60, 100), ...many(heap, 9, 400)]
@@ -414,7 +417,7 @@ describe('a heap with slabs', () => {
   })
 })
 
-// ---- overwritten tables --------------------------------------------------------------------------
+// ---- overwritten tables -------------------------------------------------------------------------
 
 const host: Host = {
   commit: undefined,
@@ -466,7 +469,10 @@ describe.each(placements)('slab tables that were overwritten, in a %s heap', pla
     return { words, live: live.filter(pointer => pointer !== 0) }
   }
 
-  /** A word of the tables: half of the time of the descriptors, half of the time of what is in front of them. */
+  /**
+   * A word of the tables: half of the time of the descriptors, half of the time of what is in front
+   * of them.
+   */
   function anyWord(random: Random): number {
     return random.below(2) === 0
       ? random.between(tables.descriptors, tables.end - 1)

@@ -1,7 +1,8 @@
 /**
- * The order of stores: a heap that is cut off after any single store of any call is made sound again by
- * recovery, and no block that was allocated before is lost. Every store of random calls is recorded;
- * each prefix of them is recovered, checked, and compared with the blocks before and after the call.
+ * The order of stores: a heap that is cut off after any single store of any call is made sound
+ * again by recovery, and no block that was allocated before is lost. Every store of random calls is
+ * recorded; each prefix of them is recovered, checked, and compared with the blocks before and
+ * after the call.
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -74,7 +75,10 @@ const kind = fc.oneof(
 const steps = fc.array(fc.record({ kind, size, which: fc.nat() }), { minLength: 1, maxLength: 40, size: 'max' })
 
 const step = (kind: Step['kind'], size: number): Step => ({ kind, size, which: 0 })
-/** A chunk of slabs is cut out of the middle of a free block, where its header is written before it is a block. */
+/**
+ * A chunk of slabs is cut out of the middle of a free block, where its header is written before it
+ * is a block.
+ */
 const aChunkInside = [step('malloc', 1549), step('malloc', 0), step('free', 0), step('malloc', 33), step('malloc', 17)]
 
 /** The used pointers of a heap, as one line. */

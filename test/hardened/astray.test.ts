@@ -1,6 +1,6 @@
 /**
- * A hardened heap whose index, notes or seals were overwritten: whatever they lead to, no payload changes and no memory in use is
- * handed out or given back to the system; and reset() is a way out.
+ * A hardened heap whose index, notes or seals were overwritten: whatever they lead to, no payload
+ * changes and no memory in use is handed out or given back to the system; and reset() is a way out.
  */
 import { describe, expect, test } from 'vitest'
 import { hardenedLayout, ledgerWords, pageWords } from '../../lib/hardened/layout.js'
@@ -111,7 +111,7 @@ test('an index that led a call astray ends every later call, until reset()', () 
     () => heap.check(),
     () => Heap.attach(heap.buffer)
   ]) {
-    expectError(call, CORRUPT, /its index was overwritten, and the call that found it could not be finished/)
+    expectError(call, CORRUPT, /its index was overwritten, and the call that found this could not be completed/)
   }
   expectPayloads(heap, payloads)
   heap.reset()
@@ -125,7 +125,11 @@ test('a used block that the ledger calls free is not given back to the system', 
   heap.malloc(10)
   heap.view(block).fill(7)
   heap.i32[block / 16 - 1] ^= USED
-  expectError(() => heap.trim(), CORRUPT, new RegExp(`the ledger says of the block at ${block} was overwritten`))
+  expectError(
+    () => heap.trim(),
+    CORRUPT,
+    new RegExp(`ledger's entry for the block at ${block}, at byte \\d+, was overwritten`)
+  )
   expect(heap.u8.subarray(block, block + 100_000).every(byte => byte === 7)).toBe(true)
   for (const look of [() => heap.stats(), () => [...heap.blocks()]]) expectError(look, CORRUPT)
 })

@@ -1,4 +1,7 @@
-/** The calls of a hardened heap that work as on any heap: arguments, views, zeroed memory, alignment, the root, the end. */
+/**
+ * The calls of a hardened heap that work as on any heap: arguments, views, zeroed memory,
+ * alignment, the root, the end.
+ */
 import { describe, expect, test } from 'vitest'
 import { Heap, placements, Region } from '../../lib/index.js'
 import { call, expectError, expectFilled, expectNull, expectRefusal, fill } from '../heap/support.js'

@@ -24,7 +24,7 @@ describe('a pointer', () => {
     const { top } = heap.stats()
     for (const pointer of pointers) heap.free(pointer)
     for (const pointer of [pointers[0] ?? 0, top - 32]) {
-      expectError(() => heap.free(pointer), DOUBLE, /was given back before and has become wilderness/)
+      expectError(() => heap.free(pointer), DOUBLE, /was freed before and has become wilderness/)
       expect(blockOf(() => heap.free(pointer))).toEqual({ pointer, size: 0 })
     }
     for (const pointer of [top, top + 32, 65536 - 8]) {
@@ -113,7 +113,7 @@ describe('damage', () => {
     const pointer = heap.malloc(100)
     const byte = (pointer / 16 - 1) * 4
     heap.u8[byte + 4] ^= 1
-    const message = new RegExp(`the ledger says of the block at ${pointer} was overwritten, at byte ${byte}\\b`)
+    const message = new RegExp(`ledger's entry for the block at ${pointer}, at byte ${byte}, was overwritten`)
     for (const action of [() => heap.free(pointer), () => heap.check()]) {
       expectError(action, CORRUPT, message)
       expect(blockOf(action)).toEqual({ pointer, size: 128 })

@@ -1,4 +1,7 @@
-/** The hardened heap: what is done wrong with pointers and payloads is told, by code, block and byte; and told once. */
+/**
+ * The hardened heap: what is done wrong with pointers and payloads is told, by code, block and
+ * byte; and told once.
+ */
 import { describe, expect, test } from 'vitest'
 import { type Heap as AnyHeap, Heap, OffheapError, placements, Region } from '../../lib/index.js'
 import { errorOf, expectError } from '../heap/support.js'

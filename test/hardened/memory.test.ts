@@ -1,4 +1,7 @@
-/** The watch over bytes that belong to nobody, by itself: what it writes, to the byte, and which changed byte it finds first. */
+/**
+ * The watch over bytes that belong to nobody, by itself: what it writes, to the byte, and which
+ * changed byte it finds first.
+ */
 import { describe, expect, test } from 'vitest'
 import { Memory } from '../../lib/hardened/memory.js'
 import { expectError } from '../heap/support.js'
@@ -186,7 +189,8 @@ describe('pages that were given back', () => {
       const { bytes, memory: watched } = twoGone()
       watched.claim(begin, end)
       expect(bytes.subarray(Math.max(begin, 2 * PAGE), Math.min(end, 4 * PAGE)).every(byte => byte === 0)).toBe(true)
-      // Nothing of the block is watched; around it everything is as before, or holds the pattern now.
+      // Nothing of the block is watched; around it everything is as before, or holds the pattern
+      // now.
       expect(watched.firstChanged(PAGE, begin)).toBe(-1)
       expect(watched.firstChanged(end, BYTES)).toBe(-1)
       for (const page of [2, 3]) {
@@ -222,7 +226,11 @@ describe('pages that were given back', () => {
           () => watched.givenBack.verify(5 * PAGE + 1, 5 * PAGE + 2),
           () => watched.givenBack.check()
         ]) {
-          expectError(use, 'ERR_OFFHEAP_CORRUPT', /the note at byte 32, of which pages were given back to the system/)
+          expectError(
+            use,
+            'ERR_OFFHEAP_CORRUPT',
+            /the note at byte 32 about pages given back to the system was overwritten/
+          )
         }
         expect(bytes.equals(before)).toBe(true)
         watched.givenBack.reset()

@@ -1,4 +1,7 @@
-/** Pages of a hardened heap that were given back: which they are is noted apart from all else, and everything stays watched. */
+/**
+ * Pages of a hardened heap that were given back: which they are is noted apart from all else, and
+ * everything stays watched.
+ */
 import { describe, expect, test } from 'vitest'
 import { Heap, placements } from '../../lib/index.js'
 import { expectError } from '../heap/support.js'

@@ -1,4 +1,7 @@
-/** The hardened heap against the slow model, on random sequences of calls: every placement, with and without a quarantine. */
+/**
+ * The hardened heap against the slow model, on random sequences of calls: every placement, with and
+ * without a quarantine.
+ */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { placements } from '../../lib/index.js'

@@ -1,8 +1,9 @@
 /**
- * What a hardened heap promises about places, said once more in the simplest way, on top of the slow model: blocks have no header among
- * the payloads, come in multiples of 32 bytes from 64 on, and have at least one byte to spare. What is given back waits, first in,
- * first out, as long as all that waits together keeps within a limit; a block that alone is more does not wait. Before a request is
- * refused, all that waits is freed; unless it is for more bytes than there are in all.
+ * What a hardened heap promises about places, said once more in the simplest way, on top of the
+ * slow model: blocks have no header among the payloads, come in multiples of 32 bytes from 64 on,
+ * and have at least one byte to spare. What is given back waits, first in, first out, as long as
+ * all that waits together keeps within a limit; a block that alone is more does not wait. Before a
+ * request is refused, all that waits is freed; unless it is for more bytes than there are in all.
  */
 import { type Choice, Model, type ModelBlock } from '../model.js'
 

@@ -1,4 +1,7 @@
-/** What a hardened heap watches when blocks change their size, and what the quarantine has to do with requests that need room. */
+/**
+ * What a hardened heap watches when blocks change their size, and what the quarantine has to do
+ * with requests that need room.
+ */
 import { describe, expect, test } from 'vitest'
 import { Heap, placements } from '../../lib/index.js'
 import { expectError, expectFilled, fill } from '../heap/support.js'
@@ -145,7 +148,7 @@ describe('the quarantine', () => {
     heap.free(a)
     const entry = b / 16 - 1
     heap.i32[entry] += 16 << 1
-    const message = new RegExp(`the ledger says of the block at ${b} was overwritten, at byte ${entry * 4}`)
+    const message = new RegExp(`ledger's entry for the block at ${b}, at byte ${entry * 4}, was overwritten`)
     expectError(() => heap.free(c), CORRUPT, message)
     expect(heap.owns(c)).toBe(true)
   })

@@ -1,6 +1,6 @@
 /**
- * A hardened heap whose header says what is not so, under a seal that is right, as after an error of the allocator itself: check()
- * compares it with the ledger all the same.
+ * A hardened heap whose header says what is not so, under a seal that is right, as after an error
+ * of the allocator itself: check() compares it with the ledger all the same.
  */
 import { describe, expect, test } from 'vitest'
 import { hardenedLayout, ledgerWords } from '../../lib/hardened/layout.js'
@@ -25,7 +25,10 @@ import { expectError } from '../heap/support.js'
 const CORRUPT = 'ERR_OFFHEAP_CORRUPT'
 const WORDS = 2 ** 14
 
-/** A heap with six blocks, the first three of them in the quarantine; and the six as blocks of the ledger. */
+/**
+ * A heap with six blocks, the first three of them in the quarantine; and the six as blocks of the
+ * ledger.
+ */
 function held() {
   const heap = Heap.format(new ArrayBuffer(WORDS * 4), { hardened: true })
   const pointers = Array.from({ length: 6 }, () => heap.malloc(100))
@@ -43,7 +46,7 @@ describe('check() finds', () => {
       const { heap, seals } = held()
       heap.i32[HELD_WORD] += off
       seals.sealHeader()
-      expectError(() => heap.check(), CORRUPT, /the quarantine holds 384 bytes, and the header says otherwise/)
+      expectError(() => heap.check(), CORRUPT, /the quarantine holds 384 bytes, but the header counts differently/)
     }
   })
 
@@ -64,7 +67,7 @@ describe('check() finds', () => {
     const { heap, b, seals } = held()
     heap.i32[NEWEST_WORD] = b
     seals.sealHeader()
-    expectError(() => heap.check(), CORRUPT, /the quarantine holds 384 bytes, and the header says otherwise/)
+    expectError(() => heap.check(), CORRUPT, /the quarantine holds 384 bytes, but the header counts differently/)
   })
 
   test('an oldest block that is none of the quarantine, and so does the call that would free it', () => {

@@ -1,4 +1,7 @@
-/** The seals of a hardened heap by themselves: each holds for what was sealed, where it was sealed, and for nothing else. */
+/**
+ * The seals of a hardened heap by themselves: each holds for what was sealed, where it was sealed,
+ * and for nothing else.
+ */
 import { describe, expect, test } from 'vitest'
 import { hasFreeLeft, NEXT_HELD, Seals, SLACK } from '../../lib/hardened/seals.js'
 import { headerOf, NEXT, PREVIOUS, PREVIOUS_USED, USED } from '../../lib/layout/block.js'

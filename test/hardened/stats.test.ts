@@ -1,4 +1,7 @@
-/** The figures of a hardened heap, and which of its pages are free: those of every block that is not live, and no others. */
+/**
+ * The figures of a hardened heap, and which of its pages are free: those of every block that is not
+ * live, and no others.
+ */
 import { describe, expect, test } from 'vitest'
 import { Heap, placements } from '../../lib/index.js'
 import { expectFilled, fill } from '../heap/support.js'

@@ -1,4 +1,7 @@
-/** A heap lives in its bytes: it is written over any memory, found again by anyone, and told from what is none. */
+/**
+ * A heap lives in its bytes: it is written over any memory, found again by anyone, and told from
+ * what is none.
+ */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Heap, OffheapError, Region } from '../../lib/index.js'
@@ -96,7 +99,7 @@ describe('Heap.attach', () => {
     expectError(
       () => Heap.attach(buffer.slice(0, 8184)),
       'ERR_OFFHEAP_NOT_A_HEAP',
-      /has 8192 bytes, and the memory has 8184/
+      /has 8192 bytes, but the memory has 8184/
     )
   })
 
@@ -174,7 +177,7 @@ describe('Heap.attach', () => {
     const { buffer, words } = sample()
     const first = words[FIRST_WORD] ?? 0
     words[FIRST_WORD] = first + 2
-    const message = new RegExp(`first block is at byte ${first * 4 + 8}, where byte ${first * 4} is expected`)
+    const message = new RegExp(`first block is at byte ${first * 4 + 8}, but should be at byte ${first * 4}`)
     expectError(() => Heap.attach(buffer), 'ERR_OFFHEAP_NOT_A_HEAP', message)
   })
 

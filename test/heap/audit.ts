@@ -1,4 +1,7 @@
-/** Compares all that a heap shows of itself with the blocks that are live, and with the model where there is one. */
+/**
+ * Compares all that a heap shows of itself with the blocks that are live, and with the model where
+ * there is one.
+ */
 import type { BlockInfo, Heap, HeapStats } from '../../lib/index.js'
 import type { Model } from '../model.js'
 import { type Live, same } from './live.js'
@@ -11,7 +14,9 @@ export function audit(heap: Heap<ArrayBufferLike>, live: readonly Live[], model:
   if (model !== undefined) auditModel(stats, blocks, model)
 }
 
-/** Blocks come in address order without overlap, and those that are used are those that are live. */
+/**
+ * Blocks come in address order without overlap, and those that are used are those that are live.
+ */
 function auditBlocks(blocks: readonly BlockInfo[], live: readonly Live[]): void {
   const expected = [...live].sort((a, b) => a.pointer - b.pointer)
   let end = 0

@@ -1,6 +1,6 @@
 /**
- * Pointers from 2 GiB on, which no signed 32-bit number holds, in heaps that every Node can map; large.test.ts goes beyond 4 GiB.
- * The memory in front is one block, and never touched.
+ * Pointers from 2 GiB on, which no signed 32-bit number holds, in heaps that every Node can map;
+ * large.test.ts goes beyond 4 GiB. The memory in front is one block, and never touched.
  */
 import { describe, expect, test } from 'vitest'
 import { Heap, type HeapOptions } from '../../lib/index.js'

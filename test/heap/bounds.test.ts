@@ -1,6 +1,7 @@
 /**
- * Requests at every bound: of the heap, of what is free in it, and of each class of sizes that a policy may have; in heaps around each
- * power of two from 1 KiB to 8 GiB. Large ones are mapped, and stay untouched. Node 20 maps at most 4 GiB.
+ * Requests at every bound: of the heap, of what is free in it, and of each class of sizes that a
+ * policy may have; in heaps around each power of two from 1 KiB to 8 GiB. Large ones are mapped,
+ * and stay untouched. Node 20 maps at most 4 GiB.
  */
 import { constants } from 'node:buffer'
 import { describe, expect, test } from 'vitest'
@@ -16,7 +17,10 @@ const powers = Array.from({ length: 24 }, (_, i) => i + 10).filter(power => 2 **
 const variants: HeapOptions[] = [{ slabs: false }, { slabs: true }, { hardened: true }]
 const kinds = placements.flatMap(placement => variants.map(options => ({ placement, ...options })))
 
-/** The sizes around the first of each class in heaps of `bytes` bytes: in units of 8 bytes, up to 32 classes to an octave. */
+/**
+ * The sizes around the first of each class in heaps of `bytes` bytes: in units of 8 bytes, up to 32
+ * classes to an octave.
+ */
 function* classBounds(bytes: number): Generator<number, void, undefined> {
   for (let octave = 16; octave <= bytes; octave *= 2) {
     // All classes where the largest blocks are, some below.
@@ -58,7 +62,10 @@ function ask(heap: Heap, hardened: boolean): void {
   }
 }
 
-/** Asks an empty heap, then one with a free block and little wilderness, then one with little of both. */
+/**
+ * Asks an empty heap, then one with a free block and little wilderness, then one with little of
+ * both.
+ */
 function askInEachState(heap: Heap, hardened: boolean): void {
   ask(heap, hardened)
   const { largestFree, size } = heap.stats()

@@ -1,6 +1,8 @@
 /**
- * Where a call runs code of its caller: properties of views, classes given to allocArray, Error.prepareStackTrace, loops over blocks. Such code may
- * use the heap, close it or throw; afterwards the heap is sound, no block is left behind, and every error has a code or is the caller's.
+ * Where a call runs code of its caller: properties of views, classes given to allocArray,
+ * Error.prepareStackTrace, loops over blocks. Such code may use the heap, close it or throw;
+ * afterwards the heap is sound, no block is left behind, and every error has a code or is the
+ * caller's.
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterEach, describe, expect, test } from 'vitest'

@@ -1,4 +1,7 @@
-/** calloc: zero wherever the memory was used before, and no needless touch of memory that is zero already. */
+/**
+ * calloc: zero wherever the memory was used before, and no needless touch of memory that is zero
+ * already.
+ */
 import { describe, expect, test } from 'vitest'
 import { Heap, Region } from '../../lib/index.js'
 import { call, expectNull, expectRefusal, newHeap, row } from './support.js'

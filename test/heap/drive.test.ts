@@ -1,6 +1,7 @@
 /**
- * Everything that can be done with a heap, in one random sequence: for each placement, with and without each option, in buffers and on
- * mapped memory, in heaps around each power of two. `npm run drive` takes five million steps for each placement.
+ * Everything that can be done with a heap, in one random sequence: for each placement, with and
+ * without each option, in buffers and on mapped memory, in heaps around each power of two. `node
+ * test/check.js drive` takes five million steps for each placement.
  */
 import { constants } from 'node:buffer'
 import fc from 'fast-check'
@@ -11,7 +12,7 @@ import { drive } from './drive.js'
 import { allSteps } from './steps.js'
 import { soil } from './tape.js'
 
-/** Steps for each placement: a tenth of a percent of what `npm run drive` takes. */
+/** Steps for each placement: a tenth of a percent of what `node test/check.js drive` takes. */
 const STEPS = Number(process.env.OFFHEAP_STEPS ?? scaled(5000))
 
 interface Variant {
@@ -37,7 +38,10 @@ function variants(bytes: number): Variant[] {
   ]
 }
 
-/** Bytes of the heap in powers of two, from and to, longest sequence, and how often such a heap is taken. */
+/**
+ * Bytes of the heap in powers of two, from and to, longest sequence, and how often such a heap is
+ * taken.
+ */
 const sizes = [
   { from: 10, to: 12, length: 200, weight: 40 },
   { from: 13, to: 16, length: 300, weight: 40 },

@@ -1,10 +1,12 @@
 /**
- * Drives a heap with a sequence of calls (steps.ts) and compares all that can be seen of it with what must be: after every step
- * on small heaps, now and then on large ones. Two ways to know what must be:
+ * Drives a heap with a sequence of calls (steps.ts) and compares all that can be seen of it with
+ * what must be: after every step on small heaps, now and then on large ones. Two ways to know what
+ * must be:
  *
  * - exact: the slow model makes the same calls, and says each pointer, each block and each total.
- * - not exact, for heaps whose pointers nothing simple predicts: what every heap owes to its caller. No two live blocks overlap,
- *   none loses a byte, `blocks()` lists them and no others as used, `largestFree` is what can be had, wrong pointers are refused.
+ * - not exact, for heaps whose pointers nothing simple predicts: what every heap owes to its
+ *   caller. No two live blocks overlap, none loses a byte, `blocks()` lists them and no others as
+ *   used, `largestFree` is what can be had, wrong pointers are refused.
  *
  * A sequence that fails is shrunk by fast-check and printed as a program.
  */
@@ -24,14 +26,20 @@ export interface How {
   readonly exact?: boolean
 }
 
-/** Heaps up to this many bytes are compared after every step; larger ones each so many steps, and checked more often. */
+/**
+ * Heaps up to this many bytes are compared after every step; larger ones each so many steps, and
+ * checked more often.
+ */
 const TINY = 2 ** 11
 const INTERVAL = 16
 /** Heaps up to this many bytes are checked after every step. */
 const LITTLE = 2 ** 13
 /** In heaps up to this many bytes, each payload is written in full. */
 const SMALL = 2 ** 16
-/** In heaps of more bytes than this, no step writes more than MOST: memory is mapped, and stays untouched. */
+/**
+ * In heaps of more bytes than this, no step writes more than MOST: memory is mapped, and stays
+ * untouched.
+ */
 const LARGE = 2 ** 26
 const MOST = 2 ** 20
 const PAGE = 4096
@@ -40,7 +48,10 @@ const COPIED = 2 ** 21
 /** What lies behind a heap in its memory, and must stay as it is. */
 const FOREIGN = Buffer.alloc(2 * PAGE, 0xa5)
 
-/** Runs the steps on a new heap: in `memory`, or mapped with so many bytes. Throws with a program at the first difference. */
+/**
+ * Runs the steps on a new heap: in `memory`, or mapped with so many bytes. Throws with a program at
+ * the first difference.
+ */
 export function drive(
   memory: ArrayBufferLike | Region | number,
   sequence: readonly Step[],
@@ -148,7 +159,7 @@ class Driver {
     else this.misuse(which)
   }
 
-  // ---- blocks -----------------------------------------------------------------------------------------------------
+  // ---- blocks -----------------------------------------------------------------------------------
 
   private allocate(step: Step): void {
     const { kind, alignment } = step
@@ -210,7 +221,10 @@ class Driver {
     same(`owns(${block.pointer}), which was given back,`, this.heap.owns(block.pointer), false)
   }
 
-  /** Calls with a pointer that is none, and expects the error. That nothing changed shows when the heap is compared. */
+  /**
+   * Calls with a pointer that is none, and expects the error. That nothing changed shows when the
+   * heap is compared.
+   */
   private misuse(which: number): void {
     const { heap } = this
     const block = this.live[which % this.live.length]
@@ -218,7 +232,8 @@ class Driver {
     const inside = block.pointer + 8 * ((which >>> 8) % Math.max(1, Math.floor(block.usable / 8)))
     const pointer = [stale, inside, block.pointer + 4][which % 3]
     if (this.live.some(other => other.pointer === pointer)) return
-    // Unless a hardened heap or a slab knows better, an odd word in front of a pointer may pass for the header of a used block.
+    // Unless a hardened heap or a slab knows better, an odd word in front of a pointer may pass for
+    // the header of a used block.
     if (heap.owns(pointer) && !this.options.hardened && heap.u32[pointer / 4 - 1] % 2 === 1) return
     same(`owns(${pointer}), where no block begins,`, heap.owns(pointer), false)
     const calls: [string, () => unknown][] = [
@@ -268,7 +283,7 @@ class Driver {
     if (this.stale.length > 32) this.stale.shift()
   }
 
-  // ---- sizes ------------------------------------------------------------------------------------------------------
+  // ---- sizes ------------------------------------------------------------------------------------
 
   /** The bytes that a step asks for; of a large heap, few enough that nothing writes gigabytes. */
   private bytesOf({ kind, size: wanted }: Step, block?: Live): number {
@@ -293,7 +308,7 @@ class Driver {
     return asks ? this.heap.stats().largestFree : undefined
   }
 
-  // ---- the heap as a whole ----------------------------------------------------------------------------------------
+  // ---- the heap as a whole ----------------------------------------------------------------------
 
   private trim(): void {
     this.note('heap.trim()')
@@ -309,7 +324,10 @@ class Driver {
     this.root = 0
   }
 
-  /** Another Heap on the same memory. Not of a heap that keeps stacks: the other one would not know them. */
+  /**
+   * Another Heap on the same memory. Not of a heap that keeps stacks: the other one would not know
+   * them.
+   */
   private attach(): void {
     if (this.options.trackAllocations || this.size > LARGE) return
     this.note('Heap.attach(memory)')
@@ -317,7 +335,10 @@ class Driver {
     if (this.heaps.length > 3) this.heaps.splice(1, 1)
   }
 
-  /** From here on a copy of the memory, in a buffer or a region that may be larger. The old memory is of no use any more. */
+  /**
+   * From here on a copy of the memory, in a buffer or a region that may be larger. The old memory
+   * is of no use any more.
+   */
   private copy(which: number): void {
     if (this.options.trackAllocations || this.size > COPIED) return
     this.note('heap = Heap.attach(copy of memory)')
@@ -350,7 +371,7 @@ class Driver {
     return new Uint8Array(bytes, this.size, Math.min(bytes.byteLength - this.size, FOREIGN.length))
   }
 
-  // ---- what must be -----------------------------------------------------------------------------------------------
+  // ---- what must be -----------------------------------------------------------------------------
 
   private expected(pointer: number, right: number | undefined): number {
     if (right !== undefined) same('the pointer', pointer, right)

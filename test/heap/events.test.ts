@@ -1,4 +1,7 @@
-/** What a heap tells through diagnostics_channel, and that telling changes nothing, whatever kind of heap it is. */
+/**
+ * What a heap tells through diagnostics_channel, and that telling changes nothing, whatever kind of
+ * heap it is.
+ */
 import { afterEach, describe, expect, test } from 'vitest'
 import { Heap, type HeapOptions } from '../../lib/index.js'
 import { listen, stopListening } from '../memory/told.js'

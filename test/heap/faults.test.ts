@@ -1,4 +1,7 @@
-/** Wrong pointers: each is told by its code and in words, by every call that takes one, and nothing changes. */
+/**
+ * Wrong pointers: each is told by its code and in words, by every call that takes one, and nothing
+ * changes.
+ */
 import { describe, expect, test } from 'vitest'
 import { type BlockReference, Heap, placements, Region } from '../../lib/index.js'
 import { headerOf, PREVIOUS_USED, USED } from '../../lib/layout/block.js'
@@ -170,7 +173,8 @@ describe('a block that is free already', () => {
     })
     for (const { left } of pairs) heap.free(left)
     for (let i = 0; i < pairs.length; i++) {
-      // Not in the order of their addresses, so that the links of one free block name others on both sides.
+      // Not in the order of their addresses, so that the links of one free block name others on
+      // both sides.
       const { right } = pairs[(i * 37) % pairs.length]
       heap.free(right)
       expect(heap.owns(right)).toBe(false)

@@ -1,6 +1,6 @@
 /**
- * Used blocks of about 4 GiB in a heap with slabs, whose sizes reach into the highest bits of a header. The memory is mapped and
- * hardly touched. Node 20 wraps at most 4 GiB.
+ * Used blocks of about 4 GiB in a heap with slabs, whose sizes reach into the highest bits of a
+ * header. The memory is mapped and hardly touched. Node 20 wraps at most 4 GiB.
  */
 import { constants } from 'node:buffer'
 import { describe, expect, test } from 'vitest'

@@ -1,4 +1,7 @@
-/** What heaps and regions are to console.log, JSON.stringify, structuredClone, proxies, Object.freeze and `new`. */
+/**
+ * What heaps and regions are to console.log, JSON.stringify, structuredClone, proxies,
+ * Object.freeze and `new`.
+ */
 import { format, inspect, isDeepStrictEqual } from 'node:util'
 import { serialize } from 'node:v8'
 import { MessageChannel } from 'node:worker_threads'

@@ -1,6 +1,7 @@
 /**
- * Heaps beyond 4 GiB: offsets that no unsigned 32-bit number holds, sizes that reach into the highest bits of a header, and
- * pages that are in memory only where something was written. Node 20 wraps at most 4 GiB.
+ * Heaps beyond 4 GiB: offsets that no unsigned 32-bit number holds, sizes that reach into the
+ * highest bits of a header, and pages that are in memory only where something was written. Node 20
+ * wraps at most 4 GiB.
  */
 import { constants } from 'node:buffer'
 import { describe, expect, test } from 'vitest'
@@ -25,7 +26,10 @@ const kinds: Kind[] = placements.flatMap(placement => [
   { placement, slabs: true }
 ])
 
-/** A heap of 6 GiB whose wilderness begins a little below the 4 GiB line; returns the block below it too. */
+/**
+ * A heap of 6 GiB whose wilderness begins a little below the 4 GiB line; returns the block below it
+ * too.
+ */
 function upToTheLine(kind: Kind): { heap: Heap; below: number } {
   const heap = Heap.map({ size: SIZE, ...kind })
   const below = heap.malloc(LINE - heap.stats().top - 100_000)
@@ -41,7 +45,10 @@ function mark(heap: Heap, pointer: number): void {
   heap.u8[last] = 0x5a
 }
 
-/** Few pages were touched. check() reads all slab tables in front of the top, which then count as in memory. */
+/**
+ * Few pages were touched. check() reads all slab tables in front of the top, which then count as in
+ * memory.
+ */
 function expectFewPages(heap: Heap, { slabs }: Kind): void {
   const { residentBytes, metadata } = heap.stats()
   expect(residentBytes).toBeLessThan(64 * MiB + (slabs ? metadata : 0))

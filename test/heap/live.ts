@@ -1,4 +1,7 @@
-/** What drive.ts and audit.ts share: the blocks of a driven heap, and the comparison that says what differs. */
+/**
+ * What drive.ts and audit.ts share: the blocks of a driven heap, and the comparison that says what
+ * differs.
+ */
 
 /** A block that was not given back yet. */
 export interface Live {

@@ -1,6 +1,7 @@
 /**
- * An exhausted stack ends a call anywhere, between any two stores. The heap is sound all the same: the
- * next call recovers it. No block is lost that was there before, and none is there that nobody has.
+ * An exhausted stack ends a call anywhere, between any two stores. The heap is sound all the same:
+ * the next call recovers it. No block is lost that was there before, and none is there that nobody
+ * has.
  */
 import { describe, expect, test } from 'vitest'
 import { randomSource } from '../../bench/work/synthetic.js'
@@ -15,8 +16,8 @@ interface Call {
 const CUT = -1
 
 /**
- * Makes the calls with little stack left, one in each frame on the way back from its end. Returns what
- * each returned, or CUT. `padding` makes the frames larger, so that they end elsewhere.
+ * Makes the calls with little stack left, one in each frame on the way back from its end. Returns
+ * what each returned, or CUT. `padding` makes the frames larger, so that they end elsewhere.
  */
 function callAtTheEnd(heap: Heap, calls: readonly Call[], padding: number): Float64Array {
   const results = new Float64Array(calls.length).fill(CUT)

@@ -1,4 +1,7 @@
-/** Random sequences of calls, for drive.ts: what a program may do with a heap, and sizes at every bound. */
+/**
+ * Random sequences of calls, for drive.ts: what a program may do with a heap, and sizes at every
+ * bound.
+ */
 import fc from 'fast-check'
 
 export type Kind =
@@ -17,7 +20,10 @@ export type Kind =
   /** A Heap on a copy of the bytes, elsewhere, takes the place of the one so far. */
   | 'copy'
 
-/** A size that depends on the heap as it is when the step is taken; `bytes` more than what `of` says, or fewer. */
+/**
+ * A size that depends on the heap as it is when the step is taken; `bytes` more than what `of`
+ * says, or fewer.
+ */
 export interface Bound {
   /**
    * - `largest`: largestFree
@@ -33,7 +39,10 @@ export interface Step {
   readonly kind: Kind
   /** Bytes. */
   readonly size: number | Bound
-  /** Which of the live blocks, counted modulo their number; below 0 from the end, -1 being the newest. */
+  /**
+   * Which of the live blocks, counted modulo their number; below 0 from the end, -1 being the
+   * newest.
+   */
   readonly which: number
   /** A power of two. */
   readonly alignment: number
@@ -75,7 +84,10 @@ function share(bytes: number): fc.Arbitrary<number> {
   return fc.integer({ min: 0, max: Math.min(Math.ceil(bytes / 3), 2 ** 19) })
 }
 
-/** A few bytes around the first size of a class, whatever the classes are: 32 to an octave are as fine as any. */
+/**
+ * A few bytes around the first size of a class, whatever the classes are: 32 to an octave are as
+ * fine as any.
+ */
 function classBound(bytes: number): fc.Arbitrary<number> {
   const octave = fc.integer({ min: 3, max: Math.floor(Math.log2(bytes)) })
   const step = fc.integer({ min: 32, max: 63 })
@@ -125,8 +137,9 @@ export function allSteps(bytes: number, length: number): fc.Arbitrary<Step[]> {
 }
 
 /**
- * A comb: equal blocks, each at the same distance from a page, with used ones between them; the equal ones are freed again. So policies get
- * many free blocks of one class, and pages that begin anywhere in them.
+ * A comb: equal blocks, each at the same distance from a page, with used ones between them; the
+ * equal ones are freed again. So policies get many free blocks of one class, and pages that begin
+ * anywhere in them.
  */
 function comb(): fc.Arbitrary<Step[]> {
   const shape = fc.record({

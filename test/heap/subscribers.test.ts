@@ -1,6 +1,7 @@
 /**
- * What a subscriber of an event does is a call like any other: it may allocate, free, resize, trim and close, and throw. A random
- * drive makes such calls from within every event, and compares each byte with what it wrote and with calloc's zeros.
+ * What a subscriber of an event does is a call like any other: it may allocate, free, resize, trim
+ * and close, and throw. A random drive makes such calls from within every event, and compares each
+ * byte with what it wrote and with calloc's zeros.
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -338,7 +339,10 @@ describe('close()', () => {
 })
 
 describe('a subscriber that throws', () => {
-  /** The uncaught exceptions until the next turn of the event loop, in place of the test runner's own handling. */
+  /**
+   * The uncaught exceptions until the next turn of the event loop, in place of the test runner's
+   * own handling.
+   */
   async function uncaught(action: () => void): Promise<unknown[]> {
     const errors: unknown[] = []
     const others = process.rawListeners('uncaughtException')

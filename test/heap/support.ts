@@ -1,4 +1,7 @@
-/** What the tests of the heap share: small heaps, calls with arguments of any type, and proof that a refusal changed nothing. */
+/**
+ * What the tests of the heap share: small heaps, calls with arguments of any type, and proof that a
+ * refusal changed nothing.
+ */
 import { expect } from 'vitest'
 import { Heap } from '../../lib/index.js'
 
@@ -62,7 +65,9 @@ export function expectRefusal(
   heap.check()
 }
 
-/** `action` returns 0, and no block has changed; an index may have learnt something from the search. */
+/**
+ * `action` returns 0, and no block has changed; an index may have learnt something from the search.
+ */
 export function expectNull(heap: Heap, action: () => unknown): void {
   const blocksBegin = heap.stats().metadata - 4
   const before = heap.u8.slice(blocksBegin)

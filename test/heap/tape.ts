@@ -1,7 +1,8 @@
 /**
- * What a test writes into blocks, and finds there again. The bytes of a block come from a tape of random ones and follow from one
- * number, the seed, so that nobody has to keep them: a block of gigabytes is no harder than one of 8 bytes. Of a large one only
- * the ends and a piece in the middle are written.
+ * What a test writes into blocks, and finds there again. The bytes of a block come from a tape of
+ * random ones and follow from one number, the seed, so that nobody has to keep them: a block of
+ * gigabytes is no harder than one of 8 bytes. Of a large one only the ends and a piece in the
+ * middle are written.
  *
  * Every byte is even: no word of a payload looks like the header of a used block.
  */
@@ -44,8 +45,8 @@ export function write(bytes: Uint8Array, pointer: number, length: number, seed: 
 }
 
 /**
- * The index of the first byte of a payload that is not as it was written; -1 when all are. `length` is what was written, of which
- * the first `kept` bytes are still there.
+ * The index of the first byte of a payload that is not as it was written; -1 when all are. `length`
+ * is what was written, of which the first `kept` bytes are still there.
  */
 export function firstChanged(
   bytes: Uint8Array,
@@ -70,7 +71,9 @@ export function firstChanged(
   return -1
 }
 
-/** The index of the first byte that is not 0 among `length` of them at `pointer`; -1 when all are. */
+/**
+ * The index of the first byte that is not 0 among `length` of them at `pointer`; -1 when all are.
+ */
 export function firstNotZero(bytes: Uint8Array, pointer: number, length: number): number {
   for (let at = 0; at < length; ) {
     const count = Math.min(length - at, LENGTH)
@@ -83,7 +86,10 @@ export function firstNotZero(bytes: Uint8Array, pointer: number, length: number)
   return -1
 }
 
-/** Fills memory that nobody uses with bytes that look like headers, links and sizes as much as like anything. */
+/**
+ * Fills memory that nobody uses with bytes that look like headers, links and sizes as much as like
+ * anything.
+ */
 export function soil(bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; at += LENGTH) {
     bytes.set(tape.subarray(0, Math.min(LENGTH, bytes.length - at)), at)

@@ -1,4 +1,7 @@
-/** `trimThreshold`: a heap that gives its free pages back by itself; what counts is what the system says is resident. */
+/**
+ * `trimThreshold`: a heap that gives its free pages back by itself; what counts is what the system
+ * says is resident.
+ */
 import { describe, expect, test } from 'vitest'
 import { Heap, type HeapOptions, placements, Region } from '../../lib/index.js'
 import { underAsan } from '../memory/maps.js'
@@ -305,7 +308,8 @@ describe('the argument trimThreshold', () => {
     using heap = Heap.map({ size: 16 * MiB, trimThreshold: MiB })
     const pointers = Array.from({ length: 12 }, () => heap.malloc(300_000))
     for (const pointer of [0, 2, 4].map(i => pointers[i] ?? 0)) heap.free(pointer)
-    // The link of the first free block leads into a used one; freeing others does not come by there.
+    // The link of the first free block leads into a used one; freeing others does not come by
+    // there.
     heap.i32[(pointers[0] ?? 0) / 4] = (pointers[1] ?? 0) / 4 - 1
     expectError(() => heap.free(pointers[10] ?? 0), 'ERR_OFFHEAP_CORRUPT')
   })

@@ -1,4 +1,7 @@
-/** Memory back to the system, a heap emptied, a heap ended; what counts is what the system says is resident. */
+/**
+ * Memory back to the system, a heap emptied, a heap ended; what counts is what the system says is
+ * resident.
+ */
 import { describe, expect, test } from 'vitest'
 import { Heap, placements, Region } from '../../lib/index.js'
 import { expectFilled, fill, newHeap, sketch } from './support.js'

@@ -7,7 +7,10 @@ import { expectError } from '../heap/support.js'
 
 const RIGHT = 4
 
-/** A heap with free blocks of these many bytes, and a used one behind each; and the word indexes of the free ones. */
+/**
+ * A heap with free blocks of these many bytes, and a used one behind each; and the word indexes of
+ * the free ones.
+ */
 function holed(sizes: readonly number[]): { heap: Heap; free: number[] } {
   const heap = Heap.format(new ArrayBuffer(2 ** 16), { placement: 'best-fit' })
   const pointers = sizes.map(size => [heap.malloc(size - 4), heap.malloc(8)][0] ?? 0)
@@ -22,7 +25,7 @@ test('check() finds two blocks that changed places in the list of their class', 
   unlink(heap.i32, first)
   link(heap.i32, first, second, heap.i32[second + NEXT] ?? 0)
   expect(heap.i32[first + PREVIOUS]).toBe(second)
-  const message = new RegExp(`byte ${second * 4} has another place in its list than in the tree`)
+  const message = new RegExp(`byte ${second * 4} has a different place in its list than in its tree`)
   expectError(() => heap.check(), 'ERR_OFFHEAP_CORRUPT', message)
 })
 

@@ -1,4 +1,7 @@
-/** Size classes; what check() says of the hints and the cards of first fit; and an index of several levels. */
+/**
+ * Size classes; what check() says of the hints and the cards of first fit; and an index of several
+ * levels.
+ */
 import { beforeEach, describe, expect, test } from 'vitest'
 import { Heap } from '../../lib/index.js'
 import { headerOf, NEXT, PREVIOUS_USED } from '../../lib/layout/block.js'
@@ -11,7 +14,10 @@ const BYTES = 2 ** 18
 const WORDS = BYTES / 4
 const CARDS = BYTES / 4096
 const HINTS = firstFit.indexWords(WORDS) - cardIndexWords(WORDS)
-/** The words where the hints and the first free blocks of the cards lie, and the byte where the bounds of the cards do. */
+/**
+ * The words where the hints and the first free blocks of the cards lie, and the byte where the
+ * bounds of the cards do.
+ */
 const hintsBegin = HEADER_WORDS
 const firstBegin = hintsBegin + HINTS
 const boundsBegin = (firstBegin + CARDS) * 4
@@ -34,7 +40,8 @@ const hintOf = (words: number): number => hintsBegin + classOf(words)
 
 beforeEach(() => {
   heap = Heap.format(new ArrayBuffer(BYTES))
-  // 20 KiB first, so that the cards of the free blocks are not the lowest, and a free block in every other of these.
+  // 20 KiB first, so that the cards of the free blocks are not the lowest, and a free block in
+  // every other of these.
   heap.malloc(20_000)
   const pointers = Array.from({ length: 16 }, (_, i) => heap.malloc(i % 2 === 0 ? 116 + 48 * i : 8100))
   heap.malloc(8)
@@ -81,7 +88,7 @@ describe('hints', () => {
       expectError(
         () => heap.check(),
         'ERR_OFFHEAP_CORRUPT',
-        new RegExp(`memory from byte ${card * 4096} on: where to look for a block of its size`)
+        new RegExp(`card at byte ${card * 4096}: where to look for a block of its size`)
       )
       heap.i32.set(before, from)
       heap.check()
@@ -115,7 +122,7 @@ describe('cards', () => {
     )
     expect(empty.length).toBeGreaterThan(20)
     for (const card of empty) {
-      const at = `memory from byte ${card * 4096} on`
+      const at = `card at byte ${card * 4096}`
       expectFound(heap.i32, firstBegin + card, free[0] ?? 0, new RegExp(`${at}: its first free block`))
       expectFound(heap.u8, boundsBegin + card, classOf(4), new RegExp(`${at}: its largest free block`))
     }
@@ -124,7 +131,7 @@ describe('cards', () => {
   test('that say too little', () => {
     for (const block of free) {
       const card = block >>> CARD_SHIFT
-      const at = `memory from byte ${card * 4096} on`
+      const at = `card at byte ${card * 4096}`
       const sizeClass = classOf((heap.i32[block] ?? 0) >> 1)
       expectFound(heap.i32, firstBegin + card, 0, new RegExp(`${at}: its first free block`))
       expectFound(heap.u8, boundsBegin + card, sizeClass - 1, new RegExp(`${at}: its largest free block`))
@@ -167,15 +174,24 @@ describe('the free list', () => {
   })
 })
 
-/** Bounds of 16,384 cards have three more levels above them; those of five cards more are not whole words, nor whole families. */
+/**
+ * Bounds of 16,384 cards have three more levels above them; those of five cards more are not whole
+ * words, nor whole families.
+ */
 describe.each([2 ** 26, 2 ** 26 + 5 * 4096])(
   'the index of a heap of %i bytes with few free blocks far apart',
   bytes => {
     const cards = bytes / 4096
-    /** The cards of the free blocks: beside each other, and at the ends of families of 16, 256 and 4,096 cards. */
+    /**
+     * The cards of the free blocks: beside each other, and at the ends of families of 16, 256 and
+     * 4,096 cards.
+     */
     const apart = [25, 26, 31, 32, 33, 47, 48, 254, 256, 257, 511, 513, 4094, 4097, 8191, 8193, 12_288, 16_380]
 
-    /** A heap with a free block in each of these cards, of these many bytes, and used ones all over the rest. */
+    /**
+     * A heap with a free block in each of these cards, of these many bytes, and used ones all over
+     * the rest.
+     */
     function scattered(placement: 'first-fit' | 'next-fit', sizeOf: (i: number) => number) {
       const large = Heap.format(new ArrayBuffer(bytes), { placement })
       const pointers = apart.map((card, i) => {
@@ -248,7 +264,8 @@ describe.each([2 ** 26, 2 ** 26 + 5 * 4096])(
         (HEADER_WORDS + cardIndexWords(words.length)) * 4
       )
       const promises = (): number => tree.filter(bound => bound !== 0).length
-      // A search from the first card on passes by what is promised of its own 16, 256 and 4,096 cards.
+      // A search from the first card on passes by what is promised of its own 16, 256 and 4,096
+      // cards.
       for (const card of apart.filter(card => card >= 4096)) {
         const block = card * 1024 + 5
         words[block] = headerOf(100, PREVIOUS_USED)
@@ -293,7 +310,8 @@ describe.each([2 ** 26, 2 ** 26 + 5 * 4096])(
 
 describe('a block that is the only free one of the last card', () => {
   test.each(['first-fit', 'next-fit'] as const)('leaves the bytes behind the index alone (%s)', placement => {
-    // Cards in whole families, of which some have their index end right in front of the first block.
+    // Cards in whole families, of which some have their index end right in front of the first
+    // block.
     for (const cards of [32, 48, 64, 128, 256, 272, 512]) {
       const heap = Heap.format(new ArrayBuffer(cards * 4096), { placement })
       const pointers: number[] = []

@@ -12,12 +12,17 @@ const choices: Record<PlacementName, (heapBytes: number) => Choice> = {
   'next-fit': nextFit
 }
 
-/** The choice of a policy in a heap of `bytes` bytes. A new one for each heap: next fit remembers. */
+/**
+ * The choice of a policy in a heap of `bytes` bytes. A new one for each heap: next fit remembers.
+ */
 export function choiceOf(placement: PlacementName, bytes: number, hardened = false): Choice {
   return hardened ? hardenedChoice(placement, bytes) : choices[placement](bytes)
 }
 
-/** The choice among slots, each of which is four times as large as its block in the ledger of a hardened heap. */
+/**
+ * The choice among slots, each of which is four times as large as its block in the ledger of a
+ * hardened heap.
+ */
 function hardenedChoice(placement: PlacementName, bytes: number): Choice {
   const choose = choices[placement](Math.floor(bytes / 32) * 8)
   const small = ({ offset, size, since }: FreeBlock): FreeBlock => ({ offset: offset / 4, size: size / 4, since })

@@ -1,4 +1,7 @@
-/** The indexes of the placement policies: how large they are, that check() sees what is wrong in them, and many free blocks. */
+/**
+ * The indexes of the placement policies: how large they are, that check() sees what is wrong in
+ * them, and many free blocks.
+ */
 import { describe, expect, test } from 'vitest'
 import { Heap, type PlacementName } from '../../lib/index.js'
 import { placements, policyNamed } from '../../lib/placement/policies.js'
@@ -66,7 +69,10 @@ describe.each(placements)('check() of a %s heap', placement => {
   })
 })
 
-/** First fit keeps hints besides, for which 0, the beginning, is never wrong; its own test knows them. */
+/**
+ * First fit keeps hints besides, for which 0, the beginning, is never wrong; its own test knows
+ * them.
+ */
 describe.each(placements.filter(placement => placement !== 'first-fit'))('check() of a %s heap', placement => {
   test('finds every word of the lists and the index that says too little', () => {
     const { heap } = holed(placement, 2 ** 16, 40)
@@ -86,7 +92,9 @@ describe.each(placements.filter(placement => placement !== 'first-fit'))('check(
   })
 })
 
-/** Next fit may begin anywhere: its first word of index is never wrong as long as it is an address. */
+/**
+ * Next fit may begin anywhere: its first word of index is never wrong as long as it is an address.
+ */
 function isRover(placement: PlacementName, word: number): boolean {
   return placement === 'next-fit' && word === HEADER_BYTES / 4
 }
@@ -138,7 +146,8 @@ describe('segregated fit', () => {
 
   test('does not fail while the last block of a long class is large enough', () => {
     const heap = Heap.format(new ArrayBuffer(2 ** 16), { placement: 'segregated-fit', slabs: false })
-    // All of one class: 1,032 bytes first, and so at the back of the list, then many that are too small.
+    // All of one class: 1,032 bytes first, and so at the back of the list, then many that are too
+    // small.
     const pointers = [1032, 1024, 1024, 1024, 1024, 1024, 1024].map(
       size => [heap.malloc(size - 4), heap.malloc(8)][0] ?? 0
     )

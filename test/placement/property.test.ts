@@ -1,6 +1,7 @@
 /**
- * Every placement policy against the slow model, with what the policy promises said once more in the simplest way. With slabs in front,
- * whose slots nothing simple predicts, against what every heap owes to its caller (drive.ts).
+ * Every placement policy against the slow model, with what the policy promises said once more in
+ * the simplest way. With slabs in front, whose slots nothing simple predicts, against what every
+ * heap owes to its caller (drive.ts).
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'

@@ -1,4 +1,7 @@
-/** Segregated fit for the slow model, from what the policy promises: classes of sizes, each a stack of blocks. */
+/**
+ * Segregated fit for the slow model, from what the policy promises: classes of sizes, each a stack
+ * of blocks.
+ */
 import type { Choice, FreeBlock, Request } from '../model.js'
 
 /** All classes of a heap: for each, the smallest size in units of 8 bytes that belongs to it. */

@@ -1,4 +1,7 @@
-/** Segregated fit and best fit: what check() says of their lists, what find does with lists that were overwritten, and its order. */
+/**
+ * Segregated fit and best fit: what check() says of their lists, what find does with lists that
+ * were overwritten, and its order.
+ */
 import { describe, expect, test } from 'vitest'
 import { Heap, type PlacementName } from '../../lib/index.js'
 import { headerOf, NEXT, PREVIOUS, PREVIOUS_USED, writeFree } from '../../lib/layout/block.js'
@@ -13,7 +16,10 @@ const BYTES = 2 ** 16
 const CORRUPT = 'ERR_OFFHEAP_CORRUPT'
 const classed: PlacementName[] = ['segregated-fit', 'best-fit']
 
-/** A heap with free blocks of these many bytes, and a used one behind each; and the word indexes of the free ones. */
+/**
+ * A heap with free blocks of these many bytes, and a used one behind each; and the word indexes of
+ * the free ones.
+ */
 function holed(placement: PlacementName, sizes: readonly number[]): { heap: Heap; free: number[] } {
   const heap = Heap.format(new ArrayBuffer(BYTES), { placement, slabs: false })
   const pointers = sizes.map(size => [heap.malloc(size - 4), heap.malloc(8)][0] ?? 0)
@@ -57,7 +63,7 @@ describe.each(classed)('check() of a %s heap finds', placement => {
     const row = HEADER_WORDS + 1
     expect(heap.i32[row]).toBe((0x80000000 >>> 6) | (0x80000000 >>> 12))
     heap.i32[row] = 0x80000000 >>> 6
-    expectError(() => heap.check(), CORRUPT, /size class 12 is not empty, and its bit is not set/)
+    expectError(() => heap.check(), CORRUPT, /size class 12 is not empty, but its bit is clear/)
   })
 })
 
@@ -69,7 +75,7 @@ describe.each(classed)('%s', placement => {
     const { heap, free } = holed(placement, [size])
     const [block = 0] = free
     heap.i32[block] = headerOf(4, PREVIOUS_USED)
-    const message = new RegExp(`free list for blocks of ${request} bytes or more begins with byte ${block * 4}, `)
+    const message = new RegExp(`free list for blocks of ${request} bytes or more begins at byte ${block * 4}, `)
     expectError(() => heap.malloc(request - 4), CORRUPT, message)
   })
 
@@ -130,7 +136,10 @@ describe('size classes', () => {
 })
 
 describe('segregated fit', () => {
-  /** A policy with free blocks of these many words, the last at the front of its list; and `room` words of wilderness. */
+  /**
+   * A policy with free blocks of these many words, the last at the front of its list; and `room`
+   * words of wilderness.
+   */
   function lists(sizes: readonly number[], room = 0) {
     const words = new Int32Array(2 ** 14)
     words[TOP_WORD] = words.length - 1 - room

@@ -1,4 +1,7 @@
-/** The tree of free blocks of best fit, by itself: the same answers as a sorted array, and an end to every walk over overwritten links. */
+/**
+ * The tree of free blocks of best fit, by itself: the same answers as a sorted array, and an end to
+ * every walk over overwritten links.
+ */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { headerOf, NEXT, PREVIOUS, PREVIOUS_USED, sizeOf } from '../../lib/layout/block.js'
@@ -9,7 +12,10 @@ import { scaled } from '../runs.js'
 const CORRUPT = 'ERR_OFFHEAP_CORRUPT'
 const LEFT = 3
 const RIGHT = 4
-/** Word indexes: the root of the tree, the sentinel of the list, the first block; and the room that each block has. */
+/**
+ * Word indexes: the root of the tree, the sentinel of the list, the first block; and the room that
+ * each block has.
+ */
 const ROOT = 20
 const SENTINEL = 30
 const FIRST = 101

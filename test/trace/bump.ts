@@ -1,4 +1,7 @@
-/** The simplest allocator that is right: it never uses memory twice. Tests break it in one place and see that it shows. */
+/**
+ * The simplest allocator that is right: it never uses memory twice. Tests break it in one place and
+ * see that it shows.
+ */
 
 import type { ReplayTarget } from '../../lib/trace/verify-target.js'
 

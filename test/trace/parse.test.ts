@@ -48,15 +48,15 @@ describe('parseTrace', () => {
     ['2\n3\n', []],
     ['20000\n', []],
     ['', ['there is no header']],
-    ['1000\n2\n4\n1\n', ['the header says 4 operations, there are 3']],
-    ['1000\n2\n2\n1\n', ['the header says 2 operations, there are 3']],
-    ['2\n9\n', ['the header says 9 operations, there are 3']],
-    ['1000\n5\n3\n1\n', ['the header says 5 ids, there are 2']],
+    ['1000\n2\n4\n1\n', ['the header says 4 operations, but there are 3']],
+    ['1000\n2\n2\n1\n', ['the header says 2 operations, but there are 3']],
+    ['2\n9\n', ['the header says 9 operations, but there are 3']],
+    ['1000\n5\n3\n1\n', ['the header says 5 ids, but there are 2']],
     ['99999999999999999999\n2\n3\n18446744073709551616\n', []],
-    [`1\n2\n9007199254740993\n${'9'.repeat(200)}\n`, ['the header says 9007199254740993 operations, there are 3']],
+    [`1\n2\n9007199254740993\n${'9'.repeat(200)}\n`, ['the header says 9007199254740993 operations, but there are 3']],
     [
       `${'9'.repeat(200)}\n2\n`,
-      [`the header says 2 operations, there are 3`, `the header says ${'9'.repeat(40)}… ids, there are 2`]
+      [`the header says 2 operations, but there are 3`, `the header says ${'9'.repeat(40)}… ids, but there are 2`]
     ]
   ])('takes the header %j with the notes %j', (header, notes) => {
     const trace = parseTrace(`${header}a 0 8\na 1 8\nf 0\n`)
@@ -147,14 +147,14 @@ describe('parseTrace', () => {
     ['m 0 0 8', 't:5: ALIGNMENT must be a power of two, found 0'],
     ['a 0 8\na 0 8', 't:6: id 0 is allocated again while its block is still in use'],
     ['a 0 8\nc 0 8 8', 't:6: id 0 is allocated again while its block is still in use'],
-    ['a 0 8\nf 0\nf 0', 't:7: id 0 is freed but is free already'],
+    ['a 0 8\nf 0\nf 0', 't:7: id 0 is freed twice'],
     ['r 0 0', 't:5: id 0 is freed but was never allocated'],
-    ['a 0 8\nf 0\nr 0 0', 't:7: id 0 is freed but is free already'],
+    ['a 0 8\nf 0\nr 0 0', 't:7: id 0 is freed twice'],
     ['~ 0 8', "t:5: unknown operation '~'; expected a, r, c, m or f"],
     ['+ 0 8', "t:5: unknown operation '+'; expected a, r, c, m or f"],
     [`${'x'.repeat(40)}`, `t:5: unknown operation '${'x'.repeat(40)}'; expected a, r, c, m or f`],
     [`${'x'.repeat(41)}`, `t:5: unknown operation '${'x'.repeat(40)}…'; expected a, r, c, m or f`],
-    ['5', 't:5: a header has at most four lines, this is a fifth number'],
+    ['5', 't:5: a header has at most four lines, but this is a fifth number'],
     ['a 0 8\n5', "t:6: expected an operation (a, r, c, m or f), found '5'"],
     ['a 0 8\u007f', 't:5: byte 0x7f is not text; this is not a .rep trace'],
     ['a 0 8\u0000', 't:5: byte 0x00 is not text; this is not a .rep trace'],
@@ -174,7 +174,7 @@ describe('parseTrace', () => {
   })
 
   it.each(['', '\n\n', '# only a comment\n'])('refuses %j, which holds nothing', text => {
-    expect(() => parseTrace(text, 't')).toThrow('t: there is neither a header nor an operation in it')
+    expect(() => parseTrace(text, 't')).toThrow('t: it has neither a header nor an operation')
   })
 
   it.each([0, 1, 2, 3, 4, 5])(
@@ -202,9 +202,7 @@ describe('parseTrace', () => {
       [MALLOC, 0, 8, 0, 5],
       [FREE, 0, 0, 0, 7]
     ])
-    expect(trace.notes).toEqual([
-      'left out 2 lines "w ID SIZE": they write to a block, and are no calls of the allocator'
-    ])
+    expect(trace.notes).toEqual(['skipped 2 lines "w ID SIZE": they write to a block, and do not call the allocator'])
   })
 
   describe('refuses what never ends', () => {

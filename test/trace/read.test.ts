@@ -45,7 +45,7 @@ describe('readTrace', () => {
     const path = file('cut.rep.gz', bytes.subarray(0, bytes.length / 2))
     await expect(readTrace(path)).rejects.toMatchObject({
       code: 'ERR_OFFHEAP_TRACE',
-      message: expect.stringMatching(/cut\.rep\.gz:\d+: the gzip data ends too early; the file was cut short \(see/)
+      message: expect.stringMatching(/cut\.rep\.gz:\d+: the gzip data ends too early: the file was cut short \(see/)
     })
   })
 

@@ -192,7 +192,8 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
   })
 
   test('works under a limit of address space', async () => {
-    // The shell that sets the limit is not the program to record, so its child gets the recorder by hand.
+    // The shell that sets the limit is not the program to record, so its child gets the recorder by
+    // hand.
     const events = join(folder, 'events')
     await createEvents(events, 2 ** 14)
     const env = { ...process.env, RECORDER: recorder, EVENTS: events }
@@ -272,7 +273,10 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
   describe('while the program runs, a signal that this process gets', () => {
     const exits: Partial<Record<NodeJS.Signals, number>> = { SIGTERM: 9, SIGHUP: 8 }
 
-    /** Records a shell that ends with 9 on SIGTERM, 8 on SIGHUP, and with 7 once it is told to. Signals it after its start. */
+    /**
+     * Records a shell that ends with 9 on SIGTERM, 8 on SIGHUP, and with 7 once it is told to.
+     * Signals it after its start.
+     */
     async function signalled(name: NodeJS.Signals): Promise<number> {
       const ready = join(folder, `ready-${name}`)
       const end = join(folder, `end-${name}`)

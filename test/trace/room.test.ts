@@ -36,13 +36,13 @@ describe('outOfMemory', () => {
   it('advises none when this heap is the largest', () => {
     const half = MOST_HEAP_BYTES / 2
     expect(advice(`a 0 ${half}\na 1 ${half}\n`, MOST_HEAP_BYTES)).toBe(
-      `the trace needs ${MOST_HEAP_BYTES} bytes at least, and ${most}${newer}`
+      `the trace needs at least ${MOST_HEAP_BYTES} bytes, but ${most}${newer}`
     )
   })
 
   it('advises none when the trace needs more than any heap has', () => {
-    const tail = `and ${most}`
-    expect(advice(`a 0 8\nf 0\nr 1 9000000000\n`, 2 ** 21)).toBe(`the trace needs 9000000000 bytes at least, ${tail}`)
-    expect(advice(`c 0 3 3000000000\n`, MOST_HEAP_BYTES)).toBe(`the trace needs 9000000000 bytes at least, ${tail}`)
+    const tail = `but ${most}`
+    expect(advice(`a 0 8\nf 0\nr 1 9000000000\n`, 2 ** 21)).toBe(`the trace needs at least 9000000000 bytes, ${tail}`)
+    expect(advice(`c 0 3 3000000000\n`, MOST_HEAP_BYTES)).toBe(`the trace needs at least 9000000000 bytes, ${tail}`)
   })
 })

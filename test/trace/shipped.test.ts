@@ -1,8 +1,8 @@
 /**
- * The traces that ship, on a heap of every kind: each placement, with and without each option of a heap, and the defaults.
- * What a verified replay holds against a heap has to be true for all of them. Here each kind gets the beginnings of some
- * traces, and each trace its turn; with OFFHEAP_RUNS=20, as in .ci/run, each kind gets 20,000 operations of
- * every trace.
+ * The traces that ship, on a heap of every kind: each placement, with and without each option of a
+ * heap, and the defaults. What a verified replay holds against a heap has to be true for all of
+ * them. Here each kind gets the beginnings of some traces, and each trace its turn; with
+ * OFFHEAP_RUNS=20, as in .ci/run, each kind gets 20,000 operations of every trace.
  */
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'

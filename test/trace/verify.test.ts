@@ -39,7 +39,8 @@ describe('verifiedReplay', () => {
         replay.release()
         expect(heap.stats()).toMatchObject({ blocks: 0, freeBlocks: 0, used: 0 })
       }),
-      // The example grows a block by 8 bytes into its free neighbour: the remainder's header lies where the neighbour's links were.
+      // The example grows a block by 8 bytes into its free neighbour: the remainder's header lies
+      // where the neighbour's links were.
       { numRuns: 1000, examples: [[parseTrace('a 0 64\na 1 39\nr 0 128\na 2 10\nr 2 16\n')]] }
     )
   })
