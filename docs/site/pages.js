@@ -1,7 +1,7 @@
 /** A TypeDoc plugin: a page is named by its first heading, and stands in a group by what it is. */
 import { Converter } from 'typedoc'
 
-const background = ['benchmarks', 'reading-benchmarks', 'comparison', 'faults', 'native-checks', 'releasing', 'lab']
+const background = ['benchmarks', 'reading-benchmarks', 'comparison', 'faults', 'lab']
 
 function groupOf(path) {
   if (/\/recipes(\/[^/]+)?\.md$/.test(path)) return 'Recipes'

@@ -6,6 +6,7 @@ const docs = new URL('../', import.meta.url)
 /** In the order in which one reads them. A page that is not named here comes behind those that are. */
 const order = [
   'getting-started.md',
+  'installing.md',
   'lifetimes.md',
   'heap-map.md',
   'heap-files.md',
@@ -14,6 +15,7 @@ const order = [
   'one-malloc.md',
   'play.md',
   'hardening.md',
+  'limits.md',
   'troubleshooting.md',
   'recipes.md',
   'recipes/files-and-sockets.md',

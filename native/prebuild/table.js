@@ -1,5 +1,5 @@
 /**
- * The tables of platforms in docs/platforms.md and README.md, made from targets.js: `node native/prebuild/table.js` writes them into the files,
+ * The tables of platforms in docs/platforms.md and docs/installing.md, made from targets.js: `node native/prebuild/table.js` writes them into the files,
  * between their marks.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -40,7 +40,7 @@ export function shortTable() {
 }
 
 /** The files, and what stands in each between the marks. */
-export const TABLES = { 'README.md': shortTable, 'docs/platforms.md': longTable }
+export const TABLES = { 'docs/installing.md': shortTable, 'docs/platforms.md': longTable }
 
 const BEGIN = '<!-- platforms: node native/prebuild/table.js -->'
 const END = '<!-- end of platforms -->'

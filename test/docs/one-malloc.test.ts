@@ -1,6 +1,6 @@
 /**
- * The walk through the source in docs/one-malloc.md: every file and function that it names exists, and
- * each of its tables is what such a call runs through.
+ * The walk through the source in docs/one-malloc.md: every file and function that it names exists,
+ * and each of its tables is what such a call runs through.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,6 +1,6 @@
 /**
- * The package as someone has it who follows the documentation: compiled from the sources, in a folder of its own in which
- * `import … from 'offheap'` finds it.
+ * The package as someone has it who follows the documentation: compiled from the sources, in a
+ * folder of its own in which `import … from 'offheap'` finds it.
  */
 import { execFile, execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -20,7 +20,10 @@ export interface Outcome {
 }
 
 export interface InstalledPackage {
-  /** Runs a module's text, JavaScript or TypeScript, as if it stood in a folder: `docs` or `docs/recipes`. */
+  /**
+   * Runs a module's text, JavaScript or TypeScript, as if it stood in a folder: `docs` or
+   * `docs/recipes`.
+   */
   sample(text: string, folder: string): Promise<Outcome>
   /** Runs a file of `docs/recipes`. */
   recipe(name: string, ...args: readonly string[]): Promise<Outcome>

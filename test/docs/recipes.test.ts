@@ -1,4 +1,7 @@
-/** The recipes, with real files, sockets, modules and collections of garbage. What the pages show is run by samples.test.ts. */
+/**
+ * The recipes, with real files, sockets, modules and collections of garbage. What the pages show is
+ * run by samples.test.ts.
+ */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'

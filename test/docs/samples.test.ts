@@ -1,4 +1,7 @@
-/** Every sample of the README and of docs/ runs, and prints what the comments behind its console.log calls say. */
+/**
+ * Every sample of the README and of docs/ runs, and prints what the comments behind its console.log
+ * calls say.
+ */
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -23,7 +26,7 @@ const samples = pages.flatMap(page => samplesOf(page).map(sample => ({ page, ...
 
 describe('samples', () => {
   test('are there', () => {
-    expect(samples.filter(({ page }) => page === 'README.md').length).toBeGreaterThanOrEqual(4)
+    expect(samples.some(({ page }) => page === 'README.md')).toBe(true)
     expect(samples.length).toBeGreaterThanOrEqual(25)
   })
 
@@ -64,10 +67,4 @@ describe('links', () => {
     expect(existsSync(join(root, target)), `${target} is there`).toBe(true)
     if (anchor !== undefined) expect(anchorsOf(readPage(target))).toContain(anchor)
   })
-})
-
-test("the README's table of errors names every code", () => {
-  const codes = new Set(readPage('lib/errors.ts').match(/(?<=')ERR_OFFHEAP_[A-Z_]+/g))
-  expect(codes.size).toBeGreaterThan(5)
-  for (const code of codes) expect(readPage('README.md')).toMatch(new RegExp(`^\\| \`${code}\` +\\|`, 'm'))
 })
