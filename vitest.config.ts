@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import { HANG } from './test/hang.js'
@@ -8,11 +9,33 @@ const folder = (name: string): string => fileURLToPath(new URL(`./${name}/`, imp
 const library =
   process.env.OFFHEAP_BUILT === undefined ? [] : [{ find: /^(\.\.\/)+lib\//, replacement: folder('dist') }]
 
+/** Files that take long or need a browser: `npm test` leaves them out. */
+const LONG = [
+  'test/faults/*.test.ts',
+  'test/flips/*.test.ts',
+  'test/fuzz/*.test.ts',
+  'test/memory/endurance.test.ts',
+  'test/memory/exhaustion.test.ts',
+  'test/play/page.test.ts',
+  'test/report/view-browser.test.ts'
+]
+
+/** The tests with properties that `npm test` tries for a tenth of their length (test/runs.ts). */
+function withProperties(): string[] {
+  return readdirSync(folder('test'), { recursive: true, encoding: 'utf8' })
+    .filter(file => file.endsWith('.test.ts') && readFileSync(folder('test') + file, 'utf8').includes('scaled('))
+    .map(file => `test/${file}`)
+}
+
+/** OFFHEAP_TESTS chooses: undefined for the quick tests, `long` for what these leave out, `all` for both. */
+const chosen = process.env.OFFHEAP_TESTS
+
 export default defineConfig({
   // The benchmark imports the built library; its tests are to see the sources, as all others do.
   resolve: { alias: [...library, { find: /^#lib\//, replacement: folder('lib') }] },
   test: {
-    include: ['test/**/*.test.ts'],
+    include: chosen === 'long' ? [...LONG, ...withProperties()] : ['test/**/*.test.ts'],
+    exclude: chosen === undefined ? LONG : [],
     // The script of `offheap view`'s page is bundled once, before any test asks for it.
     globalSetup: ['test/report/build-page.ts'],
     // A finalizer, a guard page or a worker can only be looked at from a process of its own.

@@ -1,5 +1,5 @@
 /**
- * `npm run release`: everything that a release does, but publish. Checks what a release is made from, runs .ci/run, builds the binaries
+ * Everything that a release does, but publish. Checks what a release is made from, runs .ci/run, builds the binaries
  * of all platforms, packs, and compares what is in the tarball with the notes of those who built it. `--no-tests` leaves .ci/run out,
  * when it has just been run. Prints the tarball and its checksum, and ends with 1 when something must not be released.
  *
@@ -94,13 +94,13 @@ try {
   const manifest = JSON.parse(read('package.json'))
   checkSources(manifest)
   if (!process.argv.includes('--no-tests')) run('.ci/run', [], { cwd: ROOT })
-  run('npm', ['run', '--silent', 'prebuilds'], { cwd: ROOT })
+  run(process.execPath, ['native/prebuild/main.js'], { cwd: ROOT })
   rmSync(OUT, { recursive: true, force: true })
   mkdirSync(OUT, { recursive: true })
   run('npm', ['pack', '--silent', '--pack-destination', OUT], { cwd: ROOT })
   const tarball = join(OUT, `${manifest.name}-${manifest.version}.tgz`)
   checkTarball(tarball)
-  run('npm', ['run', '--silent', 'test:package', '--', 'tarball'], {
+  run(process.execPath, ['test/check.js', 'package', 'tarball'], {
     cwd: ROOT,
     env: { ...process.env, OFFHEAP_TARBALL: tarball }
   })

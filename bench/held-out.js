@@ -1,6 +1,6 @@
 /**
- * Records programs afresh, for figures that nobody could tune to: `node bench/held-out.js FOLDER`. A design
- * is chosen by traces/; when it no longer changes, these say how good it is:
+ * Records programs afresh, for figures that nobody could tune to: `node bench/held-out.js FOLDER`.
+ * A design is chosen by traces/; when it no longer changes, these say how good it is:
  *
  *     node bench/held-out.js /tmp/held-out
  *     npm run bench -- --targets --traces /tmp/held-out ../shared/traces

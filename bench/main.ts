@@ -125,7 +125,10 @@ async function runParts(options: Options, settings: Settings): Promise<PartResul
   return results
 }
 
-/** A quick page is there to be tried out: it goes elsewhere, and leaves the one of the documentation alone. */
+/**
+ * A quick page is there to be tried out: it goes elsewhere, and leaves the one of the documentation
+ * alone.
+ */
 async function runPage(options: Options, absent: ReadonlyMap<string, string>, settings: Settings): Promise<void> {
   const { node, quick = false } = options
   const progress = startProgress('docs', 0)

@@ -1,7 +1,7 @@
 /**
  * Every error that offheap throws by itself. Wrong arguments throw as Node does (`TypeError` with
- * `ERR_INVALID_ARG_TYPE`, `RangeError` with `ERR_OUT_OF_RANGE`); everything else is an `OffheapError`,
- * told apart by its `code`.
+ * `ERR_INVALID_ARG_TYPE`, `RangeError` with `ERR_OUT_OF_RANGE`); everything else is an
+ * `OffheapError`, told apart by its `code`.
  */
 
 export type OffheapErrorCode =
@@ -9,7 +9,10 @@ export type OffheapErrorCode =
   | 'ERR_OFFHEAP_OUT_OF_MEMORY'
   /** The heap or region was closed, or its buffer was transferred away. */
   | 'ERR_OFFHEAP_CLOSED'
-  /** Not a pointer that this heap handed out: misaligned, outside, inside a block, in the wilderness. */
+  /**
+   * Not a pointer that this heap handed out: misaligned, outside, inside a block, in the
+   * wilderness.
+   */
   | 'ERR_OFFHEAP_INVALID_POINTER'
   /** The block at this pointer is already free. */
   | 'ERR_OFFHEAP_DOUBLE_FREE'
@@ -65,7 +68,10 @@ export function linkOf(code: OffheapErrorCode): string {
   return ` (see ${HELP}#${code.toLowerCase()})`
 }
 
-/** An error of offheap's own; `code` tells which, and the message ends with a link to what can be done about it. */
+/**
+ * An error of offheap's own; `code` tells which, and the message ends with a link to what can be
+ * done about it.
+ */
 export class OffheapError extends Error {
   override readonly name = 'OffheapError'
   readonly code: OffheapErrorCode
@@ -111,7 +117,10 @@ export function outOfRange(name: string, range: string, value: unknown): RangeEr
   return Object.assign(error, { code: 'ERR_OUT_OF_RANGE' })
 }
 
-/** Node's own `TypeError` for a value that makes no sense there. `name` is that of a property, such as `options.size`. */
+/**
+ * Node's own `TypeError` for a value that makes no sense there. `name` is that of a property, such
+ * as `options.size`.
+ */
 export function invalidValue(name: string, reason: string, value: unknown): TypeError {
   const error = new TypeError(`The property '${name}' ${reason}. Received ${inspect(value)}`)
   return Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' })

@@ -1,11 +1,15 @@
 /**
- * What offheap publishes through Node's `diagnostics_channel`, and writes to stderr with NODE_DEBUG=offheap.
+ * What offheap publishes through Node's `diagnostics_channel`, and writes to stderr with
+ * NODE_DEBUG=offheap.
  *
- * A subscriber is the caller's code: it may call anything, `close()` included. So nothing is published before it is true:
+ * A subscriber is the caller's code: it may call anything, `close()` included. So nothing is
+ * published before it is true:
  *
- * - An operation that may publish runs inside `afterwards`. Its events wait until it is complete, whether it returns or throws.
- * - The fast path of malloc, free and realloc does without. Where it would have something to publish (see `isHolding`) it
- *   changes nothing and fails, and the slow path does the work inside `afterwards`.
+ * - An operation that may publish runs inside `afterwards`. Its events wait until it is complete,
+ *   whether it returns or throws.
+ * - The fast path of malloc, free and realloc does without. Where it would have something to
+ *   publish (see `isHolding`) it changes nothing and fails, and the slow path does the work inside
+ *   `afterwards`.
  *
  * With nobody listening an event costs one look at a flag. The fast path has none.
  */
@@ -20,7 +24,9 @@ export interface Events {
   'offheap:close': { readonly region: object; readonly size: number }
   /** The block space of a heap reached another MiB, or several. */
   'offheap:grow': { readonly heap: object; readonly highWater: number }
-  /** A heap gave free pages back, asked or by itself; `bytes` is what was given, in memory or not. */
+  /**
+   * A heap gave free pages back, asked or by itself; `bytes` is what was given, in memory or not.
+   */
   'offheap:trim': { readonly heap: object; readonly bytes: number }
   /** No block could hold a request. */
   'offheap:out-of-memory': { readonly heap: object; readonly requested: number }
@@ -41,7 +47,10 @@ export function isHolding(): boolean {
   return holding !== 0
 }
 
-/** Runs an operation, and publishes its events when it is complete. Returns what it returns, and throws what it throws. */
+/**
+ * Runs an operation, and publishes its events when it is complete. Returns what it returns, and
+ * throws what it throws.
+ */
 export function afterwards<Result>(operation: () => Result): Result {
   holding++
   try {
@@ -52,7 +61,10 @@ export function afterwards<Result>(operation: () => Result): Result {
   }
 }
 
-/** Publishes an event now, or when the operation under way is complete. `event` is called at once, if somebody listens. */
+/**
+ * Publishes an event now, or when the operation under way is complete. `event` is called at once,
+ * if somebody listens.
+ */
 export function publish<Name extends keyof Events>(name: Name, event: () => Events[Name]): void {
   let to = channels.get(name)
   if (to === undefined) {
@@ -71,7 +83,10 @@ function publishWaiting(): void {
   for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) next()
 }
 
-/** Tells the subscribers. What a subscriber throws, Node reports as an uncaught exception, later; so is all else done here. */
+/**
+ * Tells the subscribers. What a subscriber throws, Node reports as an uncaught exception, later; so
+ * is all else done here.
+ */
 function send(name: string, to: Channel, message: object): void {
   try {
     if (debug.enabled) debug('%s %s', name.slice('offheap:'.length), describe(message))

@@ -1,6 +1,7 @@
 /**
- * Options objects of the public functions. They are the caller's: a getter or a proxy in one is code that may do anything. So each
- * option is read once, before anything else happens, and a name that no option has is an error, not a heap that is not what was asked for.
+ * Options objects of the public functions. They are the caller's: a getter or a proxy in one is
+ * code that may do anything. So each option is read once, before anything else happens, and a name
+ * that no option has is an error, not a heap that is not what was asked for.
  */
 import { invalidType, invalidValue } from './errors.js'
 
@@ -8,8 +9,10 @@ import { invalidType, invalidValue } from './errors.js'
 export type OptionNames<Options> = { readonly [Name in keyof Options]-?: true }
 
 /**
- * The options that are not undefined, by value. `call` is the function that they were given to, for messages.
- * @throws TypeError `ERR_INVALID_ARG_TYPE` when they are no object, `ERR_INVALID_ARG_VALUE` for a name that is not in `names`
+ * The options that are not undefined, by value. `call` is the function that they were given to, for
+ * messages.
+ * @throws TypeError `ERR_INVALID_ARG_TYPE` when they are no object, `ERR_INVALID_ARG_VALUE` for a
+ * name that is not in `names`
  */
 export function readOptions<Options extends object>(
   call: string,

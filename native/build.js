@@ -1,7 +1,8 @@
 /**
- * Builds the addon and the recorder for this machine, into build/Release. `npm run build:native` runs it, in a checkout and in an
- * installed package alike; an installed package has no node-addon-api, so its headers are then fetched for the time of the build.
- * With `--if-changed` it does nothing when build/Release was built from these very sources.
+ * Builds the addon and the recorder for this machine, into build/Release. `npm run build:native`
+ * runs it, in a checkout and in an installed package alike; an installed package has no
+ * node-addon-api, so its headers are then fetched for the time of the build. With `--if-changed` it
+ * does nothing when build/Release was built from these very sources.
  *
  * Needs a C++ compiler, make (not on Windows), python3, and node-gyp in PATH, where `npm run` puts the one that npm brings along.
  */
@@ -70,7 +71,8 @@ export function buildHere(ifChanged) {
   const stamp = digest(process.platform, process.arch)
   if (ifChanged && builtFrom() === stamp) return
   const args = ['rebuild', '--loglevel=warn', ...headersOfThisNode()]
-  // The package has no binding.gyp at its top, where package managers would take it for an order to build.
+  // The package has no binding.gyp at its top, where package managers would take it for an order to
+  // build.
   const folder = existsSync(join(ROOT, 'binding.gyp')) ? ROOT : join(ROOT, 'native')
   withNodeAddonApi(env => run('node-gyp', args, { cwd: folder, env }))
   if (folder !== ROOT) {

@@ -21,7 +21,7 @@ namespace {
 
 pages::Failure Refused(const char* call) { return {errno, call}; }
 
-// ---- faults -------------------------------------------------------------------------------------
+// ---- faults ---------------------------------------------------------------------------------------
 
 // Files that a process can have mapped at a time.
 constexpr int kWatches = 1024;
@@ -132,7 +132,7 @@ int BeginWatch(const File& file) {
   return -1;
 }
 
-// ---- locks --------------------------------------------------------------------------------------
+// ---- locks ----------------------------------------------------------------------------------------
 
 // Locks of open files: they belong to the opened file, not to the process, and end with it.
 pages::Failure Lock(int descriptor) {

@@ -1,6 +1,7 @@
 /**
- * No test depends on speed: what a machine needs for a piece of work says nothing about the work. So no test reads a clock or sets a
- * limit of its own; the one limit is `HANG`. A test counts (operations, bytes, turns of the event loop) or waits for an event.
+ * No test depends on speed: what a machine needs for a piece of work says nothing about the work.
+ * So no test reads a clock or sets a limit of its own; the one limit is `HANG`. A test counts
+ * (operations, bytes, turns of the event loop) or waits for an event.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,11 +15,11 @@ const ALLOWED: Readonly<Record<string, string>> = {
   'clock.test.ts': 'this one',
   'hang.ts': 'the one limit',
   'nodes.js': 'a hang of the whole suite',
-  'fuzz/child.ts': 'npm run fuzz works for so many minutes',
-  'fuzz/main.ts': 'npm run fuzz works for so many minutes',
-  'soak/load.ts': 'npm run soak measures time',
-  'soak/main.ts': 'npm run soak measures time',
-  'faults/cost.mjs': 'npm run faults:cost measures time',
+  'fuzz/child.ts': 'fuzzing works for a number of minutes',
+  'fuzz/main.ts': 'fuzzing works for a number of minutes',
+  'soak/load.ts': 'the soak test measures time',
+  'soak/main.ts': 'the soak test measures time',
+  'faults/cost.mjs': 'measures what hardening costs',
   'docs/recipes.test.ts': 'a reader that is slow on purpose',
   'lab/workers.test.ts': 'asks again and again whether a process is gone',
   'memory/endurance.test.ts': 'ends workers at any moment',

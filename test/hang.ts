@@ -1,6 +1,6 @@
 /**
- * What counts as a hang. No test measures time: a machine may be slow, or busy with something else. These limits end only what would
- * never end, and are far from what any test needs.
+ * What counts as a hang. No test measures time: a machine may be slow, or busy with something else.
+ * These limits end only what would never end, and are far from what any test needs.
  */
 import { Worker } from 'node:worker_threads'
 
@@ -33,7 +33,10 @@ export interface Watchdog {
   stop(): Promise<unknown>
 }
 
-/** Kills this process when a call hangs. No timer of the thread that hangs would run, so another thread watches. */
+/**
+ * Kills this process when a call hangs. No timer of the thread that hangs would run, so another
+ * thread watches.
+ */
 export function startWatchdog(limit = HUNG_CALL): Watchdog {
   const beats = new Int32Array(new SharedArrayBuffer(4))
   const worker = new Worker(SCRIPT, { eval: true, workerData: { beats, limit } })

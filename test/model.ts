@@ -1,7 +1,8 @@
 /**
- * The slow model: a heap as a plain array of blocks, written from the rules of DESIGN and nothing of lib/. Every request
- * looks at every block. It says which pointer each call must return, and how large every block is; what is in them is for
- * its user to remember (tape.ts), so that it works for heaps of gigabytes too.
+ * The slow model: a heap as a plain array of blocks, written from the rules of DESIGN and nothing
+ * of lib/. Every request looks at every block. It says which pointer each call must return, and how
+ * large every block is; what is in them is for its user to remember (tape.ts), so that it works for
+ * heaps of gigabytes too.
  */
 
 export interface ModelBlock {
@@ -12,7 +13,10 @@ export interface ModelBlock {
   used: boolean
   /** Freed, and held in the quarantine (see quarantine-model.ts); `used` is true. */
   quarantined?: boolean
-  /** When the block became free, or became what it is by a split or a merge: a number that only grows. 0 while it is used. */
+  /**
+   * When the block became free, or became what it is by a split or a merge: a number that only
+   * grows. 0 while it is used.
+   */
   since: number
 }
 
@@ -33,8 +37,8 @@ export interface Request {
 }
 
 /**
- * Which of the free blocks that are large enough a request gets. `fits` is in address order, and never empty.
- * Undefined: none of them, but one off the wilderness.
+ * Which of the free blocks that are large enough a request gets. `fits` is in address order, and
+ * never empty. Undefined: none of them, but one off the wilderness.
  */
 export interface Choice {
   (fits: readonly FreeBlock[], request: Request): { offset: number; size: number } | undefined
@@ -88,7 +92,10 @@ export class Model {
     this.choose = choose
   }
 
-  /** The most bytes that malloc can give: those of the largest run of memory that no used block is in. */
+  /**
+   * The most bytes that malloc can give: those of the largest run of memory that no used block is
+   * in.
+   */
   largestFree(): number {
     let largest = 0
     let run = 0
@@ -128,7 +135,8 @@ export class Model {
       while (bytes !== 0 && bytes < smallest) bytes += alignment
       return bytes
     }
-    // The policy chooses among blocks that fit wherever they lie; then comes the wilderness; then whatever happens to fit.
+    // The policy chooses among blocks that fit wherever they lie; then comes the wilderness; then
+    // whatever happens to fit.
     const padded = need + alignment + unit
     const chosen = this.chosen(padded)
     let block = chosen === undefined ? undefined : this.#find(chosen.offset)
@@ -229,7 +237,10 @@ export class Model {
     return fits.length === 0 ? undefined : this.choose(fits, { need, room: this.end - this.top, free })
   }
 
-  /** A block for `need` bytes: a free one, split when the rest can stand alone; else a new one off the wilderness. */
+  /**
+   * A block for `need` bytes: a free one, split when the rest can stand alone; else a new one off
+   * the wilderness.
+   */
   protected place(need: number): ModelBlock | undefined {
     const chosen = this.chosen(need)
     if (chosen === undefined) return this.top + need <= this.end ? this.#grow(need) : undefined
@@ -238,7 +249,10 @@ export class Model {
     return block
   }
 
-  /** Makes a free block a used one of `need` bytes, or of all its bytes when the rest can't stand alone. */
+  /**
+   * Makes a free block a used one of `need` bytes, or of all its bytes when the rest can't stand
+   * alone.
+   */
   #take(block: ModelBlock, need: number): void {
     block.used = true
     if (block.size - need >= this.rules.smallest) this.#cut(block, need)
@@ -277,7 +291,9 @@ export class Model {
     this.touched = Math.max(this.touched, top)
   }
 
-  /** Shortens `block` to `size` bytes; the rest becomes a free block behind it, which is returned. */
+  /**
+   * Shortens `block` to `size` bytes; the rest becomes a free block behind it, which is returned.
+   */
   #cut(block: ModelBlock, size: number): ModelBlock {
     const offset = block.offset + size
     const rest = { offset, size: block.size - size, used: false, since: 0 }
@@ -286,7 +302,10 @@ export class Model {
     return rest
   }
 
-  /** What `block` has beyond `need`, too little to stand alone, goes to a right neighbour that is free, if it has one. */
+  /**
+   * What `block` has beyond `need`, too little to stand alone, goes to a right neighbour that is
+   * free, if it has one.
+   */
   #lend(block: ModelBlock, need: number): void {
     const rest = block.size - need
     const right = this.blocks[this.blocks.indexOf(block) + 1]
@@ -301,7 +320,10 @@ export class Model {
     }
   }
 
-  /** Grows `block` to `need` bytes into the free block `right`, or into the wilderness when there is none. */
+  /**
+   * Grows `block` to `need` bytes into the free block `right`, or into the wilderness when there is
+   * none.
+   */
   #swallow(block: ModelBlock, right: ModelBlock | undefined, need: number): void {
     if (right === undefined) {
       this.#setTop(block.offset + need)

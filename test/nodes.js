@@ -1,6 +1,7 @@
 /**
- * Runs the test suite on several lines of Node, with the one addon that is built: `npm run test:nodes`, or
- * `npm run test:nodes -- 22 24 test/heap` for some lines and some tests. The other lines come from npm, as packages that hold a whole Node.
+ * Runs tests on other Node versions, with the addon that this one built: `node test/check.js
+ * nodes`, or `node test/check.js nodes 22 24 test/heap` for some versions and some tests. The other
+ * versions come from npm, as packages that hold a whole Node.
  */
 
 import { execFileSync, spawn } from 'node:child_process'
@@ -10,16 +11,24 @@ import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import Table from 'cli-table3'
 
-const LINES = ['20', '22', '24', '26']
-/** Milliseconds for the suite on one line, on a machine however busy. A hang is a failure too. */
+/**
+ * What may differ from one Node to the next: the addon, views of large buffers, processes, files.
+ */
+const TESTS = ['test/memory', 'test/heap', 'test/hardened', 'test/trace', 'test/cli', 'test/lab/workers.test.ts']
+/**
+ * Milliseconds for the tests on one version, on a machine however busy. A hang is a failure too.
+ */
 const LIMIT = 3 * 60 * 60_000
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const cache = join(root, 'node_modules/.cache/nodes')
+const here = process.versions.node.split('.')[0]
+const others = JSON.parse(readFileSync(join(root, 'test/node-versions.json'), 'utf8')).map(String)
 const words = process.argv.slice(2)
-const isLine = word => /^\d+$/.test(word)
-const lines = words.some(isLine) ? words.filter(isLine) : LINES
-const filters = words.filter(word => !isLine(word))
+const isMajor = word => /^\d+$/.test(word)
+const majors = words.some(isMajor) ? words.filter(isMajor) : others.filter(major => major !== here)
+const named = words.filter(word => !isMajor(word))
+const filters = named.length > 0 ? named : TESTS
 
 /** Resolves to the exit code; null when it was killed. */
 async function run(command, args, options) {
@@ -28,25 +37,25 @@ async function run(command, args, options) {
   return code
 }
 
-/** The path of a Node of this line: the one that runs this, or one from npm. */
-async function binaryOf(line) {
-  if (process.versions.node.split('.')[0] === line) return process.execPath
+/** The path of a Node of this major version: the one that runs this, or one from npm. */
+async function binaryOf(major) {
+  if (major === here) return process.execPath
   const name = `node-${process.platform}-${process.arch}`
-  const folder = join(cache, line)
+  const folder = join(cache, major)
   const binary = join(folder, 'node_modules', name, 'bin/node')
   mkdirSync(folder, { recursive: true })
   writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
-  const wanted = ['install', '--ignore-scripts', '--no-save', '--silent', `${name}@${line}`]
+  const wanted = ['install', '--ignore-scripts', '--no-save', '--silent', `${name}@${major}`]
   const code = await run('npm', wanted, { cwd: folder })
   if (code === 0 && existsSync(binary)) return binary
-  throw new Error(`npm has no Node ${line} for this machine: ${name}@${line} can't be installed`)
+  throw new Error(`npm has no Node ${major} for this machine: ${name}@${major} can't be installed`)
 }
 
-/** Runs the tests on one line. Resolves to a row of the table. */
-async function test(line) {
-  const binary = await binaryOf(line)
+/** Runs the tests on one version. Resolves to a row of the table. */
+async function test(major) {
+  const binary = await binaryOf(major)
   const version = execFileSync(binary, ['--version'], { encoding: 'utf8' }).trim()
-  const report = join(cache, `${line}.json`)
+  const report = join(cache, `${major}.json`)
   rmSync(report, { force: true })
   console.log(`\nNode ${version}`)
   const began = performance.now()
@@ -77,7 +86,7 @@ async function test(line) {
 
 mkdirSync(cache, { recursive: true })
 const rows = []
-for (const line of lines) rows.push(await test(line))
+for (const major of majors) rows.push(await test(major))
 
 const table = new Table({
   head: ['Node', 'passed', 'failed', 'skipped', 'minutes', ''],

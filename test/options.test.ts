@@ -1,4 +1,7 @@
-/** Options objects: a name that no option has is refused, and each option is read once, before anything happens. */
+/**
+ * Options objects: a name that no option has is refused, and each option is read once, before
+ * anything happens.
+ */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { describe, expect, test } from 'vitest'
 import { Heap, Region } from '../lib/index.js'
@@ -7,7 +10,10 @@ import { parseTrace } from '../lib/trace/parse.js'
 import { record } from '../lib/trace/record.js'
 import { errorOf } from './heap/support.js'
 
-/** A public function, called with options of any type; options that it takes, and the name of another one. */
+/**
+ * A public function, called with options of any type; options that it takes, and the name of
+ * another one.
+ */
 const functions: [name: string, call: (options: unknown) => unknown, fine: Record<string, unknown>, other: string][] = [
   [
     'Heap.map',

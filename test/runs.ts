@@ -1,10 +1,10 @@
 /**
- * How often a property is tried. `OFFHEAP_RUNS=0.1` tries a tenth of the random sequences, for commands that run the suite
- * many times (`npm run mutate`).
+ * How often a property is tried. `npm test` tries a tenth of the random sequences, `npm run
+ * test:all` all of them. OFFHEAP_RUNS sets another share, such as 0.01 for the mutation tests.
  */
-const share = Number(process.env.OFFHEAP_RUNS ?? 1)
+const share = Number(process.env.OFFHEAP_RUNS ?? (process.env.OFFHEAP_TESTS === undefined ? 0.1 : 1))
 
-/** Of so many runs, how many this time; 0 where a share of a few expensive ones is less than half of one. */
+/** Returns this run's share of `runs`, rounded: 0 where that is less than a half. */
 export function scaled(runs: number): number {
   return Math.round(runs * share)
 }

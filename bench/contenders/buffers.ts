@@ -24,7 +24,10 @@ function buffers(make: Make, zeroed: Make): Subject<Bytes> {
   return { ...objects, allocator }
 }
 
-/** By contender. Functions, so that a process makes only its own: the calls in a loop have one target. */
+/**
+ * By contender. Functions, so that a process makes only its own: the calls in a loop have one
+ * target.
+ */
 export const BUFFERS: Readonly<Record<string, () => Subject<Bytes>>> = {
   'Buffer.alloc': () =>
     buffers(

@@ -1,6 +1,6 @@
 /**
- * Who takes part, by name: what the tables call them, and what they can be asked to do. open.ts opens
- * one.
+ * Who takes part, by name: what the tables call them, and what they can be asked to do. open.ts
+ * opens one.
  */
 import { placements } from '#lib/placement/policies.js'
 import { FRONT, type HeapName, heapLabel, heapName } from './heap-names.js'
@@ -31,7 +31,9 @@ function ofHeap(id: string, heap: HeapName): Contender {
   return contender(id, heapLabel(heap), { heap, buffers: heap.flags.get('views') === true })
 }
 
-/** Ids of our heaps that take part; any other that heap-names.ts can read may be asked for by name. */
+/**
+ * Ids of our heaps that take part; any other that heap-names.ts can read may be asked for by name.
+ */
 const HEAPS: readonly string[] = [
   'first-fit',
   `first-fit+${FRONT.flag}`,

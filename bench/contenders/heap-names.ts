@@ -53,7 +53,9 @@ export function heapLabel({ placement, flags, folder }: HeapName): string {
   return [`offheap ${name}`, ...words.filter(word => word !== ''), ...build].join(', ')
 }
 
-/** The options that the flags stand for; of other builds, ones that this build's types don't have. */
+/**
+ * The options that the flags stand for; of other builds, ones that this build's types don't have.
+ */
 export function heapOptions({ placement, flags }: HeapName): { readonly placement: PlacementName } {
   const options = [...flags].flatMap(([flag, on]) => {
     const option = OPTION_FLAGS.get(flag)

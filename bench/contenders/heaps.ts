@@ -32,9 +32,10 @@ async function heapClass(folder: string | undefined): Promise<HeapClass> {
 }
 
 /**
- * The most memory ever in use: block space up to its highest top, and what the index of so much takes.
- * An index is made for the whole region, of which most was never touched; so its size is taken for a
- * heap just as large as needed: a fixed part and a share of the block space, found from two small heaps.
+ * The most memory ever in use: block space up to its highest top, and what the index of so much
+ * takes. An index is made for the whole region, of which most was never touched; so its size is
+ * taken for a heap just as large as needed: a fixed part and a share of the block space, found from
+ * two small heaps.
  */
 function mostMemory(Heap: HeapClass, heap: AnyHeap, name: HeapName): number {
   // They are not closed: that would slow every typed array of the process from here on.

@@ -34,7 +34,9 @@ export function openNative(): Native {
   return require(ADDON)
 }
 
-/** The addon, as the contender needs it. Throws when its library was not loaded into this process. */
+/**
+ * The addon, as the contender needs it. Throws when its library was not loaded into this process.
+ */
 export function openNativeFor(id: string): Native {
   const native = openNative()
   const { preload } = contenderOf(id)

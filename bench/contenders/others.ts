@@ -101,8 +101,8 @@ interface Made {
 }
 
 /**
- * An allocator of a module that is being tried out: `module:FILE#ARGUMENT`. What it lacks is made of
- * malloc, as a caller would.
+ * An allocator of a module that is being tried out: `module:FILE#ARGUMENT`. What it lacks is made
+ * of malloc, as a caller would.
  */
 export async function openModule(id: string, size: number): Promise<Subject<number>> {
   const [file = '', argument = ''] = id.replace('module:', '').split('#')

@@ -1,4 +1,7 @@
-/** Builds what the benchmark needs once: the C++ loop, and TLSF as WebAssembly. What can't be is left out. */
+/**
+ * Builds what the benchmark needs once: the C++ loop, and TLSF as WebAssembly. What can't be is
+ * left out.
+ */
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -9,7 +9,9 @@ export interface Subject<P> {
   bytes(pointer: P, size: number): Uint8Array | undefined
   /** Bytes that every payload is aligned to. */
   readonly alignment: number
-  /** Whether alignedAlloc keeps its promise; some have none, and are asked for more bytes instead. */
+  /**
+   * Whether alignedAlloc keeps its promise; some have none, and are asked for more bytes instead.
+   */
   readonly aligns: boolean
   table(slots: number): Table<P>
   /** The most bytes of memory ever in use, the index's share included, where it can be known. */

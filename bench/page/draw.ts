@@ -1,6 +1,7 @@
 /**
- * The two kinds of pictures of docs/benchmarks.md, drawn as SVG: lines over a logarithmic scale, and a row of
- * dots for each program. Each line and each dot is named where it is, so that there is no legend to look up.
+ * The two kinds of pictures of docs/benchmarks.md, drawn as SVG: lines over a logarithmic scale,
+ * and a row of dots for each program. Each line and each dot is named where it is, so that there is
+ * no legend to look up.
  */
 import { humanTime } from '#lib/bench/results.js'
 
@@ -59,8 +60,8 @@ function ticksOf([low, high]: readonly [number, number]): number[] {
 }
 
 /**
- * Moves positions apart until neighbours are at least as far from each other as `gaps` says, and all lie
- * between `low` and `high`; their order stays.
+ * Moves positions apart until neighbours are at least as far from each other as `gaps` says, and
+ * all lie between `low` and `high`; their order stays.
  */
 export function apart(
   positions: readonly number[],
@@ -119,7 +120,10 @@ function documentOf({ title, subtitle }: Labels, height: number, parts: readonly
   ].join('\n')
 }
 
-/** Lines from left to right, named at their right ends. `x`: the values and what the axis calls them. */
+/**
+ * Lines from left to right, named at their right ends. `x`: the values and what the axis calls
+ * them.
+ */
 export function lineChart(
   labels: Labels,
   x: readonly { readonly value: number; readonly label: string }[],

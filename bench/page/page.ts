@@ -1,6 +1,7 @@
 /**
- * docs/benchmarks.md: three questions that a reader has, each with a picture and a table. What was measured is
- * kept in docs/bench/, a few kilobytes for each version of Node, and the page is made of all of them.
+ * docs/benchmarks.md: three questions that a reader has, each with a picture and a table. What was
+ * measured is kept in docs/bench/, a few kilobytes for each version of Node, and the page is made
+ * of all of them.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { ROOT } from '../paths.js'
@@ -135,7 +136,9 @@ export function page(all: readonly Figures[]): string {
 /** Where the page belongs. */
 export const DOCS = `${ROOT}docs`
 
-/** Writes the figures, and makes the pictures and the page of all that there are. Returns the files. */
+/**
+ * Writes the figures, and makes the pictures and the page of all that there are. Returns the files.
+ */
 export function writePage(figures: Figures, folder: string): string[] {
   const data = `${folder}/bench`
   mkdirSync(data, { recursive: true })

@@ -40,7 +40,10 @@ interface Row {
   /** ns per operation for each recording. */
   readonly ns: readonly (number | null)[]
   readonly spread: readonly (number | null)[]
-  /** How many times as fast as Buffer.alloc, and as the C library; as measured, and net of the floors. */
+  /**
+   * How many times as fast as Buffer.alloc, and as the C library; as measured, and net of the
+   * floors.
+   */
   readonly besideAlloc: readonly (number | null)[]
   readonly besideC: readonly (number | null)[]
   readonly net: readonly (number | null)[]
@@ -107,7 +110,9 @@ export function programsPicture({ recordings, rows }: Programs, labels: Labels):
   )
 }
 
-/** The mean of `of` over those recordings that are chosen; undefined when one of them is missing. */
+/**
+ * The mean of `of` over those recordings that are chosen; undefined when one of them is missing.
+ */
 function over(values: readonly (number | null)[], chosen: readonly boolean[], of = geometricMean): number | undefined {
   const known = values.flatMap((value, i) => (chosen[i] === true && value !== null ? [value] : []))
   return known.length === chosen.filter(one => one).length && known.length > 0 ? of(known) : undefined

@@ -1,4 +1,7 @@
-/** Contenders over a scale, of blocks alive or of sizes: what is kept of a measurement, its picture, its table. */
+/**
+ * Contenders over a scale, of blocks alive or of sizes: what is kept of a measurement, its picture,
+ * its table.
+ */
 import { asFast, digits, humanTime } from '#lib/bench/results.js'
 import { geometricMean, median } from '#lib/bench/statistics.js'
 import { type Labels, lineChart } from './draw.js'
@@ -40,7 +43,10 @@ export function seriesPicture(series: Series, chosen: readonly string[], labels:
 
 const BASE = 'Buffer.alloc'
 
-/** `12 times as fast (3.1 … 40)`: the mean over the columns; least and most, below 1 where it is slower. */
+/**
+ * `12 times as fast (3.1 … 40)`: the mean over the columns; least and most, below 1 where it is
+ * slower.
+ */
 function beside({ id, times }: Row): string {
   const known = times.flatMap(value => value ?? [])
   if (id === BASE || known.length === 0 || id.startsWith('floor')) return ''

@@ -49,7 +49,9 @@ export interface Measurement {
   readonly work: Work
   /** ns per operation in each round; empty when it failed, or was asked for facts only. */
   readonly samples: readonly number[]
-  /** Of each process that was started for it: one, or one in each round when the work is done once. */
+  /**
+   * Of each process that was started for it: one, or one in each round when the work is done once.
+   */
   readonly facts: readonly Facts[]
   /** Why nothing was measured. */
   readonly error?: string

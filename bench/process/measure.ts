@@ -1,6 +1,7 @@
 /**
- * Measures contenders against each other: each in its own process, all of them ready before the first
- * sample, then one sample each in turn, round after round. Only one of the processes works at a time.
+ * Measures contenders against each other: each in its own process, all of them ready before the
+ * first sample, then one sample each in turn, round after round. Only one of the processes works at
+ * a time.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { environmentFor } from '../contenders/native.js'
@@ -69,7 +70,9 @@ function result({ contender, work }: Entry, samples: number[], facts: Facts[], e
   return { contender, work, samples: [], facts: [], error }
 }
 
-/** Measures the entries against each other. A contender that fails has an error instead of samples. */
+/**
+ * Measures the entries against each other. A contender that fails has an error instead of samples.
+ */
 export async function measure(entries: readonly Entry[], options: MeasureOptions): Promise<Measurement[]> {
   const runners: Runner[] = []
   try {

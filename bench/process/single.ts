@@ -1,6 +1,6 @@
 /**
- * Work that a process does once: what a million live blocks cost the garbage collector, and what pages cost that
- * nobody touched before.
+ * Work that a process does once: what a million live blocks cost the garbage collector, and what
+ * pages cost that nobody touched before.
  */
 import { PerformanceObserver } from 'node:perf_hooks'
 import { setTimeout } from 'node:timers/promises'

@@ -1,6 +1,6 @@
 /**
- * Replays columns once with every payload filled and compared, outside every timing: a contender that
- * loses bytes, overlaps blocks or misaligns them is not measured.
+ * Replays columns once with every payload filled and compared, outside every timing: a contender
+ * that loses bytes, overlaps blocks or misaligns them is not measured.
  */
 import { NULL_ID, type Trace } from '#lib/trace/trace.js'
 import { VerifiedReplay } from '#lib/trace/verify.js'
@@ -11,7 +11,10 @@ import type { Columns } from '../work/replay.js'
 /** What the verification needs of a contender. */
 export type Contender<P> = Pick<Subject<P>, 'allocator' | 'none' | 'bytes' | 'alignment' | 'aligns' | 'check'>
 
-/** Throws an `OffheapError` that names the first operation whose result was wrong. Leaves nothing allocated. */
+/**
+ * Throws an `OffheapError` that names the first operation whose result was wrong. Leaves nothing
+ * allocated.
+ */
 export function verify<P>(contender: Contender<P>, columns: Columns): void {
   const replay = new VerifiedReplay(traceOf(columns), targetOf(contender))
   try {

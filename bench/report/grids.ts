@@ -59,8 +59,8 @@ function words(ratio: number): string {
 }
 
 /**
- * How fast ours is beside another, from the ratios by column; and where it is the other way round, if
- * it is anywhere: `3x faster, but slower at 64 B`.
+ * How fast ours is beside another, from the ratios by column; and where it is the other way round,
+ * if it is anywhere: `3x faster, but slower at 64 B`.
  */
 export function comparison(ratios: ReadonlyMap<string, number>): string {
   if (ratios.size === 0) return ''

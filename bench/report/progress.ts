@@ -1,5 +1,5 @@
 /** How far a run is: a bar on a terminal; elsewhere, such as in a log, a line every few seconds. */
-import { SingleBar } from 'cli-progress'
+import { startProgress as startBar } from '#lib/cli/progress.js'
 
 export interface Progress {
   step(what: string): void
@@ -27,17 +27,17 @@ function lines(name: string, total: number): Progress {
   }
 }
 
-/** `total`: how many steps there will be; 0 when nobody knows. */
+/**
+ * Starts a bar on a terminal, lines elsewhere. `total`: how many steps there will be; 0 when that
+ * is unknown.
+ */
 export function startProgress(name: string, total: number): Progress {
-  if (!process.stderr.isTTY) return lines(name, total)
-  const format =
-    total === 0
-      ? `${name}: {duration_formatted} | {what}`
-      : `${name} {bar} {percentage} % | {eta_formatted} left | {what}`
-  const bar = new SingleBar({ format, clearOnComplete: true })
-  bar.start(total === 0 ? 1 : total, 0, { what: '' })
+  const { stderr } = process
+  if (!stderr.isTTY) return lines(name, total)
+  const bar = startBar({ err: stderr, interactive: true, ascii: false, width: stderr.columns }, total || Infinity)
+  let steps = 0
   return {
-    step: what => (total === 0 ? bar.update(0, { what }) : bar.increment(1, { what })),
+    step: what => bar.update(++steps, `${name}: ${what}`),
     stop: () => bar.stop()
   }
 }

@@ -122,7 +122,8 @@ export async function plan(scale: Scale, traces: readonly string[], has: (id: st
       'growth',
       'Arrays that grow by realloc: ns per operation',
       [{ label: 'to 256 KiB', work: { kind: 'growth' }, live: 8 }],
-      // @thi.ng/malloc loses the old block when a realloc moves, and is full before the work is done.
+      // @thi.ng/malloc loses the old block when a realloc moves, and is full before the work is
+      // done.
       pointers.filter(id => id !== 'thi.ng')
     ),
     part(

@@ -43,15 +43,18 @@ export class Race {
   }
 
   /**
-   * The same when each has the floor of its own loop taken off, where the floors were measured too. NaN
-   * when that leaves nothing.
+   * The same when each has the floor of its own loop taken off, where the floors were measured too.
+   * NaN when that leaves nothing.
    */
   netRatio(ours: string, theirs: string): number {
     const value = ratio(this.#net(ours), this.#net(theirs))
     return value > 0 && Number.isFinite(value) ? value : Number.NaN
   }
 
-  /** Whether the C library spends its time in page faults: it gives memory back and fetches it again. */
+  /**
+   * Whether the C library spends its time in page faults: it gives memory back and fetches it
+   * again.
+   */
   get paysForPages(): boolean {
     return this.fact('glibc', 'faults') > MANY_FAULTS
   }

@@ -20,7 +20,10 @@ export interface Settings {
   onStep?(entry: Entry): void
 }
 
-/** Measures entries against each other, in warm processes; or `once`, each in a fresh one every round. */
+/**
+ * Measures entries against each other, in warm processes; or `once`, each in a fresh one every
+ * round.
+ */
 export function measureAll(asked: readonly Asked[], settings: Settings, once = false): Promise<Measurement[]> {
   const { warmOperations, clock } = settings
   const entries = asked.map(one => ({ ...one, warmOperations, clock, once }))

@@ -22,7 +22,9 @@ export interface TargetRow {
   readonly atLeast?: boolean
   /** NaN when a contender that it needs is not there. */
   readonly measured: number
-  /** Without the recordings for which the C library pays for pages; where that makes a difference. */
+  /**
+   * Without the recordings for which the C library pays for pages; where that makes a difference.
+   */
   readonly withoutPaging?: number
   /** When each side's floor is taken off; where there is one. */
   readonly net?: number
@@ -176,7 +178,10 @@ const smallBuffers: Group = async settings => {
   return rows
 }
 
-/** A figure about memory, the same in each run: of our configurations, the goal is that of segregated fit. */
+/**
+ * A figure about memory, the same in each run: of our configurations, the goal is that of
+ * segregated fit.
+ */
 function memory(measure: string, [bound, stretch]: Goal, work: Work, fact: string, atLeast: boolean): Group {
   return async settings => {
     const measured = await race(FASTEST_OF, work, { ...settings, rounds: 1 }, true)

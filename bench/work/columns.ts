@@ -1,7 +1,7 @@
 /**
  * The operations of a piece of work as integer columns, one entry for each operation, that the
- * JavaScript loop (replay.ts) and the C++ loop (native/bench.cc) replay alike. Traces become columns
- * here; synthetic.ts writes columns by itself.
+ * JavaScript loop (replay.ts) and the C++ loop (native/bench.cc) replay alike. Traces become
+ * columns here; synthetic.ts writes columns by itself.
  */
 import { CALLOC, type Columns, FREE, REALLOC } from './replay.js'
 
@@ -80,8 +80,8 @@ export function peakPayload(columns: Columns): number {
 }
 
 /**
- * The least block space that the work needs, however blocks are placed: the most that live blocks take
- * together, each with a header of 4 bytes, in multiples of 8 bytes, at least 16.
+ * The least block space that the work needs, however blocks are placed: the most that live blocks
+ * take together, each with a header of 4 bytes, in multiples of 8 bytes, at least 16.
  */
 export function neededBytes(columns: Columns): number {
   return peakOf(columns, size => Math.max(16, Math.ceil((size + 4) / 8) * 8))

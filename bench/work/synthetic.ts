@@ -53,8 +53,8 @@ class Writer {
 }
 
 /**
- * Random churn: `live` blocks of `least` to `largest` bytes, uniform; then, timed, a random one is freed
- * and a new one takes its place, over and over.
+ * Random churn: `live` blocks of `least` to `largest` bytes, uniform; then, timed, a random one is
+ * freed and a new one takes its place, over and over.
  */
 export function churn(live: number, largest: number, pairs = Math.max(200_000, live), least = 1): Columns {
   const random = randomSource(live * 31 + largest)
@@ -70,9 +70,9 @@ export function churn(live: number, largest: number, pairs = Math.max(200_000, l
 }
 
 /**
- * Fragmentation: twice `holes` blocks of 16 to 64 bytes, every second one freed, so that `holes` free
- * blocks stand between used ones. Timed: 1,000 blocks of 1 to 512 bytes churn, so that most requests are
- * larger than every hole.
+ * Fragmentation: twice `holes` blocks of 16 to 64 bytes, every second one freed, so that `holes`
+ * free blocks stand between used ones. Timed: 1,000 blocks of 1 to 512 bytes churn, so that most
+ * requests are larger than every hole.
  */
 export function fragmented(holes: number, pairs = 200_000): Columns {
   const random = randomSource(holes)
@@ -91,8 +91,8 @@ export function fragmented(holes: number, pairs = 200_000): Columns {
 }
 
 /**
- * Growth by realloc: eight arrays grow from 16 bytes to 256 KiB by half their size each time, in turns,
- * as arrays of a program do; then all are freed.
+ * Growth by realloc: eight arrays grow from 16 bytes to 256 KiB by half their size each time, in
+ * turns, as arrays of a program do; then all are freed.
  */
 export function growth(repeats = 50): Columns {
   const arrays = 8
@@ -111,9 +111,10 @@ export function growth(repeats = 50): Columns {
 const PINNED_EVERY = 25
 
 /**
- * Pinning: `count` blocks of 28 bytes, of which every 25th stays and the others are freed; then blocks of
- * 44 bytes, as many as fit between those that stay when each takes a header of 4 bytes. An allocator
- * that can use every hole needs no more memory than before; one with a page for each size does.
+ * Pinning: `count` blocks of 28 bytes, of which every 25th stays and the others are freed; then
+ * blocks of 44 bytes, as many as fit between those that stay when each takes a header of 4 bytes.
+ * An allocator that can use every hole needs no more memory than before; one with a page for each
+ * size does.
  */
 export function pinning(count = 100_000): Columns {
   const freed = count - Math.ceil(count / PINNED_EVERY)

@@ -1,4 +1,7 @@
-/** What a contender can be asked to do, as data: it crosses from the parent to the process that measures. */
+/**
+ * What a contender can be asked to do, as data: it crosses from the parent to the process that
+ * measures.
+ */
 
 /** A recorded trace, replayed whole. */
 export interface TraceWork {
@@ -40,8 +43,8 @@ export interface PairWork {
 }
 
 /**
- * `live` blocks of 1 KiB, kept alive while as many again are freed and allocated at random; once, in a
- * fresh process.
+ * `live` blocks of 1 KiB, kept alive while as many again are freed and allocated at random; once,
+ * in a fresh process.
  */
 export interface GcWork {
   readonly kind: 'gc'

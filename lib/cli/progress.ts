@@ -3,30 +3,35 @@
 import type { Io } from './io.js'
 
 export interface Progress {
-  /** How far the work is, 0 … `total`, and what is being done. */
+  /** Shows how far the work is, from 0 to `total`, and what is being done. */
   update(done: number, what: string): void
   /** Clears the bar away. */
   stop(): void
 }
 
-/** A bar that ends at `total`. */
-export async function startProgress(io: Io, total: number): Promise<Progress> {
+/** Cells of the bar. */
+const CELLS = 30
+/** To the first column, and clear the line: ECMA-48, CR and EL. */
+const CLEAR = '\r\u001b[K'
+
+/** Starts a bar that ends at `total`. */
+export function startProgress(io: Pick<Io, 'err' | 'interactive' | 'ascii' | 'width'>, total: number): Progress {
   if (!io.interactive) return { update() {}, stop() {} }
-  const { SingleBar } = await import('cli-progress')
-  const bar = new SingleBar({
-    format: '{bar} {percentage} %  {what}',
-    barCompleteChar: io.ascii ? '#' : '█',
-    barIncompleteChar: io.ascii ? '.' : '░',
-    barsize: 30,
-    stream: io.err,
-    clearOnComplete: true,
-    // Ctrl-C must end the process at once, in the middle of a replay, and must not leave the cursor hidden.
-    gracefulExit: false,
-    hideCursor: false
-  })
-  bar.start(total, 0, { what: '' })
+  const [full, empty] = io.ascii ? ['#', '.'] : ['█', '░']
+  let shown = ''
   return {
-    update: (done, what) => bar.update(done, { what }),
-    stop: () => bar.stop()
+    update(done, what) {
+      const share = total === 0 ? 1 : Math.min(1, Math.max(0, done / total))
+      const cells = Math.floor(share * CELLS)
+      const bar = full.repeat(cells) + empty.repeat(CELLS - cells)
+      // A longer line would wrap, and could not be cleared.
+      const line = `${bar} ${Math.floor(share * 100)} %  ${what}`.slice(0, io.width - 1)
+      if (line !== shown) io.err.write(CLEAR + line)
+      shown = line
+    },
+    stop() {
+      if (shown !== '') io.err.write(CLEAR)
+      shown = ''
+    }
   }
 }

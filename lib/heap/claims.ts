@@ -41,7 +41,7 @@ export class Claims implements Watch {
     })
   }
 
-  // ---- what the engine asks ---------------------------------------------------------------------
+  // ---- what the engine asks ------------------------------------------------------------------------
 
   mayChange(pointer: Pointer): void {
     if (this.pins.has(pointer)) throw pinnedError(pointer)
@@ -51,7 +51,7 @@ export class Claims implements Watch {
     this.disown(pointer)
   }
 
-  // ---- pins -------------------------------------------------------------------------------------
+  // ---- pins ----------------------------------------------------------------------------------------
 
   /** `reference` names the block; while the pin is there, it is kept from the garbage collector. */
   pin(pointer: Pointer, reference: unknown): Pin {
@@ -90,7 +90,7 @@ export class Claims implements Watch {
     while (isBusy()) await new Promise<void>(resolve => this.waiting.push(resolve))
   }
 
-  // ---- owners -----------------------------------------------------------------------------------
+  // ---- owners --------------------------------------------------------------------------------------
 
   /** From now on the block is freed when `owner` is collected, and not when an earlier owner is. */
   own(pointer: Pointer, owner: object): void {

@@ -218,7 +218,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     seal(this, 'This heap; send heap.buffer instead, whose bytes are copied, and open the copy with Heap.attach')
   }
 
-  // ---- allocation -------------------------------------------------------------------------------
+  // ---- allocation -------------------------------------------------------------------------------------------------
 
   /**
    * Returns the pointer of a block of at least `size` bytes, 8-byte aligned, contents undefined; 0 (NULL)
@@ -311,7 +311,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     if (!engine.free(pointer)) throw this.fault(engine.refusal('free', pointer))
   }
 
-  // ---- blocks as views --------------------------------------------------------------------------
+  // ---- blocks as views --------------------------------------------------------------------------------------------
 
   /** Returns a block of `length` bytes as a Uint8Array, contents undefined. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits. */
   alloc(length: number): Uint8Array<Memory> {
@@ -396,7 +396,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     })
   }
 
-  // ---- text -------------------------------------------------------------------------------------
+  // ---- text -------------------------------------------------------------------------------------------------------
 
   /**
    * Returns a text in a block of its own, as a Buffer of exactly its bytes. `'cstring'` is UTF-8 with a zero byte behind it, which
@@ -429,7 +429,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     return readText(this.part(block, length, 'readString'), encoding)
   }
 
-  // ---- lifetimes --------------------------------------------------------------------------------
+  // ---- lifetimes --------------------------------------------------------------------------------------------------
 
   /**
    * Returns a scope: what is allocated through it is freed at its end. `using scope = heap.scope()`. Throws ERR_OFFHEAP_CLOSED.
@@ -463,7 +463,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     return view
   }
 
-  // ---- asking about blocks ----------------------------------------------------------------------
+  // ---- asking about blocks ----------------------------------------------------------------------------------------
 
   /** Returns the bytes that a block can hold: what was asked for, or a little more. Throws like free. */
   usableSize(block: BlockReference): number {
@@ -498,7 +498,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     else file.root = used
   }
 
-  // ---- a heap in a file -------------------------------------------------------------------------
+  // ---- a heap in a file -------------------------------------------------------------------------------------------
 
   /** Pointers by name, kept in the file. Its methods throw ERR_OFFHEAP_UNSUPPORTED for a heap that is not in a file. */
   get roots(): Roots {
@@ -533,7 +533,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     )
   }
 
-  // ---- the whole heap as numbers ----------------------------------------------------------------
+  // ---- the whole heap as numbers ----------------------------------------------------------------------------------
 
   /** Bytes: the index is the pointer. */
   get u8(): Uint8Array<Memory> {
@@ -574,7 +574,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     return this.state.views.dataView
   }
 
-  // ---- looking at the heap ----------------------------------------------------------------------
+  // ---- looking at the heap ----------------------------------------------------------------------------------------
 
   /** True after close(), and after the memory went away under the heap. */
   get closed(): boolean {
@@ -750,7 +750,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     return inspectAs('Heap', isSealed(this) ? this.toJSON() : {}, depth, options)
   }
 
-  // ---- inside -----------------------------------------------------------------------------------
+  // ---- inside -----------------------------------------------------------------------------------------------------
 
   /** Why there is nothing to work on: the heap is closed, or its file was truncated. */
   private gone(): OffheapError {

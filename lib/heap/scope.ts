@@ -195,7 +195,7 @@ export class Scope<Memory extends ArrayBufferLike = ArrayBuffer> {
     return inspectAs('Scope', this.toJSON(), depth, options)
   }
 
-  // ---- inside -----------------------------------------------------------------------------------
+  // ---- inside --------------------------------------------------------------------------------------
 
   private open(): Source<Memory> {
     if (this.closed) throw new OffheapError('ERR_OFFHEAP_CLOSED', 'This scope has ended, and its blocks are free')

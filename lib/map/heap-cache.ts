@@ -100,7 +100,7 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     return this.stats().bytes
   }
 
-  // ---- reading ----------------------------------------------------------------------------------
+  // ---- reading ------------------------------------------------------------------------------------------------------
 
   /** Returns the value of a key; undefined when there is none. An expired one is removed, and returned only with `allowStale`. */
   get(key: K, options?: GetOptions): V | undefined {
@@ -201,7 +201,7 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     if (time !== undefined) this.table.setTime(entry, { expiry: Date.now() + time.ttl, ttl: time.ttl })
   }
 
-  // ---- changing ---------------------------------------------------------------------------------
+  // ---- changing -----------------------------------------------------------------------------------------------------
 
   /**
    * Stores a copy of a value. Undefined deletes. What is larger than `maxEntrySize` is not stored, and an
@@ -338,7 +338,7 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     disposeOf(table, behaviour.dispose, withoutReplaced, replacedBy)
   }
 
-  // ---- visiting ---------------------------------------------------------------------------------
+  // ---- visiting -----------------------------------------------------------------------------------------------------
 
   *entries(): Generator<[K, V], undefined, undefined> {
     for (const entry of this.visit(true)) yield [this.table.keyOf(entry), this.table.read(entry)]
@@ -394,7 +394,7 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     return visit(table, backwards, behaviour.allowStale === true, most)
   }
 
-  // ---- the whole cache --------------------------------------------------------------------------
+  // ---- the whole cache ----------------------------------------------------------------------------------------------
 
   /** Returns figures about the cache, in time proportional to its index. */
   stats(): MapStats {

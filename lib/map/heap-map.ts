@@ -86,7 +86,7 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
     return this.table.count
   }
 
-  // ---- reading ----------------------------------------------------------------------------------
+  // ---- reading ------------------------------------------------------------------------------------------------------
 
   /** Returns the value of a key; undefined when there is none, or when its time has passed. */
   get(key: K): V | undefined {
@@ -176,7 +176,7 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
     return entry
   }
 
-  // ---- changing ---------------------------------------------------------------------------------
+  // ---- changing -----------------------------------------------------------------------------------------------------
 
   /**
    * Stores a copy of a value. Throws ERR_INVALID_ARG_TYPE for what can't be stored (functions, symbols,
@@ -254,7 +254,7 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
     if (!this.table.put(key, value, time)) throw outOfMemory(value.bytes)
   }
 
-  // ---- visiting ---------------------------------------------------------------------------------
+  // ---- visiting -----------------------------------------------------------------------------------------------------
 
   *entries(): Generator<[K, V], undefined, undefined> {
     for (const entry of this.visit()) yield [this.table.keyOf(entry), this.table.read(entry)]
@@ -297,7 +297,7 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
     return visit(this.table, this.table.policy === 'lru', false, Number.POSITIVE_INFINITY)
   }
 
-  // ---- the whole map ----------------------------------------------------------------------------
+  // ---- the whole map ------------------------------------------------------------------------------------------------
 
   /** Returns figures about the map, in time proportional to its index. */
   stats(): MapStats {

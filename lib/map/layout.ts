@@ -47,7 +47,7 @@
  *     kind   │ key bytes 0-16 │ key encoding 17-18 │ value kind 19-22 │ timed 23 │ visited 24 │ mark 25 │
  */
 
-// ---- the header ---------------------------------------------------------------------------------
+// ---- the header -----------------------------------------------------------------------------------------------------
 
 export const HEADER_BYTES = 128
 /** "HMap" */
@@ -92,7 +92,7 @@ export const DOOMED = 28
 export const CRASH_SAFE = 1 << 12
 export const POLICY_SHIFT = 8
 
-// ---- the index ----------------------------------------------------------------------------------
+// ---- the index ------------------------------------------------------------------------------------------------------
 
 export const DIRECTORY_WORDS = 8
 export const DEPTH = 0
@@ -115,7 +115,7 @@ export const MOST_DEPTH = 22
 /** The most entries in a segment of `slots` slots. One slot at least is empty, so that every search ends. */
 export const capacityOf = (slots: number): number => (slots * 13) >> 4
 
-// ---- the entry ----------------------------------------------------------------------------------
+// ---- the entry ------------------------------------------------------------------------------------------------------
 
 export const HASH = 0
 export const OLDER = 1

@@ -86,7 +86,7 @@ export class Order {
     for (const cursor of this.live()) cursor.last = 0
   }
 
-  // ---- iterators --------------------------------------------------------------------------------
+  // ---- iterators ----------------------------------------------------------------------------------------------------
 
   open(backwards: boolean): Cursor {
     const cursor: Cursor = { last: 0, backwards }

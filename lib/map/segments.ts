@@ -131,7 +131,7 @@ export class Segments implements Hashing {
     return this.memory.m[this.first + ((hash >>> 1) >>> this.shift)] << 1
   }
 
-  // ---- entries ----------------------------------------------------------------------------------
+  // ---- entries ------------------------------------------------------------------------------------------------------
 
   /** The entry with the key that is packed; 0 when there is none. */
   find(key: Keys): number {
@@ -190,7 +190,7 @@ export class Segments implements Hashing {
     m[segment + SEGMENT_COUNT]--
   }
 
-  // ---- growing ----------------------------------------------------------------------------------
+  // ---- growing ------------------------------------------------------------------------------------------------------
 
   /**
    * Makes room for another entry with this hash, or a part of the way to it. False when the heap has no

@@ -143,7 +143,7 @@ export class Table implements Roomy {
     return encoding === RAW ? u8.slice(at, at + bytes) : text.read(encoding, at, bytes)
   }
 
-  // ---- storing ----------------------------------------------------------------------------------
+  // ---- storing ------------------------------------------------------------------------------------------------------
 
   /**
    * Stores a value, which lives for ever when `time` is undefined. False when the
@@ -267,7 +267,7 @@ export class Table implements Roomy {
     if ((m[entry + KIND] & TIMED) !== 0) m[at + TIMED_COUNT] += sign
   }
 
-  // ---- removing ---------------------------------------------------------------------------------
+  // ---- removing -----------------------------------------------------------------------------------------------------
 
   remove(entry: number, reason: Reason): void {
     const { memory } = this

@@ -144,7 +144,7 @@ function reference(text: string, variables: number): Reference {
   throw new CallError(`"${text}" is no block: ${known}`)
 }
 
-// ---- links --------------------------------------------------------------------------------------
+// ---- links -------------------------------------------------------------------------------------------
 
 /** The calls as a link holds them: `m24.c4x8.l64x24.r0x60.f0.fp456`. */
 export function encodeCalls(calls: readonly Call[]): string {

@@ -6,7 +6,7 @@ import { OffheapError } from '../errors.js'
 import { escapeHtml } from '../report/view-page.js'
 import type { PlayConfig } from './config.js'
 
-/** Built by `npm run build:page` from page/; the same files whether this module runs from lib or from dist. */
+/** Built by `npm run build:lib` from page/; the same files whether this module runs from lib or from dist. */
 const PAGE = new URL('../../dist/play/page/', import.meta.url)
 
 /** A script that holds an allocator, as esbuild makes it in the frame of script.ts. */

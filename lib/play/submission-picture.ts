@@ -63,7 +63,7 @@ class SubmissionPicture implements HeapPicture {
     this.#roles.fill(ROLES.indexOf(role), Math.max(0, (from - this.#low) >> 2), Math.ceil((to - this.#low) / 4))
   }
 
-  // ---- as the allocator says --------------------------------------------------------------------
+  // ---- as the allocator says ---------------------------------------------------------------------------
 
   #describe(blocks: readonly BlockDescription[], live: readonly LiveBlock[]): void {
     const { figures } = this
@@ -127,7 +127,7 @@ class SubmissionPicture implements HeapPicture {
     }
   }
 
-  // ---- what can be known without ----------------------------------------------------------------
+  // ---- what can be known without ----------------------------------------------------------------------
 
   #infer(live: readonly LiveBlock[], freed: Scene['freed']): void {
     let end = this.#low
@@ -160,7 +160,7 @@ class SubmissionPicture implements HeapPicture {
     }
   }
 
-  // ---- words ------------------------------------------------------------------------------------
+  // ---- words ------------------------------------------------------------------------------------------
 
   roleOf(word: number): Role {
     return ROLES[this.#roles[word - (this.#low >> 2)] ?? 0] ?? 'outside'

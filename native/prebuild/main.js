@@ -1,6 +1,6 @@
 /**
- * `npm run prebuilds`: the binaries of a release, cross-built for every target, or for those that are named. What is up to date is left
- * alone. `npm run prebuilds -- --check` builds nothing and ends with 1 when a binary is missing or old. Both end with 1 when one is not what
+ * The binaries of a release, cross-built for every target, or for those that are named. What is up to date is left
+ * alone. `--check` builds nothing and ends with 1 when a binary is missing or old. Both end with 1 when one is not what
  * it must be (rules.js).
  */
 import { readFileSync, statSync } from 'node:fs'
@@ -38,7 +38,9 @@ if (unknown !== undefined) {
     if (!missing.includes(target)) judge(target)
   }
   if (missing.length > 0) {
-    console.error(`A release needs binaries for ${missing.map(({ name }) => name).join(', ')}. Run: npm run prebuilds`)
+    console.error(
+      `A release needs binaries for ${missing.map(({ name }) => name).join(', ')}. Run: node native/prebuild/main.js`
+    )
     process.exitCode = 1
   }
 } else {

@@ -1,4 +1,7 @@
-/** For which platforms a release has binaries, where they lie, and whether those that lie there are right. */
+/**
+ * For which platforms a release has binaries, where they lie, and whether those that lie there are
+ * right.
+ */
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -109,7 +112,10 @@ export function hostTarget() {
   return TARGETS.find(target => target.name === name) ?? { name, platform, arch, libc }
 }
 
-/** Where node-gyp-build looks for the addon of a target, the recorder beside it, and how both came about. */
+/**
+ * Where node-gyp-build looks for the addon of a target, the recorder beside it, and how both came
+ * about.
+ */
 export function filesOf({ platform, arch, libc }) {
   const folder = join('prebuilds', `${platform}-${arch}`)
   const tag = libc === undefined ? '' : `.${libc}`
@@ -132,7 +138,10 @@ export function sha256(path) {
   return createHash('sha256').update(readFileSync(path)).digest('hex')
 }
 
-/** Puts binaries where they belong, with a note: which compiler, from which sources, and what came out. */
+/**
+ * Puts binaries where they belong, with a note: which compiler, from which sources, and what came
+ * out.
+ */
 export function store(target, binaries, compiler, sources) {
   const { addon, recorder, note } = filesOf(target)
   const sha = {}
@@ -157,7 +166,10 @@ export function remove(target) {
   }
 }
 
-/** The note of a target's binaries, when it is there and the binaries are those that it was written for. */
+/**
+ * The note of a target's binaries, when it is there and the binaries are those that it was written
+ * for.
+ */
 export function noteOf(target) {
   const { note } = filesOf(target)
   if (!existsSync(join(ROOT, note))) return undefined
@@ -168,7 +180,9 @@ export function noteOf(target) {
   return intact ? read : undefined
 }
 
-/** Whether a target has binaries fit for a release: cross-built, from the sources as they are now. */
+/**
+ * Whether a target has binaries fit for a release: cross-built, from the sources as they are now.
+ */
 export function isReleasable(target) {
   return target.zig !== undefined && noteOf(target)?.sources === crossDigest(target)
 }

@@ -5,7 +5,10 @@ import type { Columns } from '../../bench/work/replay.js'
 import { ALIGNED, freeAll, REALLOC, replay } from '../../bench/work/replay.js'
 import { churn } from '../../bench/work/synthetic.js'
 
-/** An allocator that never reuses anything, in an ArrayBuffer; `faults` replaces what is to be wrong. */
+/**
+ * An allocator that never reuses anything, in an ArrayBuffer; `faults` replaces what is to be
+ * wrong.
+ */
 function bump(faults: Partial<Contender<number>['allocator']> = {}) {
   const memory = new Uint8Array(2 ** 22)
   const sizes = new Map<number, number>()

@@ -98,7 +98,8 @@ describe('offheap replay', () => {
       const { out } = await offheap(['replay', '--json', '--size', '1MiB', ...options, at('traces', 'small.rep')])
       return JSON.parse(out).results[0].atEnd.top
     }
-    // Every block was freed: all is wilderness again, unless some wait for the next request of their size.
+    // Every block was freed: all is wilderness again, unless some wait for the next request of
+    // their size.
     for (const placement of ['first-fit', 'segregated-fit']) {
       const without = await topAtEnd('--placement', placement, '--no-slabs')
       const having = await topAtEnd('--placement', placement, '--slabs')
@@ -110,7 +111,7 @@ describe('offheap replay', () => {
   it('goes on after a trace that fails, and exits with 1', async () => {
     const { code, out, err } = await offheap(['replay', at('bad.rep'), at('traces', 'small.rep')])
     expect(code).toBe(1)
-    expect(err).toBe(`offheap: ${at('bad.rep')}:11: id 2 is freed but is free already${linkOf('ERR_OFFHEAP_TRACE')}\n`)
+    expect(err).toBe(`offheap: ${at('bad.rep')}:11: id 2 is freed twice${linkOf('ERR_OFFHEAP_TRACE')}\n`)
     expect(out).toMatch(/\nsmall /)
     const json = await offheap(['replay', '--json', at('bad.rep')])
     expect(json.code).toBe(1)
@@ -144,11 +145,13 @@ describe('offheap replay', () => {
   it('notes what was odd about a file', async () => {
     const { code, err } = await offheap(['replay', at('odd.rep')])
     expect(code).toBe(0)
-    expect(err).toBe('offheap: note: odd: the header says 7 operations, there are 6\n')
+    expect(err).toBe('offheap: note: odd: the header says 7 operations, but there are 6\n')
   })
 
-  it('draws progress only where somebody looks', async () => {
+  it('draws progress on a terminal only, and clears it away', async () => {
     expect((await offheap(['replay', at('traces')])).err).toBe('')
+    const { err } = await offheap(['replay', at('traces')], { interactive: true })
+    expect(err).toMatch(/^\r.\[K░{30} 0 % {2}[^\n]*\r.\[K$/)
   })
 
   it('keeps to ASCII where the terminal does', async () => {

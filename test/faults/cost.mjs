@@ -1,6 +1,7 @@
 /**
- * What hardening costs: replays the recorded programs of traces/ on a default and on hardened heaps, and prints nanoseconds of
- * processor time for each call and the physical memory that the heap took, as Markdown. Runs on dist/: npm run faults:cost.
+ * What hardening costs: replays the recorded programs of traces/ on a default and on hardened
+ * heaps, and prints nanoseconds of processor time for each call and the physical memory that the
+ * heap took, as Markdown. Runs on dist/: `node test/check.js cost`.
  */
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -23,7 +24,10 @@ const kinds = [
 const folder = fileURLToPath(new URL('../../traces/', import.meta.url))
 const names = readdirSync(folder).filter(name => name.endsWith('.rep.gz'))
 
-/** Nanoseconds of processor time for each operation, in the fastest of the rounds; and the bytes that were resident after one. */
+/**
+ * Nanoseconds of processor time for each operation, in the fastest of the rounds; and the bytes
+ * that were resident after one.
+ */
 function measure(trace, options) {
   const rounds = options.trackAllocations ? FEW : ROUNDS
   const times = []

@@ -13,8 +13,8 @@ export interface Kind {
   /** At most so many injections, where each takes a process, a worker or a mapping. */
   readonly atMost?: number
   /**
-   * Does it. What it throws was caught at once. It may return the next use of the block: what gives it back, or hands its memory out
-   * again; what that throws was caught there.
+   * Does it. What it throws was caught at once. It may return the next use of the block: what gives
+   * it back, or hands its memory out again; what that throws was caught there.
    */
   inject(scene: Scene): (() => void) | undefined | void
 }

@@ -1,4 +1,6 @@
-/** Makes injections, each into a busy heap that is then put back, and counts what became of them. */
+/**
+ * Makes injections, each into a busy heap that is then put back, and counts what became of them.
+ */
 import type { HeapOptions } from '../../lib/index.js'
 import type { Kind, Moment, Outcome } from './kind.js'
 import { NoPlace, Random } from './random.js'
@@ -16,7 +18,8 @@ export interface Tally {
 }
 
 /**
- * Makes up to `times` injections of one kind. Throws when an injection ends in anything but a named error, or none.
+ * Makes up to `times` injections of one kind. Throws when an injection ends in anything but a named
+ * error, or none.
  * @param onInjection called before each
  */
 export function runKind(kind: Kind, options: HeapOptions, times: number, seed: number, onInjection: () => void): Tally {

@@ -1,6 +1,7 @@
 /**
- * A busy heap for a fault to be put into: blocks of many sizes, some freed and some of their memory handed out again. It is put
- * back byte by byte after each fault, so that none is left over for the next; a Heap object has nothing to put back.
+ * A busy heap for a fault to be put into: blocks of many sizes, some freed and some of their memory
+ * handed out again. It is put back byte by byte after each fault, so that none is left over for the
+ * next; a Heap object has nothing to put back.
  */
 
 import { hardenedLayout, ledgerWords, pageWords, sealIndex, sealOrigin } from '../../lib/hardened/layout.js'
@@ -92,7 +93,10 @@ export class Scene {
   }
 }
 
-/** Where what the heap knows of a block begins, as a byte offset: in front of the payload, or in the ledger. */
+/**
+ * Where what the heap knows of a block begins, as a byte offset: in front of the payload, or in the
+ * ledger.
+ */
 export function entryOf({ options }: Scene, pointer: number): number {
   return options.hardened ? pointer / 4 - 4 : pointer - 4
 }

@@ -1,7 +1,8 @@
 /**
- * The table of faults: each kind of misuse, put into busy heaps at random places. 200 of each kind in a test run; `npm run faults`
- * makes 10,000, and writes docs/faults.md. A hardened heap must tell every kind that can be told, and no heap may do anything but
- * go on or throw an error that has a code.
+ * The table of faults: each kind of misuse, put into busy heaps at random places. 200 of each kind
+ * in a test run; `node test/check.js faults` makes 10,000, and writes docs/faults.md. A hardened
+ * heap must tell every kind that can be told, and no heap may do anything but go on or throw an
+ * error that has a code.
  */
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'

@@ -1,4 +1,7 @@
-/** Misuse across threads: what a worker is given, and what it does after the end. One worker makes all injections of a kind. */
+/**
+ * Misuse across threads: what a worker is given, and what it does after the end. One worker makes
+ * all injections of a kind.
+ */
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { Heap, type HeapOptions } from '../../lib/index.js'

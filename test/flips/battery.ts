@@ -1,4 +1,7 @@
-/** Calls of every sort on a heap of which a bit was flipped, and what no such call may do, whatever the bit was. */
+/**
+ * Calls of every sort on a heap of which a bit was flipped, and what no such call may do, whatever
+ * the bit was.
+ */
 import { type Heap, OffheapError } from '../../lib/index.js'
 import type { Random } from '../faults/random.js'
 import { write } from './scene.js'
@@ -6,8 +9,10 @@ import { write } from './scene.js'
 /**
  * What is asked of the heap.
  * - `sound`: it was verified, so all calls do what they should.
- * - `guarded`: it verifies what it uses. A call may throw an error of offheap's, and has then done nothing to payloads.
- * - `unverified`: nothing but that errors have a code, and that pointers and views lie inside the heap.
+ * - `guarded`: it verifies what it uses. A call may throw an error of offheap's, and has then done
+ *   nothing to payloads.
+ * - `unverified`: nothing but that errors have a code, and that pointers and views lie inside the
+ *   heap.
  */
 export type Duty = 'sound' | 'guarded' | 'unverified'
 

@@ -1,8 +1,10 @@
 /**
- * Single bits of small heaps of every kind, turned over: of the header, the index, the block headers, links and footers, the tables
- * of a hardened heap, and free memory. attach() and check() refuse the heap, or all calls that follow do as they should; a hardened
- * heap protects payloads even when nobody asked it to check; and no heap ever hands out a pointer beyond its memory, or throws
- * an error without a code. A sample of the bits by a seed; all of them with OFFHEAP_RUNS=1000.
+ * Single bits of small heaps of every kind, turned over: of the header, the index, the block
+ * headers, links and footers, the tables of a hardened heap, and free memory. attach() and check()
+ * refuse the heap, or all calls that follow do as they should; a hardened heap protects payloads
+ * even when nobody asked it to check; and no heap ever hands out a pointer beyond its memory, or
+ * throws an error without a code. A sample of the bits by a seed; all of them with
+ * OFFHEAP_RUNS=1000.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Heap, OffheapError } from '../../lib/index.js'
@@ -49,7 +51,10 @@ function checked(heap: Heap): Heap {
   return heap
 }
 
-/** How many bits of what the heap knows of blocks, and of free memory, are flipped after each history. */
+/**
+ * How many bits of what the heap knows of blocks, and of free memory, are flipped after each
+ * history.
+ */
 const counts: readonly (readonly [History, near: number, far: number])[] = [
   ['new', 8, 1],
   ['packed', 8, 1],

@@ -1,4 +1,7 @@
-/** The kinds of heaps whose every bit is flipped: each placement with each of the variants. A new variant is one line here. */
+/**
+ * The kinds of heaps whose every bit is flipped: each placement with each of the variants. A new
+ * variant is one line here.
+ */
 import { type HeapOptions, placements } from '../../lib/index.js'
 
 interface Variant {

@@ -1,22 +1,30 @@
 /**
- * A small heap in use, and its bytes, to be flipped one bit at a time. What is a payload is known from the caller's side; every
- * other byte of the heap is knowledge about blocks, or free memory.
+ * A small heap in use, and its bytes, to be flipped one bit at a time. What is a payload is known
+ * from the caller's side; every other byte of the heap is knowledge about blocks, or free memory.
  */
 import { Heap, Region } from '../../lib/index.js'
 import type { Random } from '../faults/random.js'
 import type { Kind } from './kinds.js'
 
-/** How far around the ends of a block knowledge about it may lie: header and links in front of a payload, a footer behind. */
+/**
+ * How far around the ends of a block knowledge about it may lie: header and links in front of a
+ * payload, a footer behind.
+ */
 const NEAR_BYTES = 24
 
-/** What became of the heap before: nothing; blocks up to its end, and none given back; or all sorts of calls. */
+/**
+ * What became of the heap before: nothing; blocks up to its end, and none given back; or all sorts
+ * of calls.
+ */
 export type History = 'new' | 'packed' | 'busy'
 
 export class Scene {
   readonly memory: ArrayBuffer | Region
   /** The payloads of the live blocks, by their pointers. */
   readonly live: ReadonlyMap<number, Uint8Array>
-  /** The bytes that are no payload, those first that most likely hold what the heap knows of blocks. */
+  /**
+   * The bytes that are no payload, those first that most likely hold what the heap knows of blocks.
+   */
   readonly near: readonly number[]
   readonly far: readonly number[]
   readonly #bytes: Uint8Array
@@ -60,7 +68,10 @@ function pack(heap: Heap, random: Random): Map<number, Uint8Array> {
   }
 }
 
-/** A short history: blocks of several sizes, a third of them zero, some freed, some moved; free pages given back in the middle. */
+/**
+ * A short history: blocks of several sizes, a third of them zero, some freed, some moved; free
+ * pages given back in the middle.
+ */
 function use(heap: Heap, random: Random): Map<number, Uint8Array> {
   const live = new Map<number, Uint8Array>()
   const most = heap.u8.length / 8
@@ -87,9 +98,9 @@ function use(heap: Heap, random: Random): Map<number, Uint8Array> {
 }
 
 /**
- * Fills a block with zeros, with what looks like headers, or with anything; returns a copy. The headers
- * are of blocks larger than the heap: smaller ones can lead a walk on that a flipped size misled, back
- * to the end of a block, and then nothing is wrong that a check could find.
+ * Fills a block with zeros, with what looks like headers, or with anything; returns a copy. The
+ * headers are of blocks larger than the heap: smaller ones can lead a walk on that a flipped size
+ * misled, back to the end of a block, and then nothing is wrong that a check could find.
  */
 export function write(heap: Heap, pointer: number, random: Random): Uint8Array {
   const payload = heap.u8.subarray(pointer, pointer + heap.usableSize(pointer))

@@ -1,6 +1,6 @@
 /**
- * Arbitrary arguments to everything public: a call ends in a value or in an error that has a name, and leaves the heap as
- * sound as it was. What an argument's own code throws comes back as it is.
+ * Arbitrary arguments to everything public: a call ends in a value or in an error that has a name,
+ * and leaves the heap as sound as it was. What an argument's own code throws comes back as it is.
  */
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
@@ -192,7 +192,10 @@ function isOwn(error: unknown): boolean {
   return error instanceof Thrown || (error instanceof TypeError && OF_PROXIES.test(error.message))
 }
 
-/** Ends in a value, in an error with a name, or in what an argument threw. Returns the value, if there is one. */
+/**
+ * Ends in a value, in an error with a name, or in what an argument threw. Returns the value, if
+ * there is one.
+ */
 function expectSound(name: string, call: () => unknown): unknown {
   watchdog.beat()
   try {
@@ -263,7 +266,8 @@ describe('a heap', () => {
   test.each(kinds)('with %j takes any arguments', kind => {
     for (const placement of placements) {
       const heap = Heap.format(new ArrayBuffer(2 ** 17), { placement, ...kind })
-      // What lies about after a reset may pass for a block, and a number for its pointer: a documented limit, but of hardened heaps.
+      // What lies about after a reset may pass for a block, and a number for its pointer: a
+      // documented limit, but of hardened heaps.
       const clear = () => {
         heap.reset()
         if (!kind.hardened) heap.u8.fill(0, heap.stats().metadata)

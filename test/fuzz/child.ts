@@ -1,6 +1,6 @@
 /**
- * The process that runs inputs: one target, until its time is over. What it is about to run lies in a file, so that its parent
- * knows what ended it, or what does not end.
+ * The process that runs inputs: one target, until its time is over. What it is about to run lies in
+ * a file, so that its parent knows what ended it, or what does not end.
  */
 import { ftruncateSync, openSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
@@ -16,8 +16,7 @@ export interface Report {
   readonly executions: number
   readonly inputs: number
   readonly reached: number
-  readonly total: number
-  /** The most statements and branches that one input ran. */
+  /** The most blocks of code that one input ran. */
   readonly mostSteps: number
   readonly findings: number
 }
@@ -67,8 +66,7 @@ async function fuzz(target: TargetName): Promise<void> {
     console.error(`${path}\n${text}${cause}\n`)
   }
   const report = (): void => {
-    const { reached, total } = coverage
-    process.send?.({ executions, inputs: inputs.length, reached, total, mostSteps, findings: kinds.size })
+    process.send?.({ executions, inputs: inputs.length, reached: coverage.reached, mostSteps, findings: kinds.size })
   }
 
   coverage.forget()

@@ -1,14 +1,15 @@
-/** The inputs that are kept: those which, together, reach all that was ever reached. Named by what they hold. */
+/**
+ * The inputs that are kept: those which, together, reach all that was ever reached. One compressed
+ * file holds them, as JSON: for each target the inputs in base64, the shortest first.
+ */
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import type { TargetName } from './targets.js'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { gunzipSync, gzipSync } from 'node:zlib'
+import { type TargetName, targetNames } from './targets.js'
 
-/** The inputs in `folder` for a target, by file name. */
-export function readCorpus(folder: string, target: TargetName): Map<string, Uint8Array> {
-  const place = join(folder, target)
-  const names = existsSync(place) ? readdirSync(place).sort() : []
-  return new Map(names.map(name => [name, new Uint8Array(readFileSync(join(place, name)))]))
+/** The inputs in `file` for a target, by name. */
+export function readCorpus(file: string, target: TargetName): Map<string, Uint8Array> {
+  return new Map(read(file)[target].map(input => [nameOf(input), input]))
 }
 
 /** A name for an input. */
@@ -17,9 +18,16 @@ export function nameOf(input: Uint8Array): string {
 }
 
 /** Makes these inputs, and no others, the corpus of a target. */
-export function writeCorpus(folder: string, target: TargetName, inputs: readonly Uint8Array[]): void {
-  const place = join(folder, target)
-  rmSync(place, { recursive: true, force: true })
-  mkdirSync(place, { recursive: true })
-  for (const input of inputs) writeFileSync(join(place, nameOf(input)), input)
+export function writeCorpus(file: string, target: TargetName, inputs: readonly Uint8Array[]): void {
+  const all = { ...read(file), [target]: inputs.toSorted((a, b) => a.length - b.length || Buffer.compare(a, b)) }
+  const texts = targetNames.map(name => [name, all[name].map(input => Buffer.from(input).toString('base64'))])
+  writeFileSync(file, gzipSync(JSON.stringify(Object.fromEntries(texts)), { level: 9 }))
+}
+
+function read(file: string): Record<TargetName, Uint8Array[]> {
+  const all: Record<TargetName, Uint8Array[]> = { heap: [], trace: [], events: [] }
+  if (!existsSync(file)) return all
+  const texts: Record<TargetName, string[]> = JSON.parse(gunzipSync(readFileSync(file)).toString())
+  for (const name of targetNames) all[name] = texts[name].map(text => new Uint8Array(Buffer.from(text, 'base64')))
+  return all
 }

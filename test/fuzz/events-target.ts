@@ -1,4 +1,7 @@
-/** Arbitrary events, as a recorder that goes mad would leave them: the translation ends, and its text is a trace or an error says why not. */
+/**
+ * Arbitrary events, as a recorder that goes mad would leave them: the translation ends, and its
+ * text is a trace or an error says why not.
+ */
 import { writeFileSync } from 'node:fs'
 import { OffheapError } from '../../lib/errors.js'
 import { Translation, translateEvents } from '../../lib/trace/events.js'
@@ -8,7 +11,9 @@ import { scratch } from './trace-target.js'
 const HEADER_BYTES = 65536
 const EVENT_BYTES = 24
 
-/** Writes a recording of these events, whose header says that there are so many. Returns its path. */
+/**
+ * Writes a recording of these events, whose header says that there are so many. Returns its path.
+ */
 export function writeRecording(events: Uint8Array, promised: number): string {
   const header = Buffer.alloc(HEADER_BYTES)
   header.write('OFHPREC1', 'latin1')

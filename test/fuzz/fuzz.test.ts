@@ -1,6 +1,6 @@
 /**
- * The short form of `npm run fuzz`: every input of the corpus, and some made of them. The long form is guided by what the
- * inputs reach, and runs as long as it is told to.
+ * The short form of `node test/check.js fuzz`: every input of the corpus, and some made of them.
+ * The long form is guided by what the inputs reach, and runs as long as it is told to.
  */
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -12,7 +12,7 @@ import { mutate, randomFrom } from './mutate.js'
 import { seeds } from './seeds.js'
 import { MAX_INPUT, type TargetName, targetNames, targets } from './targets.js'
 
-const FOLDER = fileURLToPath(new URL('corpus', import.meta.url))
+const CORPUS = fileURLToPath(new URL('corpus.json.gz', import.meta.url))
 
 /** How many new inputs each target gets. */
 const MUTANTS: Readonly<Record<TargetName, number>> = { heap: 3000, trace: 300, events: 300 }
@@ -25,7 +25,7 @@ afterAll(() => watchdog.stop())
 
 describe.each(targetNames)('%s', name => {
   const target = targets[name]
-  const corpus = readCorpus(FOLDER, name)
+  const corpus = readCorpus(CORPUS, name)
 
   test('there is a corpus', () => {
     expect(corpus.size).toBeGreaterThan(5)

@@ -6,11 +6,12 @@
  *     │ (1 byte)  │ (1 byte)  │ call, which, value        │ before all of that           │
  *     └───────────┴───────────┴───────────────────────────┴──────────────────────────────┘
  *
- * kind: bits 0 and 1 the placement, 2 slabs, 3 a mapped region instead of an ordinary buffer, 4 attach to the image
- * instead of formatting a heap, 5 trimThreshold, 6 four times the memory, 7 hardened, instead of slabs.
+ * kind: bits 0 and 1 the placement, 2 slabs, 3 a mapped region instead of an ordinary buffer, 4
+ * attach to the image instead of formatting a heap, 5 trimThreshold, 6 four times the memory, 7
+ * hardened, instead of slabs.
  *
- * Whatever the bytes say, every call must end, in a value or an error that has a name; a heap that nothing was written over
- * must be a working one.
+ * Whatever the bytes say, every call must end, in a value or an error that has a name; a heap that
+ * nothing was written over must be a working one.
  */
 import { Heap, type HeapOptions, placements, Region } from '../../lib/index.js'
 import { attempt } from './outcome.js'
@@ -131,7 +132,8 @@ export function fuzzHeap(data: Uint8Array): string[] {
   all.set(image.subarray(0, all.length))
   const opened = attempt('open', () => ((kind & ATTACH) !== 0 ? Heap.attach(memory) : format(memory, kind)))
   if (!(opened.value instanceof Heap)) return [`open ${opened.code}`]
-  // A hardened heap looks at bytes that it never used when it first uses them, not when it is attached to.
+  // A hardened heap looks at bytes that it never used when it first uses them, not when it is
+  // attached to.
   const damaged = (kind & HARDENED) !== 0 && (kind & ATTACH) !== 0
   const state: State = { heap: opened.value, memory, pointers: [], damaged }
   if ((kind & ATTACH) !== 0) for (const { used, pointer } of state.heap.blocks()) if (used) state.pointers.push(pointer)
@@ -156,7 +158,8 @@ function run(state: State, program: Uint8Array): string[] {
     const place = name === 'overwrite' ? which * 4 * 17 : pointerOf(state, which)
     const stray = takesPointer.has(name) && !state.damaged && !isBlock(state.heap, place)
     const { code, error } = attempt(name, () => call(state, place, name === 'overwrite' ? value | 0 : value))
-    // Bytes that happen to look like a header can't be told from one: from here on anything may be wrong.
+    // Bytes that happen to look like a header can't be told from one: from here on anything may be
+    // wrong.
     if (stray && (code === undefined || code === 'ERR_OFFHEAP_CORRUPT')) state.damaged = true
     outcomes.push(`${name} ${code ?? 'ok'}`)
     // A heap that let go of no byte is right to find none of them wrong.

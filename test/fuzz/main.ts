@@ -1,7 +1,8 @@
 /**
- * `npm run fuzz`: mutates inputs of the corpus, guided by what they reach in the library, and runs each target in a process
- * of its own. A call that throws what it should not, ends the process or does not end is a finding: its input is kept in
- * test/fuzz/build/findings. Ends non-zero when there are any.
+ * `node test/check.js fuzz`: mutates inputs of the corpus, guided by what they reach in the
+ * library, and runs each target in a process of its own. A call that throws what it should not,
+ * ends the process or does not end is a finding: its input is kept in test/fuzz/build/findings.
+ * Ends non-zero when there are any.
  */
 import { fork } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
@@ -10,7 +11,6 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { Report } from './child.js'
-import { instrument } from './coverage.js'
 import { type TargetName, targetNames } from './targets.js'
 
 /** No input takes as long: a child that is silent for so many milliseconds hangs. */
@@ -31,9 +31,9 @@ const { values } = parseArgs({
 })
 
 if (values.help) {
-  console.log(`npm run fuzz -- [--minutes N] [--target ${targetNames.join('|')}] [--seed N] [--save]
+  console.log(`node test/check.js fuzz [--minutes N] [--target ${targetNames.join('|')}] [--seed N] [--save]
 
-Runs for N minutes in all, 5 unless told, shared by the targets. --save makes the inputs that reach most the corpus.`)
+Runs for N minutes in all (default: 5), shared by the targets. --save makes the inputs that reach most the corpus.`)
 } else {
   process.exitCode = await main()
 }
@@ -45,7 +45,6 @@ async function main(): Promise<number> {
     console.error(`--minutes takes a number above 0, --target one of ${targetNames.join(', ')}`)
     return 2
   }
-  instrument(join(build, 'lib'))
   for (const name of ['build', 'prebuilds']) {
     rmSync(join(build, name), { force: true })
     if (existsSync(join(root, name))) symlinkSync(join(root, name), join(build, name))
@@ -64,7 +63,7 @@ function runTarget(target: TargetName, seconds: number): Promise<number> {
   mkdirSync(findings, { recursive: true })
   const scratch = mkdtempSync(join(tmpdir(), 'offheap-fuzz-'))
   const current = join(scratch, 'input')
-  const words = [target, String(seconds), values.seed, join(folder, 'corpus'), findings, current]
+  const words = [target, String(seconds), values.seed, join(folder, 'corpus.json.gz'), findings, current]
   const child = fork(join(build, 'test/fuzz/child.js'), values.save ? [...words, 'save'] : words)
   let last: Report | undefined
   let why: string | undefined
@@ -101,7 +100,6 @@ function runTarget(target: TargetName, seconds: number): Promise<number> {
   })
 }
 
-function line(target: TargetName, { executions, inputs, reached, total, mostSteps, findings }: Report): string {
-  const share = ((100 * reached) / total).toFixed(1)
-  return `${target.padEnd(6)} ${executions} executions, ${inputs} inputs, ${share} % of ${total} statements and branches, at most ${mostSteps} steps, ${findings} findings`
+function line(target: TargetName, { executions, inputs, reached, mostSteps, findings }: Report): string {
+  return `${target.padEnd(6)} ${executions} executions, ${inputs} inputs, ${reached} blocks of code, at most ${mostSteps} steps, ${findings} findings`
 }

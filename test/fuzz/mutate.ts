@@ -68,7 +68,10 @@ function splice(bytes: Uint8Array, at: number, remove: number, insert: Uint8Arra
   return new Uint8Array(Buffer.concat([bytes.subarray(0, at), insert, bytes.subarray(at + remove)]))
 }
 
-/** A few changes to a copy of `bytes`; some come from `other`. At most `longest` bytes, and never none. */
+/**
+ * A few changes to a copy of `bytes`; some come from `other`. At most `longest` bytes, and never
+ * none.
+ */
 export function mutate(bytes: Uint8Array, other: Uint8Array, longest: number, random: Random): Uint8Array {
   let result = new Uint8Array(bytes)
   const rounds = 1 + (random() % (1 << (random() % 6)))

@@ -1,4 +1,7 @@
-/** What a call on the library may end in: a value, or an error that has a name. Anything else is a finding. */
+/**
+ * What a call on the library may end in: a value, or an error that has a name. Anything else is a
+ * finding.
+ */
 import { OffheapError } from '../../lib/errors.js'
 
 /** Node's own codes for arguments that are wrong. */

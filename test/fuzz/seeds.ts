@@ -1,4 +1,7 @@
-/** Inputs to begin with, made by the library itself: heaps of every kind with blocks in them, traces, recordings. */
+/**
+ * Inputs to begin with, made by the library itself: heaps of every kind with blocks in them,
+ * traces, recordings.
+ */
 import { gzipSync } from 'node:zlib'
 import { Heap } from '../../lib/index.js'
 import { ATTACH, bytesFor, optionsFor, STEP_BYTES } from './heap-target.js'

@@ -1,4 +1,7 @@
-/** Arbitrary bytes as a file that readTrace is given, gzipped or not: a trace that says the same when it is written again, or an error. */
+/**
+ * Arbitrary bytes as a file that readTrace is given, gzipped or not: a trace that says the same
+ * when it is written again, or an error.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

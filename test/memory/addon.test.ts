@@ -36,7 +36,10 @@ describe('loading', () => {
     }
   }
 
-  /** Loads with a loader that knows these files, and throws for others; returns what was loaded, and the paths in order. */
+  /**
+   * Loads with a loader that knows these files, and throws for others; returns what was loaded, and
+   * the paths in order.
+   */
   function loadFrom(working: readonly string[], on = libc) {
     const paths: string[] = []
     const found = { ...native }

@@ -1,4 +1,7 @@
-/** What an error says when the addon can't be loaded: never to compile where a flag or a mount keeps every addon out. */
+/**
+ * What an error says when the addon can't be loaded: never to compile where a flag or a mount keeps
+ * every addon out.
+ */
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Attempt, adviceFor } from '../../lib/memory/advice.js'

@@ -1,6 +1,6 @@
 /**
- * The library as a child process or a worker can load it: compiled, in a folder that looks like the package. What ends
- * a process, or takes a whole process to see, is tested there.
+ * The library as a child process or a worker can load it: compiled, in a folder that looks like the
+ * package. What ends a process, or takes a whole process to see, is tested there.
  */
 import { execFileSync, type SpawnSyncReturns, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -18,7 +18,8 @@ export interface Compiled {
   /** URL of the compiled `lib/heap/heap.ts`, when that room was asked for. */
   readonly heap: string
   /**
-   * Runs the body of a module in a new Node, with `Region` in scope, and `Heap` when its room was asked for.
+   * Runs the body of a module in a new Node, with `Region` in scope, and `Heap` when its room was
+   * asked for.
    * @param prefix a command that runs a command, such as `prlimit --memlock=0`
    */
   run(body: string, prefix?: readonly string[]): SpawnSyncReturns<string>
@@ -32,7 +33,8 @@ export function compile(room: 'memory' | 'heap' = 'memory'): Compiled {
   const config = {
     extends: join(root, 'tsconfig.json'),
     compilerOptions: { noEmit: false, noEmitOnError: true, rootDir: join(root, 'lib'), outDir: join(folder, 'dist') },
-    // Together they replace what the package's own tsconfig includes: its tests would be emitted beside their sources.
+    // Together they replace what the package's own tsconfig includes: its tests would be emitted
+    // beside their sources.
     include: [join(root, 'lib', entry)]
   }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config))

@@ -1,6 +1,7 @@
 /**
- * Many times what is harmless once: regions mapped and closed, dropped, transferred; workers terminated at any moment. Nothing
- * may stay behind: no mapping, no descriptor, no memory. `npm run test:endurance` does ten times as much.
+ * Many times what is harmless once: regions mapped and closed, dropped, transferred; workers
+ * terminated at any moment. Nothing may stay behind: no mapping, no descriptor, no memory. `node
+ * test/check.js endurance` does ten times as much.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Compiled, compile } from './compiled.js'
@@ -56,7 +57,10 @@ describe.runIf(onLinux)('nothing stays behind', () => {
     return growth
   }
 
-  /** V8 itself maps a few pieces more while it runs; a leak of one for every hundredth cycle would be more than that. */
+  /**
+   * V8 itself maps a few pieces more while it runs; a leak of one for every hundredth cycle would
+   * be more than that.
+   */
   function expectNoGrowth(growth: Growth): void {
     expect(growth.descriptors).toBe(0)
     expect(growth.mappings).toBeLessThan(60)
@@ -116,7 +120,8 @@ describe.runIf(onLinux)('nothing stays behind', () => {
     const body = `${kinds}
       const drop = count => { for (let cycle = 0; cycle < count; cycle++) Region.map(kinds[cycle % 5]) }
       const dropUsed = () => { for (const kind of kinds) use(Region.map(kind)) }
-      // The view outlives the region, the region its buffer's views, and some are closed before they are dropped.
+      // The view outlives the region, the region its buffer's views, and some are closed before
+      // they are dropped.
       let view
       const mix = round => {
         drop(20)
@@ -169,7 +174,9 @@ describe.runIf(onLinux)('nothing stays behind', () => {
     }
   })
 
-  /** What a worker does, without end, until it is terminated; or once, and then it exits by itself. */
+  /**
+   * What a worker does, without end, until it is terminated; or once, and then it exits by itself.
+   */
   const works: [string, string][] = [
     [
       'mapping and closing',

@@ -1,6 +1,7 @@
 /**
- * What there is only so much of, used up: the heap's own bytes, and the address space, writable memory, locked memory,
- * mappings and descriptors of a process. Each gives an error, the heap stays as it was, the process alive.
+ * What there is only so much of, used up: the heap's own bytes, and the address space, writable
+ * memory, locked memory, mappings and descriptors of a process. Each gives an error, the heap stays
+ * as it was, the process alive.
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -72,7 +73,10 @@ describe.runIf(onLinux)('a process at its limit of', () => {
   })
   afterAll(() => compiled.remove())
 
-  /** What a child process defines before each script: a heap with contents, and what must stay of it. */
+  /**
+   * What a child process defines before each script: a heap with contents, and what must stay of
+   * it.
+   */
   const prelude = `
     import { execFileSync } from 'node:child_process'
     import { createHash } from 'node:crypto'
@@ -132,7 +136,8 @@ describe.runIf(onLinux)('a process at its limit of', () => {
         const region = Region.map(64 * MiB)
         const bytes = new Uint8Array(region.buffer).fill(1)
         region.protect(0, 32 * MiB, 'none')
-        // V8 aborts when it is refused memory: it compiles nothing from here on, and has room for a few objects.
+        // V8 aborts when it is refused memory: it compiles nothing from here on, and has room for a
+        // few objects.
         for (const flag of ['--no-opt', '--no-maglev', '--no-sparkplug']) setFlagsFromString(flag)
         gc()
         limit('--data=' + (status('VmData') + 2 * MiB))
@@ -265,7 +270,10 @@ describe.runIf(onLinux)('a process at its limit of', () => {
   })
 })
 
-/** A new memory cgroup (of version 1 or 2) with a limit in bytes; undefined when this process may not make one. */
+/**
+ * A new memory cgroup (of version 1 or 2) with a limit in bytes; undefined when this process may
+ * not make one.
+ */
 function memoryGroup(limit: number): string | undefined {
   const places = [
     ['/sys/fs/cgroup/memory', 'memory.limit_in_bytes'],
@@ -294,8 +302,9 @@ function killsNobody(group: string): boolean {
 }
 
 /**
- * The beginning of a command line that runs its rest in the group. A group that kills nobody halts a process that touches a new page
- * before it gave back what was refused; a `limit` in bytes grows by 4 MiB each second, so that it goes on.
+ * The beginning of a command line that runs its rest in the group. A group that kills nobody halts
+ * a process that touches a new page before it gave back what was refused; a `limit` in bytes grows
+ * by 4 MiB each second, so that it goes on.
  */
 function enter(group: string, limit?: number): readonly string[] {
   const grow = `limit=$((limit + ${4 * MiB})); echo $limit > ${group}/memory.limit_in_bytes`

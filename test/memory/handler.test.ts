@@ -1,7 +1,7 @@
 /**
- * The signal handler behind `protect`, as native code meets it: faults that it must pass on, and what it must leave
- * as it was. Each case runs in a process of its own, next to a small library in C; a process that would go round for
- * ever runs into a limit of its CPU time instead.
+ * The signal handler behind `protect`, as native code meets it: faults that it must pass on, and
+ * what it must leave as it was. Each case runs in a process of its own, next to a small library in
+ * C; a process that would go round for ever runs into a limit of its CPU time instead.
  */
 import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
@@ -22,7 +22,10 @@ beforeAll(() => {
 })
 afterAll(() => compiled.remove())
 
-/** A region of 8 pages, of which `none` and `read` are protected and `lifted` was. Its address is in the environment. */
+/**
+ * A region of 8 pages, of which `none` and `read` are protected and `lifted` was. Its address is in
+ * the environment.
+ */
 const region = `
   const region = Region.map(8 * 65536)
   const page = region.pageSize
@@ -37,7 +40,10 @@ const region = `
 
 let libraries = 0
 
-/** A statement that loads an addon in C and calls its `run`. Whoever built offheap's addon has a C compiler. */
+/**
+ * A statement that loads an addon in C and calls its `run`. Whoever built offheap's addon has a C
+ * compiler.
+ */
 function load(source: string): string {
   const name = join(compiled.folder, `library-${libraries++}`)
   const headers = ['errno', 'pthread', 'signal', 'stdio', 'stdlib', 'string', 'sys/mman', 'sys/resource', 'unistd']
@@ -75,7 +81,8 @@ describe('native code that jumps into a region ends the process', () => {
     })
   })
 
-  // The guard page before the region becomes code, whose last instruction has its second byte in the region.
+  // The guard page before the region becomes code, whose last instruction has its second byte in
+  // the region.
   test.runIf(process.arch === 'x64' && onLinux)('with an instruction that only ends in it', () => {
     const body = load(`static void run(void) {
       char *start = region();
@@ -139,7 +146,8 @@ describe('a handler that was there before', () => {
     expect(run(ignore, region, send, wild())).toEqual({ stdout: '[6]\nignored\n', signal: killed })
   })
 
-  // What interrupts a call, and what may interrupt the handler, stays; the stack of the signal is used where there is one.
+  // What interrupts a call, and what may interrupt the handler, stays; the stack of the signal is
+  // used where there is one.
   test.each([
     ['0', '0 0'],
     ['SA_RESTART', '1 0'],
@@ -207,7 +215,8 @@ describe('a handler that came later', () => {
 })
 
 describe('an access that goes on', () => {
-  // The protection of a page can be lifted only when the reserve is spent: the first try leaves ENOMEM in errno.
+  // The protection of a page can be lifted only when the reserve is spent: the first try leaves
+  // ENOMEM in errno.
   test.runIf(onLinux)('leaves errno as it was, when lifting the protection took two tries', () => {
     const body = load(`
       static void run(void) {

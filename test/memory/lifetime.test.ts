@@ -78,7 +78,8 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
     const region = Region.map({ size: 64 * MiB, guard: false })
     const [begin, behind] = [region.address, region.address + BigInt(64 * MiB)]
     const page = BigInt(region.pageSize)
-    // Others have inaccessible memory too, the C library for one; a guard is a page, and touches the region.
+    // Others have inaccessible memory too, the C library for one; a guard is a page, and touches
+    // the region.
     const guards = mappings().filter(
       ({ start, end, access }) => access === '---p' && end - start === page && (end === begin || start === behind)
     )
@@ -245,7 +246,8 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
     })
   })
 
-  // Node refuses to transfer such a buffer to another thread, or (Node 20) copies it. Either way nothing is lost.
+  // Node refuses to transfer such a buffer to another thread, or (Node 20) copies it. Either way
+  // nothing is lost.
   test.each([
     ['structuredClone', (buffer: ArrayBuffer) => structuredClone(buffer, { transfer: [buffer] })],
     [

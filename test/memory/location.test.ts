@@ -1,4 +1,7 @@
-/** Where this code finds itself: in the package, in bundles of all formats, in evaluated code, with V8's flags. */
+/**
+ * Where this code finds itself: in the package, in bundles of all formats, in evaluated code, with
+ * V8's flags.
+ */
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

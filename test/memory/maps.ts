@@ -1,12 +1,15 @@
-/** What the kernel says about this process's mappings: the truth against which a region's lifetime is tested. */
+/**
+ * What the kernel says about this process's mappings: the truth against which a region's lifetime
+ * is tested.
+ */
 import { readFileSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 
 export const onLinux = process.platform === 'linux'
 
 /**
- * Why a test can't be done under AddressSanitizer (npm run test:asan), else undefined: it turns mlock into nothing, and its own
- * allocator ends a process that has no address space left.
+ * Why a test can't be done under AddressSanitizer (`node test/check.js asan`), else undefined: it
+ * turns mlock into nothing, and its own allocator ends a process that has no address space left.
  */
 export const underAsan = /asan/.test(process.env.LD_PRELOAD ?? '')
   ? 'AddressSanitizer locks nothing, and dies of a lack of memory itself'
@@ -63,7 +66,10 @@ export function flagsAt(address: bigint): string[] {
   return []
 }
 
-/** Collects garbage and lets the event loop turn until the condition holds; false when it never does. */
+/**
+ * Collects garbage and lets the event loop turn until the condition holds; false when it never
+ * does.
+ */
 export async function collectUntil(condition: () => boolean, turns = 200): Promise<boolean> {
   for (let turn = 0; turn < turns; turn++) {
     if (condition()) return true

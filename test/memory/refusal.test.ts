@@ -1,4 +1,7 @@
-/** What the system's refusals mean, in words; which of them the system gives is tested by refused.test.ts. */
+/**
+ * What the system's refusals mean, in words; which of them the system gives is tested by
+ * refused.test.ts.
+ */
 import { constants } from 'node:os'
 import { describe, expect, test } from 'vitest'
 import { OffheapError } from '../../lib/errors.js'

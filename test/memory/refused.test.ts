@@ -1,6 +1,7 @@
 /**
- * Every system call of the addon is refused once, at every place where it is made. Each refusal must be an error that names the
- * call, and must leave the region and the heap as they were: the same bytes, mappings, protections and figures.
+ * Every system call of the addon is refused once, at every place where it is made. Each refusal
+ * must be an error that names the call, and must leave the region and the heap as they were: the
+ * same bytes, mappings, protections and figures.
  */
 import { execFileSync } from 'node:child_process'
 import { constants } from 'node:os'
@@ -12,7 +13,10 @@ import { onLinux } from './maps.js'
 
 const { ENOMEM, EPERM, EAGAIN } = constants.errno
 
-/** What a child process defines before each script: a heap with contents, a region with protected pages, and `refuseEach`. */
+/**
+ * What a child process defines before each script: a heap with contents, a region with protected
+ * pages, and `refuseEach`.
+ */
 const prelude = `
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -130,7 +134,8 @@ describe.runIf(onLinux)('a refused', () => {
   })
 
   test('Region.map with hugePages maps nothing', () => {
-    // Alignment reserves too much, and gives back what lies before and behind; either may be nothing.
+    // Alignment reserves too much, and gives back what lies before and behind; either may be
+    // nothing.
     const [told] = run(`const outcome = refuseEach(${ENOMEM}, () => Region.map({ size: 256 * MiB, hugePages: true }))
       outcome.result.close()
       report(outcome)`)

@@ -1,7 +1,8 @@
 /**
- * Changes the code of some rooms of lib/ in one place after another, and says which changes no test notices:
- * `npm run mutate`, or `npm run mutate -- lib/engine/allocator.ts lib/placement` for some files or folders. Prints the score by file
- * and the survivors; ends non-zero below 90 %. docs/mutation-testing.md explains the survivors that there are.
+ * Changes the code of some rooms of lib/ in one place after another, and says which changes no test
+ * notices: `node test/check.js mutate`, or `node test/check.js mutate lib/engine/allocator.ts
+ * lib/placement` for some files or folders. Prints the score by file and the survivors; ends
+ * non-zero below 90 %. test/mutation/README.md explains the survivors that there are.
  */
 
 import { execFileSync, spawnSync } from 'node:child_process'

@@ -1,6 +1,7 @@
 /**
- * Runs the tests against mutants, for Stryker: all in one process that loads them once, where a run by vitest loads them anew for
- * every mutant, which takes ten times as long. That is sound because lib/ keeps the state of a heap in the heap's memory.
+ * Runs the tests against mutants, for Stryker: all in one process that loads them once, where a run
+ * by vitest loads them anew for every mutant, which takes ten times as long. That is sound because
+ * lib/ keeps the state of a heap in the heap's memory.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -11,7 +12,10 @@ import { DryRunStatus, determineHitLimitReached, TestStatus, toMutantRunResult }
 import { build } from 'esbuild'
 
 const STAND_IN = 'test/mutation/vitest.js'
-/** Rooms whose tests are in a folder of their own; the tests of all other rooms judge each other's mutants. */
+/**
+ * Rooms whose tests are in a folder of their own; the tests of all other rooms judge each other's
+ * mutants.
+ */
 const APART = ['trace', 'memory', 'lab']
 /** What no mutant of `lib/` has tests in. */
 const ELSEWHERE = [
@@ -28,7 +32,10 @@ const ELSEWHERE = [
   'soak',
   'types'
 ]
-/** Seconds of gigabytes for each mutant, or minutes of other processes, which a mutant of this one doesn't reach. */
+/**
+ * Seconds of gigabytes for each mutant, or minutes of other processes, which a mutant of this one
+ * doesn't reach.
+ */
 const LEFT_OUT = [
   'heap/large.test.ts',
   // Other flags of Node, in processes of their own; and a stack that mutated code needs more of.
@@ -73,9 +80,15 @@ const NEIGHBOURS = [
   'traces',
   'tsconfig.json'
 ]
-/** So many statements of the mutated files are an endless loop. All tests without a mutant execute half as many at most. */
+/**
+ * So many statements of the mutated files are an endless loop. All tests without a mutant execute
+ * half as many at most.
+ */
 const STEPS = 4e8
-/** The tests that judge mutants of the files that match `patterns`; those of the hardened heap judge its own files only. */
+/**
+ * The tests that judge mutants of the files that match `patterns`; those of the hardened heap judge
+ * its own files only.
+ */
 function testFiles(patterns) {
   const isHardened = patterns.some(pattern => /^lib\/(\*\*|hardened)/.test(pattern))
   const rooms = new Set(patterns.map(pattern => pattern.split('/')[1]))
@@ -88,8 +101,9 @@ function testFiles(patterns) {
 }
 
 /**
- * A copy of lib/ counts what is covered at every statement. While a mutant is judged nobody wants to know; instead, the statements
- * are counted, for a mutant may make loops endless that it does not lie in.
+ * A copy of lib/ counts what is covered at every statement. While a mutant is judged nobody wants
+ * to know; instead, the statements are counted, for a mutant may make loops endless that it does
+ * not lie in.
  */
 const countSteps = {
   name: 'count-steps',
@@ -121,7 +135,8 @@ class InProcessRunner {
 
   constructor({ mutate }) {
     this.patterns = mutate
-    // What the mutated code reads and writes: which mutant is active, and which were met by which test.
+    // What the mutated code reads and writes: which mutant is active, and which were met by which
+    // test.
     globalThis[INSTRUMENTER_CONSTANTS.NAMESPACE] ??= {}
     this.state = globalThis[INSTRUMENTER_CONSTANTS.NAMESPACE]
   }
@@ -195,7 +210,8 @@ class InProcessRunner {
     const rank = ({ file }) => this.costs.get(file).time / (1 + this.costs.get(file).kills)
     const tests = this.tests.filter(({ id }) => !wanted || wanted.has(id)).sort((a, b) => rank(a) - rank(b))
     Object.assign(this.state, { activeMutant: activeMutant.id, hitCount: 0, hitLimit, steps: 0 })
-    // For the processes that tests start: there the mutated code reads which mutant is active from here.
+    // For the processes that tests start: there the mutated code reads which mutant is active from
+    // here.
     process.env[INSTRUMENTER_CONSTANTS.ACTIVE_MUTANT_ENV_VARIABLE] = activeMutant.id
     const results = await this.run(tests, true)
     const last = results.at(-1)

@@ -25,8 +25,8 @@ export default {
     'test/mutation/node_modules'
   ],
   concurrency: 1,
-  // Tests that run for the first time, and note what they cover, take several times as long as later; but the machine may be busy,
-  // and a mutant that is only slow must not count as noticed.
+  // Tests that run for the first time, and note what they cover, take several times as long as
+  // later; but the machine may be busy, and a mutant that is only slow must not count as noticed.
   timeoutMS: 15_000,
   timeoutFactor: 0.5,
   dryRunTimeoutMinutes: 30,

@@ -1,6 +1,7 @@
 /**
- * What the tests import as `vitest` while mutants are judged (see runner.js): the same words, and vitest's own `expect`, but the
- * tests are only collected, so that they can be run thousands of times in one process.
+ * What the tests import as `vitest` while mutants are judged (see runner.js): the same words, and
+ * vitest's own `expect`, but the tests are only collected, so that they can be run thousands of
+ * times in one process.
  */
 import { setTimeout } from 'node:timers/promises'
 import { format } from 'node:util'

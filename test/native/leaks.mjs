@@ -1,9 +1,10 @@
 /**
- * Runs leaks-driver.mjs under valgrind's memcheck, and fails when one of its records is the addon's: a block, lost or still reachable
- * at the exit of the process, that was allocated below a call of the addon; or an access of the addon's own to memory that is not
- * its own, or to bytes that were never written. Records of Node and V8 alone are counted, not judged.
+ * Runs leaks-driver.mjs under valgrind's memcheck, and fails when one of its records is the
+ * addon's: a block, lost or still reachable at the exit of the process, that was allocated below a
+ * call of the addon; or an access of the addon's own to memory that is not its own, or to bytes
+ * that were never written. Records of Node and V8 alone are counted, not judged.
  *
- *   npm run test:valgrind      needs valgrind and a built addon
+ *   node test/check.js valgrind      needs valgrind and a built addon
  */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -18,7 +19,8 @@ const options = [
   '--leak-check=full',
   '--show-leak-kinds=all',
   '--num-callers=40',
-  // Node unloads the addon when the last worker that loaded it has ended; without this its frames have no name then.
+  // Node unloads the addon when the last worker that loaded it has ended; without this its frames
+  // have no name then.
   '--keep-debuginfo=yes',
   // V8 writes code while it runs.
   '--smc-check=all-non-file',
@@ -41,7 +43,10 @@ for (const record of ours) console.error(describe(record))
 console.log(`${records.length} records of valgrind, ${ours.length} of the addon; the driver ended with ${status}`)
 process.exitCode = status === 0 && stdout === 'done\n' && ours.length === 0 ? 0 : 1
 
-/** A leak is the addon's when it was allocated below any of its calls; an access when it is its own, not that of V8 below it. */
+/**
+ * A leak is the addon's when it was allocated below any of its calls; an access when it is its own,
+ * not that of V8 below it.
+ */
 function isOurs(record) {
   const objects = [...record.matchAll(/<obj>([^<]*)<\/obj>/g)].map(([, path]) => path)
   if (record.includes('<kind>Leak_')) return objects.some(isAddon)

@@ -1,12 +1,14 @@
 /**
- * Runs the test suite on a build of the addon with AddressSanitizer or UndefinedBehaviorSanitizer, in a scratch copy of this
- * checkout. Fails when a test fails, and when a sanitizer reported anything. Linux, gcc or clang.
+ * Runs the test suite on a build of the addon with AddressSanitizer or UndefinedBehaviorSanitizer,
+ * in a scratch copy of this checkout. Fails when a test fails, and when a sanitizer reported
+ * anything. Linux, gcc or clang.
  *
- *   npm run test:asan                 the whole suite
- *   npm run test:ubsan -- test/memory some of it
+ *   node test/check.js asan              the whole suite
+ *   node test/check.js ubsan test/memory some of it
  *
- * Any finding ends the process that made it. The recorder can't have AddressSanitizer, since both want to be the program's
- * malloc; it has UndefinedBehaviorSanitizer in both runs, trapping, because it runs in programs without its runtime.
+ * Any finding ends the process that made it. The recorder can't have AddressSanitizer, since both
+ * want to be the program's malloc; it has UndefinedBehaviorSanitizer in both runs, trapping,
+ * because it runs in programs without its runtime.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
@@ -57,6 +59,7 @@ const { status } = spawnSync(process.execPath, [vitest, 'run', ...without, ...wo
   cwd: folder,
   stdio: 'inherit',
   env: {
+    OFFHEAP_TESTS: 'all',
     ...process.env,
     ...(sanitizer === 'address' ? { LD_PRELOAD: findRuntime() } : {}),
     ASAN_OPTIONS: `${options.join(':')}:log_path=${log}`,
@@ -64,7 +67,8 @@ const { status } = spawnSync(process.execPath, [vitest, 'run', ...without, ...wo
   }
 })
 
-// A test may expect that a process dies; what a sanitizer said would be lost in that. Warnings are not findings.
+// A test may expect that a process dies; what a sanitizer said would be lost in that. Warnings are
+// not findings.
 const reports = readdirSync(scratch)
   .filter(name => name.startsWith('report'))
   .map(name => readFileSync(join(scratch, name), 'utf8'))

@@ -1,6 +1,7 @@
 /**
- * Programs that have offheap inside: by each bundler, in each format, and as a single executable. A heap on an
- * ArrayBuffer needs nothing else; one on mapped memory finds the addon beside the program, on any machine.
+ * Programs that have offheap inside: by each bundler, in each format, and as a single executable. A
+ * heap on an ArrayBuffer needs nothing else; one on mapped memory finds the addon beside the
+ * program, on any machine.
  */
 import { chmodSync, copyFileSync, cpSync, mkdirSync, mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
@@ -19,7 +20,10 @@ const PROGRAM = `
   console.log(JSON.stringify({ node: process.version, arch: process.arch, addon }))
 `
 
-/** Bundles as those do who only import offheap: with the bundler's own defaults for programs on Node. */
+/**
+ * Bundles as those do who only import offheap: with the bundler's own defaults for programs on
+ * Node.
+ */
 const WEBPACK = `
   import { resolve } from 'node:path'
   import webpack from 'webpack'
@@ -87,7 +91,10 @@ beforeAll(() => {
   install(folder, 'esbuild', 'rolldown', 'webpack@5', 'vite')
 })
 
-/** Runs a program whose files are in a folder: moved elsewhere, where nothing is installed, without the addon, then with it. */
+/**
+ * Runs a program whose files are in a folder: moved elsewhere, where nothing is installed, without
+ * the addon, then with it.
+ */
 function expectToFindItsAddon(name: string, from: string, command: (elsewhere: string) => readonly string[]): void {
   const elsewhere = join(mkdtempSync(join(inject('work'), 'elsewhere-')), 'program')
   cpSync(from, elsewhere, { recursive: true })

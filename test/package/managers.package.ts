@@ -1,6 +1,7 @@
 /**
- * The tarball installed by each package manager, with leave to run the scripts of packages: none may compile anything,
- * and the command that the error names builds the addon wherever the manager put the package.
+ * The tarball installed by each package manager, with leave to run the scripts of packages: none
+ * may compile anything, and the command that the error names builds the addon wherever the manager
+ * put the package.
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -19,7 +20,10 @@ interface Manager {
   readonly node?: readonly string[]
 }
 
-/** Each keeps what it fetched in the project, so that no other run's cache has a part in the outcome. */
+/**
+ * Each keeps what it fetched in the project, so that no other run's cache has a part in the
+ * outcome.
+ */
 const CACHES = {
   YARN_CACHE_FOLDER: '.cache',
   YARN_ENABLE_TELEMETRY: '0',

@@ -1,4 +1,7 @@
-/** Binaries for other platforms than this one, as far as they can be run here: arm64 under qemu, and the recorder on musl. */
+/**
+ * Binaries for other platforms than this one, as far as they can be run here: arm64 under qemu, and
+ * the recorder on musl.
+ */
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -90,7 +93,10 @@ int main(int argc, char **argv) {
   return addon && dlsym(addon, "napi_register_module_v1") ? 0 : 1;
 }`
 
-/** Records the program with a recorder of our choice; returns those operations of the trace that are ours, without the ids. */
+/**
+ * Records the program with a recorder of our choice; returns those operations of the trace that are
+ * ours, without the ids.
+ */
 function recordWith(folder: string, recorder: string, program: string, env: object = process.env): string[] {
   const script = `
     import { readFileSync } from 'node:fs'

@@ -1,4 +1,7 @@
-/** What the tests of the package share: empty folders, installs, other versions of Node, and the rows of the table. */
+/**
+ * What the tests of the package share: empty folders, installs, other versions of Node, and the
+ * rows of the table.
+ */
 import { spawnSync } from 'node:child_process'
 import {
   appendFileSync,
@@ -38,7 +41,10 @@ const LIBC = process.platform !== 'linux' ? '' : existsSync('/etc/alpine-release
 /** Path in the package of the addon that this machine must load. */
 export const PREBUILT = `prebuilds/${process.platform}-${process.arch}/offheap${LIBC}.node`
 
-/** Uses the heap, lets it catch a mistake, and prints which Node ran which addon. What comes before brings the names. */
+/**
+ * Uses the heap, lets it catch a mistake, and prints which Node ran which addon. What comes before
+ * brings the names.
+ */
 const USE = `
 const heap = Heap.map(2 ** 20)
 const pointer = heap.calloc(10, 8)
@@ -101,7 +107,10 @@ export function install(folder: string, ...args: string[]): string {
   return run(folder, 'npm', ['install', '--no-audit', '--no-fund', inject('tarball'), ...args])
 }
 
-/** The names of the packages that a folder has, their bytes, and those that run something when they are installed. */
+/**
+ * The names of the packages that a folder has, their bytes, and those that run something when they
+ * are installed.
+ */
 export function installed(folder: string): { names: string[]; scripts: string[]; bytes: number } {
   const lock = JSON.parse(readFileSync(join(folder, 'node_modules', '.package-lock.json'), 'utf8'))
   const paths = Object.keys(lock.packages)
@@ -119,7 +128,10 @@ function bytesIn(path: string): number {
   return readdirSync(path).reduce((sum, name) => sum + bytesIn(join(path, name)), 0)
 }
 
-/** Reads what a probe printed, and adds a row to the table. Returns which Node ran, and the addon's path in the package. */
+/**
+ * Reads what a probe printed, and adds a row to the table. Returns which Node ran, and the addon's
+ * path in the package.
+ */
 export function report(
   what: string,
   folder: string,
@@ -162,7 +174,7 @@ export function cached(name: string, version: string, ...flags: string[]): strin
 export function nodeOf(major: number, arch: string = process.arch): string {
   const name = `node-${process.platform}-${arch}`
   const flags = arch === process.arch ? [] : ['--force', `--cpu=${arch}`]
-  // npm run test:nodes may have fetched it already.
+  // `node test/check.js nodes` may have fetched it already.
   const there = join(ROOT, 'node_modules/.cache/nodes', String(major), 'node_modules', name, 'bin/node')
   return existsSync(there) ? there : join(cached(name, String(major), ...flags), 'bin', 'node')
 }

@@ -1,4 +1,7 @@
-/** What is in the tarball: how large, for whom, and whether the tools that judge packages find fault with it. */
+/**
+ * What is in the tarball: how large, for whom, and whether the tools that judge packages find fault
+ * with it.
+ */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -6,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
 import { beforeAll, describe, expect, inject, test } from 'vitest'
-import { attempt, PREBUILT } from './support.js'
+import { PREBUILT } from './support.js'
 
 const BUDGET = 1_500_000
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -87,15 +90,5 @@ describe('the tarball', () => {
   test('publint finds no fault', async () => {
     const { messages, pkg } = await publint({ pkgDir: folder, strict: true })
     expect(messages.map(message => formatMessage(message, pkg))).toEqual([])
-  })
-
-  test('the types are those of the code, wherever ESM can be loaded', () => {
-    const attw = join(ROOT, 'node_modules', '.bin', 'attw')
-    const { output } = attempt(ROOT, attw, [inject('tarball'), '--profile', 'esm-only', '--format', 'json'])
-    const { analysis } = JSON.parse(output)
-    // Its one remark: TypeScript's `node16` doesn't let CommonJS load ESM, though every Node that offheap runs on does.
-    const kinds = Object.values<{ kind: string }[]>(analysis.problems ?? {}).flat()
-    expect(analysis.types).toMatchObject({ kind: 'included' })
-    expect(kinds.filter(({ kind }) => kind !== 'CJSResolvesToESM')).toEqual([])
   })
 })

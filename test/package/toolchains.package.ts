@@ -1,4 +1,6 @@
-/** What stands between a program and Node: TypeScript and vitest. bundlers.package.ts has the rest. */
+/**
+ * What stands between a program and Node: TypeScript and vitest. bundlers.package.ts has the rest.
+ */
 import { beforeAll, describe, expect, test } from 'vitest'
 import { install, installed, nodeOf, PREBUILT, project, report, run } from './support.js'
 

@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 import { HANG } from '../hang.js'
 
-/** `npm run test:package`: slow, and needs the npm registry, so it is apart from `npm test`. */
+/** `node test/check.js package`: slow, and needs the npm registry, so `npm test` leaves it out. */
 export default defineConfig({
   test: {
     include: ['test/package/*.package.ts'],

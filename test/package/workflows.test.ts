@@ -1,21 +1,10 @@
-/** The workflows of the public forge do what .ci/run and `npm run release` do, on every Node and platform that the package names. */
+/**
+ * The workflows of the public forge do what .ci/run and .ci/release.js do, on every Node and system
+ * that the package names.
+ */
 import { accessSync, constants, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { parse } from 'yaml'
-
-interface Step {
-  readonly uses?: string
-  readonly run?: string
-}
-
-interface Job {
-  readonly steps: readonly Step[]
-  readonly strategy?: {
-    readonly matrix: { readonly include: readonly { readonly os: string; readonly node: number }[] }
-  }
-  readonly permissions?: Readonly<Record<string, string>>
-}
 
 interface Tables {
   /** The files that have a table of platforms. */
@@ -28,18 +17,32 @@ interface Targets {
 }
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const manifest = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
+const read = (path: string): string => readFileSync(`${root}${path}`, 'utf8')
+const manifest = JSON.parse(read('package.json'))
+const nodes: number[] = JSON.parse(read('test/node-versions.json'))
 
 const prebuild = (name: string): string => pathToFileURL(`${root}native/prebuild/${name}`).href
 const { TABLES, withTable }: Tables = await import(prebuild('table.js'))
 const { TARGETS }: Targets = await import(prebuild('targets.js'))
 
-function workflow(name: string): { on: Record<string, unknown>; jobs: Record<string, Job> } {
-  return parse(readFileSync(`${root}.github/workflows/${name}`, 'utf8'))
+/** The jobs of a workflow by name, as text. */
+function jobsOf(name: string): Map<string, string> {
+  const [, jobs = ''] = read(`.github/workflows/${name}`).split(/^jobs:\n/m)
+  const parts = jobs.split(/^ {2}(\w+):\n/m).slice(1)
+  return new Map(parts.flatMap((part, i) => (i % 2 === 0 ? [[part, parts[i + 1] ?? '']] : [])))
 }
 
-function commands(job: Job | undefined): string[] {
-  return (job?.steps ?? []).flatMap(({ run }) => (run === undefined ? [] : [run]))
+/** The commands of a job's steps, in order. */
+function commands(job = ''): string[] {
+  return [...job.matchAll(/^ +- run: (.+)$/gm)].map(([, command = '']) => command)
+}
+
+/** The machines of a job's matrix. */
+function machines(job = ''): { os: string; node: number }[] {
+  return [...job.matchAll(/^ +- \{ os: (\S+), node: (\d+) \}$/gm)].map(([, os = '', node]) => ({
+    os,
+    node: Number(node)
+  }))
 }
 
 describe('the workflows', () => {
@@ -48,56 +51,58 @@ describe('the workflows', () => {
   })
 
   test('ci runs .ci/run and nothing beside it, on pushes and pull requests', () => {
-    const { on, jobs } = workflow('ci.yml')
-    expect(Object.keys(on)).toEqual(expect.arrayContaining(['push', 'pull_request']))
-    expect(commands(jobs.run)).toEqual(['.ci/run'])
-    // A container has to be furnished first.
-    const [furnish = '', ...rest] = commands(jobs.alpine)
-    expect(furnish).toMatch(/^apk add /)
+    expect(read('.github/workflows/ci.yml')).toMatch(/^on:\n {2}push:\n {2}pull_request:\n/m)
+    const jobs = jobsOf('ci.yml')
+    expect(commands(jobs.get('run'))).toEqual(['.ci/run'])
+    // A container has to be prepared first.
+    const [prepare = '', ...rest] = commands(jobs.get('alpine'))
+    expect(prepare).toMatch(/^apk add /)
     expect(rest).toEqual(['.ci/run'])
     accessSync(`${root}.ci/run`, constants.X_OK)
   })
 
-  test('ci runs each binary of the package on a real machine, and every line of Node somewhere', () => {
-    const { jobs } = workflow('ci.yml')
-    const machines = ['run', 'windows'].flatMap(name => jobs[name]?.strategy?.matrix.include ?? [])
+  test('ci runs each binary of the package on a real machine, and every Node version somewhere', () => {
+    const jobs = jobsOf('ci.yml')
+    const all = ['run', 'windows'].flatMap(name => machines(jobs.get(name)))
     const runners = TARGETS.flatMap(({ runner }) => runner ?? [])
-    expect([...new Set(machines.map(({ os }) => os))].sort()).toEqual([...new Set(runners)].sort())
-    const nodes = [...new Set(machines.map(({ node }) => node))].sort()
+    expect([...new Set(all.map(({ os }) => os))].sort()).toEqual([...new Set(runners)].sort())
+    expect([...new Set(all.map(({ node }) => node))].sort()).toEqual(nodes)
     const [, oldest] = manifest.engines.node.match(/>=(\d+)/)
     expect(nodes[0]).toBe(Number(oldest))
-    const [, majors = ''] =
-      readFileSync(`${root}test/package/install.package.ts`, 'utf8').match(/MAJORS = \[(.*)\]/) ?? []
-    expect(majors.split(', ').map(Number)).toEqual(nodes)
-    expect(readFileSync(`${root}.ci/run`, 'utf8')).toContain(`printf '%s\\n' ${nodes.join(' ')}`)
   })
 
   test('Windows runs the tests that need no other process, and an addon from its own compiler', () => {
-    expect(commands(workflow('ci.yml').jobs.windows)).toEqual(['npm ci', 'npm run test:elsewhere -- --need node'])
+    const windows = commands(jobsOf('ci.yml').get('windows'))
+    expect(windows).toEqual(['npm ci', 'node test/check.js elsewhere --need node'])
   })
 
   test('the tables of platforms are those of native/prebuild/targets.js', () => {
-    for (const path of Object.keys(TABLES)) expect(readFileSync(`${root}${path}`, 'utf8')).toBe(withTable(path))
+    for (const path of Object.keys(TABLES)) expect(read(path)).toBe(withTable(path))
   })
 
-  test('a release is npm run release, then published with provenance, and the tarball is the one that was checked', () => {
-    const { on, jobs } = workflow('release.yml')
-    expect(on).toEqual({ push: { tags: ['v*'] } })
-    expect(commands(jobs.publish)).toEqual([
+  test('a release is checked by .ci/release.js, then published with provenance', () => {
+    const text = read('.github/workflows/release.yml')
+    expect(text).toMatch(/^on:\n {2}push:\n {4}tags: \["v\*"\]\n/m)
+    expect(commands(jobsOf('release.yml').get('publish'))).toEqual([
       'npm ci',
-      'npm run release',
+      'node .ci/release.js',
       'npm publish --provenance --access public .release/*.tgz'
     ])
-    expect(jobs.publish?.permissions).toEqual({ contents: 'read', 'id-token': 'write' })
-    expect(readFileSync(`${root}.ci/release.js`, 'utf8')).toContain("join(ROOT, '.release')")
+    expect(text).toMatch(
+      /^ {4}permissions:\n {6}contents: read\n( {6}#.*\n)* {6}id-token: write\n/m
+    )
+    expect(read('.ci/release.js')).toContain("join(ROOT, '.release')")
   })
 
-  test('every npm script that .ci/run and the workflows name is there', () => {
-    const texts = ['.ci/run', '.ci/release.js', '.github/workflows/ci.yml', '.github/workflows/release.yml']
-    const named = texts.flatMap(path => [
-      ...readFileSync(`${root}${path}`, 'utf8').matchAll(/npm run (?:--silent )?([a-z][\w:]*\w)/g)
+  test('every npm script and every check that .ci/run and the workflows name is there', () => {
+    const workflows = ['.github/workflows/ci.yml', '.github/workflows/release.yml']
+    const texts = ['.ci/run', '.ci/release.js', ...workflows].map(read)
+    const scripts = texts.flatMap(text => [
+      ...text.matchAll(/npm run (?:--silent )?([a-z][\w:]*\w)/g)
     ])
-    expect(named.length).toBeGreaterThan(5)
-    for (const [, name = ''] of named) expect(Object.keys(manifest.scripts)).toContain(name)
+    expect(scripts.length).toBeGreaterThan(4)
+    for (const [, name = ''] of scripts) expect(Object.keys(manifest.scripts)).toContain(name)
+    const checks = texts.flatMap(text => [...text.matchAll(/test\/check\.js (\w+)/g)])
+    for (const [, name] of checks) expect(read('test/check.js')).toContain(`\n  ${name}: {`)
   })
 })

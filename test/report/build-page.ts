@@ -1,7 +1,8 @@
-/** Bundles the page of `offheap view`, which is read from dist, so that tests see the script as it stands in lib. */
-
+/** Bundles the pages, which are read from dist, so that tests see the scripts in lib. */
 import { execFileSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 
 export function setup(): void {
-  execFileSync('npm', ['run', '--silent', 'build:page'], { stdio: ['ignore', 'ignore', 'inherit'] })
+  const script = fileURLToPath(new URL('../../lib/bundle/pages.js', import.meta.url))
+  execFileSync(process.execPath, [script], { stdio: ['ignore', 'ignore', 'inherit'] })
 }

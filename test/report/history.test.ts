@@ -10,7 +10,9 @@ import { peaksOf } from '../../lib/trace/trace.js'
 import { Bump } from '../trace/bump.js'
 import { randomTrace, timelineOf, traceOf } from './timelines.js'
 
-/** The moment's blocks as [offset, size], its slabs as [offset, size, slot size], and its free list. */
+/**
+ * The moment's blocks as [offset, size], its slabs as [offset, size, slot size], and its free list.
+ */
 function shown(history: History, moment: Moment) {
   const used = Array.from(moment.blocks.subarray(0, moment.count), block => [
     history.offset(block),

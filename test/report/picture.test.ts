@@ -115,7 +115,9 @@ describe('heapPicture', () => {
 })
 
 describe('heapPicture of slabs', () => {
-  /** A chunk of two granules at byte 508: a slab whose slots are used as `used` says, then `second`. */
+  /**
+   * A chunk of two granules at byte 508: a slab whose slots are used as `used` says, then `second`.
+   */
   function chunkOf(slab: number, used: readonly boolean[], second: readonly PictureBlock[]): PictureSource {
     const slots = used.map((isUsed, i) => ({ offset: 512 + i * slab, size: slab, used: isUsed, slab }))
     const before = { offset: 476, size: 32, used: true }
@@ -142,7 +144,8 @@ describe('heapPicture of slabs', () => {
   })
 
   it('counts neither the header of a chunk nor what slots leave over', () => {
-    // Three slots of 160 bytes leave 32 bytes over. The block before the chunk, its header, the slab, a granule, a block.
+    // Three slots of 160 bytes leave 32 bytes over. The block before the chunk, its header, the
+    // slab, a granule, a block.
     const whole = cells(heapPicture(chunkOf(160, yes(3), [granule]), { width: 45 }))
     expect(whole).toBe(`██${'⣿'.repeat(31)} □${'□'.repeat(31)}·`)
     // In a cell of 512 bytes, a slab is full when all of its slots are used.

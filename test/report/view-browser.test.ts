@@ -1,4 +1,7 @@
-/** The page of `offheap view` in a real browser. */
+/**
+ * The page in a real browser: Chromium without a window, from CHROMIUM or from where systems
+ * install it.
+ */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -106,7 +106,8 @@ describe('viewSvg', () => {
     const svg = viewSvg({ trace, timelines: [timelineOf(trace)] })
     expect(svg.length).toBeLessThan(200_000)
     const area = [...svg.matchAll(/h([\d.]+)v([\d.]+)h-/g)].reduce((sum, [, w, h]) => sum + Number(w) * Number(h), 0)
-    // A triangle over two thirds of the time, and then the upper half and a shrinking triangle of the lower.
+    // A triangle over two thirds of the time, and then the upper half and a shrinking triangle of
+    // the lower.
     expect(area / (874 * 300)).toBeCloseTo(1 / 3 + 1 / 6 + 1 / 12, 2)
   })
 

@@ -8,7 +8,10 @@ export interface Sample {
   readonly utilization: number
   /** Nanoseconds for one call of malloc or free: the median of the cycles. */
   readonly nanoseconds: number
-  /** The same in accesses to memory, each timed at once behind the calls; a machine that has other work to do slows both. */
+  /**
+   * The same in accesses to memory, each timed at once behind the calls; a machine that has other
+   * work to do slows both.
+   */
   readonly accesses: number
   /** Bytes of the process in physical memory. */
   readonly rss: number
@@ -20,7 +23,10 @@ export interface Sample {
 export const WARM_UP = 60
 /** The utilization of no stretch may differ from the median of all by more than this. */
 export const UTILIZATION_TOLERANCE = 0.02
-/** A call of the last third may not cost more accesses to memory, by this part, than one of the first third. */
+/**
+ * A call of the last third may not cost more accesses to memory, by this part, than one of the
+ * first third.
+ */
 export const TIME_TOLERANCE = 0.25
 /** The process may not grow by more than this part of what it had after the warm-up. */
 export const RSS_TOLERANCE = 0.1

@@ -1,6 +1,7 @@
 /**
- * A mixed load on one heap, in cycles that are all alike, so that what grows from one cycle to the next grows for no reason of
- * the load. Every block holds a pattern of its own, which is compared before the block is resized or freed.
+ * A mixed load on one heap, in cycles that are all alike, so that what grows from one cycle to the
+ * next grows for no reason of the load. Every block holds a pattern of its own, which is compared
+ * before the block is resized or freed.
  */
 import type { Heap } from '#lib/index.js'
 
@@ -29,7 +30,10 @@ const TIMED = 2000
 export interface Cost {
   /** Nanoseconds for a call of malloc or free. */
   readonly nanoseconds: number
-  /** Nanoseconds for an access to memory at random, measured at once behind: how fast the machine is just now. */
+  /**
+   * Nanoseconds for an access to memory at random, measured at once behind: how fast the machine is
+   * just now.
+   */
   readonly reference: number
 }
 

@@ -1,7 +1,8 @@
 /**
- * `npm run soak`: a mixed load for an hour, unless told otherwise. Every payload is compared with what was written, the heap
- * checks itself every few seconds, and utilization, time of a call and memory of the process have to stay what they were after
- * the first minute. Ends non-zero when anything of that fails.
+ * `node test/check.js soak`: a mixed load. Default: one hour. Every payload is compared with what
+ * was written, the heap checks itself every few seconds, and utilization, time of a call and memory
+ * of the process have to stay what they were after the first minute. Ends non-zero when anything of
+ * that fails.
  */
 import { parseArgs } from 'node:util'
 import { Heap, type PlacementName, placements } from '#lib/index.js'
@@ -21,7 +22,10 @@ import { type Cost, Load } from './load.js'
 const MiB = 2 ** 20
 /** Milliseconds between two calls of check(). */
 const CHECK_EVERY = 5000
-/** So many cycles lie between two calls of trim(), and between two lives of the heap that is emptied now and then. */
+/**
+ * So many cycles lie between two calls of trim(), and between two lives of the heap that is emptied
+ * now and then.
+ */
 const TRIM_EVERY = 20
 const RESET_EVERY = 10
 
@@ -41,7 +45,7 @@ const { values } = parseArgs({
 process.exitCode = values.help ? help() : main()
 
 function help(): number {
-  console.log(`npm run soak -- [--minutes 60] [--placement ${placements.join('|')}] [--slabs]
+  console.log(`node test/check.js soak [--minutes 60] [--placement ${placements.join('|')}] [--slabs]
   [--trim-threshold MiB] [--hardened] [--size MiB] [--seed N]
 
 Prints a line every minute, or every ten seconds of a run of less than ten minutes. Flat means: from the second minute on,
@@ -141,7 +145,10 @@ function run(seconds: number, stretch: number, tell: (sample: Sample) => void): 
   if (heap.stats().used !== 0) throw new Error(`${heap.stats().used} bytes are used when every block was given back`)
 }
 
-/** Uses the heap that is emptied now and then: by reset, or block by block. Returns the next load for it. */
+/**
+ * Uses the heap that is emptied now and then: by reset, or block by block. Returns the next load
+ * for it.
+ */
 function emptied(load: Load, cycle: number): Load {
   load.cycle()
   load.verify()

@@ -1,6 +1,7 @@
 /**
- * The types that a user of offheap sees. `npm run test:types` compiles this file and runs nothing of it: a type that is not the one
- * stated here, or a mistake that compiles, is an error of the compiler.
+ * The types that a user of offheap sees. `npm run typecheck` compiles this file and runs nothing of
+ * it: a type that is not the one stated here, or a mistake that compiles, is an error of the
+ * compiler.
  */
 import { expectTypeOf } from 'vitest'
 import {
@@ -77,7 +78,8 @@ export function pointers(): void {
 }
 
 export function views(): void {
-  // All over an ArrayBuffer, never over one that threads share: what wants that takes them without a cast.
+  // All over an ArrayBuffer, never over one that threads share: what wants that takes them without
+  // a cast.
   expectTypeOf(heap.alloc(1)).toEqualTypeOf<Uint8Array<ArrayBuffer>>()
   expectTypeOf(heap.allocZeroed(1)).toEqualTypeOf<Uint8Array<ArrayBuffer>>()
   expectTypeOf(heap.allocBuffer(1)).toEqualTypeOf<Buffer<ArrayBuffer>>()

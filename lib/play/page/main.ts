@@ -80,7 +80,7 @@ let linkTimer: ReturnType<typeof setTimeout> | undefined
 
 const main = (): Lane => lanes[0]
 
-// ---- what is done -------------------------------------------------------------------------------
+// ---- what is done ------------------------------------------------------------------------------------
 
 /** Begins anew, with these calls. */
 function start(state: LinkState): void {
@@ -168,7 +168,7 @@ function isAtEnd(): boolean {
   return now.call >= runs.length
 }
 
-// ---- what is shown ------------------------------------------------------------------------------
+// ---- what is shown -----------------------------------------------------------------------------------
 
 function draw(): void {
   const { session } = main()
@@ -260,7 +260,7 @@ function showOptions(state: LinkState): void {
   fills.checked = state.fills
 }
 
-// ---- links --------------------------------------------------------------------------------------
+// ---- links -------------------------------------------------------------------------------------------
 
 function stateNow(): LinkState {
   const { session } = main()
@@ -298,7 +298,7 @@ function readLink(): void {
   }
 }
 
-// ---- what somebody presses ----------------------------------------------------------------------
+// ---- what somebody presses ---------------------------------------------------------------------------
 
 function typed(text: string, inside: boolean): void {
   try {

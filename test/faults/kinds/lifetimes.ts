@@ -1,4 +1,7 @@
-/** Use after the end: of a heap that was closed, of its views, of memory that went to another thread. */
+/**
+ * Use after the end: of a heap that was closed, of its views, of memory that went to another
+ * thread.
+ */
 import { Heap, Region } from '../../../lib/index.js'
 import type { Kind } from '../kind.js'
 import { HEAP_BYTES, type Scene } from '../scene.js'

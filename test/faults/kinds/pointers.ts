@@ -1,4 +1,7 @@
-/** Wrong pointers: what is given to free, realloc and the others that is not, or no longer, the pointer of a block. */
+/**
+ * Wrong pointers: what is given to free, realloc and the others that is not, or no longer, the
+ * pointer of a block.
+ */
 import { Heap } from '../../../lib/index.js'
 import type { Kind } from '../kind.js'
 import { NoPlace } from '../random.js'

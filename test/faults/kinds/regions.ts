@@ -1,4 +1,7 @@
-/** Wrong memory: regions that are no heap, or no longer one, or changed under the Heap that works on them. */
+/**
+ * Wrong memory: regions that are no heap, or no longer one, or changed under the Heap that works on
+ * them.
+ */
 import { Heap } from '../../../lib/index.js'
 import type { Kind } from '../kind.js'
 import { entryOf, HEAP_BYTES, type Scene } from '../scene.js'

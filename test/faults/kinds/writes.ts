@@ -1,4 +1,7 @@
-/** Wrong writes through the whole-heap views: past the end of a block, in front of it, to memory that is free. */
+/**
+ * Wrong writes through the whole-heap views: past the end of a block, in front of it, to memory
+ * that is free.
+ */
 import type { Kind } from '../kind.js'
 import { NoPlace } from '../random.js'
 import { type Block, entryOf, type Parts, partsOf, type Scene } from '../scene.js'
