@@ -11,7 +11,7 @@
       "cflags!": ["-fno-exceptions", "-Wno-unused-parameter"],
       "cflags_cc!": ["-fno-exceptions", "-Wno-unused-parameter"],
       "cflags_cc": ["<@(warnings)"],
-      # `npm run prebuilds` goes by the names: _posix, _linux, _macos, _windows.
+      # native/prebuild goes by the names: _posix, _linux, _macos, _windows.
       "conditions": [
         ["OS=='linux'", { "sources": ["pages_posix.cc", "pages_linux.cc", "faults_posix.cc", "files_posix.cc"] }],
         ["OS=='win'", {

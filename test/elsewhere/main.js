@@ -1,6 +1,6 @@
 /**
- * The tests where vitest can't run: on Node for Windows, under Wine; on Bun; on Deno. Usage: `npm run test:elsewhere`, or
- * `npm run test:elsewhere -- bun test/heap` for some of them and some tests. Wine comes from Debian (`apt-get install wine64`), the rest from
+ * The tests where vitest can't run: on Node for Windows, under Wine; on Bun; on Deno. Usage: `node test/check.js elsewhere`, or
+ * `node test/check.js elsewhere bun test/heap` for some of them and some tests. Wine comes from Debian (`apt-get install wine64`), the rest from
  * npm. What can't be had here is skipped by name; with --need it is an error.
  *
  * Library and tests are compiled file by file into a folder of their own, in which a small file takes vitest's name (vitest.mjs). Tests that
