@@ -119,6 +119,13 @@ void SetWatch(Watch& watch, const File& file, bool on) {
   watch.version.fetch_add(1);
 }
 
+void EndWatch(File* file) {
+  if (file->watch < 0) return;
+  SetWatch(watches[file->watch], *file, false);
+  watches[file->watch].taken.store(false);
+  file->watch = -1;
+}
+
 int BeginWatch(const File& file) {
   for (int index = 0; index < kWatches; index++) {
     Watch& watch = watches[index];
@@ -338,6 +345,8 @@ pages::Failure Flush(const File& file) {
 pages::Failure Retire(File* file) {
   const uintptr_t start = reinterpret_cast<uintptr_t>(file->start);
   if (!ReplacePages(start, start + file->length)) return Refused("mmap");
+  // Pages of this process don't fault.
+  EndWatch(file);
   return {};
 }
 
@@ -348,13 +357,9 @@ pages::Failure Lose(File* file) {
 
 pages::Failure Unmap(File* file) {
   if (file->start == nullptr) return {};
-  if (file->watch >= 0) SetWatch(watches[file->watch], *file, false);
-  if (munmap(file->start, file->length) != 0) {
-    if (file->watch >= 0) SetWatch(watches[file->watch], *file, true);
-    return Refused("munmap");
-  }
-  if (file->watch >= 0) watches[file->watch].taken.store(false);
-  file->watch = -1;
+  // Nobody can access the pages any more.
+  EndWatch(file);
+  if (munmap(file->start, file->length) != 0) return Refused("munmap");
   file->start = nullptr;
   return {};
 }

@@ -13,34 +13,7 @@ import { placements } from '../../lib/index.js'
 import { CUT, PENDING_WORD, WITH_SLABS } from '../../lib/layout/header.js'
 import { policyNamed } from '../../lib/placement/policies.js'
 import { scaled } from '../runs.js'
-
-/** Words that were stored in one go: one, or as many as a fill or a copy wrote. */
-interface Store {
-  readonly index: number
-  readonly values: ArrayLike<number>
-}
-
-/** The words, and a log of every store to them in order. */
-function recorded(words: Int32Array): { watched: Int32Array; log: Store[] } {
-  const log: Store[] = []
-  const store = (index: number, values: ArrayLike<number>): void => {
-    log.push({ index, values })
-    words.set(values, index)
-  }
-  const methods: Record<string, unknown> = {
-    fill: (value: number, begin = 0, end = words.length) =>
-      store(begin, new Int32Array(Math.max(0, end - begin)).fill(value)),
-    copyWithin: (to: number, from: number, end: number) => store(to, words.slice(from, end))
-  }
-  const watched = new Proxy(words, {
-    get: (target, key) => (typeof key === 'string' && key in methods ? methods[key] : Reflect.get(target, key, target)),
-    set: (_, key, value) => {
-      store(Number(key), [Number(value)])
-      return true
-    }
-  })
-  return { watched, log }
-}
+import { recorded } from './recorded.js'
 
 const host: Host = {
   commit: undefined,

@@ -2,7 +2,6 @@
 import {
   closeSync,
   copyFileSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -11,14 +10,14 @@ import {
   truncateSync,
   writeFileSync
 } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { Heap, type HeapFileOptions, placements } from '../../lib/index.js'
 import { BOOT_ID_WORD, CLOSED, OPEN, STATE_WORD, SYNCED } from '../../lib/sharing/superblock.js'
 import { expectError } from '../heap/support.js'
+import { newFolder } from './folder.js'
 
-const folder = mkdtempSync(join(tmpdir(), 'offheap-files-'))
+const folder = newFolder()
 afterAll(() => rmSync(folder, { recursive: true }))
 
 let files = 0
@@ -354,6 +353,12 @@ describe('one user at a time', () => {
     expectError(() => create(path), 'ERR_OFFHEAP_LOCKED')
     heap.close()
     Heap.open(path).close()
+  })
+
+  test('more files can be opened one after the other than at a time', () => {
+    const path = newPath()
+    Heap.open(path, { size: 2 ** 17, create: true }).close()
+    for (let i = 0; i < 1100; i++) Heap.open(path).close()
   })
 
   test('a heap that could not be opened does not keep the lock', () => {
