@@ -61,4 +61,12 @@ inline bool Flag(const Napi::CallbackInfo& info, size_t index, const char* name)
   return info[index].As<Napi::Boolean>().Value();
 }
 
+// The most bytes that an ArrayBuffer may wrap. Before Node 22 a larger one makes Node abort, so it must never be tried.
+inline size_t WrapLimit(Napi::Env env) {
+  const napi_node_version* version = nullptr;
+  const bool known = napi_get_node_version(env, &version) == napi_ok;
+  const uint64_t limit = known && version->major >= 22 ? uint64_t{1} << 53 : uint64_t{1} << 32;
+  return static_cast<size_t>(std::min<uint64_t>(limit, std::numeric_limits<size_t>::max()));
+}
+
 }  // namespace face

@@ -1,6 +1,5 @@
 #include "faults.h"
 
-#include <dlfcn.h>
 #include <signal.h>
 #include <sys/mman.h>
 
@@ -9,6 +8,7 @@
 #include <mutex>
 
 #include "cause.h"
+#include "signals_posix.h"
 
 namespace faults {
 
@@ -41,16 +41,10 @@ constexpr size_t kPiecePages = 16;
 std::atomic<char*> reserve{nullptr};
 std::atomic<bool> reserved{false};
 
-// The handler that a signal had before ours.
-struct Earlier {
-  bool known;
-  struct sigaction action;
-  std::atomic<bool> ran;
-};
-
-Earlier earlierSegv;
+// The handlers that the signals had before ours.
+signals::Earlier earlierSegv;
 #if defined(__APPLE__)
-Earlier earlierBus;
+signals::Earlier earlierBus;
 #endif
 
 void SetBounds(Watch& watch, uintptr_t start, uintptr_t end) {
@@ -111,60 +105,15 @@ bool IsProtectionFault(const siginfo_t* info) {
 #endif
 }
 
-bool Has(const struct sigaction& action, void (*handler)(int)) {
-  return (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == handler;
-}
-
-// Does what would have happened without our handler.
-void Chain(Earlier& earlier, int signal, siginfo_t* info, void* context) {
-  const struct sigaction& action = earlier.action;
-  // A handler that was to run once would have been replaced by the default action as it ran.
-  const bool isSpent = (action.sa_flags & SA_RESETHAND) != 0 && earlier.ran.exchange(true);
-  const bool isDefault = isSpent || Has(action, SIG_DFL);
-  const bool isIgnored = !isSpent && Has(action, SIG_IGN);
-  const bool sent = info->si_code <= 0;
-  if (isIgnored && sent) return;
-  if (isDefault || isIgnored) {
-    // The instruction faults again after the return, and then nobody is there to catch it.
-    struct sigaction standard = {};
-    standard.sa_handler = SIG_DFL;
-    sigaction(signal, &standard, nullptr);
-    if (sent) raise(signal);
-    return;
-  }
-  if ((action.sa_flags & SA_SIGINFO) != 0) {
-    action.sa_sigaction(signal, info, context);
-  } else {
-    action.sa_handler(signal);
-  }
-}
-
 void OnFault(int signal, siginfo_t* info, void* context) {
   const int saved = errno;
   const bool ours = IsProtectionFault(info) && Handle(reinterpret_cast<uintptr_t>(info->si_addr), context);
   errno = saved;
   if (ours) return;
 #if defined(__APPLE__)
-  if (signal == SIGBUS) return Chain(earlierBus, signal, info, context);
+  if (signal == SIGBUS) return signals::Chain(earlierBus, signal, info, context);
 #endif
-  Chain(earlierSegv, signal, info, context);
-}
-
-// Installs our handler, and again when a later one went and left the default action. A later handler that is still there
-// stays: it may pass on to ours what is not its own.
-pages::Failure InstallFor(int signal, Earlier* earlier) {
-  struct sigaction current;
-  if (sigaction(signal, nullptr, &current) != 0) return {errno, "sigaction"};
-  if (earlier->known && !Has(current, SIG_DFL) && !Has(current, SIG_IGN)) return {};
-  if (!earlier->known) earlier->action = current;
-  earlier->known = true;
-  struct sigaction action = {};
-  action.sa_sigaction = OnFault;
-  // The handler before ours runs inside ours, so it gets the signal mask that it asked for.
-  action.sa_mask = earlier->action.sa_mask;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK | (earlier->action.sa_flags & (SA_NODEFER | SA_RESTART));
-  if (sigaction(signal, &action, nullptr) != 0) return {errno, "sigaction"};
-  return {};
+  signals::Chain(earlierSegv, signal, info, context);
 }
 
 pages::Failure FillReserve() {
@@ -185,14 +134,6 @@ pages::Failure FillReserve() {
   return {};
 }
 
-// Node unloads an addon when the last worker that loaded it ends. The handler must stay.
-pages::Failure StayLoaded() {
-  Dl_info library;
-  const bool known = dladdr(reinterpret_cast<void*>(&OnFault), &library) != 0;
-  if (known && dlopen(library.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE) != nullptr) return {};
-  return {ENOMEM, "dlopen"};
-}
-
 }  // namespace
 
 pages::Failure Prepare() {
@@ -201,12 +142,12 @@ pages::Failure Prepare() {
   const std::lock_guard<std::mutex> lock(mutex);
   if (const pages::Failure failure = FillReserve()) return failure;
   if (!stays) {
-    if (const pages::Failure failure = StayLoaded()) return failure;
+    if (const pages::Failure failure = signals::StayLoaded(OnFault)) return failure;
     stays = true;
   }
-  if (const pages::Failure failure = InstallFor(SIGSEGV, &earlierSegv)) return failure;
+  if (const pages::Failure failure = signals::Install(SIGSEGV, OnFault, &earlierSegv)) return failure;
 #if defined(__APPLE__)
-  if (const pages::Failure failure = InstallFor(SIGBUS, &earlierBus)) return failure;
+  if (const pages::Failure failure = signals::Install(SIGBUS, OnFault, &earlierBus)) return failure;
 #endif
   return {};
 }

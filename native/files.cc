@@ -18,6 +18,7 @@ using face::ThrowCode;
 using face::ThrowRange;
 using face::ThrowSystem;
 using face::ThrowType;
+using face::WrapLimit;
 
 constexpr napi_type_tag kTag = {0x6f66666865617031, 0x51e7f11e5b0a3c2d};
 
@@ -149,14 +150,6 @@ Napi::Value ClearFile(const Napi::CallbackInfo& info) {
   const bool keep = Flag(info, 3, "keep");
   if (length > 0) Must(info.Env(), files::Clear(opened->file, offset, length, keep));
   return info.Env().Undefined();
-}
-
-// The most bytes that an ArrayBuffer may wrap. Before Node 22 a larger one makes Node abort, so it must never be tried.
-size_t WrapLimit(Napi::Env env) {
-  const napi_node_version* version = nullptr;
-  const bool known = napi_get_node_version(env, &version) == napi_ok;
-  const uint64_t limit = known && version->major >= 22 ? uint64_t{1} << 53 : uint64_t{1} << 32;
-  return static_cast<size_t>(std::min<uint64_t>(limit, std::numeric_limits<size_t>::max()));
 }
 
 Napi::Value WrapBytes(Napi::Env env, Opened* opened, char* start, size_t length) {
