@@ -5,7 +5,7 @@
 import { constants } from 'node:os'
 import { OffheapError, type SystemFault } from '../errors.js'
 import { addon, type FileAddon, type Handle } from './addon.js'
-import { systemFault } from './refusal.js'
+import { missingOf, systemFault } from './refusal.js'
 
 const { errno } = constants
 
@@ -156,11 +156,10 @@ function refusalOf(error: unknown, path: string, verb: string): unknown {
     return unsupported ? new OffheapError('ERR_OFFHEAP_UNSUPPORTED', error.message) : error
   }
   const name = Object.entries(errno).find(([, number]) => number === fault.errno)?.[0] ?? `error ${fault.errno}`
-  return new OffheapError(
-    'ERR_OFFHEAP_SYSTEM',
-    `The system refused to ${verb} ${path} (${fault.syscall}: ${name}): ${meaning(fault)}`,
-    fault
-  )
+  const what = `The system refused to ${verb} ${path} (${fault.syscall}: ${name})`
+  const missing = missingOf(fault)
+  if (missing !== undefined) return new OffheapError('ERR_OFFHEAP_UNSUPPORTED', `${what}: ${missing}`, fault)
+  return new OffheapError('ERR_OFFHEAP_SYSTEM', `${what}: ${meaning(fault)}`, fault)
 }
 
 function meaning({ errno: number, syscall }: SystemFault): string {

@@ -43,9 +43,14 @@ export function refusal(error: unknown, attempt: Attempt): unknown {
   if (fault === undefined) return ownRefusal(error)
   const name = Object.entries(errno).find(([, number]) => number === fault.errno)?.[0] ?? `error ${fault.errno}`
   const what = `The system refused to ${attempt.verb} ${bytes(attempt.size)} (${fault.syscall}: ${name})`
-  const missing = fault.errno === errno.ENOTSUP ? MISSING[fault.syscall] : undefined
+  const missing = missingOf(fault)
   if (missing !== undefined) return new OffheapError('ERR_OFFHEAP_UNSUPPORTED', `${what}: ${missing}.`, fault)
   return new OffheapError('ERR_OFFHEAP_SYSTEM', `${what}: ${meaning(fault, attempt)}`, fault)
+}
+
+/** What the system can't do at all, if that is why it refused, and what to do instead. */
+export function missingOf(fault: SystemFault): string | undefined {
+  return fault.errno === errno.ENOTSUP ? MISSING[fault.syscall] : undefined
 }
 
 /** Calls of Windows are capitalized. */

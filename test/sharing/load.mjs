@@ -1,7 +1,7 @@
 /**
  * What test/sharing/kills.test.ts kills, and what it judges the remains by. `library` is the URL of the compiled heap.
  *
- *     node load.mjs run library path seed options      calls without end on a heap file, noted in path.journal
+ *     node load.mjs run library path seed options n    calls without end on a heap file, noted in path.journal; tells after n of them
  *     node load.mjs open library path                  opens it, and says so before and after
  *     node load.mjs judge library path seed options …  opens it, and compares it with the same calls on private memory
  *
@@ -67,7 +67,7 @@ const used = heap =>
     .map(block => block.pointer)
     .join(' ')
 
-function run(path, seed, options) {
+function run(path, seed, options, tells) {
   const heap = Heap.open(path, { size: SIZE, create: true, ...options })
   const journal = Heap.open(`${path}.journal`, { size: 2 * HEAD, create: true })
   journal.root = journal.calloc(2, 4)
@@ -77,6 +77,7 @@ function run(path, seed, options) {
     journal.i32[at] = load.calls + 1
     load.step()
     journal.i32[at + 1] = load.calls
+    if (load.calls === tells) writeSync(1, 'working\n')
   }
 }
 
@@ -105,7 +106,7 @@ function judge(path, seed, options) {
   return { done, blocks, milliseconds }
 }
 
-if (mode === 'run') run(words[0], Number(words[1]), JSON.parse(words[2]))
+if (mode === 'run') run(words[0], Number(words[1]), JSON.parse(words[2]), Number(words[3]))
 else if (mode === 'open') {
   writeSync(1, 'opening\n')
   const heap = Heap.open(words[0])
