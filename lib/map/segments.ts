@@ -48,6 +48,9 @@ import type { MapMemory } from './memory.js'
 /** Seeds that nobody can guess. */
 export const randomSeeds = () => ({ seedA: randomInt(2 ** 32) | 0, seedB: randomInt(2 ** 32) | 0 })
 
+/** So many keys with the same 32 bits of hash in one search are no coincidence. */
+const MOST_ALIKE = 8
+
 /** Does the entry have the key that is packed? */
 function sameKey(m: Int32Array, entry: number, { words, at, kind, bytes }: Keys): boolean {
   const found = m[entry + KIND]
@@ -68,6 +71,8 @@ export class Segments implements Hashing {
   private first = 0
   private shift = 31
   private mask = 0
+  /** The entries that `find` met with the hash of another key. */
+  private alike = 0
   /** The slot of the entry that the last `find` found. */
   private slot = 0
   private readonly memory: MapMemory
@@ -144,9 +149,12 @@ export class Segments implements Hashing {
       const slot = slots + 2 * i
       const entry = m[slot + 1] << 1
       if (entry === 0) return 0
-      if (m[slot] === hash && sameKey(m, entry, key)) {
-        this.slot = slot
-        return entry
+      if (m[slot] === hash) {
+        if (sameKey(m, entry, key)) {
+          this.slot = slot
+          return entry
+        }
+        this.alike++
       }
       i = (i + 1) & mask
     }
@@ -203,7 +211,19 @@ export class Segments implements Hashing {
     const segment = this.segmentOf(hash)
     if (m[segment + LOCAL_DEPTH] < depth) return this.split(segment)
     // A directory that is far larger than so many entries need: their hashes are no longer as good as random.
-    if (depth < MOST_DEPTH && 2 ** depth <= 4 + m[at + COUNT] / 128) return this.double()
+    return depth < MOST_DEPTH && 2 ** depth <= 4 + m[at + COUNT] / 128 ? this.double() : this.rehash()
+  }
+
+  /** Did searches meet more entries with the hash of another key than random hashes give? Answers once. */
+  wasAttacked(): boolean {
+    const { alike } = this
+    if (alike !== 0) this.alike = 0
+    return alike >= MOST_ALIKE && this.hashKind !== SIPHASH
+  }
+
+  /** Indexes all entries by SipHash, with a new key. False when the heap has no memory for it. */
+  rehash(): boolean {
+    const { m, at } = this.memory
     const hashing = { hashKind: SIPHASH, ...randomSeeds() }
     const needed = Math.max(0, Math.ceil(Math.log2((m[at + COUNT] + 1) / (MOST_SLOTS / 2))))
     if (!this.remake(hashing, needed, MOST_SLOTS, true)) return false

@@ -160,6 +160,7 @@ export class Table implements Roomy {
       const words = ENTRY_WORDS + (time === undefined ? 0 : EXPIRY_WORDS) + ((keys.bytes + 3) >> 2)
       const bytes = words * 4 + value.bytes
       const entry = segments.find(keys)
+      if (segments.wasAttacked() && segments.rehash()) continue
       if (isTooLarge(memory, bytes)) return false
       if (m[at + TIMED_COUNT] > 0 && this.sweep(SWEPT, entry) > 0) continue
       if (entry !== 0 && this.overwrite(entry, value, time, bytes)) return true
