@@ -13,12 +13,12 @@ import { type EvictionPolicy, isExpired, policies, touch } from './eviction.js'
 import { keys, type MapKey } from './keys.js'
 import {
   BYTES_F64,
+  CHANGES,
   COUNT,
   CRASH_SAFE,
   DOOMED,
   ENTRY_TTL,
   ENTRY_WORDS,
-  EVICTED,
   EXPIRED,
   EXPIRY,
   EXPIRY_WORDS,
@@ -168,17 +168,19 @@ export class Table implements Roomy {
         growIndex(this, hash, bytes)
         continue
       }
-      const evictions = m[at + EVICTED]
+      const changes = m[at + CHANGES]
       keepLimits(this, entry, bytes)
       const made = allocate(this, bytes, entry)
       if (keys.serial !== serial) {
         memory.heap.free(made * 4)
         continue
       }
+      // What was evicted may have moved the slot of the entry.
+      const hasChanged = m[at + CHANGES] !== changes
       this.write(made, value, time)
       if (entry === 0) this.link(made)
       else {
-        if (m[at + EVICTED] !== evictions) segments.find(keys)
+        if (hasChanged) segments.find(keys)
         this.exchange(entry, made)
       }
       keepBytes(this, made)
@@ -309,7 +311,11 @@ export class Table implements Roomy {
     memory.begin()
     let old = segments.clear()
     // A heap that has no room for an empty index has it when some entries are gone.
-    for (; old === 0 && order.oldest !== 0; old = segments.clear()) this.remove(order.oldest, 'delete')
+    while (old === 0 && order.oldest !== 0) {
+      this.remove(order.oldest, 'delete')
+      memory.begin()
+      old = segments.clear()
+    }
     if (old === 0) {
       memory.end()
       return

@@ -6,7 +6,7 @@ import type { Heap } from '../../lib/index.js'
 import { Table } from '../../lib/map/table.js'
 
 /** Words that were stored in one go. */
-interface Store {
+export interface Store {
   readonly index: number
   readonly values: Int32Array
 }

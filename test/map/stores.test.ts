@@ -6,13 +6,14 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Heap } from '../../lib/index.js'
 import { segmentsOf } from '../../lib/map/directory.js'
+import { SIPHASH } from '../../lib/map/hash.js'
 import { type EvictionPolicy, HeapMap } from '../../lib/map/index.js'
 import { isCut, recover } from '../../lib/map/recover.js'
 import { Table } from '../../lib/map/table.js'
 import { Value } from '../../lib/map/values.js'
 import { visit } from '../../lib/map/visit.js'
 import { scaled } from '../runs.js'
-import { recorded, redo } from './recorded.js'
+import { recorded, redo, type Store } from './recorded.js'
 
 interface Step {
   readonly kind: 'set' | 'set for a time' | 'delete' | 'get' | 'clear' | 'rebuild'
@@ -120,4 +121,38 @@ test.each(policies)('after every single store of a map with %s, no entry is lost
     { numRuns: scaled(6), endOnFailure: true }
   )
   expect(prefixes).toBeGreaterThan(scaled(6) * 20)
+})
+
+/** Makes a call, and opens the map after some of its stores: the first, the last, and a part of those between. */
+function cutOff(table: Table, log: readonly Store[], words: Int32Array<ArrayBuffer>, call: () => void): void {
+  const pointer = table.memory.at * 4
+  const memory = words.slice()
+  const before = entriesOf(table)
+  const from = log.length
+  call()
+  const after = entriesOf(table)
+  const stores = log.slice(from)
+  for (let count = 1; count <= stores.length; count++) {
+    memory.set(stores[count - 1].values, stores[count - 1].index)
+    if (count > 20 && count < stores.length - 30 && count % 97 !== 0) continue
+    const opened = reopen(memory, pointer, count * 7)
+    verify(entriesOf(opened), before, after)
+    expect(opened.memory.heap.stats().blocks - blocksOf(opened)).toBeLessThanOrEqual(2)
+  }
+}
+
+test('a directory that doubles, a split and another hash may be cut off as well', () => {
+  const heap = Heap.format(new ArrayBuffer(2 ** 17))
+  const { pointer } = HeapMap.create(heap, { crashSafe: true })
+  const plain = new Table(heap, pointer)
+  for (let i = 0; i < 832; i++) plain.put(`${i}`, new Value(i), undefined)
+  const { table, log } = recorded(heap, pointer)
+  expect(table.segments.depth).toBe(0)
+  cutOff(table, log, heap.i32, () => table.put('one more', new Value(1), undefined))
+  table.segments.ready()
+  expect([table.segments.depth, table.count]).toEqual([1, 833])
+  cutOff(table, log, heap.i32, () => void table.segments.rehash())
+  expect(table.segments.hashKind).toBe(SIPHASH)
+  cutOff(table, log, heap.i32, () => table.clear())
+  expect(table.count).toBe(0)
 })

@@ -15,8 +15,10 @@ export interface Compiled {
   readonly folder: string
   /** URL of the compiled `lib/memory/region.ts`, to import it by. */
   readonly region: string
-  /** URL of the compiled `lib/heap/heap.ts`, when that room was asked for. */
+  /** URL of the compiled `lib/heap/heap.ts`, when that room or that of maps was asked for. */
   readonly heap: string
+  /** URL of the compiled `lib/map/index.ts`, when that room was asked for. */
+  readonly map: string
   /**
    * Runs the body of a module in a new Node, with `Region` in scope, and `Heap` when its room was
    * asked for.
@@ -26,21 +28,23 @@ export interface Compiled {
   remove(): void
 }
 
-export function compile(room: 'memory' | 'heap' = 'memory'): Compiled {
+const ENTRIES = { memory: 'memory/region.ts', heap: 'heap/heap.ts', map: 'map/index.ts' }
+
+export function compile(room: keyof typeof ENTRIES = 'memory'): Compiled {
   const folder = mkdtempSync(join(tmpdir(), 'offheap-test-'))
-  const entry = room === 'heap' ? 'heap/heap.ts' : 'memory/region.ts'
   for (const name of ['package.json', 'node_modules', 'build']) symlinkSync(join(root, name), join(folder, name))
   const config = {
     extends: join(root, 'tsconfig.json'),
     compilerOptions: { noEmit: false, noEmitOnError: true, rootDir: join(root, 'lib'), outDir: join(folder, 'dist') },
     // Together they replace what the package's own tsconfig includes: its tests would be emitted
     // beside their sources.
-    include: [join(root, 'lib', entry)]
+    include: [join(root, 'lib', ENTRIES[room])]
   }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config))
   execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder], { stdio: 'inherit' })
   const region = pathToFileURL(join(folder, 'dist/memory/region.js')).href
   const heap = pathToFileURL(join(folder, 'dist/heap/heap.js')).href
+  const map = pathToFileURL(join(folder, 'dist/map/index.js')).href
   const imports = [`import { Region } from ${JSON.stringify(region)}`]
   if (room === 'heap') imports.push(`import { Heap } from ${JSON.stringify(heap)}`)
   let scripts = 0
@@ -48,6 +52,7 @@ export function compile(room: 'memory' | 'heap' = 'memory'): Compiled {
     folder,
     region,
     heap,
+    map,
     run(body, prefix = []) {
       const script = join(folder, `script-${scripts++}.mjs`)
       writeFileSync(script, `${[...imports, body].join('\n')}\n`)
