@@ -20,7 +20,7 @@ import { debuglog } from 'node:util'
 export interface Events {
   /** Memory was mapped. */
   'offheap:map': { readonly region: object; readonly size: number }
-  /** Mapped memory was unmapped by close(). */
+  /** Mapped memory was given back by close(). */
   'offheap:close': { readonly region: object; readonly size: number }
   /** The block space of a heap reached another MiB, or several. */
   'offheap:grow': { readonly heap: object; readonly highWater: number }

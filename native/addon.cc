@@ -1,11 +1,15 @@
 // The JavaScript face of the system calls: checks arguments, wraps pages as an ArrayBuffer, and owns the lifetime.
 //
-// A mapping is shared by two owners: the handle that JavaScript holds, and the finalizer of the ArrayBuffer.
-// Whoever comes last frees the record, but the pages are unmapped exactly once: by close(), or else by the finalizer.
+// fs, crypto, sockets and other addons work on a buffer from threads of their own, which nothing can stop. To keep it from
+// the garbage collector they hold the ArrayBuffer, a view of it, or its backing store. So the pages are unmapped when both
+// are gone, and never before. close() takes the contents away and detaches every view: what still works on the pages then
+// reads zeros, and writes where nobody looks.
+//
+// The record of a mapping has three owners: the handle that JavaScript holds, the ArrayBuffer, and its backing store.
 // A collected handle unmaps nothing, since the buffer may still be in use.
 //
-// After buffer.transfer() the pages belong to an ArrayBuffer that we have never seen. Its finalizer is ours; so close()
-// leaves pages alone whose buffer is detached.
+// After buffer.transfer() the pages belong to an ArrayBuffer that we have never seen. Its backing store is ours; so
+// close() leaves pages alone whose buffer is detached.
 
 #include <atomic>
 #include <cerrno>
@@ -35,21 +39,32 @@ struct Mapping {
   pages::Span span;
   bool locked = false;
   faults::Watch* watch = nullptr;
+  // Until close(). A buffer that was transferred away is open.
+  std::atomic<bool> open{true};
   std::atomic<bool> mapped{true};
-  std::atomic<int> owners{2};
+  // The ArrayBuffer and its backing store, as far as they are not collected.
+  std::atomic<int> users{2};
+  std::atomic<int> owners{3};
 
-  pages::Failure Unmap() {
-    if (!mapped.exchange(false)) return {};
-    if (watch != nullptr) faults::Pause(watch);
-    const pages::Failure failure = pages::Unmap(span);
-    if (failure) {
-      if (watch != nullptr) faults::Resume(watch, span.start, span.length);
-      mapped.store(true);
-      return failure;
-    }
-    if (watch != nullptr) faults::Release(watch);
-    watch = nullptr;
+  // Takes the contents away. A failure changes nothing.
+  pages::Failure Retire() {
+    if (const pages::Failure failure = pages::Retire(span)) return failure;
+    open.store(false);
+    if (watch != nullptr) faults::Retire(watch);
     return {};
+  }
+
+  void Unmap() {
+    if (!mapped.exchange(false)) return;
+    if (watch != nullptr && open.load()) faults::End(watch);
+    if (watch != nullptr && !open.load()) faults::EndRetired(watch, span.start);
+    pages::Unmap(span);
+  }
+
+  // One user less.
+  void Leave() {
+    if (users.fetch_sub(1) == 1) Unmap();
+    Drop();
   }
 
   void Drop() {
@@ -72,7 +87,7 @@ bool Holds(const Napi::CallbackInfo& info, const Mapping& mapping) {
   if (!info[1].IsArrayBuffer()) ThrowType(env, "buffer must be the ArrayBuffer from map()");
   bool detached = false;
   napi_is_detached_arraybuffer(env, info[1], &detached);
-  if (detached || !mapping.mapped.load()) return false;
+  if (detached || !mapping.open.load()) return false;
   void* data = nullptr;
   size_t length = 0;
   napi_get_arraybuffer_info(env, info[1], &data, &length);
@@ -120,12 +135,10 @@ Range PagesOf(const Napi::CallbackInfo& info, const Mapping& mapping) {
   return {mapping.span.start + offset, length};
 }
 
-// Runs on a later turn of the event loop, or on the thread of a dying worker: nothing of JavaScript is left to use.
-void FinalizeBuffer(napi_env, void*, void* hint) {
-  Mapping* mapping = static_cast<Mapping*>(hint);
-  mapping->Unmap();
-  mapping->Drop();
-}
+// These run on a later turn of the event loop, or on the thread of a dying worker: nothing of JavaScript is left to use.
+void FinalizeStore(napi_env, void*, void* hint) { static_cast<Mapping*>(hint)->Leave(); }
+
+void FinalizeBuffer(napi_env, void* data, void*) { static_cast<Mapping*>(data)->Leave(); }
 
 void FinalizeHandle(napi_env, void* data, void*) { static_cast<Mapping*>(data)->Drop(); }
 
@@ -144,13 +157,18 @@ Napi::Object WrapHandle(Napi::Env env, Mapping* mapping) {
 // node-addon-api's ArrayBuffer::New frees the data a second time when this fails.
 napi_value WrapPages(Napi::Env env, Mapping* mapping) {
   napi_value buffer = nullptr;
-  const napi_status status = napi_create_external_arraybuffer(env, mapping->span.start, mapping->span.length,
-                                                              FinalizeBuffer, mapping, &buffer);
-  if (status == napi_ok) return buffer;
+  napi_status status = napi_create_external_arraybuffer(env, mapping->span.start, mapping->span.length, FinalizeStore,
+                                                        mapping, &buffer);
+  if (status == napi_ok) {
+    status = napi_add_finalizer(env, buffer, mapping, FinalizeBuffer, nullptr, nullptr);
+    if (status == napi_ok) return buffer;
+    napi_detach_arraybuffer(env, buffer);
+  }
 
-  // Some failures call the finalizer later and some never, so its share of the record is not dropped here, except
-  // for the one failure that never does.
   mapping->Unmap();
+  // There is no ArrayBuffer to be collected. Some failures finalize a backing store later and some never, so its share of
+  // the record is not dropped here, except for the one failure that never does.
+  mapping->Drop();
   bool pending = false;
   napi_is_exception_pending(env, &pending);
   napi_value ignored;
@@ -204,16 +222,17 @@ Napi::Value Map(const Napi::CallbackInfo& info) {
   return result;
 }
 
-// close(handle, buffer): unmaps, and detaches every view. Does nothing to pages that are not the buffer's any more.
+// close(handle, buffer): takes the contents away, and detaches every view. Does nothing to pages that are not the
+// buffer's any more.
 Napi::Value Close(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Mapping* mapping = HandleOf(info);
   if (!Holds(info, *mapping)) return env.Undefined();
   // First what the system may refuse: then the region is as it was. No JavaScript runs before the views are detached,
   // which succeeds for every buffer that Node lets an addon wrap; were it not to, each access would be a wild one.
-  if (const pages::Failure failure = mapping->Unmap()) ThrowSystem(env, failure);
+  if (const pages::Failure failure = mapping->Retire()) ThrowSystem(env, failure);
   if (napi_detach_arraybuffer(env, info[1]) != napi_ok) {
-    Napi::Error::Fatal("offheap close", "an ArrayBuffer over unmapped pages can't be detached");
+    Napi::Error::Fatal("offheap close", "an ArrayBuffer over retired pages can't be detached");
   }
   return env.Undefined();
 }

@@ -32,11 +32,13 @@ void SpendReserve();
 // Begins to watch a mapping; nullptr when no more can be watched.
 Watch* Begin(const char* start, size_t length);
 
-// Stops watching, so that the pages can be unmapped; then comes either Release, which gives the watch back, or Resume,
-// when the pages are still there.
-void Pause(Watch* watch);
-void Resume(Watch* watch, const char* start, size_t length);
-void Release(Watch* watch);
+// Ends a watch: the pages are about to be unmapped.
+void End(Watch* watch);
+
+// The pages of a watch were retired: they allow every access. Another mapping may have the watch, where there are few; until
+// then it stays, since a thread may be on its way to the handler. Then comes EndRetired, before the pages are unmapped.
+void Retire(Watch* watch);
+void EndRetired(Watch* watch, const char* start);
 
 // Takes the byte offsets of the accesses that faulted, oldest first.
 std::vector<uint64_t> Drain(Watch* watch);

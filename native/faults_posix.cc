@@ -166,20 +166,26 @@ Watch* Begin(const char* start, size_t length) {
     }
     watch.count.store(0);
     for (auto& access : watch.accesses) access.store(0);
-    Resume(&watch, start, length);
+    const uintptr_t first = reinterpret_cast<uintptr_t>(start);
+    SetBounds(watch, first, first + length);
     return &watch;
   }
   return nullptr;
 }
 
-void Pause(Watch* watch) { SetBounds(*watch, 0, 0); }
-
-void Resume(Watch* watch, const char* start, size_t length) {
-  const uintptr_t first = reinterpret_cast<uintptr_t>(start);
-  SetBounds(*watch, first, first + length);
+void End(Watch* watch) {
+  SetBounds(*watch, 0, 0);
+  watch->taken.store(false);
 }
 
-void Release(Watch* watch) { watch->taken.store(false); }
+void Retire(Watch* watch) { watch->taken.store(false); }
+
+void EndRetired(Watch* watch, const char* start) {
+  // While it is taken here, no other mapping can take it.
+  if (watch->taken.exchange(true)) return;
+  if (watch->start.load() == reinterpret_cast<uintptr_t>(start)) SetBounds(*watch, 0, 0);
+  watch->taken.store(false);
+}
 
 std::vector<uint64_t> Drain(Watch* watch) {
   std::vector<uint64_t> offsets;

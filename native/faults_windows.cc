@@ -82,13 +82,6 @@ LONG CALLBACK OnException(EXCEPTION_POINTERS* exception) {
   return handled ? EXCEPTION_CONTINUE_EXECUTION : EXCEPTION_CONTINUE_SEARCH;
 }
 
-void SetBounds(Watch* watch, uintptr_t start, uintptr_t end) {
-  AcquireSRWLockExclusive(&lock);
-  watch->start = start;
-  watch->end = end;
-  ReleaseSRWLockExclusive(&lock);
-}
-
 // Node unloads an addon when the last worker that loaded it ends. The handler must stay.
 bool StayLoaded() {
   HMODULE self;
@@ -124,14 +117,7 @@ Watch* Begin(const char* start, size_t length) {
   return watch;
 }
 
-void Pause(Watch* watch) { SetBounds(watch, 0, 0); }
-
-void Resume(Watch* watch, const char* start, size_t length) {
-  const uintptr_t from = reinterpret_cast<uintptr_t>(start);
-  SetBounds(watch, from, from + length);
-}
-
-void Release(Watch* watch) {
+void End(Watch* watch) {
   AcquireSRWLockExclusive(&lock);
   if (watch->previous == nullptr) first = watch->next;
   else watch->previous->next = watch->next;
@@ -139,6 +125,10 @@ void Release(Watch* watch) {
   ReleaseSRWLockExclusive(&lock);
   delete watch;
 }
+
+void Retire(Watch*) {}
+
+void EndRetired(Watch* watch, const char*) { End(watch); }
 
 std::vector<uint64_t> Drain(Watch* watch) {
   uint64_t accesses[kRemembered];

@@ -55,6 +55,10 @@ bool ChargesCommit();
 // Maps `length` bytes of private zeroed memory without committing them. A failure leaves nothing mapped.
 Failure Map(size_t length, const Options& options, Span* span);
 
+// Takes the contents of a mapping away, and leaves zero pages in its place that anyone may read and write; they take no
+// memory until touched. Other threads may be at work on the pages meanwhile: there is no moment at which they crash.
+Failure Retire(const Span& span);
+
 Failure Unmap(const Span& span);
 
 // Makes sure that the system has memory for these pages. Protections stay.

@@ -95,6 +95,14 @@ Failure Map(size_t length, const Options& options, Span* span) {
   return failure;
 }
 
+Failure Retire(const Span& span) {
+  const int kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+  // The guard pages too: so it is one mapping, and may become a part of its neighbour.
+  void* address = mmap(span.reservation, span.reserved, PROT_READ | PROT_WRITE, kind, -1, 0);
+  if (address == MAP_FAILED) return Refused("mmap");
+  return {};
+}
+
 Failure Unmap(const Span& span) {
   if (munmap(span.reservation, span.reserved) != 0) return Refused("munmap");
   return {};

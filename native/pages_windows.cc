@@ -117,6 +117,12 @@ Failure Map(size_t length, const Options& options, Span* span) {
   return failure;
 }
 
+// An access of any thread commits its page again (faults_windows.cc); a system call gets an error.
+Failure Retire(const Span& span) {
+  if (!VirtualFree(span.start, span.length, MEM_DECOMMIT)) return Refused("VirtualFree");
+  return {};
+}
+
 Failure Unmap(const Span& span) {
   if (!VirtualFree(span.reservation, 0, MEM_RELEASE)) return Refused("VirtualFree");
   return {};

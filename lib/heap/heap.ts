@@ -83,7 +83,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   private readonly state: State<Memory>
 
   /**
-   * Maps a new region of `size` bytes and makes a heap of it; close() unmaps it.
+   * Maps a new region of `size` bytes and makes a heap of it; close() gives it back.
    * Throws ERR_OUT_OF_RANGE, ERR_INVALID_ARG_TYPE, and ERR_OFFHEAP_SYSTEM when the system refuses the memory.
    */
   static map(options: number | HeapMapOptions): Heap {

@@ -53,9 +53,6 @@ interface Settings {
  *
  * It ends with `close()`, or when neither it nor its buffer is reachable any more. A buffer that `buffer.transfer()`
  * moved elsewhere takes the memory along: the region is closed then, and the memory lives as long as the new buffer.
- *
- * Don't close a region while an asynchronous operation of Node (`fs.read`, `zlib`, `crypto`) still works on one of
- * its views: such an operation runs on another thread, on pages that are gone.
  */
 export class Region {
   private readonly addon: Addon
@@ -208,9 +205,13 @@ export class Region {
   }
 
   /**
-   * Detaches the buffer, which empties every view of it, and unmaps the memory at once. A second call does nothing.
+   * Detaches the buffer, which empties every view of it, and gives the memory back at once. A second call does nothing.
    * Memory that was transferred away is left to its new buffer.
-   * @throws OffheapError `ERR_OFFHEAP_SYSTEM` when the system refuses to unmap; then the region is open, and as it was
+   *
+   * Asynchronous work that still uses a view (`fs.read`, `crypto`, a socket) does no harm: it reads zeros, and what it writes
+   * is lost. So the addresses stay reserved until the buffer and its views are collected. zlib is an exception: Node ends
+   * the process when zlib meets a detached buffer that it has not read to its end.
+   * @throws OffheapError `ERR_OFFHEAP_SYSTEM` when the system refuses; then the region is open, and as it was
    */
   close(): void {
     if (this.closed) {
@@ -218,7 +219,7 @@ export class Region {
       return
     }
     const size = this.byteLength
-    this.ask('unmap', size, ({ handle, buffer }) => this.addon.close(handle, buffer))
+    this.ask('give back', size, ({ handle, buffer }) => this.addon.close(handle, buffer))
     this.state.closed = true
     publish('offheap:close', () => ({ region: this, size }))
   }

@@ -55,6 +55,11 @@ export function mappedBytes(address: bigint, length: number): number {
   return Number(bytes)
 }
 
+/** Bytes of this process in memory. */
+export function residentBytes(): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) * 1024
+}
+
 /** The VmFlags that the kernel keeps for the mapping around an address, such as `hg`. */
 export function flagsAt(address: bigint): string[] {
   let inside = false

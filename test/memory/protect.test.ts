@@ -180,13 +180,11 @@ describe('protect', () => {
     expect(region.faults()).toEqual([5])
   })
 
-  test('a region at the place of a closed one starts without faults', () => {
+  test('a region that is watched in place of a closed one starts without faults', () => {
     region.protect(0, PAGES * page, 'none')
     bytes.fill(1) // as many faults as are kept, none of them read
-    const { address } = region
     region.close()
     region = Region.map(PAGES * page)
-    if (onLinux) expect(region.address).toBe(address)
     const again = new Uint8Array(region.buffer).fill(1)
     expect(region.faults()).toEqual([])
     region.protect(0, page, 'none')

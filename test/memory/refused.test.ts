@@ -226,7 +226,7 @@ describe.runIf(onLinux)('a refused', () => {
       bytes[page] = 4
       told.push(region.faults(), bytes[page], bytes[0])
       region.close()
-      told.push(region.closed, accesses(region, BigInt(64 * page)).length)
+      told.push(region.closed)
       console.log(JSON.stringify(told))
       refuse(1, ${ENOMEM})
       try { heap.close() } catch (error) { console.log(JSON.stringify([error.code, error.syscall, heap.closed])) }
@@ -236,8 +236,8 @@ describe.runIf(onLinux)('a refused', () => {
       heap.close()
       console.log(heap.closed)`)
     ).toEqual([
-      ['ERR_OFFHEAP_SYSTEM', 'munmap', ENOMEM, true, false, [4096], 4, 9, true, 0],
-      ['ERR_OFFHEAP_SYSTEM', 'munmap', false],
+      ['ERR_OFFHEAP_SYSTEM', 'mmap', ENOMEM, true, false, [4096], 4, 9, true],
+      ['ERR_OFFHEAP_SYSTEM', 'mmap', false],
       true
     ])
   })

@@ -1,0 +1,233 @@
+/**
+ * Native code that still works on a region when it ends. fs, zlib, crypto, sockets and workers of the thread pool hold an address,
+ * and nothing can stop them: they must find memory there, whatever close, decommit and protect do meanwhile.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Compiled, compile } from './compiled.js'
+import { hasTransfer, onLinux } from './maps.js'
+
+const MiB = 2 ** 20
+
+/** What every child process defines: an operation is `start(view)`, which returns a promise. */
+const prelude = `
+  import { execFileSync } from 'node:child_process'
+  import { createCipheriv, pbkdf2, randomFill, scrypt, subtle } from 'node:crypto'
+  import { once } from 'node:events'
+  import { closeSync, mkdtempSync, openSync, read, readFileSync, readv, rmSync, write, writeSync } from 'node:fs'
+  import { open } from 'node:fs/promises'
+  import { connect, createServer } from 'node:net'
+  import { tmpdir } from 'node:os'
+  import { join } from 'node:path'
+  import { promisify } from 'node:util'
+  import { brotliCompress, createDeflate, deflate, inflate, deflateSync } from 'node:zlib'
+
+  const MiB = 2 ** 20
+  const settled = promise => promise.then(() => 'done', error => error.code ?? error.name)
+  async function collect(turns = 20) {
+    for (let turn = 0; turn < turns; turn++) {
+      globalThis.gc()
+      await new Promise(resolve => setImmediate(resolve))
+    }
+  }
+  function mappedBytes(address, size) {
+    const end = address + BigInt(size)
+    let bytes = 0n
+    for (const line of readFileSync('/proc/self/maps', 'utf8').trim().split('\\n')) {
+      const [, first, last] = /^(\\w+)-(\\w+)/.exec(line)
+      const [from, to] = [BigInt('0x' + first), BigInt('0x' + last)]
+      const [low, high] = [from > address ? from : address, to < end ? to : end]
+      if (high > low) bytes += high - low
+    }
+    return Number(bytes)
+  }
+
+  const folder = mkdtempSync(join(tmpdir(), 'offheap-test-'))
+  process.on('exit', () => rmSync(folder, { recursive: true }))
+  const fifo = join(folder, 'fifo')
+  execFileSync('mkfifo', [fifo])
+  /** For reading and writing, so that neither end waits for the other. */
+  const pipe = openSync(fifo, 'r+')
+
+  const compressible = view => {
+    for (let i = 0; i < view.length; i++) view[i] = (i * i) >> 7
+    return view
+  }
+  /** Each lasts until long after this turn of the event loop. */
+  const compression = {
+    deflate: view => promisify(deflate)(compressible(view), { level: 9 }),
+    brotli: view => promisify(brotliCompress)(compressible(view)),
+    inflate: view => {
+      const packed = deflateSync(Buffer.alloc(view.length, 'abc'))
+      view.set(packed)
+      return promisify(inflate)(view.subarray(0, packed.length))
+    },
+    stream: async view => {
+      const stream = createDeflate().resume()
+      stream.end(compressible(view))
+      await once(stream, 'end')
+    }
+  }
+  const operations = {
+    random: view => promisify(randomFill)(view),
+    password: view => promisify(pbkdf2)(view, view.subarray(0, 100), 5, 100, 'sha512'),
+    scrypt: view => promisify(scrypt)(view, 'salt', 64),
+    digest: view => subtle.digest('SHA-256', view),
+    write: async view => {
+      const file = await open(join(folder, 'written'), 'w')
+      try { for (let i = 0; i < 4; i++) await file.write(view) } finally { await file.close() }
+    },
+    send: async view => {
+      const server = createServer(socket => setTimeout(() => socket.resume(), 50))
+      await once(server.listen(0, '127.0.0.1'), 'listening')
+      const socket = connect(server.address().port, '127.0.0.1')
+      socket.on('error', () => {})
+      const sent = new Promise((resolve, reject) => socket.write(view, error => (error ? reject(error) : resolve())))
+      await sent.finally(() => { socket.destroy(); server.close() })
+    }
+  }
+`
+
+describe.runIf(onLinux)('a region that native code still works on', () => {
+  let compiled: Compiled
+  beforeAll(() => {
+    compiled = compile('heap')
+  })
+  afterAll(() => compiled.remove())
+
+  function run(body: string): unknown {
+    const { stdout, stderr, status, signal } = compiled.run(prelude + body)
+    expect({ stderr, status, signal }).toEqual({ stderr: '', status: 0, signal: null })
+    return JSON.parse(stdout)
+  }
+
+  // zlib itself ends the process when a view is detached that it has not read to its end; a pin makes close() throw.
+  const ends = [
+    ['close', 'operations', 'region.close()'],
+    ['protect', '{ ...operations, ...compression }', `region.protect(0, region.byteLength, 'none')`],
+    ['decommit', '{ ...operations, ...compression }', 'region.decommit(0, region.byteLength)'],
+    ['protect, then close', 'operations', `region.protect(0, region.byteLength, 'none'); region.close()`]
+  ] as const
+
+  test.each(ends)('survives %s during every kind of operation', (_, among, end) => {
+    const outcomes = run(`
+      const outcomes = []
+      for (const start of Object.values(${among})) {
+        const region = Region.map(2 * MiB)
+        const outcome = settled(start(new Uint8Array(region.buffer, 4096, MiB)))
+        // The operation is under way on another thread.
+        await new Promise(resolve => setImmediate(resolve))
+        ${end}
+        outcomes.push(await outcome)
+      }
+      console.log(JSON.stringify(outcomes))`)
+    // An operation may notice that its bytes have changed, or that a page is protected.
+    expect(outcomes).toHaveLength(among === 'operations' ? 6 : 10)
+    for (const outcome of Array.isArray(outcomes) ? outcomes : []) {
+      expect(outcome).toMatch(/^(done|EFAULT|Z_DATA_ERROR|Z_BUF_ERROR|ERR_.*|OperationError|TypeError)$/)
+    }
+  })
+
+  test('keeps its addresses for a read that waits, and gives them back after it', () => {
+    const told = run(`
+      const told = []
+      let region = Region.map(64 * MiB)
+      const { address, pageSize } = region
+      const whole = () => mappedBytes(address, 64 * MiB)
+      const reading = new Promise((resolve, reject) =>
+        read(pipe, new Uint8Array(region.buffer, 5 * pageSize, 1000), (error, bytes) => (error ? reject(error) : resolve(bytes))))
+      new Uint8Array(region.buffer).fill(1)
+      region.close()
+      region = undefined
+      await collect()
+      told.push(whole())
+      const others = Array.from({ length: 20 }, () => Region.map(64 * MiB))
+      told.push(others.every(other => other.address !== address))
+      for (const other of others) new Uint8Array(other.buffer, 5 * pageSize, 1000).fill(3)
+      writeSync(pipe, Buffer.alloc(1000, 7))
+      told.push(await reading)
+      told.push(others.every(other => new Uint8Array(other.buffer, 5 * pageSize, 1000).every(byte => byte === 3)))
+      for (const other of others) other.close()
+      for (let turn = 0; turn < 20 && whole() > 0; turn++) await collect()
+      told.push(whole())
+      closeSync(pipe)
+      console.log(JSON.stringify(told))`)
+    expect(told).toEqual([64 * MiB, true, 1000, true, 0])
+  })
+
+  test('takes no memory while it waits', () => {
+    const resident = run(`
+      const region = Region.map(64 * MiB)
+      new Uint8Array(region.buffer).fill(1)
+      const rss = () => Number(/VmRSS:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024
+      const reading = promisify(read)(pipe, new Uint8Array(region.buffer, 0, 10))
+      const before = rss()
+      region.close()
+      const after = rss()
+      writeSync(pipe, Buffer.alloc(10))
+      await reading
+      console.log(JSON.stringify(before - after))`)
+    expect(resident).toBeGreaterThan(48)
+  })
+
+  test('is there for a socket that reads into it, whose heap was closed', () => {
+    expect(
+      run(`
+      const heap = Heap.map(4 * MiB)
+      const server = createServer(socket => setTimeout(() => socket.end(Buffer.alloc(300_000, 5)), 20))
+      await once(server.listen(0, '127.0.0.1'), 'listening')
+      let received = 0
+      const onread = { buffer: heap.allocBuffer(65536), callback: bytes => { received += bytes; return true } }
+      const socket = connect({ port: server.address().port, host: '127.0.0.1', onread })
+      await once(socket, 'connect')
+      heap.close()
+      await collect(3)
+      await once(socket, 'close')
+      server.close()
+      console.log(JSON.stringify(received))`)
+    ).toBe(300_000)
+  })
+
+  test.runIf(hasTransfer)(
+    'is there for a read although the buffer was transferred and collected (Node 22 and later)',
+    () => {
+      expect(
+        run(`
+      const address = (() => {
+        const region = Region.map(8 * MiB)
+        globalThis.reading = promisify(read)(pipe, new Uint8Array(region.buffer, 4096, 1000))
+        region.buffer.transfer()
+        return region.address
+      })()
+      await collect()
+      const mapped = mappedBytes(address, 8 * MiB)
+      writeSync(pipe, Buffer.alloc(1000))
+      const { bytesRead } = await globalThis.reading
+      console.log(JSON.stringify([mapped, bytesRead]))`)
+      ).toEqual([8 * MiB, 1000])
+    }
+  )
+
+  test('lets a worker end while the thread pool is at work on its region', () => {
+    expect(
+      run(
+        `
+      import { Worker } from 'node:worker_threads'
+      for (let round = 0; round < 3; round++) {
+        const worker = new Worker(\`
+          const { parentPort } = require('node:worker_threads')
+          const { randomFill } = require('node:crypto')
+          import(${JSON.stringify('REGION')}).then(({ Region }) => {
+            const region = Region.map(16 * 2 ** 20)
+            const view = new Uint8Array(region.buffer)
+            for (let i = 0; i < 4; i++) randomFill(view, () => {})
+            region.close()
+            parentPort.postMessage('begun')
+          })\`.replace('REGION', ${JSON.stringify('REGION_URL')}), { eval: true })
+        await once(worker, 'message')
+        await worker.terminate()
+      }
+      console.log(JSON.stringify('quiet'))`.replace('REGION_URL', compiled.region)
+      )
+    ).toBe('quiet')
+  })
+})
