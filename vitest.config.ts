@@ -7,7 +7,9 @@ const folder = (name: string): string => fileURLToPath(new URL(`./${name}/`, imp
 
 // With OFFHEAP_BUILT the tests see the library as it ships, with the engine's calls written out.
 const library =
-  process.env.OFFHEAP_BUILT === undefined ? [] : [{ find: /^(\.\.\/)+lib\//, replacement: folder('dist') }]
+  process.env.OFFHEAP_BUILT === undefined
+    ? []
+    : [{ find: /^(\.\.\/)+lib\//, replacement: folder('dist') }]
 
 /** Files that take long or need a browser: `npm test` leaves them out. */
 const LONG = [
@@ -23,7 +25,10 @@ const LONG = [
 /** The tests with properties that `npm test` tries for a tenth of their length (test/runs.ts). */
 function withProperties(): string[] {
   return readdirSync(folder('test'), { recursive: true, encoding: 'utf8' })
-    .filter(file => file.endsWith('.test.ts') && readFileSync(folder('test') + file, 'utf8').includes('scaled('))
+    .filter(
+      file =>
+        file.endsWith('.test.ts') && readFileSync(folder('test') + file, 'utf8').includes('scaled(')
+    )
     .map(file => `test/${file}`)
 }
 

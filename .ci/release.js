@@ -1,9 +1,11 @@
 /**
- * Everything that a release does, but publish. Checks what a release is made from, runs .ci/run, builds the binaries
- * of all platforms, packs, and compares what is in the tarball with the notes of those who built it. `--no-tests` leaves .ci/run out,
- * when it has just been run. Prints the tarball and its checksum, and ends with 1 when something must not be released.
+ * Everything that a release does, but publish. Checks what a release is made from, runs .ci/run,
+ * builds the binaries of all platforms, packs, and compares what is in the tarball with the notes
+ * of those who built it. `--no-tests` leaves .ci/run out, when it has just been run. Prints the
+ * tarball and its checksum, and ends with 1 when something must not be released.
  *
- * Publishing is for .github/workflows/release.yml alone: npm's proof of provenance is only to be had there.
+ * Publishing is for .github/workflows/release.yml alone: npm's proof of provenance is only to be
+ * had there.
  */
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -25,7 +27,11 @@ function read(path) {
 }
 
 function git(...args) {
-  return execFileSync('git', args, { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+  return execFileSync('git', args, {
+    cwd: ROOT,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore']
+  }).trim()
 }
 
 /** The text under the heading of a version in the changelog, '' when there is none. */
@@ -55,22 +61,31 @@ function checkSources({ version, repository }) {
   const earlier = tags.filter(tag => tag !== `v${version}`)
   if (tags.includes(`v${version}`)) {
     const tagged = git('rev-list', '-n1', `v${version}`)
-    check(tagged === git('rev-parse', 'HEAD'), `the tag v${version} is on another commit, ${tagged}`)
+    check(
+      tagged === git('rev-parse', 'HEAD'),
+      `the tag v${version} is on another commit, ${tagged}`
+    )
   }
   if (earlier.length > 0) {
     const before = layoutVersion(git('show', `${earlier[0]}:lib/layout/header.ts`))
     const now = layoutVersion(read('lib/layout/header.ts'))
     check(
       before === now || changes.includes(`Layout version ${now}`),
-      `the heap's layout went from version ${before} to ${now}: CHANGELOG.md must say "Layout version ${now}" and what becomes of old heaps`
+      `the heap's layout went from version ${before} to ${now}: CHANGELOG.md must say ` +
+        `"Layout version ${now}" and what becomes of old heaps`
     )
   }
   const forge = process.env.GITHUB_REPOSITORY
   const url = typeof repository === 'object' ? repository.url : repository
   if (forge === undefined)
-    console.log(`repository in package.json: ${url ?? 'none; npm gives a proof of provenance only with one'}`)
+    console.log(
+      `repository in package.json: ${url ?? 'none; npm gives a proof of provenance only with one'}`
+    )
   else
-    check(url?.includes(forge), `package.json must name its repository, ${forge}, or npm gives no proof of provenance`)
+    check(
+      url?.includes(forge),
+      `package.json must name its repository, ${forge}, or npm gives no proof of provenance`
+    )
 }
 
 /** What the tarball has must be what the compilers made, from these sources. */
@@ -82,10 +97,14 @@ function checkTarball(tarball) {
     check(note !== undefined, `there is no binary for ${target.name}`)
     for (const [path, sha] of Object.entries(note?.sha256 ?? {})) {
       const packed = join(folder, 'package', path)
-      check(existsSync(packed) && sha256(packed) === sha, `${path} in the tarball is not the one that was built`)
+      check(
+        existsSync(packed) && sha256(packed) === sha,
+        `${path} in the tarball is not the one that was built`
+      )
     }
     const packedNote = join(folder, 'package', filesOf(target).note)
-    if (existsSync(packedNote)) console.log(`${target.name}: ${JSON.parse(readFileSync(packedNote, 'utf8')).compiler}`)
+    if (existsSync(packedNote))
+      console.log(`${target.name}: ${JSON.parse(readFileSync(packedNote, 'utf8')).compiler}`)
   }
   rmSync(folder, { recursive: true })
 }

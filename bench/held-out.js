@@ -54,7 +54,17 @@ const PROGRAMS = {
   ],
   cmake: ['cmake', '-P', 'lists.cmake'],
   curl: ['curl', '-s', 'file:///usr/include/stdlib.h'],
-  gdb: ['gdb', '-q', '-batch', '-nx', '-ex', 'info functions mall', '-ex', 'disassemble main', '/usr/bin/bash'],
+  gdb: [
+    'gdb',
+    '-q',
+    '-batch',
+    '-nx',
+    '-ex',
+    'info functions mall',
+    '-ex',
+    'disassemble main',
+    '/usr/bin/bash'
+  ],
   java: ['java', '-version'],
   lua: ['lua5.4', 'words.lua'],
   nm: ['nm', '-C', output('gcc', '-print-file-name=libstdc++.so')],
@@ -72,12 +82,16 @@ function output(command, ...args) {
 
 function record(folder, name, [program, ...args]) {
   const file = join(folder, `${name}.rep.gz`)
-  const { status, stderr } = spawnSync(process.execPath, [OFFHEAP, 'record', '-o', file, '--', program, ...args], {
-    cwd: folder,
-    stdio: ['ignore', 'ignore', 'pipe'],
-    encoding: 'utf8',
-    maxBuffer: 2 ** 26
-  })
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    [OFFHEAP, 'record', '-o', file, '--', program, ...args],
+    {
+      cwd: folder,
+      stdio: ['ignore', 'ignore', 'pipe'],
+      encoding: 'utf8',
+      maxBuffer: 2 ** 26
+    }
+  )
   const said = stderr.trim().split('\n').at(-1) ?? ''
   const operations = Number(/: ([\d,]+) operations/.exec(said)?.[1]?.replaceAll(',', '') ?? 0)
   if (status === 0 && operations >= LEAST_OPERATIONS) return said.replace(`${folder}/`, '')
@@ -94,7 +108,9 @@ const folder = resolve(target)
 mkdirSync(folder, { recursive: true })
 const there = readdirSync(folder)
 if (there.some(name => /\.rep(\.gz)?$/.test(name))) {
-  console.error(`${folder} has recordings already. Choose an empty folder, so that all of them are fresh.`)
+  console.error(
+    `${folder} has recordings already. Choose an empty folder, so that all of them are fresh.`
+  )
   process.exit(2)
 }
 for (const [name, text] of Object.entries(INPUTS)) writeFileSync(join(folder, name), text)

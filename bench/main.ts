@@ -58,7 +58,10 @@ function contenderList(text: string): string[] {
 }
 
 /** The named ones of what there is, all when none is named. */
-function chosen<T>(only: readonly string[] | undefined, all: ReadonlyMap<string, T>): [string, T][] {
+function chosen<T>(
+  only: readonly string[] | undefined,
+  all: ReadonlyMap<string, T>
+): [string, T][] {
   const unknown = only?.find(name => !all.has(name))
   if (unknown !== undefined) {
     throw new Error(`There is no part '${unknown}'. There are: ${[...all.keys()].join(', ')}`)
@@ -97,7 +100,9 @@ async function runTargets(options: Options, settings: Settings): Promise<TargetR
   for (const [name, group] of chosen(options.only, TARGET_GROUPS)) {
     const progress = startProgress(name, 0)
     const onStep = ({ contender }: { contender: string }) => progress.step(contender)
-    rows.push(...(await group({ ...settings, onStep, ...(before === undefined ? {} : { before }) })))
+    rows.push(
+      ...(await group({ ...settings, onStep, ...(before === undefined ? {} : { before }) }))
+    )
     progress.stop()
   }
   console.log(targetTable(rows))
@@ -112,13 +117,21 @@ async function runParts(options: Options, settings: Settings): Promise<PartResul
     settings.has
   )
   const results: PartResult[] = []
-  for (const [name, part] of chosen<Part>(options.only, new Map(whole.map(part => [part.name, part])))) {
+  for (const [name, part] of chosen<Part>(
+    options.only,
+    new Map(whole.map(part => [part.name, part]))
+  )) {
     const progress = startProgress(name, countSteps(part, settings.rounds))
-    const result = await runPart(part, { ...settings, onStep: ({ contender }) => progress.step(contender) })
+    const result = await runPart(part, {
+      ...settings,
+      onStep: ({ contender }) => progress.step(contender)
+    })
     progress.stop()
     results.push(result)
     console.log(textTable(gridOf(result)))
-    const failures = result.cases.flatMap(one => one.measurements).filter(one => one.error !== undefined)
+    const failures = result.cases
+      .flatMap(one => one.measurements)
+      .filter(one => one.error !== undefined)
     for (const { contender, error } of failures) console.log(`${contender} failed: ${error}`)
     if (failures.length > 0) process.exitCode = 1
   }
@@ -129,7 +142,11 @@ async function runParts(options: Options, settings: Settings): Promise<PartResul
  * A quick page is there to be tried out: it goes elsewhere, and leaves the one of the documentation
  * alone.
  */
-async function runPage(options: Options, absent: ReadonlyMap<string, string>, settings: Settings): Promise<void> {
+async function runPage(
+  options: Options,
+  absent: ReadonlyMap<string, string>,
+  settings: Settings
+): Promise<void> {
   const { node, quick = false } = options
   const progress = startProgress('docs', 0)
   const missing = Object.fromEntries(absent)
@@ -172,7 +189,8 @@ const CONTENDERS = `
 Contenders:
   ${ALL.join(', ')};
   any heap as PLACEMENT, then +FLAG or -FLAG: ${'quick, slabs (options), closed, views'};
-  PLACEMENT@FOLDER is the build in another checkout, module:FILE#ARGUMENT a module that exports make(buffer, argument).
+  PLACEMENT@FOLDER is the build in another checkout;
+  module:FILE#ARGUMENT is a module that exports make(buffer, argument).
 
 Examples:
   npm run bench -- --quick
@@ -183,8 +201,15 @@ const program = new Command('bench')
   .description('Measures offheap against other allocators, each in a process of its own, in turns.')
   .option('--quick', 'within a minute: fewer contenders, cases and rounds')
   .option('--targets', 'only the numbers that the project set itself, beside what was measured')
-  .option('--compare <ids>', 'only these contenders on the recordings, beside the last of them', contenderList)
-  .option('--only <names...>', 'parts to run, such as recordings, churn, sizes; with --targets its own')
+  .option(
+    '--compare <ids>',
+    'only these contenders on the recordings, beside the last of them',
+    contenderList
+  )
+  .option(
+    '--only <names...>',
+    'parts to run, such as recordings, churn, sizes; with --targets its own'
+  )
   .option('--contenders <ids>', 'who takes part (comma-separated)', contenderList)
   .option('--rounds <n>', 'rounds, each with one sample of every contender (default: 5)', positive)
   .option('--sample-ms <n>', 'least milliseconds of a sample (default: 100)', positive)
@@ -194,7 +219,10 @@ const program = new Command('bench')
       .default('wall')
   )
   .option('--node <path>', 'the Node binary that measures', process.execPath)
-  .option('--before <folder>', 'with --targets: a built checkout of an earlier version, to compare with')
+  .option(
+    '--before <folder>',
+    'with --targets: a built checkout of an earlier version, to compare with'
+  )
   .option('--traces <paths...>', 'traces to replay, or folders of them', [SHIPPED])
   .option('--json <file>', 'write everything that was measured to this file')
   .option('--docs', 'measure what docs/benchmarks.md shows, and write it')
@@ -206,6 +234,7 @@ try {
   // Commander would end the process before what it wrote has arrived, or has not.
   await program.exitOverride().parseAsync()
 } catch (error) {
-  if (!(error instanceof CommanderError)) console.error(error instanceof Error ? error.message : error)
+  if (!(error instanceof CommanderError))
+    console.error(error instanceof Error ? error.message : error)
   process.exitCode = error instanceof CommanderError ? error.exitCode : 1
 }

@@ -43,7 +43,8 @@ class Trace {
   write(name) {
     const text = `${this.#peak}\n${this.ids}\n${this.lines.length}\n1\n${this.lines.join('\n')}\n`
     if (text.length < 20_000) writeFileSync(new URL(`traces/${name}.rep`, import.meta.url), text)
-    else writeFileSync(new URL(`traces/${name}.rep.gz`, import.meta.url), gzipSync(text, { level: 9 }))
+    else
+      writeFileSync(new URL(`traces/${name}.rep.gz`, import.meta.url), gzipSync(text, { level: 9 }))
   }
 
   #resize(id, size) {
@@ -107,7 +108,8 @@ const patterns = {
     for (let bytes = 64; bytes <= 16_384; bytes *= 2) {
       const ids = Array.from({ length: 131_072 / bytes / 2 }, () => trace.malloc(bytes - 24))
       // Every other block first: its neighbours are in use when it is freed.
-      for (const odd of [0, 1]) for (const [i, id] of ids.entries()) if (i % 2 === odd) trace.free(id)
+      for (const odd of [0, 1])
+        for (const [i, id] of ids.entries()) if (i % 2 === odd) trace.free(id)
     }
   },
   /** Small blocks that stay keep large holes apart; the next requests are a little larger than the holes. */
@@ -172,7 +174,9 @@ for (const [name, pattern] of Object.entries(patterns)) {
 }
 
 for (const name of ['cc1', 'sqlite', 'vim']) {
-  const text = gunzipSync(readFileSync(new URL(`../traces/${name}.rep.gz`, import.meta.url))).toString()
+  const text = gunzipSync(
+    readFileSync(new URL(`../traces/${name}.rep.gz`, import.meta.url))
+  ).toString()
   const trace = new Trace()
   const ids = new Map()
   for (const line of text

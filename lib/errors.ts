@@ -94,10 +94,12 @@ export class OffheapError extends Error {
 
 /** Names a value in a message, briefly and without running any of its code. */
 export function inspect(value: unknown): string {
-  if (typeof value === 'string') return value.length > 40 ? `'${value.slice(0, 40)}…'` : `'${value}'`
+  if (typeof value === 'string')
+    return value.length > 40 ? `'${value.slice(0, 40)}…'` : `'${value}'`
   if (typeof value === 'bigint') return `${value}n`
   if (typeof value === 'function') return 'a function'
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
+  if (typeof value === 'object' && value !== null)
+    return Array.isArray(value) ? 'an array' : 'an object'
   return String(value)
 }
 

@@ -1,6 +1,11 @@
 /** The public surface of offheap. */
 export type { BlockInfo, HeapStats, HeapSummary, Leak, Pointer } from './engine/engine.js'
-export { type FaultyBlock, OffheapError, type OffheapErrorCode, type SystemFault } from './errors.js'
+export {
+  type FaultyBlock,
+  OffheapError,
+  type OffheapErrorCode,
+  type SystemFault
+} from './errors.js'
 export type { BlockReference } from './heap/arguments.js'
 export type { Pin } from './heap/claims.js'
 export { Heap } from './heap/heap.js'
@@ -14,4 +19,10 @@ export { Region, type RegionOptions } from './memory/region.js'
 export type { PlacementName } from './placement/placement.js'
 export { placements } from './placement/policies.js'
 export type { FieldType, FieldValue } from './values/fields.js'
-export { type Fields, type Struct, type StructArray, type StructRecord, struct } from './values/struct.js'
+export {
+  type Fields,
+  type Struct,
+  type StructArray,
+  type StructRecord,
+  struct
+} from './values/struct.js'

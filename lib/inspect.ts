@@ -13,7 +13,9 @@ export const INSIDE: unique symbol = Symbol('inside')
 
 /** The error of a constructor that was called from outside; `instead` says what to call. */
 export function illegalConstructor(instead: string): TypeError {
-  return Object.assign(new TypeError(`Illegal constructor: use ${instead}`), { code: 'ERR_ILLEGAL_CONSTRUCTOR' })
+  return Object.assign(new TypeError(`Illegal constructor: use ${instead}`), {
+    code: 'ERR_ILLEGAL_CONSTRUCTOR'
+  })
 }
 
 /**
@@ -28,7 +30,11 @@ const UNCLONEABLE = 'uncloneable'
  */
 export function seal(object: object, instead: string): void {
   for (const name of Object.keys(object)) {
-    Object.defineProperty(object, name, { enumerable: name === UNCLONEABLE, writable: false, configurable: false })
+    Object.defineProperty(object, name, {
+      enumerable: name === UNCLONEABLE,
+      writable: false,
+      configurable: false
+    })
   }
   if (isSealed(object)) return
   // A symbol of its own for each, so that two of them are not deeply equal.
@@ -44,7 +50,12 @@ export function isSealed(object: object): boolean {
  * What util.inspect, and so console.log, shows of an object: the name of its class, and plain
  * values.
  */
-export function inspectAs(name: string, values: object, depth: number, options: InspectOptionsStylized): string {
+export function inspectAs(
+  name: string,
+  values: object,
+  depth: number,
+  options: InspectOptionsStylized
+): string {
   if (depth < 0) return options.stylize(`[${name}]`, 'special')
   return `${name} ${inspect(values, { ...options, depth: 0 })}`
 }

@@ -19,7 +19,8 @@ export function readOptions<Options extends object>(
   options: Options,
   names: OptionNames<Options>
 ): Partial<Options> {
-  if (typeof options !== 'object' || options === null) throw invalidType('options', 'an object', options)
+  if (typeof options !== 'object' || options === null)
+    throw invalidType('options', 'an object', options)
   for (const name of Object.keys(options)) {
     if (!Object.hasOwn(names, name)) {
       const known = Object.keys(names).join(', ')

@@ -79,7 +79,8 @@ function views(heap: AnyHeap): Subject<Bytes> {
 export async function openHeap(name: HeapName, size: number): Promise<Opened> {
   const Heap = await heapClass(name.folder)
   // V8 then checks at every access to a typed array, for good, whether its buffer was detached.
-  if (name.flags.get('closed') === true) Heap.map({ placement: name.placement, size: 2 ** 20 }).close()
+  if (name.flags.get('closed') === true)
+    Heap.map({ placement: name.placement, size: 2 ** 20 }).close()
   const heap = Heap.map({ ...heapOptions(name), size })
   if (name.flags.get('views') === true) return { buffers: views(heap) }
   return { pointers: pointers(Heap, heap, name) }

@@ -40,7 +40,10 @@ function logScale([low, high]: readonly [number, number], from: number, to: numb
 function step(value: number, up: boolean): number {
   const power = 10 ** Math.floor(Math.log10(value))
   const steps = [1, 2, 5, 10].map(one => one * power)
-  return (up ? steps.find(one => one >= value * 0.999) : steps.findLast(one => one <= value * 1.001)) ?? power
+  return (
+    (up ? steps.find(one => one >= value * 0.999) : steps.findLast(one => one <= value * 1.001)) ??
+    power
+  )
 }
 
 /** A domain around the values, between two steps. */
@@ -55,7 +58,9 @@ function ticksOf([low, high]: readonly [number, number]): number[] {
   const first = Math.floor(Math.log10(low))
   const count = Math.ceil(Math.log10(high)) - first
   const factors = count > 3 ? [1] : [1, 2, 5]
-  const all = Array.from({ length: count + 1 }, (_, i) => factors.map(factor => factor * 10 ** (first + i))).flat()
+  const all = Array.from({ length: count + 1 }, (_, i) =>
+    factors.map(factor => factor * 10 ** (first + i))
+  ).flat()
   return all.filter(tick => tick >= low * 0.999 && tick <= high * 1.001)
 }
 
@@ -95,7 +100,10 @@ function round(value: number): number {
 }
 
 function text(x: number, y: number, content: string, attributes = ''): string {
-  return `<text x="${round(x)}" y="${round(y)}"${attributes === '' ? '' : ` ${attributes}`}>${escaped(content)}</text>`
+  return (
+    `<text x="${round(x)}" ` +
+    `y="${round(y)}"${attributes === '' ? '' : ` ${attributes}`}>${escaped(content)}</text>`
+  )
 }
 
 function rule(x1: number, y1: number, x2: number, y2: number, color = FAINT): string {
@@ -109,7 +117,8 @@ function dot(x: number, y: number, color: string, radius: number): string {
 function documentOf({ title, subtitle }: Labels, height: number, parts: readonly string[]): string {
   const frame = `viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}"`
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" ${frame} font-family="sans-serif" font-size="12" fill="${INK}">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" ${frame} font-family="sans-serif" ` +
+      `font-size="12" fill="${INK}">`,
     `<title>${escaped(title)}</title>`,
     '<rect width="100%" height="100%" fill="white"/>',
     text(20, 28, title, 'font-size="16" font-weight="bold"'),
@@ -144,9 +153,12 @@ export function lineChart(
   // Every second label where there are many.
   const every = x.length > 8 ? 2 : 1
   for (const [i, { value, label }] of x.entries()) {
-    if (i % every === 0) parts.push(text(xScale(value), box.bottom + 20, label, 'text-anchor="middle"'))
+    if (i % every === 0)
+      parts.push(text(xScale(value), box.bottom + 20, label, 'text-anchor="middle"'))
   }
-  parts.push(text((box.left + box.right) / 2, height - 12, xTitle, `text-anchor="middle" fill="${QUIET}"`))
+  parts.push(
+    text((box.left + box.right) / 2, height - 12, xTitle, `text-anchor="middle" fill="${QUIET}"`)
+  )
   const ends: { readonly line: Line; readonly y: number; readonly x: number }[] = []
   for (const line of lines) {
     const points = x.flatMap(({ value }, i) => {
@@ -155,7 +167,9 @@ export function lineChart(
     })
     const last = points.at(-1)
     if (last === undefined) continue
-    const path = points.map((point, i) => `${i === 0 ? 'M' : 'L'}${round(point.x)} ${round(point.y)}`).join('')
+    const path = points
+      .map((point, i) => `${i === 0 ? 'M' : 'L'}${round(point.x)} ${round(point.y)}`)
+      .join('')
     parts.push(`<path d="${path}" fill="none" stroke="${line.color}" stroke-width="2"/>`)
     for (const point of points) parts.push(dot(point.x, point.y, line.color, 3))
     ends.push({ line, ...last })
@@ -177,7 +191,12 @@ export function lineChart(
 const CHARACTER = 7
 
 /** A row of dots for each program, named above the first row. */
-export function dotChart(labels: Labels, rows: readonly string[], xTitle: string, dots: readonly Line[]): string {
+export function dotChart(
+  labels: Labels,
+  rows: readonly string[],
+  xTitle: string,
+  dots: readonly Line[]
+): string {
   const rowHeight = 24
   const box: Box = { left: 150, right: WIDTH - 30, top: 120, bottom: 120 + rows.length * rowHeight }
   const height = box.bottom + 52
@@ -188,10 +207,15 @@ export function dotChart(labels: Labels, rows: readonly string[], xTitle: string
     parts.push(rule(xScale(tick), box.top - 8, xScale(tick), box.bottom))
     parts.push(text(xScale(tick), box.bottom + 18, humanTime(tick), 'text-anchor="middle"'))
   }
-  parts.push(text((box.left + box.right) / 2, height - 12, xTitle, `text-anchor="middle" fill="${QUIET}"`))
+  parts.push(
+    text((box.left + box.right) / 2, height - 12, xTitle, `text-anchor="middle" fill="${QUIET}"`)
+  )
   for (const [row, label] of rows.entries()) {
     const y = box.top + (row + 0.5) * rowHeight
-    parts.push(text(box.left - 10, y + 4, label, 'text-anchor="end"'), rule(box.left, y, box.right, y))
+    parts.push(
+      text(box.left - 10, y + 4, label, 'text-anchor="end"'),
+      rule(box.left, y, box.right, y)
+    )
     for (const { values, color } of dots) {
       const ns = values[row] ?? Number.NaN
       if (!Number.isNaN(ns)) parts.push(dot(xScale(ns), y, color, 5.5))

@@ -34,7 +34,10 @@ export async function measurePage(
   quick: boolean,
   onStep: (what: string) => void
 ): Promise<Figures> {
-  const told = (part: string): Settings => ({ ...settings, onStep: one => onStep(`${part}: ${one.contender}`) })
+  const told = (part: string): Settings => ({
+    ...settings,
+    onStep: one => onStep(`${part}: ${one.contender}`)
+  })
   return {
     environment,
     clock: settings.clock,
@@ -95,15 +98,18 @@ export function page(all: readonly Figures[]): string {
     '',
     '<!-- Made by `npm run bench -- --docs`. Don’t edit it. -->',
     '',
-    `Measured with ${machines.join('; ')}. [Reading the benchmarks](reading-benchmarks.md) says how, and how to measure on your machine:`,
+    `Measured with ${machines.join('; ')}. [Reading the benchmarks](reading-benchmarks.md) ` +
+      `says how, and how to measure on your machine:`,
     '`npx offheap bench` for your sizes, `npm run bench -- --traces` for your program.',
     '',
-    '“3 times as fast” is a third of the time, “3 times as slow” three times the time; both are said of the row. Ratios are made',
+    '“3 times as fast” is a third of the time, “3 times as slow” three times the time; both ' +
+      'are said of the row. Ratios are made',
     'within a round of samples.',
     '',
     '## Is it faster than what I use?',
     '',
-    'A program keeps blocks of 1 to 512 bytes and replaces them at random. `Buffer.alloc` also pays for the garbage collector, which has',
+    'A program keeps blocks of 1 to 512 bytes and replaces them at random. `Buffer.alloc` ' +
+      'also pays for the garbage collector, which has',
     'to look at every Buffer that is alive.',
     '',
     '![Time by blocks alive](bench/churn.svg)',
@@ -112,7 +118,8 @@ export function page(all: readonly Figures[]): string {
     '',
     '## Is it faster for my sizes?',
     '',
-    '1,000 blocks of a size are alive, of large ones at most 64 MiB, and one after the other is freed and allocated anew; a byte of each',
+    '1,000 blocks of a size are alive, of large ones at most 64 MiB, and one after the ' +
+      'other is freed and allocated anew; a byte of each',
     'page is written. This is what `npx offheap bench` measures.',
     '',
     '![Time by size](bench/sizes.svg)',
@@ -121,12 +128,15 @@ export function page(all: readonly Figures[]): string {
     '',
     '## Is it faster for my program?',
     '',
-    'The allocations of real programs, in their sizes and their order. The C library and mimalloc are called from C++, which no JavaScript',
+    'The allocations of real programs, in their sizes and their order. The C library and ' +
+      'mimalloc are called from C++, which no JavaScript',
     'program gets.',
     '',
     '![Time by program](bench/recordings.svg)',
     '',
-    markdown(programsTable(named.map(({ node, figures }) => ({ node, programs: figures.programs })))),
+    markdown(
+      programsTable(named.map(({ node, figures }) => ({ node, programs: figures.programs })))
+    ),
     ''
   ]
   if (absent.size > 0) text.push(`Not measured: ${[...absent].join(', ')}.`, '')
@@ -145,7 +155,9 @@ export function writePage(figures: Figures, folder: string): string[] {
   const own = `${data}/node${major(figures)}.json`
   writeFileSync(own, `${JSON.stringify(figures)}\n`)
   const files = readdirSync(data).filter(name => /^node\d+\.json$/.test(name))
-  const all: Figures[] = files.sort().map(name => JSON.parse(readFileSync(`${data}/${name}`, 'utf8')))
+  const all: Figures[] = files
+    .sort()
+    .map(name => JSON.parse(readFileSync(`${data}/${name}`, 'utf8')))
   const written = [own]
   const [first] = all
   if (first !== undefined) {

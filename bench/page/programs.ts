@@ -30,10 +30,24 @@ const CONTENDERS = [
   'floor-c++'
 ]
 
-const PICTURED = ['segregated-fit', 'first-fit', 'Buffer.alloc', 'dlmalloc-wasm', 'glibc', 'mimalloc']
+const PICTURED = [
+  'segregated-fit',
+  'first-fit',
+  'Buffer.alloc',
+  'dlmalloc-wasm',
+  'glibc',
+  'mimalloc'
+]
 
 /** Those of which a fresh process is measured too. */
-const COLD = ['segregated-fit', 'first-fit', `first-fit+${FRONT.flag}`, 'Buffer.alloc', 'dlmalloc-wasm', 'glibc']
+const COLD = [
+  'segregated-fit',
+  'first-fit',
+  `first-fit+${FRONT.flag}`,
+  'Buffer.alloc',
+  'dlmalloc-wasm',
+  'glibc'
+]
 
 interface Row {
   readonly id: string
@@ -90,7 +104,11 @@ export async function measurePrograms(settings: Settings, quick: boolean): Promi
   })
   const recordings = races.map((one, i) => {
     const path = traces[i] ?? ''
-    return { label: labels[i] ?? path, heldOut: !path.startsWith(SHIPPED), paging: one.paysForPages }
+    return {
+      label: labels[i] ?? path,
+      heldOut: !path.startsWith(SHIPPED),
+      paging: one.paysForPages
+    }
   })
   return { recordings, samples: settings.rounds, rows }
 }
@@ -113,16 +131,24 @@ export function programsPicture({ recordings, rows }: Programs, labels: Labels):
 /**
  * The mean of `of` over those recordings that are chosen; undefined when one of them is missing.
  */
-function over(values: readonly (number | null)[], chosen: readonly boolean[], of = geometricMean): number | undefined {
+function over(
+  values: readonly (number | null)[],
+  chosen: readonly boolean[],
+  of = geometricMean
+): number | undefined {
   const known = values.flatMap((value, i) => (chosen[i] === true && value !== null ? [value] : []))
-  return known.length === chosen.filter(one => one).length && known.length > 0 ? of(known) : undefined
+  return known.length === chosen.filter(one => one).length && known.length > 0
+    ? of(known)
+    : undefined
 }
 
 function words(value: number | undefined): string {
   return value === undefined ? '-' : asFast(value)
 }
 
-export function programsTable(all: readonly { readonly node: string; readonly programs: Programs }[]): Table {
+export function programsTable(
+  all: readonly { readonly node: string; readonly programs: Programs }[]
+): Table {
   const [first] = all
   if (first === undefined) return { head: [], rows: [], note: '' }
   const { recordings, rows, samples } = first.programs
@@ -134,10 +160,13 @@ export function programsTable(all: readonly { readonly node: string; readonly pr
   const worst = ({ besideC }: Row): string => {
     const known = besideC.map(value => value ?? Number.POSITIVE_INFINITY)
     const least = Math.min(...known)
-    return Number.isFinite(least) ? `${asFast(least)} (${recordings[known.indexOf(least)]?.label})` : '-'
+    return Number.isFinite(least)
+      ? `${asFast(least)} (${recordings[known.indexOf(least)]?.label})`
+      : '-'
   }
   const inC = (row: Row): string[] => {
-    if (row.id === 'glibc') return ['', ...(hasPaging ? [''] : []), ...(hasHeldOut ? [''] : []), '', '']
+    if (row.id === 'glibc')
+      return ['', ...(hasPaging ? [''] : []), ...(hasHeldOut ? [''] : []), '', '']
     return [
       words(over(row.besideC, every)),
       ...(hasPaging ? [words(over(row.besideC, calm))] : []),
@@ -179,9 +208,12 @@ export function programsTable(all: readonly { readonly node: string; readonly pr
   }
   const spreads = rows.flatMap(row => row.spread.flatMap(value => value ?? []))
   const notes = [
-    `Geometric means over ${recordings.length} recordings on Node ${first.node}; medians of ${samples} samples each, whose quartiles lie ` +
-      `${(median(spreads) * 100).toFixed(0)} % around the median, at worst ${(Math.max(0, ...spreads) * 100).toFixed(0)} %.`,
-    '*First run*: in a fresh process, before V8 has compiled anything. *Net of floors*: each loop’s own time taken off.'
+    `Geometric means over ${recordings.length} recordings on Node ${first.node}; medians of ` +
+      `${samples} samples each, whose quartiles lie ` +
+      `${(median(spreads) * 100).toFixed(0)} % around the median, at worst ` +
+      `${(Math.max(0, ...spreads) * 100).toFixed(0)} %.`,
+    '*First run*: in a fresh process, before V8 has compiled anything. *Net of floors*: ' +
+      'each loop’s own time taken off.'
   ]
   if (hasPaging) notes.push('*: recordings for which the C library pays for pages.')
   if (hasHeldOut) notes.push('*Held out*: recordings by which nothing was chosen.')

@@ -31,7 +31,12 @@ export function kept(value: number): number | null {
 }
 
 /** The picture of those that were chosen: at most six. */
-export function seriesPicture(series: Series, chosen: readonly string[], labels: Labels, xTitle: string): string {
+export function seriesPicture(
+  series: Series,
+  chosen: readonly string[],
+  labels: Labels,
+  xTitle: string
+): string {
   const rows = chosen.flatMap(id => series.rows.filter(row => row.id === id))
   const lines = rows.map(({ id, ns }) => ({
     label: nameOf(id),
@@ -55,13 +60,19 @@ function beside({ id, times }: Row): string {
 }
 
 /** The table of the first series; of the others, how they compare with Buffer.alloc. */
-export function seriesTable(all: readonly { readonly node: string; readonly series: Series }[]): Table {
+export function seriesTable(
+  all: readonly { readonly node: string; readonly series: Series }[]
+): Table {
   const [first] = all
   if (first === undefined) return { head: [], rows: [], note: '' }
   const { series } = first
   const spreads = series.rows.flatMap(row => row.spread.flatMap(value => value ?? []))
   return {
-    head: ['', ...series.x.map(({ label }) => label), ...all.map(({ node }) => `beside ${BASE}, Node ${node}`)],
+    head: [
+      '',
+      ...series.x.map(({ label }) => label),
+      ...all.map(({ node }) => `beside ${BASE}, Node ${node}`)
+    ],
     rows: series.rows.map(row => [
       nameOf(row.id),
       ...row.ns.map(value => humanTime(value ?? Number.NaN)),
@@ -71,8 +82,11 @@ export function seriesTable(all: readonly { readonly node: string; readonly seri
       })
     ]),
     note:
-      `Times on Node ${first.node}: medians of at least ${series.samples} samples. Half the distance between the quartiles is ` +
-      `${(median(spreads) * 100).toFixed(0)} % of the median, at worst ${(Math.max(0, ...spreads) * 100).toFixed(0)} %. ` +
-      'In brackets: least and most times as fast, less than 1 where it is slower. A dash: it would take minutes, or it failed.'
+      `Times on Node ${first.node}: medians of at least ${series.samples} samples. Half the ` +
+      `distance between the quartiles is ` +
+      `${(median(spreads) * 100).toFixed(0)} % of the median, at worst ` +
+      `${(Math.max(0, ...spreads) * 100).toFixed(0)} %. ` +
+      'In brackets: least and most times as fast, less than 1 where it is slower. A dash: ' +
+      'it would take minutes, or it failed.'
   }
 }

@@ -59,6 +59,8 @@ export async function measureSizes(
       times: ofRow.map(figure => kept(figure?.timesAsFast ?? Number.NaN))
     }
   })
-  const samples = Math.min(...bySize.flatMap(one => one.buffer.map(figure => figure.samples.length)))
+  const samples = Math.min(
+    ...bySize.flatMap(one => one.buffer.map(figure => figure.samples.length))
+  )
   return { x: sizes.map(value => ({ value, label: humanBytes(value) })), samples, rows }
 }

@@ -139,11 +139,13 @@ function jsPairs<P>(subject: Subject<P>, { size, cleared }: PairWork, now: Now):
     verify() {
       const block = cleared ? allocator.calloc(1, size) : allocator.malloc(size)
       const bytes = subject.bytes(block, size)
-      if (bytes !== undefined && bytes.length < size) throw new Error(`${bytes.length} bytes instead of ${size}`)
+      if (bytes !== undefined && bytes.length < size)
+        throw new Error(`${bytes.length} bytes instead of ${size}`)
       bytes?.fill(255)
       allocator.free(block)
       const again = cleared ? allocator.calloc(1, size) : allocator.malloc(size)
-      if (cleared && subject.bytes(again, size)?.some(byte => byte !== 0)) throw new Error('the bytes are not cleared')
+      if (cleared && subject.bytes(again, size)?.some(byte => byte !== 0))
+        throw new Error('the bytes are not cleared')
       allocator.free(again)
       subject.check?.()
     },
@@ -158,19 +160,29 @@ function jsPairs<P>(subject: Subject<P>, { size, cleared }: PairWork, now: Now):
 }
 
 /** Opens a contender and makes its work ready. */
-export async function openBench(id: string, work: ColumnWork | PairWork, clock: Clock): Promise<Bench> {
+export async function openBench(
+  id: string,
+  work: ColumnWork | PairWork,
+  clock: Clock
+): Promise<Bench> {
   const inNative = contenderOf(id).loop === 'c++'
   if (inNative) {
     const native = openNativeFor(id)
     native.useCpuTime(clock === 'cpu')
-    return work.kind === 'pairs' ? nativePairs(native, work) : nativeReplay(native, await columnsOf(work))
+    return work.kind === 'pairs'
+      ? nativePairs(native, work)
+      : nativeReplay(native, await columnsOf(work))
   }
   const now = clockOf(clock)
   if (work.kind === 'pairs') {
     const subject = await openSubject(id, HEAP_BYTES)
-    return 'pointers' in subject ? jsPairs(subject.pointers, work, now) : jsPairs(subject.buffers, work, now)
+    return 'pointers' in subject
+      ? jsPairs(subject.pointers, work, now)
+      : jsPairs(subject.buffers, work, now)
   }
   const columns = await columnsOf(work)
   const subject = await openSubject(id, HEAP_BYTES)
-  return 'pointers' in subject ? jsReplay(subject.pointers, columns, now) : jsReplay(subject.buffers, columns, now)
+  return 'pointers' in subject
+    ? jsReplay(subject.pointers, columns, now)
+    : jsReplay(subject.buffers, columns, now)
 }

@@ -25,7 +25,9 @@ function ask(child: ChildProcess, message: Entry | Question): Promise<Answer> {
   return new Promise(resolve => {
     const limit = setTimeout(() => {
       child.kill()
-      settle({ error: `took longer than ${LIMIT_MS / 1000} s to start or for a sample, and was stopped` })
+      settle({
+        error: `took longer than ${LIMIT_MS / 1000} s to start or for a sample, and was stopped`
+      })
     }, LIMIT_MS)
     const settle = (answer: Answer) => {
       clearTimeout(limit)
@@ -65,7 +67,12 @@ async function round(runner: Runner, sampleMs: number): Promise<void> {
   else if ('error' in answer) runner.error = answer.error
 }
 
-function result({ contender, work }: Entry, samples: number[], facts: Facts[], error: string | undefined): Measurement {
+function result(
+  { contender, work }: Entry,
+  samples: number[],
+  facts: Facts[],
+  error: string | undefined
+): Measurement {
   if (error === undefined) return { contender, work, samples, facts }
   return { contender, work, samples: [], facts: [], error }
 }
@@ -73,7 +80,10 @@ function result({ contender, work }: Entry, samples: number[], facts: Facts[], e
 /**
  * Measures the entries against each other. A contender that fails has an error instead of samples.
  */
-export async function measure(entries: readonly Entry[], options: MeasureOptions): Promise<Measurement[]> {
+export async function measure(
+  entries: readonly Entry[],
+  options: MeasureOptions
+): Promise<Measurement[]> {
   const runners: Runner[] = []
   try {
     for (const entry of entries) {
@@ -93,7 +103,10 @@ export async function measure(entries: readonly Entry[], options: MeasureOptions
 }
 
 /** The same for work that a process does once: a fresh process for each contender in each round. */
-export async function measureOnce(entries: readonly Entry[], options: MeasureOptions): Promise<Measurement[]> {
+export async function measureOnce(
+  entries: readonly Entry[],
+  options: MeasureOptions
+): Promise<Measurement[]> {
   const facts = new Map<Entry, Facts[]>(entries.map(entry => [entry, []]))
   const errors = new Map<Entry, string>()
   for (let i = 0; i < options.rounds; i++) {

@@ -16,7 +16,10 @@ import type { Facts } from './entry.js'
 const BLOCK_BYTES = 1024
 const PAGE_BYTES = 4096
 
-async function collected<P>({ allocator, table: makeTable }: Subject<P>, { live }: GcWork): Promise<Facts> {
+async function collected<P>(
+  { allocator, table: makeTable }: Subject<P>,
+  { live }: GcWork
+): Promise<Facts> {
   const pauses: number[] = []
   const observer = new PerformanceObserver(list => {
     for (const entry of list.getEntries()) pauses.push(entry.duration)
@@ -39,7 +42,11 @@ async function collected<P>({ allocator, table: makeTable }: Subject<P>, { live 
   return { totalMs, gcMs, worstPauseMs: Math.max(0, ...pauses), collections: pauses.length }
 }
 
-function touchPages<P>({ allocator, bytes }: Subject<P>, { size, count }: FreshWork, table: P[]): number {
+function touchPages<P>(
+  { allocator, bytes }: Subject<P>,
+  { size, count }: FreshWork,
+  table: P[]
+): number {
   const before = performance.now()
   for (let i = 0; i < count; i++) {
     const block = allocator.malloc(size)
@@ -74,5 +81,7 @@ export async function single(contender: string, work: SingleWork): Promise<Facts
     return 'pointers' in subject ? touched(subject.pointers, work) : touched(subject.buffers, work)
   }
   const subject = await openSubject(contender, 1.5 * BLOCK_BYTES * work.live)
-  return 'pointers' in subject ? collected(subject.pointers, work) : collected(subject.buffers, work)
+  return 'pointers' in subject
+    ? collected(subject.pointers, work)
+    : collected(subject.buffers, work)
 }

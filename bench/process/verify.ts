@@ -9,7 +9,10 @@ import type { Subject } from '../contenders/subject.js'
 import type { Columns } from '../work/replay.js'
 
 /** What the verification needs of a contender. */
-export type Contender<P> = Pick<Subject<P>, 'allocator' | 'none' | 'bytes' | 'alignment' | 'aligns' | 'check'>
+export type Contender<P> = Pick<
+  Subject<P>,
+  'allocator' | 'none' | 'bytes' | 'alignment' | 'aligns' | 'check'
+>
 
 /**
  * Throws an `OffheapError` that names the first operation whose result was wrong. Leaves nothing
@@ -21,11 +24,20 @@ export function verify<P>(contender: Contender<P>, columns: Columns): void {
     replay.run()
     replay.release()
   } catch (error) {
-    throw new Error(`${columns.name}, ${error instanceof Error ? error.message : String(error)}`, { cause: error })
+    throw new Error(`${columns.name}, ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error
+    })
   }
 }
 
-function targetOf<P>({ allocator, none, bytes, alignment, aligns, check }: Contender<P>): Verifiable<P> {
+function targetOf<P>({
+  allocator,
+  none,
+  bytes,
+  alignment,
+  aligns,
+  check
+}: Contender<P>): Verifiable<P> {
   return {
     calls: allocator,
     none,

@@ -43,7 +43,10 @@ export function compareGrid({ contenders, races }: Compared): Grid {
   ]
   const means = (label: string, chosen: readonly Race[]): string[] => [
     label,
-    ...others.flatMap(id => [places(meanOf(chosen, race => race.median(id))), ...figures(id, chosen)]),
+    ...others.flatMap(id => [
+      places(meanOf(chosen, race => race.median(id))),
+      ...figures(id, chosen)
+    ]),
     places(meanOf(chosen, race => race.median(base)))
   ]
   const all = [...races.values()]

@@ -30,7 +30,10 @@ const FACT_LABELS: Readonly<Record<string, string>> = {
   overNeeded: 'memory / needed'
 }
 
-function seriesOf(measurements: readonly Measurement[], fact?: string): Map<string, readonly number[]> {
+function seriesOf(
+  measurements: readonly Measurement[],
+  fact?: string
+): Map<string, readonly number[]> {
   return new Map(
     measurements.map(({ contender, samples, facts }) => [
       contender,
@@ -44,7 +47,10 @@ export function columnsOf({ facts, cases }: PartResult): Column[] {
     if (facts.length === 0) return [{ label, series: seriesOf(measurements) }]
     return facts.map(fact => {
       const words = facts.length === 1 ? [label] : [label, FACT_LABELS[fact] ?? fact]
-      return { label: words.filter(word => word !== '').join(': '), series: seriesOf(measurements, fact) }
+      return {
+        label: words.filter(word => word !== '').join(': '),
+        series: seriesOf(measurements, fact)
+      }
     })
   })
 }
@@ -71,7 +77,8 @@ export function comparison(ratios: ReadonlyMap<string, number>): string {
   }
   const isSlower = value > EVEN
   const exceptions = isSlower ? where(ratio => ratio < 1 / EVEN) : where(ratio => ratio > EVEN)
-  const exception = exceptions === '' ? '' : `, but ${isSlower ? 'faster' : 'slower'} at ${exceptions}`
+  const exception =
+    exceptions === '' ? '' : `, but ${isSlower ? 'faster' : 'slower'} at ${exceptions}`
   return `${words(value)}${exception}`
 }
 
@@ -107,7 +114,8 @@ function noteOf(spreads: readonly number[], hasDashes: boolean): string {
   const spread =
     spreads.length === 0
       ? 'A single sample, or two: no spread is known.'
-      : `Medians; half the distance between the quartiles is ${(median(spreads) * 100).toFixed(1)} % of the median, ` +
+      : `Medians; half the distance between the quartiles is ` +
+        `${(median(spreads) * 100).toFixed(1)} % of the median, ` +
         `at worst ${(Math.max(...spreads) * 100).toFixed(0)} %.`
   return `${spread}${hasDashes ? ' A dash: it would take minutes, or it failed.' : ''}`
 }
@@ -139,7 +147,10 @@ export function gridOf(part: PartResult): Grid {
     })
     return [contenderOf(id).label, ...cells, ...verdicts]
   })
-  const verdictHeads = compared.flatMap(id => [`${contenderOf(id).label} is`, ...(hasFloor ? ['net of floor'] : [])])
+  const verdictHeads = compared.flatMap(id => [
+    `${contenderOf(id).label} is`,
+    ...(hasFloor ? ['net of floor'] : [])
+  ])
   const hasDashes = rows.some(cells => cells.includes('-'))
   return {
     title: part.title,

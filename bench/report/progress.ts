@@ -34,7 +34,10 @@ function lines(name: string, total: number): Progress {
 export function startProgress(name: string, total: number): Progress {
   const { stderr } = process
   if (!stderr.isTTY) return lines(name, total)
-  const bar = startBar({ err: stderr, interactive: true, ascii: false, width: stderr.columns }, total || Infinity)
+  const bar = startBar(
+    { err: stderr, interactive: true, ascii: false, width: stderr.columns },
+    total || Infinity
+  )
   let steps = 0
   return {
     step: what => bar.update(++steps, `${name}: ${what}`),

@@ -21,8 +21,10 @@ export function targetTable(rows: readonly TargetRow[]): string {
     if (detail.length > 0) table.push([{ colSpan: head.length, content: detail.join('\n') }])
   }
   const notes =
-    'Ratios are made within a round; their median is given. *: recordings for which the C library pays for pages.\n' +
-    'net: the floor of each loop, in JavaScript or C++, taken off. At most: of the figure as measured.'
+    'Ratios are made within a round; their median is given. *: recordings for which the C ' +
+    'library pays for pages.\n' +
+    'net: the floor of each loop, in JavaScript or C++, taken off. At most: of the figure ' +
+    'as measured.'
   return `${table.toString()}\n${notes}`
 }
 

@@ -37,31 +37,54 @@ function countLabel(count: number): string {
   return count.toLocaleString('en')
 }
 
-async function traceCases(paths: readonly string[], { mostTraces, longestTrace }: Scale): Promise<Case[]> {
+async function traceCases(
+  paths: readonly string[],
+  { mostTraces, longestTrace }: Scale
+): Promise<Case[]> {
   const labels = traceLabels(paths)
   const cases: (Case & { length: number })[] = []
   for (const [i, path] of paths.entries()) {
     const columns = fromTrace(await readTrace(path))
     const { length } = columns.kinds
     if (length > longestTrace) continue
-    cases.push({ label: labels[i] ?? path, work: { kind: 'trace', path }, live: peakLive(columns), length })
+    cases.push({
+      label: labels[i] ?? path,
+      work: { kind: 'trace', path },
+      live: peakLive(columns),
+      length
+    })
   }
   const shortest = [...cases].sort((a, b) => a.length - b.length).slice(0, mostTraces)
   return cases.filter(one => shortest.includes(one))
 }
 
 /** The parts of a run. `has`: whether a contender can take part. */
-export async function plan(scale: Scale, traces: readonly string[], has: (id: string) => boolean): Promise<Part[]> {
+export async function plan(
+  scale: Scale,
+  traces: readonly string[],
+  has: (id: string) => boolean
+): Promise<Part[]> {
   const present = scale.contenders.filter(has).map(contenderOf)
-  const ids = (test: (one: ReturnType<typeof contenderOf>) => boolean) => present.filter(test).map(one => one.id)
+  const ids = (test: (one: ReturnType<typeof contenderOf>) => boolean) =>
+    present.filter(test).map(one => one.id)
   const onlyPointers = ids(one => !one.buffers)
   const pointers = ids(one => !one.buffers || one.id === 'Buffer.alloc')
   const onlyBuffers = ids(one => one.buffers || one.id === FLOORS.js)
   const heaps = ids(one => one.heap !== undefined && !one.buffers && !one.id.endsWith('+closed'))
   const recordings = await traceCases(traces, scale)
   const sizes = (cleared: boolean): Case[] =>
-    scale.sizes.map(size => ({ label: sizeLabel(size), work: { kind: 'pairs', size, cleared }, live: 1 }))
-  const part = (name: string, title: string, cases: Case[], contenders: string[], rest: Partial<Part> = {}): Part => {
+    scale.sizes.map(size => ({
+      label: sizeLabel(size),
+      work: { kind: 'pairs', size, cleared },
+      live: 1
+    }))
+  const part = (
+    name: string,
+    title: string,
+    cases: Case[],
+    contenders: string[],
+    rest: Partial<Part> = {}
+  ): Part => {
     const ours = ['first-fit', 'segregated-fit']
     return { name, title, cases, contenders, ours, facts: [], exact: false, ...rest }
   }
@@ -116,7 +139,13 @@ export async function plan(scale: Scale, traces: readonly string[], has: (id: st
     ),
     part('sizes', 'malloc and free by size: ns per pair', sizes(false), onlyPointers),
     part('sizes-cleared', 'calloc and free by size: ns per pair', sizes(true), onlyPointers),
-    part('buffers', 'A Buffer by size, not cleared where there is a choice: ns each', sizes(false), onlyBuffers, views),
+    part(
+      'buffers',
+      'A Buffer by size, not cleared where there is a choice: ns each',
+      sizes(false),
+      onlyBuffers,
+      views
+    ),
     part('buffers-cleared', 'A cleared Buffer by size: ns each', sizes(true), onlyBuffers, views),
     part(
       'growth',

@@ -19,7 +19,9 @@ export interface PartResult {
 }
 
 function askedOf({ contenders }: Part, { work, live }: Case): Asked[] {
-  return contenders.filter(id => contenderOf(id).maxLive >= live).map(contender => ({ contender, work }))
+  return contenders
+    .filter(id => contenderOf(id).maxLive >= live)
+    .map(contender => ({ contender, work }))
 }
 
 function roundsOf(part: Part, rounds: number): number {

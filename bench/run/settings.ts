@@ -24,7 +24,11 @@ export interface Settings {
  * Measures entries against each other, in warm processes; or `once`, each in a fresh one every
  * round.
  */
-export function measureAll(asked: readonly Asked[], settings: Settings, once = false): Promise<Measurement[]> {
+export function measureAll(
+  asked: readonly Asked[],
+  settings: Settings,
+  once = false
+): Promise<Measurement[]> {
   const { warmOperations, clock } = settings
   const entries = asked.map(one => ({ ...one, warmOperations, clock, once }))
   return (once ? measureOnce : measure)(entries, settings)

@@ -85,23 +85,48 @@ function ratioRow(
 
 const recordings: Group = async settings => {
   const before = settings.before === undefined ? [] : [`${DEFAULT}@${settings.before}`]
-  const ids = [DEFAULT, FIRST, SEGREGATED, ...before, 'glibc', 'mimalloc', 'dlmalloc-wasm', ...IN_FLOORS]
+  const ids = [
+    DEFAULT,
+    FIRST,
+    SEGREGATED,
+    ...before,
+    'glibc',
+    'mimalloc',
+    'dlmalloc-wasm',
+    ...IN_FLOORS
+  ]
   const labels = traceLabels(settings.traces)
   const races: Named[] = []
   for (const [i, path] of settings.traces.entries()) {
     races.push([labels[i] ?? path, await race(ids, { kind: 'trace', path }, settings)])
   }
-  const worst = races.reduce((a, b) => (b[1].ratio(SEGREGATED, 'glibc') > a[1].ratio(SEGREGATED, 'glibc') ? b : a))
+  const worst = races.reduce((a, b) =>
+    b[1].ratio(SEGREGATED, 'glibc') > a[1].ratio(SEGREGATED, 'glibc') ? b : a
+  )
   const segregated = `${FRONT.words} + segregated fit`
   const used = races.map(([, one]) => one.fact(SEGREGATED, 'utilization'))
   const rows = [
-    ratioRow(`${segregated} / glibc, geometric mean over the recordings`, [0.88, 0.65], races, SEGREGATED, 'glibc'),
+    ratioRow(
+      `${segregated} / glibc, geometric mean over the recordings`,
+      [0.88, 0.65],
+      races,
+      SEGREGATED,
+      'glibc'
+    ),
     ratioRow(`the same, worst program: ${worst[0]}`, [1.25, 1], [worst], SEGREGATED, 'glibc'),
-    ratioRow(`${segregated} / dlmalloc in WebAssembly`, [0.7, 0.5], races, SEGREGATED, 'dlmalloc-wasm'),
+    ratioRow(
+      `${segregated} / dlmalloc in WebAssembly`,
+      [0.7, 0.5],
+      races,
+      SEGREGATED,
+      'dlmalloc-wasm'
+    ),
     ratioRow(`${segregated} / mimalloc`, [2.2, 1.3], races, SEGREGATED, 'mimalloc'),
     ratioRow(`${FRONT.words} + first fit / glibc`, [0.95, 0.7], races, FIRST, 'glibc'),
     ratioRow('default (exact first fit) / glibc', [2.3, 1.6], races, DEFAULT, 'glibc'),
-    ...before.map(id => ratioRow('default / the default of the earlier build', [1.05, 1], races, DEFAULT, id)),
+    ...before.map(id =>
+      ratioRow('default / the default of the earlier build', [1.05, 1], races, DEFAULT, id)
+    ),
     {
       measure: `mean utilization, ${segregated}, index included`,
       bound: 0.9,
@@ -111,7 +136,9 @@ const recordings: Group = async settings => {
       detail: races.map(([label], i) => `${label} ${used[i]?.toFixed(3)}`)
     }
   ]
-  const floors = IN_FLOORS.map(id => `${id} ${significant(median(races.map(([, one]) => one.median(id))))} ns`)
+  const floors = IN_FLOORS.map(
+    id => `${id} ${significant(median(races.map(([, one]) => one.median(id))))} ns`
+  )
   return rows.map(row => ({ ...row, detail: [...row.detail, ...floors] }))
 }
 
@@ -119,7 +146,9 @@ const recordings: Group = async settings => {
 function fastest(measure: string, [bound, stretch]: Goal, work: Work, theirs: string): Group {
   return async settings => {
     const measured = await race([...FASTEST_OF, theirs, ...IN_FLOORS], work, settings)
-    const best = FASTEST_OF.reduce((a, b) => (measured.ratio(b, theirs) < measured.ratio(a, theirs) ? b : a))
+    const best = FASTEST_OF.reduce((a, b) =>
+      measured.ratio(b, theirs) < measured.ratio(a, theirs) ? b : a
+    )
     return [
       {
         measure: `${measure}: ${best} / ${theirs}`,
@@ -143,11 +172,15 @@ const cold: Group = async settings => {
     races.push([labels[i] ?? path, await race([...FASTEST_OF, 'glibc'], work, settings, true)])
   }
   const ratio = ([, one]: Named, id: string) => one.fact(id, 'cold') / one.fact('glibc', 'cold')
-  const means = FASTEST_OF.map(id => ({ id, mean: geometricMean(races.map(one => ratio(one, id))) }))
+  const means = FASTEST_OF.map(id => ({
+    id,
+    mean: geometricMean(races.map(one => ratio(one, id)))
+  }))
   const best = means.reduce((a, b) => (b.mean < a.mean ? b : a))
   return [
     {
-      measure: `cold, recordings up to ${SHORT.toLocaleString('en')} operations: ${best.id} / glibc`,
+      measure:
+        `cold, recordings up to ${SHORT.toLocaleString('en')} operations: ${best.id} / ` + `glibc`,
       bound: 3,
       stretch: 2,
       measured: best.mean,
@@ -160,13 +193,20 @@ const cold: Group = async settings => {
 }
 
 const smallBuffers: Group = async settings => {
-  const ids = ['first-fit+views', 'segregated-fit+views', 'Buffer.alloc', 'Buffer.allocUnsafe', FLOORS.js]
+  const ids = [
+    'first-fit+views',
+    'segregated-fit+views',
+    'Buffer.alloc',
+    'Buffer.allocUnsafe',
+    FLOORS.js
+  ]
   const rows: TargetRow[] = []
   for (const size of [16, 64]) {
     const measured = await race(ids, { kind: 'pairs', size, cleared: false }, settings)
     for (const [i, ours] of ids.slice(0, 2).entries()) {
       rows.push({
-        measure: `${ours.replace('+views', '')}: allocBuffer(${size}) + free / Buffer.alloc(${size})`,
+        measure:
+          `${ours.replace('+views', '')}: allocBuffer(${size}) + free / ` + `Buffer.alloc(${size})`,
         bound: 1.5,
         stretch: 1.1,
         measured: measured.ratio(ours, 'Buffer.alloc'),
@@ -182,7 +222,13 @@ const smallBuffers: Group = async settings => {
  * A figure about memory, the same in each run: of our configurations, the goal is that of
  * segregated fit.
  */
-function memory(measure: string, [bound, stretch]: Goal, work: Work, fact: string, atLeast: boolean): Group {
+function memory(
+  measure: string,
+  [bound, stretch]: Goal,
+  work: Work,
+  fact: string,
+  atLeast: boolean
+): Group {
   return async settings => {
     const measured = await race(FASTEST_OF, work, { ...settings, rounds: 1 }, true)
     return [
@@ -192,7 +238,9 @@ function memory(measure: string, [bound, stretch]: Goal, work: Work, fact: strin
         stretch,
         atLeast,
         measured: measured.fact(SEGREGATED, fact),
-        detail: FASTEST_OF.map(id => `${id} ${measured.error(id) ?? measured.fact(id, fact).toFixed(3)}`)
+        detail: FASTEST_OF.map(
+          id => `${id} ${measured.error(id) ?? measured.fact(id, fact).toFixed(3)}`
+        )
       }
     ]
   }
@@ -227,10 +275,16 @@ const churn = (live: number): Work => ({ kind: 'churn', live, least: 1, largest:
 export const TARGET_GROUPS: ReadonlyMap<string, Group> = new Map([
   ['recordings', recordings],
   ['churn10k', fastest('churn, 10k live, up to 512 B', [1.5, 1], churn(10_000), 'glibc')],
-  ['churn100k', fastest('churn, 100k live, up to 512 B', [0.1, 0.03], churn(100_000), 'Buffer.alloc')],
+  [
+    'churn100k',
+    fastest('churn, 100k live, up to 512 B', [0.1, 0.03], churn(100_000), 'Buffer.alloc')
+  ],
   ['cold', cold],
   ['buffers', smallBuffers],
-  ['pinning', memory('pinning: memory / needed', [1.6, 1.2], { kind: 'pinning' }, 'overNeeded', false)],
+  [
+    'pinning',
+    memory('pinning: memory / needed', [1.6, 1.2], { kind: 'pinning' }, 'overNeeded', false)
+  ],
   [
     'random',
     memory(

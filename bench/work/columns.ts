@@ -40,7 +40,16 @@ export function fromTrace(trace: Operations): Columns {
     sizes[i] = size
     extras[i] = extra
   }
-  return { name: trace.name, kinds, slots, sizes, extras, slotCount: ids + 1, start: 0, steady: false }
+  return {
+    name: trace.name,
+    kinds,
+    slots,
+    sizes,
+    extras,
+    slotCount: ids + 1,
+    start: 0,
+    steady: false
+  }
 }
 
 /** Most blocks alive at the same time. */
@@ -90,7 +99,8 @@ export function neededBytes(columns: Columns): number {
 /** Slots that still hold a block after the last operation. */
 export function leftovers(columns: Columns): Int32Array {
   const live = new Uint8Array(columns.slotCount)
-  for (let i = 0; i < columns.kinds.length; i++) live[columns.slots[i]] = columns.kinds[i] === FREE ? 0 : 1
+  for (let i = 0; i < columns.kinds.length; i++)
+    live[columns.slots[i]] = columns.kinds[i] === FREE ? 0 : 1
   const slots: number[] = []
   live.forEach((isLive, slot) => {
     if (isLive) slots.push(slot)

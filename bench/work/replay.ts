@@ -118,7 +118,12 @@ function* replaying<P>(
 /**
  * Frees what the trace left alive, so that the next replay starts from an empty heap. Not timed.
  */
-export function freeAll<P>(allocator: Allocator<P>, slots: Int32Array, table: Table<P>, none: P): void {
+export function freeAll<P>(
+  allocator: Allocator<P>,
+  slots: Int32Array,
+  table: Table<P>,
+  none: P
+): void {
   for (const slot of slots) {
     allocator.free(table[slot])
     table[slot] = none

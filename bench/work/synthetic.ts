@@ -56,7 +56,12 @@ class Writer {
  * Random churn: `live` blocks of `least` to `largest` bytes, uniform; then, timed, a random one is
  * freed and a new one takes its place, over and over.
  */
-export function churn(live: number, largest: number, pairs = Math.max(200_000, live), least = 1): Columns {
+export function churn(
+  live: number,
+  largest: number,
+  pairs = Math.max(200_000, live),
+  least = 1
+): Columns {
   const random = randomSource(live * 31 + largest)
   const size = () => least + random(largest - least + 1)
   const writer = new Writer(live + 2 * pairs)

@@ -1,6 +1,6 @@
 /**
- * An index of words in a heap file: which documents has each word? It is there at once when the program starts again, also
- * after kill -9; and how long that takes beside a file of JSON:
+ * An index of words in a heap file: which documents has each word? It is there at once when the
+ * program starts again, also after kill -9; and how long that takes beside a file of JSON:
  *
  *     node docs/recipes/durable-index.js           200,000 documents
  *     node docs/recipes/durable-index.js 5000      fewer
@@ -13,7 +13,8 @@ import { Heap } from 'offheap'
 
 const BUCKETS = 2 ** 16
 
-// An entry is one block, in words of 4 bytes: the next entry of its bucket, its list, the bytes of its word, the word.
+// An entry is one block, in words of 4 bytes: the next entry of its bucket, its list, the bytes of
+// its word, the word.
 const NEXT = 0
 const LIST = 1
 const BYTES = 2
@@ -27,7 +28,10 @@ export class DurableIndex {
   #bytes // all of the heap, as a Buffer
   #buckets // pointer of the array of buckets, each the pointer of an entry or 0
 
-  /** Opens the index in the file, and makes it if there is none. `size` is the most bytes that it will ever have. */
+  /**
+   * Opens the index in the file, and makes it if there is none. `size` is the most bytes that it
+   * will ever have.
+   */
   constructor(path, size) {
     const heap = Heap.open(path, { size, create: true, placement: 'segregated-fit' })
     this.#heap = heap
@@ -95,10 +99,18 @@ export class DurableIndex {
 
   #find(word) {
     const bytes = Buffer.from(word)
-    for (let entry = this.#u32[this.#bucketOf(word)]; entry !== 0; entry = this.#u32[entry / 4 + NEXT]) {
+    for (
+      let entry = this.#u32[this.#bucketOf(word)];
+      entry !== 0;
+      entry = this.#u32[entry / 4 + NEXT]
+    ) {
       const begin = entry + ENTRY_BYTES
       const end = begin + this.#u32[entry / 4 + BYTES]
-      if (end - begin === bytes.length && this.#bytes.compare(bytes, 0, bytes.length, begin, end) === 0) return entry
+      if (
+        end - begin === bytes.length &&
+        this.#bytes.compare(bytes, 0, bytes.length, begin, end) === 0
+      )
+        return entry
     }
     return 0
   }
@@ -113,11 +125,17 @@ export class DurableIndex {
   #freeUnreachable() {
     const reachable = new Set([this.#buckets])
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
-      for (let entry = this.#u32[this.#buckets / 4 + bucket]; entry !== 0; entry = this.#u32[entry / 4 + NEXT]) {
+      for (
+        let entry = this.#u32[this.#buckets / 4 + bucket];
+        entry !== 0;
+        entry = this.#u32[entry / 4 + NEXT]
+      ) {
         reachable.add(entry).add(this.#u32[entry / 4 + LIST])
       }
     }
-    const lost = [...this.#heap.blocks()].filter(({ used, pointer }) => used && !reachable.has(pointer))
+    const lost = [...this.#heap.blocks()].filter(
+      ({ used, pointer }) => used && !reachable.has(pointer)
+    )
     for (const { pointer } of lost) this.#heap.free(pointer)
   }
 
@@ -174,7 +192,8 @@ function main(documents) {
     map.get('word7')?.push(documents)
     writeFileSync(json, JSON.stringify([...map]))
   })
-  const line = (name, ...cells) => console.log(name.padEnd(12) + cells.map(cell => cell.padStart(13)).join(''))
+  const line = (name, ...cells) =>
+    console.log(name.padEnd(12) + cells.map(cell => cell.padStart(13)).join(''))
   const ms = time => `${time.toFixed(1)} ms`
   const mib = bytes => `${(bytes / 2 ** 20).toFixed(0)} MiB`
   console.log(`${documents.toLocaleString('en-US')} documents, Node ${process.version}`)

@@ -3,8 +3,8 @@ import { close, open, read } from 'node:fs'
 import { Readable } from 'node:stream'
 
 /**
- * A stream of Buffers, each in a block of its own. Whoever takes a chunk frees it: `heap.free(chunk)`. Chunks that nobody
- * has taken are freed when the stream is destroyed.
+ * A stream of Buffers, each in a block of its own. Whoever takes a chunk frees it:
+ * `heap.free(chunk)`. Chunks that nobody has taken are freed when the stream is destroyed.
  */
 export class HeapReadStream extends Readable {
   #path
@@ -12,7 +12,10 @@ export class HeapReadStream extends Readable {
   #chunkBytes
   #file = -1
   #reading = false
-  /** Chunks in the order in which they were made; those at the end, `readableLength` of them, are still waiting. */
+  /**
+   * Chunks in the order in which they were made; those at the end, `readableLength` of them, are
+   * still waiting.
+   */
   #chunks = []
 
   constructor(path, heap, chunkBytes = 64 * 1024) {

@@ -1,5 +1,6 @@
 /**
- * An LRU cache outside the garbage collector, and the same on a Map, with the pauses that each of them costs:
+ * An LRU cache outside the garbage collector, and the same on a Map, with the pauses that each of
+ * them costs:
  *
  *     node docs/recipes/lru-cache.js               a million entries
  *     node docs/recipes/lru-cache.js 20000         fewer
@@ -95,7 +96,8 @@ export class HeapCache {
   #find(hash) {
     const u32 = this.#u32
     let entry = u32[this.#buckets + (hash & this.#mask)]
-    while (entry !== 0 && !(u32[entry / 4 + HASH] === hash && this.#hasKey(entry))) entry = u32[entry / 4 + CHAIN]
+    while (entry !== 0 && !(u32[entry / 4 + HASH] === hash && this.#hasKey(entry)))
+      entry = u32[entry / 4 + CHAIN]
     return entry
   }
 
@@ -195,7 +197,10 @@ export class MapCache {
   }
 }
 
-/** Fills the cache, then goes on with twice as many gets as entries, three in four of them hits; a miss is followed by a set. */
+/**
+ * Fills the cache, then goes on with twice as many gets as entries, three in four of them hits; a
+ * miss is followed by a set.
+ */
 function work(cache, entries) {
   const value = Buffer.alloc(200)
   let seed = 1
@@ -232,7 +237,8 @@ async function measure(kind, entries) {
     }
   })
   observer.observe({ entryTypes: ['gc'] })
-  // Room for as many entries: 24 bytes of the cache's own, a key, 150 of value, 4 of the block's header, and the buckets.
+  // Room for as many entries: 24 bytes of the cache's own, a key, 150 of value, 4 of the block's
+  // header, and the buckets.
   const cache = kind === 'heap' ? new HeapCache(entries * 201 + 2 ** 16) : new MapCache(entries)
   const begin = performance.now()
   const hits = work(cache, entries)

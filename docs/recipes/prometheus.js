@@ -1,4 +1,7 @@
-/** The figures of a heap as gauges of prom-client, read when the metrics are asked for and not before. */
+/**
+ * The figures of a heap as gauges of prom-client, read when the metrics are asked for and not
+ * before.
+ */
 import { Gauge } from 'prom-client'
 
 const FIGURES = {
@@ -13,7 +16,10 @@ const FIGURES = {
   freeBlocks: 'How many free blocks there are.'
 }
 
-/** Adds gauges `offheap_used`, `offheap_resident_bytes` … with the label `heap` to a registry, for each heap by its name. */
+/**
+ * Adds gauges `offheap_used`, `offheap_resident_bytes` … with the label `heap` to a registry, for
+ * each heap by its name.
+ */
 export function observeHeaps(heaps, registry) {
   for (const [figure, help] of Object.entries(FIGURES)) {
     const gauge = new Gauge({

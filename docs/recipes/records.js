@@ -49,7 +49,9 @@ export class RecordCursor {
     const room = this.#end - this.#at
     const size = room >= HEADER_BYTES ? this.#heap.u32[this.#at / 4] : 0
     if (size < HEADER_BYTES || size % 8 !== 0 || size > room) {
-      throw new RangeError(`Byte ${this.#at - this.#begin}: a record of ${size} bytes, where ${room} are left`)
+      throw new RangeError(
+        `Byte ${this.#at - this.#begin}: a record of ${size} bytes, where ${room} are left`
+      )
     }
     this.#size = size
     return true

@@ -1,4 +1,7 @@
-/** The head of an HTTP request, parsed where it lies: what is found are places in the block, not strings. */
+/**
+ * The head of an HTTP request, parsed where it lies: what is found are places in the block, not
+ * strings.
+ */
 
 const SPACE = 32
 const COLON = 58
@@ -6,9 +9,10 @@ const CR = 13
 const LF = 10
 
 /**
- * Splits the head in `bytes`, a block of a heap, into parts. Each part is two numbers in `parts`, where it begins and where
- * it ends: method, target, version; then name and value of each header. Returns how many numbers there are, 0 when the head is
- * not complete yet. Throws RangeError when it is none, or when `parts` is too short.
+ * Splits the head in `bytes`, a block of a heap, into parts. Each part is two numbers in `parts`,
+ * where it begins and where it ends: method, target, version; then name and value of each header.
+ * Returns how many numbers there are, 0 when the head is not complete yet. Throws RangeError when
+ * it is none, or when `parts` is too short.
  */
 export function parseHead(bytes, parts) {
   let count = 0

@@ -1,5 +1,6 @@
 /**
- * Structs in a heap: an array of structs, and a struct of arrays. Run it to compare both with an array of objects:
+ * Structs in a heap: an array of structs, and a struct of arrays. Run it to compare both with an
+ * array of objects:
  *
  *     node docs/recipes/structs.js               a million particles
  */
@@ -91,7 +92,10 @@ export class ParticleStructs {
   }
 }
 
-/** Doubles as many places as are needed, so that adding is cheap; realloc stays in place when it can. */
+/**
+ * Doubles as many places as are needed, so that adding is cheap; realloc stays in place when it
+ * can.
+ */
 export class GrowingNumbers {
   #heap
   #pointer

@@ -2,7 +2,8 @@
 import { Heap } from 'offheap'
 
 /**
- * 188 bytes, made by `asc module.ts -O3 --runtime stub --importMemory --noExportMemory` of AssemblyScript 0.28 from
+ * 188 bytes, made by `asc module.ts -O3 --runtime stub --importMemory --noExportMemory` of
+ * AssemblyScript 0.28 from
  *
  *     @external("env", "malloc") declare function malloc(size: i32): i32
  *
@@ -41,7 +42,10 @@ export class SharedModule {
     this.exports = new WebAssembly.Instance(new WebAssembly.Module(MODULE), { env }).exports
   }
 
-  /** Lets the memory grow, which detaches its old buffer, and opens the heap again. The heap itself keeps its size. */
+  /**
+   * Lets the memory grow, which detaches its old buffer, and opens the heap again. The heap itself
+   * keeps its size.
+   */
   grow(pages) {
     this.memory.grow(pages)
     this.heap = Heap.attach(this.memory.buffer)

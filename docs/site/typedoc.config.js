@@ -1,9 +1,14 @@
-/** One site of the API reference, from the docstrings, and of the pages in docs/. `npm run docs` builds it into docs/.site. */
+/**
+ * One site of the API reference, from the docstrings, and of the pages in docs/. `npm run docs`
+ * builds it into docs/.site.
+ */
 import { readdirSync } from 'node:fs'
 
 const docs = new URL('../', import.meta.url)
 
-/** In the order in which one reads them. A page that is not named here comes behind those that are. */
+/**
+ * In the order in which one reads them. A page that is not named here comes behind those that are.
+ */
 const order = [
   'getting-started.md',
   'installing.md',

@@ -34,14 +34,18 @@ function wrapped(text: string, width: number): string {
   const lines: string[] = []
   for (const word of text.split(' ')) {
     const last = lines.at(-1)
-    if (last !== undefined && last.length + word.length < width) lines[lines.length - 1] = `${last} ${word}`
+    if (last !== undefined && last.length + word.length < width)
+      lines[lines.length - 1] = `${last} ${word}`
     else lines.push(word)
   }
   return lines.join('\n')
 }
 
 /** The chart, without a newline at its end. */
-export function chart(results: Results, { width, color = false, ascii = false }: ChartOptions): string {
+export function chart(
+  results: Results,
+  { width, color = false, ascii = false }: ChartOptions
+): string {
   const colors = picocolors.createColors(color)
   const text = (value: string) => (ascii ? value.replaceAll('µ', 'u').replaceAll('±', '+-') : value)
   const rows = results.sizes.map(({ size, figures }) => ({
@@ -54,14 +58,18 @@ export function chart(results: Results, { width, color = false, ascii = false }:
     }))
   }))
   const all = rows.flatMap(one => one.rows)
-  const widest = (of: (row: (typeof all)[number]) => string) => Math.max(0, ...all.map(row => of(row).length))
+  const widest = (of: (row: (typeof all)[number]) => string) =>
+    Math.max(0, ...all.map(row => of(row).length))
   const [label, time, spread, words] = [
     widest(row => row.label),
     widest(row => row.cells[0] ?? ''),
     widest(row => row.cells[1] ?? ''),
     widest(row => row.words)
   ]
-  const cells = Math.min(LONGEST_BAR, Math.max(SHORTEST_BAR, width - label - time - spread - words - 9))
+  const cells = Math.min(
+    LONGEST_BAR,
+    Math.max(SHORTEST_BAR, width - label - time - spread - words - 9)
+  )
   const lines = [colors.bold(headline(results)), `Node ${results.node}, ${results.cpu}`]
   for (const { size, rows: ofSize } of rows) {
     lines.push('', colors.bold(humanBytes(size)))
@@ -76,7 +84,10 @@ export function chart(results: Results, { width, color = false, ascii = false }:
       const isOurs = name.startsWith('offheap')
       const padded = drawn.padEnd(cells)
       const shown = isOurs ? colors.green(padded) : colors.dim(padded)
-      lines.push(`  ${name.padEnd(label)}  ${shown}  ${ns.padStart(time)} ${around.padEnd(spread)}  ${said}`.trimEnd())
+      lines.push(
+        `  ${name.padEnd(label)}  ${shown}  ${ns.padStart(time)} ${around.padEnd(spread)}  ` +
+          `${said}`.trimEnd()
+      )
     }
   }
   return [...lines, '', wrapped(text(NOTE), width)].join('\n')

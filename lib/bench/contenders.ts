@@ -98,7 +98,11 @@ async function openHeap(placement: PlacementName, work: Work): Promise<Allocator
       : { kind: 'view', allocate: size => heap.alloc(size), release }
   }
   return cleared
-    ? { kind: 'view', allocate: size => Buffer.from(heap.buffer, heap.calloc(1, size), size), release }
+    ? {
+        kind: 'view',
+        allocate: size => Buffer.from(heap.buffer, heap.calloc(1, size), size),
+        release
+      }
     : { kind: 'view', allocate: size => heap.allocBuffer(size), release }
 }
 
@@ -111,7 +115,12 @@ async function openPool(work: Work): Promise<Allocator> {
   const { as, cleared } = work
   if (as === 'pointer') {
     const allocate = (size: number) => (cleared ? pool.calloc(size) : pool.malloc(size))
-    return { kind: 'pointer', allocate, release: block => pool.free(block), memory: new Uint8Array(buf) }
+    return {
+      kind: 'pointer',
+      allocate,
+      release: block => pool.free(block),
+      memory: new Uint8Array(buf)
+    }
   }
   const allocate = (size: number) => {
     const block = cleared ? pool.callocAs('u8', size) : pool.mallocAs('u8', size)

@@ -2,7 +2,13 @@
  * The timed loop, once for numbers and once for objects, and a check beforehand that a contender
  * works.
  */
-import { type Allocator, PAGE_BYTES, type PointerAllocator, type ViewAllocator, type Work } from './work.js'
+import {
+  type Allocator,
+  PAGE_BYTES,
+  type PointerAllocator,
+  type ViewAllocator,
+  type Work
+} from './work.js'
 
 /** A loop that replaces one block after another. */
 export interface Loop {
@@ -79,11 +85,13 @@ function check<Block>(
     for (const [i, block] of blocks.entries()) {
       const bytes = bytesOf(block)
       if (bytes.length !== size) throw new Error(`a block of ${size} bytes has ${bytes.length}`)
-      if (cleared && bytes.some(byte => byte !== 0)) throw new Error('the bytes of a block are not zero')
+      if (cleared && bytes.some(byte => byte !== 0))
+        throw new Error('the bytes of a block are not zero')
       bytes.fill(i + 1)
     }
     for (const [i, block] of blocks.entries()) {
-      if (bytesOf(block).some(byte => byte !== i + 1)) throw new Error('a block was overwritten by another')
+      if (bytesOf(block).some(byte => byte !== i + 1))
+        throw new Error('a block was overwritten by another')
       release(block)
     }
   }

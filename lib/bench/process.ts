@@ -15,6 +15,10 @@ async function answerTo(message: Start | Take): Promise<Answer> {
 
 process.on('message', (message: Start | Take) => {
   answerTo(message)
-    .catch((error: unknown): Answer => ({ error: error instanceof Error ? error.message : String(error) }))
+    .catch(
+      (error: unknown): Answer => ({
+        error: error instanceof Error ? error.message : String(error)
+      })
+    )
     .then(answer => process.send?.(answer))
 })

@@ -76,11 +76,20 @@ async function take({ child, rounds }: Runner, ms: number): Promise<string | und
 
 function figureOf({ contender, rounds, error }: Runner, base: Runner | undefined): Figure {
   if (error !== undefined) {
-    return { contender, ns: Number.NaN, spread: Number.NaN, timesAsFast: Number.NaN, samples: [], error }
+    return {
+      contender,
+      ns: Number.NaN,
+      spread: Number.NaN,
+      timesAsFast: Number.NaN,
+      samples: [],
+      error
+    }
   }
   const samples = rounds.flat()
   const timesAsFast =
-    base?.error === undefined ? ratio((base?.rounds ?? []).map(median), rounds.map(median)) : Number.NaN
+    base?.error === undefined
+      ? ratio((base?.rounds ?? []).map(median), rounds.map(median))
+      : Number.NaN
   return { contender, ns: median(samples), spread: spread(samples), timesAsFast, samples }
 }
 
@@ -95,7 +104,12 @@ export async function race(
     for (const contender of contenders) {
       const child = fork(PROCESS, [], { execPath: node, execArgv: [] })
       const answer = await ask(child, { contender, work })
-      runners.push({ contender, child, rounds: [], error: 'error' in answer ? answer.error : undefined })
+      runners.push({
+        contender,
+        child,
+        rounds: [],
+        error: 'error' in answer ? answer.error : undefined
+      })
       onStep?.(contender)
     }
     for (let round = 0; round < rounds; round++) {

@@ -70,7 +70,10 @@ export function longestBar(figures: readonly Figure[]): number {
 /** One sentence about what was measured. */
 export function headline({ as, cleared, live }: Results): string {
   const what = { pointer: 'Blocks by pointer', buffer: 'Buffers', array: 'Uint8Arrays' }[as]
-  return `${what}${cleared ? ', cleared' : ''}: ${live.toLocaleString('en-US')} alive, one after the other replaced`
+  return (
+    `${what}${cleared ? ', cleared' : ''}: ${live.toLocaleString('en-US')} alive, one after ` +
+    `the other replaced`
+  )
 }
 
 export const NOTE =

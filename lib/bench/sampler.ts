@@ -30,7 +30,9 @@ interface Tinybench {
     throws: boolean
   }) => {
     add(name: string, task: () => object, options: { async: boolean }): unknown
-    run(): Promise<{ readonly result: { readonly latency?: { readonly samples?: readonly number[] } } }[]>
+    run(): Promise<
+      { readonly result: { readonly latency?: { readonly samples?: readonly number[] } } }[]
+    >
   }
 }
 
@@ -64,7 +66,11 @@ function timed(loop: Loop, batch: number, least: number): number {
  * the clock, it would mostly end while another program has the processor. Throws if the contender
  * fails.
  */
-export async function samplerOf(name: ContenderName, work: Work, warmMs = WARM_MS): Promise<Sampler> {
+export async function samplerOf(
+  name: ContenderName,
+  work: Work,
+  warmMs = WARM_MS
+): Promise<Sampler> {
   const { Bench } = await loadTinybench()
   const allocator = await openContender(name, work)
   verify(allocator, work)
@@ -83,7 +89,13 @@ export async function samplerOf(name: ContenderName, work: Work, warmMs = WARM_M
   }
   return {
     async take(ms) {
-      const options = { time: ms, iterations: LEAST_SAMPLES, warmup: false, retainSamples: true, throws: true }
+      const options = {
+        time: ms,
+        iterations: LEAST_SAMPLES,
+        warmup: false,
+        retainSamples: true,
+        throws: true
+      }
       const bench = new Bench(options)
       bench.add(name, sample, { async: false })
       const [task] = await bench.run()

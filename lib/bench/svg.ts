@@ -15,14 +15,22 @@ function escaped(text: string): string {
 }
 
 function line(x: number, y: number, text: string, attributes = ''): string {
-  return `<text x="${x}" y="${y}"${attributes === '' ? '' : ` ${attributes}`}>${escaped(text)}</text>`
+  return (
+    `<text x="${x}" ` +
+    `y="${y}"${attributes === '' ? '' : ` ${attributes}`}>${escaped(text)}</text>`
+  )
 }
 
 /** An SVG document. */
 export function svgChart(results: Results): string {
   const parts = [
     line(20, 30, headline(results), 'font-size="16" font-weight="bold"'),
-    line(20, 50, `Node ${results.node}, ${results.cpu}; time for one block, shorter is better`, 'fill="#495057"')
+    line(
+      20,
+      50,
+      `Node ${results.node}, ${results.cpu}; time for one block, shorter is better`,
+      'fill="#495057"'
+    )
   ]
   let y = 84
   for (const { size, figures } of results.sizes) {
@@ -40,14 +48,21 @@ export function svgChart(results: Results): string {
           : ''
       parts.push(
         line(LEFT - 8, y + 15, label, 'text-anchor="end"'),
-        `<rect x="${LEFT}" y="${y + 4}" width="${length}" height="${ROW - 8}" fill="${isOurs ? OURS : OTHERS}"/>${cut}`,
-        line(LEFT + length + 6, y + 15, [humanTime(figure.ns), inWords(figure)].filter(text => text !== '').join(', '))
+        `<rect x="${LEFT}" y="${y + 4}" width="${length}" height="${ROW - 8}" ` +
+          `fill="${isOurs ? OURS : OTHERS}"/>${cut}`,
+        line(
+          LEFT + length + 6,
+          y + 15,
+          [humanTime(figure.ns), inWords(figure)].filter(text => text !== '').join(', ')
+        )
       )
       y += ROW
     }
     y += 26
   }
-  const frame = `xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" width="${WIDTH}" height="${y}"`
+  const frame =
+    `xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" width="${WIDTH}" ` +
+    `height="${y}"`
   return [
     `<svg ${frame} font-family="sans-serif" font-size="12" fill="#212529">`,
     '<rect width="100%" height="100%" fill="white"/>',

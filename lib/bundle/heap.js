@@ -77,11 +77,22 @@ const policy = (name, base, inline) => ({
   root: 'Allocator',
   roots: ['allocate', 'free', 'resize', 'move'],
   fields: { blocks: 'Blocks', policy: name, slabs: 'Slabs', slots: 'Slots', due: 'Due' },
-  inline: [...ENGINE, `${name}.find`, ...['put', 'remove', 'split', 'merge'].map(verb => `${base}.${verb}`), ...inline]
+  inline: [
+    ...ENGINE,
+    `${name}.find`,
+    ...['put', 'remove', 'split', 'merge'].map(verb => `${base}.${verb}`),
+    ...inline
+  ]
 })
 
 const POLICIES = {
-  'first-fit': policy('FirstFit', 'CardIndex', ['CardIndex.raise', 'classOf', 'endOf', 'unlink', 'relink']),
+  'first-fit': policy('FirstFit', 'CardIndex', [
+    'CardIndex.raise',
+    'classOf',
+    'endOf',
+    'unlink',
+    'relink'
+  ]),
   'segregated-fit': policy('SegregatedFit', 'SegregatedFit', [
     'SizeClasses.classOf',
     'SizeClasses.sentinelOf',
@@ -94,7 +105,8 @@ const POLICIES = {
 const bundle = await rolldown({
   input: file,
   platform: 'node',
-  external: id => /\/(errors|events|memory\/[\w-]+|sharing\/(heap-file|roots|superblock))\.js$/.test(id),
+  external: id =>
+    /\/(errors|events|memory\/[\w-]+|sharing\/(heap-file|roots|superblock))\.js$/.test(id),
   logLevel: 'silent'
 })
 const { output } = await bundle.generate({ format: 'esm' })
@@ -113,7 +125,8 @@ function replaced(code, methods) {
 
 const OPEN = 'new Allocator(words, header, host)'
 const [before, after, ...more] = replaced(code, writeOut(code, SLABS)).split(OPEN)
-if (after === undefined || more.length > 0) throw new Error('the heap does not open its allocator where expected')
+if (after === undefined || more.length > 0)
+  throw new Error('the heap does not open its allocator where expected')
 const classes = Object.entries(POLICIES).map(
   ([name, plan]) =>
     `'${name}': class extends Allocator {\n${writeOut(code, plan)

@@ -4,16 +4,19 @@
  * function. So the build makes a class for each policy in which the bodies of those functions
  * replace their calls. docs/reading-benchmarks.md says what that gains. The result reads like this:
  *
- *     const found = this.policy.find(need)            let found; $1: { const $2 = this.policy, $3 = need; {
- *                                               ───▶    let size = $3; … { found = block; break $1 } …
- *                                                     } }
+ *     const found = this.policy.find(need)     becomes
+ *
+ *     let found; $1: { const $2 = this.policy, $3 = need; {
+ *       let size = $3; … { found = block; break $1 } …
+ *     } }
  *
  * A call is inlined if it is a statement, the value of a variable or the test of an `if`, or if the
  * function is a single expression. Others stay calls.
  */
 import { parseAst } from 'rolldown/parseAst'
 
-const isNode = value => typeof value === 'object' && value !== null && typeof value.type === 'string'
+const isNode = value =>
+  typeof value === 'object' && value !== null && typeof value.type === 'string'
 
 /** The child nodes of a node. */
 const childrenOf = node => Object.values(node).flat().filter(isNode)
@@ -30,7 +33,8 @@ function namesOf(fn) {
   const notNames = new Set()
   for (const node of nodes) {
     if (node.type === 'MemberExpression' && !node.computed) notNames.add(node.property)
-    if (node.type === 'Property' && !node.computed && node.key !== node.value) notNames.add(node.key)
+    if (node.type === 'Property' && !node.computed && node.key !== node.value)
+      notNames.add(node.key)
   }
   const declared = new Set(fn.params.map(param => param.name))
   for (const { type, id } of nodes) {
@@ -155,7 +159,11 @@ export function writeOut(code, { root, roots, fields, inline }) {
     const { expression: value } = node
     const call = calleeOf(value, frame)
     if (call !== undefined) return `{ ${block(call, value, frame, undefined)} }`
-    if (value.type !== 'AssignmentExpression' || value.operator !== '=' || value.left.type !== 'Identifier')
+    if (
+      value.type !== 'AssignmentExpression' ||
+      value.operator !== '=' ||
+      value.left.type !== 'Identifier'
+    )
       return undefined
     const assigned = calleeOf(value.right, frame)
     return assigned && !isExpression(assigned.fn)
@@ -176,13 +184,17 @@ export function writeOut(code, { root, roots, fields, inline }) {
     const call = calleeOf(node, frame)
     if (call === undefined || !isExpression(call.fn)) return undefined
     const value = singleReturn(call.fn)
-    const uses = name => [...nodesOf(value)].filter(part => part.type === 'Identifier' && part.name === name).length
+    const uses = name =>
+      [...nodesOf(value)].filter(part => part.type === 'Identifier' && part.name === name).length
     const isSimple = argument => argument.type === 'Identifier' || argument.type === 'Literal'
     const values = new Map()
     for (const [i, param] of call.fn.params.entries()) {
       const argument = node.arguments[i]
       if (!isSimple(argument) && uses(param.name) > 1) return undefined
-      values.set(param.name, isSimple(argument) ? text(argument, frame) : `(${text(argument, frame)})`)
+      values.set(
+        param.name,
+        isSimple(argument) ? text(argument, frame) : `(${text(argument, frame)})`
+      )
     }
     return `(${text(value, enter(call, frame, { values }))})`
   }
@@ -191,7 +203,8 @@ export function writeOut(code, { root, roots, fields, inline }) {
   function enter(call, frame, more) {
     const { declared, outside } = namesOf(call.fn)
     for (const name of outside) {
-      if (frame.declared.has(name)) throw new Error(`${name} means something else where a call is inlined`)
+      if (frame.declared.has(name))
+        throw new Error(`${name} means something else where a call is inlined`)
     }
     return {
       className: call.className ?? frame.className,
@@ -213,7 +226,8 @@ export function writeOut(code, { root, roots, fields, inline }) {
     const inner = []
     const assigned = assignedIn(call.fn)
     for (const [i, param] of call.fn.params.entries()) {
-      if (node.arguments[i] === undefined) throw new Error(`an argument for ${param.name} is missing`)
+      if (node.arguments[i] === undefined)
+        throw new Error(`an argument for ${param.name} is missing`)
       const value = text(node.arguments[i], frame)
       if (value === param.name && !assigned.has(param.name)) continue
       outer.push(`${names[i]} = ${value}`)
@@ -248,13 +262,16 @@ export function writeOut(code, { root, roots, fields, inline }) {
     const call = calleeOf(node.argument, frame)
     if (call !== undefined && !isExpression(call.fn)) {
       // It returns from the whole method, or leaves the same block.
-      if (frame.root) return `{ ${block(call, node.argument, frame, undefined, 'return;')} return; }`
+      if (frame.root)
+        return `{ ${block(call, node.argument, frame, undefined, 'return;')} return; }`
       return `{ ${block(call, node.argument, frame, frame.result)} ${frame.leave} }`
     }
     const value = node.argument === null ? 'void 0' : text(node.argument, frame)
     if (frame.root) return `return ${value};`
     if (frame.result !== undefined) return `{ ${frame.result} = ${value}; ${frame.leave} }`
-    return node.argument === null || node.argument.type === 'Literal' ? frame.leave : `{ ${value}; ${frame.leave} }`
+    return node.argument === null || node.argument.type === 'Literal'
+      ? frame.leave
+      : `{ ${value}; ${frame.leave} }`
   }
 
   function tested(node, frame) {
@@ -265,16 +282,29 @@ export function writeOut(code, { root, roots, fields, inline }) {
     const result = fresh()
     const otherwise = node.alternate === null ? '' : ` else { ${text(node.alternate, frame)} }`
     const condition = `${isNegated ? '!' : ''}${result}`
-    return `{ let ${result}; ${block(call, test, frame, result)} if (${condition}) { ${text(node.consequent, frame)} }${otherwise} }`
+    return (
+      `{ let ${result}; ${block(call, test, frame, result)} if (${condition}) { ` +
+      `${text(node.consequent, frame)} }${otherwise} }`
+    )
   }
 
   const methods = roots.map(name => {
     const { owner, node, fn } = methodOf(root, name)
     const { declared } = namesOf(fn)
-    const frame = { className: root, owner, self: 'this', declared: new Set([...declared, 'words']), root: true }
+    const frame = {
+      className: root,
+      owner,
+      self: 'this',
+      declared: new Set([...declared, 'words']),
+      root: true
+    }
     const params = fn.params.map(param => param.name).join(', ')
     const body = fn.body.body.map(statement => text(statement, frame)).join('\n')
-    return { start: node.start, end: node.end, text: `${name}(${params}) { const words = this.words;\n${body}\n}` }
+    return {
+      start: node.start,
+      end: node.end,
+      text: `${name}(${params}) { const words = this.words;\n${body}\n}`
+    }
   })
   const unused = inline.filter(name => !used.has(name))
   if (unused.length > 0) throw new Error(`nothing in ${root} calls ${unused.join(', ')}`)

@@ -1,6 +1,7 @@
 /**
- * Bundles the pages of `offheap view` and `offheap play` into dist: style and script of each, and the allocator of the package as a
- * script of its own with its source map, which the play page steps through.
+ * Bundles the pages of `offheap view` and `offheap play` into dist: style and script of each, and
+ * the allocator of the package as a script of its own with its source map, which the play page
+ * steps through.
  */
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -20,7 +21,9 @@ for (const room of ['report', 'play']) {
   })
 }
 // The frame is the same for a lab's allocator, which is compiled when somebody looks at it.
-const frame = await transform(readFileSync(join(root, 'lib/play/script.ts'), 'utf8'), { loader: 'ts' })
+const frame = await transform(readFileSync(join(root, 'lib/play/script.ts'), 'utf8'), {
+  loader: 'ts'
+})
 const { framed } = await import(`data:text/javascript,${encodeURIComponent(frame.code)}`)
 await build({
   ...options,

@@ -39,7 +39,9 @@ export interface Refused {
  * Finds trace files: the files among `paths`, and every `.rep` and `.rep.gz` in the folders,
  * sorted.
  */
-export async function lookForTraces(paths: readonly string[]): Promise<{ found: string[]; refused: Refused[] }> {
+export async function lookForTraces(
+  paths: readonly string[]
+): Promise<{ found: string[]; refused: Refused[] }> {
   const found: string[] = []
   const refused: Refused[] = []
   for (const path of paths) {
@@ -48,7 +50,8 @@ export async function lookForTraces(paths: readonly string[]): Promise<{ found: 
       if (!info.isDirectory()) found.push(path)
       else {
         const names = (await readdir(path)).filter(name => /\.rep(\.gz)?$/.test(name)).sort()
-        if (names.length === 0) refused.push({ path, reason: `the folder ${path} holds no .rep or .rep.gz file` })
+        if (names.length === 0)
+          refused.push({ path, reason: `the folder ${path} holds no .rep or .rep.gz file` })
         found.push(...names.map(name => join(path, name)))
       }
     } catch (error) {
@@ -59,7 +62,10 @@ export async function lookForTraces(paths: readonly string[]): Promise<{ found: 
 }
 
 function whyNot(path: string, error: unknown): string {
-  const isMissing = error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')
+  const isMissing =
+    error instanceof Error &&
+    'code' in error &&
+    (error.code === 'ENOENT' || error.code === 'ENOTDIR')
   if (isMissing) return `there is no file or folder ${path}`
   return `can't look into ${path}: ${error instanceof Error ? error.message : String(error)}`
 }

@@ -24,7 +24,8 @@ function sizeList(text: string): number[] {
 
 function count(text: string): number {
   const value = Number(text)
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('Give a whole number from 1.')
+  if (!Number.isInteger(value) || value < 1)
+    throw new InvalidArgumentError('Give a whole number from 1.')
   return value
 }
 
@@ -33,19 +34,27 @@ export function benchCommand(io: Io, done: (code: number) => void): Command {
   return new Command('bench')
     .summary('time per allocation, beside Buffer.alloc and others')
     .description(
-      'Measures the time per allocation for each size: this heap beside Buffer.alloc, Buffer.allocUnsafe, Uint8Array and, if it is installed, @thi.ng/malloc.'
+      'Measures the time per allocation for each size: this heap beside Buffer.alloc, ' +
+        'Buffer.allocUnsafe, Uint8Array and, if it is installed, @thi.ng/malloc.'
     )
-    .option('--sizes <bytes,...>', 'sizes of the blocks, such as 48,4KiB', sizeList, sizeList(SIZES))
+    .option(
+      '--sizes <bytes,...>',
+      'sizes of the blocks, such as 48,4KiB',
+      sizeList,
+      sizeList(SIZES)
+    )
     .option('--live <n>', 'number of live blocks', count, 1000)
-    .addOption(new Option('--as <kind>', 'what an allocation returns').choices(KINDS).default('buffer'))
+    .addOption(
+      new Option('--as <kind>', 'what an allocation returns').choices(KINDS).default('buffer')
+    )
     .option('--cleared', 'zero the blocks')
     .option('--json', 'print the results as JSON')
     .option('--svg <file>', 'also write a picture')
     .addHelpText(
       'after',
       `
-Takes about four seconds for each size. To measure recorded programs, and beside C and WebAssembly, see
-docs/reading-benchmarks.md.
+Takes about four seconds for each size. docs/reading-benchmarks.md explains how to measure recorded
+programs, and beside C and WebAssembly.
 
 Examples:
   offheap bench --sizes 100,2000 --live 50000
@@ -55,11 +64,16 @@ Examples:
 }
 
 /** Resolves to the exit code: 1 if a contender failed. */
-async function bench(io: Io, { sizes, live, as, cleared = false, json = false, svg }: BenchOptions): Promise<number> {
+async function bench(
+  io: Io,
+  { sizes, live, as, cleared = false, json = false, svg }: BenchOptions
+): Promise<number> {
   const largest = Math.max(...sizes)
   if (largest * live > MOST_LIVE_BYTES) {
     const most = Math.floor(MOST_LIVE_BYTES / largest)
-    throw new UsageError(`${live} blocks of ${largest} bytes are more than 1 GiB; give --live ${most} or less`)
+    throw new UsageError(
+      `${live} blocks of ${largest} bytes are more than 1 GiB; give --live ${most} or less`
+    )
   }
   const { present } = await import('../bench/contenders.js')
   const { DEFAULT_RACE, race } = await import('../bench/race.js')

@@ -7,7 +7,8 @@ export function inspectCommand(io: Io, done: (code: number) => void): Command {
   return new Command('inspect')
     .summary('show what a heap file holds')
     .description(
-      'Shows the state, figures, roots and a picture of a heap file, and verifies it. Changes no byte of it. ' +
+      'Shows the state, figures, roots and a picture of a heap file, and verifies it. ' +
+        'Changes no byte of it. ' +
         'Of a heap that was not closed, it shows what recovery would make of it.'
     )
     .argument('<file>', 'a file that Heap.open made')

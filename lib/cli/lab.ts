@@ -55,7 +55,10 @@ export function labCommand(io: Io, done: (code: number) => void): Command {
 
 function initCommand(io: Io): Command {
   return new Command('init')
-    .description('lay out a workspace: a first allocator, the handout, traces, editor settings; overwrites nothing')
+    .description(
+      'lay out a workspace: a first allocator, the handout, traces, editor settings; ' +
+        'overwrites nothing'
+    )
     .argument('<dir>', 'folder to fill; created if it does not exist')
     .action(async (folder: string) => {
       const { initLab } = await import('../lab/init.js')
@@ -63,14 +66,18 @@ function initCommand(io: Io): Command {
       if (written.length > 0) io.out.write(`${folder}: wrote ${written.join(', ')}\n`)
       if (kept.length > 0) io.out.write(`${folder}: left as they were: ${kept.join(', ')}\n`)
       io.out.write(
-        `Begin with ${join(folder, 'handout', 'README.md')}, then: cd ${folder} && npm install && npm run grade\n`
+        `Begin with ${join(folder, 'handout', 'README.md')}, then: cd ${folder} && npm ` +
+          `install && npm run grade\n`
       )
     })
 }
 
 function gradeCommand(io: Io, done: (code: number) => void): Command {
   return new Command('grade')
-    .description('grade an allocator: is it valid on every trace, how much memory does it waste, how fast is it')
+    .description(
+      'grade an allocator: is it valid on every trace, how much memory does it waste, how ' +
+        'fast is it'
+    )
     .argument('<file>', 'the TypeScript or JavaScript file that exports create(memory)')
     .option(
       '-t, --traces <dir>',
@@ -78,14 +85,22 @@ function gradeCommand(io: Io, done: (code: number) => void): Command {
     )
     .option('-f, --file <trace>', 'grade this trace alone')
     .option('--step <n>', 'the traces and thresholds of this step of the handout', number(1, 100))
-    .option('--config <file>', 'weights and thresholds (default: lab.jsonc beside the file, else the one that ships)')
+    .option(
+      '--config <file>',
+      'weights and thresholds (default: lab.jsonc beside the file, else the one that ships)'
+    )
     .option('--check-every', 'compare all payloads and call check() after every operation; slow')
     .option('--timeout <seconds>', 'stop a trace that takes longer', number(0.1, 3600))
     .addOption(
-      new Option('--format <format>', 'format of the result').choices(['text', 'json', 'gradescope']).default('text')
+      new Option('--format <format>', 'format of the result')
+        .choices(['text', 'json', 'gradescope'])
+        .default('text')
     )
     .option('--json', 'the same as --format json')
-    .option('-o, --output <file>', 'write the result here (default: to the terminal; gradescope: results.json)')
+    .option(
+      '-o, --output <file>',
+      'write the result here (default: to the terminal; gradescope: results.json)'
+    )
     .option('--watch', 'grade again whenever a file of the submission changes')
     .addHelpText('after', EXIT_CODES)
     .action(async (file: string, options: GradeCommandOptions) => {
@@ -139,24 +154,39 @@ async function gradeOnce(io: Io, file: string, options: GradeCommandOptions): Pr
 
 /** No trace could be read. */
 function isTraceError(error: unknown): error is OffheapError {
-  return error instanceof OffheapError && (error.code === 'ERR_OFFHEAP_TRACE' || error.code === 'ERR_OFFHEAP_SYSTEM')
+  return (
+    error instanceof OffheapError &&
+    (error.code === 'ERR_OFFHEAP_TRACE' || error.code === 'ERR_OFFHEAP_SYSTEM')
+  )
 }
 
-async function tell(io: Io, result: Grade, config: LabConfig, options: GradeCommandOptions): Promise<void> {
+async function tell(
+  io: Io,
+  result: Grade,
+  config: LabConfig,
+  options: GradeCommandOptions
+): Promise<void> {
   const { gradeJson, gradescopeResults } = await import('../lab/export.js')
   const format = options.json ? 'json' : options.format
   let text: string
   if (format === 'json') text = JSON.stringify(gradeJson(result), null, 2)
-  else if (format === 'gradescope') text = JSON.stringify(gradescopeResults(result, config.points), null, 2)
+  else if (format === 'gradescope')
+    text = JSON.stringify(gradescopeResults(result, config.points), null, 2)
   else {
     const { gradeReport } = await import('../lab/report.js')
-    text = gradeReport(result, options.output === undefined ? io : { color: false, ascii: io.ascii })
+    text = gradeReport(
+      result,
+      options.output === undefined ? io : { color: false, ascii: io.ascii }
+    )
   }
   const output = options.output ?? (format === 'gradescope' ? 'results.json' : undefined)
   if (output === undefined) io.out.write(`${text}\n`)
   else {
     writeOutput(output, `${text}\n`)
-    io.err.write(`offheap: ${result.points.score.toFixed(1)} of ${result.points.maximum} points; wrote ${output}\n`)
+    io.err.write(
+      `offheap: ${result.points.score.toFixed(1)} of ${result.points.maximum} points; wrote ` +
+        `${output}\n`
+    )
   }
 }
 
@@ -192,7 +222,8 @@ function changed(files: readonly string[], since: number): Promise<void> {
       })
     )
     // It may have been saved while the last version was graded.
-    if (files.some(file => (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0) > since)) settle()
+    if (files.some(file => (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0) > since))
+      settle()
   })
 }
 
@@ -212,10 +243,16 @@ function stepOf(config: LabConfig, number: number | undefined): Step | undefined
   if (number === undefined) return undefined
   const step = config.steps.find(each => each.step === number)
   if (step !== undefined) return step
-  throw new UsageError(`there is no step ${number}; the steps are ${config.steps.map(each => each.step).join(', ')}`)
+  throw new UsageError(
+    `there is no step ${number}; the steps are ${config.steps.map(each => each.step).join(', ')}`
+  )
 }
 
-async function tracesFor(file: string, options: GradeCommandOptions, step: Step | undefined): Promise<string[]> {
+async function tracesFor(
+  file: string,
+  options: GradeCommandOptions,
+  step: Step | undefined
+): Promise<string[]> {
   if (options.file !== undefined) return findTraces([options.file])
   const { labsFolder } = await import('../lab/init.js')
   const beside = join(dirname(file), 'traces')
@@ -226,6 +263,8 @@ async function tracesFor(file: string, options: GradeCommandOptions, step: Step 
   return wanted.map(name => {
     const path = found.find(each => basename(each).replace(/\.rep(\.gz)?$/, '') === name)
     if (path !== undefined) return path
-    throw new UsageError(`step ${step?.step} is graded on the trace ${name}, which ${folder} does not hold`)
+    throw new UsageError(
+      `step ${step?.step} is graded on the trace ${name}, which ${folder} does not hold`
+    )
   })
 }

@@ -15,7 +15,8 @@ async function run(): Promise<number> {
   try {
     program = await import('./program.js')
   } catch (error) {
-    const missing = error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND'
+    const missing =
+      error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND'
     if (!missing) throw error
     const packages = 'commander@14 cli-table3 picocolors tinybench'
     process.stderr.write(

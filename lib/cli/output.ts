@@ -37,6 +37,9 @@ export function writeOutput(path: string, text: string): void {
   try {
     writeFileSync(path, text)
   } catch (error) {
-    throw new Error(`can't write ${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
+    throw new Error(
+      `can't write ${path}: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error }
+    )
   }
 }

@@ -27,21 +27,25 @@ export function playCommand(io: Io): Command {
   return new Command('play')
     .summary('a page on which you make calls and see every word change')
     .description(
-      "Opens a page on which you type or click malloc, free and realloc, see every word of the heap, and step through each call, store by store, with the source beside it. Serves the page to this machine's browsers, or writes it as one file."
+      'Opens a page on which you type or click malloc, free and realloc, see every word ' +
+        'of the heap, and step through each call, store by store, with the source beside it. ' +
+        "Serves the page to this machine's browsers, or writes it as one file."
     )
     .argument('[allocator]', "a lab's allocator.ts (default: the allocator of offheap itself)")
     .addOption(
-      new Option('-p, --placement <policy>', `which free block a request gets: ${placements.join(', ')}`).argParser(
-        name => {
-          if (isPlacement(name)) return name
-          throw new InvalidArgumentError(`Allowed choices are ${placements.join(', ')}.`)
-        }
-      )
+      new Option(
+        '-p, --placement <policy>',
+        `which free block a request gets: ${placements.join(', ')}`
+      ).argParser(name => {
+        if (isPlacement(name)) return name
+        throw new InvalidArgumentError(`Allowed choices are ${placements.join(', ')}.`)
+      })
     )
     .option('--slabs', 'serve small requests from slabs')
     .option(
       '-s, --size <bytes>',
-      'size of the heap: 1K, 2K, 4K, 8K, 64K or 256K; of a lab any (default: 4K, or ample for the trace)',
+      'size of the heap: 1K, 2K, 4K, 8K, 64K or 256K; of a lab any (default: 4K, or ample ' +
+        'for the trace)',
       parseBytes
     )
     .option('-t, --trace <file>', 'begin with the calls of a .rep or .rep.gz file')
@@ -54,8 +58,8 @@ export function playCommand(io: Io): Command {
     .addHelpText(
       'after',
       `
-The address of the page holds all that you did: copy it, and it opens at the same moment again. With an allocator
-of your own, save the file and reload the page.
+The address of the page holds everything you did: copy it, and it opens at the same moment again.
+With an allocator of your own, save the file and reload the page.
 
 Examples:
   offheap play
@@ -75,10 +79,16 @@ function parseOperation(text: string): number {
 async function play(io: Io, allocator: string | undefined, options: PlayOptions): Promise<void> {
   const { output } = options
   if (allocator !== undefined && (options.placement !== undefined || options.slabs !== undefined)) {
-    throw new UsageError("--placement and --slabs are for offheap's own allocator, and not for a file")
+    throw new UsageError(
+      "--placement and --slabs are for offheap's own allocator, and not for a file"
+    )
   }
-  if (options.at !== undefined && options.trace === undefined) throw new UsageError('--at needs --trace')
-  const [config, { playPage }] = await Promise.all([configFor(allocator, options), import('../play/play-page.js')])
+  if (options.at !== undefined && options.trace === undefined)
+    throw new UsageError('--at needs --trace')
+  const [config, { playPage }] = await Promise.all([
+    configFor(allocator, options),
+    import('../play/play-page.js')
+  ])
   const makePage = async () => {
     if (allocator === undefined) return playPage(config)
     const { compileAllocator } = await import('../play/compile.js')
@@ -122,15 +132,20 @@ async function configFor(allocator: string | undefined, options: PlayOptions): P
   ])
   const trace = await readTrace(options.trace)
   const count = options.at ?? trace.length
-  if (count > trace.length) throw new UsageError(`--at ${count}: ${options.trace} has ${trace.length} operations`)
+  if (count > trace.length)
+    throw new UsageError(`--at ${count}: ${options.trace} has ${trace.length} operations`)
   if (count > MOST_CALLS) {
     throw new UsageError(
-      `${options.trace} has ${trace.length} operations, and the page takes ${MOST_CALLS}; choose some with --at`
+      `${options.trace} has ${trace.length} operations, and the page takes ${MOST_CALLS}; ` +
+        `choose some with --at`
     )
   }
   const { blocks } = peaksOf(trace)
-  const ample = HEAP_SIZES.find(bytes => bytes >= 2 * blocks + standard) ?? HEAP_SIZES[HEAP_SIZES.length - 1]
-  const size = options.size ?? (allocator === undefined ? ample : Math.min(roomForSubmission(trace), MOST_BYTES))
+  const ample =
+    HEAP_SIZES.find(bytes => bytes >= 2 * blocks + standard) ?? HEAP_SIZES[HEAP_SIZES.length - 1]
+  const size =
+    options.size ??
+    (allocator === undefined ? ample : Math.min(roomForSubmission(trace), MOST_BYTES))
   return {
     ...base,
     size: checkSize(size, allocator, slabs, HEAP_SIZES),
@@ -139,10 +154,17 @@ async function configFor(allocator: string | undefined, options: PlayOptions): P
   }
 }
 
-function checkSize(size: number, allocator: string | undefined, slabs: boolean, sizes: readonly number[]): number {
-  if (size > MOST_BYTES) throw new UsageError(`a heap of ${size} bytes is too large to look at; at most ${MOST_BYTES}`)
+function checkSize(
+  size: number,
+  allocator: string | undefined,
+  slabs: boolean,
+  sizes: readonly number[]
+): number {
+  if (size > MOST_BYTES)
+    throw new UsageError(`a heap of ${size} bytes is too large to look at; at most ${MOST_BYTES}`)
   if (allocator !== undefined) return size
-  if (!sizes.includes(size)) throw new UsageError(`--size ${size}: choose one of ${sizes.join(', ')} bytes`)
+  if (!sizes.includes(size))
+    throw new UsageError(`--size ${size}: choose one of ${sizes.join(', ')} bytes`)
   if (slabs && size < 65_536) throw new UsageError('--slabs needs a heap of 64K or 256K')
   return size
 }

@@ -27,7 +27,10 @@ Exit codes:
 export async function run(args: readonly string[], io: Io): Promise<number> {
   let code = 0
   const program = new Command('offheap')
-    .description('malloc, free, calloc and realloc on mapped memory: record programs, replay them, look at the heap')
+    .description(
+      'malloc, free, calloc and realloc on mapped memory: record programs, replay them, ' +
+        'look at the heap'
+    )
     .version(version())
     .enablePositionalOptions()
     .showHelpAfterError('(see offheap --help, or offheap help COMMAND)')
@@ -72,7 +75,10 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
 }
 
 function version(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
-  if (typeof manifest === 'object' && manifest !== null && 'version' in manifest) return String(manifest.version)
+  const manifest: unknown = JSON.parse(
+    readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  )
+  if (typeof manifest === 'object' && manifest !== null && 'version' in manifest)
+    return String(manifest.version)
   return 'unknown'
 }

@@ -15,7 +15,10 @@ const CELLS = 30
 const CLEAR = '\r\u001b[K'
 
 /** Starts a bar that ends at `total`. */
-export function startProgress(io: Pick<Io, 'err' | 'interactive' | 'ascii' | 'width'>, total: number): Progress {
+export function startProgress(
+  io: Pick<Io, 'err' | 'interactive' | 'ascii' | 'width'>,
+  total: number
+): Progress {
   if (!io.interactive) return { update() {}, stop() {} }
   const [full, empty] = io.ascii ? ['#', '.'] : ['█', '░']
   let shown = ''

@@ -8,7 +8,10 @@ import { type RecordSummary, record } from '../trace/record.js'
  */
 export function recordCommand(): Command {
   return new Command('record')
-    .description('record the malloc, calloc, realloc, memalign and free calls of a program as a .rep trace (Linux)')
+    .description(
+      'record the malloc, calloc, realloc, memalign and free calls of a program as a .rep ' +
+        'trace (Linux)'
+    )
     .usage('-o FILE -- PROGRAM [ARGUMENTS...]')
     .requiredOption('-o, --output <file>', 'trace to write; gzipped if the name ends in .gz')
     .argument('<program>', 'program to run: a path, or a name in PATH')
@@ -16,8 +19,8 @@ export function recordCommand(): Command {
     .addHelpText(
       'after',
       `
-Threads are recorded, child processes are not: record a script's interpreter or a wrapper's program itself.
-The exit code is the program's own, or 128 + the signal's number.
+Threads are recorded, child processes are not: record a script's interpreter or a wrapper's program
+itself. The exit code is the program's own, or 128 + the signal's number.
 
 Example:
   offheap record -o sqlite.rep.gz -- sqlite3 :memory: "select 1"`
@@ -37,7 +40,8 @@ function describe(summary: RecordSummary, output: string): string {
     `alive at the end ${count(summary.aliveBlocks)} blocks, ${count(summary.aliveBytes)} bytes`
   ]
   if (summary.failed > 0) parts.push(`${count(summary.failed)} refused by the program's allocator`)
-  if (summary.dropped > 0) parts.push(`${count(summary.dropped)} on blocks older than the recording left out`)
+  if (summary.dropped > 0)
+    parts.push(`${count(summary.dropped)} on blocks older than the recording left out`)
   if (summary.lost > 0) parts.push(`${count(summary.lost)} lost: the recording was full`)
   return `${output}: ${parts.join('; ')}`
 }

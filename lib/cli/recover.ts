@@ -6,12 +6,16 @@ export function recoverCommand(io: Io): Command {
   return new Command('recover')
     .summary('recover a heap file that was not closed')
     .description(
-      'Recovers a heap file whose process was killed, verifies it, writes it to the disk and closes it. ' +
+      'Recovers a heap file whose process was killed, verifies it, writes it to the disk ' +
+        'and closes it. ' +
         'Heap.open does the same when the file is used next.'
     )
     .argument('<file>', 'a file that Heap.open made')
     .action(async (path: string) => {
-      const [{ Heap }, { humanCount }] = await Promise.all([import('../heap/heap.js'), import('../report/sizes.js')])
+      const [{ Heap }, { humanCount }] = await Promise.all([
+        import('../heap/heap.js'),
+        import('../report/sizes.js')
+      ])
       const heap = Heap.open(path)
       const { recovered } = heap
       try {
@@ -20,7 +24,9 @@ export function recoverCommand(io: Io): Command {
         heap.close()
       }
       io.out.write(
-        `${path}: ${recovered === undefined ? 'was closed; nothing to recover' : told(recovered, humanCount)}\n`
+        recovered === undefined
+          ? `${path}: was closed; nothing to recover\n`
+          : `${path}: ${told(recovered, humanCount)}\n`
       )
     })
 }

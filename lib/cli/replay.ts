@@ -30,9 +30,16 @@ const NOTE = 'Blocks and pictures show each heap at the peak of its payload.'
 export function replayCommand(io: Io, done: (code: number) => void): Command {
   return new Command('replay')
     .summary('replay recorded traces on a mapped heap')
-    .description('Replays traces on a mapped heap, and prints time, memory and a picture of each heap at its peak.')
+    .description(
+      'Replays traces on a mapped heap, and prints time, memory and a picture of each heap ' +
+        'at its peak.'
+    )
     .argument('<trace...>', '.rep or .rep.gz files, or folders of them')
-    .option('-s, --size <bytes>', 'size of the heap, such as 64MiB (default: ample for the trace)', parseBytes)
+    .option(
+      '-s, --size <bytes>',
+      'size of the heap, such as 64MiB (default: ample for the trace)',
+      parseBytes
+    )
     .addOption(
       new Option('-p, --placement <policy>', 'which free block a request gets')
         .choices(placements)
@@ -40,7 +47,10 @@ export function replayCommand(io: Io, done: (code: number) => void): Command {
     )
     .option('--slabs', 'serve small requests from slabs (segregated-fit does)')
     .option('--no-slabs', 'give every request a block of its own')
-    .option('--verify', 'check every byte, alignment and overlap in a first replay, and the whole heap at intervals')
+    .option(
+      '--verify',
+      'check every byte, alignment and overlap in a first replay, and the whole heap at intervals'
+    )
     .option('--json', 'print the results as JSON')
     .action(async (paths: string[], options: ReplayOptions) => {
       const { found, refused } = await lookForTraces(paths)
@@ -81,7 +91,11 @@ async function replayTraces(
         progress: share => progress.update(index + share, path),
         inspect: (heap, operations) => {
           if (json) return
-          const picture = heapPicture(heap, { ...io, rows: single ? ROWS.one : ROWS.several, legend: single })
+          const picture = heapPicture(heap, {
+            ...io,
+            rows: single ? ROWS.one : ROWS.several,
+            legend: single
+          })
           pictures.push(`${trace.name}, after ${humanCount(operations)} operations\n${picture}`)
           slabsAnywhere ||= hasSlabs(heap)
         }
@@ -137,5 +151,7 @@ function isMeasurement(result: Measurement | Failure): result is Measurement {
 
 function describeError(error: unknown): Failure['error'] {
   if (!(error instanceof Error)) return { message: String(error) }
-  return 'code' in error ? { code: String(error.code), message: error.message } : { message: error.message }
+  return 'code' in error
+    ? { code: String(error.code), message: error.message }
+    : { message: error.message }
 }

@@ -31,22 +31,29 @@ export function viewCommand(io: Io): Command {
   return new Command('view')
     .summary('a page that shows the heap at every moment of a trace')
     .description(
-      'Writes one HTML page, which needs no network: address against time, the heap at each moment with its free list and its slabs, and curves of what it holds and wastes.'
+      'Writes one HTML page, which needs no network: address against time, the heap at each ' +
+        'moment with its free list and its slabs, and curves of what it holds and wastes.'
     )
     .argument('<trace>', 'a .rep or .rep.gz file')
     .requiredOption('-o, --output <file>', 'page or picture to write')
     .addOption(
-      new Option('-p, --placement <policy>', `which free block a request gets: ${placements.join(', ')}`).argParser(
-        name => {
-          if (!isPlacement(name)) throw new InvalidArgumentError(`Allowed choices are ${placements.join(', ')}.`)
-          choices.push({ kind: 'placement', name })
-        }
-      )
+      new Option(
+        '-p, --placement <policy>',
+        `which free block a request gets: ${placements.join(', ')}`
+      ).argParser(name => {
+        if (!isPlacement(name))
+          throw new InvalidArgumentError(`Allowed choices are ${placements.join(', ')}.`)
+        choices.push({ kind: 'placement', name })
+      })
     )
     .option('-a, --allocator <file>', "a lab's allocator.ts instead of the built-in heap", name => {
       choices.push({ kind: 'file', name })
     })
-    .option('-s, --size <bytes>', 'size of each heap, such as 64MiB (default: ample for the trace)', parseBytes)
+    .option(
+      '-s, --size <bytes>',
+      'size of each heap, such as 64MiB (default: ample for the trace)',
+      parseBytes
+    )
     .option('--slabs', 'serve small requests from slabs (segregated-fit does)')
     .option('--no-slabs', 'give every request a block of its own, which the placement finds')
     .option('--svg', 'a still picture instead, address against time, for a paper or a slide')
@@ -65,11 +72,19 @@ Examples:
     .action((path: string, options: ViewOptions) => view(io, path, choices, options))
 }
 
-async function view(io: Io, path: string, chosen: readonly Choice[], options: ViewOptions): Promise<void> {
+async function view(
+  io: Io,
+  path: string,
+  chosen: readonly Choice[],
+  options: ViewOptions
+): Promise<void> {
   const { size, slabs, svg = false, output } = options
-  const choices: readonly Choice[] = chosen.length > 0 ? chosen : [{ kind: 'placement', name: placements[0] }]
+  const choices: readonly Choice[] =
+    chosen.length > 0 ? chosen : [{ kind: 'placement', name: placements[0] }]
   if (choices.length > MOST_ALLOCATORS) {
-    throw new UsageError(`${choices.length} allocators; at most ${MOST_ALLOCATORS} fit side by side`)
+    throw new UsageError(
+      `${choices.length} allocators; at most ${MOST_ALLOCATORS} fit side by side`
+    )
   }
   const [{ readTrace }, { humanBytes, humanCount }] = await Promise.all([
     import('../trace/read.js'),
@@ -81,7 +96,9 @@ async function view(io: Io, path: string, chosen: readonly Choice[], options: Vi
   try {
     for (const [index, choice] of choices.entries()) {
       timelines.push(
-        await timelineOf(trace, choice, { size, slabs }, share => progress.update(index + share, choice.name))
+        await timelineOf(trace, choice, { size, slabs }, share =>
+          progress.update(index + share, choice.name)
+        )
       )
     }
   } finally {
@@ -92,7 +109,9 @@ async function view(io: Io, path: string, chosen: readonly Choice[], options: Vi
     ? (await import('../report/view-svg.js')).viewSvg(source)
     : (await import('../report/view-page.js')).viewPage(source)
   writeOutput(output, text)
-  io.out.write(`${output}: ${humanCount(trace.length)} operations, ${humanBytes(Buffer.byteLength(text))}\n`)
+  io.out.write(
+    `${output}: ${humanCount(trace.length)} operations, ${humanBytes(Buffer.byteLength(text))}\n`
+  )
 }
 
 /** What the heaps are to be like. */

@@ -35,7 +35,9 @@ export function checkHardened(ledger: Ledger): void {
       const changed = memory.firstChanged(begin + requestedOf(words, block), end)
       if (changed !== -1) throw faults.overflow(block, changed)
       if (memory.givenBack.hasAny(begin, end)) {
-        throw corrupt(`the block at ${begin} is used, but a page of it is noted as given back to the system`)
+        throw corrupt(
+          `the block at ${begin} is used, but a page of it is noted as given back to the system`
+        )
       }
     } else if (seals.holds('quarantined', block)) {
       const changed = memory.firstChanged(begin, end)

@@ -3,7 +3,17 @@
  * slower, and needs more memory; docs/hardening.md says how much. Headers and links are kept in a
  * ledger, away from the blocks (layout.ts).
  */
-import type { BlockInfo, Calls, Engine, HeapStats, Host, Leak, Pages, Pointer, Watch } from '../engine/engine.js'
+import type {
+  BlockInfo,
+  Calls,
+  Engine,
+  HeapStats,
+  Host,
+  Leak,
+  Pages,
+  Pointer,
+  Watch
+} from '../engine/engine.js'
 import { clearHeader, type Header, readHeader, verifyHeader } from '../engine/format.js'
 import { noSlots } from '../engine/slots.js'
 import { OffheapError } from '../errors.js'
@@ -68,7 +78,8 @@ export class HardenedEngine implements Engine {
     return this.given(stack, bytes, () => {
       const block = this.ledger.give(this.need(bytes), bytes)
       const pointer = slotOf(block)
-      if (block !== 0) this.ledger.memory.zero(pointer, Math.max(pointer, Math.min(pointer + bytes, touched)))
+      if (block !== 0)
+        this.ledger.memory.zero(pointer, Math.max(pointer, Math.min(pointer + bytes, touched)))
       return block
     })
   }
@@ -161,7 +172,8 @@ export class HardenedEngine implements Engine {
 
   *eachBlock(): Generator<BlockInfo, void, undefined> {
     this.ledger.verifyHeader()
-    for (const [block, kind] of sealedBlocks(this.ledger)) yield describeHardened(this.ledger, block, kind)
+    for (const [block, kind] of sealedBlocks(this.ledger))
+      yield describeHardened(this.ledger, block, kind)
   }
 
   *eachFreeBlock(): Generator<BlockInfo, void, undefined> {
@@ -208,7 +220,11 @@ export class HardenedEngine implements Engine {
 
   reset(): void {
     this.ledger.mendHeader()
-    clearHeader(this.ledger.words, this.header, layoutOfLedger(this.heap.length, this.header.policy))
+    clearHeader(
+      this.ledger.words,
+      this.header,
+      layoutOfLedger(this.heap.length, this.header.policy)
+    )
     this.ledger.reset()
     this.stacks?.clear()
   }

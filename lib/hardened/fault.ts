@@ -31,10 +31,13 @@ export class Faults {
   ofPointer(call: string, pointer: Pointer): Error {
     const words = this.words
     if (pointer === 0) return this.invalid(call, pointer, 'is NULL')
-    if (pointer % 8 !== 0) return this.invalid(call, pointer, 'is not a multiple of 8, as every pointer is')
-    if (pointer < slotOf(words[FIRST_WORD])) return this.invalid(call, pointer, "lies in the heap's header or ledger")
+    if (pointer % 8 !== 0)
+      return this.invalid(call, pointer, 'is not a multiple of 8, as every pointer is')
+    if (pointer < slotOf(words[FIRST_WORD]))
+      return this.invalid(call, pointer, "lies in the heap's header or ledger")
     const bytes = words[SIZE_WORD] * 8
-    if (pointer >= bytes) return this.invalid(call, pointer, `lies outside the heap, which has ${bytes} bytes`)
+    if (pointer >= bytes)
+      return this.invalid(call, pointer, `lies outside the heap, which has ${bytes} bytes`)
     if (pointer >= slotOf(words[TOP_WORD])) {
       return pointer < slotOf(words[HIGH_WATER_WORD])
         ? this.doubleFree(call, pointer, 'was freed before and has become wilderness', pointer, 0)
@@ -54,14 +57,16 @@ export class Faults {
       const held = used && seals.holds('quarantined', block)
       if (!used || held) {
         const bytes = held ? requestedOf(words, block) : size * SLOT_BYTES
-        const place = slot === pointer ? '' : `: it is part of the block at ${slot} (${bytes} bytes)`
+        const place =
+          slot === pointer ? '' : `: it is part of the block at ${slot} (${bytes} bytes)`
         // The block that the caller means has been merged into a free block that begins elsewhere.
         const meant = held ? slot : pointer
         return this.doubleFree(call, pointer, `is free already${place}`, meant, bytes)
       }
       const bytes = requestedOf(words, block)
       if (slot === pointer) return this.entry(block)
-      const why = `lies inside the block at ${slot} (${bytes} bytes); only its beginning can be given`
+      const why =
+        `lies inside the block at ${slot} (${bytes} bytes); only its beginning can be ` + `given`
       return this.invalid(call, pointer, why, this.block(slot, bytes))
     }
     return corrupt(`no block covers byte ${pointer}`)
@@ -80,7 +85,8 @@ export class Faults {
     const bytes = requestedOf(this.words, block)
     const slot = slotOf(block)
     return this.damage(
-      `byte ${at} was written, ${at - slot - bytes} bytes past the end of the block at ${slot} (${bytes} bytes)`,
+      `byte ${at} was written, ${at - slot - bytes} bytes past the end of the block at ` +
+        `${slot} (${bytes} bytes)`,
       this.block(slot, bytes)
     )
   }
@@ -90,7 +96,8 @@ export class Faults {
     const bytes = requestedOf(this.words, block)
     const slot = slotOf(block)
     return this.damage(
-      `byte ${slot - 1} was written, in front of the block at ${slot} (${bytes} bytes) and past the end of what lies there`,
+      `byte ${slot - 1} was written, in front of the block at ${slot} (${bytes} bytes) and ` +
+        `past the end of what lies there`,
       this.block(slot, bytes)
     )
   }
@@ -100,7 +107,8 @@ export class Faults {
     const bytes = requestedOf(this.words, block)
     const slot = slotOf(block)
     return this.damage(
-      `byte ${at} was written after it was freed: it is byte ${at - slot} of the block at ${slot} (${bytes} bytes)`,
+      `byte ${at} was written after it was freed: it is byte ${at - slot} of the block at ` +
+        `${slot} (${bytes} bytes)`,
       this.block(slot, bytes)
     )
   }
@@ -122,11 +130,25 @@ export class Faults {
     return about('ERR_OFFHEAP_INVALID_POINTER', `${call}: the pointer ${pointer} ${why}`, block)
   }
 
-  private doubleFree(call: string, pointer: Pointer, why: string, meant: Pointer, size: number): OffheapError {
-    return about('ERR_OFFHEAP_DOUBLE_FREE', `${call}: the block at ${pointer} ${why}`, this.block(meant, size))
+  private doubleFree(
+    call: string,
+    pointer: Pointer,
+    why: string,
+    meant: Pointer,
+    size: number
+  ): OffheapError {
+    return about(
+      'ERR_OFFHEAP_DOUBLE_FREE',
+      `${call}: the block at ${pointer} ${why}`,
+      this.block(meant, size)
+    )
   }
 }
 
-function about(code: OffheapErrorCode, message: string, block: FaultyBlock | undefined): OffheapError {
+function about(
+  code: OffheapErrorCode,
+  message: string,
+  block: FaultyBlock | undefined
+): OffheapError {
   return new OffheapError(code, message, undefined, block)
 }

@@ -47,7 +47,8 @@ export class GivenBack {
 
   /** Was any page between two byte offsets, in whole or in part, given back? */
   hasAny(begin: number, end: number): boolean {
-    for (let page = Math.floor(begin / PAGE_UNIT); page * PAGE_UNIT < end; page++) if (this.has(page)) return true
+    for (let page = Math.floor(begin / PAGE_UNIT); page * PAGE_UNIT < end; page++)
+      if (this.has(page)) return true
     return false
   }
 

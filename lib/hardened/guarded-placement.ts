@@ -93,7 +93,12 @@ export class GuardedPlacement implements Placement {
   private end(): void {
     const { words, header } = this
     for (let word = 0; word < HEADER_WORDS; word++) {
-      if (words[word] === header[word] || word === FREE_LIST + NEXT || word === FREE_LIST + PREVIOUS) continue
+      if (
+        words[word] === header[word] ||
+        word === FREE_LIST + NEXT ||
+        word === FREE_LIST + PREVIOUS
+      )
+        continue
       throw corrupt(`the index of the free blocks led to word ${word} of the header`)
     }
     this.broken = false
@@ -141,7 +146,8 @@ export class GuardedPlacement implements Placement {
    */
   verify(block: number, size: number): void {
     const { words } = this
-    const tagged = words[block] === ((size << 1) | PREVIOUS_USED) && words[block + size - 1] === size
+    const tagged =
+      words[block] === ((size << 1) | PREVIOUS_USED) && words[block + size - 1] === size
     if (!tagged) throw overwritten(block)
     this.verifySealed(block, size)
   }
@@ -153,7 +159,8 @@ export class GuardedPlacement implements Placement {
   private verifySealed(block: number, size: number): void {
     const { words, seals } = this
     const inside = block >= words[FIRST_WORD] && block + size < words.length
-    if (!inside || !seals.agrees(block, size, words[block + NEXT], words[block + PREVIOUS])) throw overwritten(block)
+    if (!inside || !seals.agrees(block, size, words[block + NEXT], words[block + PREVIOUS]))
+      throw overwritten(block)
     const next = words[block + NEXT]
     const previous = words[block + PREVIOUS]
     if (words[next + PREVIOUS] !== block) throw overwritten(next)
@@ -187,5 +194,8 @@ export class GuardedPlacement implements Placement {
 }
 
 function overwritten(block: number): Error {
-  return corrupt(`the ledger's entry for the free block at ${slotOf(block)}, at byte ${block * 4}, was overwritten`)
+  return corrupt(
+    `the ledger's entry for the free block at ${slotOf(block)}, at byte ${block * 4}, was ` +
+      `overwritten`
+  )
 }

@@ -68,7 +68,11 @@ export function hardenedLayout(words: number, index: number): HardenedLayout {
   const ledger = ledgerWords(words)
   const givenBack = index + sealIndex(ledger - sealOrigin(ledger)) + 1
   const end = givenBack + pageWords(words)
-  return { seals: index, givenBack, first: Math.max(end, (ledger + GUARD_WORDS) >> SCALE_SHIFT) | 1 }
+  return {
+    seals: index,
+    givenBack,
+    first: Math.max(end, (ledger + GUARD_WORDS) >> SCALE_SHIFT) | 1
+  }
 }
 
 /** The size in words of the notes about pages given back, in a heap of `words` words. */

@@ -60,7 +60,10 @@ export class Ledger {
     const { commit } = host
     this.blocks = new Blocks(words, this.guard, commit && (end => commit(slotOf(end))))
     this.isNew = heap[HEADER_SEAL_WORD] === 0
-    this.settings = [KEY_WORD, QUARANTINE_LIMIT_WORD, TRIM_THRESHOLD_WORD].map(word => [word, heap[word]])
+    this.settings = [KEY_WORD, QUARANTINE_LIMIT_WORD, TRIM_THRESHOLD_WORD].map(word => [
+      word,
+      heap[word]
+    ])
     this.due = new Due(words, this.blocks, host)
     this.memory = new Memory(heap, layout.givenBack, heap[KEY_WORD])
     this.quarantine = new Quarantine(words, this.seals)
@@ -128,7 +131,8 @@ export class Ledger {
     if (this.seals.headerHolds()) return
     throw corrupt(
       this.seals.isHeaderBroken()
-        ? 'its index was overwritten, and the call that found this could not be completed; reset() empties the heap'
+        ? 'its index was overwritten, and the call that found this could not be completed; ' +
+            'reset() empties the heap'
         : 'its header, the first 128 bytes, was overwritten'
     )
   }
@@ -152,7 +156,8 @@ export class Ledger {
     if (need > this.words.length) return 0
     const touched = this.words[TOUCHED_WORD]
     const block =
-      this.blocks.allocateAligned(alignment, need) || (this.flush() ? this.blocks.allocateAligned(alignment, need) : 0)
+      this.blocks.allocateAligned(alignment, need) ||
+      (this.flush() ? this.blocks.allocateAligned(alignment, need) : 0)
     if (block === 0) return 0
     // The gap before it was never touched, and is ordinary free memory now.
     const gap = slotOf(Math.min(block, touched))
@@ -217,7 +222,9 @@ export class Ledger {
    * Does a used block begin here, under its seal? False for every block when the memory is gone.
    */
   isUsed(block: number): boolean {
-    return block >= this.blocks.first && block < this.words[TOP_WORD] && this.seals.holds('used', block)
+    return (
+      block >= this.blocks.first && block < this.words[TOP_WORD] && this.seals.holds('used', block)
+    )
   }
 
   /** Verifies a used block's neighbours in the ledger, its red zone, and the byte before it. */
@@ -252,7 +259,8 @@ export class Ledger {
     if (next === words[TOP_WORD]) return
     if (next > words[TOP_WORD] || (words[next] & PREVIOUS_USED) === 0) throw this.faults.entry(next)
     if ((words[next] & USED) === 0) this.guard.verify(next, sizeOf(words[next]))
-    else if (!seals.holds('used', next) && !seals.holds('quarantined', next)) throw this.faults.entry(next)
+    else if (!seals.holds('used', next) && !seals.holds('quarantined', next))
+      throw this.faults.entry(next)
   }
 
   /** Verifies a used block and its surroundings, and moves it to the quarantine. */

@@ -94,7 +94,10 @@ export class Memory {
 
   private isChanged(at: number): boolean {
     const byte = this.bytes[at]
-    return byte !== this.page[at % PAGE_UNIT] && !(byte === 0 && this.givenBack.has(Math.floor(at / PAGE_UNIT)))
+    return (
+      byte !== this.page[at % PAGE_UNIT] &&
+      !(byte === 0 && this.givenBack.has(Math.floor(at / PAGE_UNIT)))
+    )
   }
 
   /**

@@ -96,7 +96,8 @@ export class Quarantine {
       if (left-- === 0) throw corrupt('more blocks are in the quarantine than the header says')
       yield block
     }
-    if (left !== 0) throw corrupt(`the quarantine ends ${left} blocks before the header says it does`)
+    if (left !== 0)
+      throw corrupt(`the quarantine ends ${left} blocks before the header says it does`)
   }
 
   /** Verifies the queue and its counters. Throws ERR_OFFHEAP_CORRUPT. */
@@ -109,13 +110,23 @@ export class Quarantine {
       last = block
     }
     if (words[HELD_WORD] !== size || words[NEWEST_WORD] !== last) {
-      throw corrupt(`the quarantine holds ${size * SLOT_BYTES} bytes, but the header counts differently`)
+      throw corrupt(
+        `the quarantine holds ${size * SLOT_BYTES} bytes, but the header counts differently`
+      )
     }
   }
 
   private verify(block: number): void {
     const words = this.words
-    if (block >= words[FIRST_WORD] && block < words[TOP_WORD] && this.seals.holds('quarantined', block)) return
-    throw corrupt(`the quarantine leads to byte ${block * 4} of the ledger, where no quarantined block is sealed`)
+    if (
+      block >= words[FIRST_WORD] &&
+      block < words[TOP_WORD] &&
+      this.seals.holds('quarantined', block)
+    )
+      return
+    throw corrupt(
+      `the quarantine leads to byte ${block * 4} of the ledger, where no quarantined block ` +
+        `is sealed`
+    )
   }
 }

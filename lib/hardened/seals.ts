@@ -13,7 +13,11 @@ import { sealIndex, sealOrigin } from './layout.js'
 /** The kind of a block, according to its seal. */
 export type Kind = 'used' | 'quarantined' | 'free'
 
-const SALTS: Readonly<Record<Kind, number>> = { used: 0x2c1b3c6d, quarantined: 0x297a2d39, free: 0x1b56c4f5 }
+const SALTS: Readonly<Record<Kind, number>> = {
+  used: 0x2c1b3c6d,
+  quarantined: 0x297a2d39,
+  free: 0x1b56c4f5
+}
 
 /** The word of a used or quarantined block that holds the slack of its slot. */
 export const SLACK = 1
@@ -44,7 +48,8 @@ export class Seals {
     const words = this.words
     const header = words[block]
     if (((header & USED) === 0) !== (kind === 'free')) return false
-    if (kind === 'free') return this.agrees(block, sizeOf(header), words[block + NEXT], words[block + PREVIOUS])
+    if (kind === 'free')
+      return this.agrees(block, sizeOf(header), words[block + NEXT], words[block + PREVIOUS])
     return (
       this.sealed(block) ===
       this.sealFor(kind, block, sizeOf(header), words[block + SLACK], this.heldBehind(block, kind))
@@ -62,13 +67,25 @@ export class Seals {
   seal(kind: 'used' | 'quarantined', block: number): void {
     const words = this.words
     const size = sizeOf(words[block])
-    words[this.placeOf(block)] = this.sealFor(kind, block, size, words[block + SLACK], this.heldBehind(block, kind))
+    words[this.placeOf(block)] = this.sealFor(
+      kind,
+      block,
+      size,
+      words[block + SLACK],
+      this.heldBehind(block, kind)
+    )
   }
 
   /** Seals a free block that is linked. Its header need not be written yet. */
   sealFree(block: number, size: number): void {
     const words = this.words
-    words[this.placeOf(block)] = this.sealFor('free', block, size, words[block + NEXT], words[block + PREVIOUS])
+    words[this.placeOf(block)] = this.sealFor(
+      'free',
+      block,
+      size,
+      words[block + NEXT],
+      words[block + PREVIOUS]
+    )
   }
 
   /** Is a free block of `size` words sealed here, with these links? */
@@ -89,7 +106,8 @@ export class Seals {
   /** The number of seals of blocks before the word `end`. */
   count(end: number): number {
     let count = 0
-    for (let place = this.table; place <= this.placeOf(end); place++) if (this.words[place] !== 0) count++
+    for (let place = this.table; place <= this.placeOf(end); place++)
+      if (this.words[place] !== 0) count++
     return count
   }
 
@@ -121,7 +139,8 @@ export class Seals {
   private headerSeal(): number {
     const { words, multipliers } = this
     let sum = 0
-    for (let word = 0; word < HEADER_WORDS; word++) sum = (sum + Math.imul(words[word], multipliers[word])) | 0
+    for (let word = 0; word < HEADER_WORDS; word++)
+      sum = (sum + Math.imul(words[word], multipliers[word])) | 0
     const hash = mix(sum, this.key)
     return hash === 0 ? 1 : hash
   }
@@ -164,8 +183,18 @@ export function mix(hash: number, word: number): number {
 }
 
 /** Is there a sealed free block to the left of a block, according to the footer before it? */
-export function hasFreeLeft(words: Int32Array, seals: Seals, block: number, first: number): boolean {
+export function hasFreeLeft(
+  words: Int32Array,
+  seals: Seals,
+  block: number,
+  first: number
+): boolean {
   const size = words[block - 1]
   const left = block - size
-  return size > 0 && left >= first && words[left] === ((size << 1) | PREVIOUS_USED) && seals.holds('free', left)
+  return (
+    size > 0 &&
+    left >= first &&
+    words[left] === ((size << 1) | PREVIOUS_USED) &&
+    seals.holds('free', left)
+  )
 }

@@ -35,7 +35,8 @@ export class Stacks {
     this.live.delete(pointer)
     this.freed.delete(pointer)
     this.freed.set(pointer, { ...allocation, freed })
-    if (this.freed.size > REMEMBERED) for (const oldest of this.freed.keys()) return void this.freed.delete(oldest)
+    if (this.freed.size > REMEMBERED)
+      for (const oldest of this.freed.keys()) return void this.freed.delete(oldest)
   }
 
   /** Removes all notes. */
@@ -99,15 +100,23 @@ function stackAbove(call: Caller): string {
 
 /** The leaks as one text, for a warning. */
 export function leakReport(leaks: readonly Leak[]): string {
-  const total = leaks.reduce((sum, { count, bytes }) => ({ count: sum.count + count, bytes: sum.bytes + bytes }), {
-    count: 0,
-    bytes: 0
-  })
+  const total = leaks.reduce(
+    (sum, { count, bytes }) => ({ count: sum.count + count, bytes: sum.bytes + bytes }),
+    {
+      count: 0,
+      bytes: 0
+    }
+  )
   const shown = leaks.slice(0, 20)
-  const groups = shown.map(({ count, bytes, stack }) => `${bytes} bytes in ${blocks(count)}, allocated\n${stack}`)
+  const groups = shown.map(
+    ({ count, bytes, stack }) => `${bytes} bytes in ${blocks(count)}, allocated\n${stack}`
+  )
   const rest = leaks.length - shown.length
   if (rest > 0) groups.push(`and ${rest} more stacks; leaks() has all`)
-  return `${total.bytes} bytes in ${blocks(total.count)} were not freed when the heap was closed\n${groups.join('\n')}`
+  return (
+    `${total.bytes} bytes in ${blocks(total.count)} were not freed when the heap was ` +
+    `closed\n${groups.join('\n')}`
+  )
 }
 
 function blocks(count: number): string {

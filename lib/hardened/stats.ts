@@ -25,7 +25,11 @@ import type { Kind } from './seals.js'
  * Yields the blocks in address order, each with its kind. Throws ERR_OFFHEAP_CORRUPT at the first
  * whose entry in the ledger was overwritten.
  */
-export function* sealedBlocks({ words, seals, faults }: Ledger): Generator<[number, Kind], void, undefined> {
+export function* sealedBlocks({
+  words,
+  seals,
+  faults
+}: Ledger): Generator<[number, Kind], void, undefined> {
   for (const block of walk(words)) {
     const kind = seals.kindOf(block)
     if (kind === undefined) throw faults.entry(block)
@@ -72,15 +76,24 @@ export function readHardenedStats(ledger: Ledger, residentBytes: number): HeapSt
 
 /** A block as a caller sees it. */
 export function describeHardened({ words }: Ledger, block: number, kind: Kind): BlockInfo {
-  const place = { pointer: slotOf(block), offset: slotOf(block), size: sizeOf(words[block]) * SLOT_BYTES }
-  return kind === 'quarantined' ? { ...place, used: false, quarantined: true } : { ...place, used: kind === 'used' }
+  const place = {
+    pointer: slotOf(block),
+    offset: slotOf(block),
+    size: sizeOf(words[block]) * SLOT_BYTES
+  }
+  return kind === 'quarantined'
+    ? { ...place, used: false, quarantined: true }
+    : { ...place, used: kind === 'used' }
 }
 
 /**
  * Yields the whole free pages as [offset, length] in bytes: in touched wilderness, in free blocks
  * and in quarantined ones.
  */
-export function* freeSlotPages(ledger: Ledger, pageSize: number): Generator<[number, number], void, undefined> {
+export function* freeSlotPages(
+  ledger: Ledger,
+  pageSize: number
+): Generator<[number, number], void, undefined> {
   const { words } = ledger
   let begin = 0
   for (const [block, kind] of sealedBlocks(ledger)) {
@@ -91,10 +104,18 @@ export function* freeSlotPages(ledger: Ledger, pageSize: number): Generator<[num
       begin = 0
     }
   }
-  yield* wholePages(begin === 0 ? slotOf(words[TOP_WORD]) : begin, slotOf(words[TOUCHED_WORD]), pageSize)
+  yield* wholePages(
+    begin === 0 ? slotOf(words[TOP_WORD]) : begin,
+    slotOf(words[TOUCHED_WORD]),
+    pageSize
+  )
 }
 
-function* wholePages(begin: number, end: number, pageSize: number): Generator<[number, number], void, undefined> {
+function* wholePages(
+  begin: number,
+  end: number,
+  pageSize: number
+): Generator<[number, number], void, undefined> {
   const first = Math.ceil(begin / pageSize) * pageSize
   const last = Math.floor(end / pageSize) * pageSize
   if (last > first) yield [first, last - first]

@@ -143,8 +143,9 @@ export const STARTS: Int32Array = Int32Array.from({ length: KIND_MASK + 1 }, (_,
 })
 
 /** The class of each size step: a request of `bytes` bytes has step (bytes + 15) >> 4. */
-export const STEP_CLASS: readonly number[] = Array.from({ length: LARGEST_SLOT / UNIT_BYTES + 1 }, (_, step) =>
-  slotClassOf(step * UNIT_BYTES)
+export const STEP_CLASS: readonly number[] = Array.from(
+  { length: LARGEST_SLOT / UNIT_BYTES + 1 },
+  (_, step) => slotClassOf(step * UNIT_BYTES)
 )
 
 /** The bit of the unit that begins `bytes` bytes into a granule. */

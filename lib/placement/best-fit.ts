@@ -28,7 +28,11 @@ class BestFit extends SizeClasses implements Placement {
   constructor(words: Int32Array) {
     super(words)
     this.roots = HEADER_WORDS + sizeClassWords(words.length)
-    this.smallest = new CardIndex(words, this.roots + this.classes, this.sentinelOf(this.classOf(MINIMUM_WORDS)))
+    this.smallest = new CardIndex(
+      words,
+      this.roots + this.classes,
+      this.sentinelOf(this.classOf(MINIMUM_WORDS))
+    )
   }
 
   override reset(): void {
@@ -48,7 +52,8 @@ class BestFit extends SizeClasses implements Placement {
     const block = this.frontFrom(sizeClass < this.blurred ? sizeClass : sizeClass + 1)
     if (block === 0 || sizeOf(words[block]) >= size) return block
     throw corrupt(
-      `the free list for blocks of ${size * 4} bytes or more begins at byte ${block * 4}, where no such block is`
+      `the free list for blocks of ${size * 4} bytes or more begins at byte ${block * 4}, ` +
+        `where no such block is`
     )
   }
 
@@ -88,9 +93,12 @@ class BestFit extends SizeClasses implements Placement {
       const tree = treeOf(this.words, this.roots + i)
       for (const block of this.listOf(i)) {
         if (tree.next().value === block) continue
-        throw corrupt(`the free block at byte ${block * 4} has a different place in its list than in its tree`)
+        throw corrupt(
+          `the free block at byte ${block * 4} has a different place in its list than in its tree`
+        )
       }
-      if (tree.next().done !== true) throw corrupt(`the tree of size class ${i} holds a block that its list does not`)
+      if (tree.next().done !== true)
+        throw corrupt(`the tree of size class ${i} holds a block that its list does not`)
     }
   }
 }

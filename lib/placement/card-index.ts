@@ -40,7 +40,8 @@ const EXACT_WORDS = 128
  * The size class of a block of `size` words: from 2, for the smallest block, to 111. From 128 words
  * on there are two classes to an octave.
  */
-export const classOf = (size: number): number => (size < EXACT_WORDS ? size >> 1 : coarseClassOf(size))
+export const classOf = (size: number): number =>
+  size < EXACT_WORDS ? size >> 1 : coarseClassOf(size)
 
 const coarseClassOf = (size: number): number => {
   const power = 31 - Math.clz32(size)
@@ -354,7 +355,8 @@ export class CardIndex {
   private raise(card: number, size: number): void {
     const sizeClass = classOf(size)
     const at = (this.bounds + card) | 0
-    if (sizeClass > ((this.words[at >> 2] >>> ((at & 3) << 3)) & 0x7f)) this.raiseBounds(card, sizeClass)
+    if (sizeClass > ((this.words[at >> 2] >>> ((at & 3) << 3)) & 0x7f))
+      this.raiseBounds(card, sizeClass)
   }
 
   /** Raises the bound of a card to a class, and the bounds above it. */
@@ -398,14 +400,17 @@ export class CardIndex {
     const largest = new Map<number, number>()
     for (const block of this.list()) {
       const card = block >>> CARD_SHIFT
-      if (!largest.has(card) && words[this.first + card] !== block) throw wrong(card, 'its first free block')
+      if (!largest.has(card) && words[this.first + card] !== block)
+        throw wrong(card, 'its first free block')
       largest.set(card, Math.max(largest.get(card) ?? 0, classOf(sizeOf(words[block]))))
     }
     for (let card = 0; card < this.cards; card++) {
       const sizeClass = largest.get(card) ?? 0
-      if (sizeClass === 0 && words[this.first + card] !== 0) throw wrong(card, 'its first free block')
+      if (sizeClass === 0 && words[this.first + card] !== 0)
+        throw wrong(card, 'its first free block')
       const bound = this.boundOf(card)
-      if (sizeClass === 0 ? bound !== 0 : bound < sizeClass) throw wrong(card, 'its largest free block')
+      if (sizeClass === 0 ? bound !== 0 : bound < sizeClass)
+        throw wrong(card, 'its largest free block')
     }
     // Raising stops at the first bound that is high enough already, so every bound must cover those
     // below.

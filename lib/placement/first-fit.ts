@@ -82,7 +82,11 @@ export class FirstFit extends CardIndex implements Placement {
       card = this.nextCard(card + 1, sizeClass)
     }
     words[HEADER_WORDS + sizeClass] = Math.min(hint, card)
-    for (let above = sizeClass + 1; above < this.classes && words[HEADER_WORDS + above] < card; above++) {
+    for (
+      let above = sizeClass + 1;
+      above < this.classes && words[HEADER_WORDS + above] < card;
+      above++
+    ) {
       words[HEADER_WORDS + above] = card
     }
     return found
@@ -91,7 +95,8 @@ export class FirstFit extends CardIndex implements Placement {
   override raiseBounds(card: number, sizeClass: number): void {
     super.raiseBounds(card, sizeClass)
     const words = this.words
-    for (let hint = HEADER_WORDS + sizeClass; hint >= HEADER_WORDS && words[hint] > card; hint--) words[hint] = card
+    for (let hint = HEADER_WORDS + sizeClass; hint >= HEADER_WORDS && words[hint] > card; hint--)
+      words[hint] = card
   }
 
   override check(): void {
@@ -101,7 +106,8 @@ export class FirstFit extends CardIndex implements Placement {
       const bound = this.boundOf(card)
       if (bound >= classes) throw wrong(card, 'its largest free block')
       for (let sizeClass = bound; sizeClass >= 0; sizeClass--) {
-        if (words[HEADER_WORDS + sizeClass] > card) throw wrong(card, 'where to look for a block of its size')
+        if (words[HEADER_WORDS + sizeClass] > card)
+          throw wrong(card, 'where to look for a block of its size')
       }
     }
     for (let sizeClass = 0; sizeClass < classes; sizeClass++) {

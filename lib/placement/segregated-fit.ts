@@ -43,7 +43,10 @@ export class SegregatedFit extends SizeClasses implements Placement {
     const near = this.walk(sizeClass, size, WALK)
     if (near !== 0) return near
     const block = this.frontFrom(sizeClass + 1)
-    if (block === 0) return size < words.length - words[TOP_WORD] ? 0 : this.walk(sizeClass, size, words.length >>> 2)
+    if (block === 0)
+      return size < words.length - words[TOP_WORD]
+        ? 0
+        : this.walk(sizeClass, size, words.length >>> 2)
     if (sizeOf(words[block]) < size) throw misplaced(block, size)
     return block
   }
@@ -107,7 +110,8 @@ export class SegregatedFit extends SizeClasses implements Placement {
 /** The error for a list of blocks of `size` words or more that begins with a smaller one. */
 export function misplaced(block: number, size: number): Error {
   return corrupt(
-    `the free list for blocks of ${size * 4} bytes or more begins at byte ${block * 4}, where no such block is`
+    `the free list for blocks of ${size * 4} bytes or more begins at byte ${block * 4}, ` +
+      `where no such block is`
   )
 }
 

@@ -154,8 +154,13 @@ export class SizeClasses {
   protected *listOf(sizeClass: number): Iterable<number> {
     const sentinel = this.sentinelOf(sizeClass)
     let left = this.words.length / MINIMUM_WORDS
-    for (let block = this.words[sentinel + NEXT]; block !== sentinel; block = this.words[block + NEXT]) {
-      if (!(block > 0 && left-- > 0)) throw corrupt(`the free list of size class ${sizeClass} does not end`)
+    for (
+      let block = this.words[sentinel + NEXT];
+      block !== sentinel;
+      block = this.words[block + NEXT]
+    ) {
+      if (!(block > 0 && left-- > 0))
+        throw corrupt(`the free list of size class ${sizeClass} does not end`)
       yield block
     }
   }
@@ -175,16 +180,25 @@ export class SizeClasses {
       checkLinks(words, sentinel, this.listOf(i))
       for (const block of this.listOf(i)) {
         if (this.classOf(sizeOf(words[block])) === i) continue
-        throw corrupt(`the free block at byte ${block * 4} is in the list of size class ${i}, but has another size`)
+        throw corrupt(
+          `the free block at byte ${block * 4} is in the list of size class ${i}, but has ` +
+            `another size`
+        )
       }
     }
     const beyond = this.rows * 32 - this.classes
-    if ((words[ROWS + this.rows - 1] & ((1 << beyond) - 1)) !== 0 || (words[SUMMARY] & (-1 >>> this.rows)) !== 0) {
+    if (
+      (words[ROWS + this.rows - 1] & ((1 << beyond) - 1)) !== 0 ||
+      (words[SUMMARY] & (-1 >>> this.rows)) !== 0
+    ) {
       throw corrupt('the bitmap over the size classes has bits for more classes than there are')
     }
     for (let row = 0; row < this.rows; row++) {
       if ((words[ROWS + row] === 0) === ((words[SUMMARY] & maskOf(row)) === 0)) continue
-      throw corrupt(`row ${row} of the bitmap over the size classes and its bit in the summary contradict each other`)
+      throw corrupt(
+        `row ${row} of the bitmap over the size classes and its bit in the summary ` +
+          `contradict each other`
+      )
     }
   }
 }

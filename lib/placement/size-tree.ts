@@ -28,7 +28,13 @@ const NONE = 1
 const DEEPEST = 512
 
 /** Inserts a block of `size` words into the tree at `root`, and into the list of `sentinel`. */
-export function plant(words: Int32Array, root: number, sentinel: number, block: number, size: number): void {
+export function plant(
+  words: Int32Array,
+  root: number,
+  sentinel: number,
+  block: number,
+  size: number
+): void {
   const priority = priorityOf(block)
   let previous = sentinel
   let next = sentinel
@@ -134,7 +140,8 @@ export function* treeOf(words: Int32Array, root: number): Generator<number, void
     const block = above.pop() ?? 0
     if (previous !== 0 && !isBefore(words, previous, block, sizeOf(words[block]))) {
       throw corrupt(
-        `the tree of free blocks holds the blocks at bytes ${previous * 4} and ${block * 4} in the wrong order`
+        `the tree of free blocks holds the blocks at bytes ${previous * 4} and ${block * 4} ` +
+          `in the wrong order`
       )
     }
     yield block

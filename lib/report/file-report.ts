@@ -11,7 +11,10 @@ export interface FileReport {
   readonly path: string
   /** The bytes of the file. */
   readonly size: number
-  /** `open`: in use, by a process that lives. `dead`: in use when its process, or the machine, stopped. */
+  /**
+   * `open`: in use, by a process that lives. `dead`: in use when its process, or the machine,
+   * stopped.
+   */
   readonly state: 'open' | 'dead' | 'closed'
   /** Whether every byte was written to the disk when it was closed. */
   readonly synced: boolean
@@ -28,7 +31,10 @@ export interface FileReport {
   readonly roots: Readonly<Record<string, number>>
   readonly placement: string | undefined
   readonly stats: HeapStats | undefined
-  /** What check() found wrong; undefined when nothing is, for a dead heap after a recovery of these pages. */
+  /**
+   * What check() found wrong; undefined when nothing is, for a dead heap after a recovery of these
+   * pages.
+   */
   readonly fault: string | undefined
   /** The heap as text. */
   readonly picture: string | undefined
@@ -38,7 +44,9 @@ export interface FileReport {
 export function inspectFile(path: string, options: PictureOptions): FileReport {
   const { file, block, inUse } = HeapFile.look(path)
   try {
-    const roots = Object.fromEntries(file.roots.keys().map(name => [name, file.roots.get(name) ?? 0]))
+    const roots = Object.fromEntries(
+      file.roots.keys().map(name => [name, file.roots.get(name) ?? 0])
+    )
     const words = new Int32Array(file.body)
     // In pages of our own: what recovery would make of it.
     if ((inUse || file.unclean) && words[MAGIC_WORD] === MAGIC) words[PENDING_WORD] = CUT
@@ -93,8 +101,12 @@ export function fileReportText(report: FileReport): string {
     if (stats.slabs > 0) rows.push(['slabs', humanBytes(stats.slabs)])
   }
   rows.push(['root', pointer(report.root)])
-  for (const [name, root] of Object.entries(report.roots)) rows.push([`root ${JSON.stringify(name)}`, pointer(root)])
-  rows.push(['check', fault ?? (report.state === 'closed' ? 'nothing is wrong' : 'nothing is wrong, once recovered')])
+  for (const [name, root] of Object.entries(report.roots))
+    rows.push([`root ${JSON.stringify(name)}`, pointer(root)])
+  rows.push([
+    'check',
+    fault ?? (report.state === 'closed' ? 'nothing is wrong' : 'nothing is wrong, once recovered')
+  ])
   const width = Math.max(...rows.map(([name]) => name.length))
   const table = rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`)
   return [path, ...table, ...(picture === undefined ? [] : ['', picture])].join('\n')
@@ -105,9 +117,13 @@ function pointer(value: number): string {
 }
 
 function stateOf({ state, holder, synced, rebooted }: FileReport): string {
-  if (state === 'open') return `open, by process ${holder}: what follows is a snapshot that may contradict itself`
+  if (state === 'open')
+    return `open, by process ${holder}: what follows is a snapshot that may contradict itself`
   if (state === 'dead') {
-    return `not closed by process ${holder}${rebooted ? ', and the machine started again since' : ''}; opening it recovers it`
+    return (
+      `not closed by process ` +
+      `${holder}${rebooted ? ', and the machine started again since' : ''}; opening it recovers it`
+    )
   }
   return synced ? 'closed, every byte on the disk' : 'closed'
 }

@@ -100,7 +100,12 @@ function same(before: readonly number[], i: number, now: readonly number[], j: n
 }
 
 /** The fewest removals and insertions until both lists agree again; one of each if that is far. */
-function distance(before: readonly number[], i: number, now: readonly number[], j: number): [number, number] {
+function distance(
+  before: readonly number[],
+  i: number,
+  now: readonly number[],
+  j: number
+): [number, number] {
   if (i >= before.length) return [0, 1]
   if (j >= now.length) return [1, 0]
   for (let edits = 1; edits <= LOOKAHEAD; edits++) {
@@ -109,7 +114,8 @@ function distance(before: readonly number[], i: number, now: readonly number[], 
       const a = i + 2 * out
       const b = j + 2 * into
       const bothEnd = a >= before.length && b >= now.length
-      if (bothEnd || (a < before.length && b < now.length && same(before, a, now, b))) return [out, into]
+      if (bothEnd || (a < before.length && b < now.length && same(before, a, now, b)))
+        return [out, into]
     }
   }
   return [1, 1]

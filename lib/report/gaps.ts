@@ -15,7 +15,8 @@ class Pieces {
     if (count > 0) this.#counts.set(size, count)
     else this.#counts.delete(size)
     if (by === 1) this.#largest = Math.max(this.#largest, size)
-    else if (count === 0 && size === this.#largest) this.#largest = Math.max(0, ...this.#counts.keys())
+    else if (count === 0 && size === this.#largest)
+      this.#largest = Math.max(0, ...this.#counts.keys())
   }
 
   /** 1 - largest / total, with one more piece of `last` bytes; 0 when nothing is free. */
@@ -83,7 +84,8 @@ export class Gaps implements MomentListener {
   /** Where the left neighbour of the block at `index` ends, and where the right one begins. */
   #around(moment: Moment, index: number): [number, number | undefined] {
     const before = index === 0 ? this.#low : this.#blocks.end(moment.blocks[index - 1])
-    const behind = index + 1 === moment.count ? undefined : this.#blocks.offset(moment.blocks[index + 1])
+    const behind =
+      index + 1 === moment.count ? undefined : this.#blocks.offset(moment.blocks[index + 1])
     return [before, behind]
   }
 

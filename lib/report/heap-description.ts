@@ -1,7 +1,7 @@
 /**
- * What an allocator says of its own heap: its blocks in address order, and its free blocks in the order of its list. A lab's
- * allocator may have a `describe()` that returns this. Nothing of it is believed: it is read here, and what makes no sense is refused
- * with a sentence.
+ * What an allocator says of its own heap: its blocks in address order, and its free blocks in the
+ * order of its list. A lab's allocator may have a `describe()` that returns this. Nothing of it is
+ * believed: it is read here, and what makes no sense is refused with a sentence.
  */
 
 /** A block, as `describe()` says it. */
@@ -11,7 +11,10 @@ export interface BlockDescription {
   /** Bytes of the whole block: header, payload and footer. */
   readonly size: number
   readonly used: boolean
-  /** Bytes in front of the payload that belong to the block. Default: up to the payload, as far as that is known. */
+  /**
+   * Bytes in front of the payload that belong to the block. Default: up to the payload, as far as
+   * that is known.
+   */
   readonly header?: number
   /** Bytes at the end of the block that hold its boundary tag. Default: 0. */
   readonly footer?: number
@@ -19,7 +22,10 @@ export interface BlockDescription {
 
 export interface HeapDescription {
   readonly blocks: readonly BlockDescription[]
-  /** The offsets of the free blocks, in the order of the list or lists; undefined when nothing was said of them. */
+  /**
+   * The offsets of the free blocks, in the order of the list or lists; undefined when nothing was
+   * said of them.
+   */
   readonly freeList: readonly number[] | undefined
 }
 
@@ -27,10 +33,15 @@ export interface HeapDescription {
 const MOST_BLOCKS = 2 ** 20
 
 /**
- * Reads what `describe()` returned, of a heap from byte `low` to byte `high`. Returns a sentence that says what is wrong with it, if
- * something is; runs the iterators that it was given, and returns what they throw the same way.
+ * Reads what `describe()` returned, of a heap from byte `low` to byte `high`. Returns a sentence
+ * that says what is wrong with it, if something is; runs the iterators that it was given, and
+ * returns what they throw the same way.
  */
-export function readDescription(value: unknown, low: number, high: number): HeapDescription | string {
+export function readDescription(
+  value: unknown,
+  low: number,
+  high: number
+): HeapDescription | string {
   try {
     return read(value, low, high)
   } catch (error) {
@@ -46,9 +57,13 @@ function read(value: unknown, low: number, high: number): HeapDescription {
     const offset = integer(property(item, 'offset'), `${name}.offset`)
     const size = integer(property(item, 'size'), `${name}.size`)
     if (offset < end)
-      throw new Error(`describe(): ${name} begins at byte ${offset}, inside what lies before it (up to ${end})`)
+      throw new Error(
+        `describe(): ${name} begins at byte ${offset}, inside what lies before it (up to ${end})`
+      )
     if (size <= 0 || offset + size > high) {
-      throw new Error(`describe(): ${name} has ${size} bytes from byte ${offset} on, and the heap ends at ${high}`)
+      throw new Error(
+        `describe(): ${name} has ${size} bytes from byte ${offset} on, and the heap ends at ${high}`
+      )
     }
     end = offset + size
     const header = optional(property(item, 'header'), `${name}.header`, size)
@@ -66,7 +81,8 @@ function read(value: unknown, low: number, high: number): HeapDescription {
   const offsets = new Set(blocks.filter(({ used }) => !used).map(({ offset }) => offset))
   const freeList = listOf(list, 'freeList').map((item, i) => {
     const offset = integer(item, `freeList[${i}]`)
-    if (!offsets.has(offset)) throw new Error(`describe(): freeList[${i}] is ${offset}, where no free block begins`)
+    if (!offsets.has(offset))
+      throw new Error(`describe(): freeList[${i}] is ${offset}, where no free block begins`)
     return offset
   })
   return { blocks, freeList }
@@ -74,7 +90,9 @@ function read(value: unknown, low: number, high: number): HeapDescription {
 
 function property(value: unknown, name: string): unknown {
   if (typeof value !== 'object' || value === null) {
-    throw new Error('describe() must return { blocks: [{ offset, size, used }, …], freeList: [offset, …] }')
+    throw new Error(
+      'describe() must return { blocks: [{ offset, size, used }, …], freeList: [offset, …] }'
+    )
   }
   return Reflect.get(value, name)
 }
@@ -83,7 +101,8 @@ function listOf(value: unknown, name: string): unknown[] {
   if (!isIterable(value)) throw new Error(`describe(): ${name} is no array`)
   const items: unknown[] = []
   for (const item of value) {
-    if (items.length >= MOST_BLOCKS) throw new Error(`describe(): ${name} does not end after ${MOST_BLOCKS} entries`)
+    if (items.length >= MOST_BLOCKS)
+      throw new Error(`describe(): ${name} does not end after ${MOST_BLOCKS} entries`)
     items.push(item)
   }
   return items
@@ -95,7 +114,9 @@ function isIterable(value: unknown): value is Iterable<unknown> {
 
 function integer(value: unknown, name: string): number {
   if (typeof value === 'number' && Number.isInteger(value) && value >= 0) return value
-  throw new Error(`describe(): ${name} is ${String(value)}, and should be a byte offset or a number of bytes`)
+  throw new Error(
+    `describe(): ${name} is ${String(value)}, and should be a byte offset or a number of bytes`
+  )
 }
 
 function optional(value: unknown, name: string, most: number): number | undefined {

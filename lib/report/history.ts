@@ -70,7 +70,8 @@ export class History extends Blocks {
   /** Moves `moment` to after `operations` operations, 0 … trace.length. */
   seek(moment: Moment, operations: number): void {
     const nearest = this.#keyframes[Math.floor(operations / KEYFRAME_INTERVAL)]
-    if (moment.operations > operations || moment.operations < nearest.operations) moment.restore(nearest)
+    if (moment.operations > operations || moment.operations < nearest.operations)
+      moment.restore(nearest)
     while (moment.operations < operations) moment.step()
   }
 
@@ -110,7 +111,9 @@ export class History extends Blocks {
       const t = i + 1
       const gone = this.ended[i]
       payload[t] =
-        payload[i] - (gone === -1 ? 0 : this.payload(gone)) + (timeline.pointers[i] === 0 ? 0 : this.payload(i))
+        payload[i] -
+        (gone === -1 ? 0 : this.payload(gone)) +
+        (timeline.pointers[i] === 0 ? 0 : this.payload(i))
       const lastEnd = moment.count === 0 ? low : this.end(moment.blocks[moment.count - 1])
       const end = timeline.ends === undefined ? lastEnd : timeline.ends[i]
       heap[t] = end - low

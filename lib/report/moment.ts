@@ -79,7 +79,9 @@ export class Blocks {
 
   /** The byte offset of the end of a block. */
   end(block: number): number {
-    return this.timeline.pointers[block] + payloadOf(this.trace, block) + this.timeline.slacks[block]
+    return (
+      this.timeline.pointers[block] + payloadOf(this.trace, block) + this.timeline.slacks[block]
+    )
   }
 }
 

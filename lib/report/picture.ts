@@ -100,7 +100,8 @@ export function heapPicture(heap: PictureSource, options: PictureOptions = {}): 
   }
   if (legend) {
     const indent = ' '.repeat(gutter + WALL_WIDTH)
-    for (const line of legendOf(strip.cellBytes, strip.hasSlabs, glyphs, colors)) lines.push(indent + line)
+    for (const line of legendOf(strip.cellBytes, strip.hasSlabs, glyphs, colors))
+      lines.push(indent + line)
   }
   return lines.join('\n')
 }
@@ -173,7 +174,13 @@ function shadeOf(share: number): Shade {
 }
 
 /** A row of cells. A run of equal cells gets one colour code. */
-function paint(strip: Strip, from: number, columns: number, glyphs: Glyphs, colors: Colors): string {
+function paint(
+  strip: Strip,
+  from: number,
+  columns: number,
+  glyphs: Glyphs,
+  colors: Colors
+): string {
   let text = ''
   let run = ''
   let runPaint: Paint = identity
@@ -194,7 +201,12 @@ type Paint = (text: string) => string
 const identity: Paint = text => text
 
 /** The glyph and the colour of a cell. */
-function look({ used, free, slots, granules }: Strip, cell: number, glyphs: Glyphs, colors: Colors): [string, Paint] {
+function look(
+  { used, free, slots, granules }: Strip,
+  cell: number,
+  glyphs: Glyphs,
+  colors: Colors
+): [string, Paint] {
   const bytes = used[cell] + free[cell]
   // Only a chunk's header, or the rest of a slab.
   if (bytes === 0) return [' ', identity]
@@ -213,10 +225,16 @@ function legendOf(cellBytes: number, slabs: boolean, glyphs: Glyphs, colors: Col
     `${colors.yellow(`${high}${middle}${low}`)} partly`,
     `${colors.red(free)} free`
   ]
-  const parts = [...shades(glyphs.blocks, colors.cyan), `${colors.dim(glyphs.wilderness)} wilderness`]
+  const parts = [
+    ...shades(glyphs.blocks, colors.cyan),
+    `${colors.dim(glyphs.wilderness)} wilderness`
+  ]
   if (cellBytes > 0) parts.push(`cell = ${humanBytes(cellBytes)}`)
   if (!slabs) return [parts.join('  ')]
-  const slots = [...shades(glyphs.slots, colors.green), `${colors.red(glyphs.granule)} room for a slab`]
+  const slots = [
+    ...shades(glyphs.slots, colors.green),
+    `${colors.red(glyphs.granule)} room for a slab`
+  ]
   return [`blocks: ${parts.join('  ')}`, `slots:  ${slots.join('  ')}`]
 }
 

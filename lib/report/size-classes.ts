@@ -3,7 +3,14 @@
 import { humanBytes } from './sizes.js'
 
 /** The largest block of each class, in bytes. */
-export const SIZE_CLASSES: readonly number[] = [32, 128, 512, 2048, 16_384, Number.POSITIVE_INFINITY]
+export const SIZE_CLASSES: readonly number[] = [
+  32,
+  128,
+  512,
+  2048,
+  16_384,
+  Number.POSITIVE_INFINITY
+]
 
 /**
  * The light and dark colours of the classes, the smallest blocks first, and a readable colour on
@@ -57,5 +64,7 @@ export function sizeClassOf(bytes: number): number {
 /** `up to 32 B`, …, `over 16 KiB`. */
 export function sizeClassName(index: number): string {
   const most = SIZE_CLASSES[index]
-  return Number.isFinite(most) ? `up to ${humanBytes(most)}` : `over ${humanBytes(SIZE_CLASSES[index - 1])}`
+  return Number.isFinite(most)
+    ? `up to ${humanBytes(most)}`
+    : `over ${humanBytes(SIZE_CLASSES[index - 1])}`
 }

@@ -4,7 +4,13 @@
  */
 
 import { readHeader } from '../engine/format.js'
-import { FIRST_WORD, HEADER_WORDS, HIGH_WATER_WORD, TOP_WORD, WITH_SLABS } from '../layout/header.js'
+import {
+  FIRST_WORD,
+  HEADER_WORDS,
+  HIGH_WATER_WORD,
+  TOP_WORD,
+  WITH_SLABS
+} from '../layout/header.js'
 import {
   CLASS_MASK,
   chunkGranules,
@@ -44,7 +50,9 @@ export class SlabTables {
 
   /** Is the used block or slot whose payload begins at this byte offset a slot? */
   isSlot(pointer: number): boolean {
-    return this.chunkGranules > 0 && this.#words[this.#infoOf(Math.floor(pointer / GRANULE_BYTES))] !== 0
+    return (
+      this.chunkGranules > 0 && this.#words[this.#infoOf(Math.floor(pointer / GRANULE_BYTES))] !== 0
+    )
   }
 
   /** Calls `changed` for each granule that changed since the last call. */

@@ -14,11 +14,22 @@ export interface TableOptions {
 }
 
 /** Narrow enough, in two lines, for a terminal of 80 columns. */
-const HEAD = ['\ntrace', '\noperations', 'peak\npayload', '\nutilization', '\nns/op', '\nblocks', 'free\nblocks']
+const HEAD = [
+  '\ntrace',
+  '\noperations',
+  'peak\npayload',
+  '\nutilization',
+  '\nns/op',
+  '\nblocks',
+  'free\nblocks'
+]
 const VALID = '\nvalid'
 
 /** The table, without a newline at its end. */
-export function replayTable(measurements: readonly Measurement[], options: TableOptions = {}): string {
+export function replayTable(
+  measurements: readonly Measurement[],
+  options: TableOptions = {}
+): string {
   const { color = false, ascii = false } = options
   const colors = picocolors.createColors(color)
   const verified = measurements.some(measurement => measurement.verified)
@@ -53,7 +64,10 @@ export function replayTable(measurements: readonly Measurement[], options: Table
 }
 
 /** The arithmetic means over the traces, without those that have no operations. */
-export function meansOf(measurements: readonly Measurement[]): { utilization: number; nsPerOperation: number } {
+export function meansOf(measurements: readonly Measurement[]): {
+  utilization: number
+  nsPerOperation: number
+} {
   const counted = measurements.filter(measurement => measurement.operations > 0)
   const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
   return {
@@ -73,7 +87,14 @@ function nanoseconds(value: number): string {
 /** The lines of the table: above and below the head, and at the end. */
 function frame(ascii: boolean) {
   const line = ascii ? '-' : '─'
-  const none = { 'top-left': '', 'top-right': '', 'bottom-left': '', 'bottom-right': '', left: '', right: '' }
+  const none = {
+    'top-left': '',
+    'top-right': '',
+    'bottom-left': '',
+    'bottom-right': '',
+    left: '',
+    right: ''
+  }
   return {
     ...none,
     top: line,

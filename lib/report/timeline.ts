@@ -89,7 +89,8 @@ export function recordTimeline(
   if (length > MAX_VIEW_OPERATIONS) {
     throw new OffheapError(
       'ERR_OFFHEAP_TRACE',
-      `${trace.name} has ${length} operations, but a view holds at most ${MAX_VIEW_OPERATIONS}; shorten the trace`
+      `${trace.name} has ${length} operations, but a view holds at most ` +
+        `${MAX_VIEW_OPERATIONS}; shorten the trace`
     )
   }
   const wholeBlocks = target.usableSize !== undefined
@@ -102,9 +103,11 @@ export function recordTimeline(
   for (let i = 0; i < length; i++) {
     const pointer = attempt(trace, i, target, now)
     pointers[i] = pointer
-    if (pointer !== 0 && target.usableSize !== undefined) slacks[i] = target.usableSize(pointer) - payloadOf(trace, i)
+    if (pointer !== 0 && target.usableSize !== undefined)
+      slacks[i] = target.usableSize(pointer) - payloadOf(trace, i)
     if (ends !== undefined && target.extent !== undefined) ends[i] = target.extent().high
-    if (freeList !== undefined && target.freeBlocks !== undefined) freeList.note(target.freeBlocks())
+    if (freeList !== undefined && target.freeBlocks !== undefined)
+      freeList.note(target.freeBlocks())
     slabs?.note(pointer)
     if (i % PROGRESS_INTERVAL === 0) progress?.(i / length)
   }
@@ -153,10 +156,15 @@ function perform(trace: Trace, i: number, target: TimelineTarget, now: Float64Ar
   else if (kind === ALIGNED) pointer = target.alignedAlloc(trace.extras[i], size)
   else pointer = target.realloc(now[id], size)
   if (pointer === 0 && (kind !== REALLOC || size > 0)) throw outOfMemory(target, trace, i)
-  if (!Number.isSafeInteger(pointer) || pointer < 0 || pointer + payloadOf(trace, i) > target.u8.length) {
+  if (
+    !Number.isSafeInteger(pointer) ||
+    pointer < 0 ||
+    pointer + payloadOf(trace, i) > target.u8.length
+  ) {
     throw new OffheapError(
       'ERR_OFFHEAP_CORRUPT',
-      `${describeOperation(trace, i)}: returned ${String(pointer)}, where the heap of ${target.u8.length} bytes has no room for it`
+      `${describeOperation(trace, i)}: returned ${String(pointer)}, where the heap of ` +
+        `${target.u8.length} bytes has no room for it`
     )
   }
   now[id] = pointer

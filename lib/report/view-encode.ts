@@ -17,7 +17,8 @@ export function encodeView({ trace, timelines }: ViewSource): ViewData {
     if (ends !== undefined) writer.deltas(ends)
     if (freeList !== undefined) {
       const { removals, insertions, removedAt, insertedAt, offsets, sizes } = freeList
-      for (const column of [removals, insertions, removedAt, insertedAt, offsets, sizes]) writer.values(column)
+      for (const column of [removals, insertions, removedAt, insertedAt, offsets, sizes])
+        writer.values(column)
     }
     if (slabs !== undefined) {
       writer.values(slabs.inSlot)
@@ -30,15 +31,20 @@ export function encodeView({ trace, timelines }: ViewSource): ViewData {
     name: trace.name,
     ids: trace.ids,
     length: trace.length,
-    allocators: timelines.map(({ label, headerBytes, wholeBlocks, low, ends, freeList, slabs }) => ({
-      label,
-      headerBytes,
-      wholeBlocks,
-      hasFreeList: freeList !== undefined,
-      hasEnds: ends !== undefined,
-      low: low ?? null,
-      slabs: slabs === undefined ? null : { granuleBytes: slabs.granuleBytes, chunkGranules: slabs.chunkGranules }
-    })),
+    allocators: timelines.map(
+      ({ label, headerBytes, wholeBlocks, low, ends, freeList, slabs }) => ({
+        label,
+        headerBytes,
+        wholeBlocks,
+        hasFreeList: freeList !== undefined,
+        hasEnds: ends !== undefined,
+        low: low ?? null,
+        slabs:
+          slabs === undefined
+            ? null
+            : { granuleBytes: slabs.granuleBytes, chunkGranules: slabs.chunkGranules }
+      })
+    ),
     columns: deflateRawSync(writer.bytes(), { level: 9 }).toString('base64')
   }
 }
@@ -58,7 +64,8 @@ class ColumnWriter {
   /** Writes a column as differences, for neighbours that are close to each other. */
   deltas(column: ArrayLike<number>): void {
     this.#begin(column)
-    for (let i = 0; i < column.length; i++) this.#integer(i === 0 ? column[i] : column[i] - column[i - 1])
+    for (let i = 0; i < column.length; i++)
+      this.#integer(i === 0 ? column[i] : column[i] - column[i - 1])
   }
 
   bytes(): Uint8Array {

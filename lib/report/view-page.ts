@@ -74,7 +74,8 @@ const CONTROLS = `<div id="controls">
 const key = (color: string, text: string) =>
   `<span class="key"><i style="background:var(--${color})"></i>${text}</span>`
 const curve = (color: string, text: string, dashed = '') =>
-  `<span class="key"><i class="line${dashed}" style="border-color:var(--${color})"></i>${text} <b data-say="${color}"></b></span>`
+  `<span class="key"><i class="line${dashed}" ` +
+  `style="border-color:var(--${color})"></i>${text} <b data-say="${color}"></b></span>`
 
 const PANEL = `<template id="panel"><section class="panel">
 <div class="title"><h2></h2><span class="said" data-say="result"></span></div>
@@ -137,8 +138,12 @@ function colors(): string {
   const named = ({ slot, slotInk, slotFree, slotLines, granule, granuleLines }: SlabColors) =>
     `--slot:${slot};--slot-ink:${slotInk};--slot-free:${slotFree};--slot-lines:${slotLines};` +
     `--granule:${granule};--granule-lines:${granuleLines};`
-  const light = list('size', SIZE_COLORS.light) + list('size-ink', SIZE_COLORS.lightInk) + named(SLAB_COLORS.light)
-  const dark = list('size', SIZE_COLORS.dark) + list('size-ink', SIZE_COLORS.darkInk) + named(SLAB_COLORS.dark)
+  const light =
+    list('size', SIZE_COLORS.light) +
+    list('size-ink', SIZE_COLORS.lightInk) +
+    named(SLAB_COLORS.light)
+  const dark =
+    list('size', SIZE_COLORS.dark) + list('size-ink', SIZE_COLORS.darkInk) + named(SLAB_COLORS.dark)
   return `:root{${light}}@media(prefers-color-scheme:dark){:root:not([data-theme=light]){${dark}}}:root[data-theme=dark]{${dark}}`
 }
 

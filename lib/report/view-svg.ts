@@ -6,7 +6,14 @@
 
 import { describeOperation } from '../trace/trace.js'
 import { History } from './history.js'
-import { SIZE_CLASSES, SIZE_COLORS, SLAB_COLORS, type SlabColors, sizeClassName, sizeClassOf } from './size-classes.js'
+import {
+  SIZE_CLASSES,
+  SIZE_COLORS,
+  SLAB_COLORS,
+  type SlabColors,
+  sizeClassName,
+  sizeClassOf
+} from './size-classes.js'
 import { humanBytes, humanCount, humanShare } from './sizes.js'
 import { slotsOf } from './slab-history.js'
 import type { ViewSource } from './view-data.js'
@@ -32,7 +39,8 @@ export function viewSvg({ trace, timelines }: ViewSource): string {
   const height = histories.length * PANEL_HEIGHT + LEGEND_HEIGHT * (slabs ? 2 : 1)
   const title = `${trace.name}: address against time`
   const panels = histories.map(
-    (history, i) => `<g transform="translate(0 ${i * PANEL_HEIGHT})">\n${drawPanel(history, span)}\n</g>`
+    (history, i) =>
+      `<g transform="translate(0 ${i * PANEL_HEIGHT})">\n${drawPanel(history, span)}\n</g>`
   )
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-labelledby="title">
 <title id="title">${escapeHtml(title)}</title>
@@ -48,11 +56,14 @@ function drawPanel(history: History, span: number): string {
   const { trace, timeline, curves } = history
   const { length } = trace
   const x = (operations: number) => PLOT.left + (operations / Math.max(1, length)) * PLOT_WIDTH
-  const y = (address: number) => PLOT.top + PLOT.height - ((address - history.low) / span) * PLOT.height
-  const heading = `${trace.name}, ${timeline.label}: utilization ${humanShare(curves.utilization[length])}`
+  const y = (address: number) =>
+    PLOT.top + PLOT.height - ((address - history.low) / span) * PLOT.height
+  const heading =
+    `${trace.name}, ${timeline.label}: utilization ` + `${humanShare(curves.utilization[length])}`
   const parts = [
     `<text class="heading" x="${PLOT.left}" y="20">${escapeHtml(heading)}</text>`,
-    `<rect class="plot" x="${PLOT.left}" y="${PLOT.top}" width="${PLOT_WIDTH}" height="${PLOT.height}"/>`,
+    `<rect class="plot" x="${PLOT.left}" y="${PLOT.top}" width="${PLOT_WIDTH}" ` +
+      `height="${PLOT.height}"/>`,
     `<path class="free" d="${heapOutline(history, x, y)}"/>`
   ]
   let blocks = 0
@@ -62,15 +73,20 @@ function drawPanel(history: History, span: number): string {
   parts.push(...(blocks <= MOST_RECTANGLES ? rectangles(history, x, y) : gridRuns(history, span)))
   for (const part of [0, 0.25, 0.5, 0.75, 1]) {
     const at = y(history.low + span * part)
-    parts.push(`<text class="label right" x="${PLOT.left - 8}" y="${fine(at + 4)}">${humanBytes(span * part)}</text>`)
+    parts.push(
+      `<text class="label right" x="${PLOT.left - 8}" ` +
+        `y="${fine(at + 4)}">${humanBytes(span * part)}</text>`
+    )
     const operations = Math.round(length * part)
     const anchor = part === 0 ? '' : part === 1 ? ' right' : ' middle'
     parts.push(
-      `<text class="label${anchor}" x="${fine(x(operations))}" y="${PLOT.top + PLOT.height + 16}">${humanCount(operations)}</text>`
+      `<text class="label${anchor}" x="${fine(x(operations))}" ` +
+        `y="${PLOT.top + PLOT.height + 16}">${humanCount(operations)}</text>`
     )
   }
   parts.push(
-    `<text class="label middle" x="${PLOT.left + PLOT_WIDTH / 2}" y="${PLOT.top + PLOT.height + 33}">operations</text>`
+    `<text class="label middle" x="${PLOT.left + PLOT_WIDTH / 2}" ` +
+      `y="${PLOT.top + PLOT.height + 33}">operations</text>`
   )
   return parts.join('\n')
 }
@@ -87,7 +103,9 @@ function heapOutline(history: History, x: Axis, y: Axis): string {
     const to = Math.min(heap.length - 1, Math.ceil(at + step) - 1)
     let most = heap[from]
     for (let t = from; t <= to; t++) most = Math.max(most, heap[t])
-    path += `L${fine(x(from))} ${fine(y(history.low + most))}H${fine(Math.min(x(at + step), PLOT.left + PLOT_WIDTH))}`
+    path +=
+      `L${fine(x(from))} ` +
+      `${fine(y(history.low + most))}H${fine(Math.min(x(at + step), PLOT.left + PLOT_WIDTH))}`
   }
   return `${path}V${fine(y(history.low))}Z`
 }
@@ -101,9 +119,14 @@ function rectangles(history: History, x: Axis, y: Axis): string[] {
     const width = fine(x(Math.min(to, trace.length)) - left)
     if (width <= 0) continue
     const top = y(offset + size)
-    const words = slot > 0 ? `slab of ${slotsOf(granule)} slots of ${slot} bytes` : `room for a slab, ${size} bytes`
+    const words =
+      slot > 0
+        ? `slab of ${slotsOf(granule)} slots of ${slot} bytes`
+        : `room for a slab, ${size} bytes`
     found.push(
-      `<rect class="edged ${slot > 0 ? 'slot-free' : 'granule'}" x="${left}" y="${fine(top)}" width="${width}" height="${fine(y(offset) - top)}"><title>${words}, at byte ${humanCount(offset)}</title></rect>`
+      `<rect class="edged ${slot > 0 ? 'slot-free' : 'granule'}" x="${left}" ` +
+        `y="${fine(top)}" width="${width}" ` +
+        `height="${fine(y(offset) - top)}"><title>${words}, at byte ${humanCount(offset)}</title></rect>`
     )
   }
   history.forEachBlock(block => {
@@ -113,9 +136,12 @@ function rectangles(history: History, x: Axis, y: Axis): string[] {
     const top = y(history.end(block))
     const width = fine(right - left)
     const height = fine(y(history.offset(block)) - top)
-    const words = `${describeOperation(trace, block)}, at byte ${humanCount(history.timeline.pointers[block])}`
+    const words =
+      `${describeOperation(trace, block)}, at byte ` +
+      `${humanCount(history.timeline.pointers[block])}`
     found.push(
-      `<rect class="edged ${kindOf(history, block)}" x="${fine(left)}" y="${fine(top)}" width="${width}" height="${height}"><title>${escapeHtml(words)}</title></rect>`
+      `<rect class="edged ${kindOf(history, block)}" x="${fine(left)}" y="${fine(top)}" ` +
+        `width="${width}" height="${height}"><title>${escapeHtml(words)}</title></rect>`
     )
   })
   return found
@@ -152,7 +178,12 @@ function gridRuns(history: History, span: number): string[] {
  * The CSS classes of what is drawn: blocks of each size class, used slots, free slots, room for
  * slabs.
  */
-const KINDS: readonly string[] = [...SIZE_CLASSES.map((_, i) => `s${i}`), 'slot', 'slot-free', 'granule']
+const KINDS: readonly string[] = [
+  ...SIZE_CLASSES.map((_, i) => `s${i}`),
+  'slot',
+  'slot-free',
+  'granule'
+]
 
 function kindOf(history: History, block: number): string {
   return history.isSlot(block) ? 'slot' : `s${sizeClassOf(history.size(block))}`
@@ -173,13 +204,22 @@ function coverGrid(history: History, span: number, columns: number, rows: number
     used.clear()
     for (let i = 0; i < moment.count; i++) {
       const block = moment.blocks[i]
-      used.cover(toRow(history.offset(block)), toRow(history.end(block)), KINDS.indexOf(kindOf(history, block)) + 1)
+      used.cover(
+        toRow(history.offset(block)),
+        toRow(history.end(block)),
+        KINDS.indexOf(kindOf(history, block)) + 1
+      )
     }
     chunks.clear()
     for (const { offset, size, slot } of history.slabs.at(moment.operations)) {
-      chunks.cover(toRow(offset), toRow(offset + size), KINDS.indexOf(slot > 0 ? 'slot-free' : 'granule') + 1)
+      chunks.cover(
+        toRow(offset),
+        toRow(offset + size),
+        KINDS.indexOf(slot > 0 ? 'slot-free' : 'granule') + 1
+      )
     }
-    for (let row = 0; row < rows; row++) grid[row * columns + column] = used.kindAt(row) || chunks.kindAt(row)
+    for (let row = 0; row < rows; row++)
+      grid[row * columns + column] = used.kindAt(row) || chunks.kindAt(row)
   }
   return grid
 }
@@ -221,7 +261,9 @@ class Column {
 function legend(slabs: boolean): string {
   const step = 128
   const item = (name: string, text: string, i: number, line = 0) =>
-    `<rect class="${name}" x="${i * step}" y="${2 + line * LEGEND_HEIGHT * 0.7}" width="14" height="12"/><text class="label" x="${i * step + 20}" y="${12 + line * LEGEND_HEIGHT * 0.7}">${escapeHtml(text)}</text>`
+    `<rect class="${name}" x="${i * step}" y="${2 + line * LEGEND_HEIGHT * 0.7}" width="14" ` +
+    `height="12"/><text class="label" x="${i * step + 20}" ` +
+    `y="${12 + line * LEGEND_HEIGHT * 0.7}">${escapeHtml(text)}</text>`
   const classes = SIZE_CLASSES.map((_, i) => item(`s${i}`, sizeClassName(i), i))
   const ofSlabs = [
     item('slot', 'used slots', 0, 1),
@@ -238,7 +280,8 @@ const PATTERNS = `<defs>
 </defs>`
 
 function style(slabs: boolean): string {
-  const sizes = (colors: readonly string[]) => colors.map((color, i) => `.s${i}{fill:${color}}`).join('')
+  const sizes = (colors: readonly string[]) =>
+    colors.map((color, i) => `.s${i}{fill:${color}}`).join('')
   const ofSlabs = ({ slot, slotFree, slotLines, granule, granuleLines }: SlabColors) =>
     `.slot{fill:${slot}}.slot-base{fill:${slotFree}}.slot-line{fill:${slotLines}}.granule-base{fill:${granule}}.granule-line{fill:${granuleLines}}`
   const light = sizes(SIZE_COLORS.light) + (slabs ? ofSlabs(SLAB_COLORS.light) : '')

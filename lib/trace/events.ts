@@ -125,7 +125,8 @@ export class Translation {
     else if (kind === MALLOC || kind === CALLOC || kind === ALIGNED) {
       if (address === 0) this.failed++
       else if (kind === MALLOC) lines.push(`a ${this.#add(lines, address, size)} ${size}`)
-      else if (kind === CALLOC) lines.push(`c ${this.#add(lines, address, size * extra)} ${extra} ${size}`)
+      else if (kind === CALLOC)
+        lines.push(`c ${this.#add(lines, address, size * extra)} ${extra} ${size}`)
       else this.#align(lines, address, size, extra)
     }
     // Any other kind: the program died between taking the slot and writing it.
@@ -229,7 +230,10 @@ function spaceOf(size: number): number {
 }
 
 /** Translates a whole recording, and yields its text in pieces. */
-export async function* translateEvents(path: string, translation: Translation): AsyncGenerator<string> {
+export async function* translateEvents(
+  path: string,
+  translation: Translation
+): AsyncGenerator<string> {
   const file = await open(path)
   try {
     const { events } = await readHeader(file)

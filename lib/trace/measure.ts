@@ -158,7 +158,9 @@ function time(
     const end = performance.now()
     times.push(end - start)
     total = end - begin
-    progress?.(FIRST_SHARE + (1 - FIRST_SHARE) * Math.min(1, times.length / MIN_ROUNDS, total / MIN_TIME))
+    progress?.(
+      FIRST_SHARE + (1 - FIRST_SHARE) * Math.min(1, times.length / MIN_ROUNDS, total / MIN_TIME)
+    )
   }
   times.sort((a, b) => a - b)
   return { nanoseconds: times[times.length >> 1] * 1e6, rounds: times.length }

@@ -191,7 +191,10 @@ export class TraceParser {
   finish(name: string): Trace {
     if (this.#lineLength > 0) this.#parseRest()
     if (this.#lastUsed === 0) {
-      throw new OffheapError('ERR_OFFHEAP_TRACE', `${this.#source}: it has neither a header nor an operation`)
+      throw new OffheapError(
+        'ERR_OFFHEAP_TRACE',
+        `${this.#source}: it has neither a header nor an operation`
+      )
     }
     return this.#builder.build(name, this.#notes())
   }
@@ -215,7 +218,10 @@ export class TraceParser {
       notes.push(`the header says ${ids.text} ids, but there are ${this.#ids.count}`)
     }
     if (this.#writes > 0) {
-      notes.push(`skipped ${this.#writes} lines "w ID SIZE": they write to a block, and do not call the allocator`)
+      notes.push(
+        `skipped ${this.#writes} lines "w ID SIZE": they write to a block, and do not call ` +
+          `the allocator`
+      )
     }
     return notes
   }
@@ -265,7 +271,9 @@ export class TraceParser {
       else this.#parseOperation()
       this.#skipSpace()
       if (this.#cursor < this.#end) {
-        throw this.fail(`'${this.#token()}' is one field too many${this.#form && `; ${this.#form}`}`)
+        throw this.fail(
+          `'${this.#token()}' is one field too many${this.#form && `; ${this.#form}`}`
+        )
       }
     } else if (this.#line - this.#lastUsed > MAX_IDLE_LINES) {
       throw this.fail(`no operation in ${MAX_IDLE_LINES} lines; this is not a .rep trace`)
@@ -284,16 +292,22 @@ export class TraceParser {
       const byte = bytes[i]
       if (byte === HASH) return i
       if ((byte < SPACE && !isSpace(byte)) || byte > 0x7e) {
-        throw this.fail(`byte 0x${byte.toString(16).padStart(2, '0')} is not text; this is not a .rep trace`)
+        throw this.fail(
+          `byte 0x${byte.toString(16).padStart(2, '0')} is not text; this is not a .rep trace`
+        )
       }
     }
     if (limit === end || bytes[limit] === HASH) return limit
-    throw this.fail(`the line is longer than ${MAX_LINE} bytes; an operation is a letter and up to three numbers`)
+    throw this.fail(
+      `the line is longer than ${MAX_LINE} bytes; an operation is a letter and up to three numbers`
+    )
   }
 
   #parseHeader(): void {
-    if (this.#builder.length > 0) throw this.fail(`expected an operation (a, r, c, m or f), found '${this.#token()}'`)
-    if (this.#header.length === 4) throw this.fail('a header has at most four lines, but this is a fifth number')
+    if (this.#builder.length > 0)
+      throw this.fail(`expected an operation (a, r, c, m or f), found '${this.#token()}'`)
+    if (this.#header.length === 4)
+      throw this.fail('a header has at most four lines, but this is a fifth number')
     this.#form = ''
     const start = this.#cursor
     // These figures are only compared, so they may have any size.
@@ -303,7 +317,8 @@ export class TraceParser {
   }
 
   #parseOperation(): void {
-    if (this.#builder.length === MAX_OPERATIONS) throw this.fail(`more than ${MAX_OPERATIONS} operations`)
+    if (this.#builder.length === MAX_OPERATIONS)
+      throw this.fail(`more than ${MAX_OPERATIONS} operations`)
     const start = this.#cursor
     switch (this.#letter()) {
       case A: {
@@ -317,7 +332,8 @@ export class TraceParser {
         const id = this.#id()
         const count = this.#number('COUNT')
         const size = this.#number('SIZE')
-        if (count * size > Number.MAX_SAFE_INTEGER) throw this.fail(`${count} × ${size} bytes is more than 2^53 - 1`)
+        if (count * size > Number.MAX_SAFE_INTEGER)
+          throw this.fail(`${count} × ${size} bytes is more than 2^53 - 1`)
         this.#allocate(CALLOC, id, size, count)
         break
       }
@@ -360,7 +376,8 @@ export class TraceParser {
 
   #allocate(kind: Kind, id: number, size: number, extra: number): void {
     const dense = this.#dense(id)
-    if (this.#ids.isLive(dense)) throw this.fail(`id ${id} is allocated again while its block is still in use`)
+    if (this.#ids.isLive(dense))
+      throw this.fail(`id ${id} is allocated again while its block is still in use`)
     this.#ids.setLive(dense, true)
     this.#builder.add(kind, dense, size, extra, this.#line)
   }
@@ -380,7 +397,8 @@ export class TraceParser {
     this.#skipSpace()
     if (this.#bytes[this.#cursor] === MINUS) {
       const token = this.#token()
-      if (token !== '-1') throw this.fail(`ID must be a whole number, or -1 for NULL, found '${token}'`)
+      if (token !== '-1')
+        throw this.fail(`ID must be a whole number, or -1 for NULL, found '${token}'`)
       this.#builder.add(FREE, NULL_ID, 0, 0, this.#line)
     } else this.#release(this.#id())
   }
@@ -397,7 +415,8 @@ export class TraceParser {
     const found = this.#ids.find(id)
     if (found !== -1) return found
     const added = this.#ids.add(id)
-    if (added === -1) throw this.fail(`more than ${MAX_MAP_IDS} ids of ${TABLE_IDS} and above; number them from 0`)
+    if (added === -1)
+      throw this.fail(`more than ${MAX_MAP_IDS} ids of ${TABLE_IDS} and above; number them from 0`)
     return added
   }
 
@@ -433,7 +452,9 @@ export class TraceParser {
   #token(): string {
     const start = this.#cursor
     while (this.#cursor < this.#end && !isSpace(this.#bytes[this.#cursor])) this.#cursor++
-    const text = String.fromCharCode(...this.#bytes.subarray(start, Math.min(this.#cursor, start + 40)))
+    const text = String.fromCharCode(
+      ...this.#bytes.subarray(start, Math.min(this.#cursor, start + 40))
+    )
     return this.#cursor - start > 40 ? `${text}…` : text
   }
 }
@@ -447,7 +468,9 @@ function markLength(bytes: Uint8Array, start: number, end: number): number {
 }
 
 function skipByteOrderMark(bytes: Uint8Array, start: number, end: number): number {
-  return markLength(bytes, start, end) === BYTE_ORDER_MARK.length ? start + BYTE_ORDER_MARK.length : start
+  return markLength(bytes, start, end) === BYTE_ORDER_MARK.length
+    ? start + BYTE_ORDER_MARK.length
+    : start
 }
 
 /** Parses a whole trace. Throws `ERR_OFFHEAP_TRACE` that names the invalid line. */

@@ -23,7 +23,10 @@ export class Payloads {
 
   constructor(u8: Uint8Array) {
     this.#u8 = u8
-    this.#i32 = u8.byteOffset % 4 === 0 ? new Int32Array(u8.buffer, u8.byteOffset, Math.floor(u8.length / 4)) : NO_WORDS
+    this.#i32 =
+      u8.byteOffset % 4 === 0
+        ? new Int32Array(u8.buffer, u8.byteOffset, Math.floor(u8.length / 4))
+        : NO_WORDS
   }
 
   /** The number of bytes. */

@@ -19,7 +19,8 @@ import type { Trace } from './trace.js'
 export async function readTrace(path: string): Promise<Trace> {
   const parser = new TraceParser(path)
   try {
-    for await (const chunk of inflated(createReadStream(path, { highWaterMark: 2 ** 18 }))) parser.push(chunk)
+    for await (const chunk of inflated(createReadStream(path, { highWaterMark: 2 ** 18 })))
+      parser.push(chunk)
   } catch (error) {
     throw explain(error, parser, path)
   }
@@ -54,7 +55,8 @@ async function* inflated(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> 
 async function* joined(head: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
   try {
     if (head.length > 0) yield head
-    for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value
+    for (let next = await rest.next(); next.done !== true; next = await rest.next())
+      yield next.value
   } finally {
     // A reader that stops early, on an error, closes the file.
     await rest.return?.()

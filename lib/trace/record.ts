@@ -14,7 +14,13 @@ import { createGzip } from 'node:zlib'
 import { inspect, invalidType, OffheapError, outOfRange } from '../errors.js'
 import { recorderPath } from '../memory/addon.js'
 import { type OptionNames, readOptions } from '../options.js'
-import { createEvents, readEventsHeader, Translation, translateEvents, WINDOW_EVENTS } from './events.js'
+import {
+  createEvents,
+  readEventsHeader,
+  Translation,
+  translateEvents,
+  WINDOW_EVENTS
+} from './events.js'
 
 const MAXIMUM_EVENTS = 2 ** 30
 
@@ -83,7 +89,10 @@ export interface RecordSummary {
 export async function record(options: RecordOptions): Promise<RecordSummary> {
   const { program, args, output, windows, recorder } = validate(options)
   if (process.platform !== 'linux') {
-    throw new OffheapError('ERR_OFFHEAP_UNSUPPORTED', `recording needs Linux; this is ${process.platform}`)
+    throw new OffheapError(
+      'ERR_OFFHEAP_UNSUPPORTED',
+      `recording needs Linux; this is ${process.platform}`
+    )
   }
   if (!(await readable(recorder))) {
     throw new OffheapError(
@@ -98,12 +107,25 @@ export async function record(options: RecordOptions): Promise<RecordSummary> {
     await attempt(`can't write beside ${output}`, () => createEvents(events, windows))
     const exitCode = await run(program, args, recorder, events)
     const header = await readEventsHeader(events)
-    if (!header.attached || (header.events === 0 && header.lost === 0)) throw nothingRecorded(program, header.attached)
+    if (!header.attached || (header.events === 0 && header.lost === 0))
+      throw nothingRecorded(program, header.attached)
     const text = join(folder, 'trace')
-    const translation = await attempt(`can't write ${output}`, () => writeText(events, text, output.endsWith('.gz')))
+    const translation = await attempt(`can't write ${output}`, () =>
+      writeText(events, text, output.endsWith('.gz'))
+    )
     await attempt(`can't write ${output}`, () => rename(text, output))
     const { operations, ids, peakBytes, aliveBlocks, aliveBytes, dropped, failed } = translation
-    return { operations, ids, peakBytes, aliveBlocks, aliveBytes, dropped, failed, lost: header.lost, exitCode }
+    return {
+      operations,
+      ids,
+      peakBytes,
+      aliveBlocks,
+      aliveBytes,
+      dropped,
+      failed,
+      lost: header.lost,
+      exitCode
+    }
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -111,18 +133,34 @@ export async function record(options: RecordOptions): Promise<RecordSummary> {
 
 function validate(options: RecordOptions) {
   const read = readOptions('record', options, recordOptions)
-  const { program, args = [], output, maximumEvents = MAXIMUM_EVENTS, recorder = recorderPath() } = read
-  if (typeof program !== 'string' || program === '') throw invalidType('program', 'a non-empty string', program)
-  if (typeof output !== 'string' || output === '') throw invalidType('output', 'a non-empty string', output)
-  if (typeof recorder !== 'string' || recorder === '') throw invalidType('recorder', 'a non-empty string', recorder)
+  const {
+    program,
+    args = [],
+    output,
+    maximumEvents = MAXIMUM_EVENTS,
+    recorder = recorderPath()
+  } = read
+  if (typeof program !== 'string' || program === '')
+    throw invalidType('program', 'a non-empty string', program)
+  if (typeof output !== 'string' || output === '')
+    throw invalidType('output', 'a non-empty string', output)
+  if (typeof recorder !== 'string' || recorder === '')
+    throw invalidType('recorder', 'a non-empty string', recorder)
   if (!Array.isArray(args) || !args.every(arg => typeof arg === 'string')) {
     throw invalidType('args', 'an array of strings', args)
   }
-  if (typeof maximumEvents !== 'number') throw invalidType('maximumEvents', 'a number', maximumEvents)
+  if (typeof maximumEvents !== 'number')
+    throw invalidType('maximumEvents', 'a number', maximumEvents)
   if (!Number.isInteger(maximumEvents) || maximumEvents < 1 || maximumEvents > MAXIMUM_EVENTS) {
     throw outOfRange('maximumEvents', `an integer from 1 to ${MAXIMUM_EVENTS}`, maximumEvents)
   }
-  return { program, args, output, windows: Math.ceil(maximumEvents / WINDOW_EVENTS), recorder: resolve(recorder) }
+  return {
+    program,
+    args,
+    output,
+    windows: Math.ceil(maximumEvents / WINDOW_EVENTS),
+    recorder: resolve(recorder)
+  }
 }
 
 /** Runs a step that the system may refuse; its error says what was being done. */
@@ -135,10 +173,16 @@ async function attempt<T>(what: string, step: () => Promise<T>): Promise<T> {
 }
 
 function systemError(what: string, error: unknown): unknown {
-  if (!(error instanceof Error) || !('errno' in error) || typeof error.errno !== 'number') return error
-  const syscall = 'syscall' in error && typeof error.syscall === 'string' ? error.syscall : 'unknown'
-  const reason = 'code' in error && error.code === 'ENOENT' ? 'no such file or folder' : error.message
-  return new OffheapError('ERR_OFFHEAP_SYSTEM', `${what}: ${reason}`, { errno: -error.errno, syscall })
+  if (!(error instanceof Error) || !('errno' in error) || typeof error.errno !== 'number')
+    return error
+  const syscall =
+    'syscall' in error && typeof error.syscall === 'string' ? error.syscall : 'unknown'
+  const reason =
+    'code' in error && error.code === 'ENOENT' ? 'no such file or folder' : error.message
+  return new OffheapError('ERR_OFFHEAP_SYSTEM', `${what}: ${reason}`, {
+    errno: -error.errno,
+    syscall
+  })
 }
 
 async function readable(path: string): Promise<boolean> {
@@ -158,13 +202,21 @@ async function checkOutput(output: string): Promise<void> {
   if (!existing.isFile()) {
     const { EISDIR, EINVAL } = osConstants.errno
     const errno = existing.isDirectory() ? EISDIR : EINVAL
-    throw new OffheapError('ERR_OFFHEAP_SYSTEM', `can't write ${output}: it is not a file`, { errno, syscall: 'open' })
+    throw new OffheapError('ERR_OFFHEAP_SYSTEM', `can't write ${output}: it is not a file`, {
+      errno,
+      syscall: 'open'
+    })
   }
   await attempt(`can't write ${output}`, () => access(output, constants.W_OK))
 }
 
 /** Runs the program to its end and returns its exit code. */
-async function run(program: string, args: readonly string[], recorder: string, events: string): Promise<number> {
+async function run(
+  program: string,
+  args: readonly string[],
+  recorder: string,
+  events: string
+): Promise<number> {
   // LD_PRELOAD separates its entries by spaces and colons and can't quote them.
   const folder = /[\s:]/.test(recorder) ? await mkdtemp(join(tmpdir(), 'offheap-')) : undefined
   try {
@@ -187,7 +239,9 @@ async function ended(child: ChildProcess, program: string): Promise<number> {
   try {
     return await new Promise<number>((resolve, reject) => {
       child.on('error', error => reject(systemError(`can't run ${inspect(program)}`, error)))
-      child.on('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : osConstants.signals[signal])))
+      child.on('exit', (code, signal) =>
+        resolve(code ?? 128 + (signal === null ? 0 : osConstants.signals[signal]))
+      )
     })
   } finally {
     process.off('SIGINT', stay).off('SIGQUIT', stay).off('SIGTERM', passOn).off('SIGHUP', passOn)

@@ -19,7 +19,13 @@ export function pointersFor(trace: Trace, size: number): Pointers {
  * Replays operations `from` to `to` of `trace` on `target`. Stores in `pointers` where each id's
  * block is, 0 once it is free. Throws `ERR_OFFHEAP_OUT_OF_MEMORY` if the target returns NULL.
  */
-export function replay(trace: Trace, target: ReplayTarget, pointers: Pointers, from = 0, to = trace.length): void {
+export function replay(
+  trace: Trace,
+  target: ReplayTarget,
+  pointers: Pointers,
+  from = 0,
+  to = trace.length
+): void {
   const { kinds, idOf, sizes, extras } = trace
   for (let i = from; i < to; i++) {
     const id = idOf[i]

@@ -25,7 +25,10 @@ export interface FullHeap {
 
 /** The error for operation `i`, which got NULL. Advises a larger heap only if that could help. */
 export function outOfMemory(heap: FullHeap | undefined, trace: Trace, i: number): OffheapError {
-  return new OffheapError('ERR_OFFHEAP_OUT_OF_MEMORY', `${describeOperation(trace, i)}: ${reason(heap, trace)}`)
+  return new OffheapError(
+    'ERR_OFFHEAP_OUT_OF_MEMORY',
+    `${describeOperation(trace, i)}: ${reason(heap, trace)}`
+  )
 }
 
 function reason(heap: FullHeap | undefined, trace: Trace): string {
@@ -33,7 +36,9 @@ function reason(heap: FullHeap | undefined, trace: Trace): string {
   const size = heap.u8.length
   const stats = heap.stats?.()
   const left =
-    stats === undefined ? '' : `, with ${stats.free} bytes free, the largest block of them ${stats.largestFree}`
+    stats === undefined
+      ? ''
+      : `, with ${stats.free} bytes free, the largest block of them ${stats.largestFree}`
   return `the heap of ${size} bytes has no block for it${left}; ${advice(size, trace)}`
 }
 
@@ -41,8 +46,12 @@ function advice(size: number, trace: Trace): string {
   // Every allocator needs at least the payload.
   const least = peaksOf(trace).payload
   // The largest heap uses slightly less than it was given.
-  if (size < wordsIn(MOST_HEAP_BYTES) * 4 && least <= MOST_HEAP_BYTES) return 'give it more with --size'
+  if (size < wordsIn(MOST_HEAP_BYTES) * 4 && least <= MOST_HEAP_BYTES)
+    return 'give it more with --size'
   const larger = least <= MAXIMUM_HEAP_BYTES && MOST_HEAP_BYTES < MAXIMUM_HEAP_BYTES
   const elsewhere = larger ? `; Node 22 and later have heaps of up to ${MAXIMUM_HEAP_BYTES}` : ''
-  return `the trace needs at least ${least} bytes, but this Node has heaps of up to ${MOST_HEAP_BYTES}${elsewhere}`
+  return (
+    `the trace needs at least ${least} bytes, but this Node has heaps of up to ` +
+    `${MOST_HEAP_BYTES}${elsewhere}`
+  )
 }

@@ -11,7 +11,16 @@
 import { OffheapError, type OffheapErrorCode } from '../errors.js'
 import { expectedByte } from './pattern.js'
 import { outOfMemory } from './room.js'
-import { ALIGNED, CALLOC, describeOperation, FREE, NULL_ID, payloadOf, REALLOC, type Trace } from './trace.js'
+import {
+  ALIGNED,
+  CALLOC,
+  describeOperation,
+  FREE,
+  NULL_ID,
+  payloadOf,
+  REALLOC,
+  type Trace
+} from './trace.js'
 import { inOneMemory, type Place, type ReplayTarget, type Verifiable } from './verify-target.js'
 
 /** The number of checks of the whole heap in a trace… */
@@ -165,7 +174,11 @@ export class VerifiedReplay<P> {
     this.#drop(id)
     if (size === 0) {
       if (pointer === none) return
-      throw broken(trace, i, `returned ${String(pointer)}; realloc to 0 bytes frees the block and returns NULL`)
+      throw broken(
+        trace,
+        i,
+        `returned ${String(pointer)}; realloc to 0 bytes frees the block and returns NULL`
+      )
     }
     const place = this.#checkPlace(i, pointer, size, alignment)
     const seed = seedOf(this.#births[id])
@@ -178,7 +191,8 @@ export class VerifiedReplay<P> {
       throw broken(
         trace,
         i,
-        `the block ${moved}, and byte ${lost} of it is ${found} instead of ${hex(expectedByte(seed, lost))}; realloc must keep the first ${kept} bytes`
+        `the block ${moved}, and byte ${lost} of it is ${found} instead of ` +
+          `${hex(expectedByte(seed, lost))}; realloc must keep the first ${kept} bytes`
       )
     }
     this.#take(id, pointer, size)
@@ -240,9 +254,14 @@ export class VerifiedReplay<P> {
   #checkAddress(i: number, address: number, bytes: number, alignment: number): void {
     const trace = this.#trace
     const { size = Number.POSITIVE_INFINITY } = this.#target
-    if (!Number.isInteger(address)) throw broken(trace, i, `returned ${String(address)}, which is not a byte offset`)
+    if (!Number.isInteger(address))
+      throw broken(trace, i, `returned ${String(address)}, which is not a byte offset`)
     if (address < 0 || address + Math.max(bytes, 1) > size) {
-      throw broken(trace, i, `returned ${address}; ${bytes} bytes from there lie outside the heap of ${size} bytes`)
+      throw broken(
+        trace,
+        i,
+        `returned ${address}; ${bytes} bytes from there lie outside the heap of ${size} bytes`
+      )
     }
     if (address % alignment !== 0) {
       throw broken(trace, i, `returned ${address}, which is not a multiple of ${alignment}`)
@@ -252,7 +271,11 @@ export class VerifiedReplay<P> {
     for (let granule = Math.floor(address / GRANULE); granule < end; granule++) {
       const owner = this.#owners[granule]
       if (owner !== 0)
-        throw broken(trace, i, `returned ${address}; ${bytes} bytes from there overlap ${this.#name(owner - 1)}`)
+        throw broken(
+          trace,
+          i,
+          `returned ${address}; ${bytes} bytes from there overlap ${this.#name(owner - 1)}`
+        )
     }
   }
 
@@ -267,7 +290,8 @@ export class VerifiedReplay<P> {
     const found = hex(payloads.found(at, changed))
     throw new OffheapError(
       'ERR_OFFHEAP_CORRUPT',
-      `${when}: byte ${changed} of ${this.#name(id)} is ${found} instead of ${hex(expectedByte(seed, changed))}; the allocator wrote into a payload`
+      `${when}: byte ${changed} of ${this.#name(id)} is ${found} instead of ` +
+        `${hex(expectedByte(seed, changed))}; the allocator wrote into a payload`
     )
   }
 
@@ -288,30 +312,39 @@ export class VerifiedReplay<P> {
     let end = 0
     for (const block of target.blocks()) {
       const { offset, size } = block
-      if (offset < end) throw mismatch(`lists a block at ${offset}, inside the one before it, which ends at ${end}`)
+      if (offset < end)
+        throw mismatch(`lists a block at ${offset}, inside the one before it, which ends at ${end}`)
       end = offset + size
       if (!block.used) continue
       used++
       const id = (this.#owners[block.pointer / GRANULE] ?? 0) - 1
       if (id < 0 || target.addressOf(this.#pointers[id]) !== block.pointer) {
         throw mismatch(
-          `calls the block of ${size} bytes at ${offset} used, but the trace has no block at ${block.pointer}`
+          `calls the block of ${size} bytes at ${offset} used, but the trace has no block ` +
+            `at ${block.pointer}`
         )
       }
-      if (end < block.pointer + this.#sizes[id]) throw mismatch(`ends the block of ${this.#name(id)} at ${end}`)
+      if (end < block.pointer + this.#sizes[id])
+        throw mismatch(`ends the block of ${this.#name(id)} at ${end}`)
     }
     if (used === this.#live) return
     const listed = new Set(Array.from(target.blocks(), block => (block.used ? block.pointer : -1)))
     const missing = this.#pointers.findIndex(
       (pointer, id) => this.#isLive(id) && !listed.has(target.addressOf(pointer) ?? -1)
     )
-    throw mismatch(`lists ${used} used blocks where the trace has ${this.#live}; ${this.#name(missing)} is missing`)
+    throw mismatch(
+      `lists ${used} used blocks where the trace has ${this.#live}; ${this.#name(missing)} ` +
+        `is missing`
+    )
   }
 
   /** `id 3 (64 bytes at 1024, made by operation 7)` */
   #name(id: number): string {
     const born = this.#births[id] + 1
-    return `id ${id} (${Math.max(0, this.#sizes[id])} bytes${this.#at(this.#pointers[id])}, made by operation ${born})`
+    return (
+      `id ${id} (${Math.max(0, this.#sizes[id])} bytes${this.#at(this.#pointers[id])}, made ` +
+      `by operation ${born})`
+    )
   }
 
   /** ` at 1024`, or '' if that is unknown. */
@@ -354,7 +387,10 @@ function mismatch(what: string): OffheapError {
 /** An error that the target threw, with where in the trace. */
 function fault(where: string, error: unknown): OffheapError {
   const code: OffheapErrorCode = error instanceof OffheapError ? error.code : 'ERR_OFFHEAP_CORRUPT'
-  const wrapped = new OffheapError(code, `${where}: ${error instanceof Error ? error.message : String(error)}`)
+  const wrapped = new OffheapError(
+    code,
+    `${where}: ${error instanceof Error ? error.message : String(error)}`
+  )
   wrapped.cause = error
   return wrapped
 }

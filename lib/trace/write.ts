@@ -26,7 +26,8 @@ export async function writeTrace(path: string, trace: Trace): Promise<void> {
 
 function* portions(trace: Trace): Generator<string> {
   // The number in a header line must be exact, whatever the sizes add up to.
-  yield `${Math.min(peaksOf(trace).payload, Number.MAX_SAFE_INTEGER)}\n${trace.ids}\n${trace.length}\n1\n`
+  const payload = Math.min(peaksOf(trace).payload, Number.MAX_SAFE_INTEGER)
+  yield `${payload}\n${trace.ids}\n${trace.length}\n1\n`
   for (let start = 0; start < trace.length; start += PORTION) {
     const end = Math.min(start + PORTION, trace.length)
     let text = ''

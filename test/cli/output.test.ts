@@ -20,7 +20,10 @@ const COMMANDS: Readonly<Record<string, readonly string[]>> = {
   view: ['view', 'small.rep', '--svg', '-o', 'heap.svg'],
   'lab init': ['lab', 'init', 'workspace'],
   'lab grade': ['lab', 'grade', 'allocator.ts', '--file', 'small.rep'],
-  bench: ['bench', '--help']
+  bench: ['bench', '--help'],
+  play: ['play', '--help'],
+  inspect: ['inspect', '--help'],
+  recover: ['recover', '--help']
 }
 /** What it prints on standard output is the recorded program's own. */
 const OTHERS = ['record']

@@ -27,8 +27,8 @@ random places; fewer times where the number stands beside the kind. No injection
 a code: the command fails at the first that does, and when the hardened heap misses a kind that can be told.
 
 \`\`\`sh
-node test/check.js faults                                    # this table: ${injections.toLocaleString('en')} injections
-OFFHEAP_FAULTS_SEED=${seed} node test/check.js faults        # exactly this one
+node test/check.js faults                               # this table: ${injections.toLocaleString('en')} injections
+OFFHEAP_FAULTS_SEED=${seed} node test/check.js faults  # exactly this one
 \`\`\`
 
 Seed ${seed}, ${placement}, a heap of ${HEAP_BYTES / 1024} KiB with 10 to 60 used blocks; the hardened one holds back ${quarantine / 1024} KiB of freed

@@ -1,4 +1,7 @@
-/** Address, from the heap's beginning, against time: every block is a rectangle from its making to its end. */
+/**
+ * Address, from the heap's beginning, against time: every block is a rectangle from its making to
+ * its end.
+ */
 
 import { sizeClassOf } from '../size-classes.js'
 import { humanBytes, humanCount } from '../sizes.js'
@@ -53,12 +56,17 @@ export class AddressMap {
     context.fill()
   }
 
-  /** From operations to pixels across, from byte offsets to pixels down: low addresses lie below. */
+  /**
+   * From operations to pixels across, from byte offsets to pixels down: low addresses lie below.
+   */
   scales({ time, addresses }: View): [Scale, Scale] {
     const { width, height } = this.stage
     const { low } = this.#subject.history
     const span = { from: low + addresses.from, to: low + addresses.to }
-    return [scale(time, MARGIN.left, width - MARGIN.right), scale(span, height - MARGIN.bottom, MARGIN.top)]
+    return [
+      scale(time, MARGIN.left, width - MARGIN.right),
+      scale(span, height - MARGIN.bottom, MARGIN.top)
+    ]
   }
 
   #drawBlocks(context: CanvasRenderingContext2D, view: View): void {
@@ -68,7 +76,12 @@ export class AddressMap {
     this.#drawAxes(context, view, x, y)
     context.save()
     context.beginPath()
-    context.rect(MARGIN.left, MARGIN.top, width - MARGIN.left - MARGIN.right, height - MARGIN.top - MARGIN.bottom)
+    context.rect(
+      MARGIN.left,
+      MARGIN.top,
+      width - MARGIN.left - MARGIN.right,
+      height - MARGIN.top - MARGIN.bottom
+    )
     context.clip()
     this.#drawHeap(context, view, x, y)
     this.#drawSlabs(context, view, x, y)
@@ -114,7 +127,12 @@ export class AddressMap {
       const left = x(from)
       const top = y(offset + size)
       context.fillStyle = slot > 0 ? slots : granules
-      context.fillRect(left, top, x(Math.min(to, history.trace.length)) - left, visible(y(offset) - top))
+      context.fillRect(
+        left,
+        top,
+        x(Math.min(to, history.trace.length)) - left,
+        visible(y(offset) - top)
+      )
     }
   }
 
@@ -141,7 +159,12 @@ export class AddressMap {
     const { width, height } = this.stage
     const { theme } = view
     context.fillStyle = theme.plot
-    context.fillRect(MARGIN.left, MARGIN.top, width - MARGIN.left - MARGIN.right, height - MARGIN.top - MARGIN.bottom)
+    context.fillRect(
+      MARGIN.left,
+      MARGIN.top,
+      width - MARGIN.left - MARGIN.right,
+      height - MARGIN.top - MARGIN.bottom
+    )
     context.font = FONT
     context.textBaseline = 'middle'
     context.textAlign = 'right'
@@ -166,13 +189,19 @@ export class AddressMap {
     if (right < left || bottom < top) return
     context.strokeStyle = view.theme.ink
     context.lineWidth = 1.5
-    context.strokeRect(left - 1, top - 1, Math.max(3, right - left + 2), Math.max(3, bottom - top + 2))
+    context.strokeRect(
+      left - 1,
+      top - 1,
+      Math.max(3, right - left + 2),
+      Math.max(3, bottom - top + 2)
+    )
   }
 }
 
 /**
- * How high to draw a block. Large ones get an edge that tells them apart. Many small ones share a pixel, each with its part
- * of it: painted one over the other these would stay pale where there is no hole at all, so each gets a little more.
+ * How high to draw a block. Large ones get an edge that tells them apart. Many small ones share a
+ * pixel, each with its part of it: painted one over the other these would stay pale where there is
+ * no hole at all, so each gets a little more.
  */
 function visible(height: number): number {
   if (height > 3) return height - 0.7

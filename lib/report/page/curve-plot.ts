@@ -37,7 +37,9 @@ export class CurvePlot {
     const { time, theme, now } = view
     const x = this.scaleTime(view)
     const curves = this.#curves(view)
-    this.#layer.show(stage, `${time.from} ${time.to} ${theme.name}`, layer => this.#drawCurves(layer, view, x, curves))
+    this.#layer.show(stage, `${time.from} ${time.to} ${theme.name}`, layer =>
+      this.#drawCurves(layer, view, x, curves)
+    )
     const at = x(now)
     if (at < MARGIN.left - 1 || at > stage.width - MARGIN.right + 1) return
     context.fillStyle = theme.now
@@ -61,7 +63,10 @@ export class CurvePlot {
   #plots(): { upper: Span; lower: Span } {
     const height = this.stage.height - MARGIN.top - MARGIN.bottom - GAP
     const middle = MARGIN.top + Math.round(height * 0.5)
-    return { upper: { from: MARGIN.top, to: middle }, lower: { from: middle + GAP, to: MARGIN.top + height + GAP } }
+    return {
+      upper: { from: MARGIN.top, to: middle },
+      lower: { from: middle + GAP, to: MARGIN.top + height + GAP }
+    }
   }
 
   #curves({ theme }: View): Curve[] {
@@ -77,7 +82,12 @@ export class CurvePlot {
     ]
   }
 
-  #drawCurves(context: CanvasRenderingContext2D, view: View, x: Scale, curves: readonly Curve[]): void {
+  #drawCurves(
+    context: CanvasRenderingContext2D,
+    view: View,
+    x: Scale,
+    curves: readonly Curve[]
+  ): void {
     const { width, height } = this.stage
     const { theme } = view
     const { upper, lower } = this.#plots()
@@ -110,7 +120,13 @@ export class CurvePlot {
 }
 
 /** One curve as steps; where several operations share a pixel, the whole range of their values. */
-function drawCurve(context: CanvasRenderingContext2D, curve: Curve, x: Scale, left: number, right: number): void {
+function drawCurve(
+  context: CanvasRenderingContext2D,
+  curve: Curve,
+  x: Scale,
+  left: number,
+  right: number
+): void {
   const { values, y } = curve
   const last = values.length - 1
   context.beginPath()

@@ -18,13 +18,19 @@ export function describeResult({ history }: Subject, operations: number): string
   const i = operations - 1
   const pointer = history.timeline.pointers[i]
   const gone = history.ended[i]
-  if (pointer === 0) return gone === -1 ? 'Nothing changed.' : `Gave back ${place(history.timeline.pointers[gone])}.`
+  if (pointer === 0)
+    return gone === -1 ? 'Nothing changed.' : `Gave back ${place(history.timeline.pointers[gone])}.`
   if (gone === -1) return `Returned ${place(pointer)}.`
   const before = history.timeline.pointers[gone]
-  return before === pointer ? `Stayed at ${place(pointer)}.` : `Moved from ${place(before)} to ${place(pointer)}.`
+  return before === pointer
+    ? `Stayed at ${place(pointer)}.`
+    : `Moved from ${place(before)} to ${place(pointer)}.`
 }
 
-/** What a block is, in lines: size, place, who made it, age. `operations` is the moment it is seen in. */
+/**
+ * What a block is, in lines: size, place, who made it, age. `operations` is the moment it is seen
+ * in.
+ */
 export function describeTarget(subject: Subject, target: Target, operations: number): string[] {
   const { offset, size } = subject.extent(target)
   const where = `bytes ${humanCount(offset)} … ${humanCount(offset + size - 1)}`
@@ -32,14 +38,21 @@ export function describeTarget(subject: Subject, target: Target, operations: num
     const { freeOffsets } = subject.now
     if (target.place === -1) {
       const whole = subject.history.timeline.wholeBlocks
-      return [`${humanCount(size)} bytes ${whole ? 'free, in no list' : 'between payloads: headers or free'}`, where]
+      return [
+        `${humanCount(size)} bytes ` +
+          `${whole ? 'free, in no list' : 'between payloads: headers or free'}`,
+        where
+      ]
     }
     const next = freeOffsets[target.place + 1]
     return [
       `free block of ${humanCount(size)} bytes`,
       where,
-      `number ${humanCount(target.place + 1)} of ${humanCount(freeOffsets.length)} in the free list`,
-      next === undefined ? 'last in the list' : `next in the list: the block at byte ${humanCount(next)}`
+      `number ${humanCount(target.place + 1)} of ${humanCount(freeOffsets.length)} in the ` +
+        `free list`,
+      next === undefined
+        ? 'last in the list'
+        : `next in the list: the block at byte ${humanCount(next)}`
     ]
   }
   const moment = subject.momentAt(operations)
@@ -53,7 +66,10 @@ export function describeTarget(subject: Subject, target: Target, operations: num
   if (timeline.wholeBlocks) {
     const slack = timeline.slacks[block]
     if (history.isSlot(block)) lines.push(`whole slot ${humanCount(size)} bytes: slack ${slack}`)
-    else lines.push(`whole block ${humanCount(size)} bytes: header ${timeline.headerBytes}, slack ${slack}`)
+    else
+      lines.push(
+        `whole block ${humanCount(size)} bytes: header ${timeline.headerBytes}, slack ${slack}`
+      )
   }
   const slab = history.slabs.find(offset, operations)
   if (slab !== undefined) lines.push(describeSlab(slab, moment))
@@ -70,11 +86,18 @@ function describeInSlab({ kind, size, granule }: SlabTarget, moment: Moment): st
   const bytes = `${humanCount(size)} bytes`
   if (kind === 'slot') return [`free slot of ${bytes}`, describeSlab(granule, moment)]
   if (kind === 'rest') return [`${bytes} that slots leave over`, describeSlab(granule, moment)]
-  return [kind === 'chunk' ? `header of a chunk of slabs, ${bytes}` : `${bytes} of a chunk: room for a slab`]
+  return [
+    kind === 'chunk'
+      ? `header of a chunk of slabs, ${bytes}`
+      : `${bytes} of a chunk: room for a slab`
+  ]
 }
 
 function describeSlab(slab: Granule, moment: Moment): string {
-  return `in a slab of ${slab.slot}-byte slots, ${usedSlotsOf(slab, moment)} of ${slotsOf(slab)} used`
+  return (
+    `in a slab of ${slab.slot}-byte slots, ${usedSlotsOf(slab, moment)} of ${slotsOf(slab)} ` +
+    `used`
+  )
 }
 
 /** All slabs in one line; nothing for a heap that never has any. */
@@ -94,19 +117,28 @@ export function describeSlabs({ history, now }: Subject): string {
   }
   if (chunks === 0) return 'There are no slabs.'
   const rest = rooms === 0 ? '' : `, with room for ${humanCount(rooms)} more`
-  return `${count(slabs, 'slab')} in ${count(chunks, 'chunk')}${rest}; ${humanCount(used)} of ${count(slots, 'slot')} used.`
+  return (
+    `${count(slabs, 'slab')} in ${count(chunks, 'chunk')}${rest}; ${humanCount(used)} of ` +
+    `${count(slots, 'slot')} used.`
+  )
 }
 
 /** The free list in one line. */
 export function describeFreeList({ history, now }: Subject): string {
   if (history.timeline.freeList === undefined) {
-    return 'This allocator shows no free list; what lies between payloads is its headers and free memory.'
+    return (
+      'This allocator shows no free list; what lies between payloads is its headers and free ' +
+      'memory.'
+    )
   }
   const { freeOffsets, freeSizes } = now
   if (freeOffsets.length === 0) return 'The free list is empty.'
   const total = freeSizes.reduce((sum, size) => sum + size, 0)
   const largest = freeSizes.reduce((most, size) => Math.max(most, size), 0)
-  return `Free list: ${count(freeOffsets.length, 'block')}, ${humanBytes(total)}, the largest ${humanBytes(largest)}; it begins at byte ${humanCount(freeOffsets[0])}.`
+  return (
+    `Free list: ${count(freeOffsets.length, 'block')}, ${humanBytes(total)}, the largest ` +
+    `${humanBytes(largest)}; it begins at byte ${humanCount(freeOffsets[0])}.`
+  )
 }
 
 function place(pointer: number): string {

@@ -1,4 +1,7 @@
-/** The heap at the moment, a window of it, in rows of bytes: headers, payloads, slack, slabs, free blocks and the list's arrows. */
+/**
+ * The heap at the moment, a window of it, in rows of bytes: headers, payloads, slack, slabs, free
+ * blocks and the list's arrows.
+ */
 
 import { sizeClassOf } from '../size-classes.js'
 import { CHUNK_HEADER_BYTES, type Granule, slotsOf } from '../slab-history.js'
@@ -57,7 +60,13 @@ export class HeapRows {
   addressAt(x: number, y: number): number | undefined {
     const row = Math.floor((y - TOP) / ROW_PITCH)
     const inRow = (y - TOP) % ROW_PITCH
-    if (row < 0 || row >= ROWS || inRow > ROW_HEIGHT || x < MARGIN.left || x >= MARGIN.left + this.#across) {
+    if (
+      row < 0 ||
+      row >= ROWS ||
+      inRow > ROW_HEIGHT ||
+      x < MARGIN.left ||
+      x >= MARGIN.left + this.#across
+    ) {
       return undefined
     }
     const column = Math.floor(((x - MARGIN.left) / this.#across) * this.#bytesPerRow)
@@ -120,7 +129,11 @@ export class HeapRows {
     context.fillStyle = theme.muted
     for (let row = 0; row < ROWS; row++) {
       const address = this.window.start + row * this.#bytesPerRow
-      context.fillText(address.toLocaleString('en-US'), MARGIN.left - 8, TOP + row * ROW_PITCH + ROW_HEIGHT / 2)
+      context.fillText(
+        address.toLocaleString('en-US'),
+        MARGIN.left - 8,
+        TOP + row * ROW_PITCH + ROW_HEIGHT / 2
+      )
     }
   }
 
@@ -136,8 +149,10 @@ export class HeapRows {
       this.#fill(context, piece, isSlot ? theme.slot : theme.sizes[index], true)
     }
     const slack = pointers[block] + payload
-    for (const piece of this.#pieces(slack, history.end(block) - slack)) this.#fill(context, piece, theme.slack, true)
-    for (const piece of this.#pieces(offset, history.header(block))) this.#fill(context, piece, theme.header)
+    for (const piece of this.#pieces(slack, history.end(block) - slack))
+      this.#fill(context, piece, theme.slack, true)
+    for (const piece of this.#pieces(offset, history.header(block)))
+      this.#fill(context, piece, theme.header)
     context.fillStyle = isSlot ? theme.slotInk : theme.sizeInks[index]
     this.#write(context, pointers[block], payload, `${payload}`)
   }
@@ -158,7 +173,11 @@ export class HeapRows {
     }
   }
 
-  #drawGranule(context: CanvasRenderingContext2D, { theme }: View, { offset, size }: Granule): void {
+  #drawGranule(
+    context: CanvasRenderingContext2D,
+    { theme }: View,
+    { offset, size }: Granule
+  ): void {
     for (const piece of this.#pieces(offset, size)) {
       this.#fill(context, piece, granulePattern(theme), true)
       this.#underline(context, piece, theme.granuleLines)
@@ -173,7 +192,11 @@ export class HeapRows {
     const { offset, size, slot } = slab
     const slots = slotsOf(slab)
     const used = new Set<number>()
-    for (let i = now.find(offset - 1) + 1; i < now.count && history.offset(now.blocks[i]) < offset + size; i++) {
+    for (
+      let i = now.find(offset - 1) + 1;
+      i < now.count && history.offset(now.blocks[i]) < offset + size;
+      i++
+    ) {
       used.add(history.offset(now.blocks[i]))
     }
     for (let at = offset; at < offset + slots * slot; at += slot) {
@@ -184,11 +207,18 @@ export class HeapRows {
       }
     }
     const end = offset + slots * slot
-    for (const piece of this.#pieces(end, offset + size - end)) this.#fill(context, piece, theme.slack, true)
+    for (const piece of this.#pieces(end, offset + size - end))
+      this.#fill(context, piece, theme.slack, true)
     for (const piece of this.#pieces(offset, size)) this.#underline(context, piece, theme.slot)
     context.fillStyle = theme.muted
     const filled = `${used.size} of ${slots}`
-    const isWritten = this.#write(context, offset, size, `slots of ${slot} B, ${filled} used`, BELOW)
+    const isWritten = this.#write(
+      context,
+      offset,
+      size,
+      `slots of ${slot} B, ${filled} used`,
+      BELOW
+    )
     if (!isWritten) this.#write(context, offset, size, filled, BELOW)
   }
 
@@ -198,8 +228,10 @@ export class HeapRows {
     const { headerBytes } = this.#subject.history.timeline
     for (const [place, offset] of freeOffsets.entries()) {
       if (!this.#shows(offset, freeSizes[place])) continue
-      for (const piece of this.#pieces(offset, freeSizes[place])) this.#edge(context, piece, theme.freeEdge)
-      for (const piece of this.#pieces(offset, headerBytes)) this.#fill(context, piece, theme.freeEdge)
+      for (const piece of this.#pieces(offset, freeSizes[place]))
+        this.#edge(context, piece, theme.freeEdge)
+      for (const piece of this.#pieces(offset, headerBytes))
+        this.#fill(context, piece, theme.freeEdge)
       context.fillStyle = theme.ink
       this.#write(context, offset + headerBytes, freeSizes[place] - headerBytes, `#${place + 1}`)
     }
@@ -230,8 +262,10 @@ export class HeapRows {
   #isHere(target: Target): boolean {
     const { now, history } = this.#subject
     const { offset } = this.#subject.extent(target)
-    if (target.kind === 'used') return target.block < now.operations && history.deaths[target.block] >= now.operations
-    if (target.kind === 'free') return target.place === -1 || now.freeOffsets[target.place] === offset
+    if (target.kind === 'used')
+      return target.block < now.operations && history.deaths[target.block] >= now.operations
+    if (target.kind === 'free')
+      return target.place === -1 || now.freeOffsets[target.place] === offset
     const { from, to } = target.granule
     return now.operations >= from && now.operations < to
   }
@@ -263,7 +297,10 @@ export class HeapRows {
     }
   }
 
-  /** Where an address is on the canvas: the middle of its row, above or below the canvas for what is not in the window. */
+  /**
+   * Where an address is on the canvas: the middle of its row, above or below the canvas for what is
+   * not in the window.
+   */
   #point(address: number): Point {
     const row = this.#bytesPerRow
     const away = address - this.window.start
@@ -272,7 +309,12 @@ export class HeapRows {
     return { x, top: TOP + index * ROW_PITCH, bottom: TOP + index * ROW_PITCH + ROW_HEIGHT }
   }
 
-  #fill(context: CanvasRenderingContext2D, piece: Piece, color: string | CanvasPattern, gap = false): void {
+  #fill(
+    context: CanvasRenderingContext2D,
+    piece: Piece,
+    color: string | CanvasPattern,
+    gap = false
+  ): void {
     context.fillStyle = color
     const width = gap && piece.last && piece.width > 3 ? piece.width - 1 : piece.width
     context.fillRect(piece.x, piece.y, width, ROW_HEIGHT)
@@ -290,13 +332,22 @@ export class HeapRows {
     context.fillRect(x, y + ROW_HEIGHT + 2, last && width > 3 ? width - 1 : width, 2)
   }
 
-  /** Text into the widest piece of a stretch, or `below` its middle; false when there is no room. */
-  #write(context: CanvasRenderingContext2D, offset: number, size: number, text: string, below = 0): boolean {
+  /**
+   * Text into the widest piece of a stretch, or `below` its middle; false when there is no room.
+   */
+  #write(
+    context: CanvasRenderingContext2D,
+    offset: number,
+    size: number,
+    text: string,
+    below = 0
+  ): boolean {
     let widest: Piece | undefined
     for (const piece of this.#pieces(offset, size)) {
       if (widest === undefined || piece.width > widest.width) widest = piece
     }
-    if (widest === undefined || context.measureText(text).width + PADDING > widest.width) return false
+    if (widest === undefined || context.measureText(text).width + PADDING > widest.width)
+      return false
     context.fillText(text, widest.x + widest.width / 2, widest.y + ROW_HEIGHT / 2 + 1 + below)
     return true
   }

@@ -62,12 +62,20 @@ export class HeapStrip {
     context.strokeStyle = theme.ink
     context.lineWidth = 2
     context.strokeRect(from - 1, TOP - 2, to - from + 2, HEIGHT + 4)
-    const text = `bytes ${window.start.toLocaleString('en-US')} … (${humanBytes(window.bytes)} below)`
+    const text =
+      `bytes ${window.start.toLocaleString('en-US')} … (${humanBytes(window.bytes)} ` + `below)`
     const half = context.measureText(text).width / 2
-    context.fillText(text, Math.min(right - half, Math.max(left + half, (from + to) / 2)), TOP + HEIGHT + 16)
+    context.fillText(
+      text,
+      Math.min(right - half, Math.max(left + half, (from + to) / 2)),
+      TOP + HEIGHT + 16
+    )
   }
 
-  /** How much of each pixel is in used slots, or in other used blocks, as its opacity: the smallest hole in a full heap still shows. */
+  /**
+   * How much of each pixel is in used slots, or in other used blocks, as its opacity: the smallest
+   * hole in a full heap still shows.
+   */
   #drawUsed(context: CanvasRenderingContext2D, x: Scale, slots: boolean): void {
     const { history, now } = this.#subject
     const pixels = Math.max(1, Math.ceil(this.stage.width - MARGIN.left - MARGIN.right))

@@ -10,7 +10,12 @@ export interface Point {
 const HEAD = 6
 
 /** An arrow between two places; one of them may lie above or below a canvas of that height. */
-export function drawArrow(context: CanvasRenderingContext2D, from: Point, to: Point, height: number): void {
+export function drawArrow(
+  context: CanvasRenderingContext2D,
+  from: Point,
+  to: Point,
+  height: number
+): void {
   const across = Math.abs(to.x - from.x)
   context.beginPath()
   if (from.top === to.top) {
@@ -39,7 +44,12 @@ function clamp(y: number, height: number): number {
 }
 
 /** A tip at (x, y) that points down (1) or up (-1). */
-function arrowhead(context: CanvasRenderingContext2D, x: number, y: number, direction: 1 | -1): void {
+function arrowhead(
+  context: CanvasRenderingContext2D,
+  x: number,
+  y: number,
+  direction: 1 | -1
+): void {
   context.beginPath()
   context.moveTo(x, y)
   context.lineTo(x - HEAD / 2, y - HEAD * direction)

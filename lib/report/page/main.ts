@@ -28,7 +28,9 @@ class Player implements Page {
   constructor(histories: readonly History[]) {
     const { trace, curves } = histories[0]
     this.#length = trace.length
-    this.#peak = curves.payload.indexOf(curves.payload.reduce((most, value) => Math.max(most, value), 0))
+    this.#peak = curves.payload.indexOf(
+      curves.payload.reduce((most, value) => Math.max(most, value), 0)
+    )
     const largest = Math.max(1, ...histories.map(history => history.high - history.low))
     this.#addresses = { from: 0, to: largest * 1.03 }
     this.view = {
@@ -103,7 +105,8 @@ class Player implements Page {
       })
     )
     const { width, height } = element.getBoundingClientRect()
-    const left = event.clientX + 16 + width > innerWidth ? event.clientX - 16 - width : event.clientX + 16
+    const left =
+      event.clientX + 16 + width > innerWidth ? event.clientX - 16 - width : event.clientX + 16
     const top = Math.min(innerHeight - height - 8, event.clientY + 16)
     element.style.transform = `translate(${Math.max(8, left)}px, ${Math.max(8, top)}px)`
   }
@@ -131,7 +134,10 @@ class Player implements Page {
 
   #zoom(factor: number): void {
     const { now, time, addresses } = this.view
-    this.show({ from: now + (time.from - now) * factor, to: now + (time.to - now) * factor }, addresses)
+    this.show(
+      { from: now + (time.from - now) * factor, to: now + (time.to - now) * factor },
+      addresses
+    )
   }
 
   #play(playing: boolean): void {
@@ -185,7 +191,11 @@ class Player implements Page {
     if (target instanceof HTMLInputElement && target.type === 'number') return
     if (target instanceof HTMLSelectElement) return
     // The space bar presses the button that has the focus.
-    if (event.key === ' ' && (target instanceof HTMLButtonElement || target instanceof HTMLInputElement)) return
+    if (
+      event.key === ' ' &&
+      (target instanceof HTMLButtonElement || target instanceof HTMLInputElement)
+    )
+      return
     const action = this.#actionOf(event)
     if (action === undefined) return
     event.preventDefault()
@@ -272,7 +282,8 @@ async function main(): Promise<void> {
   const { payload } = histories[0].curves
   const peak = payload.reduce((most, value) => Math.max(most, value), 0)
   find(document, '#about', HTMLElement).textContent =
-    `${humanCount(trace.length)} operations on ${humanCount(trace.ids)} ids, at most ${humanBytes(peak)} of payload`
+    `${humanCount(trace.length)} operations on ${humanCount(trace.ids)} ids, at most ` +
+    `${humanBytes(peak)} of payload`
   fillLegend()
   new Player(histories).start()
   document.documentElement.dataset.ready = 'true'

@@ -1,4 +1,7 @@
-/** One allocator's part of the page: its map, its heap at the moment and its curves, and what the pointer does on them. */
+/**
+ * One allocator's part of the page: its map, its heap at the moment and its curves, and what the
+ * pointer does on them.
+ */
 
 import type { History } from '../history.js'
 import { humanBytes, humanShare } from '../sizes.js'
@@ -39,7 +42,10 @@ export class Panel {
   readonly #curves: CurvePlot
   readonly #frame: HTMLElement
 
-  /** `element` is a copy of the page's template; `largest` is the bytes of the largest heap of all panels. */
+  /**
+   * `element` is a copy of the page's template; `largest` is the bytes of the largest heap of all
+   * panels.
+   */
   constructor(element: HTMLElement, history: History, largest: number, page: Page) {
     this.subject = new Subject(history)
     this.#page = page
@@ -51,7 +57,10 @@ export class Panel {
     const most = history.high - history.low
     const bytes = Math.min(2048, 2 ** Math.ceil(Math.log2(Math.max(CLOSEST, most))))
     this.#map = new AddressMap(canvas('map'), this.subject)
-    this.#strip = new HeapStrip(canvas('strip'), this.subject, { from: history.low, to: history.low + largest })
+    this.#strip = new HeapStrip(canvas('strip'), this.subject, {
+      from: history.low,
+      to: history.low + largest
+    })
     this.#rows = new HeapRows(canvas('rows'), this.subject, { start: history.low, bytes })
     this.#curves = new CurvePlot(canvas('curves'), this.subject, largest)
     this.#frame = find(element, '.frame', HTMLElement)
@@ -80,10 +89,16 @@ export class Panel {
     this.#say('fragmentation', humanShare(curves.externalFragmentation[view.now]))
     this.#say('blocks', now.count.toLocaleString('en-US'))
     const { target } = subject
-    this.#say('target', target === undefined ? '' : `${describeTarget(subject, target, view.now).join('; ')}.`)
+    this.#say(
+      'target',
+      target === undefined ? '' : `${describeTarget(subject, target, view.now).join('; ')}.`
+    )
   }
 
-  /** Points at the next (1) or previous (-1) block of the free list, or in address order, and shows it. */
+  /**
+   * Points at the next (1) or previous (-1) block of the free list, or in address order, and shows
+   * it.
+   */
   select(order: 'list' | 'address', by: 1 | -1): void {
     const target = order === 'list' ? this.#nextInList(by) : this.#nextInAddresses(by)
     if (target === undefined) return
@@ -116,8 +131,10 @@ export class Panel {
   #nextInAddresses(by: 1 | -1): Target | undefined {
     const { now, target } = this.subject
     if (now.count === 0) return undefined
-    const at = target === undefined ? this.#rows.window.start - 1 : this.subject.extent(target).offset
-    const index = now.find(at) + (target !== undefined && target.kind !== 'used' && by === -1 ? 0 : by)
+    const at =
+      target === undefined ? this.#rows.window.start - 1 : this.subject.extent(target).offset
+    const index =
+      now.find(at) + (target !== undefined && target.kind !== 'used' && by === -1 ? 0 : by)
     return { kind: 'used', block: now.blocks[(index + now.count) % now.count] }
   }
 
@@ -138,7 +155,10 @@ export class Panel {
   /** Outlines what is pointed at in `operations`, and tells of it beside the pointer. */
   #point(target: Target | undefined, operations: number, event: PointerEvent): void {
     this.subject.target = target
-    this.#page.tip(target === undefined ? [] : describeTarget(this.subject, target, operations), event)
+    this.#page.tip(
+      target === undefined ? [] : describeTarget(this.subject, target, operations),
+      event
+    )
     this.#page.refresh()
   }
 
@@ -149,8 +169,13 @@ export class Panel {
       const [x, y] = this.#map.scales(this.#page.view)
       const time = [x.invert(from.x), x.invert(event.offsetX)].sort((a, b) => a - b)
       const { low } = this.subject.history
-      const addresses = [y.invert(from.y) - low, y.invert(event.offsetY) - low].sort((a, b) => a - b)
-      return { time: { from: time[0], to: time[1] }, addresses: { from: addresses[0], to: addresses[1] } }
+      const addresses = [y.invert(from.y) - low, y.invert(event.offsetY) - low].sort(
+        (a, b) => a - b
+      )
+      return {
+        time: { from: time[0], to: time[1] },
+        addresses: { from: addresses[0], to: addresses[1] }
+      }
     }
     canvas.addEventListener('pointerdown', event => {
       pressed = { x: event.offsetX, y: event.offsetY }
@@ -171,7 +196,10 @@ export class Panel {
       const { subject } = this
       const [x, y] = this.#map.scales(this.#page.view)
       const operations = Math.floor(x.invert(event.offsetX))
-      const inside = event.offsetX >= MARGIN.left && operations >= 0 && operations <= subject.history.trace.length
+      const inside =
+        event.offsetX >= MARGIN.left &&
+        operations >= 0 &&
+        operations <= subject.history.trace.length
       if (!inside) return this.#point(undefined, operations, event)
       const target = subject.at(subject.momentAt(operations), y.invert(event.offsetY))
       // The list belongs to another moment, so free memory is only told of in the rows.
@@ -219,7 +247,11 @@ export class Panel {
     canvas.addEventListener('pointermove', event => {
       const address = this.#rows.addressAt(event.offsetX, event.offsetY)
       const { subject } = this
-      this.#point(address === undefined ? undefined : subject.at(subject.now, address), subject.now.operations, event)
+      this.#point(
+        address === undefined ? undefined : subject.at(subject.now, address),
+        subject.now.operations,
+        event
+      )
     })
     canvas.addEventListener('pointerleave', event => this.#point(undefined, 0, event))
     const strip = this.#strip.stage.canvas
@@ -255,7 +287,10 @@ export class Panel {
     const { canvas } = this.#curves.stage
     const operationsAt = (event: PointerEvent) => {
       const { length } = this.subject.history.trace
-      return Math.min(length, Math.max(0, Math.floor(this.#curves.scaleTime(this.#page.view).invert(event.offsetX))))
+      return Math.min(
+        length,
+        Math.max(0, Math.floor(this.#curves.scaleTime(this.#page.view).invert(event.offsetX)))
+      )
     }
     const follow = (event: PointerEvent) => {
       const t = operationsAt(event)

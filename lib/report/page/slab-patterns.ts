@@ -1,10 +1,15 @@
-/** Lines on free slots and on granules that are no slab, so that they differ from free blocks without colour too. */
+/**
+ * Lines on free slots and on granules that are no slab, so that they differ from free blocks
+ * without colour too.
+ */
 
 import type { Theme } from './theme.js'
 
 const TILE = 6
 
-let drawn: { readonly theme: Theme['name']; readonly slot: CanvasPattern; readonly granule: CanvasPattern } | undefined
+let drawn:
+  | { readonly theme: Theme['name']; readonly slot: CanvasPattern; readonly granule: CanvasPattern }
+  | undefined
 
 /** Slanted lines for free slots. */
 export function slotPattern(theme: Theme): CanvasPattern {
@@ -34,7 +39,11 @@ function patterns(theme: Theme) {
 }
 
 /** A square that repeats. */
-function tile(base: string, lines: string, path: (context: CanvasRenderingContext2D) => void): CanvasPattern {
+function tile(
+  base: string,
+  lines: string,
+  path: (context: CanvasRenderingContext2D) => void
+): CanvasPattern {
   const canvas = document.createElement('canvas')
   canvas.width = TILE
   canvas.height = TILE

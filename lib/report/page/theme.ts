@@ -14,7 +14,10 @@ export interface Theme {
   readonly slack: string
   readonly free: string
   readonly freeEdge: string
-  /** A used slot, what is written on it, a free slot and its lines, a granule that is no slab and its lines. */
+  /**
+   * A used slot, what is written on it, a free slot and its lines, a granule that is no slab and
+   * its lines.
+   */
   readonly slot: string
   readonly slotInk: string
   readonly slotFree: string
@@ -37,7 +40,8 @@ export const SMALL_FONT = '11px system-ui, sans-serif'
 export function currentTheme(): Theme {
   const root = document.documentElement
   const chosen = root.dataset.theme
-  const dark = chosen === 'dark' || (chosen !== 'light' && matchMedia('(prefers-color-scheme: dark)').matches)
+  const dark =
+    chosen === 'dark' || (chosen !== 'light' && matchMedia('(prefers-color-scheme: dark)').matches)
   const style = getComputedStyle(root)
   const color = (name: string) => style.getPropertyValue(`--${name}`).trim()
   return {

@@ -1,4 +1,7 @@
-/** What all parts of the page share: the moment, the window of time and addresses, the block that is pointed at. */
+/**
+ * What all parts of the page share: the moment, the window of time and addresses, the block that is
+ * pointed at.
+ */
 
 import type { History } from '../history.js'
 import type { Moment } from '../moment.js'
@@ -11,13 +14,24 @@ export interface Span {
   readonly to: number
 }
 
-/** A block in use, by the operation that made it, a stretch of free memory, or an unused part of a chunk of slabs. */
+/**
+ * A block in use, by the operation that made it, a stretch of free memory, or an unused part of a
+ * chunk of slabs.
+ */
 export type Target =
   | { readonly kind: 'used'; readonly block: number }
-  | { readonly kind: 'free'; readonly offset: number; readonly size: number; readonly place: number }
+  | {
+      readonly kind: 'free'
+      readonly offset: number
+      readonly size: number
+      readonly place: number
+    }
   | SlabTarget
 
-/** A free slot, what the slots leave over at a slab's end, a granule that is no slab, or a chunk's header. */
+/**
+ * A free slot, what the slots leave over at a slab's end, a granule that is no slab, or a chunk's
+ * header.
+ */
 export interface SlabTarget {
   readonly kind: 'slot' | 'rest' | 'granule' | 'chunk'
   readonly offset: number
@@ -48,7 +62,10 @@ export class Subject {
     this.probe = history.open()
   }
 
-  /** The moment after `operations` operations; `probe` moves there when it is not the one that is shown. */
+  /**
+   * The moment after `operations` operations; `probe` moves there when it is not the one that is
+   * shown.
+   */
   momentAt(operations: number): Moment {
     if (operations === this.now.operations) return this.now
     this.history.seek(this.probe, operations)
@@ -59,7 +76,8 @@ export class Subject {
   at(moment: Moment, address: number): Target | undefined {
     const { history } = this
     const index = moment.find(address)
-    if (index >= 0 && address < history.end(moment.blocks[index])) return { kind: 'used', block: moment.blocks[index] }
+    if (index >= 0 && address < history.end(moment.blocks[index]))
+      return { kind: 'used', block: moment.blocks[index] }
     const heapEnd = history.low + history.curves.heap[moment.operations]
     if (address < history.low || address >= heapEnd) return undefined
     const slab = this.#inSlab(moment, address)
@@ -119,7 +137,10 @@ export function scale(span: Span, from: number, to: number): Scale {
   return Object.assign(forth, { invert: (pixel: number) => span.from + (pixel - from) / factor })
 }
 
-/** About `count` round values inside a span: 1, 2 or 5 times a power of ten; or powers of two for bytes. */
+/**
+ * About `count` round values inside a span: 1, 2 or 5 times a power of ten; or powers of two for
+ * bytes.
+ */
 export function ticks(span: Span, count: number, binary: boolean): number[] {
   const raw = (span.to - span.from) / count
   if (!(raw > 0)) return []
@@ -131,6 +152,7 @@ export function ticks(span: Span, count: number, binary: boolean): number[] {
     step = Math.max(1, power * times)
   }
   const found: number[] = []
-  for (let value = Math.ceil(span.from / step) * step; value <= span.to; value += step) found.push(value)
+  for (let value = Math.ceil(span.from / step) * step; value <= span.to; value += step)
+    found.push(value)
   return found
 }
