@@ -53,6 +53,11 @@ const checks = {
     about: 'regions, heaps and traces under Wine, on Bun and on Deno',
     commands: [['node', 'test/elsewhere/main.js']]
   },
+  kills: {
+    about: 'kills 1,000 processes (OFFHEAP_KILLS) that work on a heap file, and 200 that recover one',
+    commands: [['vitest', 'run', 'test/sharing/kills.test.ts']],
+    variables: { OFFHEAP_KILLS: '1000' }
+  },
   faults: {
     about: 'each kind of misuse 10,000 times (OFFHEAP_FAULTS) in a busy heap; writes docs/faults.md',
     commands: [['vitest', 'run', 'test/faults']],

@@ -64,12 +64,15 @@ function tile(words: Int32Array, first: number): [block: number, size: number][]
   // Before anything changes, can the blocks be walked at all?
   for (let block = first; block < top; ) {
     const size = sizeOf(words[block])
-    if (size < MINIMUM_WORDS || (block + size > top && (words[block] & USED) === 0)) {
+    const end = block + size
+    // A used block that is being grown reaches beyond the top, but never beyond the heap.
+    const isWrong = end >= words.length || (end > top && (words[block] & USED) === 0)
+    if (size < MINIMUM_WORDS || isWrong) {
       throw corrupt(
         `the header of the block at byte ${block * 4} says ${size * 4} bytes, so recovery can't continue there`
       )
     }
-    block += size
+    block = end
   }
   const free: [number, number][] = []
   let [used, blocks, run, last] = [0, 0, 0, first]

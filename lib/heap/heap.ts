@@ -12,7 +12,7 @@ import { INSIDE, illegalConstructor, inspectAs, isSealed, seal } from '../inspec
 import { isRegion, Region } from '../memory/region.js'
 import { readOptions } from '../options.js'
 import type { PlacementName } from '../placement/placement.js'
-import type { HeapFile } from '../sharing/heap-file.js'
+import { about, type HeapFile } from '../sharing/heap-file.js'
 import {
   type BlockReference,
   checkAlignment,
@@ -165,7 +165,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
         return heap
       } catch (error) {
         file.release()
-        throw error
+        throw about(path, error)
       }
     })
   }

@@ -298,10 +298,13 @@ function readSuperblockOf(mapping: FileMapping): Superblock {
   }
 }
 
-/** Says which file an error about a superblock is about. */
+/** Says which file an error about its bytes is about. */
 export function about(path: string, error: unknown): unknown {
-  if (!(error instanceof OffheapError) || error.code !== 'ERR_OFFHEAP_NOT_A_HEAP') return error
-  return new OffheapError(error.code, error.message.replace('in this memory', `in ${path}`))
+  if (!(error instanceof OffheapError)) return error
+  const { code, message } = error
+  if (code === 'ERR_OFFHEAP_NOT_A_HEAP') return new OffheapError(code, message.replace('in this memory', `in ${path}`))
+  if (code !== 'ERR_OFFHEAP_CORRUPT') return error
+  return new OffheapError(code, message.replace('The heap is corrupt', `The heap in ${path} is corrupt`))
 }
 
 /**

@@ -25,9 +25,10 @@ export function writeCorpus(file: string, target: TargetName, inputs: readonly U
 }
 
 function read(file: string): Record<TargetName, Uint8Array[]> {
-  const all: Record<TargetName, Uint8Array[]> = { heap: [], trace: [], events: [] }
+  const all: Record<TargetName, Uint8Array[]> = { heap: [], trace: [], events: [], file: [] }
   if (!existsSync(file)) return all
-  const texts: Record<TargetName, string[]> = JSON.parse(gunzipSync(readFileSync(file)).toString())
-  for (const name of targetNames) all[name] = texts[name].map(text => new Uint8Array(Buffer.from(text, 'base64')))
+  const texts: Partial<Record<TargetName, string[]>> = JSON.parse(gunzipSync(readFileSync(file)).toString())
+  for (const name of targetNames)
+    all[name] = (texts[name] ?? []).map(text => new Uint8Array(Buffer.from(text, 'base64')))
   return all
 }

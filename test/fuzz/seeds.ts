@@ -4,6 +4,7 @@
  */
 import { gzipSync } from 'node:zlib'
 import { Heap } from '../../lib/index.js'
+import { HEADER_BYTES, PATCH_BYTES } from './file-target.js'
 import { ATTACH, bytesFor, optionsFor, STEP_BYTES } from './heap-target.js'
 import { type Random, randomFrom } from './mutate.js'
 import type { TargetName } from './targets.js'
@@ -65,8 +66,21 @@ function eventSeeds(): Uint8Array[] {
   })
 }
 
+/** A file of each kind, as it is and with damage. */
+function fileSeeds(): Uint8Array[] {
+  const random = randomFrom(3)
+  return Array.from({ length: 128 }, (_, i) => {
+    const patches = i < 64 ? i % 3 : 1 + (random() % 20)
+    const bytes = new Uint8Array(HEADER_BYTES + patches * PATCH_BYTES)
+    for (let at = 1; at < bytes.length; at++) bytes[at] = random() % 4 === 0 ? random() : random() % 8
+    bytes[0] = i % 64
+    return bytes
+  })
+}
+
 export const seeds: Readonly<Record<TargetName, () => Uint8Array[]>> = {
   heap: heapSeeds,
   trace: traceSeeds,
-  events: eventSeeds
+  events: eventSeeds,
+  file: fileSeeds
 }

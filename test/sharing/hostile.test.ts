@@ -1,0 +1,145 @@
+/** Files that hold no heap, or one that was damaged: each is an error that says what to do, and stays as it is. */
+import { readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Heap } from '../../lib/index.js'
+import {
+  FIRST_WORD,
+  HARDENED,
+  OPTIONS_WORD,
+  PLACEMENT_WORD,
+  ROOT_WORD as ROOT_IN_ARENA,
+  SIZE_WORD,
+  TOP_WORD
+} from '../../lib/layout/header.js'
+import {
+  ARENA_UNITS_WORD,
+  ARENAS_WORD,
+  BYTE_ORDER_WORD,
+  CONTROL_WORD,
+  FORMATTING,
+  headBytes,
+  MAGIC_WORD,
+  OPEN,
+  ROOT_WORD,
+  STATE_WORD,
+  SUPERBLOCK_BYTES,
+  VERSION_WORD
+} from '../../lib/sharing/superblock.js'
+import { expectError } from '../heap/support.js'
+import { newFolder } from './folder.js'
+
+const folder = newFolder()
+const path = join(folder, 'hostile.heap')
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const ARENA = headBytes(0) / 4
+const ROOTS = SUPERBLOCK_BYTES / 4
+
+let sound: Int32Array
+let first = 0
+beforeAll(() => {
+  const heap = Heap.open(path, { size: 4 * 65536, create: true })
+  const pointers = Array.from({ length: 100 }, (_, i) => heap.malloc(i * 10))
+  for (const pointer of pointers.filter((_, i) => i % 2 === 0)) heap.free(pointer)
+  first = pointers[1]
+  heap.roots.set('a', pointers[1])
+  heap.close()
+  sound = new Int32Array(new Uint8Array(readFileSync(path)).buffer)
+})
+
+/** Writes a file, opens it in vain, and finds it unchanged. */
+function refuse(bytes: Uint8Array, code: string, message: RegExp): void {
+  writeFileSync(path, bytes)
+  expectError(() => Heap.open(path), code, message)
+  expect(readFileSync(path).equals(bytes)).toBe(true)
+}
+
+const bytesOf = (words: Int32Array): Uint8Array => new Uint8Array(words.buffer)
+
+test.each<[what: string, change: (words: Int32Array) => void, code: string, message: RegExp]>([
+  ['of another program', w => w.fill(0x2a2a2a2a, 0, 1024), 'NOT_A_HEAP', /hostile.heap: it does not begin with/],
+  ['of the other byte order', w => void w.set([0x6f666653], MAGIC_WORD), 'NOT_A_HEAP', /other byte order/],
+  ['of another version', w => void w.set([9], VERSION_WORD), 'NOT_A_HEAP', /version is 9/],
+  ['of no byte order', w => void w.set([7], BYTE_ORDER_WORD), 'NOT_A_HEAP', /byte order is unknown/],
+  ['that was being created', w => void w.set([FORMATTING], STATE_WORD), 'NOT_A_HEAP', /create: true and a size/],
+  ['in an unknown state', w => void w.set([77], STATE_WORD), 'NOT_A_HEAP', /state is 77/],
+  ['with a smaller arena', w => void w.set([2], ARENA_UNITS_WORD), 'NOT_A_HEAP', /has 196608 bytes/],
+  ['for several threads', w => void w.set([1, 3], ARENA_UNITS_WORD), 'UNSUPPORTED', /several threads/],
+  ['with a control area', w => void w.set([8], CONTROL_WORD), 'UNSUPPORTED', /several threads/],
+  ['with a huge arena', w => void w.set([100_000], ARENA_UNITS_WORD), 'TRUNCATED', /needs 6553665536/],
+  ['with arenas that no pointer names', w => void w.set([2 ** 30], ARENAS_WORD), 'NOT_A_HEAP', /arenas of/],
+  ['with a root outside', w => void w.set([2 ** 25], ROOT_WORD), 'CORRUPT', /root pointer/],
+  ['with a name of 65 bytes', w => void w.set([65], ROOTS), 'CORRUPT', /named root 0 has a name of 65 bytes/],
+  ['with a negative name', w => void w.set([-1], ROOTS), 'CORRUPT', /named root 0/],
+  ['with a name that is not text', w => void w.set([0xff], ROOTS + 16), 'CORRUPT', /not UTF-8/],
+  ['with a named root outside', w => void w.set([-8], ROOTS + 1), 'CORRUPT', /outside the heap/],
+  ['with two roots of a name', w => w.copyWithin(ROOTS + 32, ROOTS, ROOTS + 32), 'CORRUPT', /two named roots/],
+  ['without an arena', w => w.fill(0, ARENA, ARENA + 32), 'NOT_A_HEAP', /hostile.heap: it does not begin with/],
+  ['with an arena of another size', w => void w.set([1024], ARENA + SIZE_WORD), 'CORRUPT|NOT_A_HEAP', /./],
+  ['with an unknown placement', w => void w.set([99], ARENA + PLACEMENT_WORD), 'NOT_A_HEAP', /placement policy/],
+  ['that is hardened', w => void w.set([HARDENED], ARENA + OPTIONS_WORD), 'NOT_A_HEAP|CORRUPT', /./],
+  ['with a first block elsewhere', w => void w.set([3], ARENA + FIRST_WORD), 'NOT_A_HEAP', /first block/],
+  ['with a top outside', w => void w.set([-7], ARENA + TOP_WORD), 'NOT_A_HEAP', /outside its blocks/],
+  ['with an inner root outside', w => void w.set([-2], ARENA + ROOT_IN_ARENA), 'NOT_A_HEAP', /root pointer/]
+])('a file %s is refused, and not changed', (_, change, code, message) => {
+  const words = sound.slice()
+  change(words)
+  refuse(bytesOf(words), `ERR_OFFHEAP_(?:${code})`, message)
+})
+
+describe('a file that is too short', () => {
+  test.each([0, 1, 100, 4095, 4096, 65536, 100_000, 4 * 65536 - 1])('%i bytes', bytes => {
+    const code = bytes < 4096 ? 'ERR_OFFHEAP_NOT_A_HEAP' : 'ERR_OFFHEAP_TRUNCATED'
+    refuse(bytesOf(sound).slice(0, bytes), code, bytes === 0 ? /no heap in .* yet/ : /./)
+  })
+})
+
+test('an empty file is made a heap with create: true, and so is one whose creation was cut off', () => {
+  const half = sound.slice()
+  half[STATE_WORD] = FORMATTING
+  for (const bytes of [new Uint8Array(0), bytesOf(half), bytesOf(half).slice(0, 4096)]) {
+    writeFileSync(path, bytes)
+    using heap = Heap.open(path, { size: 4 * 65536, create: true })
+    expect(heap.stats().blocks).toBe(0)
+    expect(heap.roots.keys()).toEqual([])
+    heap.check()
+  }
+})
+
+test('a file of another program stays as it is with create: true, too', () => {
+  const bytes = Buffer.from('something else'.repeat(1000))
+  writeFileSync(path, bytes)
+  expectError(() => Heap.open(path, { size: 4 * 65536, create: true }), 'ERR_OFFHEAP_NOT_A_HEAP')
+  expect(readFileSync(path).equals(bytes)).toBe(true)
+})
+
+test('bytes behind the end of a heap are left alone', () => {
+  writeFileSync(path, Buffer.concat([bytesOf(sound), Buffer.from('more')]))
+  Heap.open(path).close()
+  expect(readFileSync(path).subarray(-4).toString()).toBe('more')
+})
+
+test('a heap that can not be walked is not recovered, and its blocks stay as they are', () => {
+  const words = sound.slice()
+  words[STATE_WORD] = OPEN
+  words.fill(-1, ARENA + first / 4 + 40, ARENA + first / 4 + 400)
+  writeFileSync(path, bytesOf(words))
+  expectError(
+    () => Heap.open(path),
+    'ERR_OFFHEAP_CORRUPT',
+    /The heap in .*hostile.heap is corrupt.* recovery can't continue there/
+  )
+  const after = new Int32Array(new Uint8Array(readFileSync(path)).buffer)
+  expect(after.subarray(ARENA + 64)).toEqual(words.subarray(ARENA + 64))
+  expect(after[STATE_WORD]).toBe(OPEN)
+})
+
+test('a link leads to its file', () => {
+  writeFileSync(path, bytesOf(sound))
+  const link = join(folder, 'link')
+  symlinkSync(path, link)
+  using heap = Heap.open(link)
+  expectError(() => Heap.open(path), 'ERR_OFFHEAP_LOCKED')
+  heap.check()
+})
