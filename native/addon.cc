@@ -22,6 +22,8 @@
 
 // files.cc
 void InitFiles(Napi::Env env, Napi::Object exports);
+// lab.cc
+void InitLab(Napi::Env env, Napi::Object exports);
 
 namespace {
 
@@ -313,6 +315,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("residentBytes", Napi::Function::New(env, ResidentBytes, "residentBytes"));
   exports.Set("lockLimit", Napi::Function::New(env, LockLimit, "lockLimit"));
   InitFiles(env, exports);
+  InitLab(env, exports);
   return exports;
 }
 

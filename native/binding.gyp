@@ -5,7 +5,7 @@
   "targets": [
     {
       "target_name": "offheap",
-      "sources": ["addon.cc", "files.cc"],
+      "sources": ["addon.cc", "files.cc", "lab.cc"],
       "include_dirs": ["<!@(node -p \"require('node-addon-api').include\")"],
       "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_ADDON_API_CPP_EXCEPTIONS"],
       "cflags!": ["-fno-exceptions", "-Wno-unused-parameter"],
@@ -13,13 +13,13 @@
       "cflags_cc": ["<@(warnings)"],
       # native/prebuild goes by the names: _posix, _linux, _macos, _windows.
       "conditions": [
-        ["OS=='linux'", { "sources": ["pages_posix.cc", "pages_linux.cc", "faults_posix.cc", "files_posix.cc"] }],
+        ["OS=='linux'", { "sources": ["pages_posix.cc", "pages_linux.cc", "faults_posix.cc", "files_posix.cc", "lab_linux.cc"] }],
         ["OS=='win'", {
-          "sources": ["pages_windows.cc", "faults_windows.cc", "files_windows.cc"],
+          "sources": ["pages_windows.cc", "faults_windows.cc", "files_windows.cc", "lab_windows.cc"],
           "msvs_settings": { "VCCLCompilerTool": { "ExceptionHandling": 1 } }
         }],
         ["OS=='mac'", {
-          "sources": ["pages_posix.cc", "pages_macos.cc", "faults_posix.cc", "files_posix.cc"],
+          "sources": ["pages_posix.cc", "pages_macos.cc", "faults_posix.cc", "files_posix.cc", "lab_macos.cc"],
           "xcode_settings": {
             "GCC_ENABLE_CPP_EXCEPTIONS": "YES",
             "CLANG_CXX_LIBRARY": "libc++",

@@ -64,6 +64,19 @@ export interface Addon extends FileAddon {
   residentBytes(handle: Handle, buffer: ArrayBuffer): number
   /** `RLIMIT_MEMLOCK` of this process; Infinity when there is none. */
   lockLimit(): number
+  readonly lab: LabCalls
+}
+
+/** What a lab needs, to run code that it doesn't trust; see native/lab.h. */
+export interface LabCalls {
+  /** Maps `length` bytes of an open file from `offset`, shared with everyone who maps it. Unmapped when collected. */
+  share(file: number, offset: number, length: number): ArrayBuffer
+  /** The word's value, once it is not `value`, or after some milliseconds. Looks `spins` times before it sleeps. */
+  wait(buffer: ArrayBuffer, word: number, value: number, spins: number, milliseconds: number): number
+  /** Stores a word, and wakes whoever waits at it. */
+  post(buffer: ArrayBuffer, word: number, value: number): void
+  /** Takes from this process all rights but to compute. Returns which of the limits are in force. */
+  confine(bytes: number, seconds: number): number
 }
 
 /** The systems that native/ has code for, as `process.platform` names them. */
