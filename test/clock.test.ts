@@ -23,7 +23,7 @@ const ALLOWED: Readonly<Record<string, string>> = {
   'soak/main.ts': 'the soak test measures time',
   'faults/cost.mjs': 'measures what hardening costs',
   'docs/recipes.test.ts': 'a reader that is slow on purpose',
-  'lab/workers.test.ts': 'asks again and again whether a process is gone',
+  'lab/processes.test.ts': 'asks again and again whether a process is gone',
   'memory/endurance.test.ts': 'ends workers at any moment',
   'memory/exhaustion.test.ts': 'a cgroup gets more memory each second, for as long as the test runs',
   'memory/location.test.ts': 'what a timer calls has no file on its stack',

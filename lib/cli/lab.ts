@@ -7,8 +7,8 @@ import { existsSync, statSync, watch } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { OffheapError } from '../errors.js'
-import type { LabConfig, Step } from '../lab/config.js'
-import type { Grade } from '../lab/grade.js'
+import type { LabConfig, Step } from '../lab/grade/config.js'
+import type { Grade } from '../lab/grade/grade.js'
 import { findTraces, UsageError } from './arguments.js'
 import type { Io } from './io.js'
 import { writeOutput } from './output.js'
@@ -31,7 +31,8 @@ const EXIT_CODES = `
 Exit codes:
   0  every trace is valid
   1  a trace is not valid, or the submission as a whole
-  2  the command line, the configuration or a trace file is wrong`
+  2  the command line, the configuration or a trace file is wrong
+  3  every trace is valid, but the machine was too busy to time them: grade again`
 
 /**
  * Milliseconds that a file must be left alone before --watch grades it again: editors save in
@@ -42,7 +43,7 @@ const SETTLE = 150
 /** Calls `done` with the exit code. */
 export function labCommand(io: Io, done: (code: number) => void): Command {
   const lab = new Command('lab').description('write an allocator step by step, and grade it')
-  const commands = [initCommand(io), gradeCommand(io, done)]
+  const commands = [initCommand(io), gradeCommand(io, done), kitCommand(io), gradeAllCommand(io, done)]
   for (const command of commands) lab.addCommand(command)
   // Subcommands report errors as the program does; commander copies this only on request.
   lab.copyInheritedSettings = program => {
@@ -61,7 +62,7 @@ function initCommand(io: Io): Command {
     )
     .argument('<dir>', 'folder to fill; created if it does not exist')
     .action(async (folder: string) => {
-      const { initLab } = await import('../lab/init.js')
+      const { initLab } = await import('../lab/kit/init.js')
       const { written, kept } = initLab(folder)
       if (written.length > 0) io.out.write(`${folder}: wrote ${written.join(', ')}\n`)
       if (kept.length > 0) io.out.write(`${folder}: left as they were: ${kept.join(', ')}\n`)
@@ -109,6 +110,70 @@ function gradeCommand(io: Io, done: (code: number) => void): Command {
     })
 }
 
+function kitCommand(io: Io): Command {
+  return new Command('kit')
+    .description(
+      'lay out what a course grades with: a Gradescope autograder, a Dockerfile, a workflow for GitHub Classroom'
+    )
+    .argument('<dir>', 'folder to fill; made when it is not there')
+    .action(async (folder: string) => {
+      const { layKit } = await import('../lab/kit/kit.js')
+      const { written, kept } = layKit(folder)
+      io.out.write(`${folder}: wrote ${written.join(', ')}\n`)
+      if (kept.length > 0) io.out.write(`${folder}: left as they were: ${kept.join(', ')}\n`)
+    })
+}
+
+interface GradeAllCommandOptions extends Pick<GradeCommandOptions, 'traces' | 'step' | 'config'> {
+  readonly csv?: string
+  readonly html?: string
+  readonly jobs?: number
+}
+
+function gradeAllCommand(io: Io, done: (code: number) => void): Command {
+  return new Command('grade-all')
+    .description('grade every submission in a folder; grades that are there already, in .grades/, are not made again')
+    .argument('<dir>', 'holds a folder with an allocator.ts for each student, or a .ts file for each')
+    .option('-t, --traces <dir>', 'folder of .rep or .rep.gz files (default: those that ship)')
+    .option('--step <n>', 'the traces and thresholds of this step of the handout', number(1, 100))
+    .option('--config <file>', 'weights and thresholds (default: the one that ships)')
+    .option('--csv <file>', 'write a table here')
+    .option('--html <file>', 'write a leaderboard here, and which submissions have much in common')
+    .option('-j, --jobs <n>', 'submissions at a time (default: one for every two cores)', number(1, 64))
+    .action(async (folder: string, options: GradeAllCommandOptions) => {
+      const { csvOf, gradeAll, htmlOf } = await import('../lab/kit/grade-all.js')
+      if (!existsSync(folder)) throw new UsageError(`there is no folder ${folder}`)
+      // Not what a student handed in beside an allocator.
+      const nowhere = join(folder, 'allocator.ts')
+      const { labsFolder } = await import('../lab/kit/init.js')
+      const config = await configFor(nowhere, {
+        ...options,
+        format: 'text',
+        config: options.config ?? join(labsFolder, 'lab.jsonc')
+      })
+      const step = stepOf(config, options.step)
+      const traces = await tracesFor(
+        nowhere,
+        { ...options, format: 'text', traces: options.traces ?? join(labsFolder, 'traces') },
+        step
+      )
+      const result = await gradeAll({
+        folder,
+        config,
+        traces,
+        ...(step === undefined ? {} : { step }),
+        ...(options.jobs === undefined ? {} : { jobs: options.jobs }),
+        onRow: ({ name, score, what }, count, all) => {
+          io.err.write(`${count} of ${all}: ${name}, ${score.toFixed(1)} points${what === '' ? '' : `: ${what}`}\n`)
+        }
+      })
+      if (options.csv !== undefined) writeOutput(options.csv, csvOf(result))
+      if (options.html !== undefined) writeOutput(options.html, htmlOf(result))
+      if (options.csv === undefined && options.html === undefined) io.out.write(csvOf(result))
+      done(0)
+    })
+}
+
 function number(least: number, most: number): (text: string) => number {
   return text => {
     const value = text.trim() === '' ? Number.NaN : Number(text)
@@ -123,8 +188,8 @@ interface Graded {
 }
 
 async function gradeOnce(io: Io, file: string, options: GradeCommandOptions): Promise<Graded> {
-  const { grade } = await import('../lab/grade.js')
-  const { isValid } = await import('../lab/export.js')
+  const { grade } = await import('../lab/grade/grade.js')
+  const { isValid } = await import('../lab/grade/export.js')
   const config = await configFor(file, options)
   const step = stepOf(config, options.step)
   const traces = await tracesFor(file, options, step)
@@ -138,7 +203,7 @@ async function gradeOnce(io: Io, file: string, options: GradeCommandOptions): Pr
       ...(step === undefined ? {} : { step }),
       ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
       checkEvery: options.checkEvery === true,
-      progress: (share, what) => progress.update(share, basename(what)),
+      progress: (share, what) => progress.update(share, what),
       onOutput: text => io.err.write(text)
     })
   } catch (error) {
@@ -148,7 +213,7 @@ async function gradeOnce(io: Io, file: string, options: GradeCommandOptions): Pr
   }
   await tell(io, result, config, options)
   for (const message of result.refused) io.err.write(`offheap: ${message}\n`)
-  const code = result.refused.length > 0 ? 2 : isValid(result) ? 0 : 1
+  const code = result.refused.length > 0 ? 2 : !isValid(result) ? 1 : result.unsettled ? 3 : 0
   return { code, sources: result.sources }
 }
 
@@ -166,14 +231,14 @@ async function tell(
   config: LabConfig,
   options: GradeCommandOptions
 ): Promise<void> {
-  const { gradeJson, gradescopeResults } = await import('../lab/export.js')
+  const { gradeJson, gradescopeResults } = await import('../lab/grade/export.js')
   const format = options.json ? 'json' : options.format
   let text: string
   if (format === 'json') text = JSON.stringify(gradeJson(result), null, 2)
   else if (format === 'gradescope')
     text = JSON.stringify(gradescopeResults(result, config.points), null, 2)
   else {
-    const { gradeReport } = await import('../lab/report.js')
+    const { gradeReport } = await import('../lab/grade/report.js')
     text = gradeReport(
       result,
       options.output === undefined ? io : { color: false, ascii: io.ascii }
@@ -228,8 +293,8 @@ function changed(files: readonly string[], since: number): Promise<void> {
 }
 
 async function configFor(file: string, options: GradeCommandOptions): Promise<LabConfig> {
-  const { ConfigError, readConfig } = await import('../lab/config.js')
-  const { labsFolder } = await import('../lab/init.js')
+  const { ConfigError, readConfig } = await import('../lab/grade/config.js')
+  const { labsFolder } = await import('../lab/kit/init.js')
   const beside = join(dirname(file), 'lab.jsonc')
   const path = options.config ?? (existsSync(beside) ? beside : join(labsFolder, 'lab.jsonc'))
   try {
@@ -254,7 +319,7 @@ async function tracesFor(
   step: Step | undefined
 ): Promise<string[]> {
   if (options.file !== undefined) return findTraces([options.file])
-  const { labsFolder } = await import('../lab/init.js')
+  const { labsFolder } = await import('../lab/kit/init.js')
   const beside = join(dirname(file), 'traces')
   const folder = options.traces ?? (existsSync(beside) ? beside : join(labsFolder, 'traces'))
   const found = await findTraces([folder])

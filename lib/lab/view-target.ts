@@ -5,10 +5,10 @@ import { OffheapError } from '../errors.js'
 import type { TimelineTarget } from '../report/timeline.js'
 import { roomFor } from '../trace/room.js'
 import { payloadOf, type Trace } from '../trace/trace.js'
-import { FaultFound } from './fault.js'
-import { compileSubmission, createOf } from './load.js'
-import { LabMemory } from './memory.js'
-import { createAllocator } from './runs.js'
+import { compileSubmission } from './grade/compile.js'
+import { FaultFound } from './submission/fault.js'
+import { allocatorOf, createOf } from './submission/load.js'
+import { LabMemory } from './submission/memory.js'
 
 export interface OpenSubmission {
   readonly target: TimelineTarget
@@ -21,13 +21,13 @@ export interface OpenSubmission {
  * `ERR_OFFHEAP_UNSUPPORTED` that says why when it can't be compiled or loaded, or creates no allocator.
  */
 export async function openSubmission(path: string, size: number): Promise<OpenSubmission> {
-  const submission = await compileSubmission(path)
+  const submission = await compileSubmission(path, 'module')
   if (!('url' in submission)) throw unusable(path, [submission.what, ...submission.details])
   try {
     const create = createOf(await import(submission.url))
     const lab = new LabMemory(size)
     try {
-      const allocator = createAllocator(create, lab.face, submission.sources)
+      const allocator = allocatorOf(create(lab.face))
       const target: TimelineTarget = {
         malloc: bytes => allocator.malloc(bytes),
         calloc: (count, bytes) => allocator.malloc(count * bytes),

@@ -33,7 +33,8 @@ import {
   NULL_ID,
   REALLOC,
   type Trace,
-  TraceBuilder
+  TraceBuilder,
+  type Weight
 } from './trace.js'
 
 /** The longest valid line in bytes, without its comment. */
@@ -46,6 +47,8 @@ const MAX_IDLE_LINES = 2 ** 20
 const TABLE_IDS = 2 ** 24
 /** The most entries that a Map can hold. */
 const MAX_MAP_IDS = 2 ** 24
+
+const WEIGHTS: readonly Weight[] = [0, 1, 2, 3]
 
 /** The byte order mark that some editors write before UTF-8. */
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf]
@@ -196,7 +199,14 @@ export class TraceParser {
         `${this.#source}: it has neither a header nor an operation`
       )
     }
-    return this.#builder.build(name, this.#notes())
+    return this.#builder.build(name, this.#notes(), this.#weight())
+  }
+
+  /** The 32-bit files end their header with the weight, the 64-bit ones begin it with one. */
+  #weight(): Weight | undefined {
+    if (this.#header.length !== 4) return undefined
+    const figures = [this.#header[3]?.value, this.#header[0]?.value]
+    return WEIGHTS.find(weight => weight === figures[0]) ?? WEIGHTS.find(weight => weight === figures[1])
   }
 
   fail(message: string): OffheapError {

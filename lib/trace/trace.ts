@@ -35,7 +35,14 @@ export interface Trace {
   readonly lines: Uint32Array
   /** Oddities of the file that were tolerated, in words. */
   readonly notes?: readonly string[]
+  /**
+   * What counts of it in CS:APP's malloc lab, when its header says so: 0 nothing but that it is valid, 1 utilization and
+   * throughput, 2 utilization, 3 throughput.
+   */
+  readonly weight?: Weight
 }
+
+export type Weight = 0 | 1 | 2 | 3
 
 /** The most operations of a trace: 2^27, or 3.4 GB of columns. */
 export const MAX_OPERATIONS = 2 ** 27
@@ -67,7 +74,7 @@ export class TraceBuilder {
     this.#length = i + 1
   }
 
-  build(name: string, notes: readonly string[] = []): Trace {
+  build(name: string, notes: readonly string[] = [], weight?: Weight): Trace {
     const length = this.#length
     return {
       name,
@@ -78,7 +85,8 @@ export class TraceBuilder {
       sizes: this.#sizes.subarray(0, length),
       extras: this.#extras.subarray(0, length),
       lines: this.#lines.subarray(0, length),
-      notes
+      notes,
+      ...(weight === undefined ? {} : { weight })
     }
   }
 

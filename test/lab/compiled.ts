@@ -8,7 +8,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import type * as Grading from '../../lib/lab/grade.js'
+import type * as Grading from '../../lib/lab/grade/grade.js'
 import { HANG } from '../hang.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -23,6 +23,8 @@ export interface CompiledLab {
   offheap(...args: string[]): { readonly code: number | null; readonly out: string; readonly err: string }
   /** Starts `offheap` with these arguments. */
   start(...args: string[]): ReturnType<typeof spawn>
+  /** The same, with more in its environment. */
+  startIn(env: Readonly<Record<string, string>>, ...args: string[]): ReturnType<typeof spawn>
   remove(): void
 }
 
@@ -44,7 +46,7 @@ export function compileLab(): CompiledLab {
   return {
     folder,
     main,
-    grading: () => import(pathToFileURL(join(home, 'dist/lab/grade.js')).href),
+    grading: () => import(pathToFileURL(join(home, 'dist/lab/grade/grade.js')).href),
     offheap(...args) {
       const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], {
         cwd: folder,
@@ -53,6 +55,8 @@ export function compileLab(): CompiledLab {
       })
       return { code: status, out: stdout, err: stderr }
     },
+    startIn: (env, ...args) =>
+      spawn(process.execPath, [main, ...args], { cwd: folder, env: { ...process.env, ...env } }),
     start: (...args) => spawn(process.execPath, [main, ...args], { cwd: folder }),
     remove: () => rmSync(home, { recursive: true, force: true })
   }

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { parseConfig, readConfig } from '../../lib/lab/config.js'
+import { parseConfig, readConfig } from '../../lib/lab/grade/config.js'
 import { shippedConfig } from './compiled.js'
 
 const text = readFileSync(shippedConfig, 'utf8')

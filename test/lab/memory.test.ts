@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { LabMemory } from '../../lib/lab/memory.js'
-import { create as reference } from '../../lib/lab/reference.js'
-import { Verifier } from '../../lib/lab/verify.js'
+import { LabMemory } from '../../lib/lab/submission/memory.js'
+import { create as reference } from '../../lib/lab/submission/reference.js'
+import { Verifier } from '../../lib/lab/submission/verify.js'
 import { readTrace } from '../../lib/trace/read.js'
 import { labTrace } from './compiled.js'
 
@@ -83,7 +83,8 @@ describe('the reference allocator', () => {
   it.each(['hello', 'random', 'buffers', 'grow', 'sqlite'])('is valid on %s', async name => {
     const trace = await readTrace(labTrace(name))
     const lab = memory(2 ** 26)
-    const settings = { alignment: 8, checkInterval: 100, sources: [], watch: -1 }
+    const thrown = () => expect.fail('it threw')
+    const settings = { alignment: 8, checkInterval: 100, thrown, watch: -1 }
     const verifier = new Verifier(trace, lab, reference(lab.face), settings)
     lab.guard()
     for (let i = 0; i < trace.length; i++) verifier.step(i)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { Ledger } from '../../lib/lab/ledger.js'
-import { neighbourhood } from '../../lib/lab/picture.js'
+import { Ledger } from '../../lib/lab/submission/ledger.js'
+import { neighbourhood } from '../../lib/lab/submission/picture.js'
 import { parseTrace } from '../../lib/trace/parse.js'
 
 function ledger(): Ledger {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { gradescopeResults } from '../../lib/lab/export.js'
-import { faultOf, placesIn } from '../../lib/lab/fault.js'
-import type { Grade } from '../../lib/lab/grade.js'
-import { gradeReport } from '../../lib/lab/report.js'
+import { gradescopeResults } from '../../lib/lab/grade/export.js'
+import type { Grade } from '../../lib/lab/grade/grade.js'
+import { gradeReport } from '../../lib/lab/grade/report.js'
+import { faultOf } from '../../lib/lab/submission/fault.js'
 
 const fault = faultOf('overlap', 'malloc returned 8', {
   operation: 3,
@@ -21,14 +21,16 @@ const grade: Grade = {
       utilization: 0.9,
       throughput: 0.25,
       nsPerOperation: 123.4,
+      cost: { words: 7.25, ratio: 0.5, operations: 4278 },
       performance: 0.75,
       builtIn: { utilization: 0.95, throughput: 0.5 }
     },
     { trace: 'queue', operations: 4120, fault, performance: 0 }
   ],
   refused: [],
+  unsettled: false,
   notes: ['a note'],
-  points: { correctness: 13.333, performance: 30, score: 43.333, maximum: 100 },
+  points: { measured: 2, correctness: 13.333, performance: 30, score: 43.333, maximum: 100 },
   sources: [],
   seconds: 1.6
 }
@@ -39,7 +41,7 @@ describe('the report of a grade', () => {
     expect(lines.filter(line => line.startsWith('--'))).toHaveLength(2)
     expect(lines.find(line => line.startsWith('hello'))).toMatch(/^hello +yes +11 +50\.0 % *$/)
     expect(lines.find(line => line.startsWith('stack'))).toMatch(
-      /^stack +yes +4,278 +90\.0 % +0\.250 +123 +0\.750 +95\.0 % +0\.500$/
+      /^stack +yes +4,278 +90\.0 % +0\.250 +123 +7\.3 +0\.750 +95\.0 % +0\.500$/
     )
     expect(lines.join('\n')).toContain(
       [
@@ -56,7 +58,7 @@ describe('the report of a grade', () => {
         'Note: a note',
         '',
         'correctness   13.3  (2 of 3 traces valid)',
-        'performance   30.0',
+        'performance   30.0  (mean of 2 traces)',
         'score         43.3  of 100'
       ].join('\n')
     )
@@ -86,24 +88,5 @@ describe('the results for Gradescope', () => {
     const invalid = { ...grade, fault, points: { ...grade.points, correctness: 0, performance: 0, score: 0 } }
     const results = gradescopeResults(invalid, points)
     expect(JSON.stringify(results)).not.toMatch(/"score":(?!0[,}])/)
-  })
-})
-
-describe('the places of a stack', () => {
-  it('are those in the student’s files, innermost first', () => {
-    const stack = [
-      'Error: no',
-      '    at Object.write (/lib/lab/strict.js:9:9)',
-      '    at place (/home/me/allocator.ts:40:5)',
-      '    at Object.malloc (file:///home/me/allocator.ts:12:10)',
-      '    at /home/me/allocator.ts:3:1',
-      '    at run (/lib/lab/runs.js:1:1)'
-    ].join('\n')
-    const file = '/home/me/allocator.ts'
-    expect(placesIn(stack, [file])).toEqual([
-      { file, line: 40, column: 5, function: 'place' },
-      { file, line: 12, column: 10, function: 'malloc' },
-      { file, line: 3, column: 1, function: '' }
-    ])
   })
 })

@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readConfig } from '../../lib/lab/config.js'
-import type { Grade } from '../../lib/lab/grade.js'
-import { ENDLESS } from '../../lib/lab/limits.js'
+import { readConfig } from '../../lib/lab/grade/config.js'
+import type { Grade } from '../../lib/lab/grade/grade.js'
+import { ENDLESS } from '../../lib/lab/judge/limits.js'
 import { type CompiledLab, compileLab, labTrace, shippedConfig } from './compiled.js'
 
 const TRACES = [

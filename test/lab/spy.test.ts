@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { Views } from '../../lib/lab/memory.js'
-import { spyOn } from '../../lib/lab/spy.js'
+import type { Views } from '../../lib/lab/submission/memory.js'
+import { spyOn } from '../../lib/lab/submission/spy.js'
 
 function watchedViews() {
   const buffer = new ArrayBuffer(64)
@@ -21,7 +21,8 @@ function watchedViews() {
   const spied = spyOn(views, {
     read: (from, to, bulk) => seen.push(['read', from, to, bulk]),
     write: (from, to, value) => seen.push(['write', from, to, value]),
-    noElement: (view, index, writing) => seen.push(['none', view, index, writing])
+    noElement: (view, index, writing) => seen.push(['none', view, index, writing]),
+    buffer: view => seen.push(['buffer', view])
   })
   return { views, spied, seen }
 }

@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readConfig } from '../../lib/lab/config.js'
-import { describeFault } from '../../lib/lab/describe.js'
-import { ENDLESS } from '../../lib/lab/limits.js'
+import { readConfig } from '../../lib/lab/grade/config.js'
+import { describeFault } from '../../lib/lab/grade/describe.js'
+import { ENDLESS } from '../../lib/lab/judge/limits.js'
 import { type CompiledLab, compileLab, labTrace, shippedConfig } from './compiled.js'
 import { sourceOf, wrongs } from './wrong.js'
 

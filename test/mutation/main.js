@@ -21,8 +21,11 @@ const NODE_LINE = '24'
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const report = join(root, '.mutation/report.json')
 const words = process.argv.slice(2)
-/** Of the lab, what runs in this process; the rest is in workers, where no mutant is met. */
-const LAB = ['config', 'hints', 'ledger', 'memory', 'picture', 'report', 'score', 'spy', 'strict', 'verify']
+/** Of the lab, what runs in this process; the rest is in others, where no mutant is met. */
+const LAB = [
+  ...['config', 'report', 'score'].map(name => `grade/${name}`),
+  ...['hints', 'ledger', 'memory', 'picture', 'spy', 'strict', 'verify'].map(name => `submission/${name}`)
+]
 const ROOMS = ['layout', 'placement', 'engine', 'hardened', 'heap', 'trace'].map(room => `lib/${room}`)
 /** Not location.ts: it finds the package, which is not here. */
 const MEMORY = ['addon', 'advice', 'refusal', 'region'].map(name => `lib/memory/${name}.ts`)

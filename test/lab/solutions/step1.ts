@@ -4,7 +4,7 @@
  * Keep everything it knows in the mapped memory; a few variables inside create(), such as where a list begins, are fine.
  */
 
-import type { Allocator, Memory } from '../../../lib/lab/memory.js'
+import type { Allocator, Memory } from '../../../lib/lab/submission/memory.js'
 
 /** Every payload begins at a multiple of this. */
 const ALIGNMENT = 8

@@ -1,6 +1,6 @@
 /** Step 2: an implicit list with first fit and splitting. A header of one word; free blocks are never merged. */
 
-import type { Allocator, Memory } from '../../../lib/lab/memory.js'
+import type { Allocator, Memory } from '../../../lib/lab/submission/memory.js'
 
 export function create(memory: Memory): Allocator {
   const { u8, i32 } = memory

@@ -1,6 +1,6 @@
 /** Step 3: boundary tags, header and footer on every block, and coalescing at once. */
 
-import type { Allocator, Memory } from '../../../lib/lab/memory.js'
+import type { Allocator, Memory } from '../../../lib/lab/submission/memory.js'
 
 const MINIMUM = 16
 

@@ -1,6 +1,6 @@
 /** Step 4: an explicit, doubly linked free list, last in first out, through the payloads of free blocks. */
 
-import type { Allocator, Memory } from '../../../lib/lab/memory.js'
+import type { Allocator, Memory } from '../../../lib/lab/submission/memory.js'
 
 const MINIMUM = 16
 

@@ -1,6 +1,6 @@
 /** Step 5: as step 4, and realloc keeps the block where it is when it can: it shrinks, or takes its right neighbour or new memory. */
 
-import type { Allocator, Memory } from '../../../lib/lab/memory.js'
+import type { Allocator, Memory } from '../../../lib/lab/submission/memory.js'
 
 const MINIMUM = 16
 

@@ -3,7 +3,7 @@
  * large requests come from opposite ends of a free block, so that blocks that stay do not keep large holes apart.
  */
 
-import type { Allocator, Memory } from '../../../lib/lab/memory.js'
+import type { Allocator, Memory } from '../../../lib/lab/submission/memory.js'
 
 const MINIMUM = 16
 const USED = 1

@@ -1,0 +1,111 @@
+/**
+ * Makes one file of JavaScript of a submission, with the types taken out and a source map in, so that every stack names the
+ * student's own lines. Files that it imports come along; nothing else can be imported. esbuild is loaded only here, when something is
+ * graded.
+ */
+
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, relative, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { BuildFailure, Plugin } from 'esbuild'
+import { OffheapError } from '../../errors.js'
+import { type Fault, faultOf } from '../submission/fault.js'
+import { HINTS } from '../submission/hints.js'
+import { EXPORTS } from '../submission/world.js'
+
+export interface Submission {
+  /** Path of the compiled file. */
+  readonly path: string
+  /** Its URL. */
+  readonly url: string
+  /** Absolute paths of all source files. */
+  readonly sources: readonly string[]
+  /** Deletes it. */
+  remove(): void
+}
+
+/** An optional peer: 10 MB that only a grader needs. */
+async function loadEsbuild(): Promise<typeof import('esbuild')> {
+  try {
+    return await import('esbuild')
+  } catch (error) {
+    throw new OffheapError(
+      'ERR_OFFHEAP_UNSUPPORTED',
+      'submissions are compiled with esbuild, which could not be loaded. Install it where offheap is installed: ' +
+        'npm install esbuild (with --global when offheap is global). ' +
+        `The reason: ${error instanceof Error ? error.message : String(error)}`
+    )
+  }
+}
+
+/** esbuild reads what is named, and a device such as /dev/zero until memory is full. */
+const FILES_ONLY: Plugin = {
+  name: 'files-only',
+  setup(build) {
+    build.onLoad({ filter: /.*/, namespace: 'file' }, ({ path }) => {
+      const isFile = statSync(path, { throwIfNoEntry: false })?.isFile() ?? true
+      return isFile ? undefined : { errors: [{ text: `${path} is not a file` }] }
+    })
+  }
+}
+
+/** A submission is its own files: what Node or a package has is out of its reach when it runs. */
+const OWN_FILES_ONLY: Plugin = {
+  name: 'own-files-only',
+  setup(build) {
+    build.onResolve({ filter: /.*/ }, ({ path, kind, importer, resolveDir }) => {
+      if (kind === 'entry-point' || importer === '') return undefined
+      const folder = build.initialOptions.absWorkingDir ?? '.'
+      const isOwn = /^\.\.?\//.test(path) && !relative(folder, resolve(resolveDir, path)).startsWith('..')
+      return isOwn ? undefined : { errors: [{ text: `it imports ${path}, which is none of its own files` }] }
+    })
+  }
+}
+
+/**
+ * Compiles the submission at `path`: to a module that can be imported, or to a script for a world of its own, which leaves its exports
+ * under a global name. Resolves to a fault of kind `load` when it can't be.
+ * @throws OffheapError `ERR_OFFHEAP_UNSUPPORTED` when esbuild is not installed.
+ */
+export async function compileSubmission(path: string, form: 'module' | 'script'): Promise<Submission | Fault> {
+  const { build } = await loadEsbuild()
+  const entry = resolve(path)
+  const folder = mkdtempSync(join(tmpdir(), 'offheap-lab-'))
+  const outfile = join(folder, form === 'module' ? 'submission.mjs' : 'submission.js')
+  const remove = () => rmSync(folder, { recursive: true, force: true })
+  try {
+    const { outputFiles, metafile } = await build({
+      entryPoints: [entry],
+      outfile,
+      absWorkingDir: dirname(entry),
+      bundle: true,
+      write: false,
+      ...(form === 'module'
+        ? { format: 'esm' as const }
+        : { format: 'iife' as const, globalName: EXPORTS, banner: { js: '"use strict";' } }),
+      platform: 'node',
+      target: 'node20',
+      sourcemap: 'inline',
+      metafile: true,
+      logLevel: 'silent',
+      plugins: form === 'module' ? [FILES_ONLY] : [OWN_FILES_ONLY, FILES_ONLY],
+      // The submission is judged as it stands, whatever a tsconfig near it says.
+      tsconfigRaw: '{}'
+    })
+    for (const { contents } of outputFiles) writeFileSync(outfile, contents)
+    const sources = Object.keys(metafile.inputs).map(input => resolve(dirname(entry), input))
+    return { path: outfile, url: pathToFileURL(outfile).href, sources, remove }
+  } catch (error) {
+    remove()
+    const failure: Partial<BuildFailure> = error instanceof Error ? error : {}
+    const [first] = failure.errors ?? []
+    if (first === undefined) throw error
+    const { text, location } = first
+    if (location === null) return faultOf('load', `the submission does not compile: ${text}`)
+    const { file, line, column } = location
+    const place = { file: resolve(dirname(entry), file), line, column: column + 1, function: '' }
+    const hint = text.startsWith('it imports') ? HINTS.world : ''
+    return faultOf('load', `the submission does not compile: ${text}`, { stack: [place], hint })
+  }
+}

@@ -1,0 +1,255 @@
+/** Grades a submission: compiles it, has it judged on every trace, and adds up the points. */
+
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { OffheapError } from '../../errors.js'
+import { readTrace } from '../../trace/read.js'
+import { peaksOf, type Trace, type Weight } from '../../trace/trace.js'
+import type { BuiltIn, Case, Cost } from '../judge/job.js'
+import { Judge } from '../judge/judge.js'
+import { type TimeLimits, timeLimits } from '../judge/limits.js'
+import { type Fault, faultOf } from '../submission/fault.js'
+import { compileSubmission, type Submission } from './compile.js'
+import type { LabConfig, Step } from './config.js'
+import { onInterrupt } from './interrupt.js'
+import { exponentsOf, type Measures, type Points, performanceOf, pointsOf, type Scales } from './score.js'
+
+export interface GradeOptions {
+  /** The student's file. */
+  readonly submission: string
+  readonly config: LabConfig
+  /** Paths of `.rep` or `.rep.gz` files. */
+  readonly traces: readonly string[]
+  /** Grade by the scales of this step; else by those of the whole lab. */
+  readonly step?: Step
+  /** Look at the whole heap after every operation. */
+  readonly checkEvery?: boolean
+  /** Seconds for each trace; the configuration's by default. */
+  readonly timeout?: number
+  /** Default: those that follow from `timeout`. */
+  readonly limits?: TimeLimits
+  /** Told what is being done, and how much of the work, 0 … 1. */
+  readonly progress?: (share: number, what: string) => void
+  /** Hears what the submission prints. */
+  readonly onOutput?: (text: string) => void
+}
+
+export interface TraceResult {
+  readonly trace: string
+  readonly operations: number
+  /** What counts of it; see `Trace`. */
+  readonly weight?: Weight
+  readonly fault?: Fault
+  /** Peak payload / bytes of the heap. */
+  readonly utilization?: number
+  /** As a share of the reference allocator's. */
+  readonly throughput?: number
+  readonly nsPerOperation?: number
+  /** Whether the best rounds agreed; else the machine was too busy to tell. */
+  readonly settled?: boolean
+  /** Words read and written, which are the same in every run. */
+  readonly cost?: Cost
+  /** 0 … 1; undefined for traces that are too short to be measured. */
+  readonly performance?: number
+  /** The built-in heap on the same trace, in the steps that ask for it. */
+  readonly builtIn?: BuiltIn
+}
+
+/** What the score is made by. */
+export interface Scoring {
+  readonly scales: Scales
+  readonly weights: Measures
+  readonly throughputBy: 'time' | 'cost'
+  /** The most points for performance. */
+  readonly performancePoints: number
+}
+
+export interface Grade {
+  readonly submission: string
+  readonly step?: Step
+  /** Undefined when nothing was graded. */
+  readonly scoring?: Scoring
+  /** What makes the whole submission invalid, whatever the traces say. */
+  readonly fault?: Fault
+  readonly results: readonly TraceResult[]
+  /** What the student should know although it costs no points. */
+  readonly notes: readonly string[]
+  /** The traces that could not be read, and why: the grade is without them. */
+  readonly refused: readonly string[]
+  /** Whether the machine was too busy to time every trace. */
+  readonly unsettled: boolean
+  readonly points: Points
+  /** Absolute paths of the submission's files. */
+  readonly sources: readonly string[]
+  /** How long the grading took. */
+  readonly seconds: number
+}
+
+const MIB = 2 ** 20
+const REFERENCE = fileURLToPath(new URL('../submission/reference.js', import.meta.url))
+/** The whole heap is looked at this many times in a trace… */
+const CHECKS = 50
+/** …and after every operation when the trace is no longer than this. */
+const TINY = 500
+
+/** Whatever the submission does is in the grade, and which traces can't be read; rejects when none can. */
+export async function grade(options: GradeOptions): Promise<Grade> {
+  const begin = performance.now()
+  const { submission: path, config, step, progress = () => {} } = options
+  const base = { submission: path, ...(step === undefined ? {} : { step }) }
+  const nothing = pointsOf(0, 0, [], config)
+  const failed = (fault: Fault): Grade => ({
+    ...base,
+    fault,
+    results: [],
+    notes: [],
+    refused: [],
+    unsettled: false,
+    points: nothing,
+    sources: [],
+    seconds: (performance.now() - begin) / 1000
+  })
+  if (!existsSync(path)) return failed(faultOf('load', `there is no file ${path}`))
+  // All of them are in memory before the submission's first line runs.
+  const { traces, refused } = await readAll(options)
+  const compiled = await compileSubmission(path, 'script')
+  if (!('path' in compiled)) return failed(compiled)
+  const reference = await compileSubmission(REFERENCE, 'script')
+  if (!('path' in reference)) throw new Error(reference.what)
+  const judge = new Judge(caseOf(options, compiled, reference, traces), options.onOutput ?? (() => {}))
+  const remove = () => {
+    compiled.remove()
+    reference.remove()
+  }
+  const stayInterruptible = onInterrupt(() => {
+    judge.killAll()
+    remove()
+  })
+  try {
+    const results: TraceResult[] = []
+    const notes: string[] = []
+    for (const [index, trace] of traces.entries()) {
+      progress(index / (traces.length + 1), trace.name)
+      // Only the first defect is looked into: the others mostly have the same cause.
+      const isFirst = results.every(result => result.fault === undefined)
+      const result = await gradeTrace(trace, index, isFirst, options, judge)
+      results.push(result)
+      // A submission that can't even be loaded fails everywhere alike.
+      if (result.fault?.kind === 'load') return { ...failed(result.fault), sources: compiled.sources }
+    }
+    progress(traces.length / (traces.length + 1), 'state outside the memory')
+    // An allocator that works nowhere has no points to lose.
+    const works = results.some(result => result.fault === undefined)
+    const { fault: state } = works ? await judge.judge({ task: 'state' }) : {}
+    const isFatal = state !== undefined && config.stateOutside === 'fault'
+    if (state !== undefined && !isFatal) notes.push(`${state.what}. ${state.details.join(' ')}`)
+    const unsettled = config.throughputBy === 'time' ? results.filter(result => result.settled === false) : []
+    if (unsettled.length > 0) {
+      const names = unsettled.map(result => result.trace).join(', ')
+      notes.push(
+        `The machine was too busy to time ${names}: the best rounds did not agree. Grade again, or count cost in place of time.`
+      )
+    }
+    return {
+      ...base,
+      ...(isFatal ? { fault: state } : {}),
+      results,
+      scoring: {
+        scales: step ?? config,
+        weights: config.weights,
+        throughputBy: config.throughputBy,
+        performancePoints: config.points.performance
+      },
+      notes: [...notes, ...refused.map(message => `A trace was left out of the grade. ${message}`)],
+      refused,
+      unsettled: unsettled.length > 0,
+      points: isFatal ? nothing : pointsOfResults(results, config),
+      sources: compiled.sources,
+      seconds: (performance.now() - begin) / 1000
+    }
+  } finally {
+    await judge.close()
+    remove()
+    stayInterruptible()
+  }
+}
+
+/** Reads the traces, one by one. Rejects when none can be graded. */
+async function readAll({ traces: paths, config }: GradeOptions) {
+  const traces: Trace[] = []
+  const refused: string[] = []
+  for (const [index, path] of paths.entries()) {
+    try {
+      traces.push(fitting(await readTrace(path), path, config))
+    } catch (error) {
+      if (!(error instanceof OffheapError) || (traces.length === 0 && index === paths.length - 1)) throw error
+      refused.push(error.message)
+    }
+  }
+  return { traces, refused }
+}
+
+/** Throws when a trace asks for more than the memory that there is. */
+function fitting(trace: Trace, path: string, { memory }: LabConfig): Trace {
+  const { payload, operations } = peaksOf(trace)
+  if (payload <= memory * MIB) return trace
+  throw new OffheapError(
+    'ERR_OFFHEAP_TRACE',
+    `${path}: it has ${payload} bytes in use at one time, from operation ${operations} on; the lab has ${memory} MiB ("memory" in lab.jsonc)`
+  )
+}
+
+function caseOf(options: GradeOptions, submission: Submission, reference: Submission, traces: readonly Trace[]): Case {
+  const { config } = options
+  return {
+    script: submission.path,
+    sources: submission.sources,
+    reference: reference.path,
+    memory: config.memory * MIB,
+    javascript: config.javascriptMemory * MIB,
+    limits: options.limits ?? timeLimits(options.timeout ?? config.timeout),
+    alignment: config.alignment,
+    state: config.stateOutside === 'fault',
+    traces
+  }
+}
+
+async function gradeTrace(
+  trace: Trace,
+  index: number,
+  explain: boolean,
+  options: GradeOptions,
+  judge: Judge
+): Promise<TraceResult> {
+  const { config, checkEvery = false } = options
+  const isMeasured = trace.length >= config.minimumOperations && trace.weight !== 0
+  const { fault, utilization, timing, cost } = await judge.judge({
+    task: 'trace',
+    trace: index,
+    checkInterval: checkEvery || trace.length <= TINY ? 1 : Math.ceil(trace.length / CHECKS),
+    timing: isMeasured ? config.timing * 1000 : 0,
+    builtIn: options.step?.builtIn === true,
+    explain
+  })
+  const result = { trace: trace.name, operations: trace.length, weight: trace.weight ?? 1 }
+  if (fault !== undefined) return { ...result, fault, ...(isMeasured ? { performance: 0 } : {}) }
+  if (timing === undefined || cost === undefined) return { ...result, utilization }
+  const throughput = config.throughputBy === 'cost' ? cost.ratio : timing.ratio
+  const scales: Scales = options.step ?? config
+  return {
+    ...result,
+    utilization,
+    throughput,
+    nsPerOperation: timing.nsPerOperation,
+    settled: timing.settled,
+    cost,
+    performance: performanceOf({ utilization, throughput }, scales, exponentsOf(config, trace.weight)),
+    ...(timing.builtIn === undefined ? {} : { builtIn: timing.builtIn })
+  }
+}
+
+function pointsOfResults(results: readonly TraceResult[], config: LabConfig): Points {
+  const valid = results.filter(result => result.fault === undefined).length
+  const performances = results.flatMap(result => (result.performance === undefined ? [] : [result.performance]))
+  return pointsOf(valid, results.length, performances, config)
+}

@@ -1,0 +1,140 @@
+/** A grade as a person reads it in a terminal. */
+
+import Table from 'cli-table3'
+import picocolors from 'picocolors'
+import { humanCount, humanShare } from '../../report/sizes.js'
+import type { Fault } from '../submission/fault.js'
+import { describeFault } from './describe.js'
+import type { Grade, Scoring, TraceResult } from './grade.js'
+import { exponentsOf, needed } from './score.js'
+
+export interface ReportOptions {
+  readonly color: boolean
+  readonly ascii: boolean
+}
+
+const HEAD = ['trace', 'valid', 'operations', 'utilization', 'throughput', 'ns/op', 'words/op', 'performance']
+const BUILT_IN = ['built-in\nutilization', 'built-in\nthroughput']
+
+/** The table, the faults, the score and where it comes from; without a newline at the end. */
+export function gradeReport(grade: Grade, options: ReportOptions): string {
+  const colors = picocolors.createColors(options.color)
+  const { step, fault, results } = grade
+  const title = step === undefined ? grade.submission : `${grade.submission}, step ${step.step}: ${step.title}`
+  const parts = [colors.bold(title)]
+  if (results.length > 0) parts.push(tableOf(results, options))
+  const faulty = results.filter(result => result.fault !== undefined)
+  for (const [index, { trace, fault }] of faulty.entries()) {
+    if (fault === undefined) continue
+    const name = colors.bold(colors.red(trace))
+    // Mostly all of them have one cause: mend the first, and see.
+    parts.push(index === 0 ? [name, ...describeFault(fault)].join('\n') : `${name}: ${briefly(fault)}`)
+  }
+  if (fault !== undefined) parts.push([colors.red('The submission is not valid.'), ...describeFault(fault)].join('\n'))
+  for (const note of grade.notes) parts.push(`Note: ${note}`)
+  parts.push(pointsReport(grade, colors.bold))
+  return parts.join('\n\n')
+}
+
+function briefly({ where, what }: Fault): string {
+  return where === '' ? `${what}.` : `${where}: ${what}.`
+}
+
+function pointsReport(grade: Grade, bold: (text: string) => string): string {
+  const { results, points } = grade
+  const valid = results.filter(result => result.fault === undefined).length
+  const lines = [`correctness  ${number(points.correctness)}  (${valid} of ${results.length} traces valid)`]
+  if (points.measured === 0 && grade.fault === undefined) {
+    return [...lines, 'performance  not measured: no trace here counts for it', bold('score        not measured')].join(
+      '\n'
+    )
+  }
+  lines.push(
+    `performance  ${number(points.performance)}  (mean of ${points.measured} ${points.measured === 1 ? 'trace' : 'traces'})`,
+    bold(`score        ${number(points.score)}  of ${points.maximum}`)
+  )
+  return [...lines, ...explanation(grade).map(line => `\n${line}`)].join('\n')
+}
+
+/** Where the score comes from, and what would raise it. */
+function explanation({ scoring, results, points }: Grade): string[] {
+  if (scoring === undefined) return []
+  const { scales, weights, performancePoints, throughputBy } = scoring
+  const { utilization: u, throughput: t } = scales
+  const speed = throughputBy === 'cost' ? 'words read and written' : 'processor time'
+  const lines = [
+    `Performance of a trace: U ^ ${weights.utilization} * T ^ ${weights.throughput}. U is utilization, 0 at ${humanShare(u.none)} and 1 at ${humanShare(u.full)}; ` +
+      `T is throughput by ${speed}, as a share of the reference allocator's, 0 at ${t.none} and 1 at ${t.full}, on a logarithmic scale.`
+  ]
+  const next = nextPoint(results, scoring, performancePoints / Math.max(1, points.measured))
+  if (next !== '') lines.push(`The next point: ${next}.`)
+  return lines
+}
+
+/** The least that one trace would have to gain for one point more, as a factor. */
+function nextPoint(results: readonly TraceResult[], scoring: Scoring, worth: number): string {
+  let least = Number.POSITIVE_INFINITY
+  let text = ''
+  for (const { trace, utilization, throughput, performance, weight } of results) {
+    if (utilization === undefined || throughput === undefined || performance === undefined) continue
+    const wanted = performance + 1 / worth
+    const exponents = exponentsOf(scoring, weight)
+    const more = needed({ utilization, throughput }, wanted, scoring.scales, exponents)
+    const offer = (now: number, then: number | undefined, words: (value: number) => string) => {
+      if (then === undefined || then / now >= least) return
+      least = then / now
+      text = words(then)
+    }
+    offer(
+      utilization,
+      more.utilization,
+      value => `${trace} with a utilization of ${humanShare(value)} in place of ${humanShare(utilization)}`
+    )
+    offer(
+      throughput,
+      more.throughput,
+      value => `${trace} with a throughput of ${value.toFixed(3)} in place of ${throughput.toFixed(3)}`
+    )
+  }
+  return text
+}
+
+function number(points: number): string {
+  return points.toFixed(1).padStart(5)
+}
+
+function tableOf(results: readonly TraceResult[], { color, ascii }: ReportOptions): string {
+  const colors = picocolors.createColors(color)
+  const compared = results.some(result => result.builtIn !== undefined)
+  const head = compared ? [...HEAD.map(text => `\n${text}`), ...BUILT_IN] : HEAD
+  const table = new Table({
+    head: head.map(text => text.split('\n').map(colors.bold).join('\n')),
+    colAligns: head.map((_, i) => (i === 0 ? 'left' : i === 1 ? 'center' : 'right')),
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
+    chars: frame(ascii ? '-' : '─')
+  })
+  for (const result of results) {
+    const { utilization, throughput, nsPerOperation, cost, performance, builtIn } = result
+    const row = [
+      result.trace,
+      result.fault === undefined ? colors.green(ascii ? 'yes' : '✓') : colors.red(ascii ? 'NO' : '✗'),
+      humanCount(result.operations),
+      utilization === undefined ? '' : humanShare(utilization),
+      throughput === undefined ? '' : throughput.toFixed(3),
+      nsPerOperation === undefined ? '' : nsPerOperation.toFixed(nsPerOperation < 100 ? 1 : 0),
+      cost === undefined ? '' : cost.words.toFixed(cost.words < 100 ? 1 : 0),
+      performance === undefined ? '' : performance.toFixed(3)
+    ]
+    if (builtIn !== undefined) row.push(humanShare(builtIn.utilization), builtIn.throughput.toFixed(3))
+    else if (compared) row.push('', '')
+    table.push(row)
+  }
+  return `${table.toString()}\nThroughput is a share of the reference allocator's; words are those read and written, counted. Short traces are only checked.`
+}
+
+/** Lines above and below the head and at the end, none between the rows. */
+function frame(line: string) {
+  const none = { 'top-left': '', 'top-right': '', 'bottom-left': '', 'bottom-right': '', left: '', right: '' }
+  const rows = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '', middle: '  ' }
+  return { ...none, ...rows, top: line, 'top-mid': line + line, bottom: line, 'bottom-mid': line + line }
+}

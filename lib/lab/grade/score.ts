@@ -1,0 +1,105 @@
+/**
+ * Turns measurements into points.
+ *
+ *     performance of a trace = U ^ weight of utilization * T ^ weight of throughput
+ *     score = correctness points * share of valid traces + performance points * mean performance
+ *
+ * U is the utilization on a linear scale between two thresholds, T the throughput (as a share of the reference allocator's) on a
+ * logarithmic one: from 1/10 to 1/5 is as great a step as from 1/5 to 2/5. The product wants both: an allocator that
+ * wastes all memory at full speed gets no more than one that saves it at none.
+ */
+
+import type { Weight } from '../../trace/trace.js'
+import type { LabConfig, Scale } from './config.js'
+
+/** Where a value stands on a linear scale, 0 … 1. */
+export function linear(value: number, { none, full }: Scale): number {
+  return clamp((value - none) / (full - none))
+}
+
+/** Where a value stands on a logarithmic scale, 0 … 1. */
+export function logarithmic(value: number, { none, full }: Scale): number {
+  return value <= 0 ? 0 : clamp(Math.log(value / none) / Math.log(full / none))
+}
+
+export interface Scales {
+  readonly utilization: Scale
+  readonly throughput: Scale
+}
+
+/** The two measures of a trace. */
+export interface Measures {
+  readonly utilization: number
+  readonly throughput: number
+}
+
+/** The exponents of utilization and throughput for a trace whose header gives it a weight. */
+export function exponentsOf(config: Pick<LabConfig, 'weights'>, weight: Weight = 1): Measures {
+  if (weight === 2) return { utilization: 1, throughput: 0 }
+  if (weight === 3) return { utilization: 0, throughput: 1 }
+  return config.weights
+}
+
+/** The performance of one trace, 0 … 1. */
+export function performanceOf({ utilization, throughput }: Measures, scales: Scales, exponents: Measures): number {
+  return (
+    linear(utilization, scales.utilization) ** exponents.utilization *
+    logarithmic(throughput, scales.throughput) ** exponents.throughput
+  )
+}
+
+/** What one trace would have to do for a performance that it does not have yet; undefined where that can't be. */
+export function needed(
+  { utilization, throughput }: Measures,
+  performance: number,
+  scales: Scales,
+  exponents: Measures
+): Partial<Measures> {
+  const u = linear(utilization, scales.utilization) ** exponents.utilization
+  const t = logarithmic(throughput, scales.throughput) ** exponents.throughput
+  const share = (other: number, exponent: number) =>
+    exponent === 0 || other === 0 ? 2 : (performance / other) ** (1 / exponent)
+  const ofU = share(t, exponents.utilization)
+  const ofT = share(u, exponents.throughput)
+  const { none, full } = scales.throughput
+  return {
+    ...(ofU > 1
+      ? {}
+      : { utilization: scales.utilization.none + ofU * (scales.utilization.full - scales.utilization.none) }),
+    ...(ofT > 1 ? {} : { throughput: none * (full / none) ** ofT })
+  }
+}
+
+export interface Points {
+  readonly correctness: number
+  /** 0 when nothing was measured. */
+  readonly performance: number
+  /** Traces that performance is the mean of. */
+  readonly measured: number
+  /** The sum of both. */
+  readonly score: number
+  /** The most that there is. */
+  readonly maximum: number
+}
+
+/** @param performances of the traces that are measured, 0 for those that are invalid */
+export function pointsOf(valid: number, traces: number, performances: readonly number[], config: LabConfig): Points {
+  const { points } = config
+  const correctness = traces === 0 ? 0 : (points.correctness * valid) / traces
+  const performance = points.performance * mean(performances)
+  return {
+    correctness,
+    performance,
+    measured: performances.length,
+    score: correctness + performance,
+    maximum: points.correctness + points.performance
+  }
+}
+
+function mean(values: readonly number[]): number {
+  return values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length
+}
+
+function clamp(value: number): number {
+  return Math.min(1, Math.max(0, value))
+}

@@ -1,0 +1,111 @@
+/**
+ * What all processes of one grading share: the channel, the heaps, the case. The judge has one process at work at a time on a channel; the
+ * reference allocator and the built-in heap have a channel and heaps of their own.
+ */
+
+import { closeSync, fstatSync, ftruncateSync, mkdtempSync, openSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { addon } from '../../memory/addon.js'
+import { Channel, heapRoom, INSTANCES, shared } from '../submission/channel.js'
+import type { Case } from './job.js'
+import type { StartRequest } from './processes.js'
+import { Seat } from './seat.js'
+import { SharedHeap } from './shared-heap.js'
+
+const MIB = 2 ** 20
+/** More than the heaps and JavaScript's objects: Node itself, stacks, buffers; in bytes. */
+const SLACK = 1024 * MIB
+/** Seconds of processor time after which the system ends a process that the judge forgot. */
+const SECONDS = 3600
+
+export class Bench {
+  readonly channel: Channel
+  readonly heaps: readonly SharedHeap[]
+  readonly #files: readonly number[]
+  readonly #case: Case
+  readonly #operations: number
+  readonly #slots: Int32Array
+  readonly #next: () => number
+  readonly #post: (request: StartRequest) => void
+
+  /**
+   * @param operations that the channel has room for
+   * @param next gives a slot that nobody had
+   */
+  constructor(
+    grading: Case,
+    operations: number,
+    slots: Int32Array,
+    next: () => number,
+    post: (request: StartRequest) => void
+  ) {
+    const room = heapRoom(grading.memory)
+    const channelFile = sharedFile(Channel.bytesFor(operations))
+    const heapsFile = sharedFile(room * INSTANCES)
+    this.#files = [channelFile, heapsFile]
+    this.#case = grading
+    this.#operations = operations
+    this.#slots = slots
+    this.#next = next
+    this.#post = post
+    const native = shared()
+    const { pageSize } = addon()
+    this.channel = new Channel(native.share(channelFile, 0, Channel.bytesFor(operations)), operations)
+    this.heaps = Array.from({ length: INSTANCES }, (_, i) => {
+      const buffer = native.share(heapsFile, i * room, room)
+      return new SharedHeap(buffer, this.channel.words, i, pageSize, grading.memory)
+    })
+  }
+
+  /** Starts a process with this script; '' is the built-in heap. */
+  sit(script: string): Seat {
+    const { sources, memory, javascript } = this.#case
+    const settings = {
+      script,
+      sources,
+      limit: memory,
+      operations: this.#operations,
+      memory: 2 * memory + 2 * javascript + SLACK,
+      seconds: SECONDS
+    }
+    const request = {
+      slot: this.#next(),
+      settings: JSON.stringify(settings),
+      channel: this.#files[0] ?? -1,
+      heaps: this.#files[1] ?? -1,
+      javascript: Math.ceil(javascript / MIB),
+      folder: dirname(script === '' ? this.#case.script : script)
+    }
+    const seat = new Seat(this.channel, this.#slots, request, this.#post)
+    for (const heap of this.heaps) heap.clear()
+    return seat
+  }
+
+  /** Bytes of the heaps' file that are there, although no heap reaches so far. */
+  excess(): number {
+    const used = this.heaps.reduce((sum, heap) => sum + heap.peak, 0)
+    return fstatSync(this.#files[1] ?? -1).blocks * 512 - used
+  }
+
+  close(): void {
+    for (const file of this.#files) closeSync(file)
+  }
+}
+
+/** A file in memory where there is such a thing, that no name leads to. */
+function sharedFile(bytes: number): number {
+  let folder: string
+  try {
+    folder = mkdtempSync('/dev/shm/offheap-lab-')
+  } catch {
+    folder = mkdtempSync(join(tmpdir(), 'offheap-lab-'))
+  }
+  try {
+    const file = openSync(join(folder, 'shared'), 'wx+', 0o600)
+    ftruncateSync(file, bytes)
+    return file
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * Looks at a whole replay after it: where its blocks were put, whether they overlapped, and whether the stamps in their payloads
+ * outlived what the allocator did. What an operation-by-operation verifier would have seen, from the record of the results.
+ */
+
+import { FREE, NULL_ID, REALLOC } from '../../trace/trace.js'
+import type { Channel } from '../submission/channel.js'
+import { STAMPED } from '../submission/replay.js'
+import type { Variant } from './salt.js'
+
+const GRANULE = 8
+
+export interface Misplaced {
+  /** Operation of the variant. */
+  readonly operation: number
+  readonly what: string
+}
+
+export interface Placement {
+  readonly misplaced?: Misplaced
+  /** The most payload bytes in use at one time. */
+  readonly peak: number
+}
+
+/** @param bounds of the heap at the end, and the alignment, in bytes */
+export function placementOf(
+  variant: Variant,
+  { results, stamps }: Pick<Channel, 'results' | 'stamps'>,
+  bounds: { readonly low: number; readonly high: number; readonly alignment: number }
+): Placement {
+  const { kinds, idOf, payloads, ids, length } = variant
+  const { low, high, alignment } = bounds
+  const owners = new Int32Array(Math.ceil(high / GRANULE) + 1)
+  const pointers = new Int32Array(ids)
+  const sizes = new Int32Array(ids)
+  const births = new Int32Array(ids).fill(-1)
+  let payload = 0
+  let peak = 0
+  const end = (pointer: number, bytes: number) => Math.ceil((pointer + Math.max(bytes, 1)) / GRANULE)
+  for (let i = 0; i < length; i++) {
+    const id = idOf[i]
+    const kind = kinds[i]
+    const no = (what: string): Placement => ({ misplaced: { operation: i, what }, peak })
+    if (kind === FREE && id === NULL_ID) continue
+    const old = pointers[id]
+    const moves = kind === REALLOC && old !== 0
+    const kept = moves ? Math.min(sizes[id], payloads[i]) : sizes[id]
+    if (old !== 0 && kept >= STAMPED && births[id] >= 0 && stamps[i] !== births[id]) {
+      return no(moves ? 'realloc lost what the block held' : 'the payload had changed when it was freed')
+    }
+    if (old !== 0) {
+      owners.fill(0, old / GRANULE, end(old, sizes[id]))
+      payload -= sizes[id]
+      pointers[id] = 0
+    }
+    if (kind === FREE) continue
+    const pointer = results[i]
+    const bytes = payloads[i]
+    const name = kind === REALLOC ? 'realloc' : 'malloc'
+    if (pointer === 0 && bytes === 0) continue
+    if (pointer === 0) return no(`${name} returned 0 (NULL) for ${bytes} bytes`)
+    if (pointer % alignment !== 0) return no(`${name} returned ${pointer}, which is not a multiple of ${alignment}`)
+    if (pointer < low || pointer + bytes > high) return no(`${name} returned ${pointer}, which lies outside the heap`)
+    const last = end(pointer, bytes)
+    for (let granule = pointer / GRANULE; granule < last; granule++) {
+      if (owners[granule] !== 0) return no(`${name} returned ${pointer}, inside a block that is in use`)
+    }
+    owners.fill(id + 1, pointer / GRANULE, last)
+    pointers[id] = pointer
+    sizes[id] = bytes
+    if (!moves || kept < STAMPED) births[id] = moves ? -2 : i
+    payload += bytes
+    if (payload > peak) peak = payload
+  }
+  return { peak }
+}

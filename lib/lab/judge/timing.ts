@@ -1,0 +1,212 @@
+/**
+ * How much processor time a submission takes, beside the reference allocator's: both replay in turn, each in a process of its own, and
+ * the system tells how long each computed. Rounds go on until the best ones agree. Some rounds replay the trace as it is, and must do
+ * what the verified replay did; the others, which count, replay variants that the submission has not met before. All
+ * are looked at.
+ */
+
+import { randomBytes } from 'node:crypto'
+import { describeOperation, type Trace } from '../../trace/trace.js'
+import { CHECK, NOTHING } from '../submission/channel.js'
+import { FaultFound, faultOf } from '../submission/fault.js'
+import type { Places } from '../submission/places.js'
+import { Told } from '../submission/verify.js'
+import type { Bench } from './bench.js'
+import type { BuiltIn, Timing } from './job.js'
+import { placementOf } from './placement.js'
+import { Raised, Remote } from './remote.js'
+import { plain, salted, type Variant } from './salt.js'
+import type { Moment, Seat, Stop } from './seat.js'
+
+/** One round in so many replays the trace as it is, the first among them. */
+const EXACT_EVERY = 5
+const FEWEST_ROUNDS = 10
+const MOST_ROUNDS = 400
+/** This many best rounds must agree, within this share. */
+const AGREEING = 3
+const SHARE = 0.02
+/** Rounds go on for this many times the time that is asked for, when the best don't agree. */
+const EXTENSION = 10
+/** The utilization of a variant may be this much less than the trace's before it counts instead. */
+const TOLERANCE = 0.9
+/** Variants whose utilization is looked at; the same ones in every grading. */
+const FIXED = 3
+/** A replay whose heap is this many times as large as it should be is another allocator's. */
+const ANOTHER = 2
+
+export interface Verified {
+  readonly results: Int32Array
+  /** Bytes of the heap, and the most payload. */
+  readonly heap: number
+  readonly peak: number
+}
+
+export interface TimingOptions {
+  readonly trace: Trace
+  readonly verified: Verified
+  readonly alignment: number
+  readonly milliseconds: number
+  readonly look: (moment: Moment) => Stop | undefined
+  readonly places: Places
+  readonly sources: readonly string[]
+}
+
+/** One allocator that is timed. */
+class Contender {
+  readonly bench: Bench
+  readonly remote: Remote
+  readonly seat: Seat
+  /** Milliseconds of each round, of the salted ones only. */
+  readonly times: number[] = []
+  #overhead = 0
+
+  constructor(bench: Bench, seat: Seat, options: TimingOptions) {
+    this.bench = bench
+    this.seat = seat
+    this.remote = new Remote(seat, options.places, options.sources, options.look)
+    const nothing = Array.from({ length: 5 }, () => this.#measure(() => seat.order(NOTHING, options.look, false)))
+    this.#overhead = Math.min(...nothing)
+  }
+
+  /** Milliseconds that the process computes, for two commands. */
+  #measure(act: () => unknown): number {
+    const wall = performance.now()
+    const before = this.seat.processorTime()
+    act()
+    const after = this.seat.processorTime()
+    return before === undefined || after === undefined ? performance.now() - wall : after - before
+  }
+
+  /** Replays a variant. Returns milliseconds, and what came back that should not. */
+  replay(variant: Variant): { readonly time: number; readonly odd: Raised | Told | undefined } {
+    const [heap] = this.bench.heaps
+    heap?.clear()
+    this.bench.channel.put(variant)
+    let odd: Raised | Told | undefined
+    const time = this.#measure(() => {
+      this.remote.create(0, 0, false)
+      odd = this.remote.run(0, 0, variant.length, false)
+    })
+    return { time: Math.max(time - 2 * this.#overhead, 1e-4), odd }
+  }
+
+  get best(): number {
+    return Math.min(...this.times)
+  }
+
+  get settled(): boolean {
+    const [best = 0, ...next] = this.times.toSorted((a, b) => a - b).slice(0, AGREEING)
+    return next.length === AGREEING - 1 && next.every(time => time <= best * (1 + SHARE))
+  }
+}
+
+/** Times a submission whose process sits at `mine`. Throws `FaultFound`. Returns its utilization in the variants, too. */
+export function timed(
+  mine: { readonly bench: Bench; readonly seat: Seat },
+  theirs: { readonly bench: Bench; readonly seat: Seat },
+  rival: { readonly bench: Bench; readonly seat: Seat } | undefined,
+  options: TimingOptions
+): { readonly timing: Timing; readonly utilization: number } {
+  const { trace, verified, milliseconds } = options
+  const own = new Contender(mine.bench, mine.seat, options)
+  const reference = new Contender(theirs.bench, theirs.seat, options)
+  const builtIn = rival === undefined ? undefined : new Contender(rival.bench, rival.seat, options)
+  const secret = randomBytes(4).readUInt32LE()
+  const exact = plain(trace)
+  const usual = verified.peak / verified.heap
+  const utilizations: number[] = []
+  const begin = performance.now()
+  let rounds = 0
+  let highWater = 0
+  const isEnough = () => {
+    const spent = performance.now() - begin
+    if (rounds < FEWEST_ROUNDS) return false
+    const settled = own.settled && reference.settled
+    return (settled && spent > milliseconds / 4) || spent > milliseconds * EXTENSION || rounds >= MOST_ROUNDS
+  }
+  for (; !isEnough(); rounds++) {
+    const isExact = rounds % EXACT_EVERY === 0
+    const isFixed = !isExact && utilizations.length < FIXED
+    const variant = isExact ? exact : salted(trace, isFixed ? rounds : secret + rounds)
+    const { time, odd } = own.replay(variant)
+    const peak = judged(own, variant, odd, options, isExact)
+    const [heap] = mine.bench.heaps
+    if (heap !== undefined && isFixed) {
+      const utilization = peak / (heap.high - heap.low)
+      if (utilization * ANOTHER < usual) throw another(utilization, usual)
+      utilizations.push(utilization / TOLERANCE)
+    }
+    const other = reference.replay(variant)
+    if (!isExact) {
+      own.times.push(time)
+      reference.times.push(other.time)
+    }
+    if (builtIn === undefined) continue
+    builtIn.times.push(builtIn.replay(variant).time)
+    if (isExact) highWater = highWaterOf(builtIn, options)
+  }
+  const timing: Timing = {
+    ratio: reference.best / own.best,
+    nsPerOperation: (own.best * 1e6) / trace.length,
+    rounds,
+    settled: own.settled && reference.settled,
+    ...(builtIn === undefined ? {} : { builtIn: compare(reference, builtIn, verified.peak / highWater) })
+  }
+  return { timing, utilization: Math.min(usual, ...utilizations) }
+}
+
+function compare(reference: Contender, builtIn: Contender, utilization: number): BuiltIn {
+  return { utilization, throughput: reference.best / builtIn.best }
+}
+
+/** The built-in heap says as its `check()` how many bytes it took. */
+function highWaterOf(builtIn: Contender, options: TimingOptions): number {
+  builtIn.seat.order(CHECK, options.look, false)
+  return Number(builtIn.bench.channel.text.slice(1))
+}
+
+/** Looks at a replay after it. Returns the most payload. */
+function judged(
+  own: Contender,
+  variant: Variant,
+  odd: Raised | Told | undefined,
+  options: TimingOptions,
+  isExact: boolean
+): number {
+  const { trace, verified, alignment } = options
+  const [heap] = own.bench.heaps
+  const { channel } = own.bench
+  if (heap === undefined) return 0
+  if (odd instanceof Raised) throw unlike(`it threw ${odd.thrown.message}`)
+  if (odd instanceof Told) throw unlike(`an operation returned ${odd.text}`)
+  const { low, high } = heap
+  if (isExact) {
+    const at = verified.results.findIndex((result, i) => result !== channel.results[i])
+    if (at !== -1) {
+      const said = `it returned ${channel.results[at]} for ${describeOperation(trace, at)}, and ${verified.results[at]} in the verified one`
+      throw unlike(said)
+    }
+    if (high - low !== verified.heap)
+      throw unlike(`its heap has ${high - low} bytes, and ${verified.heap} in the verified one`)
+  }
+  const { misplaced, peak } = placementOf(variant, channel, { low, high, alignment })
+  if (misplaced === undefined) return peak
+  const origin = variant.origins[misplaced.operation]
+  const where = origin === -1 ? 'a block that the trace does not have' : describeOperation(trace, origin)
+  throw unlike(`at ${where}, ${misplaced.what}`)
+}
+
+function unlike(what: string): FaultFound {
+  return new FaultFound(
+    faultOf('unlike', `a later replay of the same trace went another way than the one that was verified: ${what}`, {
+      hint: 'an allocator must do the same for the same calls, however often and however fast they come'
+    })
+  )
+}
+
+function another(utilization: number, usual: number): FaultFound {
+  const percent = (share: number) => `${(100 * share).toFixed(0)} %`
+  return unlike(
+    `with a few more blocks in the trace, utilization is ${percent(utilization)} in place of ${percent(usual)}`
+  )
+}

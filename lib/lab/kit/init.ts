@@ -1,0 +1,73 @@
+/** Lays out a student's workspace: the starter, the handout, the traces. Overwrites nothing. */
+
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** The folder `labs/` of this package. */
+export const labsFolder = fileURLToPath(new URL('../../../labs/', import.meta.url))
+
+/** What of `labs/` a student gets, and under which name. The rest is the lecturer's. */
+const PARTS: readonly (readonly [from: string, to: string])[] = [
+  ['starter', '.'],
+  ['handout', 'handout'],
+  ['traces', 'traces'],
+  ['lab.jsonc', 'lab.jsonc']
+]
+
+export interface InitResult {
+  /** Paths of the files written, relative to the workspace. */
+  readonly written: readonly string[]
+  /** Those that were there before and were left alone. */
+  readonly kept: readonly string[]
+}
+
+/** Fills `folder`, which is made when it isn't there. Throws Node's error when it can't be written. */
+export function initLab(folder: string): InitResult {
+  const written: string[] = []
+  const kept: string[] = []
+  const put = (path: string, write: (path: string) => void) => {
+    const name = relative(folder, path)
+    if (existsSync(path)) kept.push(name)
+    else {
+      write(path)
+      written.push(name)
+    }
+  }
+  const copy = (from: string, to: string) => {
+    if (!statSync(from).isDirectory()) {
+      put(to, path => cpSync(from, path))
+      return
+    }
+    mkdirSync(to, { recursive: true })
+    for (const name of readdirSync(from).sort()) copy(join(from, name), join(to, name))
+  }
+  mkdirSync(folder, { recursive: true })
+  for (const [from, to] of PARTS) copy(join(labsFolder, from), join(folder, to))
+  put(join(folder, 'package.json'), path => writeFileSync(path, manifest()))
+  return { written, kept }
+}
+
+/**
+ * The workspace's package.json: with this version of offheap, so that a course's grades don't change under way, and with esbuild, which
+ * offheap itself leaves to those who grade.
+ */
+function manifest(): string {
+  const workspace = {
+    name: 'allocator-lab',
+    private: true,
+    type: 'module',
+    scripts: {
+      grade: 'npx --yes offheap lab grade allocator.ts',
+      watch: 'npx --yes offheap lab grade allocator.ts --watch'
+    },
+    devDependencies: { esbuild: '>=0.25', offheap: ownVersion() }
+  }
+  return `${JSON.stringify(workspace, null, 2)}\n`
+}
+
+/** The version of this package. */
+export function ownVersion(): string {
+  const own: unknown = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'))
+  return typeof own === 'object' && own !== null && 'version' in own ? String(own.version) : 'latest'
+}

@@ -1,0 +1,14 @@
+/** offheap's own heap as one more allocator, to compare with. */
+
+import { Heap } from '../../heap/heap.js'
+import type { Allocator } from './memory.js'
+
+export function builtIn(memory: ArrayBuffer): Allocator {
+  const heap = Heap.format(memory)
+  return {
+    malloc: size => heap.malloc(size),
+    free: pointer => heap.free(pointer),
+    realloc: (pointer, size) => heap.realloc(pointer, size),
+    check: () => String(heap.stats().highWater)
+  }
+}

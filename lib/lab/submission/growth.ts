@@ -1,0 +1,118 @@
+/**
+ * Sees whether a submission keeps its books in JavaScript objects: with thousands of blocks in use, or free, the JavaScript heap
+ * must not have grown with them, nor by a table when the file was loaded or a heap created. A few variables and small tables
+ * don't show, and are allowed. The engine is asked, which knows; nothing of the submission's world is.
+ */
+
+import { getHeapStatistics, setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { OPERATION } from './channel.js'
+import { type Fault, faultOf } from './fault.js'
+import { HINTS } from './hints.js'
+import { allocatorOf } from './load.js'
+import type { Create, Memory } from './memory.js'
+
+const BLOCKS = 20_000
+/** With fewer blocks than this the noise of the JavaScript heap is in the way. */
+const FEWEST_BLOCKS = 5000
+/** Milliseconds of processor time for the first blocks; a slow allocator gets fewer. */
+const TIME = 700
+/** The smallest record for a block that shows, in bytes. */
+const RECORD_BYTES = 5
+const ROUNDS = 5
+/** What the JIT compiles on the way is counted too, but not again and again; records of blocks are. */
+const BATCHES = 3
+/** Heaps created, and the most bytes that each may cost: its functions, some variables, the heads of some lists. */
+const HEAPS = 40
+const HEAP_BYTES = 6144
+/** The most bytes of buffers, and of everything, that loading the file may make. */
+const LOAD_BUFFERS = 4096
+const LOAD_BYTES = 2 ** 19
+
+setFlagsFromString('--expose-gc')
+const gc: unknown = runInNewContext('gc')
+
+function bytesNow(): { readonly all: number; readonly buffers: number } {
+  // Twice: what the first frees of finalizers and array buffers is counted only by the second.
+  for (let times = 0; times < 2; times++) if (typeof gc === 'function') gc()
+  const { used_heap_size: heap, external_memory: buffers } = getHeapStatistics()
+  return { all: heap + buffers, buffers }
+}
+
+/**
+ * The fault, or undefined when no state is seen outside, which is no proof.
+ * @param load gives the submission's `create`, and loads it at its first call
+ * @param renew empties the heap, and gives a `memory` over it
+ * @param words the channel's, where each call is told
+ */
+export function growth(load: () => Create, renew: () => Memory, words: Int32Array): Fault | undefined {
+  const unloaded = bytesNow()
+  const create = load()
+  const loaded = bytesNow()
+  const [buffers, all] = [loaded.buffers - unloaded.buffers, loaded.all - unloaded.all]
+  if (buffers > LOAD_BUFFERS || all > LOAD_BYTES) return table(Math.max(buffers, all), 'Loading the file makes')
+  // Whatever a round leaves behind stays, so that nothing of it is collected in the middle of the next.
+  const kept: unknown[] = [allocatorOf(create(renew()))]
+  const first = bytesNow().all
+  for (let i = 0; i < HEAPS; i++) kept.push(allocatorOf(create(renew())))
+  const perHeap = (bytesNow().all - first) / HEAPS
+  if (perHeap > HEAP_BYTES) return table(perHeap, 'Every heap that create() makes takes')
+
+  /** Bytes of JavaScript for each block while they are in use, and for each that is free. */
+  const round = (most: number) => {
+    const before = bytesNow().all
+    const allocator = allocatorOf(create(renew()))
+    const pointers = new Int32Array(most)
+    kept.push(allocator, pointers)
+    const { user } = process.cpuUsage()
+    let count = 0
+    // The first round finds out how many blocks there is time for.
+    while (count < most && (most < BLOCKS || process.cpuUsage().user - user < TIME * 1000)) {
+      words[OPERATION]++
+      const pointer = allocator.malloc(24)
+      if (pointer === 0) break
+      pointers[count++] = pointer
+    }
+    const inUse = (bytesNow().all - before - pointers.byteLength) / count
+    for (let i = 0; i < count; i++) {
+      words[OPERATION]++
+      allocator.free(pointers[i])
+    }
+    const free = (bytesNow().all - before - pointers.byteLength) / count
+    return { count, inUse, free }
+  }
+  const { count } = round(BLOCKS)
+  if (count < FEWEST_BLOCKS) return undefined
+  const batch = () => {
+    const rounds = Array.from({ length: ROUNDS }, () => round(Math.min(count, BLOCKS - 1)))
+    return { inUse: median(rounds.map(each => each.inUse)), free: median(rounds.map(each => each.free)) }
+  }
+  let found = batch()
+  for (let times = 1; times < BATCHES && isSuspect(found); times++) found = batch()
+  if (!isSuspect(found)) return undefined
+  const { inUse, free } = found
+  const [rate, what] = inUse >= RECORD_BYTES ? [inUse, 'in use'] : [free, 'freed']
+  return outside(
+    `With ${count} blocks ${what}, the JavaScript heap has grown by about ${Math.round(rate)} bytes for each of them.`
+  )
+}
+
+function table(bytes: number, what: string): Fault {
+  return outside(`${what} about ${Math.round(bytes / 1024)} KiB of JavaScript objects.`)
+}
+
+function outside(detail: string): Fault {
+  return faultOf('state-outside', 'the allocator keeps its books in JavaScript objects, outside the mapped memory', {
+    details: [detail],
+    hint: HINTS.outsideState
+  })
+}
+
+function isSuspect({ inUse, free }: { readonly inUse: number; readonly free: number }): boolean {
+  return inUse >= RECORD_BYTES || free >= RECORD_BYTES
+}
+
+/** The middle one of an odd number of values: a round or two with a garbage collection in them do not decide. */
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0
+}

@@ -1,0 +1,44 @@
+/** Finds `create` in what a submission exports, and an allocator in what `create` returns. */
+
+import { FaultFound, faultOf } from './fault.js'
+import { HINTS } from './hints.js'
+import type { Allocator, Create, Memory } from './memory.js'
+
+/** The `create` of a submission's module, or its default export. Throws `FaultFound`. */
+export function createOf(module: unknown): Create {
+  if (typeof module !== 'object' || module === null) {
+    throw new FaultFound(faultOf('load', 'the submission is no module'))
+  }
+  for (const name of ['create', 'default']) {
+    const create: unknown = Reflect.get(module, name)
+    if (typeof create === 'function') return (memory: Memory) => Reflect.apply(create, undefined, [memory])
+  }
+  const names = Object.keys(module)
+  const found = names.length === 0 ? 'It exports nothing' : `It exports ${names.join(', ')}`
+  throw new FaultFound(
+    faultOf('load', 'the submission exports no function "create"', {
+      details: [`${found}.`],
+      hint: 'export function create(memory: Memory): Allocator { … }'
+    })
+  )
+}
+
+/** What `create` returned, when it is an allocator. Throws `FaultFound`. */
+export function allocatorOf(made: unknown): Allocator {
+  if (isAllocator(made)) return made
+  const isAsync = Object.prototype.toString.call(made) === '[object Promise]'
+  throw new FaultFound(
+    faultOf(
+      'load',
+      isAsync
+        ? 'create(memory) returned a Promise'
+        : 'create(memory) must return an object with the functions malloc, free and realloc',
+      { hint: isAsync ? HINTS.async : 'end create with: return { malloc, free, realloc }' }
+    )
+  )
+}
+
+function isAllocator(value: unknown): value is Allocator {
+  if (typeof value !== 'object' || value === null) return false
+  return ['malloc', 'free', 'realloc'].every(name => typeof Reflect.get(value, name) === 'function')
+}

@@ -1,0 +1,202 @@
+/**
+ * The process that runs a submission, and nothing else. It does what the judge writes into the channel, until it is killed. Before
+ * the first line of the submission runs, everything that it will need is loaded and everything else is given up.
+ *
+ * Arguments: the compiled script, its source map, the sources, bytes of a heap, operations that the channel has room for, and limits.
+ */
+
+import { readFileSync, writeSync } from 'node:fs'
+import { addon } from '../../memory/addon.js'
+import { builtIn } from './built-in.js'
+import {
+  ALIGNMENT,
+  CHANGED,
+  CHECK,
+  Channel,
+  COMMAND,
+  CONFINED,
+  COUNTING,
+  CREATE,
+  CREATING,
+  DIAGNOSE,
+  DONE,
+  FAULT,
+  FINE,
+  FROM,
+  GROWTH,
+  HEAP_WORDS,
+  HEAPS,
+  HIGH,
+  heapRoom,
+  IDS,
+  INSTANCE,
+  INSTANCES,
+  INTERVAL,
+  LIMIT,
+  LOADING,
+  MODE,
+  MOST,
+  NO_POINTER,
+  OPERATION,
+  REFUSED,
+  RUN,
+  SPINS,
+  STATUS,
+  THREW,
+  TURN,
+  UNTIL,
+  WATCH,
+  WRITERS
+} from './channel.js'
+import { diagnose } from './diagnose.js'
+import { type Fault, FaultFound } from './fault.js'
+import { growth } from './growth.js'
+import { allocatorOf, createOf } from './load.js'
+import type { Allocator, Create, Memory } from './memory.js'
+import { Places } from './places.js'
+import { replay } from './replay.js'
+import { makeWorld } from './world.js'
+
+/** File descriptors of the channel and of the heaps. */
+const CHANNEL_FD = 3
+const HEAPS_FD = 4
+/** Milliseconds between two looks whether somebody still waits for this process. */
+const PATIENCE = 1000
+
+interface Settings {
+  /** Path of the compiled script; empty for the built-in heap. */
+  readonly script: string
+  readonly sources: readonly string[]
+  /** Bytes that `sbrk` hands out. */
+  readonly limit: number
+  readonly operations: number
+  /** Bytes of memory beside the heaps. */
+  readonly memory: number
+  /** Seconds of the processor's time. */
+  readonly seconds: number
+}
+
+const settings: Settings = JSON.parse(process.argv[2] ?? '')
+const { lab: native, pageSize } = addon()
+const { limit, operations } = settings
+const channel = new Channel(native.share(CHANNEL_FD, 0, Channel.bytesFor(operations)), operations)
+const { words, counted } = channel
+const room = heapRoom(limit)
+const heaps = Array.from({ length: INSTANCES }, (_, i) => native.share(HEAPS_FD, i * room, room))
+const stamped = heaps.map(heap => new Int32Array(heap))
+const allocators: (Allocator | undefined)[] = [undefined, undefined]
+const pointers = heaps.map(() => new Int32Array(operations))
+const parent = process.ppid
+
+// Stacks must name the student's own lines, and reach from deep inside the watched views back to them.
+Error.stackTraceLimit = 40
+const code = settings.script === '' ? '' : readFileSync(settings.script, 'utf8')
+const places = new Places(code, settings.sources)
+const world = makeWorld(code, pageSize, text => writeSync(1, text))
+
+words[CONFINED] = native.confine(settings.memory, settings.seconds)
+
+let create: Create | undefined
+
+function loaded(): Create {
+  create ??= createOf(world.load())
+  return create
+}
+
+/** Where in the channel's words the state of a heap is. */
+function wordsOf(instance: number) {
+  const at = HEAPS + instance * HEAP_WORDS
+  return { high: at + HIGH, refused: at + REFUSED, limit: at + LIMIT }
+}
+
+/** The first heap, empty: what was in use of it is zero again. */
+function renew(): Memory {
+  const at = wordsOf(0)
+  new Uint8Array(heaps[0]).fill(0, 0, words[at.high])
+  words[at.high] = pageSize
+  words[at.limit] = limit
+  return world.face(heaps[0], words, at, pageSize)
+}
+
+/** How a command ended: a status, and text. */
+type Answer = readonly [status: number, text?: string]
+
+function told(fault: Fault | undefined): Answer {
+  return fault === undefined ? [FINE] : [FAULT, JSON.stringify(fault)]
+}
+
+function obey(): Answer {
+  const instance = words[INSTANCE]
+  switch (words[COMMAND]) {
+    case CREATE:
+      return made(instance)
+    case RUN: {
+      const allocator = allocators[instance]
+      if (allocator === undefined) return [THREW, 'no allocator']
+      const odd = replay(channel, allocator, stamped[instance], pointers[instance], words[FROM], words[UNTIL])
+      return odd === undefined ? [FINE] : [NO_POINTER, odd]
+    }
+    case CHECK: {
+      const said: unknown = allocators[instance]?.check?.()
+      if (said === false) return [FINE, 'false']
+      return [FINE, typeof said === 'string' ? `:${said}` : '']
+    }
+    case DIAGNOSE:
+      return told(
+        diagnose(world, loaded(), channel, {
+          places,
+          limit,
+          until: words[UNTIL],
+          most: words[MOST],
+          watch: words[WATCH],
+          checkInterval: words[INTERVAL],
+          alignment: words[ALIGNMENT],
+          writers: words[WRITERS] === 1
+        })
+      )
+    case GROWTH:
+      return told(growth(loaded, renew, words))
+    case CHANGED:
+      return [FINE, world.changed().join('\n')]
+    default:
+      return [FINE]
+  }
+}
+
+function made(instance: number): Answer {
+  pointers[instance].fill(0, 0, words[IDS])
+  if (settings.script === '') {
+    allocators[instance] = builtIn(heaps[instance])
+    return [FINE]
+  }
+  words[OPERATION] = LOADING
+  const make = loaded()
+  words[OPERATION] = CREATING
+  counted[0] = 0
+  const counts = words[MODE] === COUNTING ? counted : undefined
+  const face = world.face(heaps[instance], words, wordsOf(instance), pageSize, counts)
+  allocators[instance] = allocatorOf(make(face))
+  return [FINE]
+}
+
+function answer(): Answer {
+  try {
+    return obey()
+  } catch (error) {
+    return error instanceof FaultFound ? told(error.fault) : [THREW, world.describe(error)]
+  }
+}
+
+for (let turn = 0; ; ) {
+  const next = native.wait(channel.buffer, TURN, turn, words[SPINS], PATIENCE)
+  if (next === turn) {
+    // Whoever started this process is gone.
+    if (process.ppid !== parent) process.exit()
+    continue
+  }
+  turn = next
+  const [status, text = ''] = answer()
+  words[STATUS] = status
+  channel.text = text
+  native.post(channel.buffer, DONE, turn)
+}

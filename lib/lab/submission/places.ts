@@ -1,0 +1,55 @@
+/** Finds the lines of a student's sources in a stack, whose places are those of the compiled script. */
+
+import { SourceMap } from 'node:module'
+import { resolve } from 'node:path'
+import type { CodePlace } from './fault.js'
+
+const INLINE_MAP = /\/\/# sourceMappingURL=data:application\/json;base64,([\w+/=]+)\s*$/
+/** The file that stacks of a submission name. */
+const FRAME = /^\s+at (?:(.*?) \()?submission\.js:(\d+):(\d+)\)?$/
+
+export class Places {
+  readonly #map: SourceMap | undefined
+  readonly #sources: readonly string[]
+
+  /**
+   * @param code with its source map in its last line
+   * @param sources absolute paths; the map's own are relative to the folder of the first
+   */
+  constructor(code: string, sources: readonly string[]) {
+    const encoded = INLINE_MAP.exec(code)?.[1]
+    this.#map = encoded === undefined ? undefined : new SourceMap(JSON.parse(Buffer.from(encoded, 'base64').toString()))
+    this.#sources = sources
+  }
+
+  /** The frames of a stack that lie in the student's sources, the innermost first. */
+  in(stack: string): CodePlace[] {
+    const places: CodePlace[] = []
+    for (const text of stack.split('\n')) {
+      const match = FRAME.exec(text)
+      if (match === null) continue
+      const [, name = '', line, column] = match
+      const place = this.at(Number(line), Number(column))
+      if (place === undefined) continue
+      const called = name.replace(/^(?:new |async )/, '').replace(/^Object\./, '')
+      places.push({ ...place, function: called === '<anonymous>' ? '' : called })
+    }
+    return places
+  }
+
+  /** The place in the sources of one in the script; lines and columns count from 1. */
+  at(line: number, column: number): CodePlace | undefined {
+    const entry = this.#map?.findEntry(line - 1, column - 1)
+    if (entry === undefined || !('originalSource' in entry)) return undefined
+    const file = this.#sources.find(
+      source => source === entry.originalSource || source.endsWith(`/${tail(entry.originalSource)}`)
+    )
+    if (file === undefined) return undefined
+    return { file: resolve(file), line: entry.originalLine + 1, column: entry.originalColumn + 1, function: '' }
+  }
+}
+
+/** A relative path without what leads up. */
+function tail(path: string): string {
+  return path.replace(/^(\.\.?\/)+/, '')
+}

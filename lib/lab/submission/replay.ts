@@ -1,0 +1,58 @@
+/**
+ * The loop that calls a submission: one for every purpose, whether it is verified or timed, so that nothing tells the submission which
+ * it is. Each payload gets a stamp, the number of its operation, in its first word; it is read again before free and
+ * behind realloc, for the judge to compare.
+ */
+
+import { types } from 'node:util'
+import { FREE, NULL_ID, REALLOC } from '../../trace/trace.js'
+import { type Channel, OPERATION } from './channel.js'
+import type { Allocator } from './memory.js'
+
+/** Payloads of fewer bytes than this have no stamp. */
+export const STAMPED = 4
+
+/** Does operations `from` to `until - 1`. Returns what was returned that is no pointer, as text; undefined when all is well. */
+export function replay(
+  { words, results, stamps, kinds, ids, payloads }: Channel,
+  allocator: Allocator,
+  heap: Int32Array,
+  pointers: Int32Array,
+  from: number,
+  until: number
+): string | undefined {
+  for (let i = from; i < until; i++) {
+    words[OPERATION] = i
+    const id = ids[i]
+    const kind = kinds[i]
+    if (kind === FREE) {
+      results[i] = 0
+      if (id === NULL_ID) allocator.free(0)
+      else {
+        const pointer = pointers[id]
+        stamps[i] = heap[pointer >> 2]
+        pointers[id] = 0
+        allocator.free(pointer)
+      }
+      continue
+    }
+    const bytes = payloads[i]
+    const old = kind === REALLOC ? pointers[id] : 0
+    const pointer: unknown = kind === REALLOC ? allocator.realloc(old, bytes) : allocator.malloc(bytes)
+    if (typeof pointer !== 'number' || (pointer | 0) !== pointer || pointer < 0) return described(pointer)
+    results[i] = pointer
+    pointers[id] = pointer
+    if (old !== 0) stamps[i] = heap[pointer >> 2]
+    else if (bytes >= STAMPED && pointer !== 0) heap[pointer >> 2] = i
+  }
+  return undefined
+}
+
+/** Touches nothing of an object: its getters would be the submission's code. */
+function described(value: unknown): string {
+  if (types.isPromise(value)) return 'a Promise'
+  if (typeof value === 'object' && value !== null) return 'an object'
+  if (typeof value === 'function') return 'a function'
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 40))
+  return typeof value === 'bigint' ? `${value}n` : String(value)
+}

@@ -1,0 +1,226 @@
+/**
+ * Watches every access of a student's allocator and stops it at the first that can't be right, in the very line of its source
+ * that did it: outside the heap, an index that is no element, a write into a payload in use, a walk without end.
+ */
+
+import { REALLOC } from '../../trace/trace.js'
+import { ACCESSES } from './channel.js'
+import { type CodePlace, type Fault, FaultFound, type FaultKind, type FaultParts, faultOf } from './fault.js'
+import { HINTS, writeHint } from './hints.js'
+import type { LabMemory } from './memory.js'
+import type { Places } from './places.js'
+import type { Watcher } from './spy.js'
+import type { Verifier } from './verify.js'
+import type { Writers } from './writers.js'
+
+/** One operation may touch the memory so often, and four times for each byte of the heap, before it counts as endless. */
+const MOST_ACCESSES = 1_000_000
+/** The last addresses that are told of an endless walk. */
+const RECENT = 6
+/** Words remembered that an operation has read. */
+const READS = 4
+/** Bytes of other payloads that a realloc may read: a look at what may be a neighbour's tag. */
+const PEEK_BYTES = 16
+
+export class StrictWatcher implements Watcher {
+  /** The first fault, kept in case the student's code catches what is thrown at it. */
+  fault: Fault | undefined
+  #verifier: Verifier | undefined
+  readonly #lab: LabMemory
+  readonly #places: Places
+  readonly #progress: Int32Array
+  #operation = -1
+  #accesses = 0
+  #foreignBytes = 0
+  /** 1 for each byte that the program was the last to write. */
+  readonly #programs: Uint8Array
+  /** Where the operation under way first looked into a payload that is none of its business. */
+  #trespass = ''
+  readonly #recent: number[] = []
+  /** The words that the operation under way has read last, the newest at the end. */
+  readonly #reads: number[] = []
+  readonly #writers: Writers
+
+  /**
+   * @param progress told of every access; see channel.ts
+   * @param writers told of every word that is written
+   */
+  constructor(lab: LabMemory, places: Places, progress: Int32Array, writers: Writers) {
+    this.#writers = writers
+    this.#lab = lab
+    this.#places = places
+    this.#progress = progress
+    this.#programs = new Uint8Array(lab.views.u8.length)
+  }
+
+  /** From here on it is known whose every byte is. */
+  follow(verifier: Verifier): void {
+    this.#verifier = verifier
+    verifier.onFill = (from, to) => {
+      this.#programs.fill(1, from, to)
+      this.#writers.fill(from, to, verifier.operation)
+    }
+  }
+
+  read(from: number, to: number, bulk: boolean): void {
+    this.#count(from)
+    const verifier = this.#verifier
+    const inRealloc = verifier !== undefined && verifier.trace.kinds[verifier.operation] === REALLOC
+    if (inRealloc && bulk && to > this.#lab.high && from < this.#lab.high) {
+      this.#raise('realloc', `realloc read ${range(from, to)}, beyond memory.high (${this.#lab.high})`, from, to, {
+        hint: HINTS.reallocOverread
+      })
+    }
+    this.#inHeap(from, to, 'read')
+    if (!bulk) this.#remember(from - (from % 4))
+    if (verifier === undefined) return
+    const other = foreignOwner(verifier, from, to)
+    if (this.#trespass === '' && !bulk && this.#programs[from] === 1) this.#noteTrespass(verifier, from, to, other)
+    if (other === -1 || !inRealloc) return
+    this.#foreignBytes += bulk ? PEEK_BYTES + 1 : to - from
+    if (this.#foreignBytes <= PEEK_BYTES) return
+    this.#raise(
+      'realloc',
+      `realloc read ${range(from, to)}, which belong to ${verifier.ledger.nameOf(other)}, a block in use`,
+      from,
+      to,
+      {
+        hint: HINTS.reallocOverread
+      }
+    )
+  }
+
+  write(from: number, to: number, value?: unknown): void {
+    this.#count(from)
+    this.#inHeap(from, to, 'wrote')
+    this.#programs.fill(0, from, to)
+    const verifier = this.#verifier
+    const other = verifier === undefined ? -1 : foreignOwner(verifier, from, to)
+    if (verifier === undefined || other === -1) {
+      this.#writers.write(from, to, this.#stack, verifier?.operation ?? -1)
+      return
+    }
+    const name = verifier.ledger.nameOf(other)
+    this.#raise('payload', `the allocator wrote ${range(from, to)}, inside the payload of ${name}`, from, to, {
+      hint: writeHint(this.#lab, value, this.#stack()[0]?.function ?? '')
+    })
+  }
+
+  noElement(view: string, index: string, writing: boolean): void {
+    const verb = writing ? 'wrote to' : 'read'
+    this.#raise('access', `the allocator ${verb} ${view}[${index}], an element that does not exist`, 0, 0, {
+      hint: this.#trespass === '' ? HINTS.index : HINTS.badWord
+    })
+  }
+
+  buffer(view: string): void {
+    this.#raise('access', `the allocator took ${view}.buffer`, 0, 0, { hint: HINTS.views })
+  }
+
+  #count(at: number): void {
+    const operation = this.#verifier?.operation ?? -1
+    if (operation !== this.#operation) {
+      this.#operation = operation
+      this.#accesses = 0
+      this.#foreignBytes = 0
+      this.#trespass = ''
+      this.#recent.length = 0
+      this.#reads.length = 0
+    }
+    this.#accesses++
+    this.#progress[ACCESSES]++
+    const { low, high } = this.#lab
+    const limit = MOST_ACCESSES + 4 * (high - low)
+    if (this.#accesses < limit - RECENT) return
+    this.#recent.push(at)
+    if (this.#accesses < limit) return
+    this.#raise(
+      'endless',
+      `this operation does not end: it has touched the memory ${this.#accesses} times`,
+      at,
+      at + 4,
+      {
+        details: [`The last bytes it touched: ${this.#recent.join(', ')}.`],
+        hint: HINTS.endlessMemory
+      }
+    )
+  }
+
+  /** The words that were read last, the newest first. */
+  get reads(): readonly number[] {
+    return this.#reads.toReversed()
+  }
+
+  #remember(word: number): void {
+    const at = this.#reads.indexOf(word)
+    if (at !== -1) this.#reads.splice(at, 1)
+    else if (this.#reads.length === READS) this.#reads.shift()
+    this.#reads.push(word)
+  }
+
+  #inHeap(from: number, to: number, verb: string): void {
+    const { low, high } = this.#lab
+    if (from >= low && to <= high) return
+    const place =
+      from < low
+        ? from === 0 || to <= 64
+          ? 'in the page that NULL points to'
+          : `below memory.low (${low})`
+        : `beyond memory.high (${high})`
+    const hint =
+      from >= low ? (from > high + 64 ? HINTS.farBeyond : HINTS.beyond) : to <= 64 ? HINTS.nullPage : HINTS.below
+    this.#raise('access', `the allocator ${verb} ${range(from, to)}, ${place}`, from, to, { hint })
+  }
+
+  #raise(kind: FaultKind, what: string, from: number, to: number, more: FaultParts): never {
+    const stack = this.#stack()
+    const verifier = this.#verifier
+    const { refused } = this.#lab
+    if (verifier === undefined) {
+      this.fault ??= faultOf(kind, `${what}, in create()`, { stack, ...more })
+    } else if (refused > 0) {
+      const details = [`sbrk had refused ${refused} bytes before: it returned -1.`]
+      this.fault ??= verifier.fault(kind, what, { stack, details, hint: HINTS.sbrkFailed })
+    } else {
+      const focus = { from, to: Math.min(to, from + 4096), label: range(from, to) }
+      const { picture, details } = to > from ? verifier.surroundings(focus) : { picture: [], details: [] }
+      const before = this.#trespass === '' ? [] : [this.#trespass]
+      const all = [...before, ...details, ...(more.details ?? [])]
+      this.fault ??= verifier.fault(kind, what, { picture, stack, ...more, details: all })
+    }
+    throw new FaultFound(this.fault)
+  }
+
+  /** A fault that the verifier found, with what the operation under way did before it that may be the reason. */
+  explain(fault: Fault): Fault {
+    return this.#trespass === '' ? fault : { ...fault, details: [this.#trespass, ...fault.details] }
+  }
+
+  #noteTrespass(verifier: Verifier, from: number, to: number, other: number): void {
+    if (other === -1 && verifier.own !== -1 && verifier.ledger.ownerWithin(from, to) === verifier.own) return
+    const [place] = this.#stack()
+    const where = place === undefined ? '' : `, in ${place.function || 'the file'}, line ${place.line}`
+    const whose =
+      other === -1
+        ? 'the program was the last to write there, when a block had its payload there: no tag or link is at this place'
+        : `they are payload of ${verifier.ledger.nameOf(other)}, which is in use`
+    this.#trespass = `Before that it read ${range(from, to)} as if they were its own${where}; but ${whose}.`
+  }
+
+  readonly #stack = (): CodePlace[] => {
+    return this.#places.in(new Error().stack ?? '')
+  }
+}
+
+function range(from: number, to: number): string {
+  return to - from === 1 ? `byte ${from}` : `bytes ${from} to ${to - 1}`
+}
+
+/** The owner of a payload among these bytes that is not the block that the operation is about; -1 when there is none. */
+function foreignOwner(verifier: Verifier, from: number, to: number): number {
+  const { ledger, own } = verifier
+  const other = ledger.ownerWithin(from, to)
+  if (other === -1 || other !== own) return other
+  const end = ledger.pointers[own] + ledger.sizes[own]
+  return to > end ? ledger.ownerWithin(end, to) : -1
+}

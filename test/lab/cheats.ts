@@ -1,0 +1,301 @@
+/**
+ * Submissions that try to get points for something that they don't do. Each is a right allocator with something put in, or a fake of its
+ * own. What the judge says of it is part of the test.
+ */
+
+import type { FaultKind } from '../../lib/lab/submission/fault.js'
+
+export interface Cheat {
+  readonly name: string
+  /** The solution that it is made from. */
+  readonly step: number
+  /** Pairs of texts: the first is replaced by the second. */
+  readonly change: readonly (readonly [from: string, to: string])[]
+  readonly kind: FaultKind
+  readonly says: RegExp
+  /** The trace; `queue` by default. */
+  readonly trace?: string
+}
+
+const TOP = 'export function create(memory: Memory): Allocator {\n'
+const MALLOC = '  function malloc(bytes: number): number {\n'
+const FREE = '    if (pointer === 0) return\n'
+const END = '  return { malloc, free, realloc, check }'
+
+/** Code in malloc. */
+const inMalloc = (code: string): [string, string] => [MALLOC, `${MALLOC}    ${code}\n`]
+/** Code at the top of the file, where it runs once. */
+const atTop = (code: string): [string, string] => [TOP, `${code}\n${TOP}`]
+const inCreate = (code: string): [string, string] => [TOP, `${TOP}  ${code}\n`]
+/** Counts the heaps, and how many there were before this one. */
+const COUNT: [string, string][] = [atTop('let heaps = 0'), inCreate('const mine = heaps++')]
+const BUMP: [string, string][] = [
+  inMalloc('if (mine > 1) return memory.sbrk((bytes + 15) & ~7)'),
+  [FREE, `${FREE}    if (mine > 1) return\n`]
+]
+/** The end of step 1, whose allocator others take the place of. */
+const LAST = '  return { malloc, free, realloc }'
+/** An allocator whose books are whatever these functions keep them in. */
+const books = (
+  state: string,
+  find: string,
+  grow: string,
+  take: string,
+  drop: string,
+  sizeOf: string
+): [string, string] => [
+  LAST,
+  `${state}
+  const take = (bytes: number): number => {
+    const size = Math.max(8, (bytes + 7) & ~7)
+    ${find}
+    const at = memory.sbrk(size)
+    ${grow}
+    ${take}
+    return at
+  }
+  const drop = (at: number) => {
+    ${drop}
+  }
+  const move = (at: number, bytes: number): number => {
+    const to = take(bytes)
+    if (at === 0) return to
+    u8.copyWithin(to, at, at + Math.min(bytes, ${sizeOf}))
+    drop(at)
+    return to
+  }
+  return { malloc: take, free: drop, realloc: move }`
+]
+const MAP = books(
+  'const frees = new Map<number, number>()\n  const sizes = new Map<number, number>()',
+  'for (const [at, room] of frees) {\n      if (room < size) continue\n      frees.delete(at)\n      sizes.set(at, room)\n      return at\n    }',
+  'sizes.set(at, size)',
+  '',
+  'if (at !== 0) frees.set(at, sizes.get(at) ?? 0)',
+  'sizes.get(at) ?? 0'
+)
+
+export const cheats: readonly Cheat[] = [
+  {
+    name: 'sends the judge’s messages itself',
+    step: 4,
+    change: [inMalloc('process.send({ outcome: { utilization: 1, timing: { ratio: 9 } } })')],
+    kind: 'exception',
+    says: /malloc threw ReferenceError: process is not defined[\s\S]*no modules, no process/
+  },
+  {
+    name: 'imports the judge to empty one of its methods',
+    step: 4,
+    change: [atTop("import { Verifier } from '../dist/lab/submission/verify.js'\nVerifier.prototype.step = () => {}")],
+    kind: 'load',
+    says: /it imports \.\.\/dist\/lab\/submission\/verify\.js, which is none of its own files/
+  },
+  {
+    name: 'imports a module of Node to overwrite traces',
+    step: 4,
+    change: [atTop("import { writeFileSync } from 'node:fs'\nwriteFileSync('/tmp/trace', '')")],
+    kind: 'load',
+    says: /it imports node:fs, which is none of its own files/
+  },
+  {
+    name: 'starts a process by a module that it asks for at last',
+    step: 4,
+    change: [inMalloc("require('node:child_process').spawn('sh', { detached: true })")],
+    kind: 'load',
+    says: /it imports node:child_process, which is none of its own files/
+  },
+  {
+    name: 'finds a way out by the constructor of a function',
+    step: 4,
+    change: [inCreate("Reflect.get(memory.sbrk, 'constructor')('return process')().exit()")],
+    kind: 'exception',
+    says: /EvalError: Code generation from strings disallowed/
+  },
+  {
+    name: 'finds a way out by the buffer behind the views',
+    step: 4,
+    change: [inCreate("Reflect.get(memory.u8.buffer.constructor, 'constructor')('return process')().kill(1)")],
+    kind: 'exception',
+    says: /EvalError: Code generation from strings disallowed/
+  },
+  {
+    name: 'finds a way out by the console',
+    step: 4,
+    change: [inCreate("Reflect.get(console.log, 'constructor')('return process')().exit()")],
+    kind: 'exception',
+    says: /EvalError: Code generation from strings disallowed/
+  },
+  {
+    name: 'is a bump allocator but for the first heaps',
+    step: 4,
+    change: [...COUNT, ...BUMP],
+    kind: 'unlike',
+    says: /later replay of the same trace went another way than the one that was verified: it returned \d+ for operation \d+/
+  },
+  {
+    name: 'remembers the pointers of an earlier heap',
+    step: 4,
+    change: [
+      ...COUNT,
+      atTop('const book = new Int32Array(5000)\nlet end = 0'),
+      inCreate('let calls = 0'),
+      [
+        END,
+        `  if (mine > 2) memory.sbrk(end - memory.high)
+  return {
+    malloc: (bytes: number) => {
+      const i = calls++
+      if (mine > 2) return book[i]
+      book[i] = malloc(bytes)
+      end = memory.high
+      return book[i]
+    },
+    free: (pointer: number) => (mine > 2 ? undefined : free(pointer)),
+    realloc
+  }`
+      ]
+    ],
+    kind: 'unlike',
+    says: /later replay of the same trace went another way than the one that was verified/
+  },
+  {
+    name: 'copies nothing in realloc but for the first heaps',
+    step: 4,
+    trace: 'grow',
+    change: [...COUNT, ['    u8.copyWithin(moved', '    if (mine < 3) u8.copyWithin(moved']],
+    kind: 'unlike',
+    says: /realloc lost what the block held/
+  },
+  {
+    name: 'takes more memory when it is not verified',
+    step: 4,
+    change: [...COUNT, inCreate('let calls = 0'), inMalloc('if (++calls === 2000 && mine > 1) memory.sbrk(4096)')],
+    kind: 'unlike',
+    says: /later replay of the same trace went another way/
+  },
+  {
+    name: 'keeps a Map at the top of the file',
+    step: 1,
+    change: [
+      [MAP[0], MAP[1].replace(/const (frees|sizes) = .*\n/g, '')],
+      atTop('const frees = new Map<number, number>()\nconst sizes = new Map<number, number>()')
+    ],
+    kind: 'shared-state',
+    says: /two heaps at a time disturb each other/
+  },
+  {
+    name: 'keeps its books in a Map of each heap',
+    step: 1,
+    change: [MAP],
+    kind: 'state-outside',
+    says: /payloads was set to 0[\s\S]*The allocator found \d+ of the holes again all the same/
+  },
+  {
+    name: 'keeps its books in a large table of each heap',
+    step: 1,
+    change: [
+      books(
+        'const room = new Int32Array(65536)\n  const used = new Uint8Array(65536)\n  let end = 0\n  const { low } = memory',
+        'for (let i = 0; i < end; i += room[i]) {\n      if (used[i] === 1 || room[i] * 8 < size) continue\n      used[i] = 1\n      return low + i * 8\n    }',
+        'room[end] = size / 8',
+        'used[end] = 1\n    end += size / 8',
+        'if (at !== 0) used[(at - low) / 8] = 0',
+        'room[(at - low) / 8] * 8'
+      )
+    ],
+    kind: 'state-outside',
+    says: /The allocator found \d+ of the holes again all the same/
+  },
+  {
+    name: 'keeps its books in the bits of one number',
+    step: 1,
+    change: [
+      books(
+        'let bits = 0n\n  const room: number[] = []',
+        'for (let i = 0; i < room.length; i += 2) {\n      if (((bits >> BigInt(i)) & 1n) === 0n || room[i + 1] < size) continue\n      bits ^= 1n << BigInt(i)\n      return room[i]\n    }',
+        'room.push(at, size)',
+        '',
+        'if (at !== 0) bits |= 1n << BigInt(room.findIndex((each, i) => i % 2 === 0 && each === at))',
+        'room[room.findIndex((each, i) => i % 2 === 0 && each === at) + 1]'
+      )
+    ],
+    kind: 'state-outside',
+    says: /The allocator found \d+ of the holes again all the same/
+  },
+  {
+    name: 'keeps something beyond the end of the heap, after a while',
+    step: 4,
+    change: [
+      inCreate('let calls = 0'),
+      inMalloc('if (++calls === 2000) for (let i = 0; i < 20000; i++) i32[memory.high / 4 + 20000 + i] = 7')
+    ],
+    kind: 'access',
+    says: /bytes were used beyond the end of the heap: sbrk never handed them out/
+  },
+  {
+    name: 'takes the buffer behind the views, to be unseen',
+    step: 4,
+    change: [['  const { u8, i32 } = memory', '  const { u8 } = memory\n  const i32 = new Int32Array(u8.buffer)']],
+    kind: 'access',
+    says: /he allocator took u8\.buffer[\s\S]*use the views that memory has/
+  },
+  {
+    name: 'puts another floor into Math',
+    step: 4,
+    change: [atTop('Math.floor = value => value | 0')],
+    kind: 'tampering',
+    says: /he submission replaced Math\.floor, a part of the language itself/
+  },
+  {
+    name: 'puts another method into all arrays',
+    step: 4,
+    change: [atTop('Int32Array.prototype.fill = function () {\n  return this\n}')],
+    kind: 'tampering',
+    says: /replaced \S*fill, a part of the language itself/
+  },
+  {
+    name: 'stops the clock',
+    step: 4,
+    change: [atTop('Date.now = () => 0')],
+    kind: 'tampering',
+    says: /replaced Date\.now/
+  },
+  {
+    name: 'asks for the stack behind every error',
+    step: 4,
+    change: [
+      inMalloc("if (/timed|timing/.test(new Error().stack ?? '')) return memory.sbrk((bytes + 15) & ~7)"),
+      atTop('Error.prepareStackTrace = (_, sites) => sites.map(site => site.getThis()).join()')
+    ],
+    kind: 'tampering',
+    says: /replaced Error\.prepareStackTrace/
+  },
+  {
+    name: 'moves the end of the heap itself',
+    step: 4,
+    change: [inCreate("Object.defineProperty(memory, 'high', { value: memory.low })")],
+    kind: 'exception',
+    says: /TypeError: Cannot redefine property: high/
+  },
+  {
+    name: 'returns an object that says what the judge wants to hear',
+    step: 4,
+    change: [inMalloc('if (bytes > 0) return { valueOf: () => memory.low } as unknown as number')],
+    kind: 'not-a-pointer',
+    says: /malloc returned an object, which is no pointer/
+  },
+  {
+    name: 'throws what can not be read',
+    step: 4,
+    change: [inMalloc('if (bytes > 0) throw { get name() { throw null } }')],
+    kind: 'exception',
+    says: /malloc threw something that can not be put into words/
+  },
+  {
+    name: 'waits for another turn of the event loop to free',
+    step: 4,
+    change: [[FREE, `${FREE}    setTimeout(() => {}, 1)\n`]],
+    kind: 'exception',
+    says: /free threw ReferenceError: setTimeout is not defined/
+  }
+]
