@@ -1,0 +1,191 @@
+/** Grades every submission in a folder, some at a time, and goes on where it was interrupted. */
+
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { basename, join } from 'node:path'
+import type { LabConfig, Step } from '../grade/config.js'
+import { describeFault } from '../grade/describe.js'
+import { isValid } from '../grade/export.js'
+import { type Grade, grade } from '../grade/grade.js'
+import { labsFolder } from './init.js'
+import { fingerprints, similarity } from './similarity.js'
+
+/** One submission and its grade. */
+export interface Row {
+  readonly name: string
+  readonly score: number
+  readonly maximum: number
+  readonly correctness: number
+  readonly performance: number
+  readonly valid: boolean
+  /** The machine was too busy to time it. */
+  readonly unsettled: boolean
+  /** What is wrong first; empty for nothing. */
+  readonly what: string
+}
+
+/** Two submissions that have much in common. */
+export interface Pair {
+  readonly names: readonly [string, string]
+  /** The share of the shorter one that the other has too, 0 … 1. */
+  readonly share: number
+}
+
+export interface GradeAllOptions {
+  /** Holds a folder with an allocator.ts for each student, or a .ts file for each. */
+  readonly folder: string
+  readonly config: LabConfig
+  readonly traces: readonly string[]
+  readonly step?: Step
+  /** Submissions at a time. Default: one for every two cores, as each takes two. */
+  readonly jobs?: number
+  /** Told of each row, as soon as there is one. */
+  readonly onRow?: (row: Row, done: number, all: number) => void
+}
+
+export interface GradeAll {
+  /** The best first. */
+  readonly rows: readonly Row[]
+  /** The most similar first. */
+  readonly pairs: readonly Pair[]
+}
+
+/** Where the grades of a folder are kept. */
+const KEPT = '.grades'
+/** From this share on, two submissions are named. */
+const SIMILAR = 0.6
+
+export async function gradeAll(options: GradeAllOptions): Promise<GradeAll> {
+  const { folder, jobs = Math.max(1, availableParallelism() >> 1), onRow = () => {} } = options
+  const files = submissionsIn(folder)
+  const kept = join(folder, KEPT)
+  mkdirSync(kept, { recursive: true })
+  const rows: Row[] = []
+  const waiting = [...files]
+  const work = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const row = await rowOf(next, kept, options)
+      rows.push(row)
+      onRow(row, rows.length, files.length)
+    }
+  }
+  await Promise.all(Array.from({ length: jobs }, work))
+  return { rows: rows.sort((a, b) => b.score - a.score || a.name.localeCompare(b.name)), pairs: pairsOf(files) }
+}
+
+interface Submission {
+  readonly name: string
+  readonly path: string
+}
+
+function submissionsIn(folder: string): Submission[] {
+  return readdirSync(folder)
+    .filter(name => !name.startsWith('.'))
+    .sort()
+    .flatMap(name => {
+      const path = join(folder, name)
+      if (!statSync(path).isDirectory()) return /\.[tj]s$/.test(name) ? [{ name: basename(name, '.ts'), path }] : []
+      const file = join(path, 'allocator.ts')
+      return existsSync(file) ? [{ name, path: file }] : []
+    })
+}
+
+async function rowOf({ name, path }: Submission, kept: string, options: GradeAllOptions): Promise<Row> {
+  const key = keyOf(path, options)
+  const file = join(kept, `${name}.json`)
+  const before = readKept(file, key)
+  if (before !== undefined) return before
+  const { config, traces, step } = options
+  const result = await grade({ submission: path, config, traces, ...(step === undefined ? {} : { step }) })
+  const row = summary(name, result)
+  writeFileSync(file, JSON.stringify({ key, row }))
+  return row
+}
+
+function summary(name: string, result: Grade): Row {
+  const { points, fault, results, unsettled } = result
+  const first = fault ?? results.find(each => each.fault !== undefined)?.fault
+  const what = first === undefined ? '' : describeFault(first).slice(0, 2).join(' ').replace(/\s+/g, ' ').trim()
+  const { score, maximum, correctness, performance } = points
+  return { name, score, maximum, correctness, performance, valid: isValid(result), unsettled, what }
+}
+
+/** What a grade depends on. */
+function keyOf(path: string, { config, traces, step }: GradeAllOptions): string {
+  const hash = createHash('sha256').update(readFileSync(path))
+  hash.update(JSON.stringify({ config, step }))
+  for (const trace of traces) hash.update(readFileSync(trace))
+  return hash.digest('hex')
+}
+
+function readKept(file: string, key: string): Row | undefined {
+  try {
+    const kept: { readonly key: string; readonly row: Row } = JSON.parse(readFileSync(file, 'utf8'))
+    return kept.key === key && !kept.row.unsettled ? kept.row : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function pairsOf(files: readonly Submission[]): Pair[] {
+  const starter = fingerprints(readFileSync(join(labsFolder, 'starter/allocator.ts'), 'utf8'))
+  const prints = files.map(({ name, path }) => ({ name, print: fingerprints(readFileSync(path, 'utf8')) }))
+  const pairs: Pair[] = []
+  for (const [i, one] of prints.entries()) {
+    for (const other of prints.slice(i + 1)) {
+      const share = similarity(one.print, other.print, starter)
+      if (share >= SIMILAR) pairs.push({ names: [one.name, other.name], share })
+    }
+  }
+  return pairs.sort((a, b) => b.share - a.share)
+}
+
+const COLUMNS = ['name', 'score', 'maximum', 'correctness', 'performance', 'valid', 'what'] as const
+
+/** Comma-separated values, as RFC 4180 has them; a cell that a spreadsheet would take for a formula begins with an apostrophe. */
+export function csvOf({ rows }: GradeAll): string {
+  const cell = (value: string | number | boolean) => {
+    const text = typeof value === 'number' ? String(Math.round(value * 100) / 100) : String(value)
+    const safe = typeof value === 'string' && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
+    return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
+  }
+  return [COLUMNS.join(','), ...rows.map(row => COLUMNS.map(column => cell(row[column])).join(','))]
+    .map(line => `${line}\r\n`)
+    .join('')
+}
+
+/** A page with the leaderboard, and the pairs that have much in common. */
+export function htmlOf({ rows, pairs }: GradeAll): string {
+  const body = rows
+    .map(
+      (row, i) =>
+        `<tr><td>${i + 1}<td>${escaped(row.name)}<td>${row.score.toFixed(1)}<td>${row.correctness.toFixed(1)}<td>${row.performance.toFixed(1)}<td>${row.valid ? 'yes' : 'no'}<td>${escaped(row.what)}`
+    )
+    .join('\n')
+  const similar = pairs.map(
+    ({ names, share }) => `<li>${names.map(escaped).join(' and ')}: ${(100 * share).toFixed(0)} %`
+  )
+  return `<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Allocator lab</title>
+<style>
+:root { color-scheme: light dark; font: 16px/1.4 system-ui, sans-serif }
+body { margin: 2rem auto; max-width: 70rem; padding: 0 1rem }
+table { border-collapse: collapse; width: 100% }
+th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8884 }
+td:nth-child(-n+5):not(:nth-child(2)) { text-align: right; font-variant-numeric: tabular-nums }
+</style>
+<h1>Allocator lab</h1>
+<table><thead><tr><th><th>submission<th>score<th>correctness<th>performance<th>valid<th>first defect</thead>
+<tbody>
+${body}
+</tbody></table>
+<h2>Much in common</h2>
+${similar.length === 0 ? '<p>No two submissions.</p>' : `<ul>\n${similar.join('\n')}\n</ul>\n<p>The share of the shorter one that the other has too, whatever the names. Look at both before you say anything.</p>`}
+</html>
+`
+}
+
+function escaped(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
+}

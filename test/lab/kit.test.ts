@@ -1,0 +1,100 @@
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { inflateRawSync } from 'node:zlib'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { layKit } from '../../lib/lab/kit/kit.js'
+import { fingerprints, similarity } from '../../lib/lab/kit/similarity.js'
+import { type CompiledLab, compileLab } from './compiled.js'
+
+const starter = readFileSync('labs/starter/allocator.ts', 'utf8')
+
+describe('offheap lab kit', () => {
+  let folder: string
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'offheap-test-'))
+  })
+  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+  /** The entries of a zip archive, read by its local headers. */
+  function unzip(bytes: Buffer): Map<string, string> {
+    const entries = new Map<string, string>()
+    for (let at = 0; bytes.readUInt32LE(at) === 0x04034b50; ) {
+      const [packed, name] = [bytes.readUInt32LE(at + 18), bytes.readUInt16LE(at + 26)]
+      const begin = at + 30 + name
+      entries.set(
+        bytes.toString('utf8', at + 30, begin),
+        inflateRawSync(bytes.subarray(begin, begin + packed)).toString('latin1')
+      )
+      at = begin + packed
+    }
+    return entries
+  }
+
+  it('lays out an autograder, a container and a workflow with this version, and overwrites nothing', () => {
+    layKit(folder)
+    const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
+    for (const name of ['Dockerfile', 'gradescope/setup.sh', '.github/workflows/classroom.yml']) {
+      expect(readFileSync(join(folder, name), 'utf8')).toContain(`offheap@${version} esbuild`)
+    }
+    writeFileSync(join(folder, 'traces', 'own.rep'), 'a 0 8\n')
+    writeFileSync(join(folder, 'lab.jsonc'), '{}')
+    const { kept } = layKit(folder)
+    expect(kept).toContain('lab.jsonc')
+    const entries = unzip(readFileSync(join(folder, 'autograder.zip')))
+    expect(entries.get('lab.jsonc')).toBe('{}')
+    expect(entries.get('traces/own.rep')).toBe('a 0 8\n')
+    expect(entries.get('run_autograder')).toContain('--format gradescope')
+  })
+})
+
+describe('the similarity of two submissions', () => {
+  it('is not touched by names, comments and blanks, and leaves out what all were given', () => {
+    const none = new Set<number>()
+    const own = readFileSync('test/lab/solutions/step4.ts', 'utf8')
+    const renamed = own
+      .replace(/\/\*\*?[\s\S]*?\*\//g, '')
+      .replace(/\b(block|size|next|previous|first|rest)\b/g, '$1_')
+      .replace(/\n/g, '\n  ')
+    expect(similarity(fingerprints(own), fingerprints(renamed), none)).toBeGreaterThan(0.9)
+    expect(similarity(fingerprints(own), fingerprints(starter), none)).toBeLessThan(0.5)
+    expect(similarity(fingerprints(starter), fingerprints(starter), fingerprints(starter))).toBe(0)
+  })
+})
+
+describe('offheap lab grade-all', () => {
+  let lab: CompiledLab
+  beforeAll(() => {
+    lab = compileLab()
+    for (const name of ['=anna', 'bert']) {
+      mkdirSync(join(lab.folder, 'all', name), { recursive: true })
+    }
+    const own = readFileSync('test/lab/solutions/step2.ts', 'utf8')
+    writeFileSync(join(lab.folder, 'all', '=anna', 'allocator.ts'), own)
+    writeFileSync(
+      join(lab.folder, 'all', 'bert', 'allocator.ts'),
+      own.replace('return (block + 1) * 4', 'return block * 4')
+    )
+    writeFileSync(join(lab.folder, 'hello.rep'), readFileSync('labs/traces/hello.rep'))
+  })
+  afterAll(() => lab.remove())
+
+  it('writes a table and a leaderboard, names similar ones, and does nothing twice', () => {
+    const command = ['lab', 'grade-all', 'all', '-t', 'hello.rep', '--csv', 'grades.csv', '--html', 'grades.html']
+    const { code, err } = lab.offheap(...command)
+    expect({ code, lines: err.trim().split('\n').length }).toEqual({ code: 0, lines: 2 })
+    const [head, first, second] = readFileSync(join(lab.folder, 'grades.csv'), 'utf8').split('\r\n')
+    expect(head).toBe('name,score,maximum,correctness,performance,valid,what')
+    expect(first).toMatch(/^'=anna,20,100,20,0,true,$/)
+    expect(second).toMatch(
+      /^bert,0,100,0,0,false,"Operation 1 \(line 5\), malloc of 24 bytes for id 0: malloc returned \d+, which is/
+    )
+    expect(readFileSync(join(lab.folder, 'grades.html'), 'utf8')).toContain('<li>=anna and bert: 9')
+    expect(existsSync(join(lab.folder, 'all', '.grades', 'bert.json'))).toBe(true)
+    writeFileSync(
+      join(lab.folder, 'all', '.grades', 'bert.json'),
+      readFileSync(join(lab.folder, 'all', '.grades', 'bert.json'), 'utf8').replace('"score":0', '"score":7')
+    )
+    expect(lab.offheap(...command).err).toContain('bert, 7.0 points')
+  })
+})
