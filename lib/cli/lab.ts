@@ -43,7 +43,12 @@ const SETTLE = 150
 /** Calls `done` with the exit code. */
 export function labCommand(io: Io, done: (code: number) => void): Command {
   const lab = new Command('lab').description('write an allocator step by step, and grade it')
-  const commands = [initCommand(io), gradeCommand(io, done), kitCommand(io), gradeAllCommand(io, done)]
+  const commands = [
+    initCommand(io),
+    gradeCommand(io, done),
+    kitCommand(io),
+    gradeAllCommand(io, done)
+  ]
   for (const command of commands) lab.addCommand(command)
   // Subcommands report errors as the program does; commander copies this only on request.
   lab.copyInheritedSettings = program => {
@@ -132,14 +137,23 @@ interface GradeAllCommandOptions extends Pick<GradeCommandOptions, 'traces' | 's
 
 function gradeAllCommand(io: Io, done: (code: number) => void): Command {
   return new Command('grade-all')
-    .description('grade every submission in a folder; grades that are there already, in .grades/, are not made again')
-    .argument('<dir>', 'holds a folder with an allocator.ts for each student, or a .ts file for each')
+    .description(
+      'grade every submission in a folder; grades that are there already, in .grades/, are not made again'
+    )
+    .argument(
+      '<dir>',
+      'holds a folder with an allocator.ts for each student, or a .ts file for each'
+    )
     .option('-t, --traces <dir>', 'folder of .rep or .rep.gz files (default: those that ship)')
     .option('--step <n>', 'the traces and thresholds of this step of the handout', number(1, 100))
     .option('--config <file>', 'weights and thresholds (default: the one that ships)')
     .option('--csv <file>', 'write a table here')
     .option('--html <file>', 'write a leaderboard here, and which submissions have much in common')
-    .option('-j, --jobs <n>', 'submissions at a time (default: one for every two cores)', number(1, 64))
+    .option(
+      '-j, --jobs <n>',
+      'submissions at a time (default: one for every two cores)',
+      number(1, 64)
+    )
     .action(async (folder: string, options: GradeAllCommandOptions) => {
       const { csvOf, gradeAll, htmlOf } = await import('../lab/kit/grade-all.js')
       if (!existsSync(folder)) throw new UsageError(`there is no folder ${folder}`)
@@ -164,7 +178,9 @@ function gradeAllCommand(io: Io, done: (code: number) => void): Command {
         ...(step === undefined ? {} : { step }),
         ...(options.jobs === undefined ? {} : { jobs: options.jobs }),
         onRow: ({ name, score, what }, count, all) => {
-          io.err.write(`${count} of ${all}: ${name}, ${score.toFixed(1)} points${what === '' ? '' : `: ${what}`}\n`)
+          io.err.write(
+            `${count} of ${all}: ${name}, ${score.toFixed(1)} points${what === '' ? '' : `: ${what}`}\n`
+          )
         }
       })
       if (options.csv !== undefined) writeOutput(options.csv, csvOf(result))

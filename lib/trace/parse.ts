@@ -206,7 +206,9 @@ export class TraceParser {
   #weight(): Weight | undefined {
     if (this.#header.length !== 4) return undefined
     const figures = [this.#header[3]?.value, this.#header[0]?.value]
-    return WEIGHTS.find(weight => weight === figures[0]) ?? WEIGHTS.find(weight => weight === figures[1])
+    return (
+      WEIGHTS.find(weight => weight === figures[0]) ?? WEIGHTS.find(weight => weight === figures[1])
+    )
   }
 
   fail(message: string): OffheapError {
