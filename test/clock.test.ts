@@ -27,7 +27,7 @@ const ALLOWED: Readonly<Record<string, string>> = {
   'memory/endurance.test.ts': 'ends workers at any moment',
   'memory/exhaustion.test.ts': 'a cgroup gets more memory each second, for as long as the test runs',
   'memory/location.test.ts': 'what a timer calls has no file on its stack',
-  'mutation/runner.js': 'Stryker is told how long the tests took',
+  'mutation/runner.js': 'reports to Stryker how long the tests took',
   'mutation/vitest.js': 'gives a test the limit that it asks for',
   'trace/record.test.ts': 'a shell asks again and again whether it may end'
 }

@@ -14,7 +14,15 @@ import Table from 'cli-table3'
 /**
  * What may differ from one Node to the next: the addon, views of large buffers, processes, files.
  */
-const TESTS = ['test/memory', 'test/heap', 'test/hardened', 'test/trace', 'test/cli', 'test/lab/workers.test.ts']
+const TESTS = [
+  'test/memory',
+  'test/heap',
+  'test/hardened',
+  'test/sharing',
+  'test/trace',
+  'test/cli',
+  'test/lab/workers.test.ts'
+]
 /**
  * Milliseconds for the tests on one version, on a machine however busy. A hang is a failure too.
  */

@@ -102,7 +102,7 @@ export async function measure(
   return runners.map(({ entry, samples, facts, error }) => result(entry, samples, [facts], error))
 }
 
-/** The same for work that a process does once: a fresh process for each contender in each round. */
+/** Races work that a process does only once: each contender gets a new process in each round. */
 export async function measureOnce(
   entries: readonly Entry[],
   options: MeasureOptions

@@ -43,7 +43,7 @@ export class Race {
   }
 
   /**
-   * The same when each has the floor of its own loop taken off, where the floors were measured too.
+   * The ratio net of floors: without the time of each contender's loop, where that was measured too.
    * NaN when that leaves nothing.
    */
   netRatio(ours: string, theirs: string): number {

@@ -127,7 +127,7 @@ export class GrowingNumbers {
   }
 }
 
-/** The same as an array of objects, to compare with. */
+/** Particles as an array of objects, for comparison. */
 class ParticleObjects {
   #all = []
 

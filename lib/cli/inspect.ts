@@ -2,7 +2,7 @@
 import { Command } from 'commander'
 import type { Io } from './io.js'
 
-/** `done` is told the exit code: 1 when something is wrong with the heap. */
+/** Calls `done` with the exit code: 1 if something is wrong with the heap. */
 export function inspectCommand(io: Io, done: (code: number) => void): Command {
   return new Command('inspect')
     .summary('show what a heap file holds')

@@ -101,7 +101,7 @@ async function play(io: Io, allocator: string | undefined, options: PlayOptions)
     io.out.write(`${output}: ${humanBytes(Buffer.byteLength(page))}\n`)
     return
   }
-  // A mistake in the file is told here, too, and not only in the browser.
+  // Report a mistake in the file here too, and not only in the browser.
   await makePage()
   const { servePage } = await import('../play/serve.js')
   const { url } = await servePage(makePage)

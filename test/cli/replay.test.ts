@@ -93,7 +93,7 @@ describe('offheap replay', () => {
     })
   })
 
-  it('has slabs as the placement has them, or as it is told', async () => {
+  it('has slabs by the placement, or by an option', async () => {
     const topAtEnd = async (...options: string[]): Promise<number> => {
       const { out } = await offheap(['replay', '--json', '--size', '1MiB', ...options, at('traces', 'small.rep')])
       return JSON.parse(out).results[0].atEnd.top

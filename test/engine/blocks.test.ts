@@ -171,7 +171,7 @@ describe('room', () => {
     }
   })
 
-  test('that grows is told at each multiple of 1 MiB, and when it grows by just that', () => {
+  test('growth is reported at each multiple of 1 MiB, also when it is exactly 1 MiB', () => {
     const made = make(2 ** 20)
     made.heap.allocate(2 ** 20 - 4)
     expect(made.grownCount()).toBe(1)

@@ -1,6 +1,6 @@
 /**
  * The short form of `node test/check.js fuzz`: every input of the corpus, and some made of them.
- * The long form is guided by what the inputs reach, and runs as long as it is told to.
+ * The long form is guided by what the inputs reach.
  */
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -66,7 +66,7 @@ async function operationsIn(events: Uint8Array, promised: number): Promise<numbe
   return translation.operations
 }
 
-/** A finding is told with the input that led to it. */
+/** Runs an input; a finding names it. */
 async function run(name: TargetName, input: Uint8Array, what: string): Promise<void> {
   watchdog.beat()
   try {

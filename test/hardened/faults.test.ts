@@ -59,7 +59,7 @@ describe('a pointer', () => {
     expect(blockOf(inside)).toEqual({ pointer, size: 100 })
   })
 
-  test('that is none by its type is told as such', () => {
+  test('of a wrong type throws as Node does', () => {
     const heap = hardened()
     for (const value of [null, undefined, '8', {}, []]) {
       expectError(() => call(heap, 'free', value), 'ERR_INVALID_ARG_TYPE', /"pointer"/)
@@ -68,7 +68,7 @@ describe('a pointer', () => {
 })
 
 describe('damage', () => {
-  test('behind a block is so many bytes past its end', () => {
+  test('past a block is reported with its distance from the end', () => {
     const heap = hardened()
     const pointer = heap.malloc(40)
     for (const past of [0, 1, 9, 23]) {
@@ -81,7 +81,7 @@ describe('damage', () => {
     }
   })
 
-  test('in front of a block is told with that block', () => {
+  test('before a block is reported with that block', () => {
     const heap = hardened()
     const [, pointer] = [heap.malloc(63), heap.malloc(40)]
     heap.u8[pointer - 1] ^= 1
@@ -91,14 +91,14 @@ describe('damage', () => {
     expectError(() => heap.free(pointer), CORRUPT, message)
   })
 
-  test('in front of all blocks is told with the bytes there', () => {
+  test('before all blocks is reported with the bytes there', () => {
     const heap = hardened()
     const first = heap.malloc(10)
     heap.u8[first - 5] ^= 1
     expect(blockOf(() => heap.check())).toEqual({ pointer: first - 16, size: 16 })
   })
 
-  test('to free memory is told with all of it that lies side by side', () => {
+  test('to free memory is reported with the whole free range', () => {
     const heap = hardened(0)
     const pointer = heap.malloc(100)
     heap.malloc(10)
@@ -108,7 +108,7 @@ describe('damage', () => {
     expect(blockOf(() => heap.malloc(100))).toEqual({ pointer, size: 128 })
   })
 
-  test('to the ledger is told with the byte where it begins, and the block that it is about', () => {
+  test('to the ledger is reported with its first byte and its block', () => {
     const heap = hardened()
     const pointer = heap.malloc(100)
     const byte = (pointer / 16 - 1) * 4

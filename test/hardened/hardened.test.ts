@@ -1,5 +1,5 @@
 /**
- * The hardened heap: what is done wrong with pointers and payloads is told, by code, block and
+ * The hardened heap: misuse of pointers and payloads is reported, by code, block and
  * byte; and told once.
  */
 import { describe, expect, test } from 'vitest'
@@ -167,7 +167,7 @@ describe('options', () => {
 })
 
 describe('a wrong pointer', () => {
-  test('inside a block is told with the block, whatever its bytes look like', () => {
+  test('inside a block is reported with the block, whatever its bytes are', () => {
     const heap = hardened()
     const pointer = heap.malloc(500)
     for (let i = 0; i < 125; i++) heap.u32[pointer / 4 + i] = (64 << 1) | 3
@@ -179,7 +179,7 @@ describe('a wrong pointer', () => {
     heap.check()
   })
 
-  test('elsewhere is told too', () => {
+  test('elsewhere is reported too', () => {
     const heap = hardened()
     const pointer = heap.malloc(40)
     expectError(() => heap.free(pointer + 1), INVALID, /multiple of 8/)
@@ -193,7 +193,7 @@ describe('a wrong pointer', () => {
 })
 
 describe('a second free', () => {
-  test('is told while the block is in the quarantine, and names it', () => {
+  test('is detected while the block is in the quarantine, and names it', () => {
     const heap = hardened()
     const pointer = freed(heap, 40)
     for (const call of [() => heap.free(pointer), () => heap.realloc(pointer, 80), () => heap.view(pointer)]) {
@@ -204,7 +204,7 @@ describe('a second free', () => {
     heap.check()
   })
 
-  test('is told when the block has merged with others', () => {
+  test('is detected when the block has merged with others', () => {
     const heap = hardened({ quarantine: 0 })
     const pointers = Array.from({ length: 6 }, () => heap.malloc(100))
     for (const pointer of pointers.slice(1, 5)) heap.free(pointer)
@@ -214,7 +214,7 @@ describe('a second free', () => {
     heap.check()
   })
 
-  test('is told after the memory was handed out again as part of a larger block', () => {
+  test('is detected after the memory was allocated again as part of a larger block', () => {
     const heap = hardened({ quarantine: 0 })
     const [a, b] = [heap.malloc(100), heap.malloc(100)]
     heap.free(b)
@@ -380,7 +380,7 @@ describe('the quarantine', () => {
     expect(heap.stats().quarantinedBlocks).toBe(0)
   })
 
-  test('has 1/16 of the heap unless told', () => {
+  test('has 1/16 of the heap by default', () => {
     const heap = hardened({ bytes: 2 ** 20 })
     for (let i = 0; i < 5000; i++) heap.free(heap.malloc(100))
     const { quarantined } = heap.stats()

@@ -1,5 +1,5 @@
 /**
- * Wrong pointers: each is told by its code and in words, by every call that takes one, and nothing
+ * Wrong pointers: every call that takes one throws the right code and message, and nothing
  * changes.
  */
 import { describe, expect, test } from 'vitest'
@@ -246,7 +246,7 @@ describe('views', () => {
     expect(heap.usableSize(grown)).toBeGreaterThanOrEqual(1000)
   })
 
-  test('that begin inside a block are told', () => {
+  test('that begin inside a block throw', () => {
     const heap = newHeap()
     const bytes = heap.allocZeroed(40)
     expectRefusal(heap, () => heap.free(bytes.subarray(8)), INVALID, /lies inside the block at/)

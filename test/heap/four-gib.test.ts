@@ -17,7 +17,7 @@ const amounts = [
 
 const why = constants.MAX_LENGTH < SIZE ? `this Node wraps at most ${constants.MAX_LENGTH} bytes` : ''
 
-/** The block is used, has room for so many bytes, and is freed once. */
+/** Expects a used block with room for this many bytes. */
 function expectUsed(heap: Heap, pointer: number, bytes: number): void {
   expect(heap.owns(pointer)).toBe(true)
   expect(heap.usableSize(pointer)).toBeGreaterThanOrEqual(bytes)

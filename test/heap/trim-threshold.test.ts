@@ -27,7 +27,7 @@ function isFilledWith(heap: Heap, byte: number, pointer: number, length: number)
 }
 
 describe.each(placements)('a %s heap with trimThreshold', placement => {
-  test('gives its free pages back once so many bytes were freed, and not before', () => {
+  test('returns its free pages once that many bytes were freed, and not before', () => {
     using heap = Heap.map({ size: 64 * MiB, placement, trimThreshold: 8 * MiB })
     const blocks = Array.from({ length: 24 }, () => touched(heap, MiB))
     const keep = heap.malloc(5000)

@@ -122,7 +122,7 @@ describe.each(placements)('trim of a %s heap', placement => {
       using heap = Heap.map({ size: MiB, placement })
       const blocks: number[] = []
       for (let i = 0; i < 8; i++) {
-        // The next block begins so many bytes in front of a page.
+        // The next block begins this many bytes before a page.
         const end = heap.malloc(8)
         heap.malloc(((4096 - before - end - 12 + MiB) % 4096) - 4)
         blocks.push(heap.malloc(9000))

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { Heap, type TypedArrayConstructor } from '../../lib/index.js'
 import { call, expectError, expectRefusal, newHeap, row } from './support.js'
 
-/** A class that says that its elements have so many bytes. */
+/** A class that claims a size for its elements. */
 function elementsOf(bytes: number): unknown {
   return Object.assign(() => {}, { BYTES_PER_ELEMENT: bytes })
 }

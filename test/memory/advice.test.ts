@@ -78,21 +78,21 @@ describe('a process that keeps addons out', () => {
     ? '--permission'
     : '--experimental-permission'
 
-  test('by --no-addons is told so, and has heaps without mapped memory', () => {
+  test('by --no-addons gets an error that says so, and has heaps without mapped memory', () => {
     const output = runWith('--no-addons')
     expect(output).toMatch(/^ERR_OFFHEAP_NO_ADDON .*The flag --no-addons .* without it/)
     expect(output).toMatch(/\n65536\n$/)
     expect(output).not.toContain('build:native')
   })
 
-  test('by the permission model is told which flag to add, and with it maps memory', () => {
+  test('by the permission model gets an error that names the flag, and maps memory with it', () => {
     const output = runWith(permission, '--allow-fs-read=*')
     expect(output).toMatch(/^ERR_OFFHEAP_NO_ADDON .*--allow-addons/)
     expect(output).not.toContain('build:native')
     expect(runWith(permission, '--allow-fs-read=*', '--allow-addons')).toBe('65536\n65536\n')
   })
 
-  test('by the permission model, which hides the package, is told what must be readable', () => {
+  test('by the permission model, which hides the package, gets an error that says what must be readable', () => {
     const readable = ['dist', 'package.json', 'script-'].map(name => `--allow-fs-read=${join(compiled.folder, name)}*`)
     const output = runWith(permission, '--allow-addons', ...readable)
     // From Node 24 on, an addon is loaded without being readable.

@@ -40,7 +40,7 @@ describe('events', () => {
     heap.close()
   })
 
-  test('a small request is no news, nor is a free', () => {
+  test('a small request publishes no event, nor does a free', () => {
     const heap = Heap.map(2 ** 20)
     const told = listen()
     const pointers = Array.from({ length: 100 }, () => heap.malloc(1000))
@@ -49,7 +49,7 @@ describe('events', () => {
     heap.close()
   })
 
-  test.each([false, true])('a fault is told before it is thrown (hardened: %s)', hardened => {
+  test.each([false, true])('a fault is published before it is thrown (hardened: %s)', hardened => {
     const heap = Heap.map({ size: 2 ** 20, hardened })
     const pointer = heap.malloc(10)
     heap.malloc(10)

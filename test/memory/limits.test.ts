@@ -1,4 +1,4 @@
-/** What a process that may have only so much is told. */
+/** The errors in a process with limited resources. */
 import { spawnSync } from 'node:child_process'
 import { constants as os } from 'node:os'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'

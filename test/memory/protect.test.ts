@@ -35,7 +35,7 @@ describe('protect', () => {
     expect(at(0)).toBe('rw-p')
   })
 
-  test('a write to a read page goes on, and is told', () => {
+  test('a write to a readable page succeeds, and is reported', () => {
     region.protect(0, 3 * page, 'read')
     expect(bytes[10]).toBe(1)
     expect(region.faults()).toEqual([])
@@ -45,7 +45,7 @@ describe('protect', () => {
     expect(region.faults()).toEqual([])
   })
 
-  test('a read of a none page goes on, and is told', () => {
+  test('a read of an inaccessible page succeeds, and is reported', () => {
     bytes[2 * page + 5] = 33
     region.protect(2 * page, page, 'none')
     expect(bytes[2 * page + 5]).toBe(33)
@@ -192,7 +192,7 @@ describe('protect', () => {
     expect(region.faults()).toEqual([3])
   })
 
-  test('1,024 regions can have protected pages; one more is told so, and unchanged', () => {
+  test('1,024 regions can have protected pages; one more throws, and is unchanged', () => {
     const regions = Array.from({ length: 1024 }, () => Region.map(page))
     const last = Region.map(page)
     try {

@@ -94,6 +94,6 @@ test.each([
   [2 ** 32, '4 GiB'],
   [2 ** 50, '1 PiB'],
   [2 ** 61, '2048 PiB']
-])('%d bytes are told as %s', (size, text) => {
+])('%d bytes are printed as %s', (size, text) => {
   expect(bytes(size)).toBe(text)
 })

@@ -138,7 +138,7 @@ describe('where no binary fits', () => {
     expect(addon).toBe('build/Release/offheap.node')
   })
 
-  test('a broken file is told apart from a missing one', () => {
+  test('a broken file and a missing one have different errors', () => {
     const folder = project()
     install(folder)
     writeFileSync(join(folder, 'node_modules/offheap', PREBUILT), 'not a library')

@@ -79,7 +79,7 @@ describe('the size class of a block', () => {
 })
 
 describe('hints', () => {
-  test('of a class that lie behind a card with such a block', () => {
+  test('that lie after a card with a block of their class', () => {
     const card = (free[0] ?? 0) >>> 10
     // All from there on, so that they are in order.
     for (const from of [hintsBegin, hintOf(8), hintOf(30)]) {
@@ -207,7 +207,7 @@ describe.each([2 ** 26, 2 ** 26 + 5 * 4096])(
       return { large, pointers }
     }
 
-    /** The lowest free block with room for so many bytes. */
+    /** The lowest free block with room for a number of bytes. */
     function lowest(large: Heap, size: number): number {
       return [...large.blocks()].find(block => !block.used && block.size >= size + 4)?.pointer ?? 0
     }
