@@ -5,7 +5,7 @@
  *     node docs/recipes/structs.js               a million particles
  */
 import { fileURLToPath } from 'node:url'
-import { Heap } from 'offheap'
+import { Heap, struct } from 'offheap'
 
 /** Each array in a block of its own: x[0] x[1] x[2] …, y[0] y[1] y[2] … */
 export class ParticleArrays {
@@ -50,45 +50,44 @@ export class ParticleArrays {
 }
 
 /** All in one block, one particle behind the other: x y vx vy, x y vx vy, … */
-const X = 0
-const Y = 1
-const VX = 2
-const VY = 3
-const STRIDE = 4
+const Particle = struct({ x: 'f64', y: 'f64', vx: 'f64', vy: 'f64' })
 
 export class ParticleStructs {
   #heap
-  #fields
-  count
+  #all
+  #particle
 
   constructor(heap, count) {
     this.#heap = heap
-    this.#fields = heap.allocArray(Float64Array, count * STRIDE)
-    this.count = count
+    this.#all = Particle.alloc(heap, count)
+    this.#particle = this.#all.at(0)
   }
 
   set(i, x, y, vx, vy) {
-    const at = i * STRIDE
-    this.#fields[at + X] = x
-    this.#fields[at + Y] = y
-    this.#fields[at + VX] = vx
-    this.#fields[at + VY] = vy
+    const particle = this.#all.at(i, this.#particle) // the same object, moved to record i
+    particle.x = x
+    particle.y = y
+    particle.vx = vx
+    particle.vy = vy
   }
 
   move(time) {
-    const fields = this.#fields
-    for (let at = 0; at < fields.length; at += STRIDE) {
-      fields[at + X] += fields[at + VX] * time
-      fields[at + Y] += fields[at + VY] * time
+    const all = this.#all
+    const particle = this.#particle
+    for (let i = 0; i < all.length; i++) {
+      all.at(i, particle)
+      particle.x += particle.vx * time
+      particle.y += particle.vy * time
     }
   }
 
   distance(i) {
-    return Math.hypot(this.#fields[i * STRIDE + X], this.#fields[i * STRIDE + Y])
+    const { x, y } = this.#all.at(i, this.#particle)
+    return Math.hypot(x, y)
   }
 
   free() {
-    this.#heap.free(this.#fields)
+    this.#heap.free(this.#all.bytes)
   }
 }
 

@@ -171,6 +171,43 @@ test('struct arrays: both layouts and plain numbers agree', async () => {
     assert.equal(heap.stats().blocks, 0)`)
 })
 
+test('the log parser adds up what a simple one does, however the file is cut into pieces', async () => {
+  await passes(`
+    import { mkdtempSync, writeFileSync } from 'node:fs'
+    import { tmpdir } from 'node:os'
+    import { join } from 'node:path'
+    import { LogTotals } from './log-parser.js'
+    const heap = Heap.map(2 ** 22)
+    const file = join(mkdtempSync(join(tmpdir(), 'offheap-')), 'access.log')
+    const expected = new Map()
+    let text = ''
+    let skipped = 0
+    for (let i = 0; i < 2000; i++) {
+      const [path, status, bytes] = ['/p' + ((i * i) % 97) + 'é'.repeat(i % 3), 200 + (i % 4) * 100, (i * 7919) % 5000]
+      if (i % 50 === 0) { text += 'no line of a log ' + i + '\\n'; skipped++; continue }
+      text += '::1 - - [x] "GET ' + path + ' HTTP/1.1" ' + status + ' ' + (i % 9 === 0 ? '-' : bytes) + '\\n'
+      const total = expected.get(path) ?? { path, requests: 0, errors: 0, bytes: 0 }
+      total.requests++
+      if (status >= 400) total.errors++
+      if (i % 9 !== 0) total.bytes += bytes
+      expected.set(path, total)
+    }
+    const sorted = totals => [...totals].sort((a, b) => (a.path < b.path ? -1 : 1))
+    for (const [tail, blockBytes] of [['\\n', 262144], ['', 262144], ['\\n', 100], ['', 117]]) {
+      writeFileSync(file, text.trimEnd() + tail)
+      const totals = new LogTotals(heap, 1000)
+      await totals.add(file, blockBytes)
+      assert.deepEqual(sorted(totals), sorted(expected.values()))
+      assert.deepEqual([totals.lines, totals.skipped, totals.paths], [2000, skipped, expected.size])
+      heap.reset()
+    }
+    const totals = new LogTotals(heap, 10)
+    await assert.rejects(totals.add(file), /Too many paths/)
+    await assert.rejects(new LogTotals(heap, 10).add(file, 20), /a line of over 20 bytes/)
+    await assert.rejects(totals.add(file + '-not'), { code: 'ENOENT' })
+    heap.close()`)
+})
+
 describe('the LRU cache', () => {
   test('drops what was used least recently, and never gives the value of another key', async () => {
     await passes(`
