@@ -1,5 +1,5 @@
 /** The benchmark's command line: `npm run bench -- --help`. */
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
@@ -7,6 +7,8 @@ import { findTraces } from '#lib/cli/arguments.js'
 import { guardOutput } from '#lib/cli/output.js'
 import { ALL, contenderOf, FLOORS } from './contenders/contenders.js'
 import { setUp } from './contenders/setup.js'
+import { MAKERS } from './map/contenders.js'
+import { CASES, installMaps, mapGrid, QUICK_CASES, raceMaps } from './map/race.js'
 import { DOCS, measurePage, writePage } from './page/page.js'
 import { SHIPPED } from './paths.js'
 import type { Clock } from './process/entry.js'
@@ -24,6 +26,7 @@ import { TARGET_GROUPS, type TargetRow } from './run/targets.js'
 
 interface Options {
   readonly targets?: boolean
+  readonly map?: boolean
   readonly compare?: readonly string[]
   readonly quick?: boolean
   readonly docs?: boolean
@@ -94,6 +97,30 @@ async function runCompare(ids: readonly string[], settings: Settings): Promise<v
   }
 }
 
+function runMaps({ quick = false, rounds = quick ? 1 : 3, node, json }: Options): void {
+  const absent = installMaps()
+  for (const name of absent) console.log(`Without ${name}: it can't be loaded`)
+  const names = Object.keys(MAKERS).filter(name => !absent.includes(name))
+  const cases = quick ? QUICK_CASES : CASES
+  const progress = startProgress('maps', names.length * rounds * cases.length)
+  const measured = cases.map(one => ({
+    ...one,
+    results: raceMaps(names, one, { rounds, node, onStep: progress.step })
+  }))
+  progress.stop()
+  for (const { results, ...one } of measured) {
+    console.log(textTable(mapGrid(one, results)))
+    for (const [name, { error }] of results) {
+      if (error === undefined) continue
+      console.log(`${name} failed: ${error}`)
+      process.exitCode = 1
+    }
+  }
+  if (json === undefined) return
+  const maps = measured.map(({ results, ...one }) => ({ ...one, results: Object.fromEntries(results) }))
+  writeFileSync(json, JSON.stringify({ environment: environment(node), maps }))
+}
+
 async function runTargets(options: Options, settings: Settings): Promise<TargetRow[]> {
   const rows: TargetRow[] = []
   const { before } = options
@@ -157,6 +184,7 @@ async function runPage(
 }
 
 async function run(options: Options): Promise<void> {
+  if (options.map === true) return runMaps(options)
   const { quick = false, clock, node } = options
   const wanted = options.compare ?? options.contenders ?? (quick ? QUICK.contenders : ALL)
   const absent = new Map((await setUp(wanted)).map(({ id, reason }) => [id, reason]))
@@ -200,6 +228,7 @@ Examples:
 const program = new Command('bench')
   .description('Measures offheap against other allocators, each in a process of its own, in turns.')
   .option('--quick', 'within a minute: fewer contenders, cases and rounds')
+  .option('--map', 'HeapMap and HeapCache beside Map, lru-cache, lmdb and better-sqlite3')
   .option('--targets', 'only the numbers that the project set itself, beside what was measured')
   .option(
     '--compare <ids>',

@@ -1,0 +1,116 @@
+/** `npm run bench -- --map`: maps and caches, each in a process of its own, in turns; a table for each size. */
+import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { median } from '#lib/bench/statistics.js'
+import { ROOT } from '../paths.js'
+import type { Grid } from '../report/grids.js'
+import { FIGURES, type Figure, type Figures, LABELS } from './figures.js'
+
+const CHILD = fileURLToPath(new URL('./child.js', import.meta.url))
+const FOLDER = `${ROOT}bench/map`
+
+/** The packages to measure beside, which are installed for it. */
+const PACKAGES = ['lru-cache', 'lmdb', 'better-sqlite3']
+
+/** How many entries, and the bytes of each value. */
+export interface MapCase {
+  readonly entries: number
+  readonly bytes: number
+}
+
+export const QUICK_CASES: readonly MapCase[] = [{ entries: 20_000, bytes: 100 }]
+export const CASES: readonly MapCase[] = [
+  { entries: 1000, bytes: 100 },
+  { entries: 10_000, bytes: 100 },
+  { entries: 100_000, bytes: 100 },
+  { entries: 1_000_000, bytes: 10 },
+  { entries: 1_000_000, bytes: 100 },
+  { entries: 300_000, bytes: 1024 },
+  { entries: 100_000, bytes: 4096 }
+]
+
+/** Can this package be loaded, its addon included? */
+function works(name: string): boolean {
+  const use = name === 'better-sqlite3' ? `new (require('${name}'))(':memory:').close()` : `require('${name}')`
+  const args = ['-e', use]
+  try {
+    execFileSync(process.execPath, args, { cwd: FOLDER, stdio: 'pipe' })
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Installs the packages, if they are not there. Returns the names of those that don't work here. */
+export function installMaps(): readonly string[] {
+  if (!existsSync(`${FOLDER}/node_modules`)) {
+    const npm = (...words: string[]) =>
+      execFileSync('npm', ['--prefix', FOLDER, '--silent', ...words], { stdio: 'pipe' })
+    npm('ci', '--ignore-scripts', '--no-audit', '--no-fund')
+    try {
+      // Its binary is downloaded, or compiled.
+      npm('rebuild', 'better-sqlite3')
+    } catch (error) {
+      console.log(`better-sqlite3 could not be built: ${error instanceof Error ? error.message.split('\n')[0] : error}`)
+    }
+  }
+  return PACKAGES.filter(name => !works(name))
+}
+
+/** The figures of all rounds of one contender; what went wrong, if anything did. */
+interface Rounds {
+  readonly figures: Figures[]
+  error?: string
+}
+
+export interface RaceOptions {
+  readonly rounds: number
+  readonly node: string
+  onStep(label: string): void
+}
+
+/** Measures the contenders on one case, in turns. */
+export function raceMaps(
+  names: readonly string[],
+  { entries, bytes }: MapCase,
+  options: RaceOptions
+): Map<string, Rounds> {
+  const results = new Map<string, Rounds>(names.map(name => [name, { figures: [] }]))
+  for (let round = 0; round < options.rounds; round++) {
+    for (const [name, result] of results) {
+      if (result.error !== undefined) continue
+      const args = ['--expose-gc', '--max-old-space-size=8192', CHILD, name, String(entries), String(bytes)]
+      try {
+        result.figures.push(JSON.parse(execFileSync(options.node, args, { encoding: 'utf8', stdio: 'pipe' })))
+      } catch (error) {
+        result.error = error instanceof Error ? error.message : String(error)
+      }
+      options.onStep(name)
+    }
+  }
+  return results
+}
+
+/** One row for each contender: medians, and in brackets how they compare with those of Map. */
+export function mapGrid({ entries, bytes }: MapCase, results: ReadonlyMap<string, Rounds>): Grid {
+  const of = (name: string, figure: Figure): number =>
+    median(results.get(name)?.figures.map(one => one[figure]) ?? [Number.NaN])
+  const rows = [...results].map(([name, { error }]) => [
+    name,
+    ...FIGURES.map(figure => {
+      const value = of(name, figure)
+      if (error !== undefined || !Number.isFinite(value)) return '-'
+      const beside = value / of('Map', figure)
+      const text = value < 10 ? value.toFixed(1) : value.toFixed(0)
+      return name === 'Map' || !Number.isFinite(beside) ? text : `${text} (${beside.toFixed(2)})`
+    })
+  ])
+  return {
+    title: `${entries.toLocaleString('en')} entries, values of ${bytes.toLocaleString('en')} bytes`,
+    head: ['', ...FIGURES.map(figure => LABELS[figure])],
+    rows,
+    numbers: FIGURES.length,
+    note: 'Nanoseconds of processor time a call, making its key and value included; in brackets: beside Map. Less is better.'
+  }
+}

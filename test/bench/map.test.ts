@@ -1,0 +1,43 @@
+/** The table of `npm run bench -- --map`, and each contender that needs no other package. */
+import { describe, expect, test } from 'vitest'
+import { MAKERS } from '../../bench/map/contenders.js'
+import { FIGURES, type Figures } from '../../bench/map/figures.js'
+import { mapGrid } from '../../bench/map/race.js'
+
+const figures = (value: number): Figures => ({
+  insert: value,
+  hit: value,
+  hitKept: value,
+  miss: value,
+  many: Number.NaN,
+  overwrite: value,
+  mixed: value,
+  churn: value,
+  pause: value,
+  longest: value,
+  rss: value
+})
+
+test('the table has medians, and in brackets how they compare with those of Map', () => {
+  const results = new Map([
+    ['Map', { figures: [figures(100), figures(300), figures(200)] }],
+    ['HeapMap', { figures: [figures(100), figures(50), figures(900)] }],
+    ['lmdb', { figures: [], error: 'it failed' }]
+  ])
+  const { rows, head } = mapGrid({ entries: 1000, bytes: 10 }, results)
+  expect(head).toHaveLength(FIGURES.length + 1)
+  expect(rows.map(row => row[1])).toEqual(['200', '100 (0.50)', '-'])
+  expect(rows.map(row => row[5])).toEqual(['-', '-', '-'])
+})
+
+describe.each(['Map', 'HeapMap', 'HeapCache'])('%s', name => {
+  test('has what was stored in it', () => {
+    const subject = MAKERS[name]?.(100, 10)
+    subject?.all(() => {
+      for (let i = 0; i < 100; i++) subject.set(`key ${i}`, `value ${i}`)
+    })
+    expect(subject?.get('key 50')).toBe('value 50')
+    expect(subject?.get('none')).toBe(undefined)
+    subject?.close()
+  })
+})
