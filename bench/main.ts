@@ -117,7 +117,10 @@ function runMaps({ quick = false, rounds = quick ? 1 : 3, node, json }: Options)
     }
   }
   if (json === undefined) return
-  const maps = measured.map(({ results, ...one }) => ({ ...one, results: Object.fromEntries(results) }))
+  const maps = measured.map(({ results, ...one }) => ({
+    ...one,
+    results: Object.fromEntries(results)
+  }))
   writeFileSync(json, JSON.stringify({ environment: environment(node), maps }))
 }
 

@@ -66,7 +66,8 @@ async function measure(): Promise<Figures> {
   const kept = Array.from({ length: Math.min(entries, 10_000) }, (_, i) => keyOf(i))
   const hitKept = time(subject, calls, i => must(subject.get(kept[i % kept.length] ?? '')))
   const miss = time(subject, calls, () => {
-    if (subject.get(`none:${random(entries)}`) !== undefined) throw new Error(`${name} found what is not there`)
+    if (subject.get(`none:${random(entries)}`) !== undefined)
+      throw new Error(`${name} found what is not there`)
   })
   const many =
     getMany === undefined
@@ -76,7 +77,9 @@ async function measure(): Promise<Figures> {
           for (let i = 0; i < 64; i++) keys.push(keyOf(random(entries)))
           for (const value of getMany(keys)) must(value)
         }) / 64
-  const overwrite = time(subject, calls, () => subject.set(keyOf(random(entries)), valueFor(random(entries))))
+  const overwrite = time(subject, calls, () =>
+    subject.set(keyOf(random(entries)), valueFor(random(entries)))
+  )
   const mixed = time(subject, calls, () => {
     const number = zipf(entries)
     if (random(10) === 0) subject.set(keyOf(number), valueFor(number))
@@ -88,7 +91,9 @@ async function measure(): Promise<Figures> {
   })
   observer.observe({ entryTypes: ['gc'] })
   // New keys come; a cache lets others go.
-  const churn = time(subject, Math.min(entries, calls), i => subject.set(keyOf(entries + i), valueFor(i)))
+  const churn = time(subject, Math.min(entries, calls), i =>
+    subject.set(keyOf(entries + i), valueFor(i))
+  )
   for (let turn = 0; turn < 5; turn++) await new Promise(resolve => setImmediate(resolve))
   observer.disconnect()
   subject.close()

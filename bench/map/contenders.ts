@@ -23,7 +23,9 @@ const plain = (calls: () => void): void => calls()
 
 /** A folder in memory, if the system has one. */
 function folder(): { path: string; remove: () => void } {
-  const path = mkdtempSync(join(process.platform === 'linux' ? '/dev/shm' : tmpdir(), 'offheap-bench-'))
+  const path = mkdtempSync(
+    join(process.platform === 'linux' ? '/dev/shm' : tmpdir(), 'offheap-bench-')
+  )
   return { path, remove: () => rmSync(path, { recursive: true }) }
 }
 
@@ -31,7 +33,12 @@ function folder(): { path: string; remove: () => void } {
 export const MAKERS: Readonly<Record<string, (entries: number, bytes: number) => Subject>> = {
   Map: () => {
     const map = new Map<string, string>()
-    return { get: key => map.get(key), set: (key, value) => map.set(key, value), all: plain, close: () => map.clear() }
+    return {
+      get: key => map.get(key),
+      set: (key, value) => map.set(key, value),
+      all: plain,
+      close: () => map.clear()
+    }
   },
   HeapMap: (entries, bytes) => {
     const map = HeapMap.create<string, string>({ size: sizeFor(entries, bytes) })

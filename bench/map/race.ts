@@ -32,7 +32,10 @@ export const CASES: readonly MapCase[] = [
 
 /** Can this package be loaded, its addon included? */
 function works(name: string): boolean {
-  const use = name === 'better-sqlite3' ? `new (require('${name}'))(':memory:').close()` : `require('${name}')`
+  const use =
+    name === 'better-sqlite3'
+      ? `new (require('${name}'))(':memory:').close()`
+      : `require('${name}')`
   const args = ['-e', use]
   try {
     execFileSync(process.execPath, args, { cwd: FOLDER, stdio: 'pipe' })
@@ -52,7 +55,9 @@ export function installMaps(): readonly string[] {
       // Its binary is downloaded, or compiled.
       npm('rebuild', 'better-sqlite3')
     } catch (error) {
-      console.log(`better-sqlite3 could not be built: ${error instanceof Error ? error.message.split('\n')[0] : error}`)
+      console.log(
+        `better-sqlite3 could not be built: ${error instanceof Error ? error.message.split('\n')[0] : error}`
+      )
     }
   }
   return PACKAGES.filter(name => !works(name))
@@ -80,9 +85,18 @@ export function raceMaps(
   for (let round = 0; round < options.rounds; round++) {
     for (const [name, result] of results) {
       if (result.error !== undefined) continue
-      const args = ['--expose-gc', '--max-old-space-size=8192', CHILD, name, String(entries), String(bytes)]
+      const args = [
+        '--expose-gc',
+        '--max-old-space-size=8192',
+        CHILD,
+        name,
+        String(entries),
+        String(bytes)
+      ]
       try {
-        result.figures.push(JSON.parse(execFileSync(options.node, args, { encoding: 'utf8', stdio: 'pipe' })))
+        result.figures.push(
+          JSON.parse(execFileSync(options.node, args, { encoding: 'utf8', stdio: 'pipe' }))
+        )
       } catch (error) {
         result.error = error instanceof Error ? error.message : String(error)
       }
