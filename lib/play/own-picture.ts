@@ -23,11 +23,13 @@ import {
 import { policyNumbered } from '../placement/policies.js'
 import {
   type BitField,
+  type BlockFigures,
   type HeapPicture,
   type Part,
   type PartKind,
   ROLES,
   type Role,
+  summaryOf,
   type WordMeaning
 } from './picture.js'
 import type { LiveBlock, Scene } from './player.js'
@@ -68,7 +70,7 @@ class OwnPicture implements HeapPicture {
   readonly first: number
   readonly top: number
   readonly end: number
-  readonly figures: { used: number; free: number; freeBlocks: number; largestFree: number }
+  readonly figures: BlockFigures
   trouble = ''
   readonly #words: Int32Array
   readonly #roles: Uint8Array
@@ -207,6 +209,10 @@ class OwnPicture implements HeapPicture {
     } catch {
       // What was reached is shown; the next stores mend it.
     }
+  }
+
+  get summary(): string {
+    return summaryOf(this.figures)
   }
 
   roleOf(word: number): Role {

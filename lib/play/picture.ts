@@ -70,13 +70,6 @@ export interface BitField {
   readonly text: string
 }
 
-export interface HeapFigures {
-  readonly used: number
-  readonly free: number
-  readonly freeBlocks: number
-  readonly largestFree: number
-}
-
 export interface HeapPicture {
   readonly parts: readonly Part[]
   /** The byte offsets of the free blocks, in the order of the lists. */
@@ -86,7 +79,8 @@ export interface HeapPicture {
   readonly top: number
   /** Where the heap ends. */
   readonly end: number
-  readonly figures: HeapFigures
+  /** The heap in figures, in a line. */
+  readonly summary: string
   /** What is not as it should be at the moment, such as a free list that leads nowhere; empty when all is well. */
   readonly trouble: string
   roleOf(word: number): Role
@@ -97,4 +91,17 @@ export interface HeapPicture {
 /** The part that a byte lies in; undefined when there is none. */
 export function partAt({ parts }: Pick<HeapPicture, 'parts'>, at: number): Part | undefined {
   return parts.find(({ from, to }) => at >= from && at < to)
+}
+
+/** Figures of the blocks of a heap; all in bytes but for the count. */
+export interface BlockFigures {
+  used: number
+  free: number
+  freeBlocks: number
+  largestFree: number
+}
+
+export function summaryOf({ used, free, freeBlocks, largestFree }: BlockFigures): string {
+  const between = `${freeBlocks} free ${freeBlocks === 1 ? 'block' : 'blocks'} between`
+  return `used ${used} bytes · free ${free} · ${between} · largest request that fits ${largestFree}`
 }

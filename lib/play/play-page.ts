@@ -64,7 +64,7 @@ function body({ submission }: PlayConfig): string {
 <label${hidden}>heap <select id="size"></select></label>
 <label${hidden}><input id="slabs" type="checkbox"> slabs</label>
 <label>preset <select id="preset"><option value="">choose…</option></select></label>
-<label title="Show the heap's own header and the index of its placement"><input id="aside" type="checkbox"> header, index</label>
+<label${hidden} title="Show the heap's own header and the index of its placement"><input id="aside" type="checkbox"> header, index</label>
 <label title="Your program fills each block with the letter of its variable"><input id="fills" type="checkbox"> fill</label>
 <span class="bar last"><button id="link" type="button">Copy link</button>
 <button id="theme" type="button">Light or dark</button>
@@ -75,7 +75,7 @@ function body({ submission }: PlayConfig): string {
 <input id="command" type="text" autocomplete="off" autocapitalize="off" spellcheck="false" placeholder="malloc(24)" aria-label="A call, such as malloc(24), free(a) or realloc(a, 60)">
 <label>bytes <input id="bytes" type="number" min="0" value="24"></label>
 <button id="malloc" type="button"></button><button id="calloc" type="button"></button>
-<button id="aligned" type="button"></button><button id="realloc" type="button"></button>
+<button id="aligned" type="button"${hidden}></button><button id="realloc" type="button"></button>
 <button id="free" type="button"></button><button id="clear" type="button">Clear</button>
 </form>
 <div id="moment" class="bar">

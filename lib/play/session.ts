@@ -218,8 +218,10 @@ export class Session {
   /** What an allocator of somebody's own returned may be anything. */
   #checkPointer(result: unknown, call: Call): number {
     const bytes = this.#player.recorder.words.byteLength
+    // A refused request is NULL, whatever its size.
+    if (result === 0) return 0
     const isInside =
-      typeof result === 'number' && Number.isInteger(result) && result >= 0 && result + sizeOfCall(call) <= bytes
+      typeof result === 'number' && Number.isInteger(result) && result > 0 && result + sizeOfCall(call) <= bytes
     if (isInside) return result
     throw new Error(`${call.kind} returned ${String(result)}, and the memory has ${bytes} bytes`)
   }

@@ -7,11 +7,13 @@ import { type BlockDescription, readDescription } from '../report/heap-descripti
 import { bytesAsText } from './own-picture.js'
 import {
   type BitField,
+  type BlockFigures,
   type HeapPicture,
   type Part,
   type PartKind,
   ROLES,
   type Role,
+  summaryOf,
   type WordMeaning
 } from './picture.js'
 import type { LiveBlock, Scene } from './player.js'
@@ -30,8 +32,8 @@ class SubmissionPicture implements HeapPicture {
   readonly first: number
   readonly top: number
   readonly end: number
-  readonly figures = { used: 0, free: 0, freeBlocks: 0, largestFree: 0 }
   readonly trouble: string
+  readonly summary: string
   readonly #words: Int32Array
   readonly #roles: Uint8Array
   readonly #low: number
@@ -49,8 +51,12 @@ class SubmissionPicture implements HeapPicture {
     this.trouble = typeof said === 'string' ? said : ''
     this.freeList = isSaid ? (said.freeList ?? []) : []
     const sorted = live.toSorted((a, b) => a.pointer - b.pointer)
-    if (isSaid) this.#describe(said.blocks, sorted)
-    else this.#infer(sorted, freed)
+    if (isSaid) this.summary = summaryOf(this.#describe(said.blocks, sorted))
+    else {
+      const payload = sorted.reduce((sum, { size }) => sum + size, 0)
+      this.summary = `payload ${payload} bytes of ${high - low} · with describe() you would see its blocks and lists`
+      this.#infer(sorted, freed)
+    }
   }
 
   #add(kind: PartKind, from: number, to: number, name: string, role: Role, variable = -1): void {
@@ -65,8 +71,8 @@ class SubmissionPicture implements HeapPicture {
 
   // ---- as the allocator says ---------------------------------------------------------------------------
 
-  #describe(blocks: readonly BlockDescription[], live: readonly LiveBlock[]): void {
-    const { figures } = this
+  #describe(blocks: readonly BlockDescription[], live: readonly LiveBlock[]): BlockFigures {
+    const figures: BlockFigures = { used: 0, free: 0, freeBlocks: 0, largestFree: 0 }
     const header = usualHeader(blocks, live)
     let end = this.#low
     for (const block of blocks) {
@@ -85,6 +91,7 @@ class SubmissionPicture implements HeapPicture {
     }
     this.#add('unknown', end, this.end, 'not in a block', 'unknown')
     this.#link()
+    return figures
   }
 
   #used({ offset, size, header: own, footer = 0 }: BlockDescription, usual: number, live: readonly LiveBlock[]): void {
@@ -137,7 +144,6 @@ class SubmissionPicture implements HeapPicture {
       this.#between(end, from, freed)
       const to = Math.min(this.end, Math.max(from, pointer + Math.ceil(size / 4) * 4))
       this.#add('used', from, to, '', 'payload', variable)
-      this.figures.used += size
       end = Math.max(end, to)
     }
     this.#between(end, this.end, freed)
@@ -179,7 +185,11 @@ class SubmissionPicture implements HeapPicture {
     return { role, caption: role === 'slack' ? 'slack' : '', text: bytesAsText(value), target }
   }
 
-  bitsOf(_word: number, value: number): readonly BitField[] {
+  bitsOf(word: number, value: number): readonly BitField[] {
+    const role = this.roleOf(word)
+    if (role !== 'header' && role !== 'footer' && role !== 'unknown') {
+      return [{ name: 'word', bits: 32, text: `${value >>> 0}` }]
+    }
     const flags = value & 7
     return [
       { name: 'bits 31 to 3', bits: 29, text: `${(value >>> 0) - flags}` },

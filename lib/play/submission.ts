@@ -6,7 +6,7 @@ import { Recorder } from './recorder.js'
 /** Where the heap begins, as with the pages of most systems. */
 export const LOW = 4096
 /** A call that reads and writes more elements than this does not end. */
-const MOST_ACCESSES = 3_000_000
+const MOST_ACCESSES = 1_000_000
 
 /**
  * Opens a new heap of at most `bytes` bytes for the allocator that `module`, anything, exports. Throws an `Error` that says what is

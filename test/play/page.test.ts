@@ -1,6 +1,6 @@
 /** The page of `offheap play` in a real browser. */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -8,6 +8,7 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { Heap } from '../../lib/heap/heap.js'
 import { placements } from '../../lib/placement/policies.js'
+import { compileAllocator } from '../../lib/play/compile.js'
 import { playPage } from '../../lib/play/play-page.js'
 import { launchChromium, noChromium, reason } from '../chromium.js'
 import { HANG } from '../hang.js'
@@ -286,6 +287,106 @@ describe.skipIf(noChromium)(`the page of offheap play${reason}`, () => {
       return count
     })()`)
     expect(frames).toEqual({ steps: 60, frames: 60 })
+    await page.close()
+  })
+})
+
+const LIST = 'test/play/list-allocator.ts'
+
+describe.skipIf(noChromium)(`the page of an allocator of the lab${reason}`, () => {
+  let folder = ''
+  let browser: Browser
+  const problems: string[] = []
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'offheap-play-'))
+    const text = readFileSync(LIST, 'utf8')
+    const write = async (name: string, from: string, to: string) => {
+      expect(text).toContain(from)
+      writeFileSync(join(folder, `${name}.ts`), text.replace(from, to))
+      const config = {
+        submission: `${name}.ts`,
+        placement: 'first-fit',
+        slabs: false,
+        size: 65_536,
+        calls: ''
+      } as const
+      writeFileSync(join(folder, `${name}.html`), playPage(config, await compileAllocator(join(folder, `${name}.ts`))))
+    }
+    await write('list', 'SMALLEST = 16', 'SMALLEST = 16')
+    await write('mute', ', describe }', ' }')
+    await write('liar', 'freeList.push(block)', 'freeList.push(block + 8)')
+    await write('endless', 'block = u32[(block + 4) / 4]) {\n      const have', 'block = head) {\n      const have')
+    await write('nothing', 'return { malloc, free, realloc, describe }', 'return { malloc }')
+    browser = await launchChromium()
+  })
+  afterEach(() => {
+    expect(problems.splice(0)).toEqual([])
+  })
+  afterAll(async () => {
+    await browser.close()
+    rmSync(folder, { recursive: true })
+  })
+
+  async function open(name: string, calls: string): Promise<Page> {
+    const page = await browser.newPage({ viewport: { width: 1400, height: 900 } })
+    page.setDefaultTimeout(HANG)
+    page.on('pageerror', error => problems.push(error.message))
+    page.on('console', message => {
+      if (message.type() === 'error' || message.type() === 'warning') problems.push(message.text())
+    })
+    await page.goto(`${pathToFileURL(join(folder, `${name}.html`)).href}#calls=${calls}`)
+    await page.waitForSelector('html[data-ready]')
+    return page
+  }
+  const says = (page: Page, text: string | RegExp) => page.locator('#status', { hasText: text }).waitFor()
+  const cells = (page: Page, role: string) => page.locator(`.word.${role} b`).allInnerTexts()
+  const CALLS = 'm24.m100.m8.m40.m8.f1.f3'
+
+  it('shows its headers, footers and free list, and its own lines', async () => {
+    const page = await open('list', CALLS)
+    await says(page, /free\(d\): \d+ stores/)
+    expect(await cells(page, 'header')).toEqual(['32 + 1', '112', '16 + 1', '48', '16 + 1'])
+    expect(await cells(page, 'footer')).toEqual(['32 + 1', '112', '16 + 1', '48', '16 + 1'])
+    expect(await cells(page, 'next')).toEqual(['→ 4132'])
+    expect(await page.locator('.strip .arc').count()).toBe(2)
+    await page.keyboard.press('ArrowLeft')
+    await says(page, 'free(d), store')
+    expect(await page.locator('#place').innerText()).toMatch(/^list\.ts:\d+$/)
+    expect(await page.locator('.line.current code').innerText()).toBe('    u32[(block + 8) / 4] = 0')
+    expect(await page.locator('#chain .call').allInnerTexts()).toEqual(['free', 'insert'])
+    await page.close()
+  })
+
+  it('calls nothing free that it does not say, and names what was payload', async () => {
+    const page = await open('mute', CALLS)
+    await says(page, /free\(d\): \d+ stores/)
+    expect(await page.locator('#heap').innerText()).not.toMatch(/\bfree\b(?!\()/)
+    expect(await page.locator('.word.free, .word.header, .word.footer, .part.free').count()).toBe(0)
+    expect(await page.locator('.part.freed').count()).toBe(2)
+    await page.close()
+  })
+
+  it.each([
+    ['liar', CALLS, 'describe(): freeList[0] is'],
+    ['endless', 'm24.m24.f0.m100', 'The call was stopped: it read and wrote'],
+    ['nothing', '', 'create(memory) must return an object'],
+    ['list', 'm24.fp5', 'free(5) threw: free(5): no used block begins there'],
+    ['list', 'm24.c4x8', 'This allocator has no calloc'],
+    ['list', 'm70000', 'a = malloc(70000) returned NULL']
+  ])('%s, %s: says "%s"', async (name, calls, text) => {
+    const page = await open(name, calls)
+    await says(page, text)
+    await page.close()
+  })
+
+  it('runs the calls again on a new heap when one is made in the past', async () => {
+    const page = await open('list', CALLS)
+    await page.keyboard.press('Home')
+    await page.locator('#command').fill('malloc 8')
+    await page.locator('#command').press('Enter')
+    await says(page, 'a = malloc(8) returned 4104')
+    expect(await page.locator('#calls li').count()).toBe(1)
     await page.close()
   })
 })

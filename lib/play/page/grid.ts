@@ -29,8 +29,6 @@ export interface GridFocus {
   readonly now: ReadonlySet<number>
   /** The words of the whole call. */
   readonly call: ReadonlySet<number>
-  /** Words beyond this one are not part of the heap. */
-  readonly lastWord: number
   readonly showsAside: boolean
   readonly selected: number
 }
@@ -100,11 +98,11 @@ export class Grid {
     this.cells.get(word)?.element.scrollIntoView({ block: 'nearest' })
   }
 
-  #lines(picture: HeapPicture, { now, call, lastWord, showsAside }: GridFocus): Line[] {
+  #lines(picture: HeapPicture, { now, call, showsAside }: GridFocus): Line[] {
     const columns = this.#columns
     const parts = partsByWord(picture)
     const lines: Line[] = []
-    const end = Math.min(lastWord, picture.end / 4 - 1)
+    const end = picture.parts.length === 0 ? -1 : picture.end / 4 - 1
     const touched = new Set([...now, ...call].map(word => Math.floor(word / columns)))
     let hidden: { from: number; rows: number; name: string; role: Role } | undefined
     const flush = () => {
@@ -187,7 +185,7 @@ export class Grid {
 
   #show(cell: Cell, word: number, picture: HeapPicture, part: Part | undefined, focus: GridFocus): void {
     const { element, caption, text, flags } = cell
-    if (part === undefined || word > focus.lastWord) {
+    if (part === undefined) {
       element.className = 'word outside'
       say(caption, '')
       say(text, '')

@@ -31,17 +31,10 @@ export class Lane {
       picture.parts.filter(({ from, to }) => [...now].some(word => word * 4 >= from && word * 4 < to))
     )
     this.#strip.draw(picture, width, selected, focus)
-    const { used, free, freeBlocks, largestFree } = picture.figures
     const failed = this.session.runs
       .slice(0, this.session.now.call)
       .filter(({ call, returned }) => returned === 0 && !(call.kind === 'realloc' && call.size === 0)).length
-    const parts = [
-      `used ${used} bytes`,
-      `free ${free}`,
-      `${freeBlocks} free ${freeBlocks === 1 ? 'block' : 'blocks'} between`,
-      `largest request that fits ${largestFree}`
-    ]
-    if (failed > 0) parts.push(`${failed} refused`)
-    say(this.#figures, parts.join(' · '))
+    const refused = failed === 0 ? '' : ` · ${failed} refused`
+    say(this.#figures, picture.summary + refused)
   }
 }

@@ -182,13 +182,11 @@ function draw(): void {
   const em = Number.parseFloat(getComputedStyle(document.documentElement).fontSize)
   grid.columns = width / em > 8 * WORD_WIDTH + 4 ? 8 : 4
   for (const lane of lanes) lane.draw(width, selected, lane === main() ? now : new Set())
-  const untilWilderness = Math.ceil(picture.top / 32) * 8 + 15
   grid.draw(picture, {
     now,
     call: new Set(
       inside?.steps.slice(0, steps > 0 ? steps : undefined).flatMap(({ changes }) => changes.map(({ word }) => word))
     ),
-    lastWord: Math.max(untilWilderness, picture.end / 4 - 1),
     showsAside: aside.checked,
     selected
   })
@@ -451,10 +449,10 @@ function fillOptions(): void {
     element.setAttribute('value', value)
     return element
   }
-  preset.append(...PRESETS.map(({ name }, i) => option(String(i), name)))
-  for (const [i, { placement, slabs }] of PRESETS.entries()) {
+  for (const [i, { name, placement, slabs }] of PRESETS.entries()) {
     // A lab's allocator has no policy to choose.
-    if (config.submission !== undefined && (placement !== undefined || slabs)) preset.options[i + 1].remove()
+    if (config.submission !== undefined && (placement !== undefined || slabs)) continue
+    preset.append(option(String(i), name))
   }
   const names: PlacementName[] = ['first-fit', 'best-fit', 'next-fit', 'segregated-fit']
   placement.append(...names.map(name => option(name, name)))

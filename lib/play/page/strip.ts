@@ -35,7 +35,7 @@ export class Strip {
       end,
       top + Math.max(128, Math.ceil((used * WILDERNESS_SHARE) / (1 - WILDERNESS_SHARE) / 32) * 32)
     )
-    const x = (at: number) => ((Math.min(at, last) - first) / (last - first)) * width
+    const x = (at: number) => (last === first ? 0 : ((Math.min(at, last) - first) / (last - first)) * width)
     const nodes: Element[] = []
     for (const part of picture.parts) {
       if (part.to <= first || part.from >= last) continue
