@@ -45,6 +45,28 @@ export interface Allocator {
   realloc(pointer: number, size: number): number
   /** Looks whether your heap is in order: throw an error, or return a string, that says what is wrong. */
   check?(): unknown
+  /** What your heap consists of, for pictures: `offheap play` and `offheap view` draw it. Nobody grades it. */
+  describe?(): HeapDescription
+}
+
+/** Your heap as you see it. */
+export interface HeapDescription {
+  /** All blocks, in address order. */
+  readonly blocks: Iterable<BlockDescription>
+  /** The offsets of the free blocks, in the order of your list. Without it: in address order. */
+  readonly freeList?: Iterable<number>
+}
+
+export interface BlockDescription {
+  /** Where the block begins, with its header, if it has one. */
+  readonly offset: number
+  /** Bytes of the whole block. */
+  readonly size: number
+  readonly used: boolean
+  /** Bytes of header. Default: from `offset` to the payload. */
+  readonly header?: number
+  /** Bytes of footer, at the end of the block. Default: 0. */
+  readonly footer?: number
 }
 
 declare global {

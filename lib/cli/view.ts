@@ -25,6 +25,9 @@ interface ViewOptions {
 /** So many fit side by side. */
 const MOST_ALLOCATORS = 2
 
+/** A description takes time in proportion to the heap, and there is one for each operation. */
+const MOST_DESCRIBED = 20_000
+
 export function viewCommand(io: Io): Command {
   // In the order of the command line, whichever option each came from.
   const choices: Choice[] = []
@@ -142,7 +145,10 @@ async function openAllocator(
 ): Promise<{ target: TimelineTarget; label: string; close(): void }> {
   if (kind === 'file') {
     const { openSubmission, roomForSubmission } = await import('../lab/view-target.js')
-    return { ...(await openSubmission(name, size ?? roomForSubmission(trace))), label: name }
+    const describes = trace.length <= MOST_DESCRIBED
+    const label = describes ? name : `${name}, without describe() for so long a trace`
+    const room = size ?? roomForSubmission(trace)
+    return { ...(await openSubmission(name, room, describes)), label }
   }
   const [{ Heap }, { roomFor }, { heapTarget }] = await Promise.all([
     import('../heap/heap.js'),

@@ -2,6 +2,7 @@
 
 import { constants } from 'node:buffer'
 import { OffheapError } from '../errors.js'
+import { type BoundedTarget, describedTarget } from '../report/described-target.js'
 import type { TimelineTarget } from '../report/timeline.js'
 import { roomFor } from '../trace/room.js'
 import { payloadOf, type Trace } from '../trace/trace.js'
@@ -17,10 +18,11 @@ export interface OpenSubmission {
 }
 
 /**
- * Compiles the submission at `path` and creates its allocator on memory of `size` bytes. Throws an `OffheapError`
+ * Compiles the submission at `path` and creates its allocator on memory of `size` bytes. With `describes`, its `describe()`, if
+ * it has one, shows its blocks and free list. Throws an `OffheapError`
  * `ERR_OFFHEAP_UNSUPPORTED` that says why when it can't be compiled or loaded, or creates no allocator.
  */
-export async function openSubmission(path: string, size: number): Promise<OpenSubmission> {
+export async function openSubmission(path: string, size: number, describes = true): Promise<OpenSubmission> {
   const submission = await compileSubmission(path, 'module')
   if (!('url' in submission)) throw unusable(path, [submission.what, ...submission.details])
   try {
@@ -28,7 +30,7 @@ export async function openSubmission(path: string, size: number): Promise<OpenSu
     const lab = new LabMemory(size)
     try {
       const allocator = allocatorOf(create(lab.face))
-      const target: TimelineTarget = {
+      const plain: BoundedTarget = {
         malloc: bytes => allocator.malloc(bytes),
         calloc: (count, bytes) => allocator.malloc(count * bytes),
         realloc: (pointer, bytes) => allocator.realloc(pointer, bytes),
@@ -39,6 +41,11 @@ export async function openSubmission(path: string, size: number): Promise<OpenSu
         u8: lab.views.u8,
         extent: () => ({ low: lab.low, high: lab.high })
       }
+      const { describe } = allocator
+      const target: TimelineTarget =
+        describes && typeof describe === 'function'
+          ? describedTarget(plain, () => Reflect.apply(describe, allocator, []))
+          : plain
       return { target, close: () => lab.close() }
     } catch (error) {
       lab.close()

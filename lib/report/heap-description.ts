@@ -20,6 +20,14 @@ export interface BlockDescription {
   readonly footer?: number
 }
 
+/** What `describe()` returns. */
+export interface DescribedHeap {
+  readonly blocks: Iterable<BlockDescription>
+  /** The offsets of the free blocks in list order. Default: in address order. */
+  readonly freeList?: Iterable<number>
+}
+
+/** A description that was read. */
 export interface HeapDescription {
   readonly blocks: readonly BlockDescription[]
   /**

@@ -62,6 +62,11 @@ export class Blocks {
     return this.isSlot(block) ? 0 : this.timeline.headerBytes
   }
 
+  /** The bytes of a block's boundary tag, which lies at its end. */
+  footer(block: number): number {
+    return this.isSlot(block) ? 0 : this.timeline.footerBytes
+  }
+
   /** The byte offset of a block, its header included. */
   offset(block: number): number {
     return this.timeline.pointers[block] - this.header(block)

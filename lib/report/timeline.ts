@@ -35,6 +35,8 @@ export interface TimelineTarget extends ReplayTarget {
    * payloads.
    */
   freeBlocks?(): Iterable<{ readonly offset: number; readonly size: number }>
+  /** The bytes of header before each payload and of footer behind it. Default: 4, and 0. */
+  tags?(): { readonly header: number; readonly footer: number }
   /** The current bounds of the heap. Default: from the lowest block ever to the highest one now. */
   extent?(): { readonly low: number; readonly high: number }
   /** Which parts of the heap are slabs. Default: none. */
@@ -49,11 +51,13 @@ export interface Timeline {
    * sizes.
    */
   readonly headerBytes: number
+  /** The bytes of boundary tag at the end of each block. */
+  readonly footerBytes: number
   /** Whether the target showed block sizes. */
   readonly wholeBlocks: boolean
   /** The payload's byte offset after each operation; 0 after a free. */
   readonly pointers: Float64Array
-  /** The bytes of each operation's block besides header and request: rounding, and rests. */
+  /** The bytes of each operation's block besides header and request: rounding, rests, footer. */
   readonly slacks: Float64Array
   /** The changes of the free list; undefined if the target shows none. */
   readonly freeList: FreeListEdits | undefined
@@ -70,6 +74,7 @@ export const MAX_VIEW_OPERATIONS = 2 ** 20
 
 /** The bytes before a payload in a heap of this library. */
 const HEADER_BYTES = 4
+const NO_TAGS = { header: 0, footer: 0 }
 /** The number of operations between two calls of `progress`. */
 const PROGRESS_INTERVAL = 4096
 
@@ -111,9 +116,11 @@ export function recordTimeline(
     slabs?.note(pointer)
     if (i % PROGRESS_INTERVAL === 0) progress?.(i / length)
   }
+  const tags = wholeBlocks ? (target.tags?.() ?? { header: HEADER_BYTES, footer: 0 }) : NO_TAGS
   return {
     label,
-    headerBytes: wholeBlocks ? HEADER_BYTES : 0,
+    headerBytes: tags.header,
+    footerBytes: tags.footer,
     wholeBlocks,
     pointers,
     slacks,

@@ -22,6 +22,7 @@ export interface ViewData {
 export interface AllocatorData {
   readonly label: string
   readonly headerBytes: number
+  readonly footerBytes: number
   readonly wholeBlocks: boolean
   readonly hasFreeList: boolean
   readonly hasEnds: boolean
@@ -54,10 +55,12 @@ export async function decodeView(data: ViewData): Promise<ViewSource> {
 }
 
 function readTimeline(reader: ColumnReader, allocator: AllocatorData): Timeline {
-  const { label, headerBytes, wholeBlocks, hasFreeList, hasEnds, low, slabs } = allocator
+  const { label, headerBytes, footerBytes, wholeBlocks, hasFreeList, hasEnds, low, slabs } =
+    allocator
   return {
     label,
     headerBytes,
+    footerBytes,
     wholeBlocks,
     low: low ?? undefined,
     pointers: reader.next(),

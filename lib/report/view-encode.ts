@@ -32,9 +32,10 @@ export function encodeView({ trace, timelines }: ViewSource): ViewData {
     ids: trace.ids,
     length: trace.length,
     allocators: timelines.map(
-      ({ label, headerBytes, wholeBlocks, low, ends, freeList, slabs }) => ({
+      ({ label, headerBytes, footerBytes, wholeBlocks, low, ends, freeList, slabs }) => ({
         label,
         headerBytes,
+        footerBytes,
         wholeBlocks,
         hasFreeList: freeList !== undefined,
         hasEnds: ends !== undefined,

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { OffheapError } from '../errors.js'
 import { SIZE_COLORS, SLAB_COLORS, type SlabColors } from './size-classes.js'
+import type { Timeline } from './timeline.js'
 import type { ViewSource } from './view-data.js'
 import { encodeView } from './view-encode.js'
 
@@ -39,7 +40,7 @@ export function viewPage(source: ViewSource): string {
 <main>
 ${CONTROLS}
 <div id="panels"></div>
-${footer(timelines.some(({ slabs }) => slabs !== undefined))}
+${footer(timelines)}
 </main>
 <div id="tip" role="tooltip" hidden></div>
 ${PANEL}
@@ -103,10 +104,10 @@ const SLAB_KEYS = `<div class="keys" aria-label="Colours of slabs">Slabs: ${key(
 <p>Small requests get slots. A slab is 512 bytes, cut into slots of one size without headers; slabs lie in chunks, which are blocks of
 the heap. Free slots are not in the free list, and don't count in external fragmentation.</p>`
 
-const footer = (slabs: boolean) => `<footer>
+const footer = (timelines: readonly Timeline[]) => `<footer>
 <div class="keys" aria-label="Colours">Blocks by size: <span id="sizes" class="keys"></span>
-${key('header', 'header')}${key('slack', 'slack: rounding, rests')}${key('free', 'free')}${key('free-edge', 'in the free list, with arrows in list order')}</div>
-${slabs ? SLAB_KEYS : ''}
+${key('header', timelines.some(({ footerBytes }) => footerBytes > 0) ? 'header, footer' : 'header')}${key('slack', 'slack: rounding, rests')}${key('free', 'free')}${key('free-edge', 'in the free list, with arrows in list order')}${timelines.every(({ wholeBlocks }) => wholeBlocks) ? '' : key('between', 'no payload: headers, footers, padding or free')}</div>
+${timelines.some(({ slabs }) => slabs !== undefined) ? SLAB_KEYS : ''}
 <p>Utilization is the peak payload so far over the largest heap so far. External fragmentation is 1 − the largest free block over all
 free bytes between the blocks. Click a plot to go there, drag over the map to look closer, point at a block to learn about it.</p>
 <p><kbd>←</kbd> <kbd>→</kbd> one operation, with <kbd>Shift</kbd> 100, <kbd>PgUp</kbd> <kbd>PgDn</kbd> 1,000; <kbd>Home</kbd> <kbd>End</kbd>;

@@ -35,6 +35,15 @@ function allocators(name: string) {
 }
 
 describe('offheap view', () => {
+  it('shows blocks and free list of an allocator that describes them', async () => {
+    const list = 'test/play/list-allocator.ts'
+    const { code, err } = await offheap(['view', at('small.rep'), '-a', list, '-o', at('list.html')])
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(allocators('list.html')).toMatchObject([
+      { label: list, hasFreeList: true, wholeBlocks: true, headerBytes: 4, footerBytes: 4 }
+    ])
+  })
+
   it('writes a page and says how large it is', async () => {
     const { code, out, err } = await offheap(['view', at('small.rep'), '-o', at('heap.html')])
     expect({ code, err }).toEqual({ code: 0, err: '' })
@@ -51,6 +60,9 @@ describe('offheap view', () => {
       { label: at('bump.ts'), hasFreeList: false, hasEnds: true, wholeBlocks: false },
       { label: 'first-fit' }
     ])
+    // What lies between payloads is not called free where nothing is known of it.
+    expect(text('two.html')).toContain('no payload: headers, footers, padding or free')
+    expect(text('heap.html')).not.toContain('no payload')
   })
 
   it.each([

@@ -13,6 +13,7 @@
 
 import { invalidType, outOfRange } from '../../errors.js'
 import { Region } from '../../memory/region.js'
+import type { DescribedHeap } from '../../report/heap-description.js'
 
 /** The mapped memory as typed arrays; element `i` of `u32` is the four bytes from byte `4 * i`. All of them show the same bytes. */
 export interface Views {
@@ -55,6 +56,8 @@ export interface Allocator {
   realloc(pointer: number, size: number): number
   /** Looks whether the heap is in order. Fails by throwing, by returning `false`, or by returning what is wrong as a string. */
   check?(): unknown
+  /** What the heap consists of, for pictures. Nothing of it is graded. */
+  describe?(): DescribedHeap
 }
 
 export type Create = (memory: Memory) => Allocator

@@ -171,6 +171,13 @@ function isAtEnd(): boolean {
 // ---- what is shown -----------------------------------------------------------------------------------
 
 function draw(): void {
+  // An allocator that can't be opened leaves nothing to draw, and nothing to press.
+  if (lanes.length === 0) {
+    say(status, problem)
+    status.classList.add('error')
+    document.documentElement.dataset.ready = ''
+    return
+  }
   const { session } = main()
   const picture = session.picture()
   const { call, step: steps } = session.now
@@ -461,5 +468,5 @@ function fillOptions(): void {
 }
 
 fillOptions()
-listen()
 readLink()
+if (lanes.length > 0) listen()

@@ -8,7 +8,7 @@ import { humanBytes, humanCount } from '../sizes.js'
 import { Layer, Stage } from './elements.js'
 import { granulePattern, slotPattern } from './slab-patterns.js'
 import { FONT } from './theme.js'
-import { MARGIN, type Scale, type Subject, scale, ticks, type View } from './view.js'
+import { betweenBlocks, MARGIN, type Scale, type Subject, scale, ticks, type View } from './view.js'
 
 export class AddressMap {
   readonly stage: Stage
@@ -151,7 +151,7 @@ export class AddressMap {
       context.lineTo(pixel, y(history.low + most))
     }
     context.lineTo(this.stage.width - MARGIN.right, y(history.low))
-    context.fillStyle = view.theme.free
+    context.fillStyle = betweenBlocks(this.#subject.history, view.theme)
     context.fill()
   }
 

@@ -40,7 +40,7 @@ export function describeTarget(subject: Subject, target: Target, operations: num
       const whole = subject.history.timeline.wholeBlocks
       return [
         `${humanCount(size)} bytes ` +
-          `${whole ? 'free, in no list' : 'between payloads: headers or free'}`,
+          `${whole ? 'free, in no list' : 'between payloads: headers, footers, padding or free'}`,
         where
       ]
     }
@@ -68,7 +68,10 @@ export function describeTarget(subject: Subject, target: Target, operations: num
     if (history.isSlot(block)) lines.push(`whole slot ${humanCount(size)} bytes: slack ${slack}`)
     else
       lines.push(
-        `whole block ${humanCount(size)} bytes: header ${timeline.headerBytes}, slack ${slack}`
+        `whole block ${humanCount(size)} bytes: header ${timeline.headerBytes}, ` +
+          (timeline.footerBytes === 0
+            ? `slack ${slack}`
+            : `slack ${slack - timeline.footerBytes}, footer ${timeline.footerBytes}`)
       )
   }
   const slab = history.slabs.find(offset, operations)
@@ -127,8 +130,8 @@ export function describeSlabs({ history, now }: Subject): string {
 export function describeFreeList({ history, now }: Subject): string {
   if (history.timeline.freeList === undefined) {
     return (
-      'This allocator shows no free list; what lies between payloads is its headers and free ' +
-      'memory.'
+      'This allocator shows no free list. What lies between payloads is headers, footers, padding ' +
+      'or free; with describe() it would show which.'
     )
   }
   const { freeOffsets, freeSizes } = now

@@ -9,7 +9,7 @@ import { Stage } from './elements.js'
 import { drawArrow, type Point } from './list-arrows.js'
 import { granulePattern, slotPattern } from './slab-patterns.js'
 import { SMALL_FONT } from './theme.js'
-import { MARGIN, type Subject, type Target, type View } from './view.js'
+import { betweenBlocks, MARGIN, type Subject, type Target, type View } from './view.js'
 
 /** The part of the heap in the rows. */
 export interface HeapWindow {
@@ -108,7 +108,7 @@ export class HeapRows {
     for (const piece of this.#pieces(start, bytes)) this.#fill(context, piece, theme.plot)
     const from = Math.max(start, history.low)
     for (const piece of this.#pieces(from, Math.min(heapEnd, start + bytes) - from))
-      this.#fill(context, piece, theme.free)
+      this.#fill(context, piece, betweenBlocks(history, theme))
     context.font = SMALL_FONT
     context.textBaseline = 'middle'
     context.textAlign = 'center'
@@ -152,6 +152,9 @@ export class HeapRows {
     for (const piece of this.#pieces(slack, history.end(block) - slack))
       this.#fill(context, piece, theme.slack, true)
     for (const piece of this.#pieces(offset, history.header(block)))
+      this.#fill(context, piece, theme.header)
+    const footer = history.footer(block)
+    for (const piece of this.#pieces(history.end(block) - footer, footer))
       this.#fill(context, piece, theme.header)
     context.fillStyle = isSlot ? theme.slotInk : theme.sizeInks[index]
     this.#write(context, pointers[block], payload, `${payload}`)
@@ -225,12 +228,14 @@ export class HeapRows {
   #drawFreeList(context: CanvasRenderingContext2D, view: View): void {
     const { theme } = view
     const { freeOffsets, freeSizes } = this.#subject.now
-    const { headerBytes } = this.#subject.history.timeline
+    const { headerBytes, footerBytes } = this.#subject.history.timeline
     for (const [place, offset] of freeOffsets.entries()) {
       if (!this.#shows(offset, freeSizes[place])) continue
       for (const piece of this.#pieces(offset, freeSizes[place]))
         this.#edge(context, piece, theme.freeEdge)
       for (const piece of this.#pieces(offset, headerBytes))
+        this.#fill(context, piece, theme.freeEdge)
+      for (const piece of this.#pieces(offset + freeSizes[place] - footerBytes, footerBytes))
         this.#fill(context, piece, theme.freeEdge)
       context.fillStyle = theme.ink
       this.#write(context, offset + headerBytes, freeSizes[place] - headerBytes, `#${place + 1}`)

@@ -5,7 +5,15 @@ import { Stage } from './elements.js'
 import type { HeapWindow } from './heap-rows.js'
 import { granulePattern, slotPattern } from './slab-patterns.js'
 import { SMALL_FONT } from './theme.js'
-import { MARGIN, type Scale, type Span, type Subject, scale, type View } from './view.js'
+import {
+  betweenBlocks,
+  MARGIN,
+  type Scale,
+  type Span,
+  type Subject,
+  scale,
+  type View
+} from './view.js'
 
 const TOP = 6
 const HEIGHT = 22
@@ -40,7 +48,7 @@ export class HeapStrip {
     const end = history.low + history.curves.heap[now.operations]
     context.fillStyle = theme.plot
     context.fillRect(left, TOP, right - left, HEIGHT)
-    context.fillStyle = theme.free
+    context.fillStyle = betweenBlocks(history, theme)
     context.fillRect(left, TOP, x(end) - left, HEIGHT)
     for (const { offset, size, slot } of history.slabs.at(now.operations)) {
       context.fillStyle = slot > 0 ? slotPattern(theme) : granulePattern(theme)

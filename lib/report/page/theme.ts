@@ -14,6 +14,8 @@ export interface Theme {
   readonly slack: string
   readonly free: string
   readonly freeEdge: string
+  /** What lies between payloads, of an allocator that doesn't describe its heap. */
+  readonly between: string
   /**
    * A used slot, what is written on it, a free slot and its lines, a granule that is no slab and
    * its lines.
@@ -56,6 +58,7 @@ export function currentTheme(): Theme {
     slack: color('slack'),
     free: color('free'),
     freeEdge: color('free-edge'),
+    between: color('between'),
     slot: color('slot'),
     slotInk: color('slot-ink'),
     slotFree: color('slot-free'),

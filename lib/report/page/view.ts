@@ -122,6 +122,11 @@ export class Subject {
   }
 }
 
+/** The colour of what lies between used blocks: free, if the allocator says where its blocks are. */
+export function betweenBlocks({ timeline }: History, theme: Theme): string {
+  return timeline.freeList !== undefined || timeline.wholeBlocks ? theme.free : theme.between
+}
+
 /** Space around the plots, the same in all so that one lies above another; CSS pixels. */
 export const MARGIN = { left: 68, right: 14, top: 8, bottom: 22 }
 
