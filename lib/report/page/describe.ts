@@ -130,8 +130,8 @@ export function describeSlabs({ history, now }: Subject): string {
 export function describeFreeList({ history, now }: Subject): string {
   if (history.timeline.freeList === undefined) {
     return (
-      'This allocator shows no free list. What lies between payloads is headers, footers, padding ' +
-      'or free; with describe() it would show which.'
+      'This allocator shows no free list. What lies between payloads is headers, footers, ' +
+      'padding or free; with describe() it would show which.'
     )
   }
   const { freeOffsets, freeSizes } = now

@@ -122,7 +122,7 @@ export class Subject {
   }
 }
 
-/** The colour of what lies between used blocks: free, if the allocator says where its blocks are. */
+/** The colour between used blocks: that of free memory if the allocator shows its blocks. */
 export function betweenBlocks({ timeline }: History, theme: Theme): string {
   return timeline.freeList !== undefined || timeline.wholeBlocks ? theme.free : theme.between
 }
