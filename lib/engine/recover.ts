@@ -92,7 +92,9 @@ function tile(words: Int32Array, first: number): [block: number, size: number][]
     if ((words[block] & USED) === 0) {
       if (run === 0) run = block
     } else {
-      words[block] = (size << 1) | flagOf() | USED
+      const header = (size << 1) | flagOf() | USED
+      // Most are right: pages of a file that nothing is stored in need not be written.
+      if (words[block] !== header) words[block] = header
       endRun(block)
       used += size
       blocks++
