@@ -1,8 +1,8 @@
-/** What Node and JavaScript have for memory themselves. */
+/** The memory of Node and JavaScript themselves. */
 import type { Allocator } from '../work/replay.js'
 import { type Bytes, objects, type Subject } from './subject.js'
 
-/** What was freed last: an allocation that nothing refers to must not be optimized away. */
+/** The block freed last, kept so that V8 can't optimize the allocation away. */
 export let lastFreed: Bytes
 
 type Make = (size: number) => Uint8Array

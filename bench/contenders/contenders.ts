@@ -16,11 +16,11 @@ export interface Contender {
   readonly maxLive: number
   /** A library that is loaded in place of the system's malloc, for the whole process. */
   readonly preload?: string
-  /** For a heap of ours: which one. */
+  /** For a heap of this library: which one. */
   readonly heap?: HeapName
 }
 
-/** The loops that allocate nothing: what is in every other figure, by where the loop runs. */
+/** The loops that allocate nothing, by where they run. Their time is part of every other figure. */
 export const FLOORS = { js: 'floor-js', 'c++': 'floor-c++' } as const
 
 function contender(id: string, label: string, rest: Partial<Contender> = {}): Contender {

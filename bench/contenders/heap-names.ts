@@ -34,7 +34,7 @@ export interface HeapName {
 
 const PATTERN = new RegExp(`^(${placements.join('|')})((?:[+-][a-z]+)*)(?:@(.+))?$`)
 
-/** What an id names; undefined when it names no heap. */
+/** The heap that an id names; undefined if it names none. */
 export function heapName(id: string): HeapName | undefined {
   const [, placement, signed = '', folder] = PATTERN.exec(id) ?? []
   if (!isPlacement(placement)) return undefined

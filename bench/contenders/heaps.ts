@@ -6,7 +6,7 @@ import type { PlacementName } from '#lib/placement/placement.js'
 import { type HeapName, heapOptions } from './heap-names.js'
 import { type Bytes, numbers, type Opened, objects, type Subject } from './subject.js'
 
-/** What is needed of a Heap; other builds have at least this. */
+/** The part of a Heap that is needed; other builds have at least this. */
 interface AnyHeap {
   readonly u8: Uint8Array
   malloc(size: number): number

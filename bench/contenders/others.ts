@@ -90,7 +90,7 @@ export const OTHERS: Readonly<Record<string, () => Subject<number> | Promise<Sub
   'glibc-call': openCalls
 }
 
-/** What a module exports as `make(buffer, argument)`. */
+/** The result of a module's `make(buffer, argument)`. */
 interface Made {
   malloc(size: number): number
   calloc?(count: number, size: number): number

@@ -24,7 +24,7 @@ function lastLine(text: string): string {
   return text.trim().split('\n').at(-1) ?? ''
 }
 
-/** What native/build.js exports, the builder of the library's own addon. */
+/** The exports of native/build.js, which builds the library's own addon. */
 interface Builder {
   headersOfThisNode(): string[]
 }
@@ -74,7 +74,7 @@ function preloadProblem(id: string, preload: string): string {
   return `${preload} is not installed (on Debian: apt-get install libmimalloc2.0 libjemalloc2)`
 }
 
-/** Builds what is missing of what these need; returns who can't take part on this machine. */
+/** Builds what these contenders need. Returns those that can't take part on this machine. */
 export async function setUp(wanted: readonly string[] = ALL): Promise<Absent[]> {
   const absent: Absent[] = []
   const leaveOut = (reason: string, ...ids: string[]) => {

@@ -1,4 +1,4 @@
-/** What a contender called from JavaScript is, once it is open. */
+/** An open contender that is called from JavaScript. */
 import type { Allocator, Table } from '../work/replay.js'
 
 /** An allocator called from JavaScript; P is a pointer, or a Buffer. */
@@ -25,7 +25,7 @@ export type Bytes = Uint8Array | undefined
 /** A contender opened: one that hands out pointers, or one that hands out Buffers. */
 export type Opened = { readonly pointers: Subject<number> } | { readonly buffers: Subject<Bytes> }
 
-/** What those have in common that hand out numbers. */
+/** The common part of contenders that return numbers. */
 export const numbers = {
   none: 0,
   alignment: 8,
@@ -33,7 +33,7 @@ export const numbers = {
   table: (slots: number) => new Int32Array(slots)
 }
 
-/** What those have in common that hand out Buffers. */
+/** The common part of contenders that return Buffers. */
 export const objects = {
   none: undefined,
   alignment: 1,

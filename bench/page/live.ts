@@ -1,4 +1,4 @@
-/** Is it faster than what I use? Random churn, by how many blocks are alive. */
+/** Is it faster than what I use? Random churn, by the number of live blocks. */
 import { spread } from '#lib/bench/statistics.js'
 import { contenderOf } from '../contenders/contenders.js'
 import type { Race } from '../run/race.js'

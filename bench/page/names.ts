@@ -1,4 +1,4 @@
-/** What contenders are called on the page, and their colours: the same in all pictures. */
+/** The names and colours of contenders, the same in all pictures. */
 import { FRONT } from '../contenders/heap-names.js'
 
 const NAMES: Readonly<Record<string, readonly [name: string, color: string]>> = {

@@ -14,10 +14,10 @@ import { type Series, seriesPicture, seriesTable } from './series.js'
 import * as sizes from './sizes.js'
 import { markdown } from './table.js'
 
-/** What is kept of the measurements on one version of Node. */
+/** The measurements on one version of Node. */
 export interface Figures {
   readonly environment: Environment
-  /** What times were taken by. */
+  /** The clock of the times. */
   readonly clock: Clock
   /** Who could not take part, and why. */
   readonly absent: Readonly<Record<string, string>>
@@ -26,7 +26,7 @@ export interface Figures {
   readonly programs: Programs
 }
 
-/** Calls `onStep` with what is being measured. `quick`: few cases, to try the page out. */
+/** Calls `onStep` with what is being measured. `quick`: few cases, to try out the page. */
 export async function measurePage(
   environment: Environment,
   absent: Readonly<Record<string, string>>,

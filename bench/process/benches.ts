@@ -15,11 +15,11 @@ import { verify } from './verify.js'
 export interface Bench {
   /** Checks the contender's work; throws when it is wrong. */
   verify(): void
-  /** Does the work once: how long it took, and how many operations it had. */
+  /** Does the work once. Returns its time and its number of operations. */
   once(): { ms: number; operations: number }
-  /** What the first run shows beside its time. */
+  /** The facts of the first run, besides its time. */
   facts(): Facts
-  /** What a warm run shows. */
+  /** The facts of a warm run. */
   warmFacts?(): Facts
 }
 
@@ -39,7 +39,7 @@ async function columnsOf(work: ColumnWork): Promise<Columns> {
   return work.kind === 'trace' ? fromTrace(await readTrace(work.path)) : synthetic(work)
 }
 
-/** Random work goes on and on in the same way: so many of its operations are enough to verify. */
+/** Random work is uniform, so this many of its operations are enough to verify. */
 const VERIFIED = 20_000
 
 function verifiedPart(columns: Columns): Columns {
@@ -118,7 +118,7 @@ function jsReplay<P>(subject: Subject<P>, columns: Columns, now: Now): Bench {
   }
 }
 
-/** How many pairs one call makes: it should last about a millisecond, whatever the size. */
+/** The number of pairs in a call, which should last about a millisecond for any size. */
 function pairCount(size: number): number {
   return Math.max(1, Math.min(20_000, Math.floor(2 ** 26 / size)))
 }

@@ -1,4 +1,4 @@
-/** The messages between the parent and the process that measures, and what comes of them. */
+/** The messages between the parent and the process that measures. */
 import type { Work } from '../work/work.js'
 
 /**
@@ -14,11 +14,11 @@ export interface Entry {
   /** Operations before the first sample. */
   readonly warmOperations: number
   readonly clock: Clock
-  /** Stop after the first run of the fresh process: its facts are what is asked for. */
+  /** Stop after the first run of the new process: only its facts are needed. */
   readonly once: boolean
 }
 
-/** What the parent fills in by itself. */
+/** The parts that the parent adds. */
 export type Asked = Pick<Entry, 'contender' | 'work'>
 
 /**

@@ -8,7 +8,7 @@ import { inView, type Verifiable } from '#lib/trace/verify-target.js'
 import type { Subject } from '../contenders/subject.js'
 import type { Columns } from '../work/replay.js'
 
-/** What the verification needs of a contender. */
+/** The part of a contender that the verification needs. */
 export type Contender<P> = Pick<
   Subject<P>,
   'allocator' | 'none' | 'bytes' | 'alignment' | 'aligns' | 'check'

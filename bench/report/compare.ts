@@ -10,7 +10,7 @@ function places(value: number): string {
   return Number.isNaN(value) ? '-' : value.toFixed(2)
 }
 
-/** What a column is called: short, since there are many. */
+/** The short name of a column. */
 function nameOf(id: string): string {
   return id.startsWith('module:') ? contenderOf(id).label : id
 }

@@ -1,4 +1,4 @@
-/** What was measured as tables: one row for each contender, and in words who is faster. */
+/** Measurements as tables: a row for each contender, and who is faster, in words. */
 import { geometricMean, median, netOf, ratio, significant, spread } from '#lib/bench/statistics.js'
 import { contenderOf, FLOORS, isFloor } from '../contenders/contenders.js'
 import type { Measurement } from '../process/entry.js'
@@ -8,12 +8,12 @@ export interface Grid {
   readonly title: string
   readonly head: readonly string[]
   readonly rows: readonly (readonly string[])[]
-  /** How many columns, from the second on, hold numbers. */
+  /** The number of columns with numbers, from the second on. */
   readonly numbers: number
   readonly note: string
 }
 
-/** One column of a part: what each contender measured there, round by round. */
+/** One column of a part: the measurements of each contender, round by round. */
 export interface Column {
   readonly label: string
   readonly series: ReadonlyMap<string, readonly number[]>

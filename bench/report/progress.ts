@@ -1,4 +1,4 @@
-/** How far a run is: a bar on a terminal; elsewhere, such as in a log, a line every few seconds. */
+/** The progress of a run: a bar on a terminal; elsewhere, as in a log, a line every few seconds. */
 import { startProgress as startBar } from '#lib/cli/progress.js'
 
 export interface Progress {

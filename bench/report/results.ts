@@ -1,4 +1,4 @@
-/** What a run measured, as JSON: every sample, and on which machine. */
+/** The results of a run as JSON: every sample, and the machine. */
 import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { cpus, release } from 'node:os'
@@ -32,7 +32,7 @@ export function environment(node: string): Environment {
   return { node: version, cpu, system: `${process.platform} ${release()}`, date }
 }
 
-/** Writes what was measured, without the folder that the checkout happens to lie in. */
+/** Writes the results, without the path of the checkout. */
 export function writeResults(file: string, results: Results): void {
   const parent = join(ROOT, '../')
   const withoutRoot = (_key: string, value: unknown) =>

@@ -8,7 +8,7 @@ import { race, type Settings } from './settings.js'
 import { traceLabels } from './traces.js'
 
 export interface Compared {
-  /** The last is what the others are compared with. */
+  /** The others are compared with the last one. */
   readonly contenders: readonly string[]
   readonly races: ReadonlyMap<string, Race>
 }

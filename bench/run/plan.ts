@@ -1,4 +1,4 @@
-/** What a whole run measures: its parts, each with its cases and those who take part. */
+/** The plan of a whole run: its parts, each with its cases and contenders. */
 import { readTrace } from '#lib/trace/read.js'
 import { contenderOf, FLOORS } from '../contenders/contenders.js'
 import { fromTrace, peakLive } from '../work/columns.js'
@@ -7,7 +7,7 @@ import type { Scale } from './scale.js'
 import { traceLabels } from './traces.js'
 
 export interface Case {
-  /** What the column is called: a trace, a number of blocks, a size. */
+  /** The name of the column: a trace, a number of blocks, a size. */
   readonly label: string
   readonly work: Work
   /** Most blocks alive at the same time. */

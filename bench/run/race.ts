@@ -1,9 +1,9 @@
-/** What contenders measured against each other at one piece of work. */
+/** The measurements of contenders at one piece of work. */
 import { median, netOf, ratio } from '#lib/bench/statistics.js'
 import { contenderOf, FLOORS } from '../contenders/contenders.js'
 import type { Measurement } from '../process/entry.js'
 
-/** From so many page faults per 1,000 operations on, it is mostly the system that is measured. */
+/** From this many page faults per 1,000 operations on, mostly the system is measured. */
 export const MANY_FAULTS = 5
 
 export class Race {

@@ -1,4 +1,4 @@
-/** Runs a part of a plan, one case after another, and keeps what was measured. */
+/** Runs a part of a plan, one case after another, and keeps the measurements. */
 import { contenderOf } from '../contenders/contenders.js'
 import type { Asked, Measurement } from '../process/entry.js'
 import type { Case, Part } from './plan.js'
@@ -28,7 +28,7 @@ function roundsOf(part: Part, rounds: number): number {
   return part.exact ? 1 : rounds
 }
 
-/** How many times `onStep` will be called. */
+/** The number of calls of `onStep`. */
 export function countSteps(part: Part, rounds: number): number {
   const perEntry = part.facts.length > 0 ? roundsOf(part, rounds) : rounds + 1
   return part.cases.reduce((sum, one) => sum + askedOf(part, one).length * perEntry, 0)

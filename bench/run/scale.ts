@@ -1,4 +1,4 @@
-/** How much a run measures: everything, or what fits into a minute. */
+/** The scale of a run: everything, or what takes less than a minute. */
 import { ALL, FLOORS } from '../contenders/contenders.js'
 
 export interface Scale {
@@ -9,9 +9,9 @@ export interface Scale {
   readonly sizes: readonly number[]
   readonly gcLive: number
   readonly freshBlocks: number
-  /** At most so many operations in a trace. */
+  /** The most operations in a trace. */
   readonly longestTrace: number
-  /** At most so many traces, the shortest ones. */
+  /** The most traces, of which the shortest are taken. */
   readonly mostTraces: number
   readonly contenders: readonly string[]
 }

@@ -1,4 +1,4 @@
-/** How a run measures, whatever it measures. */
+/** The settings of a run. */
 import type { Asked, Clock, Entry, Measurement } from '../process/entry.js'
 import { measure, measureOnce } from '../process/measure.js'
 import { Race } from './race.js'

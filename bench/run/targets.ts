@@ -46,7 +46,7 @@ const SEGREGATED = `segregated-fit+${FRONT.flag}`
 const FASTEST_OF = [DEFAULT, FIRST, SEGREGATED, `segregated-fit-${FRONT.flag}`]
 const IN_FLOORS = Object.values(FLOORS)
 
-/** Traces with at most so many operations are short: a script, not a server. */
+/** Traces with at most this many operations are short: a script, not a server. */
 const SHORT = 50_000
 
 type Named = readonly [label: string, race: Race]
@@ -298,7 +298,7 @@ export const TARGET_GROUPS: ReadonlyMap<string, Group> = new Map([
   ['lines', lines]
 ])
 
-/** What to say of a row: whether it is reached, and how far. */
+/** The verdict about a row: whether the number is reached. */
 export function verdict({ measured, bound, stretch, atLeast = false }: TargetRow): string {
   if (Number.isNaN(measured)) return 'not measured'
   const reaches = (goal: number) => (atLeast ? measured >= goal : measured <= goal)

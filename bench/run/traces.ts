@@ -1,4 +1,4 @@
-/** What recordings are called in tables. */
+/** The names of recordings in tables. */
 import { relative } from 'node:path'
 import { traceName } from '#lib/trace/read.js'
 

@@ -5,7 +5,7 @@
  */
 import { CALLOC, type Columns, FREE, REALLOC } from './replay.js'
 
-/** What of a trace is needed; lib/trace's Trace fits it. */
+/** The part of a trace that is needed; lib/trace's Trace has it. */
 export interface Operations {
   readonly name: string
   readonly length: number
@@ -67,7 +67,7 @@ export function peakLive(columns: Columns): number {
   return peak
 }
 
-/** The highest sum, over time, of what `bytesOf` makes of the sizes of the live blocks. */
+/** The maximum over time of the sum of `bytesOf` over the sizes of live blocks. */
 function peakOf(columns: Columns, bytesOf: (size: number) => number): number {
   const { kinds, slots, sizes, extras } = columns
   const held = new Float64Array(columns.slotCount)

@@ -61,7 +61,7 @@ export interface FreshWork {
   readonly count: number
 }
 
-/** Work that a process does once: what is measured is in its facts. */
+/** Work that a process does once; its facts are the result. */
 export type SingleWork = GcWork | FreshWork
 
 export type Work = ColumnWork | PairWork | SingleWork

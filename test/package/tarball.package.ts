@@ -11,7 +11,7 @@ import { formatMessage } from 'publint/utils'
 import { beforeAll, describe, expect, inject, test } from 'vitest'
 import { PREBUILT } from './support.js'
 
-const BUDGET = 1_500_000
+const BUDGET = 3_000_000
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 let folder: string
