@@ -18,6 +18,7 @@ export type { TypedArrayConstructor, ViewLike } from './heap/views.js'
 export { Region, type RegionOptions } from './memory/region.js'
 export type { PlacementName } from './placement/placement.js'
 export { placements } from './placement/policies.js'
+export type { HeapHandle } from './sharing/open.js'
 export type { FieldType, FieldValue } from './values/fields.js'
 export {
   type Fields,

@@ -24,6 +24,10 @@
 void InitFiles(Napi::Env env, Napi::Object exports);
 // lab.cc
 void InitLab(Napi::Env env, Napi::Object exports);
+#if !defined(_WIN32)
+// sharing_posix.cc
+void InitSharing(Napi::Env env, Napi::Object exports);
+#endif
 
 namespace {
 
@@ -316,6 +320,9 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("lockLimit", Napi::Function::New(env, LockLimit, "lockLimit"));
   InitFiles(env, exports);
   InitLab(env, exports);
+#if !defined(_WIN32)
+  InitSharing(env, exports);
+#endif
   return exports;
 }
 

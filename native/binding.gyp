@@ -13,13 +13,15 @@
       "cflags_cc": ["<@(warnings)"],
       # native/prebuild goes by the names: _posix, _linux, _macos, _windows.
       "conditions": [
-        ["OS=='linux'", { "sources": ["pages_posix.cc", "pages_linux.cc", "faults_posix.cc", "files_posix.cc", "lab_linux.cc"] }],
+        ["OS=='linux'", { "sources": ["pages_posix.cc", "pages_linux.cc", "faults_posix.cc", "files_posix.cc", "lab_linux.cc",
+                                    "sharing_posix.cc", "barrier_linux.cc"] }],
         ["OS=='win'", {
           "sources": ["pages_windows.cc", "faults_windows.cc", "files_windows.cc", "lab_windows.cc"],
           "msvs_settings": { "VCCLCompilerTool": { "ExceptionHandling": 1 } }
         }],
         ["OS=='mac'", {
-          "sources": ["pages_posix.cc", "pages_macos.cc", "faults_posix.cc", "files_posix.cc", "lab_macos.cc"],
+          "sources": ["pages_posix.cc", "pages_macos.cc", "faults_posix.cc", "files_posix.cc", "lab_macos.cc",
+                      "sharing_posix.cc", "barrier_macos.cc"],
           "xcode_settings": {
             "GCC_ENABLE_CPP_EXCEPTIONS": "YES",
             "CLANG_CXX_LIBRARY": "libc++",

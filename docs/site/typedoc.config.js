@@ -15,6 +15,7 @@ const order = [
   'lifetimes.md',
   'heap-map.md',
   'heap-files.md',
+  'sharing.md',
   'choosing-a-placement.md',
   'memory-layout.md',
   'one-malloc.md',

@@ -17,6 +17,7 @@ import {
   HIGH_WATER_WORD,
   MOVE_FROM_WORD,
   MOVE_TO_WORD,
+  PEAK_USED_WORD,
   PENDING_WORD,
   ROOT_WORD,
   SIZE_WORD,
@@ -46,6 +47,11 @@ const SMALL = 16
 
 /** The words that hold `bytes` bytes, of a block or a slot. */
 const wordsIn = (bytes: number): number => ((bytes | 0) === bytes ? (bytes + 3) >>> 2 : Math.ceil(bytes / 4))
+
+/** The allocator at work on the words of a heap whose header is right. The build gives some placements one of their own (lib/bundle). */
+export function openAllocator(words: Int32Array, header: Header, host: Host): Allocator {
+  return new Allocator(words, header, host)
+}
 
 export class Allocator implements Engine {
   readonly placement: PlacementName
@@ -446,11 +452,15 @@ export class Allocator implements Engine {
   reset(): void {
     const { words, header, layout } = this
     const isNew = words[HIGH_WATER_WORD] === layout.first && words[TOUCHED_WORD] === layout.first
+    words[PENDING_WORD] = CUT
+    // The commit. Recovery clears the slab tables up to the high water, so that one sinks after them.
+    words[TOP_WORD] = layout.first
+    words[PEAK_USED_WORD] = 0
+    // A new heap of 8 GiB has 160 MiB of tables, which nothing has touched.
+    if (!isNew) this.slabs.reset()
     clearHeader(words, header, layout)
     words[PENDING_WORD] = CUT
     this.policy.reset()
-    // The tables of a new heap were never touched, and should stay so.
-    if (!isNew) this.slabs.reset()
     words[PENDING_WORD] = 0
   }
 

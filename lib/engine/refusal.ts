@@ -9,33 +9,37 @@ import type { Pointer } from './engine.js'
 import type { Slabs } from './slabs.js'
 import { eachBlock } from './walk.js'
 
-/** Returns the error for `pointer`, an integer from 0, where no used block begins. */
-export function refusalOf(words: Int32Array, slabs: Slabs, call: string, pointer: Pointer): Error {
+/**
+ * The error for `pointer`, an integer from 0, where no used block begins. The heap begins at the pointer
+ * `base` of its caller: 0, but for the arenas of a shared heap.
+ */
+export function refusalOf(words: Int32Array, slabs: Slabs, call: string, given: Pointer, base = 0): Error {
+  const pointer = given - base
   const bytes = words[SIZE_WORD] * 8
-  if (pointer === 0) return invalid(call, pointer, 'is NULL')
-  if (pointer % 8 !== 0) return invalid(call, pointer, 'is not a multiple of 8, as every pointer is')
-  if (pointer < pointerOf(words[FIRST_WORD])) return invalid(call, pointer, "lies in the heap's own header or index")
-  if (pointer >= bytes) return invalid(call, pointer, `lies outside the heap, which has ${bytes} bytes`)
+  if (given === 0) return invalid(call, given, 'is NULL')
+  if (pointer % 8 !== 0) return invalid(call, given, 'is not a multiple of 8, as every pointer is')
+  if (pointer < pointerOf(words[FIRST_WORD])) return invalid(call, given, "lies in the heap's own header or index")
+  if (pointer >= bytes) return invalid(call, given, `lies outside the heap, which has ${bytes} bytes`)
   const block = blockOf(pointer)
   if (block >= words[TOP_WORD]) {
     return block < words[HIGH_WATER_WORD]
-      ? doubleFree(call, pointer, 'was freed before and has become wilderness')
-      : invalid(call, pointer, 'lies in the wilderness, which was never handed out')
+      ? doubleFree(call, given, 'was freed before and has become wilderness')
+      : invalid(call, given, 'lies in the wilderness, which was never handed out')
   }
   for (const info of eachBlock(words, slabs)) {
     const { offset, size, used, slab } = info
     if (pointer < offset || pointer >= offset + size) continue
     const what = slab === undefined ? 'block' : 'slot'
-    const where = `the ${what} at ${info.pointer} (${size} bytes)`
+    const where = `the ${what} at ${base + info.pointer} (${size} bytes)`
     if (!used)
-      return doubleFree(call, pointer, `is free already${info.pointer === pointer ? '' : `: it is part of ${where}`}`)
+      return doubleFree(call, given, `is free already${info.pointer === pointer ? '' : `: it is part of ${where}`}`)
     if (info.pointer !== pointer) {
-      return invalid(call, pointer, `lies inside ${where}; only its beginning can be given`)
+      return invalid(call, given, `lies inside ${where}; only its beginning can be given`)
     }
     return corrupt(`${where} and the one after it disagree about which of them is used`)
   }
   // Blocks tile the heap, and slots leave something over.
-  return invalid(call, pointer, 'lies between the slots of a slab')
+  return invalid(call, given, 'lies between the slots of a slab')
 }
 
 function invalid(call: string, pointer: Pointer, why: string): OffheapError {

@@ -1,6 +1,7 @@
 /** What lies under a heap, and what the heap asks of it. */
 import type { Engine, Host, Leak, Pages } from '../engine/engine.js'
 import type { HeapFile } from '../sharing/heap-file.js'
+import type { HeapHandle } from '../sharing/open.js'
 
 /** Mapped memory: a `Region` is one. */
 export interface Backing extends Pages {
@@ -25,6 +26,8 @@ export interface Parts<Memory extends ArrayBufferLike> {
   readonly file: HeapFile | undefined
   /** Whether close() of the heap closes the backing. */
   readonly owns: boolean
+  /** Names the heap in messages to other threads; undefined when it is not shared. */
+  readonly handle?: HeapHandle
   /** Gets the leaks at close(); undefined for a warning. */
   readonly onLeaks: ((leaks: readonly Leak[]) => void) | undefined
 }

@@ -13,6 +13,7 @@ import { isRegion, Region } from '../memory/region.js'
 import { readOptions } from '../options.js'
 import type { PlacementName } from '../placement/placement.js'
 import { about, type HeapFile } from '../sharing/heap-file.js'
+import { attachShared, type HeapHandle, isHandle, mapShared, type SharedParts } from '../sharing/open.js'
 import {
   type BlockReference,
   checkAlignment,
@@ -26,7 +27,7 @@ import type { Backing, Parts } from './backing.js'
 import { Claims, type Pin } from './claims.js'
 import { bufferOf, checkSize, committerOf, heapIn, openEngine, type Plan, writeHeap } from './kinds.js'
 import { type HeapFileOptions, openFile, type Recovery } from './open.js'
-import { type HeapMapOptions, type HeapOptions, heapMapOptions, heapOptions, planOf } from './options.js'
+import { checkSharing, type HeapMapOptions, type HeapOptions, heapMapOptions, heapOptions, planOf } from './options.js'
 import { Roots } from './roots.js'
 import { Scope } from './scope.js'
 import { checkEncoding, readText, type TextEncoding, textLength, writeText } from './text.js'
@@ -48,6 +49,7 @@ interface State<Memory extends ArrayBufferLike> {
   readonly file: HeapFile | undefined
   recovered: Recovery | undefined
   readonly owns: boolean
+  readonly handle: HeapHandle | undefined
   readonly onLeaks: ((leaks: readonly Leak[]) => void) | undefined
   /** Pins and owners of blocks, once there was one. */
   claims: Claims | undefined
@@ -88,10 +90,16 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
    */
   static map(options: number | HeapMapOptions): Heap {
     const all = typeof options === 'number' ? { size: options } : readOptions('Heap.map', options, heapMapOptions)
-    const { placement, slabs, trimThreshold, hardened, quarantine, trackAllocations, onLeaks, ...rest } = all
+    const { placement, slabs, trimThreshold, hardened, quarantine, trackAllocations, onLeaks, ...given } = all
+    const { shared, arenas, busyTimeout, ...rest } = given
     const plan = planOf(all)
     const { size } = rest
+    checkSharing(all, plan)
     if (typeof size !== 'number') throw invalidType('options.size', 'of type number (bytes)', size)
+    if (shared) {
+      const { policy, slabs: isSlabbed } = plan
+      return Heap.share(mapShared({ policy, slabs: isSlabbed, arenas, busyTimeout }, { ...rest, size }))
+    }
     if (size > 0) checkSize(size, plan)
     // The event of the region is published when the heap stands.
     return afterwards(() => {
@@ -126,12 +134,14 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
 
   /**
    * Opens the heap that the memory holds, written by this process or by another. The heap does not own
-   * the memory. Throws ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_CORRUPT when an invariant is broken, and
+   * the memory. Of a handle from `heap.handle()`: opens that shared heap in this thread.
+   * Throws ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_CORRUPT when an invariant is broken, and
    * ERR_OFFHEAP_UNSUPPORTED for a heap larger than this Node can view (4 GiB on Node 20).
    */
-  static attach(memory: Region | ArrayBuffer): Heap
+  static attach(memory: Region | ArrayBuffer | HeapHandle): Heap
   static attach<Memory extends ArrayBufferLike>(memory: Region | Memory): Heap<Memory>
-  static attach(memory: Region | ArrayBufferLike): Heap<ArrayBufferLike> {
+  static attach(memory: Region | ArrayBufferLike | HeapHandle): Heap<ArrayBufferLike> {
+    if (isHandle(memory)) return Heap.share(attachShared(memory))
     const words = heapIn(bufferOf(memory))
     const region = isRegion(memory) ? memory : undefined
     const heap = new Heap(INSIDE, {
@@ -191,9 +201,14 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     return heap
   }
 
+  private static share({ words, open, backing, handle }: SharedParts): Heap {
+    const parts = { words, open, backing, owns: true, handle, commit: undefined, file: undefined, onLeaks: undefined }
+    return new Heap(INSIDE, parts)
+  }
+
   private constructor(inside: typeof INSIDE, parts: Parts<Memory>) {
     if (inside !== INSIDE) throw illegalConstructor('Heap.map(size), Heap.format(memory) or Heap.attach(memory)')
-    const { words, backing, file, owns, onLeaks } = parts
+    const { words, backing, file, owns, handle, onLeaks } = parts
     this.engine = parts.open({
       commit: parts.commit,
       ...(file === undefined ? {} : { lost: () => file.lost() }),
@@ -208,6 +223,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
       file,
       recovered: undefined,
       owns,
+      handle,
       onLeaks,
       claims: undefined,
       contents: {}
@@ -304,7 +320,12 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   /** For NULL, for a view, for a pointer from 2 GiB on, and for what is wrong. */
   private freeSlowly(block: BlockReference): void {
     // Reading a view may run the caller's code, so it comes before all else.
-    const pointer = pointerTo(block, this.buffer, this.state.views.u8, 'free')
+    const pointer = pointerTo(
+      block,
+      this.buffer,
+      this.state.handle === undefined ? this.state.views.u8 : undefined,
+      'free'
+    )
     const { engine } = this
     if (!engine.open) throw this.gone()
     if (block === 0 || this.slots.give(pointer)) return
@@ -682,6 +703,21 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
+   * Returns what another thread of this process passes to `Heap.attach`: plain data that can be posted to
+   * it, and names the heap as long as any thread has it open. Throws ERR_OFFHEAP_UNSUPPORTED for a heap that
+   * was not made with `shared: true`, ERR_OFFHEAP_CLOSED.
+   */
+  handle(): HeapHandle {
+    const { handle } = this.state
+    if (!this.engine.open) throw closedError()
+    if (handle !== undefined) return handle
+    throw new OffheapError(
+      'ERR_OFFHEAP_UNSUPPORTED',
+      'This heap belongs to one thread; make it with Heap.map({ size, shared: true }) to use it in several'
+    )
+  }
+
+  /**
    * Forgets every block: the heap is as new, and every pointer into it is stale. Throws ERR_OFFHEAP_CLOSED, and
    * ERR_OFFHEAP_PINNED while a block is pinned.
    */
@@ -701,7 +737,8 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
 
   /**
    * Ends the heap. A heap from Heap.map detaches every view of its memory and gives it back; one on borrowed
-   * memory lets go of it. A second close does nothing. Throws ERR_OFFHEAP_PINNED while a block is pinned.
+   * memory lets go of it. A shared heap ends for this thread, and is unmapped when the last one has closed
+   * it or ended. A second close does nothing. Throws ERR_OFFHEAP_PINNED while a block is pinned.
    */
   close(): void {
     const { engine, state } = this

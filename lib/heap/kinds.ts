@@ -1,7 +1,7 @@
 /** The kinds of heaps: which engine a header asks for, and where its blocks lie. */
 import { randomInt } from 'node:crypto'
 import { types } from 'node:util'
-import { Allocator } from '../engine/allocator.js'
+import { openAllocator } from '../engine/allocator.js'
 import type { Engine, Host, Leak } from '../engine/engine.js'
 import {
   checkRoom,
@@ -94,7 +94,7 @@ export function openEngine(words: Int32Array, host: Host, tracks: boolean): Engi
   const header = readHeader(words)
   return header.options === HARDENED
     ? new HardenedEngine(words, header, host, tracks)
-    : new Allocator(words, header, host)
+    : openAllocator(words, header, host)
 }
 
 /** How an engine gets memory for the first bytes of a heap in this region, as it grows. See `Host.commit`. */

@@ -1,12 +1,13 @@
 /** What a heap can be asked to be, checked before anything is mapped or written. */
 import type { Leak } from '../engine/engine.js'
-import { invalidType, outOfRange } from '../errors.js'
+import { invalidType, OffheapError, outOfRange } from '../errors.js'
 import { SLOT_BYTES } from '../hardened/layout.js'
 import { MAXIMUM_HEAP_BYTES, TOO_LARGE } from '../layout/block.js'
 import { type RegionOptions, regionOptions } from '../memory/region.js'
 import type { OptionNames } from '../options.js'
 import type { PlacementName } from '../placement/placement.js'
 import { policyNamed } from '../placement/policies.js'
+import { MOST_ARENAS } from '../sharing/control.js'
 import { checkAmount } from './arguments.js'
 import type { Plan } from './kinds.js'
 
@@ -47,8 +48,28 @@ export interface HeapOptions {
   readonly onLeaks?: (leaks: readonly Leak[]) => void
 }
 
+/** How several threads use a heap. */
+export interface SharingOptions {
+  /**
+   * Whether other threads can use the heap at the same time: see `heap.handle()` and docs/sharing.md. Not
+   * together with `hardened` and `trimThreshold`. Default: false.
+   */
+  readonly shared?: boolean
+  /**
+   * Of a shared heap: the number of arenas, from 1 to 32. `size` is divided among them, and no block is
+   * larger than an arena. Each thread has an arena of its own, as long as there are enough. Default: the
+   * number of processors, from 2 to 16.
+   */
+  readonly arenas?: number
+  /**
+   * Of a shared heap: how many milliseconds a call waits for another thread to leave an arena before it
+   * throws ERR_OFFHEAP_BUSY. Default: 10,000.
+   */
+  readonly busyTimeout?: number
+}
+
 /** The options of a heap, and of the region that it is mapped on; `size` is in bytes, header and index included. */
-export interface HeapMapOptions extends HeapOptions, RegionOptions {}
+export interface HeapMapOptions extends HeapOptions, SharingOptions, RegionOptions {}
 
 export const heapOptions: OptionNames<HeapOptions> = {
   placement: true,
@@ -60,7 +81,42 @@ export const heapOptions: OptionNames<HeapOptions> = {
   onLeaks: true
 }
 
-export const heapMapOptions: OptionNames<HeapMapOptions> = { ...regionOptions, ...heapOptions }
+export const heapMapOptions: OptionNames<HeapMapOptions> = {
+  ...regionOptions,
+  ...heapOptions,
+  shared: true,
+  arenas: true,
+  busyTimeout: true
+}
+
+/** Verifies the options of sharing. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_OFFHEAP_UNSUPPORTED. */
+export function checkSharing({ shared = false, arenas, busyTimeout }: SharingOptions, plan: Plan): void {
+  checkFlag('shared', shared)
+  checkCount('arenas', arenas, shared, 1, MOST_ARENAS)
+  checkCount('busyTimeout', busyTimeout, shared, 0, 2 ** 31 - 1)
+  if (!shared) return
+  if (plan.hardened) {
+    throw new OffheapError(
+      'ERR_OFFHEAP_UNSUPPORTED',
+      'A heap can be hardened or shared, not both: leave out "hardened" or "shared"'
+    )
+  }
+  if (plan.trimThreshold !== 0) {
+    throw new OffheapError(
+      'ERR_OFFHEAP_UNSUPPORTED',
+      'A shared heap does not trim by itself: leave out "trimThreshold", and call heap.trim() instead'
+    )
+  }
+}
+
+function checkCount(name: string, value: number | undefined, shared: boolean, least: number, most: number): void {
+  if (value === undefined) return
+  if (typeof value !== 'number') throw invalidType(name, 'of type number', value)
+  if (!shared) throw outOfRange(name, 'left out unless "shared" is true', value)
+  if (!(Number.isInteger(value) && value >= least && value <= most)) {
+    throw outOfRange(name, `an integer from ${least} to ${most}`, value)
+  }
+}
 
 /** The options of a heap, each read once before, checked. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
 export function planOf(options: HeapOptions): Plan {

@@ -20,6 +20,14 @@ export interface Mapped {
   readonly address: bigint
 }
 
+/** Memory that several threads share, as one of them sees it. */
+export interface Shared {
+  readonly handle: Handle
+  /** What only the library sees. */
+  readonly head: ArrayBuffer
+  readonly buffer: ArrayBuffer
+}
+
 /** Which accesses a page allows: 0 none, 1 reading, 2 reading and writing. */
 export type Access = 0 | 1 | 2
 
@@ -65,6 +73,28 @@ export interface Addon extends FileAddon {
   /** `RLIMIT_MEMLOCK` of this process; Infinity when there is none. */
   lockLimit(): number
   readonly lab: LabCalls
+  /** Maps memory that other threads attach to by its `id`, 32 characters that nobody can guess. */
+  shareMap(
+    id: string,
+    headBytes: number,
+    bodyBytes: number,
+    guard: boolean,
+    hugePages: boolean,
+    populate: boolean,
+    lock: boolean
+  ): Shared
+  /** Undefined when no thread of this process has such memory open. */
+  shareAttach(id: string): Shared | undefined
+  /** Detaches the buffers, and unmaps the memory when no other thread has it open. */
+  shareClose(handle: Handle, head: ArrayBuffer, buffer: ArrayBuffer): void
+  /** Makes this thread one of those that live: returns its token, or 0 when all `count` words from byte `offset` of the head on are taken. */
+  shareClaim(handle: Handle, offset: number, count: number): number
+  shareDecommit(handle: Handle, offset: number, length: number): void
+  shareResidentBytes(handle: Handle): number
+  /** Makes all running threads of the process execute a memory barrier. False on systems that can't. */
+  barrier(): boolean
+  /** Sleeps for up to 10,000 microseconds. */
+  sleep(microseconds: number): void
 }
 
 /** What a lab needs, to run code that it doesn't trust; see native/lab.h. */

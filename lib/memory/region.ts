@@ -275,7 +275,8 @@ function assertPageMultiple(name: string, value: number, most: number, pageSize:
   throw outOfRange(name, `a multiple of the page size (${pageSize} bytes), from 0 to ${most}`, value)
 }
 
-function settingsOf(options: number | RegionOptions): Settings {
+/** The options of a region, verified. */
+export function settingsOf(options: number | RegionOptions): Settings {
   if (typeof options === 'number') {
     return { size: checkedSize('size', options), guard: true, hugePages: false, populate: false, lock: false }
   }

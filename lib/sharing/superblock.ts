@@ -62,6 +62,8 @@ export const OPEN = 1
 export const CLOSED = 2
 /** Closed, and every byte is on the disk. */
 export const SYNCED = 3
+/** How many milliseconds a call waits for another thread. Of a heap that is shared. */
+export const PATIENCE_WORD = 10
 /** The process that opened it last. */
 export const HOLDER_WORD = 17
 /** How often `sync` has completed; modulo 2 ** 32. */

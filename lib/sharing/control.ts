@@ -1,0 +1,84 @@
+/**
+ * The control area of a shared heap: what its threads tell each other. It lies behind the superblock
+ * (superblock.ts), in the head, so no pointer and no view of the heap reaches it.
+ *
+ *     ┌────────────┬───────────────────────┬──────────────────────────────────────────────┐
+ *     │ lives      │ a record for each     │ an outbox for each pair of arenas:           │
+ *     │ 256 words  │ arena, 128 bytes      │ two halves of 128 bytes                      │
+ *     └────────────┴───────────────────────┴──────────────────────────────────────────────┘
+ *
+ *     life      one for each thread that is attached: odd while it lives. It is raised by one when the
+ *               thread attaches, and again when the thread closes the heap or ends, however it ends.
+ *     token     life << 8 | its index. Names a thread for good: the next thread has another life.
+ *
+ *     record    ┌──────┬──────┬────────────┬──────┬───────┬─────────┬────────────┐
+ *               │ BUSY │ CALL │  14 words  │ LOCK │ OWNER │ DAMAGED │  13 words  │
+ *               └──────┴──────┴────────────┴──────┴───────┴─────────┴────────────┘
+ *               a cache line for the owner   and one for all others
+ *
+ *     half      ┌───────┬───────┬──────────────────────────────────────────┐
+ *               │ STATE │ COUNT │ 30 pointers into the other arena, / 8    │
+ *               └───────┴───────┴──────────────────────────────────────────┘
+ *
+ * Positions are word indexes in the head.
+ */
+import { SUPERBLOCK_BYTES } from './superblock.js'
+
+/** Where the lives begin. */
+export const LIVES_AT = SUPERBLOCK_BYTES / 4
+
+/** How many threads can be attached at a time. */
+export const LIVES = 256
+/** How many arenas a heap can have. */
+export const MOST_ARENAS = 32
+
+/** The words of an arena's record. */
+const RECORD_WORDS = 32
+/** 1 while the owner is in an operation. */
+export const BUSY = 0
+/** Why the owner should leave the fast path: a sum of the flags below; 0 for no reason. */
+export const CALL = 1
+/** Another thread is in the arena, or about to enter it. */
+export const REVOKE = 1
+/** An outbox has pointers for this arena. */
+export const MAIL = 2
+/** Threads without an arena of their own use this one, and the owner knows: it takes the lock as they do. */
+export const CROWDED = 4
+/** The token of the thread that is in the arena, and is not in the owner's fast path; 0 for none. */
+export const LOCK = 16
+/** The token of the thread that the arena belongs to; 0 for none. */
+export const OWNER = 17
+
+/** 1 when a thread ended in the middle of an operation in the arena, which must be recovered first. */
+export const DAMAGED = 18
+
+/** The words of a half of an outbox. */
+export const HALF_WORDS = 32
+/** FILLING: it belongs to the arena that sends. POSTED: to the arena that receives. */
+export const STATE = 0
+export const FILLING = 0
+export const POSTED = 1
+/** How many pointers there are. The store of it is the commit of a free. */
+export const COUNT = 1
+export const POINTERS = 2
+/** The pointers that a half can hold. */
+export const BATCH = HALF_WORDS - POINTERS
+
+/** The bytes of the control area of so many arenas. */
+export function controlBytesFor(arenas: number): number {
+  return 4 * (LIVES + RECORD_WORDS * arenas + 2 * HALF_WORDS * arenas * arenas)
+}
+
+/** The record of arena `index`. */
+export function recordOf(index: number): number {
+  return LIVES_AT + LIVES + RECORD_WORDS * index
+}
+
+/** The first half of the outbox from arena `from` to arena `to`; the second one is right behind it. */
+export function outboxOf(arenas: number, from: number, to: number): number {
+  return recordOf(arenas) + 2 * HALF_WORDS * (from * arenas + to)
+}
+
+/** Which life a token names, as a word of the head, and what it is while the thread lives. */
+export const lifeOf = (token: number): number => LIVES_AT + (token & (LIVES - 1))
+export const livingOf = (token: number): number => token >>> 8

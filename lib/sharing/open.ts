@@ -1,0 +1,216 @@
+/** Makes a heap that threads share, and attaches a thread to one. */
+import { constants } from 'node:buffer'
+import { randomFillSync } from 'node:crypto'
+import { availableParallelism } from 'node:os'
+import { openAllocator } from '../engine/allocator.js'
+import type { Engine, Host } from '../engine/engine.js'
+import { checkRoom, type Header, ordinaryLayout, readHeader, verifyHeader, writeHeader } from '../engine/format.js'
+import { invalidValue, OffheapError, outOfRange } from '../errors.js'
+import { WITH_SLABS } from '../layout/header.js'
+import { chunkGranules } from '../layout/slab.js'
+import type { RegionOptions } from '../memory/region.js'
+import { barrier, SharedMemory, sleep } from '../memory/shared-memory.js'
+import type { PlacementPolicy } from '../placement/placement.js'
+import { Access, type System } from './access.js'
+import { controlBytesFor, LIVES, LIVES_AT, recordOf } from './control.js'
+import { type Arena, SharedEngine } from './engine.js'
+import { Outboxes } from './outbox.js'
+import {
+  type Geometry,
+  headBytes,
+  OPEN,
+  PATIENCE_WORD,
+  readSuperblock,
+  STATE_WORD,
+  UNIT_BYTES,
+  writeSuperblock
+} from './superblock.js'
+
+/** Names a shared heap in a message to another thread of the process. Plain data: it can be cloned and posted. */
+export interface HeapHandle {
+  readonly offheap: 'shared'
+  /** Opaque. Names the memory among those that this process has mapped. */
+  readonly id: string
+}
+
+/** What a shared heap is to be. */
+export interface SharedPlan {
+  readonly policy: PlacementPolicy
+  readonly slabs: boolean
+  /** How many arenas, and how many milliseconds a call waits for another thread; undefined for the defaults. */
+  readonly arenas: number | undefined
+  readonly busyTimeout: number | undefined
+}
+
+/** A shared heap as one thread has it. */
+export interface SharedParts {
+  readonly words: Int32Array<ArrayBuffer>
+  open(host: Host): Engine
+  readonly backing: Pick<SharedMemory, 'closed' | 'pageSize' | 'decommit' | 'residentBytes' | 'close'>
+  readonly handle: HeapHandle
+}
+
+/** More bytes than this no heap has: its words have int32 indexes, and Node 20 views 4 GiB. */
+const MOST_BYTES = Math.min(2 ** 33, constants.MAX_LENGTH) - UNIT_BYTES
+const DEFAULT_TIMEOUT = 10_000
+/** By default a heap has an arena for each processor, within these bounds. */
+const [FEWEST, MOST] = [2, 16]
+
+/** Maps a new heap. Throws ERR_OUT_OF_RANGE, ERR_INVALID_ARG_TYPE, ERR_OFFHEAP_SYSTEM, ERR_OFFHEAP_UNSUPPORTED. */
+export function mapShared(plan: SharedPlan, options: RegionOptions): SharedParts {
+  const geometry = geometryOf(options.size, plan.arenas)
+  const { arenas, arenaBytes, controlBytes } = geometry
+  const { policy } = plan
+  const slabs = plan.slabs && chunkGranules(arenaBytes / 4) > 0
+  checkRoom(arenaBytes, policy.name, words => ordinaryLayout(words, policy, slabs))
+  const memory = SharedMemory.map(headBytes(controlBytes), arenas * arenaBytes, options)
+  const head = new Int32Array(memory.head)
+  const words = new Int32Array(memory.buffer)
+  writeShared(head, words, geometry, policy, slabs)
+  head[PATIENCE_WORD] = plan.busyTimeout ?? DEFAULT_TIMEOUT
+  head[STATE_WORD] = OPEN
+  return partsOf(memory, head, words, geometry)
+}
+
+/** Writes the superblock and empty arenas over a head and a body that are zero. */
+export function writeShared(
+  head: Int32Array,
+  words: Int32Array,
+  geometry: Geometry,
+  policy: PlacementPolicy,
+  slabs: boolean
+): void {
+  const [a, b, c, d] = randomFillSync(new Int32Array(4))
+  writeSuperblock(head, geometry, [a, b, c, d])
+  const length = geometry.arenaBytes / 4
+  const header: Header = { policy, options: slabs ? WITH_SLABS : 0, length }
+  for (let index = 0; index < geometry.arenas; index++) {
+    const arena = words.subarray(index * length, (index + 1) * length)
+    writeHeader(arena, header, ordinaryLayout(length, policy, slabs), 0, true)
+    openAllocator(arena, header, QUIET).reset()
+  }
+}
+
+/** Attaches this thread to the heap that a handle names. Throws ERR_OFFHEAP_CLOSED, ERR_OFFHEAP_BUSY, ERR_INVALID_ARG_VALUE. */
+export function attachShared(handle: HeapHandle): SharedParts {
+  const { id } = handle
+  if (typeof id !== 'string' || !/^[0-9a-f]{32}$/.test(id)) {
+    throw invalidValue('handle.id', 'is not that of a handle from heap.handle()', id)
+  }
+  const memory = SharedMemory.attach(id)
+  if (memory === undefined) {
+    throw new OffheapError(
+      'ERR_OFFHEAP_CLOSED',
+      'No thread of this process has the heap of this handle open: all have closed it or ended, or it is of another process. ' +
+        'Keep it open in the thread that sends the handle until the other one has attached'
+    )
+  }
+  try {
+    const head = new Int32Array(memory.head)
+    const geometry = readSuperblock(head)
+    return partsOf(memory, head, new Int32Array(memory.buffer), geometry)
+  } catch (error) {
+    memory.close()
+    throw error
+  }
+}
+
+/** Is this the handle of a shared heap? */
+export function isHandle(value: unknown): value is HeapHandle {
+  return (
+    typeof value === 'object' && value !== null && 'offheap' in value && value.offheap === 'shared' && 'id' in value
+  )
+}
+
+function partsOf(
+  memory: SharedMemory,
+  head: Int32Array,
+  words: Int32Array<ArrayBuffer>,
+  geometry: Geometry
+): SharedParts {
+  let engine: SharedEngine | undefined
+  return {
+    words,
+    handle: { offheap: 'shared', id: memory.id },
+    open: host => {
+      engine = openShared(memory, head, words, geometry, host)
+      return engine
+    },
+    backing: {
+      pageSize: memory.pageSize,
+      get closed() {
+        return memory.closed
+      },
+      decommit: (offset, length) => memory.decommit(offset, length),
+      residentBytes: () => memory.residentBytes(),
+      close: () => {
+        engine?.leave()
+        memory.close()
+      }
+    }
+  }
+}
+
+function openShared(
+  memory: SharedMemory,
+  head: Int32Array,
+  words: Int32Array,
+  geometry: Geometry,
+  host: Host
+): SharedEngine {
+  const me = memory.claim(LIVES_AT * 4, LIVES)
+  if (me === 0) {
+    memory.close()
+    throw new OffheapError(
+      'ERR_OFFHEAP_BUSY',
+      `${LIVES} threads have this heap open, and no more can; close it in one of them first`
+    )
+  }
+  return engineOn(head, words, geometry, me, systemHere(), host)
+}
+
+/** The engine of the thread with the token `me`. Throws ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_BUSY. */
+export function engineOn(
+  head: Int32Array,
+  words: Int32Array,
+  { arenas, arenaBytes }: Geometry,
+  me: number,
+  system: System,
+  host: Host
+): SharedEngine {
+  const length = arenaBytes / 4
+  const openArena = (index: number, inner: Host): Arena => {
+    const arena = words.subarray(index * length, (index + 1) * length)
+    const header = readHeader(arena)
+    verifyHeader(arena, ordinaryLayout(header.length, header.policy, header.options === WITH_SLABS))
+    const allocator = openAllocator(arena, header, inner)
+    return { index, base: index * arenaBytes, record: recordOf(index), words: arena, allocator }
+  }
+  const access = new Access(head, me, system, head[PATIENCE_WORD])
+  return new SharedEngine(head, words, openArena, arenas, access, new Outboxes(head, arenas), system.fenced, host)
+}
+
+function systemHere(): System {
+  const { arch } = process
+  return { fenced: !barrier(), reorders: arch !== 'x64' && arch !== 'ia32', barrier, sleep }
+}
+
+function geometryOf(size: number, wanted: number | undefined): Geometry {
+  if (!(Number.isInteger(size) && size >= 1 && size <= MOST_BYTES)) {
+    throw outOfRange('options.size', `an integer from 1 to ${MOST_BYTES} bytes in a shared heap`, size)
+  }
+  const byDefault = Math.min(Math.max(availableParallelism(), FEWEST), MOST, Math.max(1, Math.floor(size / UNIT_BYTES)))
+  const arenas = wanted ?? byDefault
+  // In whole units, and no more than can be viewed.
+  const units = Math.min(Math.ceil(size / arenas / UNIT_BYTES), Math.floor(MOST_BYTES / arenas / UNIT_BYTES))
+  return { arenas, arenaBytes: units * UNIT_BYTES, controlBytes: controlBytesFor(arenas) }
+}
+
+/** For the arenas of a heap that nobody has yet. */
+const QUIET: Host = {
+  commit: undefined,
+  grown: () => {},
+  trim: () => {},
+  fault: () => {},
+  calls: { malloc: () => 0, calloc: () => 0, alignedAlloc: () => 0, realloc: () => 0, free: () => {} }
+}

@@ -1,0 +1,33 @@
+/** The figures of a shared heap, from those of its arenas. */
+import type { HeapStats } from '../engine/engine.js'
+
+/**
+ * Sums up the figures of arenas that begin at the pointers `base`. `top` is where the last wilderness that
+ * anything was cut off begins; `peakUsed` and `highWater` are sums of what each arena reached at some time.
+ */
+export function sumOf(
+  arenas: readonly (readonly [base: number, stats: HeapStats])[],
+  residentBytes: number
+): HeapStats {
+  const sum = (figure: (stats: HeapStats) => number): number =>
+    arenas.reduce((total, [, stats]) => total + figure(stats), 0)
+  return {
+    size: sum(({ size }) => size),
+    metadata: sum(({ metadata }) => metadata),
+    used: sum(({ used }) => used),
+    free: sum(({ free }) => free),
+    blocks: sum(({ blocks }) => blocks),
+    freeBlocks: sum(({ freeBlocks }) => freeBlocks),
+    quarantined: 0,
+    quarantinedBlocks: 0,
+    slabs: sum(({ slabs }) => slabs),
+    largestFree: Math.max(...arenas.map(([, { largestFree }]) => largestFree)),
+    peakUsed: sum(({ peakUsed }) => peakUsed),
+    top: Math.max(
+      ...arenas.map(([base, { top, highWater }], index) => (highWater > 0 || index === 0 ? base + top : 0))
+    ),
+    wilderness: sum(({ wilderness }) => wilderness),
+    highWater: sum(({ highWater }) => highWater),
+    residentBytes
+  }
+}

@@ -1,0 +1,19 @@
+// macOS has no call that makes other threads execute a barrier; the owners of arenas use atomic stores instead.
+#include <ctime>
+
+#include "barrier.h"
+
+namespace barrier {
+
+bool Available() { return false; }
+
+void Everywhere() {}
+
+void Sleep(uint32_t microseconds) {
+  timespec time;
+  time.tv_sec = microseconds / 1000000;
+  time.tv_nsec = static_cast<long>(microseconds % 1000000) * 1000;
+  nanosleep(&time, nullptr);
+}
+
+}  // namespace barrier

@@ -1,0 +1,119 @@
+/** Shared heaps as one thread sees them: options, handles, several heaps on one memory, errors. */
+import { describe, expect, test } from 'vitest'
+import { Heap, placements } from '../../lib/index.js'
+import { expectError } from '../heap/support.js'
+
+const MiB = 2 ** 20
+
+describe('Heap.map with shared: true', () => {
+  test('refuses what does not go together, by name', () => {
+    const both = 'ERR_OFFHEAP_UNSUPPORTED'
+    expectError(() => Heap.map({ size: MiB, shared: true, hardened: true }), both, /hardened or shared, not both/)
+    expectError(() => Heap.map({ size: MiB, shared: true, trimThreshold: MiB }), both, /trimThreshold/)
+    for (const arenas of [0, 33, 1.5, Number.NaN]) {
+      expectError(() => Heap.map({ size: MiB, shared: true, arenas }), 'ERR_OUT_OF_RANGE', /"arenas".*from 1 to 32/)
+    }
+    expectError(() => Heap.map({ size: MiB, shared: true, busyTimeout: -1 }), 'ERR_OUT_OF_RANGE', /"busyTimeout"/)
+    expectError(() => Heap.map({ size: MiB, arenas: 2 }), 'ERR_OUT_OF_RANGE', /left out unless "shared" is true/)
+    for (const size of [0, -1, 1.5, 2 ** 40]) {
+      expectError(() => Heap.map({ size, shared: true }), 'ERR_OUT_OF_RANGE', /size/)
+    }
+    const wrong: object[] = [
+      { size: MiB, shared: 'yes' },
+      { size: MiB, shared: true, arenas: '2' },
+      { size: MiB, shared: true, guard: 1 },
+      { shared: true }
+    ]
+    for (const options of wrong) {
+      expectError(() => Reflect.apply(Heap.map, Heap, [options]), 'ERR_INVALID_ARG_TYPE')
+    }
+  })
+
+  test.each(placements)('has arenas of one size, with any placement: %s', placement => {
+    using heap = Heap.map({ size: 3 * MiB, shared: true, arenas: 3, placement })
+    expect(heap.placement).toBe(placement)
+    expect(heap.stats()).toMatchObject({ size: 3 * MiB, blocks: 0, used: 0 })
+    // No block is larger than an arena.
+    expect(heap.malloc(MiB)).toBe(0)
+    const { largestFree } = heap.stats()
+    expect(largestFree).toBeGreaterThan(MiB / 2)
+    const blocks = [1, 2, 3].map(() => heap.malloc(largestFree))
+    expect(blocks.map(pointer => Math.floor(pointer / MiB)).sort()).toEqual([0, 1, 2])
+    expect(heap.malloc(largestFree)).toBe(0)
+    for (const pointer of blocks) heap.free(pointer)
+    expect(heap.stats().largestFree).toBe(largestFree)
+    heap.check()
+  })
+
+  test('gives views, sizes and errors as any heap does', () => {
+    using heap = Heap.map({ size: MiB, shared: true, arenas: 2 })
+    const bytes = heap.alloc(100)
+    const buffer = heap.allocBuffer(100)
+    const floats = heap.allocArray(Float64Array, 10)
+    expect(heap.owns(bytes) && heap.owns(buffer) && heap.owns(floats)).toBe(true)
+    expect(heap.usableSize(bytes)).toBeGreaterThanOrEqual(100)
+    expect(heap.view(bytes).byteOffset).toBe(bytes.byteOffset)
+    expect([...heap.blocks()].filter(({ used }) => used)).toHaveLength(3)
+    heap.root = bytes.byteOffset
+    expect(heap.root).toBe(bytes.byteOffset)
+    heap.root = 0
+    for (const view of [bytes, buffer, floats]) heap.free(view)
+    expectError(() => heap.free(bytes), 'ERR_OFFHEAP_DOUBLE_FREE')
+    expectError(() => heap.free(MiB), 'ERR_OFFHEAP_INVALID_POINTER', /outside the heap, which has 1048576 bytes/)
+    expectError(() => heap.free(MiB / 2 + 4), 'ERR_OFFHEAP_INVALID_POINTER', /524292 is not a multiple of 8/)
+    expectError(() => heap.free(MiB / 2 + 8), 'ERR_OFFHEAP_INVALID_POINTER', /own header/)
+    expect(heap.alignedAlloc(4096, 10) % 4096).toBe(0)
+    expect(heap.calloc(2 ** 40, 2 ** 40)).toBe(0)
+    expectError(() => heap.alloc(2 * MiB), 'ERR_OFFHEAP_OUT_OF_MEMORY')
+    expect(heap.trim()).toBeGreaterThanOrEqual(0)
+    heap.reset()
+    expect(heap.stats().blocks).toBe(0)
+  })
+})
+
+describe('heap.handle()', () => {
+  test('can be cloned, and opens the heap once more, as long as it is open', () => {
+    const heap = Heap.map({ size: MiB, shared: true, arenas: 2 })
+    const handle = structuredClone(heap.handle())
+    const other = Heap.attach(JSON.parse(JSON.stringify(handle)))
+    const pointer = heap.malloc(100)
+    heap.u8[pointer] = 7
+    expect(other.u8[pointer]).toBe(7)
+    other.free(pointer)
+    expect(heap.stats().blocks).toBe(0)
+    // A view of one of them is none of the other.
+    expectError(() => other.free(heap.alloc(8)), 'ERR_OFFHEAP_FOREIGN_VIEW')
+    heap.close()
+    expect(other.closed).toBe(false)
+    other.check()
+    other.free(other.malloc(1000))
+    other.close()
+    expectError(() => Heap.attach(handle), 'ERR_OFFHEAP_CLOSED', /Keep it open/)
+    expectError(() => heap.handle(), 'ERR_OFFHEAP_CLOSED')
+    expectError(() => heap.malloc(8), 'ERR_OFFHEAP_CLOSED')
+    expectError(() => heap.stats(), 'ERR_OFFHEAP_CLOSED')
+    heap.close()
+  })
+
+  test('is of shared heaps only, and nothing else is a handle', () => {
+    using heap = Heap.map(MiB)
+    expectError(() => heap.handle(), 'ERR_OFFHEAP_UNSUPPORTED', /shared: true/)
+    for (const id of ['', 'x'.repeat(32), 5, undefined, { toString: () => '0'.repeat(32) }]) {
+      expectError(
+        () => Reflect.apply(Heap.attach, Heap, [{ offheap: 'shared', id }]),
+        'ERR_INVALID_ARG_VALUE',
+        /handle.id/
+      )
+    }
+    expectError(() => Heap.attach({ offheap: 'shared', id: '0'.repeat(32) }), 'ERR_OFFHEAP_CLOSED')
+    expectError(() => Reflect.apply(Heap.attach, Heap, [{ offheap: 'other', id: 1 }]), 'ERR_INVALID_ARG_TYPE')
+  })
+
+  test('opens it in 256 threads, and not in one more', () => {
+    using heap = Heap.map({ size: MiB, shared: true, arenas: 1 })
+    const others = Array.from({ length: 255 }, () => Heap.attach(heap.handle()))
+    expectError(() => Heap.attach(heap.handle()), 'ERR_OFFHEAP_BUSY', /256 threads/)
+    for (const other of others) other.close()
+    Heap.attach(heap.handle()).close()
+  })
+})

@@ -1,0 +1,66 @@
+/** Shared heaps on ordinary memory, with threads that are made up: engines that take turns. */
+import type { Host } from '../../lib/engine/engine.js'
+import type { PlacementName } from '../../lib/placement/placement.js'
+import { policyNamed } from '../../lib/placement/policies.js'
+import type { System } from '../../lib/sharing/access.js'
+import { controlBytesFor, LIVES, LIVES_AT } from '../../lib/sharing/control.js'
+import type { SharedEngine } from '../../lib/sharing/engine.js'
+import { engineOn, writeShared } from '../../lib/sharing/open.js'
+import { type Geometry, headBytes, PATIENCE_WORD } from '../../lib/sharing/superblock.js'
+
+export const host: Host = {
+  commit: undefined,
+  grown: () => {},
+  trim: () => {},
+  fault: () => {},
+  calls: { malloc: () => 0, calloc: () => 0, alignedAlloc: () => 0, realloc: () => 0, free: () => {} }
+}
+
+/** Nobody else runs while a thread sleeps here: a thread that sleeps would wait for ever. */
+const alone: System = {
+  fenced: false,
+  reorders: true,
+  barrier: () => {},
+  sleep: () => {}
+}
+
+export interface Memory {
+  readonly head: Int32Array
+  readonly words: Int32Array
+  readonly geometry: Geometry
+}
+
+/** A new heap of `arenas` arenas, 64 KiB each by default. */
+export function newMemory(arenas: number, placement: PlacementName, slabs: boolean, arenaBytes = 65536): Memory {
+  const geometry = { arenas, arenaBytes, controlBytes: controlBytesFor(arenas) }
+  const head = new Int32Array(headBytes(geometry.controlBytes) / 4)
+  const words = new Int32Array((arenas * arenaBytes) / 4)
+  writeShared(head, words, geometry, policyNamed(placement), slabs)
+  head[PATIENCE_WORD] = 1
+  return { head, words, geometry }
+}
+
+export const copyOf = ({ head, words, geometry }: Memory): Memory => ({
+  head: head.slice(),
+  words: words.slice(),
+  geometry
+})
+
+/** A thread that attaches. Returns its engine, and its token. */
+export function attach({ head, words, geometry }: Memory, system: Partial<System> = {}): [SharedEngine, number] {
+  let index = 0
+  while (index < LIVES && Atomics.load(head, LIVES_AT + index) % 2 !== 0) index++
+  const life = Atomics.add(head, LIVES_AT + index, 1) + 1
+  const token = (life << 8) | index
+  return [engineOn(head, words, geometry, token, { ...alone, ...system }, host), token]
+}
+
+/** The thread ends, wherever it is. */
+export function end({ head }: Memory, token: number): void {
+  Atomics.add(head, LIVES_AT + (token & (LIVES - 1)), 1)
+}
+
+/** The used pointers of a heap. */
+export function usedIn(engine: SharedEngine): number[] {
+  return [...engine.eachBlock()].filter(({ used }) => used).map(({ pointer }) => pointer)
+}

@@ -1,0 +1,197 @@
+/**
+ * Real threads on a shared heap: workers that allocate, free each other's blocks, and are terminated at any
+ * moment while others go on. What they say they have is in a SharedArrayBuffer, and is compared with the heap.
+ * `OFFHEAP_TERMINATIONS=500` ends so many of them.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Compiled, compile } from '../memory/compiled.js'
+
+const terminations = Number(process.env.OFFHEAP_TERMINATIONS ?? 6)
+
+let compiled: Compiled
+beforeAll(() => {
+  compiled = compile('heap')
+})
+afterAll(() => compiled.remove())
+
+/** Runs a module in a new process. `Heap` and `start` are in scope: `start(body, data)` runs the body of a module in a worker. */
+function passes(body: string): string {
+  const prelude = `
+    import assert from 'node:assert/strict'
+    import { once } from 'node:events'
+    import { Worker } from 'node:worker_threads'
+    const head = ${JSON.stringify(`import { parentPort, workerData } from 'node:worker_threads'\nimport { Heap } from ${JSON.stringify(compiled.heap)}\n`)}
+    function start(body, data) {
+      const url = new URL('data:text/javascript,' + encodeURIComponent(head + body))
+      const worker = new Worker(url, { workerData: data })
+      worker.on('error', error => { console.error(error); process.exit(1) })
+      return worker
+    }
+  `
+  const { stdout, stderr, status, signal } = compiled.run(prelude + body)
+  expect({ stderr, status, signal }).toEqual({ stderr: '', status: 0, signal: null })
+  return stdout
+}
+
+describe('a worker', () => {
+  test('finds the blocks of another thread, frees them, and leaves its own behind', () => {
+    passes(`
+      const heap = Heap.map({ size: 2 ** 22, shared: true, arenas: 2 })
+      const block = heap.calloc(25, 4)
+      heap.i32[block / 4] = 17
+      const worker = start(\`
+        const heap = Heap.attach(workerData.handle)
+        const sum = heap.i32[workerData.block / 4] + 1
+        heap.free(workerData.block)
+        const mine = heap.malloc(100)
+        heap.i32[mine / 4] = sum
+        heap.root = mine
+      \`, { handle: heap.handle(), block })
+      await once(worker, 'exit')
+      assert.equal(heap.i32[heap.root / 4], 18)
+      assert.equal(heap.stats().blocks, 1)
+      assert.throws(() => heap.free(block), { code: 'ERR_OFFHEAP_DOUBLE_FREE' })
+      heap.free(heap.root)
+      heap.check()
+      heap.close()
+      assert.equal(heap.closed, true)
+      assert.throws(() => heap.handle(), { code: 'ERR_OFFHEAP_CLOSED' })`)
+  })
+
+  test('keeps the heap when the thread that made it closes it; the last one to close unmaps it', () => {
+    passes(`
+      import { readFileSync } from 'node:fs'
+      const size = 64 * 2 ** 20
+      const mapped = () => readFileSync('/proc/self/maps', 'utf8').split('\\n').some(line => {
+        const [from, to] = line.split(' ')[0].split('-').map(text => parseInt(text, 16))
+        return to - from >= size && to - from < size + 2 ** 20
+      })
+      const isLinux = process.platform === 'linux'
+      for (const way of ['close', 'end', 'terminate', 'throw']) {
+        let heap = Heap.map({ size, shared: true })
+        const handle = heap.handle()
+        const worker = new Worker(new URL('data:text/javascript,' + encodeURIComponent(head + \`
+          const heap = Heap.attach(workerData.handle)
+          parentPort.postMessage('attached')
+          parentPort.once('message', () => {
+            const block = heap.malloc(1000)
+            heap.u8.fill(1, block, block + 1000)
+            parentPort.postMessage('alive')
+            if (workerData.way === 'close') heap.close()
+            if (workerData.way === 'throw') throw new Error('on purpose')
+            if (workerData.way === 'terminate') for (;;) heap.free(heap.malloc(8))
+          })
+        \`)), { workerData: { handle, way } })
+        worker.on('error', () => {})
+        await once(worker, 'message')
+        heap.close()
+        heap = undefined
+        if (isLinux) assert.equal(mapped(), true, way)
+        worker.postMessage('go on')
+        await once(worker, 'message')
+        if (way === 'terminate') await worker.terminate()
+        else await new Promise(resolve => worker.on('exit', resolve))
+        // Its addresses stay until the buffer of this thread is collected.
+        for (let turn = 0; isLinux && mapped() && turn < 100; turn++) {
+          globalThis.gc()
+          await new Promise(resolve => setImmediate(resolve))
+        }
+        if (isLinux) assert.equal(mapped(), false, way)
+        assert.throws(() => Heap.attach(handle), { code: 'ERR_OFFHEAP_CLOSED' })
+      }`)
+  })
+})
+
+describe('workers that are terminated at any moment', () => {
+  const worker = `
+    const heap = Heap.attach(workerData.handle)
+    const { i32 } = heap
+    const { ledger, seed } = workerData
+    let state = seed
+    const random = n => {
+      state = (Math.imul(state, 1664525) + 1013904223) | 0
+      return (state >>> 8) % n
+    }
+    // An entry of the ledger is the pointer of a block; the first word of the block is its number of words, and all
+    // others are its pointer. Who takes a pointer out of the ledger has the block.
+    const verify = pointer => {
+      const count = i32[pointer / 4]
+      if (!(count > 0 && pointer + count * 4 <= i32.byteLength)) throw new Error('a block of ' + count + ' words at ' + pointer)
+      for (let i = 1; i < count; i++) if (i32[pointer / 4 + i] !== pointer) throw new Error('a block was overwritten: ' + pointer)
+      return count
+    }
+    const write = (pointer, count) => {
+      i32[pointer / 4] = count
+      i32.fill(pointer, pointer / 4 + 1, pointer / 4 + count)
+    }
+    parentPort.postMessage('ready')
+    for (;;) {
+      const entry = random(ledger.length)
+      const pointer = Atomics.exchange(ledger, entry, 0)
+      let next = 0
+      const count = random(8) === 0 ? 1 + random(2000) : 1 + random(60)
+      if (pointer === 0) {
+        next = heap.malloc(count * 4)
+      } else {
+        const had = verify(pointer)
+        if (random(3) === 0) {
+          next = heap.realloc(pointer, count * 4)
+          if (next !== 0) for (let i = 1; i < Math.min(had, count); i++) if (i32[next / 4 + i] !== pointer) throw new Error('realloc lost a word')
+          if (next === 0) heap.free(pointer)
+        } else heap.free(pointer)
+      }
+      if (next !== 0) {
+        write(next, count)
+        const other = Atomics.compareExchange(ledger, entry, 0, next)
+        if (other !== 0) heap.free(next)
+      }
+      Atomics.add(workerData.counts, workerData.index, 1)
+    }`
+
+  test.each([
+    { arenas: 4, placement: 'first-fit', slabs: false, size: 2 ** 23 },
+    { arenas: 2, placement: 'segregated-fit', slabs: true, size: 2 ** 22 }
+  ])('lose no block: $arenas arenas, $placement, slabs: $slabs', options => {
+    const out = passes(`
+      import { setTimeout } from 'node:timers/promises'
+      const heap = Heap.map(${JSON.stringify({ ...options, shared: true })})
+      const ledger = new Int32Array(new SharedArrayBuffer(4 * 600))
+      const counts = new Int32Array(new SharedArrayBuffer(4 * 3))
+      let seeds = ${JSON.stringify(options.arenas)} * 1000
+      const launch = async index => {
+        const worker = start(${JSON.stringify(worker)}, { handle: heap.handle(), ledger, counts, index, seed: seeds++ })
+        await once(worker, 'message')
+        return worker
+      }
+      const workers = await Promise.all([0, 1, 2].map(launch))
+      let operations = 0
+      for (let ended = 0; ended < ${terminations}; ended++) {
+        await setTimeout(ended % 7)
+        const index = ended % 3
+        await workers[index].terminate()
+        // The others go on meanwhile: nobody waits for the one that ended.
+        const before = [1, 2].map(other => Atomics.load(counts, (index + other) % 3))
+        while ([1, 2].some((other, i) => Atomics.load(counts, (index + other) % 3) === before[i])) await setTimeout(1)
+        if (ended % 5 === 0) heap.check()
+        operations += Atomics.exchange(counts, index, 0)
+        workers[index] = await launch(index)
+      }
+      for (const worker of workers) await worker.terminate()
+      heap.check()
+      const used = new Set([...heap.blocks()].filter(({ used }) => used).map(({ pointer }) => pointer))
+      const known = [...ledger].filter(pointer => pointer !== 0)
+      assert.equal(new Set(known).size, known.length)
+      for (const pointer of known) {
+        assert.ok(used.has(pointer), 'lost: ' + pointer)
+        for (let i = 1; i < heap.i32[pointer / 4]; i++) assert.equal(heap.i32[pointer / 4 + i], pointer)
+        heap.free(pointer)
+      }
+      // A worker that ends has at most two blocks in its hands: those of a realloc.
+      const rest = heap.stats().blocks
+      assert.ok(rest <= 2 * (${terminations} + 3), rest + ' blocks that nobody has')
+      heap.check()
+      heap.close()
+      console.log(operations + ' operations, ' + rest + ' blocks in the hands of workers that ended')`)
+    if (terminations > 100) console.log(out)
+  })
+})
