@@ -118,7 +118,8 @@ function gradeCommand(io: Io, done: (code: number) => void): Command {
 function kitCommand(io: Io): Command {
   return new Command('kit')
     .description(
-      'lay out what a course grades with: a Gradescope autograder, a Dockerfile, a workflow for GitHub Classroom'
+      'write what a course grades with: a Gradescope autograder, a Dockerfile, ' +
+        'a workflow for GitHub Classroom'
     )
     .argument('<dir>', 'folder to fill; made when it is not there')
     .action(async (folder: string) => {
@@ -137,9 +138,7 @@ interface GradeAllCommandOptions extends Pick<GradeCommandOptions, 'traces' | 's
 
 function gradeAllCommand(io: Io, done: (code: number) => void): Command {
   return new Command('grade-all')
-    .description(
-      'grade every submission in a folder; grades that are there already, in .grades/, are not made again'
-    )
+    .description('grade every submission in a folder; grades that are in .grades/ already are kept')
     .argument(
       '<dir>',
       'holds a folder with an allocator.ts for each student, or a .ts file for each'
@@ -178,9 +177,8 @@ function gradeAllCommand(io: Io, done: (code: number) => void): Command {
         ...(step === undefined ? {} : { step }),
         ...(options.jobs === undefined ? {} : { jobs: options.jobs }),
         onRow: ({ name, score, what }, count, all) => {
-          io.err.write(
-            `${count} of ${all}: ${name}, ${score.toFixed(1)} points${what === '' ? '' : `: ${what}`}\n`
-          )
+          const defect = what === '' ? '' : `: ${what}`
+          io.err.write(`${count} of ${all}: ${name}, ${score.toFixed(1)} points${defect}\n`)
         }
       })
       if (options.csv !== undefined) writeOutput(options.csv, csvOf(result))
