@@ -333,8 +333,8 @@ export const wrongs: readonly Wrong[] = [
     step: 1,
     change: [
       [
-        '    const block = memory.sbrk',
-        '    let walk = 0\n    for (let at = 0; at < 2_000_000; at++) walk += u32[at]\n    if (walk < 0) return 0\n    const block = memory.sbrk'
+        '    u32[block / 4] = size\n',
+        '    for (let times = 0; times < 2_000_000; times++) u32[block / 4] = times\n    u32[block / 4] = size\n'
       ]
     ],
     // Without a look at why it is slow: it reads what it must not.

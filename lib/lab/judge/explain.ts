@@ -92,7 +92,7 @@ export class Explainer {
 
   /** What lies behind a defect that was seen in a trace: the same one, with the line that did it, or an earlier one. */
   causeOf(found: Fault, trace: Trace, checkInterval: number): Fault {
-    if (found.operation === -1) return found
+    if (found.operation === -1 || found.kind === 'slow') return found
     const cause = this.watched(trace, {
       until: found.operation + 1,
       watch: found.block,
