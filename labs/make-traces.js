@@ -14,6 +14,8 @@ const RECORDED = 12_000
 class Trace {
   lines = []
   ids = 0
+  /** CS:APP's: 1 for utilization and throughput, 0 for neither. */
+  weight = 1
   #live = new Map()
   #payload = 0
   #peak = 0
@@ -41,7 +43,7 @@ class Trace {
   }
 
   write(name) {
-    const text = `${this.#peak}\n${this.ids}\n${this.lines.length}\n1\n${this.lines.join('\n')}\n`
+    const text = `${this.#peak}\n${this.ids}\n${this.lines.length}\n${this.weight}\n${this.lines.join('\n')}\n`
     if (text.length < 20_000) writeFileSync(new URL(`traces/${name}.rep`, import.meta.url), text)
     else
       writeFileSync(new URL(`traces/${name}.rep.gz`, import.meta.url), gzipSync(text, { level: 9 }))
@@ -163,6 +165,34 @@ const patterns = {
       done.push(id)
       if (done.length > 40) trace.free(done.splice(below(done.length), 1)[0])
     }
+    trace.freeAll()
+  },
+  /** Calls at the edges of what is allowed, and sizes at the edges of what allocators round to. Not measured. */
+  edges(trace) {
+    trace.weight = 0
+    trace.lines.push('f -1')
+    for (const id of [trace.malloc(1), trace.malloc(2), trace.malloc(3)]) trace.free(id)
+    // A realloc of a block that is not there is a malloc.
+    const text = trace.ids++
+    trace.realloc(text, 1)
+    for (let bytes = 2; bytes <= 80; bytes++) trace.realloc(text, bytes)
+    for (let bytes = 79; bytes >= 1; bytes--) trace.realloc(text, bytes)
+    // Around the sizes of classes, and of what a header is added to.
+    for (let power = 8; power <= 8192; power *= 2) {
+      const ids = []
+      for (const more of [-17, -16, -9, -8, -5, -4, -1, 0, 1, 4, 8, 16]) {
+        if (power + more > 0) ids.push([trace.malloc(power + more), power + more])
+      }
+      for (const [i, [id, bytes]] of ids.entries()) {
+        if (i % 3 === 0) trace.free(id)
+        else trace.realloc(id, bytes + (i % 3 === 1 ? 1 : -1))
+      }
+      trace.free(trace.malloc(power))
+    }
+    // A long list of small blocks, which a function that calls itself for each would not survive.
+    const small = Array.from({ length: 600 }, () => trace.malloc(16))
+    for (const [i, id] of small.entries()) if (i % 2 === 1) trace.free(id)
+    trace.free(trace.malloc(5000))
     trace.freeAll()
   }
 }

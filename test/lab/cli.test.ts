@@ -43,9 +43,9 @@ describe('offheap lab init', () => {
     const { code, out } = lab.offheap('lab', 'grade', 'ws/allocator.ts', '--step', '1')
     expect({ code, out }).toEqual({
       code: 0,
-      out: expect.stringMatching(/hello .*\nstack .*\nqueue [\s\S]*score +\d+\.\d {2}of 100/)
+      out: expect.stringMatching(/hello .*\nedges .*\nstack .*\nqueue [\s\S]*score +\d+\.\d {2}of 100/)
     })
-    expect(out).toContain('(3 of 3 traces valid)')
+    expect(out).toContain('(4 of 4 traces valid)')
   })
 
   it('gives the lecturer’s files to nobody', () => {
@@ -92,7 +92,14 @@ describe('offheap lab grade', () => {
     expect({ code, out }).toEqual({ code: 0, out: '' })
     const results = JSON.parse(readFileSync(at('results.json'), 'utf8'))
     const names = results.tests.map((test: { name: string }) => test.name)
-    expect(names).toEqual(['hello: valid', 'stack: valid', 'stack: performance', 'queue: valid', 'queue: performance'])
+    expect(names).toEqual([
+      'hello: valid',
+      'edges: valid',
+      'stack: valid',
+      'stack: performance',
+      'queue: valid',
+      'queue: performance'
+    ])
     const sum = (key: 'score' | 'max_score') =>
       results.tests.reduce((total: number, test: Record<string, number>) => total + (test[key] ?? 0), 0)
     expect(sum('max_score')).toBeCloseTo(100, 1)

@@ -64,7 +64,7 @@ export function compileLab(): CompiledLab {
 
 /** The path of a trace that ships with the lab. */
 export function labTrace(name: string): string {
-  return join(root, 'labs/traces', name === 'hello' ? 'hello.rep' : `${name}.rep.gz`)
+  return join(root, 'labs/traces', name === 'hello' || name === 'edges' ? `${name}.rep` : `${name}.rep.gz`)
 }
 
 export const shippedConfig = join(root, 'labs/lab.jsonc')

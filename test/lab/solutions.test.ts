@@ -9,6 +9,7 @@ const TRACES = [
   'buffers',
   'cc1',
   'comb',
+  'edges',
   'grow',
   'hello',
   'merge',
@@ -38,7 +39,8 @@ function utilization(step: number, trace: string): number {
 }
 
 function meanUtilization(step: number): number {
-  return TRACES.reduce((sum, trace) => sum + utilization(step, trace), 0) / TRACES.length
+  const measured = TRACES.filter(trace => trace !== 'edges')
+  return measured.reduce((sum, trace) => sum + utilization(step, trace), 0) / measured.length
 }
 
 describe('a solution of each step', () => {
