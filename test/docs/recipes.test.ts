@@ -208,6 +208,32 @@ test('the log parser adds up what a simple one does, however the file is cut int
     heap.close()`)
 })
 
+test('the pixel pipeline makes what one thread makes, with any number of workers', async () => {
+  await passes(`
+    import { Pipeline, steps } from './pixels.js'
+    const alone = (pixels, width, ...names) => {
+      for (const name of names) {
+        const to = new Uint8Array(pixels.length)
+        const height = pixels.length / width
+        for (let y = 0; y < height; y++) steps[name](pixels, to, width, height, y)
+        pixels = to
+      }
+      return pixels
+    }
+    const image = (width, height) => Uint8Array.from({ length: width * height }, (_, i) => (i * i * 7) >> 3)
+    for (const workers of [1, 3]) {
+      const pipeline = new Pipeline(workers, 2 ** 20)
+      const runs = [[40, 30, 'blur'], [7, 2, 'edges', 'blur'], [1, 1, 'invert'], [33, 50, 'blur', 'edges', 'invert'], [5, 5]]
+      const made = runs.map(([width, height, ...names]) => pipeline.run(image(width, height), width, ...names))
+      for (const [i, [width, height, ...names]] of runs.entries()) {
+        assert.deepEqual(await made[i], alone(image(width, height), width, ...names))
+      }
+      await assert.rejects(pipeline.run(new Uint8Array(2 ** 20), 1024, 'blur'), { code: 'ERR_OFFHEAP_OUT_OF_MEMORY' })
+      assert.equal((await pipeline.run(image(4, 4), 4, 'invert')).length, 16)
+      await pipeline.close()
+    }`)
+})
+
 describe('the LRU cache', () => {
   test('drops what was used least recently, and never gives the value of another key', async () => {
     await passes(`

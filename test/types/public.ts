@@ -21,6 +21,7 @@ import {
   type RegionOptions,
   type Scope,
   type SystemFault,
+  struct,
   type TextEncoding
 } from '../../lib/index.js'
 
@@ -134,6 +135,28 @@ export function lifetimes(): void {
   expectTypeOf(heap.owned(1)).toEqualTypeOf<Uint8Array<ArrayBuffer>>()
   // @ts-expect-error the block of a pin is what it is
   heap.pin(1).pointer = 8
+}
+
+export function records(): void {
+  const kind = struct({ id: 'u32', big: 'i64', ok: 'bool', name: 'utf8:8', raw: 'bytes:3', next: 'pointer' })
+  const array = kind.alloc(heap, 1)
+  expectTypeOf(kind.alloc(heap.scope(), 1)).toEqualTypeOf(array)
+  expectTypeOf(array.at(0)).toEqualTypeOf<{
+    id: number
+    big: bigint
+    ok: boolean
+    name: string
+    raw: Uint8Array
+    next: number
+  }>()
+  for (const record of array) expectTypeOf(record.name).toEqualTypeOf<string>()
+  expectTypeOf(kind.offsetOf).parameter(0).toEqualTypeOf<'id' | 'big' | 'ok' | 'name' | 'raw' | 'next'>()
+  // @ts-expect-error no such type of field
+  struct({ id: 'u24' })
+  // @ts-expect-error a field keeps its type
+  array.at(0).id = 'one'
+  // @ts-expect-error no such field
+  array.at(0).weight = 1
 }
 
 export function telling(): void {
