@@ -43,7 +43,7 @@ export class Race {
   }
 
   /**
-   * The ratio net of floors: without the time of each contender's loop, where that was measured too.
+   * The ratio net of floors: without the time of each contender's loop, where it was measured too.
    * NaN when that leaves nothing.
    */
   netRatio(ours: string, theirs: string): number {
