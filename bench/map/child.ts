@@ -1,4 +1,7 @@
-/** One contender in a process of its own: `node child.js NAME ENTRIES BYTES`. Prints its figures as JSON. */
+/**
+ * One contender in a process of its own: `node child.js NAME ENTRIES BYTES`. Prints its figures as
+ * JSON.
+ */
 import { PerformanceObserver } from 'node:perf_hooks'
 import { MAKERS, type Subject } from './contenders.js'
 import type { Figures } from './figures.js'

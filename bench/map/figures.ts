@@ -1,4 +1,7 @@
-/** What is measured of each contender. Times are nanoseconds a call, unless their label says otherwise. */
+/**
+ * What is measured of each contender. Times are nanoseconds a call, if their label says nothing
+ * else.
+ */
 export const LABELS = {
   insert: 'insert',
   hit: 'hit',

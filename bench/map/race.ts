@@ -1,4 +1,7 @@
-/** `npm run bench -- --map`: maps and caches, each in a process of its own, in turns; a table for each size. */
+/**
+ * `npm run bench -- --map`: maps and caches, each in a process of its own, in turns; a table for
+ * each size.
+ */
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -45,7 +48,7 @@ function works(name: string): boolean {
   }
 }
 
-/** Installs the packages, if they are not there. Returns the names of those that don't work here. */
+/** Installs the packages if they are missing. Returns the names of those that don't work here. */
 export function installMaps(): readonly string[] {
   if (!existsSync(`${FOLDER}/node_modules`)) {
     const npm = (...words: string[]) =>
@@ -55,9 +58,8 @@ export function installMaps(): readonly string[] {
       // Its binary is downloaded, or compiled.
       npm('rebuild', 'better-sqlite3')
     } catch (error) {
-      console.log(
-        `better-sqlite3 could not be built: ${error instanceof Error ? error.message.split('\n')[0] : error}`
-      )
+      const [why] = String(error).split('\n')
+      console.log(`better-sqlite3 could not be built: ${why}`)
     }
   }
   return PACKAGES.filter(name => !works(name))
@@ -125,6 +127,8 @@ export function mapGrid({ entries, bytes }: MapCase, results: ReadonlyMap<string
     head: ['', ...FIGURES.map(figure => LABELS[figure])],
     rows,
     numbers: FIGURES.length,
-    note: 'Nanoseconds of processor time a call, making its key and value included; in brackets: beside Map. Less is better.'
+    note:
+      'Nanoseconds of processor time a call, making its key and value included; in brackets: ' +
+      'beside Map. Less is better.'
   }
 }

@@ -84,10 +84,8 @@ export function chart(
       const isOurs = name.startsWith('offheap')
       const padded = drawn.padEnd(cells)
       const shown = isOurs ? colors.green(padded) : colors.dim(padded)
-      lines.push(
-        `  ${name.padEnd(label)}  ${shown}  ${ns.padStart(time)} ${around.padEnd(spread)}  ` +
-          `${said}`.trimEnd()
-      )
+      const figures = `${ns.padStart(time)} ${around.padEnd(spread)}  ${said}`.trimEnd()
+      lines.push(`  ${name.padEnd(label)}  ${shown}  ${figures}`)
     }
   }
   return [...lines, '', wrapped(text(NOTE), width)].join('\n')

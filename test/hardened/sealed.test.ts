@@ -75,7 +75,7 @@ describe('check() finds', () => {
     for (const oldest of [d, d + 2, 33, WORDS, -1]) {
       heap.i32[OLDEST_WORD] = oldest
       seals.sealHeader()
-      const message = new RegExp(`the quarantine leads to byte ${oldest * 4} of the ledger, where no block`)
+      const message = new RegExp(`the quarantine leads to byte ${oldest * 4} of the ledger, where no quarantined block`)
       expectError(() => heap.check(), CORRUPT, message)
       expectError(() => heap.malloc(49_000), CORRUPT, message)
     }

@@ -12,7 +12,7 @@ it.runIf(process.platform === 'linux')(
   'a process that gave up its rights opens, changes, starts and kills nothing, whatever runs in it',
   () => {
     const folder = mkdtempSync(join(tmpdir(), 'offheap-test-'))
-    const victim = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1e6)'], { detached: true })
+    const victim = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000000)'], { detached: true })
     try {
       const file = join(folder, 'trace')
       writeFileSync(file, 'untouched')

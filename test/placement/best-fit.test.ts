@@ -33,5 +33,5 @@ test('check() finds a block in the tree of a class that is not in its list', () 
   const { heap, free } = holed([48, 96])
   const [small = 0, large = 0] = free
   heap.i32[small + RIGHT] = large
-  expectError(() => heap.check(), 'ERR_OFFHEAP_CORRUPT', /tree of size class 6 has a block that its list does not have/)
+  expectError(() => heap.check(), 'ERR_OFFHEAP_CORRUPT', /tree of size class 6 holds a block that its list does not/)
 })
