@@ -152,18 +152,21 @@ bool FilterCalls() {
   return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter) == 0;
 }
 
-bool Limit(int resource, uint64_t value) {
+// Returns 1, or 0 when the system refuses. A resource is a number in musl, and has a type of its own in glibc.
+template <typename Resource>
+int Limit(Resource resource, uint64_t value) {
   const rlimit limit = {static_cast<rlim_t>(value), static_cast<rlim_t>(value)};
-  return setrlimit(static_cast<__rlimit_resource_t>(resource), &limit) == 0;
+  return setrlimit(resource, &limit) == 0 ? 1 : 0;
 }
 
 }  // namespace
 
 int Confine(uint64_t bytes, uint64_t seconds) {
   int done = prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0) == 0 ? kParent : 0;
-  const bool files = Limit(RLIMIT_CORE, 0) & Limit(RLIMIT_FSIZE, 0) & Limit(RLIMIT_NOFILE, 0);
-  const bool amounts = Limit(RLIMIT_DATA, bytes) & Limit(RLIMIT_CPU, seconds);
-  if (files && amounts) done |= kLimits;
+  // Each is set, whether another was refused or not.
+  const int set = Limit(RLIMIT_CORE, 0) + Limit(RLIMIT_FSIZE, 0) + Limit(RLIMIT_NOFILE, 0) +
+                  Limit(RLIMIT_DATA, bytes) + Limit(RLIMIT_CPU, seconds);
+  if (set == 5) done |= kLimits;
   if (FilterCalls()) done |= kCalls;
   return done;
 }

@@ -39,16 +39,19 @@ void Post(int32_t* word, int32_t value) { __atomic_store_n(word, value, __ATOMIC
 
 namespace {
 
-bool Limit(int resource, uint64_t value) {
+// Returns 1, or 0 when the system refuses.
+int Limit(int resource, uint64_t value) {
   const rlimit limit = {static_cast<rlim_t>(value), static_cast<rlim_t>(value)};
-  return setrlimit(resource, &limit) == 0;
+  return setrlimit(resource, &limit) == 0 ? 1 : 0;
 }
 
 }  // namespace
 
 int Confine(uint64_t, uint64_t seconds) {
-  const bool done = Limit(RLIMIT_CORE, 0) & Limit(RLIMIT_FSIZE, 0) & Limit(RLIMIT_NPROC, 0) & Limit(RLIMIT_CPU, seconds);
-  return done ? kLimits : 0;
+  // Each is set, whether another was refused or not.
+  const int set = Limit(RLIMIT_CORE, 0) + Limit(RLIMIT_FSIZE, 0) + Limit(RLIMIT_NPROC, 0) +
+                  Limit(RLIMIT_CPU, seconds);
+  return set == 4 ? kLimits : 0;
 }
 
 }  // namespace lab
