@@ -11,6 +11,8 @@
 
 #if defined(__APPLE__)
 #include <sys/sysctl.h>
+#else
+#include <linux/falloc.h>
 #endif
 
 #include "signals_posix.h"
