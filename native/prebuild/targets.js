@@ -38,7 +38,7 @@ export const TARGETS = [
     zig: 'aarch64-linux-gnu.2.28',
     runner: 'ubuntu-24.04-arm',
     tested: 'emulated',
-    how: 'a heap, a region and the recorder, under qemu'
+    how: 'an earlier build: a heap, a region and the recorder, under qemu'
   },
   {
     name: 'linux-x64-musl',
@@ -90,7 +90,7 @@ export const TARGETS = [
     zig: 'x86_64-windows-gnu',
     runner: 'windows-2025',
     tested: 'emulated',
-    how: 'the tests of regions, heaps and traces, under Wine with Node 22'
+    how: 'the tests of regions, and some of heaps, under Wine with Node 22'
   },
   {
     name: 'win32-arm64',
