@@ -21,7 +21,8 @@ const TESTS = [
   'test/sharing',
   'test/trace',
   'test/cli',
-  'test/lab/workers.test.ts'
+  'test/lab/cli.test.ts',
+  'test/lab/confine.test.ts'
 ]
 /**
  * Milliseconds for the tests on one version, on a machine however busy. A hang is a failure too.
