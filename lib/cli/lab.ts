@@ -52,6 +52,7 @@ function initCommand(io: Io): Command {
     .description('lay out a workspace: a first allocator, the handout, traces, editor settings; overwrites nothing')
     .argument('<dir>', 'folder to fill; made when it is not there')
     .action(async (folder: string) => {
+      await assertLabs()
       const { initLab } = await import('../lab/init.js')
       const { written, kept } = initLab(folder)
       if (written.length > 0) io.out.write(`${folder}: wrote ${written.join(', ')}\n`)
@@ -86,6 +87,13 @@ function gradeCommand(io: Io, done: (code: number) => void): Command {
       if (options.watch) await watchAndGrade(io, file, options)
       else done((await gradeOnce(io, file, options)).code)
     })
+}
+
+/** Throws a UsageError that says how to install the files of the course, when they are not here. */
+async function assertLabs(): Promise<void> {
+  const { missingLabs } = await import('../lab/labs.js')
+  const missing = missingLabs()
+  if (missing !== undefined) throw new UsageError(missing)
 }
 
 function number(least: number, most: number): (text: string) => number {
@@ -189,8 +197,9 @@ function changed(files: readonly string[], since: number): Promise<void> {
 
 async function configFor(file: string, options: GradeCommandOptions): Promise<LabConfig> {
   const { ConfigError, readConfig } = await import('../lab/config.js')
-  const { labsFolder } = await import('../lab/init.js')
+  const { labsFolder } = await import('../lab/labs.js')
   const beside = join(dirname(file), 'lab.jsonc')
+  if (options.config === undefined && !existsSync(beside)) await assertLabs()
   const path = options.config ?? (existsSync(beside) ? beside : join(labsFolder, 'lab.jsonc'))
   try {
     return readConfig(path)
@@ -208,8 +217,9 @@ function stepOf(config: LabConfig, number: number | undefined): Step | undefined
 
 async function tracesFor(file: string, options: GradeCommandOptions, step: Step | undefined): Promise<string[]> {
   if (options.file !== undefined) return findTraces([options.file])
-  const { labsFolder } = await import('../lab/init.js')
+  const { labsFolder } = await import('../lab/labs.js')
   const beside = join(dirname(file), 'traces')
+  if (options.traces === undefined && !existsSync(beside)) await assertLabs()
   const folder = options.traces ?? (existsSync(beside) ? beside : join(labsFolder, 'traces'))
   const found = await findTraces([folder])
   const wanted = step?.traces

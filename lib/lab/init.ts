@@ -1,11 +1,8 @@
 /** Lays out a student's workspace: the starter, the handout, the traces. Overwrites nothing. */
 
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
-
-/** The folder `labs/` of this package. */
-export const labsFolder = fileURLToPath(new URL('../../labs/', import.meta.url))
+import { labsFolder, ownVersion } from './labs.js'
 
 /** What of `labs/` a student gets, and under which name. The rest is the lecturer's. */
 const PARTS: readonly (readonly [from: string, to: string])[] = [
@@ -53,8 +50,6 @@ export function initLab(folder: string): InitResult {
  * offheap itself leaves to those who grade.
  */
 function manifest(): string {
-  const own: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
-  const version = typeof own === 'object' && own !== null && 'version' in own ? String(own.version) : 'latest'
   const workspace = {
     name: 'allocator-lab',
     private: true,
@@ -63,7 +58,7 @@ function manifest(): string {
       grade: 'npx --yes offheap lab grade allocator.ts',
       watch: 'npx --yes offheap lab grade allocator.ts --watch'
     },
-    devDependencies: { esbuild: '>=0.25', offheap: version }
+    devDependencies: { esbuild: '>=0.25', offheap: ownVersion() }
   }
   return `${JSON.stringify(workspace, null, 2)}\n`
 }

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, inject, test } from 'vitest'
-import { attempt, cached, install, installed, nodeOf, PREBUILT, project, report, run } from './support.js'
+import { attempt, cached, install, installed, nodeOf, PREBUILT, project, ROOT, report, run } from './support.js'
 
 const REGISTRY = fileURLToPath(new URL('registry.mjs', import.meta.url))
 const MAJORS = [20, 22, 24, 26]
@@ -49,7 +49,7 @@ describe('a plain install', () => {
 
   test('the command works', () => {
     expect(run(folder, 'npx', ['--no', '--', 'offheap', '--version'])).toMatch(/^\d+\.\d+\.\d+/)
-    const trace = 'node_modules/offheap/traces/vim.rep.gz'
+    const trace = join(ROOT, 'traces/vim.rep.gz')
     expect(run(folder, 'npx', ['--no', '--', 'offheap', 'replay', '--verify', trace])).toContain('vim')
     run(folder, 'npx', ['--no', '--', 'offheap', 'view', trace, '-o', 'heap.html'])
   })
@@ -59,8 +59,16 @@ describe('a plain install', () => {
     expect(run(folder, 'npx', ['--no', '--', 'offheap', 'replay', '--verify', 'ls.rep'])).toContain('ls')
   })
 
+  test('the lab says that it needs offheap-labs, and is laid out from its tarball without internet', () => {
+    const init = ['--no', '--', 'offheap', 'lab', 'init', 'course']
+    const without = attempt(folder, 'npx', init)
+    expect(without.status).toBe(2)
+    expect(without.output).toMatch(/npm install offheap-labs@.*Without internet: npm install \.\/offheap-/s)
+    run(folder, 'npm', ['install', '--no-audit', '--no-fund', '--offline', inject('labs')])
+    expect(run(folder, 'npx', init)).toContain('handout')
+  })
+
   test('grading says that it needs esbuild, and works with it', () => {
-    run(folder, 'npx', ['--no', '--', 'offheap', 'lab', 'init', 'course'])
     const grade = ['--no', '--', 'offheap', 'lab', 'grade', 'course/allocator.ts', '-t', 'course/traces', '--step', '1']
     const without = attempt(folder, 'npx', grade)
     expect(without.status).not.toBe(0)

@@ -30,7 +30,8 @@ export interface Outcome {
   readonly output: string
 }
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+/** The repository. */
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** Other Nodes and npms are kept here, so that a second run fetches nothing. */
 const CACHE = join(ROOT, 'node_modules', '.cache', 'offheap-package')
 

@@ -76,6 +76,10 @@ describe('the workflows', () => {
     expect(commands(workflow('ci.yml').jobs.windows)).toEqual(['npm ci', 'npm run test:elsewhere -- --need node'])
   })
 
+  test('both packages have the same version', () => {
+    expect(JSON.parse(readFileSync(`${root}labs/package.json`, 'utf8')).version).toBe(manifest.version)
+  })
+
   test('the tables of platforms are those of native/prebuild/targets.js', () => {
     for (const path of Object.keys(TABLES)) expect(readFileSync(`${root}${path}`, 'utf8')).toBe(withTable(path))
   })
@@ -86,7 +90,8 @@ describe('the workflows', () => {
     expect(commands(jobs.publish)).toEqual([
       'npm ci',
       'npm run release',
-      'npm publish --provenance --access public .release/*.tgz'
+      'npm publish --provenance --access public .release/offheap-[0-9]*.tgz',
+      'npm publish --provenance --access public .release/offheap-labs-*.tgz'
     ])
     expect(jobs.publish?.permissions).toEqual({ contents: 'read', 'id-token': 'write' })
     expect(readFileSync(`${root}.ci/release.js`, 'utf8')).toContain("join(ROOT, '.release')")
