@@ -98,8 +98,10 @@ export function compile(target, zig) {
   }
   try {
     const includes = ['-isystem', headers, '-isystem', addonApi]
+    // On Windows Node's functions are called through variables, which node_api.js defines.
+    const imports = target.platform === 'win32' ? ['-DNAPI_EXTERN=__declspec(dllimport)'] : []
     const objects = sourcesFor(target.platform).map(name =>
-      objectOf(join(NATIVE, name), ...includes, ...DEFINES, ...WARNINGS)
+      objectOf(join(NATIVE, name), ...includes, ...DEFINES, ...imports, ...WARNINGS)
     )
     objects.push(objectOf(join(HERE, 'demangle.c')))
     if (target.platform === 'win32') {

@@ -7,6 +7,9 @@ export const MOST_BYTES = 150_000
 /** What Node asks an addon for. */
 const ADDON_EXPORTS = ['napi_register_module_v1', 'node_api_module_get_api_version_v1']
 
+/** What zig's unwinder exports on Windows. Nobody meets it: imports name the library that they are from. */
+const UNWINDER = /^(_Unwind_|_GCC_specific_handler$|__?unw_|unw_)/
+
 /** The libraries that a binary may ask for, and the oldest system that it may want. */
 const RULES = {
   glibc: { needs: /^(libc|libm|libdl|libpthread|ld-linux-.*)\.so\.\d+$/, most: '2.28' },
@@ -26,7 +29,8 @@ export function faultsOf(target, bytes) {
   if (bytes.length > MOST_BYTES) problems.push(`it has ${bytes.length} bytes, more than ${MOST_BYTES}`)
   const strangers = needs.filter(name => !rule.needs.test(name))
   if (strangers.length > 0) problems.push(`it asks for ${strangers.join(', ')}`)
-  const surplus = exported.filter(name => !ADDON_EXPORTS.includes(name))
+  const isAllowed = name => ADDON_EXPORTS.includes(name) || (target.platform === 'win32' && UNWINDER.test(name))
+  const surplus = exported.filter(name => !isAllowed(name))
   if (surplus.length > 0) problems.push(`it exports ${surplus.slice(0, 5).join(', ')} (${surplus.length})`)
   if (!exported.includes(ADDON_EXPORTS[0])) problems.push(`it does not export ${ADDON_EXPORTS[0]}`)
   if (rule.most === undefined ? minimum !== undefined : minimum === undefined || isNewer(minimum, rule.most)) {
