@@ -166,7 +166,10 @@ describe('protect', () => {
       return [moved[0], moved[1]]
     }
     expect(readMoved()).toEqual([2, 1])
-    expect(await collectUntil(() => mappedBytes(region.address, PAGES * page) === 0)).toBe(true)
+    const { address } = region
+    region = Region.map(page)
+    bytes = new Uint8Array(region.buffer)
+    expect(await collectUntil(() => mappedBytes(address, PAGES * page) === 0)).toBe(true)
   })
 
   test('faults belong to their region', () => {
