@@ -12,7 +12,7 @@ const WORDS = {
   suite: 'all tests',
   emulated: 'tests under an emulator',
   loaded: 'loaded',
-  built: 'built, not run yet'
+  planned: 'not yet'
 }
 
 function table(heads, rows) {

@@ -15,7 +15,7 @@ const HERE = fileURLToPath(new URL('.', import.meta.url))
  * systems are those of an official Node 20.
  *
  * `zig` is the compiler's name of the target; `tested` says how well this binary is known to work: `suite`, all tests; `emulated`, parts of
- * them on an emulated system; `loaded`, without a Node; `built`, nobody has run it yet. `runner` is the machine of the forge that runs it.
+ * them on an emulated system; `loaded`, without a Node; `planned`, it is not released yet. `runner` is the machine of the forge that runs it.
  */
 export const TARGETS = [
   {
@@ -59,8 +59,8 @@ export const TARGETS = [
     libc: 'musl',
     zig: 'aarch64-linux-musl',
     runner: undefined,
-    tested: 'built',
-    how: 'inspected, not run'
+    tested: 'planned',
+    how: 'not built yet'
   },
   {
     name: 'darwin-x64',
@@ -69,8 +69,8 @@ export const TARGETS = [
     arch: 'x64',
     zig: 'x86_64-macos.11.0-none',
     runner: 'macos-15-intel',
-    tested: 'built',
-    how: 'inspected, not run'
+    tested: 'planned',
+    how: 'not yet: the binary fails inspection'
   },
   {
     name: 'darwin-arm64',
@@ -79,8 +79,8 @@ export const TARGETS = [
     arch: 'arm64',
     zig: 'aarch64-macos.11.0-none',
     runner: 'macos-15',
-    tested: 'built',
-    how: 'inspected, not run'
+    tested: 'planned',
+    how: 'not yet: the binary fails inspection'
   },
   {
     name: 'win32-x64',
@@ -99,8 +99,8 @@ export const TARGETS = [
     arch: 'arm64',
     zig: 'aarch64-windows-gnu',
     runner: 'windows-11-arm',
-    tested: 'built',
-    how: 'inspected, not run'
+    tested: 'planned',
+    how: 'not built yet'
   }
 ]
 
