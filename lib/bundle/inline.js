@@ -149,7 +149,7 @@ export function writeOut(code, { root, roots, fields, inline }) {
     if (type === 'Identifier' && frame.values?.has(node.name)) return frame.values.get(node.name)
     if (type === 'MemberExpression' && !node.computed) {
       if (node.object.type === 'ThisExpression' && node.property.name === 'words') return 'words'
-      return `${text(node.object, frame)}.${node.property.name}`
+      return `${text(node.object, frame)}${node.optional ? '?.' : '.'}${node.property.name}`
     }
     if (type === 'CallExpression') return expression(node, frame)
     if (type === 'VariableDeclaration') return declaration(node, frame)
