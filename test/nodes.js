@@ -7,7 +7,7 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { delimiter, dirname, join } from 'node:path'
+import { delimiter, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import Table from 'cli-table3'
 
@@ -81,16 +81,28 @@ async function test(major) {
     env: { ...process.env, PATH: `${dirname(binary)}${delimiter}${process.env.PATH}` }
   })
   const minutes = ((performance.now() - began) / 60_000).toFixed(1)
-  if (!existsSync(report)) return { version, passed: 0, failed: 0, skipped: 0, minutes, isGood: false }
-  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(readFileSync(report, 'utf8'))
+  if (!existsSync(report)) return { version, passed: 0, failed: 0, skipped: 0, minutes, failures: [], isGood: false }
+  const told = JSON.parse(readFileSync(report, 'utf8'))
+  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = told
   return {
     version,
     passed: numPassedTests,
     failed: numFailedTests,
     skipped: numPendingTests + numTodoTests,
     minutes,
+    failures: failuresOf(told),
     isGood: code === 0 && numPassedTests > 0
   }
+}
+
+/** What failed by vitest's report, with the reason: the end of a log is what its reader sees. */
+function failuresOf({ testResults }) {
+  return testResults.flatMap(({ name, status, message, assertionResults }) => {
+    const file = relative(root, name)
+    const failed = assertionResults.filter(result => result.status === 'failed')
+    if (failed.length === 0 && status === 'failed') return [`${file}\n${message}`]
+    return failed.map(({ fullName, failureMessages }) => `${file}: ${fullName}\n${failureMessages.join('\n')}`)
+  })
 }
 
 mkdirSync(cache, { recursive: true })
@@ -105,4 +117,7 @@ for (const { version, passed, failed, skipped, minutes, isGood } of rows) {
   table.push([version, passed, failed, skipped, minutes, isGood ? '✓' : '✗'])
 }
 console.log(`\n${table}`)
+for (const { version, failures } of rows) {
+  for (const failure of failures) console.log(`\nNode ${version}: ${failure}`)
+}
 process.exitCode = rows.every(row => row.isGood) ? 0 : 1
