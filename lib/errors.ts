@@ -30,7 +30,10 @@ export type OffheapErrorCode =
   | 'ERR_OFFHEAP_UNCLEAN'
   /** The file of the heap is shorter than it was: somebody truncated it. */
   | 'ERR_OFFHEAP_TRUNCATED'
-  /** Another thread or process is in the heap, and did not leave it in time; or too many have it open. */
+  /**
+   * Another thread or process is in the heap, and did not leave it in time; or too many have it
+   * open.
+   */
   | 'ERR_OFFHEAP_BUSY'
   /** The operating system refused; `errno` and `syscall` say what. */
   | 'ERR_OFFHEAP_SYSTEM'

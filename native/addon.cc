@@ -1,15 +1,17 @@
-// The JavaScript face of the system calls: checks arguments, wraps pages as an ArrayBuffer, and owns the lifetime.
+// The JavaScript face of the system calls: checks arguments, wraps pages as an ArrayBuffer, and
+// owns the lifetime.
 //
-// fs, crypto, sockets and other addons work on a buffer from threads of their own, which nothing can stop. To keep it from
-// the garbage collector they hold the ArrayBuffer, a view of it, or its backing store. So the pages are unmapped when both
-// are gone, and never before. close() takes the contents away and detaches every view: what still works on the pages then
-// reads zeros, and writes where nobody looks.
+// fs, crypto, sockets and other addons work on a buffer from threads of their own, which nothing
+// can stop. To keep it from the garbage collector they hold the ArrayBuffer, a view of it, or its
+// backing store. So the pages are unmapped when both are gone, and never before. close() takes the
+// contents away and detaches every view: what still works on the pages then reads zeros, and writes
+// where nobody looks.
 //
-// The record of a mapping has three owners: the handle that JavaScript holds, the ArrayBuffer, and its backing store.
-// A collected handle unmaps nothing, since the buffer may still be in use.
+// The record of a mapping has three owners: the handle that JavaScript holds, the ArrayBuffer, and
+// its backing store. A collected handle unmaps nothing, since the buffer may still be in use.
 //
-// After buffer.transfer() the pages belong to an ArrayBuffer that we have never seen. Its backing store is ours; so
-// close() leaves pages alone whose buffer is detached.
+// After buffer.transfer() the pages belong to an ArrayBuffer that we have never seen. Its backing
+// store is ours; so close() leaves pages alone whose buffer is detached.
 
 #include <atomic>
 #include <cerrno>
@@ -87,7 +89,8 @@ Mapping* HandleOf(const Napi::CallbackInfo& info) {
   return static_cast<Mapping*>(mapping);
 }
 
-// Does the second argument hold the pages of this mapping, now? Not after close() or buffer.transfer().
+// Does the second argument hold the pages of this mapping, now? Not after close() or
+// buffer.transfer().
 bool Holds(const Napi::CallbackInfo& info, const Mapping& mapping) {
   const Napi::Env env = info.Env();
   if (!info[1].IsArrayBuffer()) ThrowType(env, "buffer must be the ArrayBuffer from map()");
@@ -141,7 +144,8 @@ Range PagesOf(const Napi::CallbackInfo& info, const Mapping& mapping) {
   return {mapping.span.start + offset, length};
 }
 
-// These run on a later turn of the event loop, or on the thread of a dying worker: nothing of JavaScript is left to use.
+// These run on a later turn of the event loop, or on the thread of a dying worker: nothing of
+// JavaScript is left to use.
 void FinalizeStore(napi_env, void*, void* hint) { static_cast<Mapping*>(hint)->Leave(); }
 
 void FinalizeBuffer(napi_env, void* data, void*) { static_cast<Mapping*>(data)->Leave(); }
@@ -172,8 +176,9 @@ napi_value WrapPages(Napi::Env env, Mapping* mapping) {
   }
 
   mapping->Unmap();
-  // There is no ArrayBuffer to be collected. Some failures finalize a backing store later and some never, so its share of
-  // the record is not dropped here, except for the one failure that never does.
+  // There is no ArrayBuffer to be collected. Some failures finalize a backing store later and some
+  // never, so its share of the record is not dropped here, except for the one failure that never
+  // does.
   mapping->Drop();
   bool pending = false;
   napi_is_exception_pending(env, &pending);
@@ -228,14 +233,15 @@ Napi::Value Map(const Napi::CallbackInfo& info) {
   return result;
 }
 
-// close(handle, buffer): takes the contents away, and detaches every view. Does nothing to pages that are not the
-// buffer's any more.
+// close(handle, buffer): takes the contents away, and detaches every view. Does nothing to pages
+// that are not the buffer's any more.
 Napi::Value Close(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Mapping* mapping = HandleOf(info);
   if (!Holds(info, *mapping)) return env.Undefined();
-  // First what the system may refuse: then the region is as it was. No JavaScript runs before the views are detached,
-  // which succeeds for every buffer that Node lets an addon wrap; were it not to, each access would be a wild one.
+  // First what the system may refuse: then the region is as it was. No JavaScript runs before the
+  // views are detached, which succeeds for every buffer that Node lets an addon wrap; were it not
+  // to, each access would be a wild one.
   if (const pages::Failure failure = mapping->Retire()) ThrowSystem(env, failure);
   if (napi_detach_arraybuffer(env, info[1]) != napi_ok) {
     Napi::Error::Fatal("offheap close", "an ArrayBuffer over retired pages can't be detached");

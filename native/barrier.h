@@ -8,7 +8,8 @@ namespace barrier {
 // Can Barrier be used in this process? Must be asked before the first of them.
 bool Available();
 
-// Makes every running thread of the process execute a full memory barrier, some time before this returns.
+// Makes every running thread of the process execute a full memory barrier, some time before this
+// returns.
 void Everywhere();
 
 // Lets the thread sleep for about so many microseconds.

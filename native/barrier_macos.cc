@@ -1,4 +1,5 @@
-// macOS has no call that makes other threads execute a barrier; the owners of arenas use atomic stores instead.
+// macOS has no call that makes other threads execute a barrier; the owners of arenas use atomic
+// stores instead.
 #include <ctime>
 
 #include "barrier.h"

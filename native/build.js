@@ -4,11 +4,20 @@
  * node-addon-api, so its headers are then fetched for the time of the build. With `--if-changed` it
  * does nothing when build/Release was built from these very sources.
  *
- * Needs a C++ compiler, make (not on Windows), python3, and node-gyp in PATH, where `npm run` puts the one that npm brings along.
+ * Needs a C++ compiler, make (not on Windows), python3, and node-gyp in PATH, where `npm run` puts
+ * the one that npm brings along.
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync
+} from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -55,7 +64,15 @@ export function withNodeAddonApi(build) {
   if (installed !== undefined) return build({ ...process.env, NODE_PATH: installed })
   const folder = mkdtempSync(join(tmpdir(), 'offheap-build-'))
   try {
-    run('npm', ['install', '--silent', '--ignore-scripts', '--no-package-lock', '--prefix', folder, HEADERS])
+    run('npm', [
+      'install',
+      '--silent',
+      '--ignore-scripts',
+      '--no-package-lock',
+      '--prefix',
+      folder,
+      HEADERS
+    ])
     return build({ ...process.env, NODE_PATH: join(folder, 'node_modules') })
   } finally {
     rmSync(folder, { recursive: true, force: true })

@@ -1,5 +1,6 @@
-// What the processor says about a fault. A page whose protection was lifted can be read and written, never executed:
-// only a refused read or write succeeds when it is tried again, and anything else would fault for ever.
+// What the processor says about a fault. A page whose protection was lifted can be read and
+// written, never executed: only a refused read or write succeeds when it is tried again, and
+// anything else would fault for ever.
 #pragma once
 
 #include <cstdint>
@@ -12,13 +13,15 @@
 
 namespace cause {
 
-// Was this a read or a write? `context` is the third argument of a signal handler; start and end are the bounds of the
-// memory that was hit. On a processor that is not listed here, every fault counts as one.
+// Was this a read or a write? `context` is the third argument of a signal handler; start and end
+// are the bounds of the memory that was hit. On a processor that is not listed here, every fault
+// counts as one.
 inline bool IsReadOrWrite(void* context, uintptr_t start, uintptr_t end) {
   const ucontext_t* thread = static_cast<const ucontext_t*>(context);
 #if defined(__x86_64__) || defined(__i386__)
-  // The error code of a page fault: 1 present, 2 write, 4 user. Fetching an instruction, protection keys, shadow stacks
-  // and enclaves have bits above these. Elsewhere instructions don't cross the border of a page.
+  // The error code of a page fault: 1 present, 2 write, 4 user. Fetching an instruction, protection
+  // keys, shadow stacks and enclaves have bits above these. Elsewhere instructions don't cross the
+  // border of a page.
 #if defined(__APPLE__)
   const uint64_t code = thread->uc_mcontext->__es.__err;
 #else

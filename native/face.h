@@ -1,8 +1,9 @@
-// What every function that JavaScript calls needs: arguments checked, and errors that TypeScript puts into words.
+// What every function that JavaScript calls needs: arguments checked, and errors that TypeScript
+// puts into words.
 #pragma once
 
-// A worker may be terminated while it runs a call. Nothing can be thrown in it any more, and node-addon-api would end the
-// process for that.
+// A worker may be terminated while it runs a call. Nothing can be thrown in it any more, and
+// node-addon-api would end the process for that.
 #ifndef NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS
 #define NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS
 #endif
@@ -36,7 +37,8 @@ namespace face {
   throw error;
 }
 
-// What the system refused goes to TypeScript as { errno, syscall }, which knows how to say it in words.
+// What the system refused goes to TypeScript as { errno, syscall }, which knows how to say it in
+// words.
 [[noreturn]] inline void ThrowSystem(Napi::Env env, const pages::Failure& failure) {
   Napi::Error error = Napi::Error::New(env, std::string(failure.call) + ": " + std::strerror(failure.error));
   error.Set("errno", Napi::Number::New(env, failure.error));
@@ -44,7 +46,8 @@ namespace face {
   throw error;
 }
 
-// A count of bytes: an integer that a double and a size_t can both hold, with room for guards and alignment.
+// A count of bytes: an integer that a double and a size_t can both hold, with room for guards and
+// alignment.
 inline size_t Bytes(const Napi::CallbackInfo& info, size_t index, const char* name) {
   const Napi::Env env = info.Env();
   if (!info[index].IsNumber()) ThrowType(env, std::string(name) + " must be a number");
@@ -61,7 +64,8 @@ inline bool Flag(const Napi::CallbackInfo& info, size_t index, const char* name)
   return info[index].As<Napi::Boolean>().Value();
 }
 
-// The most bytes that an ArrayBuffer may wrap. Before Node 22 a larger one makes Node abort, so it must never be tried.
+// The most bytes that an ArrayBuffer may wrap. Before Node 22 a larger one makes Node abort, so it
+// must never be tried.
 inline size_t WrapLimit(Napi::Env env) {
   const napi_node_version* version = nullptr;
   const bool known = napi_get_node_version(env, &version) == napi_ok;

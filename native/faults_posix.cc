@@ -12,8 +12,9 @@
 
 namespace faults {
 
-// The handler reads the table of these while other threads change it, and may neither lock nor allocate. So the table is
-// static, never shrinks, and each watch carries a version that is odd while its bounds change.
+// The handler reads the table of these while other threads change it, and may neither lock nor
+// allocate. So the table is static, never shrinks, and each watch carries a version that is odd
+// while its bounds change.
 struct Watch {
   std::atomic<bool> taken;
   std::atomic<uint32_t> version;
@@ -33,9 +34,10 @@ Watch watches[kWatches];
 // No watch at or above this one was ever taken.
 std::atomic<int> used{0};
 
-// Linux limits the mappings of a process (vm.max_map_count) and its writable bytes (RLIMIT_DATA). Lifting a protection
-// may need two more mappings, and makes a page writable. So some of both are held in reserve: pieces of address space, every
-// other one of them writable, so that each is a mapping. Nobody ever touches them.
+// Linux limits the mappings of a process (vm.max_map_count) and its writable bytes (RLIMIT_DATA).
+// Lifting a protection may need two more mappings, and makes a page writable. So some of both are
+// held in reserve: pieces of address space, every other one of them writable, so that each is a
+// mapping. Nobody ever touches them.
 constexpr size_t kReservePieces = 65;
 constexpr size_t kPiecePages = 16;
 std::atomic<char*> reserve{nullptr};
@@ -74,8 +76,8 @@ bool Lift(const Bounds& bounds, uintptr_t address) {
   char* start = reinterpret_cast<char*>(first);
   if (!pages::Protect(start, page, pages::Access::readWrite)) return true;
   SpendReserve();
-  // At the limit of mappings: one page of many splits a mapping each time, but all pages from this one on merge, and
-  // none of them can fault after that.
+  // At the limit of mappings: one page of many splits a mapping each time, but all pages from this
+  // one on merge, and none of them can fault after that.
   if (!pages::Protect(start, bounds.end - first, pages::Access::readWrite)) return true;
   // At the limit of writable bytes, so many pages were too many.
   return !pages::Protect(start, page, pages::Access::readWrite);
@@ -96,7 +98,8 @@ bool Handle(uintptr_t address, void* context) {
   return false;
 }
 
-// A fault by a forbidden access, as opposed to one by an address without a mapping, or a signal from kill().
+// A fault by a forbidden access, as opposed to one by an address without a mapping, or a signal
+// from kill().
 bool IsProtectionFault(const siginfo_t* info) {
 #if defined(__APPLE__)
   return info->si_code > 0;

@@ -1,5 +1,6 @@
-// A vectored exception handler: Windows calls it on the thread that faulted, before any other handler. Unlike a signal
-// handler it may lock. Whoever holds the lock touches no watched memory, so that no thread waits for itself.
+// A vectored exception handler: Windows calls it on the thread that faulted, before any other
+// handler. Unlike a signal handler it may lock. Whoever holds the lock touches no watched memory,
+// so that no thread waits for itself.
 #define NOMINMAX
 #define WIN32_LEAN_AND_MEAN
 #include <windows.h>
@@ -25,7 +26,8 @@ struct Watch {
 
 namespace {
 
-// Bytes that an access to a page without memory commits: that page and those around it. A charge, not a use.
+// Bytes that an access to a page without memory commits: that page and those around it. A charge,
+// not a use.
 constexpr uintptr_t kCommitBytes = 64 << 10;
 
 SRWLOCK lock = SRWLOCK_INIT;

@@ -1,9 +1,10 @@
-// The JavaScript face of heap files: checks arguments, wraps the pages of a file as two ArrayBuffers, head and body, and
-// owns the lifetime.
+// The JavaScript face of heap files: checks arguments, wraps the pages of a file as two
+// ArrayBuffers, head and body, and owns the lifetime.
 //
-// The record of a file has several users: the handle that JavaScript holds, and for each buffer the object and what V8 keeps
-// behind it, which a system call on another thread may hold for longer. close() replaces the pages by zero pages, closes the
-// file and detaches the buffers; the last user unmaps.
+// The record of a file has several users: the handle that JavaScript holds, and for each buffer the
+// object and what V8 keeps behind it, which a system call on another thread may hold for longer.
+// close() replaces the pages by zero pages, closes the file and detaches the buffers; the last user
+// unmaps.
 #include "files.h"
 
 #include <new>
@@ -157,7 +158,8 @@ Napi::Value WrapBytes(Napi::Env env, Opened* opened, char* start, size_t length)
   napi_value buffer = nullptr;
   const napi_status status = napi_create_external_arraybuffer(env, start, length, FinalizeBuffer, opened, &buffer);
   if (status != napi_ok) {
-    // Some failures call the finalizer later and some never: its share is not dropped, except for the one that never does.
+    // Some failures call the finalizer later and some never: its share is not dropped, except for
+    // the one that never does.
     opened->users.fetch_sub(status == napi_no_external_buffers_allowed ? 2 : 1);
     napi_value ignored;
     bool pending = false;
@@ -170,7 +172,8 @@ Napi::Value WrapBytes(Napi::Env env, Opened* opened, char* start, size_t length)
   return Napi::Value(env, buffer);
 }
 
-// mapFile(handle, headBytes, bodyBytes, markOffset, markStride, markCount, markValue) → { head, body }
+// mapFile(handle, headBytes, bodyBytes, markOffset, markStride, markCount, markValue) → { head,
+// body }
 Napi::Value MapFile(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Opened* opened = LiveFile(info);

@@ -1,9 +1,11 @@
-// The system calls behind a heap file: open and lock it, map it, reserve disk space, punch holes, write it to the disk. No
-// JavaScript, no allocation policy. files_posix.cc has them for Linux and macOS.
+// The system calls behind a heap file: open and lock it, map it, reserve disk space, punch holes,
+// write it to the disk. No JavaScript, no allocation policy. files_posix.cc has them for Linux and
+// macOS.
 //
-// A file may be truncated by somebody else while it is mapped: then an access beyond its new end faults (SIGBUS). The
-// handler replaces all mapped pages of that file by zero pages of this process, so that the access and all later ones go on
-// and nothing reaches the file any more. TypeScript sees that the file is lost by its head, which is zero then.
+// A file may be truncated by somebody else while it is mapped: then an access beyond its new end
+// faults (SIGBUS). The handler replaces all mapped pages of that file by zero pages of this
+// process, so that the access and all later ones go on and nothing reaches the file any more.
+// TypeScript sees that the file is lost by its head, which is zero then.
 #pragma once
 
 #include <atomic>
@@ -14,8 +16,8 @@
 
 namespace files {
 
-// Which words of a lost file are set, so that whoever works on it takes notice: `count` int32 words of the body, the first
-// at `offset`, the others `stride` bytes apart.
+// Which words of a lost file are set, so that whoever works on it takes notice: `count` int32 words
+// of the body, the first at `offset`, the others `stride` bytes apart.
 struct Marks {
   size_t offset = 0;
   size_t stride = 0;
@@ -39,8 +41,9 @@ struct File {
   int watch = -1;
 };
 
-// Opens a file, for reading and writing, and locks it against all others that do; or for reading alone, without a lock.
-// `create`: makes an empty file when there is none. A file that is locked already is EAGAIN of the call "lock".
+// Opens a file, for reading and writing, and locks it against all others that do; or for reading
+// alone, without a lock. `create`: makes an empty file when there is none. A file that is locked
+// already is EAGAIN of the call "lock".
 pages::Failure Open(const char* path, bool write, bool create, File* file);
 
 // Does another open file hold the lock? The file was opened for reading.
@@ -61,12 +64,12 @@ pages::Failure Resize(const File& file, uint64_t length);
 // Reserves disk space. ENOSPC when the disk is full.
 pages::Failure Reserve(const File& file, uint64_t offset, uint64_t length);
 
-// Makes bytes zero and takes their pages out of memory. Their disk space stays reserved if `keep`, and is given back else.
-// EOPNOTSUPP when the file system can't.
+// Makes bytes zero and takes their pages out of memory. Their disk space stays reserved if `keep`,
+// and is given back else. EOPNOTSUPP when the file system can't.
 pages::Failure Clear(const File& file, uint64_t offset, uint64_t length, bool keep);
 
-// Maps the first `length` bytes of the file, and watches them for faults. Of a file that was opened for reading the pages
-// are private: what is stored in them is in this process alone.
+// Maps the first `length` bytes of the file, and watches them for faults. Of a file that was opened
+// for reading the pages are private: what is stored in them is in this process alone.
 pages::Failure Map(size_t head, size_t length, const Marks& marks, File* file);
 
 // Writes mapped pages to the disk.

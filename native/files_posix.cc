@@ -23,13 +23,13 @@ namespace {
 
 pages::Failure Refused(const char* call) { return {errno, call}; }
 
-// ---- faults ---------------------------------------------------------------------------------------
+// ---- faults -------------------------------------------------------------------------------------
 
 // Files that a process can have mapped at a time.
 constexpr int kWatches = 1024;
 
-// The handler reads this table while other threads change it, and may neither lock nor allocate. An entry that is being
-// changed is of another file than the one being accessed: that one is mapped.
+// The handler reads this table while other threads change it, and may neither lock nor allocate. An
+// entry that is being changed is of another file than the one being accessed: that one is mapped.
 struct Watch {
   std::atomic<bool> taken;
   std::atomic<uint32_t> version;  // odd while the rest changes
@@ -82,7 +82,8 @@ bool Survive(uintptr_t address) {
   return false;
 }
 
-// A fault by an access beyond the end of the file, as opposed to one by broken memory, or a signal from kill().
+// A fault by an access beyond the end of the file, as opposed to one by broken memory, or a signal
+// from kill().
 bool IsBeyondEnd(const siginfo_t* info) {
 #if defined(__APPLE__)
   return info->si_code > 0;
@@ -141,7 +142,7 @@ int BeginWatch(const File& file) {
   return -1;
 }
 
-// ---- locks ----------------------------------------------------------------------------------------
+// ---- locks --------------------------------------------------------------------------------------
 
 // Locks of open files: they belong to the opened file, not to the process, and end with it.
 pages::Failure Lock(int descriptor) {

@@ -118,7 +118,8 @@ bool FilterCalls() {
     program.For(call, 1);
     program.Refuse(EPERM);
   }
-  // Threads of its own, but no processes. The C library goes on with clone() when there is no clone3().
+  // Threads of its own, but no processes. The C library goes on with clone() when there is no
+  // clone3().
 #ifdef SYS_clone3
   program.For(SYS_clone3, 1);
   program.Refuse(ENOSYS);
@@ -152,7 +153,8 @@ bool FilterCalls() {
   return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter) == 0;
 }
 
-// Returns 1, or 0 when the system refuses. A resource is a number in musl, and has a type of its own in glibc.
+// Returns 1, or 0 when the system refuses. A resource is a number in musl, and has a type of its
+// own in glibc.
 template <typename Resource>
 int Limit(Resource resource, uint64_t value) {
   const rlimit limit = {static_cast<rlim_t>(value), static_cast<rlim_t>(value)};

@@ -1,7 +1,8 @@
 // The system calls behind a region, and nothing else: no JavaScript, no allocation policy.
 // Addresses and lengths are in bytes; callers pass whole pages.
 //
-// A file whose name ends in _posix, _linux, _macos or _windows is compiled for that system alone (_posix: Linux and macOS).
+// A file whose name ends in _posix, _linux, _macos or _windows is compiled for that system alone
+// (_posix: Linux and macOS).
 #pragma once
 
 #if !defined(__linux__) && !defined(__APPLE__) && !defined(_WIN32)
@@ -48,15 +49,17 @@ size_t PageSize();
 // The most bytes this process may lock, as set by RLIMIT_MEMLOCK; infinity when there is no limit.
 double LockLimit();
 
-// Does the system charge memory when it is committed, and not when it is touched? Then pages are committed by Commit(), or
-// by the first access to them, which faults (faults.h).
+// Does the system charge memory when it is committed, and not when it is touched? Then pages are
+// committed by Commit(), or by the first access to them, which faults (faults.h).
 bool ChargesCommit();
 
-// Maps `length` bytes of private zeroed memory without committing them. A failure leaves nothing mapped.
+// Maps `length` bytes of private zeroed memory without committing them. A failure leaves nothing
+// mapped.
 Failure Map(size_t length, const Options& options, Span* span);
 
-// Takes the contents of a mapping away, and leaves zero pages in its place that anyone may read and write; they take no
-// memory until touched. Other threads may be at work on the pages meanwhile: there is no moment at which they crash.
+// Takes the contents of a mapping away, and leaves zero pages in its place that anyone may read and
+// write; they take no memory until touched. Other threads may be at work on the pages meanwhile:
+// there is no moment at which they crash.
 Failure Retire(const Span& span);
 
 Failure Unmap(const Span& span);

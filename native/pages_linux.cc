@@ -43,7 +43,8 @@ Failure Populate(char* start, size_t length) {
 Failure Decommit(char* start, size_t length, bool locked, bool restricted) {
   // The kernel would refuse this by itself, but only after the protection was lifted.
   if (locked) return {EINVAL, "madvise"};
-  // madvise leaves a protection as it is; new pages have none. First, because it may be refused, and then no byte is lost.
+  // madvise leaves a protection as it is; new pages have none. First, because it may be refused,
+  // and then no byte is lost.
   if (restricted) {
     if (const Failure failure = Protect(start, length, Access::readWrite)) return failure;
   }

@@ -1,5 +1,6 @@
-// Windows charges memory when it is committed, not when it is touched. So a mapping is reserved, which costs nothing, and
-// committed piece by piece: by Commit() as a heap grows, or by the first access to a page (faults_windows.cc).
+// Windows charges memory when it is committed, not when it is touched. So a mapping is reserved,
+// which costs nothing, and committed piece by piece: by Commit() as a heap grows, or by the first
+// access to a page (faults_windows.cc).
 #include "pages.h"
 
 #define NOMINMAX
@@ -36,7 +37,8 @@ int ErrnoOf(DWORD error) {
 
 Failure Refused(const char* call) { return {ErrnoOf(GetLastError()), call}; }
 
-// Calls visit(start, length, isCommitted, failure) for each run of pages that are all committed, or all not.
+// Calls visit(start, length, isCommitted, failure) for each run of pages that are all committed, or
+// all not.
 template <typename Visit>
 Failure EachRun(char* start, size_t length, Visit visit) {
   char* const end = start + length;
@@ -59,7 +61,8 @@ Failure CommitRun(char* start, size_t length) {
 Failure Lock(char* start, size_t length) {
   if (VirtualLock(start, length)) return {};
   if (GetLastError() != ERROR_WORKING_SET_QUOTA) return Refused("VirtualLock");
-  // A process may lock no more than its smallest working set, less some pages, and may raise that itself.
+  // A process may lock no more than its smallest working set, less some pages, and may raise that
+  // itself.
   SIZE_T least = 0;
   SIZE_T most = 0;
   const HANDLE process = GetCurrentProcess();
@@ -99,7 +102,8 @@ bool ChargesCommit() { return true; }
 
 Failure Map(size_t length, const Options& options, Span* span) {
   *span = {};
-  // Large pages of Windows need a privilege that few users have, and can be neither reserved nor given back in part.
+  // Large pages of Windows need a privilege that few users have, and can be neither reserved nor
+  // given back in part.
   if (options.hugePages) return {ENOTSUP, "VirtualAlloc"};
   const size_t guard = options.guard ? PageSize() : 0;
   const size_t reserved = length + 2 * guard;
@@ -140,8 +144,8 @@ Failure Decommit(char* start, size_t length, bool locked, bool) {
   return EachRun(start, length, [](char* run, size_t size, bool isCommitted) -> Failure {
     if (!isCommitted) return {};
     if (!VirtualFree(run, size, MEM_DECOMMIT)) return Refused("VirtualFree");
-    // The charge is kept: a system call that meets a page without one fails. Were it refused, the next access would
-    // ask again.
+    // The charge is kept: a system call that meets a page without one fails. Were it refused, the
+    // next access would ask again.
     CommitRun(run, size);
     return {};
   });

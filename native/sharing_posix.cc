@@ -1,14 +1,16 @@
-// Memory that several threads of the process share. Each thread wraps the same pages as ArrayBuffers of its own: one
-// over the head, which only the library sees, and one over the body. So closing it in one thread, which detaches the
-// buffers of that thread, leaves the others alone. When the last one has closed it, the contents are gone at once; the
-// addresses stay until no ArrayBuffer is left that other threads of Node could be working on (fs.read, zlib, crypto).
+// Memory that several threads of the process share. Each thread wraps the same pages as
+// ArrayBuffers of its own: one over the head, which only the library sees, and one over the body.
+// So closing it in one thread, which detaches the buffers of that thread, leaves the others alone.
+// When the last one has closed it, the contents are gone at once; the addresses stay until no
+// ArrayBuffer is left that other threads of Node could be working on (fs.read, zlib, crypto).
 //
-// A mapping is found by its id, 32 characters that its maker drew at random. What arrives in a message is compared with
-// the ids of this process, and nothing else: no address ever travels.
+// A mapping is found by its id, 32 characters that its maker drew at random. What arrives in a
+// message is compared with the ids of this process, and nothing else: no address ever travels.
 //
-// An attachment is what one thread has of a mapping. It ends when the thread closes it, when its buffers are collected,
-// or when the thread's environment ends, in whatever way. Then, if the thread has claimed a life (lib/sharing/control.ts),
-// that word says from now on that the thread is gone.
+// An attachment is what one thread has of a mapping. It ends when the thread closes it, when its
+// buffers are collected, or when the thread's environment ends, in whatever way. Then, if the
+// thread has claimed a life (lib/sharing/control.ts), that word says from now on that the thread is
+// gone.
 #include "face.h"
 
 #include <atomic>
@@ -36,7 +38,8 @@ struct Mapping {
   size_t head = 0;
   bool locked = false;
   char id[kIdLength] = {};
-  // Attachments that are open, and those that have a buffer which is not collected. Guarded by the registry.
+  // Attachments that are open, and those that have a buffer which is not collected. Guarded by the
+  // registry.
   int users = 0;
   int holders = 0;
   Mapping* next = nullptr;
@@ -98,11 +101,13 @@ struct Attachment {
   int32_t living = 0;
   bool open = true;
   bool holds = true;
-  // Those of the record: the object in JavaScript, the hook, two buffers and their backing stores. All are of one thread.
+  // Those of the record: the object in JavaScript, the hook, two buffers and their backing stores.
+  // All are of one thread.
   int owners = 6;
   int buffers = 4;
 
-  // Other threads see the life end after all that this thread has stored: the store has release order.
+  // Other threads see the life end after all that this thread has stored: the store has release
+  // order.
   void End() {
     if (!open) return;
     open = false;
@@ -133,8 +138,9 @@ void OnEnvironmentEnd(void* data) {
   attachment->Drop();
 }
 
-// A buffer or a backing store was collected: Node calls this on a later turn of the event loop, or while the environment
-// ends. A body that was transferred elsewhere keeps its backing store, and so the pages.
+// A buffer or a backing store was collected: Node calls this on a later turn of the event loop, or
+// while the environment ends. A body that was transferred elsewhere keeps its backing store, and so
+// the pages.
 void FinalizeBuffer(napi_env, void*, void* hint) {
   Attachment* attachment = static_cast<Attachment*>(hint);
   if (--attachment->buffers == 0) attachment->LetGo();
@@ -259,7 +265,8 @@ Napi::Value AttachById(const Napi::CallbackInfo& info) {
   return mapping == nullptr ? info.Env().Undefined() : Attach(info.Env(), mapping);
 }
 
-// shareClose(handle, head, buffer): detaches the buffers of this thread. A second call does nothing.
+// shareClose(handle, head, buffer): detaches the buffers of this thread. A second call does
+// nothing.
 Napi::Value Close(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Attachment* attachment = AttachmentOf(info);
@@ -283,8 +290,9 @@ Napi::Value Close(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
-// shareClaim(handle, offset, count) → the token of this thread; 0 when all `count` lives, words from byte `offset` of the
-// head on, are taken. One call, so that a thread that ends has either no life or one that ends with it.
+// shareClaim(handle, offset, count) → the token of this thread; 0 when all `count` lives, words
+// from byte `offset` of the head on, are taken. One call, so that a thread that ends has either no
+// life or one that ends with it.
 Napi::Value Claim(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Attachment* attachment = OpenAttachment(info);

@@ -48,8 +48,8 @@ inline void Chain(Earlier& earlier, int signal, siginfo_t* info, void* context) 
   }
 }
 
-// Installs a handler, and again when a later one went and left the default action. A later handler that is still there
-// stays: it may pass on to ours what is not its own.
+// Installs a handler, and again when a later one went and left the default action. A later handler
+// that is still there stays: it may pass on to ours what is not its own.
 inline pages::Failure Install(int signal, Handler handler, Earlier* earlier) {
   struct sigaction current;
   if (sigaction(signal, nullptr, &current) != 0) return {errno, "sigaction"};

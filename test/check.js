@@ -54,12 +54,14 @@ const checks = {
     commands: [['node', 'test/elsewhere/main.js']]
   },
   kills: {
-    about: 'kills 1,000 processes (OFFHEAP_KILLS) that work on a heap file, and 200 that recover one',
+    about:
+      'kills 1,000 processes (OFFHEAP_KILLS) that work on a heap file, and 200 that recover one',
     commands: [['vitest', 'run', 'test/sharing/kills.test.ts']],
     variables: { OFFHEAP_KILLS: '1000' }
   },
   faults: {
-    about: 'each kind of misuse 10,000 times (OFFHEAP_FAULTS) in a busy heap; writes docs/faults.md',
+    about:
+      'each kind of misuse 10,000 times (OFFHEAP_FAULTS) in a busy heap; writes docs/faults.md',
     commands: [['vitest', 'run', 'test/faults']],
     variables: { OFFHEAP_TESTS: 'long', OFFHEAP_FAULTS: '10000' }
   },
@@ -104,17 +106,30 @@ const checks = {
 }
 
 /** What CI runs beside `npm test`, in this order: names of checks with their arguments. */
-const ALL = [['long'], ['built'], ['nodes'], ['package', 'tarball', 'managers', 'bundlers', 'toolchains']]
+const ALL = [
+  ['long'],
+  ['built'],
+  ['nodes'],
+  ['package', 'tarball', 'managers', 'bundlers', 'toolchains']
+]
 
 /** Runs a check; what follows its name is for its last command. Returns an exit code. */
 function run(name, args) {
   const { commands, variables = {} } = checks[name]
   for (const [index, [program, ...words]] of commands.entries()) {
-    const { status, error } = spawnSync(program, index === commands.length - 1 ? [...words, ...args] : words, {
-      cwd: root,
-      stdio: 'inherit',
-      env: { ...variables, ...env, PATH: `${join(root, 'node_modules/.bin')}${delimiter}${env.PATH}` }
-    })
+    const { status, error } = spawnSync(
+      program,
+      index === commands.length - 1 ? [...words, ...args] : words,
+      {
+        cwd: root,
+        stdio: 'inherit',
+        env: {
+          ...variables,
+          ...env,
+          PATH: `${join(root, 'node_modules/.bin')}${delimiter}${env.PATH}`
+        }
+      }
+    )
     if (error !== undefined) console.error(`${program}: ${error.message}`)
     if (status !== 0) return status ?? 1
   }

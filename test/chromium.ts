@@ -1,4 +1,6 @@
-/** Chromium without a window, for tests of pages: from CHROMIUM, or from where systems install it. */
+/**
+ * Chromium without a window, for tests of pages: from CHROMIUM, or from where systems install it.
+ */
 
 import { existsSync } from 'node:fs'
 import { type Browser, chromium } from 'playwright-core'
@@ -13,7 +15,10 @@ const PLACES = [
 ]
 const executablePath = PLACES.find(place => place !== undefined && existsSync(place))
 
-/** Whether there is no Chromium here, and what to add to the name of a group of tests that is skipped then. */
+/**
+ * Whether there is no Chromium here, and what to add to the name of a group of tests that is
+ * skipped then.
+ */
 export const noChromium = executablePath === undefined
 export const reason = noChromium ? ' (skipped: no Chromium here; install it or set CHROMIUM)' : ''
 

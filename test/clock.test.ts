@@ -27,7 +27,8 @@ const ALLOWED: Readonly<Record<string, string>> = {
   'lab/wrong.ts': 'asks for a timer that is not there',
   'lab/processes.test.ts': 'asks again and again whether a process is gone',
   'memory/endurance.test.ts': 'ends workers at any moment',
-  'memory/exhaustion.test.ts': 'a cgroup gets more memory each second, for as long as the test runs',
+  'memory/exhaustion.test.ts':
+    'a cgroup gets more memory each second, for as long as the test runs',
   'memory/in-use.test.ts': 'readers and servers that are slow on purpose',
   'memory/location.test.ts': 'what a timer calls has no file on its stack',
   'mutation/runner.js': 'reports to Stryker how long the tests took',
@@ -48,6 +49,8 @@ test('no test reads a clock, waits for some time, or sets a limit of time', () =
     file => /\.(?:ts|js|mjs)$/.test(file) && !/node_modules|^\w+\/build\//.test(file)
   )
   expect(files.length).toBeGreaterThan(100)
-  const found = files.filter(file => CLOCK.test(readFileSync(join(root, file), 'utf8').replace(ALIVE, '')))
+  const found = files.filter(file =>
+    CLOCK.test(readFileSync(join(root, file), 'utf8').replace(ALIVE, ''))
+  )
   expect(found.filter(file => ALLOWED[file] === undefined)).toEqual([])
 })

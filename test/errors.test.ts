@@ -16,8 +16,13 @@ describe('OffheapError', () => {
 
   test('ends its message with a link to the paragraph on its code, once', () => {
     const inner = new OffheapError('ERR_OFFHEAP_CLOSED', 'it is closed')
-    expect(inner.message).toBe('it is closed (see offheap/docs/troubleshooting.md#err_offheap_closed)')
-    const outer = new OffheapError('ERR_OFFHEAP_TRACE', `operation 2: ${inner.message}, again: ${inner.message}`)
+    expect(inner.message).toBe(
+      'it is closed (see offheap/docs/troubleshooting.md#err_offheap_closed)'
+    )
+    const outer = new OffheapError(
+      'ERR_OFFHEAP_TRACE',
+      `operation 2: ${inner.message}, again: ${inner.message}`
+    )
     expect(outer.message).toBe(
       'operation 2: it is closed, again: it is closed (see offheap/docs/troubleshooting.md#err_offheap_trace)'
     )
@@ -28,12 +33,17 @@ describe('OffheapError', () => {
     const codes = [...source.matchAll(/^ {2}\| '(ERR_OFFHEAP_\w+)'/gm)].map(([, code]) => code)
     expect(codes.length).toBeGreaterThan(10)
     const page = readFileSync(new URL('../docs/troubleshooting.md', import.meta.url), 'utf8')
-    const paragraphs = [...page.matchAll(/^## (ERR_OFFHEAP_\w+)\n\n(?!#).{80}/gm)].map(([, code]) => code)
+    const paragraphs = [...page.matchAll(/^## (ERR_OFFHEAP_\w+)\n\n(?!#).{80}/gm)].map(
+      ([, code]) => code
+    )
     expect(paragraphs.toSorted()).toEqual(codes.toSorted())
   })
 
   test('carries what the system said', () => {
-    const error = new OffheapError('ERR_OFFHEAP_SYSTEM', 'no memory', { errno: 12, syscall: 'mmap' })
+    const error = new OffheapError('ERR_OFFHEAP_SYSTEM', 'no memory', {
+      errno: 12,
+      syscall: 'mmap'
+    })
     expect(error).toMatchObject({ errno: 12, syscall: 'mmap' })
   })
 })
@@ -60,7 +70,9 @@ describe("Node's own errors", () => {
   test('a corrupt heap says what, and what to do', () => {
     const error = corrupt('the block at byte 132 is free twice')
     expect(error.code).toBe('ERR_OFFHEAP_CORRUPT')
-    expect(error.message).toMatch(/the block at byte 132 is free twice\. .*don't use this heap any more/)
+    expect(error.message).toMatch(
+      /the block at byte 132 is free twice\. .*don't use this heap any more/
+    )
   })
 })
 

@@ -46,7 +46,8 @@ export interface Choice {
   readonly order?: (a: FreeBlock, b: FreeBlock) => number
 }
 
-export const lowestAddress: Choice = fits => fits.reduce((best, block) => (block.offset < best.offset ? block : best))
+export const lowestAddress: Choice = fits =>
+  fits.reduce((best, block) => (block.offset < best.offset ? block : best))
 
 /** How large a block is, and where its payload begins. All in bytes. */
 export interface Rules {
@@ -234,7 +235,9 @@ export class Model {
   protected chosen(need: number): { offset: number } | undefined {
     const free = this.blocks.filter(block => !block.used)
     const fits = free.filter(block => block.size >= need)
-    return fits.length === 0 ? undefined : this.choose(fits, { need, room: this.end - this.top, free })
+    return fits.length === 0
+      ? undefined
+      : this.choose(fits, { need, room: this.end - this.top, free })
   }
 
   /**
@@ -261,7 +264,9 @@ export class Model {
 
   /** The free blocks in the order of the list. */
   #listed(): ModelBlock[] {
-    return this.blocks.filter(block => !block.used).sort(this.choose.order ?? ((a, b) => a.offset - b.offset))
+    return this.blocks
+      .filter(block => !block.used)
+      .sort(this.choose.order ?? ((a, b) => a.offset - b.offset))
   }
 
   /** Notes which free blocks are new, or changed, since the last call. */

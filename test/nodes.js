@@ -41,7 +41,12 @@ const filters = named.length > 0 ? named : TESTS
 
 /** Resolves to the exit code; null when it was killed. */
 async function run(command, args, options) {
-  const child = spawn(command, args, { cwd: root, stdio: 'inherit', killSignal: 'SIGKILL', ...options })
+  const child = spawn(command, args, {
+    cwd: root,
+    stdio: 'inherit',
+    killSignal: 'SIGKILL',
+    ...options
+  })
   const [code] = await once(child, 'exit')
   return code
 }
@@ -81,7 +86,8 @@ async function test(major) {
     env: { ...process.env, PATH: `${dirname(binary)}${delimiter}${process.env.PATH}` }
   })
   const minutes = ((performance.now() - began) / 60_000).toFixed(1)
-  if (!existsSync(report)) return { version, passed: 0, failed: 0, skipped: 0, minutes, failures: [], isGood: false }
+  if (!existsSync(report))
+    return { version, passed: 0, failed: 0, skipped: 0, minutes, failures: [], isGood: false }
   const told = JSON.parse(readFileSync(report, 'utf8'))
   const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = told
   return {
@@ -101,7 +107,9 @@ function failuresOf({ testResults }) {
     const file = relative(root, name)
     const failed = assertionResults.filter(result => result.status === 'failed')
     if (failed.length === 0 && status === 'failed') return [`${file}\n${message}`]
-    return failed.map(({ fullName, failureMessages }) => `${file}: ${fullName}\n${failureMessages.join('\n')}`)
+    return failed.map(
+      ({ fullName, failureMessages }) => `${file}: ${fullName}\n${failureMessages.join('\n')}`
+    )
   })
 }
 

@@ -14,7 +14,12 @@ import { errorOf } from './heap/support.js'
  * A public function, called with options of any type; options that it takes, and the name of
  * another one.
  */
-const functions: [name: string, call: (options: unknown) => unknown, fine: Record<string, unknown>, other: string][] = [
+const functions: [
+  name: string,
+  call: (options: unknown) => unknown,
+  fine: Record<string, unknown>,
+  other: string
+][] = [
   [
     'Heap.map',
     options => Reflect.apply(Heap.map, Heap, [options]),
@@ -27,7 +32,12 @@ const functions: [name: string, call: (options: unknown) => unknown, fine: Recor
     { slabs: true },
     'placement'
   ],
-  ['Region.map', options => Reflect.apply(Region.map, Region, [options]), { size: 65536, populate: true }, 'lock'],
+  [
+    'Region.map',
+    options => Reflect.apply(Region.map, Region, [options]),
+    { size: 65536, populate: true },
+    'lock'
+  ],
   [
     'measure',
     options => Reflect.apply(measure, undefined, [parseTrace('a 0 8\n'), options]),
@@ -38,8 +48,20 @@ const functions: [name: string, call: (options: unknown) => unknown, fine: Recor
 
 describe.each(functions)('%s', (name, call, fine, other) => {
   test('refuses an option that it has not, and names those it has', () => {
-    for (const unknown of ['placment', 'Placement', 'sizes', 'quicklists', '', '0', '__proto__', 'constructor']) {
-      const options = Object.defineProperty({ ...fine }, unknown, { value: 'best-fit', enumerable: true })
+    for (const unknown of [
+      'placment',
+      'Placement',
+      'sizes',
+      'quicklists',
+      '',
+      '0',
+      '__proto__',
+      'constructor'
+    ]) {
+      const options = Object.defineProperty({ ...fine }, unknown, {
+        value: 'best-fit',
+        enumerable: true
+      })
       const error = errorOf(() => call(options))
       expect(error).toBeInstanceOf(TypeError)
       expect(error.code).toBe('ERR_INVALID_ARG_VALUE')
@@ -80,7 +102,9 @@ describe.each(functions)('%s', (name, call, fine, other) => {
 test('record refuses an option that it has not', async () => {
   const options = { program: 'true', output: '/nowhere/trace', argz: ['1'] }
   await expect(record(options)).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' })
-  await expect(Reflect.apply(record, undefined, [null])).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+  await expect(Reflect.apply(record, undefined, [null])).rejects.toMatchObject({
+    code: 'ERR_INVALID_ARG_TYPE'
+  })
 })
 
 describe('a getter among the options', () => {

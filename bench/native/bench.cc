@@ -1,6 +1,7 @@
-// The C++ side of the benchmark: malloc and free of the C library, or of a library that LD_PRELOAD put in its place,
-// replayed in one loop over the same columns as the JavaScript loop (../work/replay.ts), and malloc and free as one
-// Node-API call each. Plain node_api.h, without a C++ wrapper, so that the calls cost as little as they can.
+// The C++ side of the benchmark: malloc and free of the C library, or of a library that LD_PRELOAD
+// put in its place, replayed in one loop over the same columns as the JavaScript loop
+// (../work/replay.ts), and malloc and free as one Node-API call each. Plain node_api.h, without a
+// C++ wrapper, so that the calls cost as little as they can.
 
 #include <dlfcn.h>
 #include <node_api.h>
@@ -24,8 +25,9 @@ struct Allocator {
   void (*free)(void*);
 };
 
-// The functions of a library that is loaded already; returns false when it isn't, or lacks one. The address that the
-// linker gives for malloc is that of a jump in the executable: these calls are without it, and so are all alike.
+// The functions of a library that is loaded already; returns false when it isn't, or lacks one. The
+// address that the linker gives for malloc is that of a jump in the executable: these calls are
+// without it, and so are all alike.
 bool FindIn(const char* file, Allocator* found) {
   void* library = dlopen(file, RTLD_NOW | RTLD_NOLOAD);
   if (library == nullptr) return false;
@@ -56,7 +58,8 @@ struct Columns {
 
 enum Kind { MALLOC, CALLOC, REALLOC, ALIGNED, FREE };
 
-// The floor of the loops: what they take when allocating takes nothing. As in the JavaScript loop, malloc returns its size.
+// The floor of the loops: what they take when allocating takes nothing. As in the JavaScript loop,
+// malloc returns its size.
 void* NoMalloc(size_t size) { return reinterpret_cast<void*>(size); }
 void* NoCalloc(size_t, size_t size) { return reinterpret_cast<void*>(size); }
 void* NoRealloc(void* pointer, size_t) { return pointer; }
@@ -77,8 +80,8 @@ double Now() {
   return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// The allocator is passed by value: its functions stay in registers or on the stack, and each is an indirect call with
-// one target, as a call into a shared library is anyway.
+// The allocator is passed by value: its functions stay in registers or on the stack, and each is an
+// indirect call with one target, as a call into a shared library is anyway.
 void Replay(const Allocator a, const Columns& c, void** slots_to_pointers, size_t from, size_t to) {
   for (size_t i = from; i < to; i++) {
     void** entry = &slots_to_pointers[c.slots[i]];
@@ -187,7 +190,8 @@ Columns ToColumns(napi_env env, const Arguments& a) {
           ToArray<int32_t>(env, a.values[3])};
 }
 
-// useLibrary(file): from now on the functions of a library that LD_PRELOAD loaded. Returns whether it is there.
+// useLibrary(file): from now on the functions of a library that LD_PRELOAD loaded. Returns whether
+// it is there.
 napi_value UseLibrary(napi_env env, napi_callback_info info) {
   Arguments a(env, info);
   char file[256] = "";
@@ -217,7 +221,8 @@ napi_value UseCpuTime(napi_env env, napi_callback_info info) {
 // cpuTime(): of this thread, in nanoseconds.
 napi_value ThreadTime(napi_env env, napi_callback_info) { return FromNumber(env, CpuTime()); }
 
-// faults(): page faults that needed no reading from a disk, of this process (of this thread, on Linux).
+// faults(): page faults that needed no reading from a disk, of this process (of this thread, on
+// Linux).
 napi_value Faults(napi_env env, napi_callback_info) {
 #ifdef RUSAGE_THREAD
   const int who = RUSAGE_THREAD;
@@ -286,8 +291,8 @@ napi_value Pairs(napi_env env, napi_callback_info info) {
   return FromNumber(env, Now() - begin);
 }
 
-// touch(size, count, pointers): nanoseconds to allocate `count` blocks and write one byte into each 4 KiB page of them.
-// The blocks stay; release() frees them.
+// touch(size, count, pointers): nanoseconds to allocate `count` blocks and write one byte into each
+// 4 KiB page of them. The blocks stay; release() frees them.
 std::vector<void*> touched;
 napi_value Touch(napi_env env, napi_callback_info info) {
   Arguments a(env, info);
@@ -309,8 +314,8 @@ napi_value Release(napi_env, napi_callback_info) {
   return nullptr;
 }
 
-// One call each: malloc(size), calloc(count, size), realloc(pointer, size), alignedAlloc(alignment, size), free(pointer).
-// A pointer is a double: user addresses have at most 48 bits.
+// One call each: malloc(size), calloc(count, size), realloc(pointer, size), alignedAlloc(alignment,
+// size), free(pointer). A pointer is a double: user addresses have at most 48 bits.
 napi_value CallMalloc(napi_env env, napi_callback_info info) {
   Arguments a(env, info);
   return FromPointer(env, std::malloc(static_cast<size_t>(ToNumber(env, a.values[0]))));
@@ -342,7 +347,8 @@ napi_value CallFree(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// bytes(pointer, size): an ArrayBuffer over the block, for the verification of the one-call contender.
+// bytes(pointer, size): an ArrayBuffer over the block, for the verification of the one-call
+// contender.
 napi_value Bytes(napi_env env, napi_callback_info info) {
   Arguments a(env, info);
   napi_value buffer;

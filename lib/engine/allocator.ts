@@ -33,7 +33,14 @@ import { checkBlocks } from './check.js'
 import { checkSlabs } from './check-slabs.js'
 import { Due } from './due.js'
 import type { BlockInfo, Engine, HeapStats, Host, Leak, Pages, Pointer, Watch } from './engine.js'
-import { clearHeader, type Header, type Layout, ordinaryLayout, readHeader, verifyHeader } from './format.js'
+import {
+  clearHeader,
+  type Header,
+  type Layout,
+  ordinaryLayout,
+  readHeader,
+  verifyHeader
+} from './format.js'
 import { trimPages } from './pages.js'
 import { recover } from './recover.js'
 import { refusalOf } from './refusal.js'
@@ -46,9 +53,13 @@ import { describe, eachBlock } from './walk.js'
 const SMALL = 16
 
 /** The words that hold `bytes` bytes, of a block or a slot. */
-const wordsIn = (bytes: number): number => ((bytes | 0) === bytes ? (bytes + 3) >>> 2 : Math.ceil(bytes / 4))
+const wordsIn = (bytes: number): number =>
+  (bytes | 0) === bytes ? (bytes + 3) >>> 2 : Math.ceil(bytes / 4)
 
-/** The allocator at work on the words of a heap whose header is right. The build gives some placements one of their own (lib/bundle). */
+/**
+ * The allocator at work on the words of a heap whose header is right. The build gives some
+ * placements one of their own (lib/bundle).
+ */
 export function openAllocator(words: Int32Array, header: Header, host: Host): Allocator {
   return new Allocator(words, header, host)
 }
@@ -99,7 +110,11 @@ export class Allocator implements Engine {
   }
 
   close(): void {
-    const { words, policy, blocks, slabs, due } = new Allocator(new Int32Array(0), this.header, this.host)
+    const { words, policy, blocks, slabs, due } = new Allocator(
+      new Int32Array(0),
+      this.header,
+      this.host
+    )
     this.slots.close()
     Object.assign(this, { words, policy, blocks, slabs, due, slotLimit: -1 })
   }
@@ -233,7 +248,8 @@ export class Allocator implements Engine {
     const need = wordsFor(bytes)
     if (alignment >= this.words.byteLength || need >= this.words.length) return 0
     let block = this.blocks.allocateAligned(alignment / 4, need)
-    if (block === 0 && this.slabs.reclaimAll()) block = this.blocks.allocateAligned(alignment / 4, need)
+    if (block === 0 && this.slabs.reclaimAll())
+      block = this.blocks.allocateAligned(alignment / 4, need)
     return block === 0 ? 0 : pointerOf(block)
   }
 
@@ -290,7 +306,8 @@ export class Allocator implements Engine {
       let resized = 0
       if (slot !== 0) resized = this.resizeSlot(pointer, slot, bytes)
       else resized = this.resizeBlock(pointer, bytes)
-      if (this.watcher !== undefined && resized > 0 && resized !== pointer) this.watcher.freed(pointer)
+      if (this.watcher !== undefined && resized > 0 && resized !== pointer)
+        this.watcher.freed(pointer)
       if (words[PENDING_WORD] !== 0) this.settle()
       return resized
     } catch (error) {
@@ -453,7 +470,8 @@ export class Allocator implements Engine {
     const { words, header, layout } = this
     const isNew = words[HIGH_WATER_WORD] === layout.first && words[TOUCHED_WORD] === layout.first
     words[PENDING_WORD] = CUT
-    // The commit. Recovery clears the slab tables up to the high water, so that one sinks after them.
+    // The commit. Recovery clears the slab tables up to the high water, so that one sinks after
+    // them.
     words[TOP_WORD] = layout.first
     words[PEAK_USED_WORD] = 0
     // A new heap of 8 GiB has 160 MiB of tables, which nothing has touched.

@@ -14,7 +14,14 @@
  * - The header of a merged block is written before links that may lie where other headers were.
  */
 import { corrupt } from '../errors.js'
-import { MINIMUM_WORDS, PREVIOUS_USED, sizeOf, TOO_LARGE, USED, writeFree } from '../layout/block.js'
+import {
+  MINIMUM_WORDS,
+  PREVIOUS_USED,
+  sizeOf,
+  TOO_LARGE,
+  USED,
+  writeFree
+} from '../layout/block.js'
 import {
   BLOCKS_WORD,
   DUE,
@@ -100,7 +107,14 @@ export class Blocks {
     const have = sizeOf(header)
     const rest = (have - need) | 0
     // Lists and index may have been overwritten: verify what they led to.
-    if (!(block >= this.first && block + have <= words[TOP_WORD] && rest >= 0 && (header & USED) === 0))
+    if (
+      !(
+        block >= this.first &&
+        block + have <= words[TOP_WORD] &&
+        rest >= 0 &&
+        (header & USED) === 0
+      )
+    )
       throw misled(block)
     if (rest >= MINIMUM_WORDS) {
       const remainder = (block + need) | 0
@@ -125,7 +139,8 @@ export class Blocks {
   extend(need: number): number {
     const block = this.words[TOP_WORD]
     if (!(need <= this.ready - block) && !this.prepare(block + need)) return 0
-    if (!(block >= this.first)) throw corrupt('its header says that the wilderness begins before the first block')
+    if (!(block >= this.first))
+      throw corrupt('its header says that the wilderness begins before the first block')
     this.touch(block + need)
     this.words[block] = (need << 1) | PREVIOUS_USED | USED
     this.raiseTop(block + need)
@@ -361,7 +376,8 @@ export class Blocks {
     const have = sizeOf(header)
     const aligned = block + gap
     const rest = have - gap - need
-    const isFree = block >= this.first && block + have <= words[TOP_WORD] && rest >= 0 && (header & USED) === 0
+    const isFree =
+      block >= this.first && block + have <= words[TOP_WORD] && rest >= 0 && (header & USED) === 0
     if (!isFree) throw misled(block)
     const size = rest >= MINIMUM_WORDS ? need : need + rest
     // What the policy keeps in the block may lie where headers are written now.
@@ -384,7 +400,8 @@ export class Blocks {
     const gap = gapBefore(block, alignment)
     if (!this.canExtend(gap + need)) return 0
     if (gap === 0) return this.extend(need)
-    if (!(block >= this.first)) throw corrupt('its header says that the wilderness begins before the first block')
+    if (!(block >= this.first))
+      throw corrupt('its header says that the wilderness begins before the first block')
     const aligned = block + gap
     this.touch(aligned + need)
     writeFree(words, block, gap)
@@ -397,11 +414,15 @@ export class Blocks {
 }
 
 function misled(block: number): Error {
-  return corrupt(`the lists of free blocks lead to byte ${block * 4}, where no free block of the right size begins`)
+  return corrupt(
+    `the lists of free blocks lead to byte ${block * 4}, where no free block of the right size begins`
+  )
 }
 
 function unmatched(block: number): Error {
-  return corrupt(`the blocks on either side of byte ${block * 4} disagree about whether the left one is free`)
+  return corrupt(
+    `the blocks on either side of byte ${block * 4} disagree about whether the left one is free`
+  )
 }
 
 /**

@@ -40,7 +40,8 @@ export function checkSlabs(words: Int32Array, slabs: Slabs): void {
   if (slabs.granules === 0) return
   const { state } = slabs
   const chunks = new Set<number>()
-  for (const block of walk(words)) if (isChunk(words, slabs, block)) chunks.add((block + 1) / GRANULE_WORDS)
+  for (const block of walk(words))
+    if (isChunk(words, slabs, block)) chunks.add((block + 1) / GRANULE_WORDS)
   const listed = checkLists(words, slabs)
   const open = new Set<number>()
   let empty = 0
@@ -53,11 +54,15 @@ export function checkSlabs(words: Int32Array, slabs: Slabs): void {
     if (free === slabs.allFree) empty++
   }
   if (words[state + CHUNKS] !== chunks.size || words[state + EMPTY_CHUNKS] !== empty) {
-    throw corrupt(`there are ${chunks.size} chunks of slabs, ${empty} of them empty, but the tables count differently`)
+    throw corrupt(
+      `there are ${chunks.size} chunks of slabs, ${empty} of them empty, but the tables count differently`
+    )
   }
   const emptied = [...listed].filter(granule => words[slabs.descriptorOf(granule)] === 0).length
   if (words[state + EMPTY_SLABS] !== emptied) {
-    throw corrupt(`${emptied} slabs in lists are empty, but the tables count ${words[state + EMPTY_SLABS]}`)
+    throw corrupt(
+      `${emptied} slabs in lists are empty, but the tables count ${words[state + EMPTY_SLABS]}`
+    )
   }
   checkOpenChunks(words, slabs, open)
   // Look beyond the blocks too, where later blocks would be taken for chunks; not in untouched
@@ -67,12 +72,18 @@ export function checkSlabs(words: Int32Array, slabs: Slabs): void {
   for (let granule = 0; granule < end; granule++) {
     const at = slabs.descriptorOf(granule)
     if (words[at] === 0 && words[at + INFO] === 0) continue
-    if (!chunks.has(granule - (granule % slabs.chunkGranules))) throw wrong(granule, 'it is in no chunk')
+    if (!chunks.has(granule - (granule % slabs.chunkGranules)))
+      throw wrong(granule, 'it is in no chunk')
   }
 }
 
 /** Verifies the granules of a chunk. Returns the bits of those that are free. */
-function checkChunk(words: Int32Array, slabs: Slabs, first: number, listed: ReadonlySet<number>): number {
+function checkChunk(
+  words: Int32Array,
+  slabs: Slabs,
+  first: number,
+  listed: ReadonlySet<number>
+): number {
   let free = 0
   for (let granule = first; granule < first + slabs.chunkGranules; granule++) {
     const used = words[slabs.descriptorOf(granule)]
@@ -88,12 +99,16 @@ function checkChunk(words: Int32Array, slabs: Slabs, first: number, listed: Read
     if (((info & LAST) !== 0) !== (granule === first + slabs.chunkGranules - 1)) {
       throw wrong(granule, 'it is wrong about its place in the chunk')
     }
-    if ((used & ~STARTS[info & KIND_MASK]) !== 0) throw wrong(granule, 'slots are used where none begins')
-    if ((flags === LISTED) !== listed.has(granule)) throw wrong(granule, 'it is not in the list where it should be')
+    if ((used & ~STARTS[info & KIND_MASK]) !== 0)
+      throw wrong(granule, 'slots are used where none begins')
+    if ((flags === LISTED) !== listed.has(granule))
+      throw wrong(granule, 'it is not in the list where it should be')
     if (flags === FULL && (STARTS[info & KIND_MASK] & ~used) !== 0)
       throw wrong(granule, 'it has open slots, but is in no list')
-    if (flags === CURRENT && slabs.currentOf(sizeClass) !== granule) throw wrong(granule, 'it is not the current slab')
-    if (flags !== FULL && flags !== CURRENT && flags !== LISTED) throw wrong(granule, 'its state is unknown')
+    if (flags === CURRENT && slabs.currentOf(sizeClass) !== granule)
+      throw wrong(granule, 'it is not the current slab')
+    if (flags !== FULL && flags !== CURRENT && flags !== LISTED)
+      throw wrong(granule, 'its state is unknown')
     if (flags !== LISTED && ((info >>> NEXT_SHIFT) & NEXT_MASK) !== 0)
       throw wrong(granule, 'it is in no list, and has a next')
   }
@@ -106,7 +121,11 @@ function checkLists(words: Int32Array, slabs: Slabs): Set<number> {
   const listed = new Set<number>()
   for (let sizeClass = 1; sizeClass < CLASSES; sizeClass++) {
     let last = 0
-    for (let granule = words[state + HEADS + sizeClass]; granule !== 0; granule = slabs.nextOf(granule)) {
+    for (
+      let granule = words[state + HEADS + sizeClass];
+      granule !== 0;
+      granule = slabs.nextOf(granule)
+    ) {
       slabs.verifyListed(granule, sizeClass)
       if (listed.has(granule)) throw wrong(granule, 'it is in its list twice')
       listed.add(granule)
@@ -127,7 +146,9 @@ function checkLists(words: Int32Array, slabs: Slabs): Set<number> {
           info === words[descriptor + INFO] &&
           starts === STARTS[info & KIND_MASK]
     if (!isRight)
-      throw corrupt(`the entry of size step ${step}, at byte ${entry * 4}, does not describe a current slab`)
+      throw corrupt(
+        `the entry of size step ${step}, at byte ${entry * 4}, does not describe a current slab`
+      )
   }
   return listed
 }
@@ -135,15 +156,24 @@ function checkLists(words: Int32Array, slabs: Slabs): Set<number> {
 /** Verifies that the list of chunks with free granules holds these records, linked both ways. */
 function checkOpenChunks(words: Int32Array, slabs: Slabs, open: Set<number>): void {
   let previous = 0
-  for (let record = words[slabs.state + OPEN_CHUNKS]; record !== 0; record = words[record + RECORD_NEXT]) {
+  for (
+    let record = words[slabs.state + OPEN_CHUNKS];
+    record !== 0;
+    record = words[record + RECORD_NEXT]
+  ) {
     if (!open.delete(record) || words[record + RECORD_PREVIOUS] !== previous) {
-      throw corrupt(`the list of chunks with free granules leads to byte ${record * 4}, which does not belong there`)
+      throw corrupt(
+        `the list of chunks with free granules leads to byte ${record * 4}, which does not belong there`
+      )
     }
     previous = record
   }
-  for (const record of open) throw corrupt(`the chunk described at byte ${record * 4} is in no list`)
+  for (const record of open)
+    throw corrupt(`the chunk described at byte ${record * 4} is in no list`)
 }
 
 function wrong(granule: number, why: string): Error {
-  return corrupt(`the tables are wrong about the granule at byte ${granule * GRANULE_BYTES}: ${why}`)
+  return corrupt(
+    `the tables are wrong about the granule at byte ${granule * GRANULE_BYTES}: ${why}`
+  )
 }

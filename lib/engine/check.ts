@@ -36,10 +36,13 @@ function checkTiles(words: Int32Array): Set<number> {
     const size = sizeOf(header)
     const at = `the block at byte ${block * 4} (${size * 4} bytes)`
     if (((header & PREVIOUS_USED) !== 0) !== previousUsed) {
-      throw corrupt(`${at} says that its left neighbour is ${previousUsed ? 'free' : 'used'}, but it is not`)
+      throw corrupt(
+        `${at} says that its left neighbour is ${previousUsed ? 'free' : 'used'}, but it is not`
+      )
     }
     if ((header & USED) === 0) {
-      if (!previousUsed) throw corrupt(`${at} is free, and so is its left neighbour: they were not merged`)
+      if (!previousUsed)
+        throw corrupt(`${at} is free, and so is its left neighbour: they were not merged`)
       if (words[block + size - 1] !== size) {
         throw corrupt(`${at} is free, but its footer says ${words[block + size - 1] * 4} bytes`)
       }
@@ -57,7 +60,9 @@ function checkTiles(words: Int32Array): Set<number> {
 
 function checkCounters(words: Int32Array, used: number, blocks: number): void {
   if (words[USED_WORD] !== used) {
-    throw corrupt(`${used * 4} bytes are in used blocks, but the header says ${words[USED_WORD] * 4}`)
+    throw corrupt(
+      `${used * 4} bytes are in used blocks, but the header says ${words[USED_WORD] * 4}`
+    )
   }
   if (words[BLOCKS_WORD] !== blocks) {
     throw corrupt(`${blocks} blocks are used, but the header says ${words[BLOCKS_WORD]}`)
@@ -80,12 +85,17 @@ function checkCounters(words: Int32Array, used: number, blocks: number): void {
 function checkList(words: Int32Array, policy: Placement, free: Set<number>): void {
   let listed = 0
   for (const block of policy.list()) {
-    if (!free.has(block)) throw corrupt(`byte ${block * 4} is in the free list, but no free block begins there`)
-    if (words[words[block + NEXT] + PREVIOUS] !== block || words[words[block + PREVIOUS] + NEXT] !== block) {
+    if (!free.has(block))
+      throw corrupt(`byte ${block * 4} is in the free list, but no free block begins there`)
+    if (
+      words[words[block + NEXT] + PREVIOUS] !== block ||
+      words[words[block + PREVIOUS] + NEXT] !== block
+    ) {
       throw corrupt(`the free block at byte ${block * 4} is not linked both ways`)
     }
     listed++
-    if (listed > free.size) throw corrupt(`the free list contains the block at byte ${block * 4} twice`)
+    if (listed > free.size)
+      throw corrupt(`the free list contains the block at byte ${block * 4} twice`)
   }
   if (listed !== free.size) {
     const lost = new Set(free)

@@ -115,7 +115,11 @@ export function writeHeader(
  * Empties a heap: no block, no root. What was touched stays touched. Reads no word of the header,
  * so a heap whose header was overwritten is sound afterwards.
  */
-export function clearHeader(words: Int32Array, { policy, options, length }: Header, layout: Layout): void {
+export function clearHeader(
+  words: Int32Array,
+  { policy, options, length }: Header,
+  layout: Layout
+): void {
   words[MAGIC_WORD] = MAGIC
   words[VERSION_WORD] = VERSION
   words[SIZE_WORD] = length / 2
@@ -125,7 +129,8 @@ export function clearHeader(words: Int32Array, { policy, options, length }: Head
   words[TOP_WORD] = layout.first
   words[HIGH_WATER_WORD] = layout.first
   if (!isBlockEnd(words[TOUCHED_WORD], layout)) words[TOUCHED_WORD] = layout.end - 1
-  for (const word of [TRIM_THRESHOLD_WORD, QUARANTINE_LIMIT_WORD]) words[word] = Math.max(0, words[word])
+  for (const word of [TRIM_THRESHOLD_WORD, QUARANTINE_LIMIT_WORD])
+    words[word] = Math.max(0, words[word])
   for (const word of CLEARED) words[word] = 0
 }
 
@@ -160,11 +165,15 @@ export function readHeader(words: Int32Array): Header {
     )
   }
   if (words[VERSION_WORD] !== VERSION) {
-    throw notAHeap(`its layout version is ${words[VERSION_WORD]}, but this offheap reads version ${VERSION}`)
+    throw notAHeap(
+      `its layout version is ${words[VERSION_WORD]}, but this offheap reads version ${VERSION}`
+    )
   }
   const length = words[SIZE_WORD] * 2
   if (!(length >= HEADER_WORDS && length <= words.length)) {
-    throw notAHeap(`it says that it has ${words[SIZE_WORD] * 8} bytes, but the memory has ${words.length * 4}`)
+    throw notAHeap(
+      `it says that it has ${words[SIZE_WORD] * 8} bytes, but the memory has ${words.length * 4}`
+    )
   }
   if (length * 4 > VIEWABLE_BYTES) {
     throw new OffheapError(
@@ -173,13 +182,15 @@ export function readHeader(words: Int32Array): Header {
     )
   }
   const policy = policyNumbered(words[PLACEMENT_WORD])
-  if (policy === undefined) throw notAHeap(`its placement policy, number ${words[PLACEMENT_WORD]}, is unknown`)
+  if (policy === undefined)
+    throw notAHeap(`its placement policy, number ${words[PLACEMENT_WORD]}, is unknown`)
   const options = words[OPTIONS_WORD]
   // No heap has both.
   if (options !== 0 && options !== HARDENED && options !== WITH_SLABS) {
     throw notAHeap(`its options, ${options}, are unknown`)
   }
-  if (options === WITH_SLABS && chunkGranules(length) === 0) throw notAHeap('it is too small for its slabs')
+  if (options === WITH_SLABS && chunkGranules(length) === 0)
+    throw notAHeap('it is too small for its slabs')
   return { policy, options, length }
 }
 
@@ -190,11 +201,15 @@ const SWAPPED_MAGIC = 0x6f666668
 export function verifyHeader(words: Int32Array, layout: Layout): void {
   const { first, end } = layout
   if (words[FIRST_WORD] !== first) {
-    throw notAHeap(`its first block is at byte ${words[FIRST_WORD] * 4}, but should be at byte ${first * 4}`)
+    throw notAHeap(
+      `its first block is at byte ${words[FIRST_WORD] * 4}, but should be at byte ${first * 4}`
+    )
   }
   for (const word of [TOP_WORD, TOUCHED_WORD, HIGH_WATER_WORD]) {
     if (!isBlockEnd(words[word], layout)) {
-      throw notAHeap(`word ${word} of its header names byte ${words[word] * 4}, which lies outside its blocks`)
+      throw notAHeap(
+        `word ${word} of its header names byte ${words[word] * 4}, which lies outside its blocks`
+      )
     }
   }
   const root = words[ROOT_WORD]
@@ -205,10 +220,15 @@ export function verifyHeader(words: Int32Array, layout: Layout): void {
     if (words[word] < 0) throw notAHeap(`word ${word} of its header counts ${words[word]} words`)
   }
   if (![0, DUE, CUT].includes(words[PENDING_WORD])) {
-    throw notAHeap(`word ${PENDING_WORD} of its header is ${words[PENDING_WORD]}, but should be 0, ${DUE} or ${CUT}`)
+    throw notAHeap(
+      `word ${PENDING_WORD} of its header is ${words[PENDING_WORD]}, but should be 0, ${DUE} or ${CUT}`
+    )
   }
 }
 
 function notAHeap(why: string): OffheapError {
-  return new OffheapError('ERR_OFFHEAP_NOT_A_HEAP', `There is no usable heap in this memory: ${why}`)
+  return new OffheapError(
+    'ERR_OFFHEAP_NOT_A_HEAP',
+    `There is no usable heap in this memory: ${why}`
+  )
 }

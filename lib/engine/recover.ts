@@ -51,7 +51,8 @@ export function recover(heap: Recoverable): void {
 function possibleChunks(words: Int32Array, slabs: Slabs): Set<number> {
   const found = new Set<number>()
   if (slabs.granules === 0) return found
-  for (const block of walk(words)) if (mayBeChunk(words[block], block, slabs.chunkWords)) found.add(block)
+  for (const block of walk(words))
+    if (mayBeChunk(words[block], block, slabs.chunkWords)) found.add(block)
   return found
 }
 

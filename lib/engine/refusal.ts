@@ -10,16 +10,24 @@ import type { Slabs } from './slabs.js'
 import { eachBlock } from './walk.js'
 
 /**
- * The error for `pointer`, an integer from 0, where no used block begins. The heap begins at the pointer
- * `base` of its caller: 0, but for the arenas of a shared heap.
+ * The error for `pointer`, an integer from 0, where no used block begins. The heap begins at the
+ * pointer `base` of its caller: 0, but for the arenas of a shared heap.
  */
-export function refusalOf(words: Int32Array, slabs: Slabs, call: string, given: Pointer, base = 0): Error {
+export function refusalOf(
+  words: Int32Array,
+  slabs: Slabs,
+  call: string,
+  given: Pointer,
+  base = 0
+): Error {
   const pointer = given - base
   const bytes = words[SIZE_WORD] * 8
   if (given === 0) return invalid(call, given, 'is NULL')
   if (pointer % 8 !== 0) return invalid(call, given, 'is not a multiple of 8, as every pointer is')
-  if (pointer < pointerOf(words[FIRST_WORD])) return invalid(call, given, "lies in the heap's own header or index")
-  if (pointer >= bytes) return invalid(call, given, `lies outside the heap, which has ${bytes} bytes`)
+  if (pointer < pointerOf(words[FIRST_WORD]))
+    return invalid(call, given, "lies in the heap's own header or index")
+  if (pointer >= bytes)
+    return invalid(call, given, `lies outside the heap, which has ${bytes} bytes`)
   const block = blockOf(pointer)
   if (block >= words[TOP_WORD]) {
     return block < words[HIGH_WATER_WORD]
@@ -32,7 +40,11 @@ export function refusalOf(words: Int32Array, slabs: Slabs, call: string, given: 
     const what = slab === undefined ? 'block' : 'slot'
     const where = `the ${what} at ${base + info.pointer} (${size} bytes)`
     if (!used)
-      return doubleFree(call, given, `is free already${info.pointer === pointer ? '' : `: it is part of ${where}`}`)
+      return doubleFree(
+        call,
+        given,
+        `is free already${info.pointer === pointer ? '' : `: it is part of ${where}`}`
+      )
     if (info.pointer !== pointer) {
       return invalid(call, given, `lies inside ${where}; only its beginning can be given`)
     }

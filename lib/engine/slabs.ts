@@ -234,7 +234,8 @@ export class Slabs {
   currentOf(sizeClass: number): number {
     const descriptor = this.words[this.state + (this.firstStep[sizeClass] << ENTRY_SHIFT)]
     const granule = (descriptor - this.descriptors) >> 1
-    if (!(granule > 0 && granule < this.granules) || this.descriptorOf(granule) !== descriptor) return 0
+    if (!(granule > 0 && granule < this.granules) || this.descriptorOf(granule) !== descriptor)
+      return 0
     return (this.words[descriptor + INFO] & ~LAST) === (CURRENT | sizeClass) ? granule : 0
   }
 
@@ -284,7 +285,10 @@ export class Slabs {
   /** Throws ERR_OFFHEAP_CORRUPT if a list leads to something that is no slab of its class. */
   verifyListed(granule: number, sizeClass: number): void {
     const isInside = granule > 0 && granule < this.granules
-    if (!isInside || (this.words[this.descriptorOf(granule) + INFO] & STATE_MASK) !== (LISTED | sizeClass)) {
+    if (
+      !isInside ||
+      (this.words[this.descriptorOf(granule) + INFO] & STATE_MASK) !== (LISTED | sizeClass)
+    ) {
       throw this.misled(granule, sizeClass)
     }
   }
@@ -329,7 +333,9 @@ export class Slabs {
     const chunk = (record - this.records) / RECORD_WORDS
     const granule = chunk * this.chunkGranules + Math.clz32(bits)
     if (!(Number.isInteger(chunk) && bits !== 0 && granule > 0 && granule < this.granules)) {
-      throw corrupt(`the list of chunks with free granules leads to byte ${record * 4}, where no chunk is described`)
+      throw corrupt(
+        `the list of chunks with free granules leads to byte ${record * 4}, where no chunk is described`
+      )
     }
     if (bits === this.allFree) words[state + EMPTY_CHUNKS]--
     words[record] = bits & ~(0x80000000 >>> Math.clz32(bits))
@@ -375,7 +381,9 @@ export class Slabs {
     const next = words[record + RECORD_NEXT]
     const previous = words[record + RECORD_PREVIOUS]
     if (!this.isRecord(next) || !this.isRecord(previous)) {
-      throw corrupt(`the list of chunks leads from byte ${record * 4} to where no chunk is described`)
+      throw corrupt(
+        `the list of chunks leads from byte ${record * 4} to where no chunk is described`
+      )
     }
     if (previous === 0) words[state + OPEN_CHUNKS] = next
     else words[previous + RECORD_NEXT] = next
@@ -386,14 +394,17 @@ export class Slabs {
   private isRecord(record: number): boolean {
     return (
       record === 0 ||
-      (record >= this.records && record < this.descriptors && (record - this.records) % RECORD_WORDS === 0)
+      (record >= this.records &&
+        record < this.descriptors &&
+        (record - this.records) % RECORD_WORDS === 0)
     )
   }
 
   /** Has the chunk at the word index `block` no used slot? */
   isEmpty(block: number): boolean {
     const first = (block + 1) / GRANULE_WORDS
-    for (let i = 0; i < this.chunkGranules; i++) if (this.words[this.descriptorOf(first + i)] !== 0) return false
+    for (let i = 0; i < this.chunkGranules; i++)
+      if (this.words[this.descriptorOf(first + i)] !== 0) return false
     return true
   }
 
@@ -440,7 +451,11 @@ export class Slabs {
     for (let tried = 1; tried < CLASSES && left > 0; tried++) {
       if (!(sizeClass >= 1 && sizeClass < CLASSES)) sizeClass = 1
       const tail = words[state + TAILS + sizeClass]
-      for (let granule = this.shift(sizeClass); granule !== 0; granule = left > 0 ? this.shift(sizeClass) : 0) {
+      for (
+        let granule = this.shift(sizeClass);
+        granule !== 0;
+        granule = left > 0 ? this.shift(sizeClass) : 0
+      ) {
         left--
         if (words[this.descriptorOf(granule)] === 0) {
           this.drop(granule)
@@ -468,7 +483,8 @@ export class Slabs {
     if (bits === 0) this.linkChunk(record)
     if (words[record] !== this.allFree) return
     words[state + EMPTY_CHUNKS]++
-    if (words[state + EMPTY_CHUNKS] > words[state + CHUNKS] / CHUNKS_PER_EMPTY) this.releaseChunk(record)
+    if (words[state + EMPTY_CHUNKS] > words[state + CHUNKS] / CHUNKS_PER_EMPTY)
+      this.releaseChunk(record)
   }
 
   /** Gives an empty chunk back to the blocks. */
@@ -498,9 +514,14 @@ export class Slabs {
     words.fill(0, state, state + STATE_WORDS)
     // A chunk at the top is described before the high water mark rises to it.
     const end = this.granuleOf(words[HIGH_WATER_WORD] * 4) + 2 * this.chunkGranules
-    for (let first = 0; first <= end && first + this.chunkGranules <= this.granules; first += this.chunkGranules) {
+    for (
+      let first = 0;
+      first <= end && first + this.chunkGranules <= this.granules;
+      first += this.chunkGranules
+    ) {
       const block = first * GRANULE_WORDS - 1
-      if (possibleChunks.has(block) && words[this.descriptorOf(first) + INFO] !== 0) this.rebuildChunk(first)
+      if (possibleChunks.has(block) && words[this.descriptorOf(first) + INFO] !== 0)
+        this.rebuildChunk(first)
       else this.forgetChunk(first)
     }
   }

@@ -58,7 +58,10 @@ export class Slots {
     this.setFast(true)
     this.state = state
     this.descriptors = descriptors
-    this.sizes = Int32Array.from({ length: CLASS_MASK + 1 }, (_, sizeClass) => SLOT_BYTES[sizeClass] ?? 0)
+    this.sizes = Int32Array.from(
+      { length: CLASS_MASK + 1 },
+      (_, sizeClass) => SLOT_BYTES[sizeClass] ?? 0
+    )
     this.tooFew = this.sizes.map(tooFewFor)
   }
 

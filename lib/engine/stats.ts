@@ -23,7 +23,12 @@ export function highWaterOf(words: Int32Array): number {
  * Reads the figures, in time proportional to the number of free blocks, or of all blocks in a heap
  * with slabs. Throws ERR_OFFHEAP_CORRUPT for links or headers that lead nowhere.
  */
-export function readStats(words: Int32Array, policy: Placement, slabs: Slabs, residentBytes: number): HeapStats {
+export function readStats(
+  words: Int32Array,
+  policy: Placement,
+  slabs: Slabs,
+  residentBytes: number
+): HeapStats {
   const first = words[FIRST_WORD]
   const top = words[TOP_WORD]
   const size = words[SIZE_WORD] * 8
@@ -37,7 +42,8 @@ export function readStats(words: Int32Array, policy: Placement, slabs: Slabs, re
   const slots = slabs.granules === 0 ? NO_SLOTS : countSlots(words, slabs)
   if (slots.empty > 0) largest = largestWhenReclaimed(words, slabs, end)
   const used = (words[USED_WORD] - slots.chunks * slabs.chunkWords) * 4 + slots.usedBytes
-  const metadata = first * 4 + 4 + slots.chunks * slabs.chunkWords * 4 - slots.usedBytes - slots.freeBytes
+  const metadata =
+    first * 4 + 4 + slots.chunks * slabs.chunkWords * 4 - slots.usedBytes - slots.freeBytes
   return {
     size,
     metadata,
@@ -96,7 +102,8 @@ function largestWhenReclaimed(words: Int32Array, slabs: Slabs, end: number): num
   let largest = 0
   let run = 0
   for (const block of walk(words)) {
-    const keeps = (words[block] & USED) !== 0 && !(isChunk(words, slabs, block) && slabs.isEmpty(block))
+    const keeps =
+      (words[block] & USED) !== 0 && !(isChunk(words, slabs, block) && slabs.isEmpty(block))
     run = keeps ? 0 : run + sizeOf(words[block])
     largest = Math.max(largest, run)
   }

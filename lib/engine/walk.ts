@@ -67,7 +67,11 @@ export function isChunk(words: Int32Array, slabs: Slabs, block: number): boolean
 }
 
 /** Yields the slots of the slabs of a chunk, and its free granules, in address order. */
-function* eachSlot(words: Int32Array, slabs: Slabs, block: number): Generator<BlockInfo, void, undefined> {
+function* eachSlot(
+  words: Int32Array,
+  slabs: Slabs,
+  block: number
+): Generator<BlockInfo, void, undefined> {
   const first = (block + 1) / GRANULE_WORDS
   for (let granule = first; granule < first + slabs.chunkGranules; granule++) {
     const at = granule * GRANULE_BYTES

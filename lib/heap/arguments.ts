@@ -33,7 +33,8 @@ export function closedError(): OffheapError {
 
 /** A pointer by its form alone: an integer from 0. Throws as Node does. */
 function checkPointer(value: unknown): asserts value is Pointer {
-  if (typeof value !== 'number') throw invalidType('pointer', 'a pointer (of type number) or a view of a block', value)
+  if (typeof value !== 'number')
+    throw invalidType('pointer', 'a pointer (of type number) or a view of a block', value)
   if (!Number.isSafeInteger(value) || value < 0) {
     throw outOfRange('pointer', 'an integer from 0, as malloc returned it', value)
   }
@@ -52,7 +53,9 @@ function beginsAt(view: Uint8Array, offset: number, memory: Uint8Array): boolean
   return shows
 }
 
-/** The bytes of a view, which may have a `byteLength` of the caller's own; Infinity for a pointer. */
+/**
+ * The bytes of a view, which may have a `byteLength` of the caller's own; Infinity for a pointer.
+ */
 export function lengthOf(reference: BlockReference): number {
   if (!ArrayBuffer.isView(reference)) return Number.POSITIVE_INFINITY
   const length: unknown = reference.byteLength
@@ -60,10 +63,11 @@ export function lengthOf(reference: BlockReference): number {
 }
 
 /**
- * The pointer that a pointer or a view of `buffer` stands for. A view may have a `buffer` and a `byteOffset` of the
- * caller's own; each is read once. `memory` is all of the buffer when the contents of the block don't matter any more; without
- * it no byte is touched, so that another thread can be at work on the block.
- * Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_OFFHEAP_FOREIGN_VIEW.
+ * The pointer that a pointer or a view of `buffer` stands for. A view may have a `buffer` and a
+ * `byteOffset` of the caller's own; each is read once. `memory` is all of the buffer when the
+ * contents of the block don't matter any more; without it no byte is touched, so that another
+ * thread can be at work on the block. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE,
+ * ERR_OFFHEAP_FOREIGN_VIEW.
  */
 export function pointerTo(
   reference: BlockReference,
@@ -88,7 +92,10 @@ export function pointerTo(
   )
 }
 
-/** What `owns` looks for: the pointer that a pointer or a view of `buffer` stands for; 0 for anything else. */
+/**
+ * What `owns` looks for: the pointer that a pointer or a view of `buffer` stands for; 0 for
+ * anything else.
+ */
 export function pointerWithin(reference: unknown, buffer: ArrayBufferLike): Pointer {
   const isOurs = ArrayBuffer.isView(reference) && reference.buffer === buffer
   const pointer: unknown = isOurs ? reference.byteOffset : reference

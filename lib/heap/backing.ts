@@ -20,7 +20,10 @@ export interface Parts<Memory extends ArrayBufferLike> {
   open(host: Host): Engine
   /** The mapped memory under the heap; undefined for a caller's buffer. */
   readonly backing: Backing | undefined
-  /** Makes sure that the system has memory for the first bytes of the heap; undefined when no call is needed. */
+  /**
+   * Makes sure that the system has memory for the first bytes of the heap; undefined when no call
+   * is needed.
+   */
   readonly commit: ((bytes: number) => boolean) | undefined
   /** The file that the heap is in. */
   readonly file: HeapFile | undefined

@@ -1,14 +1,18 @@
 /**
- * Claims on blocks, beyond that they are used: pins, which keep a block from being freed, and owners, which free it when they
- * are collected. They belong to one Heap object and are not in the memory.
+ * Claims on blocks, beyond that they are used: pins, which keep a block from being freed, and
+ * owners, which free it when they are collected. They belong to one Heap object and are not in the
+ * memory.
  *
- * While there are any, the engine asks before it frees or moves a block (`Watch`), and its fast path of free is off. A heap
- * without claims pays nothing for them.
+ * While there are any, the engine asks before it frees or moves a block (`Watch`), and its fast
+ * path of free is off. A heap without claims pays nothing for them.
  */
 import type { Engine, Pointer, Watch } from '../engine/engine.js'
 import { OffheapError } from '../errors.js'
 
-/** A pin on a block, made by `heap.pin`. Until it is released the block can't be freed, moved or resized, and its heap not closed. */
+/**
+ * A pin on a block, made by `heap.pin`. Until it is released the block can't be freed, moved or
+ * resized, and its heap not closed.
+ */
 export interface Pin extends Disposable {
   /** The block. */
   readonly pointer: Pointer
@@ -41,7 +45,7 @@ export class Claims implements Watch {
     })
   }
 
-  // ---- what the engine asks ------------------------------------------------------------------------
+  // ---- what the engine asks ---------------------------------------------------------------------
 
   mayChange(pointer: Pointer): void {
     if (this.pins.has(pointer)) throw pinnedError(pointer)
@@ -51,7 +55,7 @@ export class Claims implements Watch {
     this.disown(pointer)
   }
 
-  // ---- pins ----------------------------------------------------------------------------------------
+  // ---- pins -------------------------------------------------------------------------------------
 
   /** `reference` names the block; while the pin is there, it is kept from the garbage collector. */
   pin(pointer: Pointer, reference: unknown): Pin {
@@ -90,7 +94,7 @@ export class Claims implements Watch {
     while (isBusy()) await new Promise<void>(resolve => this.waiting.push(resolve))
   }
 
-  // ---- owners --------------------------------------------------------------------------------------
+  // ---- owners -----------------------------------------------------------------------------------
 
   /** From now on the block is freed when `owner` is collected, and not when an earlier owner is. */
   own(pointer: Pointer, owner: object): void {

@@ -3,7 +3,15 @@
  * the engine does the work (lib/engine; lib/hardened for hardened heaps).
  */
 import { type InspectOptionsStylized, inspect } from 'node:util'
-import type { BlockInfo, Engine, HeapStats, HeapSummary, Host, Leak, Pointer } from '../engine/engine.js'
+import type {
+  BlockInfo,
+  Engine,
+  HeapStats,
+  HeapSummary,
+  Host,
+  Leak,
+  Pointer
+} from '../engine/engine.js'
 import type { Slots } from '../engine/slots.js'
 import { corrupt, invalidState, invalidType, OffheapError, outOfRange } from '../errors.js'
 import { afterwards, publish } from '../events.js'
@@ -13,7 +21,13 @@ import { isRegion, Region } from '../memory/region.js'
 import { readOptions } from '../options.js'
 import type { PlacementName } from '../placement/placement.js'
 import { about, type HeapFile } from '../sharing/heap-file.js'
-import { attachShared, type HeapHandle, isHandle, mapShared, type SharedParts } from '../sharing/open.js'
+import {
+  attachShared,
+  type HeapHandle,
+  isHandle,
+  mapShared,
+  type SharedParts
+} from '../sharing/open.js'
 import {
   type BlockReference,
   checkAlignment,
@@ -25,9 +39,24 @@ import {
 } from './arguments.js'
 import type { Backing, Parts } from './backing.js'
 import { Claims, type Pin } from './claims.js'
-import { bufferOf, checkSize, committerOf, heapIn, openEngine, type Plan, writeHeap } from './kinds.js'
+import {
+  bufferOf,
+  checkSize,
+  committerOf,
+  heapIn,
+  openEngine,
+  type Plan,
+  writeHeap
+} from './kinds.js'
 import { type HeapFileOptions, openFile, type Recovery } from './open.js'
-import { checkSharing, type HeapMapOptions, type HeapOptions, heapMapOptions, heapOptions, planOf } from './options.js'
+import {
+  checkSharing,
+  type HeapMapOptions,
+  type HeapOptions,
+  heapMapOptions,
+  heapOptions,
+  planOf
+} from './options.js'
 import { Roots } from './roots.js'
 import { Scope } from './scope.js'
 import { checkEncoding, readText, type TextEncoding, textLength, writeText } from './text.js'
@@ -42,7 +71,10 @@ import {
   viewsOf
 } from './views.js'
 
-/** What a heap holds beside its engine. Like the engine it is an object of its own, so that a frozen heap can be closed. */
+/**
+ * What a heap holds beside its engine. Like the engine it is an object of its own, so that a frozen
+ * heap can be closed.
+ */
 interface State<Memory extends ArrayBufferLike> {
   views: Views<Memory>
   readonly backing: Backing | undefined
@@ -61,18 +93,19 @@ interface State<Memory extends ArrayBufferLike> {
 const TEXT_LIMIT = 2 ** 31 - 8
 
 /** Integers of 32 bits take the fast path: all sizes and pointers below 2 GiB. */
-const isInt32 = (value: unknown): value is number => typeof value === 'number' && (value | 0) === value
+const isInt32 = (value: unknown): value is number =>
+  typeof value === 'number' && (value | 0) === value
 
 /**
  * A heap: `malloc`, `calloc`, `realloc` and `free` over one stretch of memory.
  *
- * A block is named by its pointer, the byte offset of its payload in the heap; 0 is NULL. Payloads are
- * 8-byte aligned. `heap.u8[pointer]` and the other whole-heap views read and write them; `alloc`,
- * `allocBuffer` and `allocArray` return a view of one block, and `free` takes either.
+ * A block is named by its pointer, the byte offset of its payload in the heap; 0 is NULL. Payloads
+ * are 8-byte aligned. `heap.u8[pointer]` and the other whole-heap views read and write them;
+ * `alloc`, `allocBuffer` and `allocArray` return a view of one block, and `free` takes either.
  *
- * All state is in the memory itself: a heap that was written by another process, or by an earlier run,
- * can be attached to. A wrong argument throws as Node does, and leaves the heap as it was; a wrong
- * pointer throws an `OffheapError`.
+ * All state is in the memory itself: a heap that was written by another process, or by an earlier
+ * run, can be attached to. A wrong argument throws as Node does, and leaves the heap as it was; a
+ * wrong pointer throws an `OffheapError`.
  */
 export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   /** Which free block a request gets. */
@@ -86,11 +119,24 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
 
   /**
    * Maps a new region of `size` bytes and makes a heap of it; close() gives it back.
-   * Throws ERR_OUT_OF_RANGE, ERR_INVALID_ARG_TYPE, and ERR_OFFHEAP_SYSTEM when the system refuses the memory.
+   * Throws ERR_OUT_OF_RANGE, ERR_INVALID_ARG_TYPE, and ERR_OFFHEAP_SYSTEM when the system refuses
+   * the memory.
    */
   static map(options: number | HeapMapOptions): Heap {
-    const all = typeof options === 'number' ? { size: options } : readOptions('Heap.map', options, heapMapOptions)
-    const { placement, slabs, trimThreshold, hardened, quarantine, trackAllocations, onLeaks, ...given } = all
+    const all =
+      typeof options === 'number'
+        ? { size: options }
+        : readOptions('Heap.map', options, heapMapOptions)
+    const {
+      placement,
+      slabs,
+      trimThreshold,
+      hardened,
+      quarantine,
+      trackAllocations,
+      onLeaks,
+      ...given
+    } = all
     const { shared, arenas, busyTimeout, ...rest } = given
     const plan = planOf(all)
     const { size } = rest
@@ -98,7 +144,9 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     if (typeof size !== 'number') throw invalidType('options.size', 'of type number (bytes)', size)
     if (shared) {
       const { policy, slabs: isSlabbed } = plan
-      return Heap.share(mapShared({ policy, slabs: isSlabbed, arenas, busyTimeout }, { ...rest, size }))
+      return Heap.share(
+        mapShared({ policy, slabs: isSlabbed, arenas, busyTimeout }, { ...rest, size })
+      )
     }
     if (size > 0) checkSize(size, plan)
     // The event of the region is published when the heap stands.
@@ -114,14 +162,20 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Makes a new, empty heap of memory that the caller provides, over whatever it held. The heap does
-   * not own the memory: close() leaves it as it is. At most 8 GiB of it are used. Threads may take turns
-   * with a heap on a SharedArrayBuffer, but not use it at the same time.
-   * Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE.
+   * Makes a new, empty heap of memory that the caller provides, over whatever it held. The heap
+   * does not own the memory: close() leaves it as it is. At most 8 GiB of it are used. Threads may
+   * take turns with a heap on a SharedArrayBuffer, but not use it at the same time. Throws
+   * ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE.
    */
   static format(memory: Region | ArrayBuffer, options?: HeapOptions): Heap
-  static format<Memory extends ArrayBufferLike>(memory: Region | Memory, options?: HeapOptions): Heap<Memory>
-  static format(memory: Region | ArrayBufferLike, options: HeapOptions = {}): Heap<ArrayBufferLike> {
+  static format<Memory extends ArrayBufferLike>(
+    memory: Region | Memory,
+    options?: HeapOptions
+  ): Heap<Memory>
+  static format(
+    memory: Region | ArrayBufferLike,
+    options: HeapOptions = {}
+  ): Heap<ArrayBufferLike> {
     const plan = planOf(readOptions('Heap.format', options, heapOptions))
     const region = isRegion(memory) ? memory : undefined
     const buffer = bufferOf(memory)
@@ -133,9 +187,9 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Opens the heap that the memory holds, written by this process or by another. The heap does not own
-   * the memory. Of a handle from `heap.handle()`: opens that shared heap in this thread.
-   * Throws ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_CORRUPT when an invariant is broken, and
+   * Opens the heap that the memory holds, written by this process or by another. The heap does not
+   * own the memory. Of a handle from `heap.handle()`: opens that shared heap in this thread. Throws
+   * ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_CORRUPT when an invariant is broken, and
    * ERR_OFFHEAP_UNSUPPORTED for a heap larger than this Node can view (4 GiB on Node 20).
    */
   static attach(memory: Region | ArrayBuffer | HeapHandle): Heap
@@ -158,19 +212,28 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Opens the heap in a file, whose blocks and contents outlive the process. Whatever is stored in it reaches the
-   * file, also when the process is killed; see docs/heap-files.md for what is promised. One process at a time has
-   * the file open. Throws ERR_OFFHEAP_LOCKED when another has; ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_TRUNCATED and
-   * ERR_OFFHEAP_CORRUPT for what is no heap any more, or never was; ERR_OFFHEAP_UNCLEAN; ERR_OFFHEAP_SYSTEM when the
-   * system refuses; ERR_OFFHEAP_UNSUPPORTED; ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE and ERR_OUT_OF_RANGE, also for
-   * options that contradict the file.
+   * Opens the heap in a file, whose blocks and contents outlive the process. Whatever is stored in
+   * it reaches the file, also when the process is killed; see docs/heap-files.md for what is
+   * promised. One process at a time has the file open. Throws ERR_OFFHEAP_LOCKED when another has;
+   * ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_TRUNCATED and ERR_OFFHEAP_CORRUPT for what is no heap any
+   * more, or never was; ERR_OFFHEAP_UNCLEAN; ERR_OFFHEAP_SYSTEM when the system refuses;
+   * ERR_OFFHEAP_UNSUPPORTED; ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE and ERR_OUT_OF_RANGE, also
+   * for options that contradict the file.
    */
   static open(path: string, options: HeapFileOptions = {}): Heap {
     const { file, words, open, finish } = openFile(path, options)
     return afterwards(() => {
       try {
         const commit = (bytes: number): boolean => file.commit(bytes)
-        const heap = new Heap(INSIDE, { words, open, backing: file, commit, file, owns: true, onLeaks: undefined })
+        const heap = new Heap(INSIDE, {
+          words,
+          open,
+          backing: file,
+          commit,
+          file,
+          owns: true,
+          onLeaks: undefined
+        })
         heap.state.recovered = finish(heap.engine)
         return heap
       } catch (error) {
@@ -202,17 +265,28 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   private static share({ words, open, backing, handle }: SharedParts): Heap {
-    const parts = { words, open, backing, owns: true, handle, commit: undefined, file: undefined, onLeaks: undefined }
+    const parts = {
+      words,
+      open,
+      backing,
+      owns: true,
+      handle,
+      commit: undefined,
+      file: undefined,
+      onLeaks: undefined
+    }
     return new Heap(INSIDE, parts)
   }
 
   private constructor(inside: typeof INSIDE, parts: Parts<Memory>) {
-    if (inside !== INSIDE) throw illegalConstructor('Heap.map(size), Heap.format(memory) or Heap.attach(memory)')
+    if (inside !== INSIDE)
+      throw illegalConstructor('Heap.map(size), Heap.format(memory) or Heap.attach(memory)')
     const { words, backing, file, owns, handle, onLeaks } = parts
     this.engine = parts.open({
       commit: parts.commit,
       ...(file === undefined ? {} : { lost: () => file.lost() }),
-      grown: () => publish('offheap:grow', () => ({ heap: this, highWater: this.engine.highWater() })),
+      grown: () =>
+        publish('offheap:grow', () => ({ heap: this, highWater: this.engine.highWater() })),
       trim: () => this.trimQuietly(),
       fault: error => publish('offheap:fault', () => ({ heap: this, error })),
       calls: this
@@ -231,15 +305,18 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     this.slots = this.engine.slots
     this.placement = this.engine.placement
     this.buffer = words.buffer
-    seal(this, 'This heap; send heap.buffer instead, whose bytes are copied, and open the copy with Heap.attach')
+    seal(
+      this,
+      'This heap; send heap.buffer instead, whose bytes are copied, and open the copy with Heap.attach'
+    )
   }
 
-  // ---- allocation -------------------------------------------------------------------------------------------------
+  // ---- allocation -------------------------------------------------------------------------------
 
   /**
-   * Returns the pointer of a block of at least `size` bytes, 8-byte aligned, contents undefined; 0 (NULL)
-   * when no block is large enough. 0 bytes give a block of its own.
-   * Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_OFFHEAP_CLOSED.
+   * Returns the pointer of a block of at least `size` bytes, 8-byte aligned, contents undefined; 0
+   * (NULL) when no block is large enough. 0 bytes give a block of its own. Throws
+   * ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_OFFHEAP_CLOSED.
    */
   malloc(size: number): Pointer {
     if (isInt32(size)) {
@@ -252,8 +329,8 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Returns the pointer of a block of `count` * `size` bytes, all zero; 0 (NULL) when no block is large
-   * enough, or when the product overflows. Throws like malloc.
+   * Returns the pointer of a block of `count` * `size` bytes, all zero; 0 (NULL) when no block is
+   * large enough, or when the product overflows. Throws like malloc.
    */
   calloc(count: number, size: number): Pointer {
     if (!isInt32(count) || count < 0) checkAmount('count', count)
@@ -267,9 +344,9 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Returns the pointer of a block of at least `size` bytes, a multiple of `alignment`, which is a power
-   * of two; 0 (NULL) when no block is large enough. The address in memory is aligned as well, as far as
-   * the region is: to a page, or to 2 MiB with huge pages. Throws like malloc.
+   * Returns the pointer of a block of at least `size` bytes, a multiple of `alignment`, which is a
+   * power of two; 0 (NULL) when no block is large enough. The address in memory is aligned as well,
+   * as far as the region is: to a page, or to 2 MiB with huge pages. Throws like malloc.
    */
   alignedAlloc(alignment: number, size: number): Pointer {
     checkAlignment(alignment)
@@ -278,10 +355,10 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Changes the size of a block; the contents up to the smaller size stay. The block stays where it is
-   * when it can. realloc(0, n) is malloc(n); realloc(p, 0) frees and returns 0. Returns the block's
-   * pointer, a new one when it moved; 0 (NULL) when no block is large enough, and then the block is as
-   * it was. Throws like malloc and free.
+   * Changes the size of a block; the contents up to the smaller size stay. The block stays where it
+   * is when it can. realloc(0, n) is malloc(n); realloc(p, 0) frees and returns 0. Returns the
+   * block's pointer, a new one when it moved; 0 (NULL) when no block is large enough, and then the
+   * block is as it was. Throws like malloc and free.
    */
   realloc(block: BlockReference, size: number): Pointer {
     if (isInt32(block) && isInt32(size) && size > 0) {
@@ -292,7 +369,10 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     return this.reallocSlowly(block, size)
   }
 
-  /** For NULL, for a view, for 0 bytes, for what is beyond 2 GiB, for what finds no room, and for what is wrong. */
+  /**
+   * For NULL, for a view, for 0 bytes, for what is beyond 2 GiB, for what finds no room, and for
+   * what is wrong.
+   */
   private reallocSlowly(block: BlockReference, size: number): Pointer {
     if (block === 0) return this.malloc(size)
     checkAmount('size', size)
@@ -304,10 +384,10 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Frees a block. free(0) does nothing. A view that begins where a block begins stands for the block.
-   * Throws ERR_OFFHEAP_INVALID_POINTER, ERR_OFFHEAP_DOUBLE_FREE, ERR_OFFHEAP_FOREIGN_VIEW,
-   * ERR_OFFHEAP_CORRUPT, ERR_OFFHEAP_CLOSED; ERR_INVALID_ARG_TYPE or ERR_OUT_OF_RANGE for what is no
-   * pointer at all.
+   * Frees a block. free(0) does nothing. A view that begins where a block begins stands for the
+   * block. Throws ERR_OFFHEAP_INVALID_POINTER, ERR_OFFHEAP_DOUBLE_FREE, ERR_OFFHEAP_FOREIGN_VIEW,
+   * ERR_OFFHEAP_CORRUPT, ERR_OFFHEAP_CLOSED; ERR_INVALID_ARG_TYPE or ERR_OUT_OF_RANGE for what is
+   * no pointer at all.
    */
   free(block: BlockReference): void {
     if (isInt32(block)) {
@@ -332,29 +412,41 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     if (!engine.free(pointer)) throw this.fault(engine.refusal('free', pointer))
   }
 
-  // ---- blocks as views --------------------------------------------------------------------------------------------
+  // ---- blocks as views --------------------------------------------------------------------------
 
-  /** Returns a block of `length` bytes as a Uint8Array, contents undefined. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits. */
+  /**
+   * Returns a block of `length` bytes as a Uint8Array, contents undefined. Throws
+   * ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits.
+   */
   alloc(length: number): Uint8Array<Memory> {
     return new Uint8Array(this.buffer, this.mustHave(this.malloc(length), length), length)
   }
 
-  /** Returns a block of `length` bytes as a Uint8Array, all zero. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits. */
+  /**
+   * Returns a block of `length` bytes as a Uint8Array, all zero. Throws ERR_OFFHEAP_OUT_OF_MEMORY
+   * when nothing fits.
+   */
   allocZeroed(length: number): Uint8Array<Memory> {
     return new Uint8Array(this.buffer, this.mustHave(this.calloc(length, 1), length), length)
   }
 
-  /** Returns a block of `length` bytes as a Node Buffer, contents undefined. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits. */
+  /**
+   * Returns a block of `length` bytes as a Node Buffer, contents undefined. Throws
+   * ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits.
+   */
   allocBuffer(length: number): Buffer<Memory> {
     return bufferOver(this.buffer, this.mustHave(this.malloc(length), length), length)
   }
 
   /**
    * Returns a block of `length` elements as a typed array of that class, contents undefined:
-   * `heap.allocArray(Float64Array, 1000)`. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits, and what
-   * the class throws; then the block is freed.
+   * `heap.allocArray(Float64Array, 1000)`. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits, and
+   * what the class throws; then the block is freed.
    */
-  allocArray<View>(type: TypedArrayConstructor<View, Memory>, length: number): ViewOver<View, Memory>
+  allocArray<View>(
+    type: TypedArrayConstructor<View, Memory>,
+    length: number
+  ): ViewOver<View, Memory>
   allocArray(type: TypedArrayConstructor<unknown, Memory>, length: number): unknown {
     const elementBytes = typeof type === 'function' ? type.BYTES_PER_ELEMENT : 0
     if (!(elementBytes >= 1 && elementBytes <= 8)) {
@@ -373,8 +465,9 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Returns the first `length` bytes of a block as a Uint8Array. Default: all that it can hold, which in a hardened heap is what was
-   * asked for. Throws like free, and ERR_OUT_OF_RANGE for more bytes than the block has.
+   * Returns the first `length` bytes of a block as a Uint8Array. Default: all that it can hold,
+   * which in a hardened heap is what was asked for. Throws like free, and ERR_OUT_OF_RANGE for more
+   * bytes than the block has.
    */
   view(block: BlockReference, length?: number): Uint8Array<Memory> {
     const pointer = this.used(block, 'view')
@@ -383,9 +476,10 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Resizes the block of a view to `length` elements, as realloc does, and returns a view of the same kind: a Float64Array for a
-   * Float64Array, a Buffer for a Buffer. The elements up to the smaller length stay. Use only the new view from then on.
-   * Throws like free, and ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits; then the block and the old view are as they were.
+   * Resizes the block of a view to `length` elements, as realloc does, and returns a view of the
+   * same kind: a Float64Array for a Float64Array, a Buffer for a Buffer. The elements up to the
+   * smaller length stay. Use only the new view from then on. Throws like free, and
+   * ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits; then the block and the old view are as they were.
    */
   resize<View extends ArrayBufferView>(view: View, length: number): ViewLike<View, Memory>
   resize(view: ArrayBufferView, length: number): ArrayBufferView<Memory> {
@@ -402,13 +496,16 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Returns a copy in a block of its own: of a text as a Buffer of its UTF-8, of a view as a view of the same kind, of a buffer or of
-   * numbers from 0 to 255 as a Uint8Array. Throws ERR_INVALID_ARG_TYPE, ERR_OFFHEAP_OUT_OF_MEMORY.
+   * Returns a copy in a block of its own: of a text as a Buffer of its UTF-8, of a view as a view
+   * of the same kind, of a buffer or of numbers from 0 to 255 as a Uint8Array. Throws
+   * ERR_INVALID_ARG_TYPE, ERR_OFFHEAP_OUT_OF_MEMORY.
    */
   from(text: string): Buffer<Memory>
   from<View extends ArrayBufferView>(view: View): ViewLike<View, Memory>
   from(bytes: ArrayBufferLike | Iterable<number>): Uint8Array<Memory>
-  from(source: string | ArrayBufferView | ArrayBufferLike | Iterable<number>): ArrayBufferView<Memory> {
+  from(
+    source: string | ArrayBufferView | ArrayBufferLike | Iterable<number>
+  ): ArrayBufferView<Memory> {
     if (typeof source === 'string') return this.allocString(source)
     const { bytes, kind } = bytesOf(source)
     return this.filled(bytes.length, copy => {
@@ -417,12 +514,13 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     })
   }
 
-  // ---- text -------------------------------------------------------------------------------------------------------
+  // ---- text -------------------------------------------------------------------------------------
 
   /**
-   * Returns a text in a block of its own, as a Buffer of exactly its bytes. `'cstring'` is UTF-8 with a zero byte behind it, which
-   * counts. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE for an unknown encoding, ERR_INVALID_ARG_VALUE for a C string with a
-   * zero in it, ERR_OFFHEAP_OUT_OF_MEMORY.
+   * Returns a text in a block of its own, as a Buffer of exactly its bytes. `'cstring'` is UTF-8
+   * with a zero byte behind it, which counts. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE for an
+   * unknown encoding, ERR_INVALID_ARG_VALUE for a C string with a zero in it,
+   * ERR_OFFHEAP_OUT_OF_MEMORY.
    */
   allocString(text: string, encoding: TextEncoding = 'utf8'): Buffer<Memory> {
     const buffer = this.allocBuffer(textLength(text, encoding))
@@ -430,30 +528,34 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Writes a text to the beginning of a block, and returns the number of bytes written. Throws like allocString and free, and
-   * ERR_OUT_OF_RANGE when the text is longer than the block, or than the view that stands for it; then nothing is written.
+   * Writes a text to the beginning of a block, and returns the number of bytes written. Throws like
+   * allocString and free, and ERR_OUT_OF_RANGE when the text is longer than the block, or than the
+   * view that stands for it; then nothing is written.
    */
   writeString(block: BlockReference, text: string, encoding: TextEncoding = 'utf8'): number {
     const length = textLength(text, encoding)
     const part = this.part(block, undefined, 'writeString')
-    if (length > part.length) throw outOfRange('text', `at most ${part.length} bytes of ${encoding}`, text)
+    if (length > part.length)
+      throw outOfRange('text', `at most ${part.length} bytes of ${encoding}`, text)
     return writeText(part, text, encoding)
   }
 
   /**
-   * Reads the text at the beginning of a block: `length` bytes of it, or for `'cstring'` those before the first zero byte among them.
-   * Default: as many as the view has; of a pointer, all that the block can hold. Throws like view, and ERR_OUT_OF_RANGE for an
-   * unknown encoding and for a C string without an end.
+   * Reads the text at the beginning of a block: `length` bytes of it, or for `'cstring'` those
+   * before the first zero byte among them. Default: as many as the view has; of a pointer, all that
+   * the block can hold. Throws like view, and ERR_OUT_OF_RANGE for an unknown encoding and for a C
+   * string without an end.
    */
   readString(block: BlockReference, encoding: TextEncoding = 'utf8', length?: number): string {
     checkEncoding(encoding)
     return readText(this.part(block, length, 'readString'), encoding)
   }
 
-  // ---- lifetimes --------------------------------------------------------------------------------------------------
+  // ---- lifetimes --------------------------------------------------------------------------------
 
   /**
-   * Returns a scope: what is allocated through it is freed at its end. `using scope = heap.scope()`. Throws ERR_OFFHEAP_CLOSED.
+   * Returns a scope: what is allocated through it is freed at its end. `using scope =
+   * heap.scope()`. Throws ERR_OFFHEAP_CLOSED.
    */
   scope(): Scope<Memory> {
     if (!this.engine.open) throw this.gone()
@@ -465,18 +567,19 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Pins a block while asynchronous work uses it: until `unpin()`, or the end of a `using` block, free, realloc, reset and close throw
-   * ERR_OFFHEAP_PINNED. A block can be pinned several times. Pins are of this Heap object; while there are any, free takes its
-   * slow path. Throws like free.
+   * Pins a block while asynchronous work uses it: until `unpin()`, or the end of a `using` block,
+   * free, realloc, reset and close throw ERR_OFFHEAP_PINNED. A block can be pinned several times.
+   * Pins are of this Heap object; while there are any, free takes its slow path. Throws like free.
    */
   pin(block: BlockReference): Pin {
     return this.claims().pin(this.used(block, 'pin'), block)
   }
 
   /**
-   * Returns a block of `length` bytes as a Uint8Array, contents undefined, that is freed some time after the view was collected as
-   * garbage; free(view) frees it at once. Other views of the same bytes don't keep it. While there are such blocks, free takes its
-   * slow path. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits.
+   * Returns a block of `length` bytes as a Uint8Array, contents undefined, that is freed some time
+   * after the view was collected as garbage; free(view) frees it at once. Other views of the same
+   * bytes don't keep it. While there are such blocks, free takes its slow path. Throws
+   * ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits.
    */
   owned(length: number): Uint8Array<Memory> {
     const view = this.alloc(length)
@@ -484,14 +587,20 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     return view
   }
 
-  // ---- asking about blocks ----------------------------------------------------------------------------------------
+  // ---- asking about blocks ----------------------------------------------------------------------
 
-  /** Returns the bytes that a block can hold: what was asked for, or a little more. Throws like free. */
+  /**
+   * Returns the bytes that a block can hold: what was asked for, or a little more. Throws like
+   * free.
+   */
   usableSize(block: BlockReference): number {
     return this.engine.usableSize(this.used(block, 'usableSize'))
   }
 
-  /** True when `reference` is the pointer, or a view, of a used block of this heap. Throws ERR_OFFHEAP_CLOSED only. */
+  /**
+   * True when `reference` is the pointer, or a view, of a used block of this heap. Throws
+   * ERR_OFFHEAP_CLOSED only.
+   */
   owns(reference: unknown): boolean {
     const pointer = pointerWithin(reference, this.buffer)
     const { engine } = this
@@ -500,8 +609,8 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * A pointer that is kept in the heap's own header, so that whoever attaches to the memory finds the
-   * data. 0 at first. Set it to 0 or to a used block; throws like free.
+   * A pointer that is kept in the heap's own header, so that whoever attaches to the memory finds
+   * the data. 0 at first. Set it to 0 or to a used block; throws like free.
    */
   get root(): Pointer {
     const { engine } = this
@@ -519,9 +628,12 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     else file.root = used
   }
 
-  // ---- a heap in a file -------------------------------------------------------------------------------------------
+  // ---- a heap in a file -------------------------------------------------------------------------
 
-  /** Pointers by name, kept in the file. Its methods throw ERR_OFFHEAP_UNSUPPORTED for a heap that is not in a file. */
+  /**
+   * Pointers by name, kept in the file. Its methods throw ERR_OFFHEAP_UNSUPPORTED for a heap that
+   * is not in a file.
+   */
   get roots(): Roots {
     return new Roots(
       () => this.file('roots').roots,
@@ -529,15 +641,19 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     )
   }
 
-  /** What was recovered when the heap was opened; undefined when it had been closed, or is not in a file. */
+  /**
+   * What was recovered when the heap was opened; undefined when it had been closed, or is not in a
+   * file.
+   */
   get recovered(): Recovery | undefined {
     return this.state.recovered
   }
 
   /**
-   * Writes all that was stored so far to the disk, and waits for it: it is there when the machine loses power later.
-   * Returns how often that was done since the file was created. Throws ERR_OFFHEAP_SYSTEM when the disk refuses,
-   * ERR_OFFHEAP_TRUNCATED, ERR_OFFHEAP_CLOSED, and ERR_OFFHEAP_UNSUPPORTED for a heap that is not in a file.
+   * Writes all that was stored so far to the disk, and waits for it: it is there when the machine
+   * loses power later. Returns how often that was done since the file was created. Throws
+   * ERR_OFFHEAP_SYSTEM when the disk refuses, ERR_OFFHEAP_TRUNCATED, ERR_OFFHEAP_CLOSED, and
+   * ERR_OFFHEAP_UNSUPPORTED for a heap that is not in a file.
    */
   sync(): number {
     return this.file('sync').sync()
@@ -554,7 +670,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     )
   }
 
-  // ---- the whole heap as numbers ----------------------------------------------------------------------------------
+  // ---- the whole heap as numbers ----------------------------------------------------------------
 
   /** Bytes: the index is the pointer. */
   get u8(): Uint8Array<Memory> {
@@ -595,14 +711,17 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     return this.state.views.dataView
   }
 
-  // ---- looking at the heap ----------------------------------------------------------------------------------------
+  // ---- looking at the heap ----------------------------------------------------------------------
 
   /** True after close(), and after the memory went away under the heap. */
   get closed(): boolean {
     return !this.engine.open
   }
 
-  /** Returns figures about the heap, in time proportional to its free blocks; with slabs, to all blocks. Throws ERR_OFFHEAP_CLOSED. */
+  /**
+   * Returns figures about the heap, in time proportional to its free blocks; with slabs, to all
+   * blocks. Throws ERR_OFFHEAP_CLOSED.
+   */
   stats(): HeapStats {
     const { engine } = this
     const { backing, views } = this.state
@@ -621,9 +740,9 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Iterates the free blocks in the order of the placement policy's list or lists. Free slots of slabs
-   * are not among them. The heap must not change meanwhile; throws ERR_OFFHEAP_CORRUPT where a link
-   * leads nowhere, ERR_OFFHEAP_CLOSED.
+   * Iterates the free blocks in the order of the placement policy's list or lists. Free slots of
+   * slabs are not among them. The heap must not change meanwhile; throws ERR_OFFHEAP_CORRUPT where
+   * a link leads nowhere, ERR_OFFHEAP_CLOSED.
    */
   *freeBlocks(): Generator<BlockInfo, void, undefined> {
     const { engine } = this
@@ -631,7 +750,10 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     yield* this.iterate(engine.eachFreeBlock())
   }
 
-  /** Yields blocks to a loop that is the caller's code. What it leads astray by changing the heap is not corruption. */
+  /**
+   * Yields blocks to a loop that is the caller's code. What it leads astray by changing the heap is
+   * not corruption.
+   */
   private *iterate(blocks: Iterable<BlockInfo>): Generator<BlockInfo, void, undefined> {
     try {
       for (const block of blocks) {
@@ -642,15 +764,18 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
       if (error instanceof OffheapError && error.code === 'ERR_OFFHEAP_CORRUPT') {
         // Throws when the heap is corrupt indeed.
         this.check()
-        throw invalidState('the heap changed while a loop went over its blocks; collect them first: [...heap.blocks()]')
+        throw invalidState(
+          'the heap changed while a loop went over its blocks; collect them first: [...heap.blocks()]'
+        )
       }
       throw error
     }
   }
 
   /**
-   * Returns the blocks that were not freed so far, grouped by the stack where they were allocated, the
-   * most bytes first. Throws ERR_OFFHEAP_UNSUPPORTED when the heap was not made with `trackAllocations`.
+   * Returns the blocks that were not freed so far, grouped by the stack where they were allocated,
+   * the most bytes first. Throws ERR_OFFHEAP_UNSUPPORTED when the heap was not made with
+   * `trackAllocations`.
    */
   leaks(): Leak[] {
     const leaks = this.engine.leaks()
@@ -661,7 +786,10 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     )
   }
 
-  /** Verifies every invariant of the heap, in time proportional to its blocks. Throws ERR_OFFHEAP_CORRUPT, ERR_OFFHEAP_CLOSED. */
+  /**
+   * Verifies every invariant of the heap, in time proportional to its blocks. Throws
+   * ERR_OFFHEAP_CORRUPT, ERR_OFFHEAP_CLOSED.
+   */
   check(): void {
     const { engine } = this
     if (!engine.open) throw this.gone()
@@ -673,9 +801,10 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Gives whole free pages back to the system: those in the wilderness and those inside free blocks.
-   * Empty slabs become free blocks first. Returns by how many bytes the region's physical memory
-   * shrank; 0 for a heap in an ordinary ArrayBuffer. Throws ERR_OFFHEAP_SYSTEM, ERR_OFFHEAP_CLOSED.
+   * Gives whole free pages back to the system: those in the wilderness and those inside free
+   * blocks. Empty slabs become free blocks first. Returns by how many bytes the region's physical
+   * memory shrank; 0 for a heap in an ordinary ArrayBuffer. Throws ERR_OFFHEAP_SYSTEM,
+   * ERR_OFFHEAP_CLOSED.
    */
   trim(): number {
     const { engine } = this
@@ -689,7 +818,10 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     return Math.max(0, before - after)
   }
 
-  /** Trims because the threshold was reached: a system that refuses is no reason for the call that led here to fail. */
+  /**
+   * Trims because the threshold was reached: a system that refuses is no reason for the call that
+   * led here to fail.
+   */
   private trimQuietly(): void {
     const { engine } = this
     const { backing } = this.state
@@ -703,9 +835,9 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Returns what another thread of this process passes to `Heap.attach`: plain data that can be posted to
-   * it, and names the heap as long as any thread has it open. Throws ERR_OFFHEAP_UNSUPPORTED for a heap that
-   * was not made with `shared: true`, ERR_OFFHEAP_CLOSED.
+   * Returns what another thread of this process passes to `Heap.attach`: plain data that can be
+   * posted to it, and names the heap as long as any thread has it open. Throws
+   * ERR_OFFHEAP_UNSUPPORTED for a heap that was not made with `shared: true`, ERR_OFFHEAP_CLOSED.
    */
   handle(): HeapHandle {
     const { handle } = this.state
@@ -718,8 +850,8 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Forgets every block: the heap is as new, and every pointer into it is stale. Throws ERR_OFFHEAP_CLOSED, and
-   * ERR_OFFHEAP_PINNED while a block is pinned.
+   * Forgets every block: the heap is as new, and every pointer into it is stale. Throws
+   * ERR_OFFHEAP_CLOSED, and ERR_OFFHEAP_PINNED while a block is pinned.
    */
   reset(): void {
     const { engine, state } = this
@@ -736,9 +868,10 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Ends the heap. A heap from Heap.map detaches every view of its memory and gives it back; one on borrowed
-   * memory lets go of it. A shared heap ends for this thread, and is unmapped when the last one has closed
-   * it or ended. A second close does nothing. Throws ERR_OFFHEAP_PINNED while a block is pinned.
+   * Ends the heap. A heap from Heap.map detaches every view of its memory and gives it back; one on
+   * borrowed memory lets go of it. A shared heap ends for this thread, and is unmapped when the
+   * last one has closed it or ended. A second close does nothing. Throws ERR_OFFHEAP_PINNED while a
+   * block is pinned.
    */
   close(): void {
     const { engine, state } = this
@@ -776,7 +909,10 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     return 'Heap'
   }
 
-  /** What JSON.stringify and console.log show of a heap: the figures that take no time. A closed heap has 0 bytes. */
+  /**
+   * What JSON.stringify and console.log show of a heap: the figures that take no time. A closed
+   * heap has 0 bytes.
+   */
   toJSON(): HeapSummary {
     const { closed, placement } = this
     const { size, used, blocks } = closed ? { size: 0, used: 0, blocks: 0 } : this.engine.summary()
@@ -787,7 +923,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     return inspectAs('Heap', isSealed(this) ? this.toJSON() : {}, depth, options)
   }
 
-  // ---- inside -----------------------------------------------------------------------------------------------------
+  // ---- inside -----------------------------------------------------------------------------------
 
   /** Why there is nothing to work on: the heap is closed, or its file was truncated. */
   private gone(): OffheapError {
@@ -804,20 +940,30 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     return pointer
   }
 
-  /** The first `length` bytes of a block; as many as the view has that stands for it, by default. */
-  private part(reference: BlockReference, length: number | undefined, call: string): Buffer<Memory> {
+  /**
+   * The first `length` bytes of a block; as many as the view has that stands for it, by default.
+   */
+  private part(
+    reference: BlockReference,
+    length: number | undefined,
+    call: string
+  ): Buffer<Memory> {
     const most = length ?? lengthOf(reference)
     const pointer = this.used(reference, call)
     const bytes = Math.min(most, this.room(pointer, length), TEXT_LIMIT)
     return bufferOver(this.buffer, this.inside(pointer, bytes), bytes)
   }
 
-  /** The bytes that a block can hold, or `length` of them. Throws ERR_OUT_OF_RANGE when it can't hold as many. */
+  /**
+   * The bytes that a block can hold, or `length` of them. Throws ERR_OUT_OF_RANGE when it can't
+   * hold as many.
+   */
   private room(pointer: Pointer, length: number | undefined): number {
     if (length !== undefined) checkAmount('length', length)
     const bytes = this.engine.usableSize(pointer)
     if (length === undefined || length === bytes) return bytes
-    if (length > bytes) throw outOfRange('length', `at most ${bytes}, the bytes of the block`, length)
+    if (length > bytes)
+      throw outOfRange('length', `at most ${bytes}, the bytes of the block`, length)
     return length
   }
 
@@ -837,7 +983,10 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     return this.state.claims
   }
 
-  /** Frees a block that nobody needs, if it is there still: the caller's code may have freed it, or closed the heap. */
+  /**
+   * Frees a block that nobody needs, if it is there still: the caller's code may have freed it, or
+   * closed the heap.
+   */
   private freeAfterAll(pointer: Pointer): void {
     if (this.engine.open && this.engine.usableSize(pointer) >= 0) this.engine.free(pointer)
   }
@@ -857,16 +1006,20 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     return error
   }
 
-  /** The pointer of a block that a view is made of. Throws ERR_OFFHEAP_CORRUPT when the heap named one that it can't have. */
+  /**
+   * The pointer of a block that a view is made of. Throws ERR_OFFHEAP_CORRUPT when the heap named
+   * one that it can't have.
+   */
   private inside(pointer: Pointer, bytes: number): Pointer {
     // Not the length of a view: on Node 26 a view of 2 ** 31 bytes says a negative one.
-    if (pointer % 8 === 0 && pointer > 0 && pointer + bytes <= this.buffer.byteLength) return pointer
+    if (pointer % 8 === 0 && pointer > 0 && pointer + bytes <= this.buffer.byteLength)
+      return pointer
     throw this.fault(corrupt(`${bytes} bytes at byte ${pointer} are said to be a block of it`))
   }
 
   /**
-   * The pointer of a block that a view is made of. Throws ERR_OFFHEAP_OUT_OF_MEMORY, ERR_OFFHEAP_CORRUPT,
-   * and ERR_OFFHEAP_CLOSED when a subscriber closed the heap.
+   * The pointer of a block that a view is made of. Throws ERR_OFFHEAP_OUT_OF_MEMORY,
+   * ERR_OFFHEAP_CORRUPT, and ERR_OFFHEAP_CLOSED when a subscriber closed the heap.
    */
   private mustHave(pointer: Pointer, bytes: number): Pointer {
     if (!this.engine.open) throw this.gone()

@@ -66,7 +66,11 @@ export function writeHeap<Memory extends ArrayBufferLike>(
 ): Int32Array<Memory> {
   checkSize(buffer.byteLength, plan)
   const words = new Int32Array(buffer, 0, wordsIn(buffer.byteLength))
-  const header: Header = { policy: plan.policy, options: optionsOf(plan, words.length), length: words.length }
+  const header: Header = {
+    policy: plan.policy,
+    options: optionsOf(plan, words.length),
+    length: words.length
+  }
   const layout = layoutOf(words.length, plan.policy, header.options)
   // A hardened heap knows what all of its memory holds.
   if (plan.hardened && !zeroed) words.fill(0)
@@ -97,20 +101,32 @@ export function openEngine(words: Int32Array, host: Host, tracks: boolean): Engi
     : openAllocator(words, header, host)
 }
 
-/** How an engine gets memory for the first bytes of a heap in this region, as it grows. See `Host.commit`. */
+/**
+ * How an engine gets memory for the first bytes of a heap in this region, as it grows. See
+ * `Host.commit`.
+ */
 export function committerOf(region: Region): (bytes: number) => boolean {
   return bytes => region.commit(0, Math.ceil(bytes / region.pageSize) * region.pageSize)
 }
 
-/** The bytes of a region or buffer. Throws ERR_INVALID_ARG_TYPE, and ERR_OFFHEAP_CLOSED when they are gone. */
+/**
+ * The bytes of a region or buffer. Throws ERR_INVALID_ARG_TYPE, and ERR_OFFHEAP_CLOSED when they
+ * are gone.
+ */
 export function bufferOf(memory: Region): ArrayBuffer
-export function bufferOf<Memory extends ArrayBufferLike>(memory: Region | Memory): ArrayBuffer | Memory
+export function bufferOf<Memory extends ArrayBufferLike>(
+  memory: Region | Memory
+): ArrayBuffer | Memory
 export function bufferOf(memory: Region | ArrayBufferLike): ArrayBufferLike {
   const isMapped = isRegion(memory)
   if (isMapped && memory.closed) throw closedError()
   const buffer = isMapped ? memory.buffer : memory
   if (!isFixed(buffer)) {
-    throw invalidType('memory', 'a Region, an ArrayBuffer or a SharedArrayBuffer of fixed length', memory)
+    throw invalidType(
+      'memory',
+      'a Region, an ArrayBuffer or a SharedArrayBuffer of fixed length',
+      memory
+    )
   }
   if (isDetached(buffer)) throw closedError()
   return buffer

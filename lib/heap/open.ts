@@ -1,4 +1,6 @@
-/** Makes a heap of a file: options checked, a new file formatted, one that was not closed recovered. */
+/**
+ * Makes a heap of a file: options checked, a new file formatted, one that was not closed recovered.
+ */
 import type { Engine, Host } from '../engine/engine.js'
 import { corrupt, invalidType, invalidValue, OffheapError, outOfRange } from '../errors.js'
 import {
@@ -22,8 +24,9 @@ import { planOf } from './options.js'
 /** How a heap file is opened. */
 export interface HeapFileOptions {
   /**
-   * The bytes of the file, rounded up to whole units of 64 KiB: the most that it will ever have. Needed to
-   * create one. For a file that is there it may be left out, and must be its size if it is not.
+   * The bytes of the file, rounded up to whole units of 64 KiB: the most that it will ever have.
+   * Needed to create one. For a file that is there it may be left out, and must be its size if it
+   * is not.
    */
   readonly size?: number
   /** Creates the file when there is none. Default: false. */
@@ -33,8 +36,8 @@ export interface HeapFileOptions {
   /** Whether a new file has slabs. Default: true for `segregated-fit`, false for the others. */
   readonly slabs?: boolean
   /**
-   * Whether a heap that was not closed, because its process was killed, is recovered. If not, it is refused
-   * with ERR_OFFHEAP_UNCLEAN, and the file stays as it is. Default: true.
+   * Whether a heap that was not closed, because its process was killed, is recovered. If not, it is
+   * refused with ERR_OFFHEAP_UNCLEAN, and the file stays as it is. Default: true.
    */
   readonly recover?: boolean
 }
@@ -51,11 +54,17 @@ const fileOptions: OptionNames<HeapFileOptions> = {
 export interface Recovery {
   /** The number of used blocks and slots. */
   readonly blocks: number
-  /** How many operations were undone that had been cut off: 1 for a realloc whose copy was not complete, and else 0. */
+  /**
+   * How many operations were undone that had been cut off: 1 for a realloc whose copy was not
+   * complete, and else 0.
+   */
   readonly undone: number
   /** How long it took. */
   readonly milliseconds: number
-  /** Whether the machine stopped since the heap was opened last. Then what was not synced may be older than the rest. */
+  /**
+   * Whether the machine stopped since the heap was opened last. Then what was not synced may be
+   * older than the rest.
+   */
   readonly rebooted: boolean
 }
 
@@ -68,14 +77,27 @@ export interface OpenedFile {
   readonly finish: (engine: Engine) => Recovery | undefined
 }
 
-/** Opens the file. Throws what Heap.open throws; `finish` may as well, and then the file is to be released. */
+/**
+ * Opens the file. Throws what Heap.open throws; `finish` may as well, and then the file is to be
+ * released.
+ */
 export function openFile(path: string, options: HeapFileOptions): OpenedFile {
   if (typeof path !== 'string') throw invalidType('path', 'of type string', path)
-  if (path === '' || path.includes('\0')) throw invalidValue('path', 'must be the path of a file', path)
-  const { size, create = false, recover = true, placement, slabs } = readOptions('Heap.open', options, fileOptions)
+  if (path === '' || path.includes('\0'))
+    throw invalidValue('path', 'must be the path of a file', path)
+  const {
+    size,
+    create = false,
+    recover = true,
+    placement,
+    slabs
+  } = readOptions('Heap.open', options, fileOptions)
   checkBoolean('create', create)
   checkBoolean('recover', recover)
-  const plan = planOf({ ...(placement === undefined ? {} : { placement }), ...(slabs === undefined ? {} : { slabs }) })
+  const plan = planOf({
+    ...(placement === undefined ? {} : { placement }),
+    ...(slabs === undefined ? {} : { slabs })
+  })
   const arenaBytes = size === undefined ? undefined : arenaBytesOf(size, plan)
   if (create && arenaBytes === undefined)
     throw invalidType('options.size', 'of type number (bytes) to create a file', size)
@@ -109,7 +131,11 @@ function arenaBytesOf(size: number, plan: Plan): number {
   const head = headBytes(0)
   const most = 2 ** 33
   if (!(Number.isInteger(size) && size > head && size <= most)) {
-    throw outOfRange('options.size', `an integer from ${head + 1} to ${most} bytes (${bytes(most)})`, size)
+    throw outOfRange(
+      'options.size',
+      `an integer from ${head + 1} to ${most} bytes (${bytes(most)})`,
+      size
+    )
   }
   const arenaBytes = Math.ceil((size - head) / UNIT_BYTES) * UNIT_BYTES
   checkSize(arenaBytes, plan)
@@ -134,11 +160,17 @@ function createIn(file: HeapFile, plan: Plan): OpenedFile {
 }
 
 /** Opens the arena of a file that is complete. */
-function openIn(file: HeapFile, placement: PlacementName | undefined, slabs: boolean | undefined): OpenedFile {
+function openIn(
+  file: HeapFile,
+  placement: PlacementName | undefined,
+  slabs: boolean | undefined
+): OpenedFile {
   const words = heapIn(file.body)
   const hasSlabs = words[OPTIONS_WORD] === WITH_SLABS
   if (words.byteLength !== file.body.byteLength) {
-    throw corrupt(`its header says ${words.byteLength} bytes, and its file has ${file.body.byteLength} for it`)
+    throw corrupt(
+      `its header says ${words.byteLength} bytes, and its file has ${file.body.byteLength} for it`
+    )
   }
   if (words[OPTIONS_WORD] !== 0 && !hasSlabs)
     throw corrupt('its header says that it is hardened, which no heap file is')
@@ -155,7 +187,11 @@ function openIn(file: HeapFile, placement: PlacementName | undefined, slabs: boo
     open: host => {
       const engine = openEngine(words, host, false)
       if (placement !== undefined && placement !== engine.placement) {
-        throw outOfRange('options.placement', `'${engine.placement}', as in the file, or left out`, placement)
+        throw outOfRange(
+          'options.placement',
+          `'${engine.placement}', as in the file, or left out`,
+          placement
+        )
       }
       return engine
     },

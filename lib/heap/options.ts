@@ -23,52 +23,58 @@ export interface HeapOptions {
    */
   readonly slabs?: boolean
   /**
-   * Gives free pages back to the system, as trim() does, each time that blocks of this many bytes were
-   * freed; from 1 to 8 GiB, and only on mapped memory. Default: never.
+   * Gives free pages back to the system, as trim() does, each time that blocks of this many bytes
+   * were freed; from 1 to 8 GiB, and only on mapped memory. Default: never.
    */
   readonly trimThreshold?: number
   /**
    * Verifies every pointer exactly, and watches every byte outside of payloads: see
-   * docs/hardening.md. Slower, and a quarter of the memory goes to the watch; a request of 100 bytes
-   * takes 128. Default: false.
+   * docs/hardening.md. Slower, and a quarter of the memory goes to the watch; a request of 100
+   * bytes takes 128. Default: false.
    */
   readonly hardened?: boolean
   /**
-   * Of a hardened heap: freed blocks are held, up to this many bytes together, before their memory is
-   * used again; from 0 to 8 GiB. Default: 1/16 of the heap.
+   * Of a hardened heap: freed blocks are held, up to this many bytes together, before their memory
+   * is used again; from 0 to 8 GiB. Default: 1/16 of the heap.
    */
   readonly quarantine?: number
   /**
-   * Of a hardened heap: whether errors and `leaks()` have the stacks where blocks were allocated and
-   * freed, and close() reports the blocks that were not freed. The stacks belong to this Heap object,
-   * and are not in the memory. Default: false.
+   * Of a hardened heap: whether errors and `leaks()` have the stacks where blocks were allocated
+   * and freed, and close() reports the blocks that were not freed. The stacks belong to this Heap
+   * object, and are not in the memory. Default: false.
    */
   readonly trackAllocations?: boolean
-  /** With `trackAllocations`: gets the leaks at close(), if there are any. Default: a process warning `OFFHEAP_LEAK`. */
+  /**
+   * With `trackAllocations`: gets the leaks at close(), if there are any. Default: a process
+   * warning `OFFHEAP_LEAK`.
+   */
   readonly onLeaks?: (leaks: readonly Leak[]) => void
 }
 
 /** How several threads use a heap. */
 export interface SharingOptions {
   /**
-   * Whether other threads can use the heap at the same time: see `heap.handle()` and docs/sharing.md. Not
-   * together with `hardened` and `trimThreshold`. Default: false.
+   * Whether other threads can use the heap at the same time: see `heap.handle()` and
+   * docs/sharing.md. Not together with `hardened` and `trimThreshold`. Default: false.
    */
   readonly shared?: boolean
   /**
-   * Of a shared heap: the number of arenas, from 1 to 32. `size` is divided among them, and no block is
-   * larger than an arena. Each thread has an arena of its own, as long as there are enough. Default: the
-   * number of processors, from 2 to 16.
+   * Of a shared heap: the number of arenas, from 1 to 32. `size` is divided among them, and no
+   * block is larger than an arena. Each thread has an arena of its own, as long as there are
+   * enough. Default: the number of processors, from 2 to 16.
    */
   readonly arenas?: number
   /**
-   * Of a shared heap: how many milliseconds a call waits for another thread to leave an arena before it
-   * throws ERR_OFFHEAP_BUSY. Default: 10,000.
+   * Of a shared heap: how many milliseconds a call waits for another thread to leave an arena
+   * before it throws ERR_OFFHEAP_BUSY. Default: 10,000.
    */
   readonly busyTimeout?: number
 }
 
-/** The options of a heap, and of the region that it is mapped on; `size` is in bytes, header and index included. */
+/**
+ * The options of a heap, and of the region that it is mapped on; `size` is in bytes, header and
+ * index included.
+ */
 export interface HeapMapOptions extends HeapOptions, SharingOptions, RegionOptions {}
 
 export const heapOptions: OptionNames<HeapOptions> = {
@@ -89,8 +95,14 @@ export const heapMapOptions: OptionNames<HeapMapOptions> = {
   busyTimeout: true
 }
 
-/** Verifies the options of sharing. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_OFFHEAP_UNSUPPORTED. */
-export function checkSharing({ shared = false, arenas, busyTimeout }: SharingOptions, plan: Plan): void {
+/**
+ * Verifies the options of sharing. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE,
+ * ERR_OFFHEAP_UNSUPPORTED.
+ */
+export function checkSharing(
+  { shared = false, arenas, busyTimeout }: SharingOptions,
+  plan: Plan
+): void {
   checkFlag('shared', shared)
   checkCount('arenas', arenas, shared, 1, MOST_ARENAS)
   checkCount('busyTimeout', busyTimeout, shared, 0, 2 ** 31 - 1)
@@ -109,7 +121,13 @@ export function checkSharing({ shared = false, arenas, busyTimeout }: SharingOpt
   }
 }
 
-function checkCount(name: string, value: number | undefined, shared: boolean, least: number, most: number): void {
+function checkCount(
+  name: string,
+  value: number | undefined,
+  shared: boolean,
+  least: number,
+  most: number
+): void {
   if (value === undefined) return
   if (typeof value !== 'number') throw invalidType(name, 'of type number', value)
   if (!shared) throw outOfRange(name, 'left out unless "shared" is true', value)
@@ -118,24 +136,36 @@ function checkCount(name: string, value: number | undefined, shared: boolean, le
   }
 }
 
-/** The options of a heap, each read once before, checked. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
+/**
+ * The options of a heap, each read once before, checked. Throws ERR_INVALID_ARG_TYPE,
+ * ERR_OUT_OF_RANGE.
+ */
 export function planOf(options: HeapOptions): Plan {
-  const { placement = 'first-fit', hardened = false, trackAllocations = false, onLeaks, ...given } = options
+  const {
+    placement = 'first-fit',
+    hardened = false,
+    trackAllocations = false,
+    onLeaks,
+    ...given
+  } = options
   const policy = policyNamed(placement)
   const { slabs = policy.slabs && hardened !== true } = given
   checkFlag('slabs', slabs)
   checkFlag('hardened', hardened)
   checkFlag('trackAllocations', trackAllocations)
-  if (hardened && slabs) throw outOfRange('slabs', 'false in a hardened heap, whose blocks it could not watch', true)
+  if (hardened && slabs)
+    throw outOfRange('slabs', 'false in a hardened heap, whose blocks it could not watch', true)
   if (!hardened) {
-    if (trackAllocations) throw outOfRange('trackAllocations', 'false unless "hardened" is true', true)
+    if (trackAllocations)
+      throw outOfRange('trackAllocations', 'false unless "hardened" is true', true)
     if (given.quarantine !== undefined) {
       throw outOfRange('quarantine', 'left out unless "hardened" is true', given.quarantine)
     }
   }
   if (onLeaks !== undefined) {
     if (typeof onLeaks !== 'function') throw invalidType('onLeaks', 'of type function', onLeaks)
-    if (!trackAllocations) throw outOfRange('onLeaks', 'left out unless "trackAllocations" is true', onLeaks)
+    if (!trackAllocations)
+      throw outOfRange('onLeaks', 'left out unless "trackAllocations" is true', onLeaks)
   }
   const wordBytes = hardened ? SLOT_BYTES : 4
   return {
@@ -149,8 +179,16 @@ export function planOf(options: HeapOptions): Plan {
   }
 }
 
-/** An amount of bytes from `least` to 8 GiB, in words of `wordBytes` bytes; undefined when it was left out. */
-function wordsOf(name: string, bytes: number | undefined, least: number, wordBytes: number): number | undefined {
+/**
+ * An amount of bytes from `least` to 8 GiB, in words of `wordBytes` bytes; undefined when it was
+ * left out.
+ */
+function wordsOf(
+  name: string,
+  bytes: number | undefined,
+  least: number,
+  wordBytes: number
+): number | undefined {
   if (bytes === undefined) return undefined
   checkAmount(name, bytes)
   if (bytes < least || bytes > MAXIMUM_HEAP_BYTES) {

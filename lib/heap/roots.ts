@@ -9,7 +9,10 @@ interface Table {
   keys(): string[]
 }
 
-/** Pointers that are kept in the file by name, so that whoever opens it finds the data. There are at most 64. */
+/**
+ * Pointers that are kept in the file by name, so that whoever opens it finds the data. There are at
+ * most 64.
+ */
 export class Roots {
   private readonly table: () => Table
   private readonly used: (pointer: Pointer) => Pointer
@@ -21,23 +24,27 @@ export class Roots {
   }
 
   /**
-   * Returns the pointer of that name, 0 (NULL) if it is one; undefined when there is no root of that name.
-   * A name has 1 to 64 bytes in UTF-8. Throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OFFHEAP_CLOSED.
+   * Returns the pointer of that name, 0 (NULL) if it is one; undefined when there is no root of
+   * that name. A name has 1 to 64 bytes in UTF-8. Throws ERR_INVALID_ARG_TYPE,
+   * ERR_INVALID_ARG_VALUE, ERR_OFFHEAP_CLOSED.
    */
   get(name: string): Pointer | undefined {
     return this.table().get(name)
   }
 
   /**
-   * Sets the root of that name to 0 or to a used block, whether there was one or not. Throws like get and
-   * like free, and ERR_OFFHEAP_OUT_OF_MEMORY when there are 64 other roots.
+   * Sets the root of that name to 0 or to a used block, whether there was one or not. Throws like
+   * get and like free, and ERR_OFFHEAP_OUT_OF_MEMORY when there are 64 other roots.
    */
   set(name: string, pointer: Pointer): void {
     const used = pointer === 0 ? 0 : this.used(pointer)
     this.table().set(name, used)
   }
 
-  /** Deletes the root of that name, and returns whether there was one. Its block stays. Throws like get. */
+  /**
+   * Deletes the root of that name, and returns whether there was one. Its block stays. Throws like
+   * get.
+   */
   delete(name: string): boolean {
     return this.table().delete(name)
   }

@@ -1,4 +1,7 @@
-/** Scopes: blocks that are freed together. A scope allocates through its heap, and keeps a list of what it got. */
+/**
+ * Scopes: blocks that are freed together. A scope allocates through its heap, and keeps a list of
+ * what it got.
+ */
 import { type InspectOptionsStylized, inspect } from 'node:util'
 import type { Pointer } from '../engine/engine.js'
 import { OffheapError } from '../errors.js'
@@ -18,7 +21,10 @@ export interface Source<Memory extends ArrayBufferLike> {
   alloc(length: number): Uint8Array<Memory>
   allocZeroed(length: number): Uint8Array<Memory>
   allocBuffer(length: number): Buffer<Memory>
-  allocArray<View>(type: TypedArrayConstructor<View, Memory>, length: number): ViewOver<View, Memory>
+  allocArray<View>(
+    type: TypedArrayConstructor<View, Memory>,
+    length: number
+  ): ViewOver<View, Memory>
   allocString(text: string, encoding?: TextEncoding): Buffer<Memory>
   resize<View extends ArrayBufferView>(view: View, length: number): ViewLike<View, Memory>
 }
@@ -34,9 +40,10 @@ export interface Inside {
 }
 
 /**
- * Blocks that are freed together, at the end of the scope: `using scope = heap.scope()`. What is allocated through the scope
- * belongs to it, until `release` takes a block out. Each call does what the heap's call of that name does, and throws
- * what it throws; once the scope has ended, ERR_OFFHEAP_CLOSED.
+ * Blocks that are freed together, at the end of the scope: `using scope = heap.scope()`. What is
+ * allocated through the scope belongs to it, until `release` takes a block out. Each call does what
+ * the heap's call of that name does, and throws what it throws; once the scope has ended,
+ * ERR_OFFHEAP_CLOSED.
  */
 export class Scope<Memory extends ArrayBufferLike = ArrayBuffer> {
   private readonly heap: Source<Memory>
@@ -55,7 +62,9 @@ export class Scope<Memory extends ArrayBufferLike = ArrayBuffer> {
     seal(this, 'This scope; it belongs to its heap')
   }
 
-  /** True after the end of the scope, and when close() or reset() of the heap has taken its blocks. */
+  /**
+   * True after the end of the scope, and when close() or reset() of the heap has taken its blocks.
+   */
   get closed(): boolean {
     return this.state.closed || this.isGone
   }
@@ -84,7 +93,10 @@ export class Scope<Memory extends ArrayBufferLike = ArrayBuffer> {
     return this.keepView(this.open().allocBuffer(length))
   }
 
-  allocArray<View>(type: TypedArrayConstructor<View, Memory>, length: number): ViewOver<View, Memory> {
+  allocArray<View>(
+    type: TypedArrayConstructor<View, Memory>,
+    length: number
+  ): ViewOver<View, Memory> {
     const view = this.open().allocArray(type, length)
     if (ArrayBuffer.isView(view)) this.keepView(view)
     return view
@@ -128,8 +140,8 @@ export class Scope<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Returns a block, which outlives this scope: it passes to the scope around it, or else to the caller, who frees it.
-   * Throws ERR_OFFHEAP_INVALID_POINTER when the block is not of this scope.
+   * Returns a block, which outlives this scope: it passes to the scope around it, or else to the
+   * caller, who frees it. Throws ERR_OFFHEAP_INVALID_POINTER when the block is not of this scope.
    */
   release<Block extends BlockReference>(block: Block): Block {
     this.open()
@@ -153,9 +165,9 @@ export class Scope<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Ends the scope: frees its blocks, and those of the scopes in it, the newest first. A second close does nothing. When a block
-   * can't be freed (it is pinned, or its caller freed it elsewhere), the others are freed, then the error is thrown;
-   * close may be called again.
+   * Ends the scope: frees its blocks, and those of the scopes in it, the newest first. A second
+   * close does nothing. When a block can't be freed (it is pinned, or its caller freed it
+   * elsewhere), the others are freed, then the error is thrown; close may be called again.
    */
   close(): void {
     if (this.isGone) this.pointers.clear()
@@ -175,7 +187,9 @@ export class Scope<Memory extends ArrayBufferLike = ArrayBuffer> {
     this.close()
   }
 
-  /** Waits until no block of the scope is pinned, then ends it: `await using scope = heap.scope()`. */
+  /**
+   * Waits until no block of the scope is pinned, then ends it: `await using scope = heap.scope()`.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.inside.unpinned(this.all())
     this.close()
@@ -195,10 +209,11 @@ export class Scope<Memory extends ArrayBufferLike = ArrayBuffer> {
     return inspectAs('Scope', this.toJSON(), depth, options)
   }
 
-  // ---- inside --------------------------------------------------------------------------------------
+  // ---- inside -----------------------------------------------------------------------------------
 
   private open(): Source<Memory> {
-    if (this.closed) throw new OffheapError('ERR_OFFHEAP_CLOSED', 'This scope has ended, and its blocks are free')
+    if (this.closed)
+      throw new OffheapError('ERR_OFFHEAP_CLOSED', 'This scope has ended, and its blocks are free')
     return this.heap
   }
 
@@ -226,7 +241,8 @@ export class Scope<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 }
 
-const isPinned = (error: unknown): boolean => error instanceof OffheapError && error.code === 'ERR_OFFHEAP_PINNED'
+const isPinned = (error: unknown): boolean =>
+  error instanceof OffheapError && error.code === 'ERR_OFFHEAP_PINNED'
 
 /** What the action throws; nothing when it throws nothing. */
 function errorsOf(action: () => void): unknown[] {

@@ -1,4 +1,7 @@
-/** Views of a heap's memory: the whole heap as numbers of each kind, and views of one block that are like another view. */
+/**
+ * Views of a heap's memory: the whole heap as numbers of each kind, and views of one block that are
+ * like another view.
+ */
 import { types } from 'node:util'
 import { invalidType } from '../errors.js'
 
@@ -29,7 +32,10 @@ interface TypedArrays<Memory extends ArrayBufferLike> {
   readonly BigUint64Array: BigUint64Array<Memory>
 }
 
-/** A typed array over that memory, where the compiler takes it for one over an ArrayBuffer; any other view as it is. */
+/**
+ * A typed array over that memory, where the compiler takes it for one over an ArrayBuffer; any
+ * other view as it is.
+ */
 export type ViewOver<View, Memory extends ArrayBufferLike> = View extends {
   readonly [Symbol.toStringTag]: infer Name extends keyof TypedArrays<Memory>
 }
@@ -65,12 +71,18 @@ function bufferFrom<Memory extends ArrayBufferLike>(
   throw new TypeError('Buffer.from has copied the bytes')
 }
 
-function isOver<Memory extends ArrayBufferLike>(view: Buffer<ArrayBufferLike>, buffer: Memory): view is Buffer<Memory> {
+function isOver<Memory extends ArrayBufferLike>(
+  view: Buffer<ArrayBufferLike>,
+  buffer: Memory
+): view is Buffer<Memory> {
   return view.buffer === buffer
 }
 
 /** The type of a view of a heap that is of the same kind as `View`. */
-export type ViewLike<View extends ArrayBufferView, Memory extends ArrayBufferLike = ArrayBuffer> = View extends Buffer
+export type ViewLike<
+  View extends ArrayBufferView,
+  Memory extends ArrayBufferLike = ArrayBuffer
+> = View extends Buffer
   ? Buffer<Memory>
   : View extends { readonly [Symbol.toStringTag]: infer Name extends keyof TypedArrays<Memory> }
     ? TypedArrays<Memory>[Name]
@@ -81,7 +93,11 @@ export type ViewLike<View extends ArrayBufferView, Memory extends ArrayBufferLik
 /** A kind of view: the bytes of an element, and how to make one of `length` elements. */
 export interface Kind {
   readonly elementBytes: number
-  over<Memory extends ArrayBufferLike>(buffer: Memory, byteOffset: number, length: number): ArrayBufferView<Memory>
+  over<Memory extends ArrayBufferLike>(
+    buffer: Memory,
+    byteOffset: number,
+    length: number
+  ): ArrayBufferView<Memory>
 }
 
 const BYTES: Kind = { elementBytes: 1, over: bufferOver }
@@ -89,7 +105,10 @@ const UINT8: Kind = {
   elementBytes: 1,
   over: (buffer, byteOffset, length) => new Uint8Array(buffer, byteOffset, length)
 }
-const DATA: Kind = { elementBytes: 1, over: (buffer, byteOffset, length) => new DataView(buffer, byteOffset, length) }
+const DATA: Kind = {
+  elementBytes: 1,
+  over: (buffer, byteOffset, length) => new DataView(buffer, byteOffset, length)
+}
 
 /** Is this a typed array class? Each makes views of memory of any kind. */
 function makesViews<Memory extends ArrayBufferLike>(
@@ -103,14 +122,21 @@ function kindOfClass(type: unknown): Kind | undefined {
   if (typeof type !== 'function' || !('BYTES_PER_ELEMENT' in type)) return undefined
   return {
     elementBytes: Number(type.BYTES_PER_ELEMENT),
-    over<Memory extends ArrayBufferLike>(buffer: Memory, byteOffset: number, length: number): ArrayBufferView<Memory> {
+    over<Memory extends ArrayBufferLike>(
+      buffer: Memory,
+      byteOffset: number,
+      length: number
+    ): ArrayBufferView<Memory> {
       if (!makesViews<Memory>(type)) throw invalidType('type', 'a typed array class', type)
       return new type(buffer, byteOffset, length)
     }
   }
 }
 
-/** The kinds of typed arrays, by the names of their classes. Not every Node has all of them: Float16Array came with Node 24. */
+/**
+ * The kinds of typed arrays, by the names of their classes. Not every Node has all of them:
+ * Float16Array came with Node 24.
+ */
 const KINDS = new Map<unknown, Kind | undefined>(
   Object.getOwnPropertyNames(globalThis)
     .filter(name => /^(Big)?(Ui|I)nt\d+(Clamped)?Array$|^Float\d+Array$/.test(name))
@@ -123,9 +149,13 @@ const nameOf: unknown = Object.getOwnPropertyDescriptor(
   Symbol.toStringTag
 )?.get
 
-/** The kind of a view; a subclass counts as what it extends. Throws ERR_INVALID_ARG_TYPE for what is no view. */
+/**
+ * The kind of a view; a subclass counts as what it extends. Throws ERR_INVALID_ARG_TYPE for what is
+ * no view.
+ */
 export function kindOf(view: ArrayBufferView): Kind {
-  if (!ArrayBuffer.isView(view)) throw invalidType('view', 'a typed array, a Buffer or a DataView', view)
+  if (!ArrayBuffer.isView(view))
+    throw invalidType('view', 'a typed array, a Buffer or a DataView', view)
   if (Buffer.isBuffer(view)) return BYTES
   if (types.isDataView(view)) return DATA
   const kind = typeof nameOf === 'function' ? KINDS.get(Reflect.apply(nameOf, view, [])) : undefined
@@ -133,7 +163,10 @@ export function kindOf(view: ArrayBufferView): Kind {
   return kind
 }
 
-/** The bytes that a heap is to copy, and the kind of view that the copy gets. Throws ERR_INVALID_ARG_TYPE. */
+/**
+ * The bytes that a heap is to copy, and the kind of view that the copy gets. Throws
+ * ERR_INVALID_ARG_TYPE.
+ */
 export function bytesOf(source: ArrayBufferView | ArrayBufferLike | Iterable<number>): {
   bytes: Uint8Array
   kind: Kind
@@ -165,7 +198,10 @@ export interface Views<Memory extends ArrayBufferLike = ArrayBuffer> {
 }
 
 /** The views of the first `bytes` bytes of a buffer, a multiple of 8. */
-export function viewsOf<Memory extends ArrayBufferLike>(buffer: Memory, bytes: number): Views<Memory> {
+export function viewsOf<Memory extends ArrayBufferLike>(
+  buffer: Memory,
+  bytes: number
+): Views<Memory> {
   return {
     u8: new Uint8Array(buffer, 0, bytes),
     i8: new Int8Array(buffer, 0, bytes),

@@ -1,4 +1,7 @@
-/** A submission as something to look at: what `offheap view --allocator` draws. It runs in this process and is not verified. */
+/**
+ * A submission as something to look at: what `offheap view --allocator` draws. It runs in this
+ * process and is not verified.
+ */
 
 import { constants } from 'node:buffer'
 import { OffheapError } from '../errors.js'
@@ -18,11 +21,16 @@ export interface OpenSubmission {
 }
 
 /**
- * Compiles the submission at `path` and creates its allocator on memory of `size` bytes. With `describes`, its `describe()`, if
- * it has one, shows its blocks and free list. Throws an `OffheapError`
- * `ERR_OFFHEAP_UNSUPPORTED` that says why when it can't be compiled or loaded, or creates no allocator.
+ * Compiles the submission at `path` and creates its allocator on memory of `size` bytes. With
+ * `describes`, its `describe()`, if it has one, shows its blocks and free list. Throws an
+ * `OffheapError` `ERR_OFFHEAP_UNSUPPORTED` that says why when it can't be compiled or loaded, or
+ * creates no allocator.
  */
-export async function openSubmission(path: string, size: number, describes = true): Promise<OpenSubmission> {
+export async function openSubmission(
+  path: string,
+  size: number,
+  describes = true
+): Promise<OpenSubmission> {
   const submission = await compileSubmission(path, 'module')
   if (!('url' in submission)) throw unusable(path, [submission.what, ...submission.details])
   try {
@@ -52,9 +60,12 @@ export async function openSubmission(path: string, size: number, describes = tru
       throw error
     }
   } catch (error) {
-    if (error instanceof FaultFound) throw unusable(path, [error.fault.what, ...error.fault.details, error.fault.hint])
+    if (error instanceof FaultFound)
+      throw unusable(path, [error.fault.what, ...error.fault.details, error.fault.hint])
     if (error instanceof OffheapError) throw error
-    throw unusable(path, [`it can't be loaded: ${error instanceof Error ? error.message : String(error)}`])
+    throw unusable(path, [
+      `it can't be loaded: ${error instanceof Error ? error.message : String(error)}`
+    ])
   } finally {
     submission.remove()
   }
@@ -68,5 +79,8 @@ export function roomForSubmission(trace: Trace): number {
 }
 
 function unusable(path: string, reasons: readonly string[]): OffheapError {
-  return new OffheapError('ERR_OFFHEAP_UNSUPPORTED', `${path}: ${reasons.filter(reason => reason !== '').join('\n  ')}`)
+  return new OffheapError(
+    'ERR_OFFHEAP_UNSUPPORTED',
+    `${path}: ${reasons.filter(reason => reason !== '').join('\n  ')}`
+  )
 }

@@ -1,6 +1,7 @@
 /**
- * Many keys at once: all are hashed, then all slots are read, then all entries, and only then is anything
- * compared. Memory is far away in a large map, and so the processor waits for many answers at the same time.
+ * Many keys at once: all are hashed, then all slots are read, then all entries, and only then is
+ * anything compared. Memory is far away in a large map, and so the processor waits for many answers
+ * at the same time.
  */
 import { keys, type MapKey } from './keys.js'
 import { KIND } from './layout.js'
@@ -16,7 +17,10 @@ const hash = new Int32Array(BATCH)
 const guess = new Int32Array(BATCH)
 const found: number[] = new Array(BATCH).fill(0)
 
-/** Finds the entries of keys, from `begin` on, as many as fit in one batch. Calls `visit` with the index and the entry (0: none) of each. Returns where the next batch begins. */
+/**
+ * Finds the entries of keys, from `begin` on, as many as fit in one batch. Calls `visit` with the
+ * index and the entry (0: none) of each. Returns where the next batch begins.
+ */
 export function findBatch(
   table: Table,
   list: readonly MapKey[],

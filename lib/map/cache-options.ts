@@ -1,7 +1,17 @@
-/** The options of a HeapCache: those of lru-cache that it has, by the same names, beside those of every map. */
+/**
+ * The options of a HeapCache: those of lru-cache that it has, by the same names, beside those of
+ * every map.
+ */
 import { type OptionNames, readOptions } from '../options.js'
 import type { MapKey } from './keys.js'
-import { flagOf, functionOf, type MapOptions, mapOptions, type SetOptions, ttlOf } from './options.js'
+import {
+  flagOf,
+  functionOf,
+  type MapOptions,
+  mapOptions,
+  type SetOptions,
+  ttlOf
+} from './options.js'
 import type { Reason } from './room.js'
 
 /** What `fetchMethod` gets beside the key and the expired value, if there is one. */
@@ -27,8 +37,8 @@ export interface CacheBehaviour<K extends MapKey, V> {
   /** Whether `dispose` is not called for a value that another one replaces. Default: false. */
   readonly noDisposeOnSet?: boolean
   /**
-   * Called with a copy of each value that left the cache, its key, and why, when the call that removed it
-   * is done. It may use the cache.
+   * Called with a copy of each value that left the cache, its key, and why, when the call that
+   * removed it is done. It may use the cache.
    */
   readonly dispose?: (value: V, key: K, reason: Reason) => void
   /** What `fetch` calls for a key that is not there. Undefined is not stored. */
@@ -44,7 +54,9 @@ export interface CacheBehaviour<K extends MapKey, V> {
 }
 
 /** What a cache is to be like. */
-export interface CacheOptions<K extends MapKey = string, V = unknown> extends MapOptions, CacheBehaviour<K, V> {}
+export interface CacheOptions<K extends MapKey = string, V = unknown>
+  extends MapOptions,
+    CacheBehaviour<K, V> {}
 
 export interface HasOptions {
   readonly updateAgeOnHas?: boolean
@@ -74,9 +86,17 @@ export interface FetchOptions extends GetOptions, CacheSetOptions {
 }
 
 const peekNames: OptionNames<PeekOptions> = { allowStale: true }
-const getNames: OptionNames<GetOptions> = { ...peekNames, updateAgeOnGet: true, noDeleteOnStaleGet: true }
+const getNames: OptionNames<GetOptions> = {
+  ...peekNames,
+  updateAgeOnGet: true,
+  noDeleteOnStaleGet: true
+}
 const hasNames: OptionNames<HasOptions> = { updateAgeOnHas: true }
-const setNames: OptionNames<CacheSetOptions> = { ttl: true, noUpdateTTL: true, noDisposeOnSet: true }
+const setNames: OptionNames<CacheSetOptions> = {
+  ttl: true,
+  noUpdateTTL: true,
+  noDisposeOnSet: true
+}
 const fetchNames: OptionNames<FetchOptions> = {
   ...getNames,
   ...setNames,

@@ -38,9 +38,18 @@ export function check(table: Table): void {
   const { m, f64, at } = table.memory
   const indexed = checkIndex(table)
   const listed = checkOrder(table, indexed)
-  must(listed.count === indexed.size, `${indexed.size} entries are in the index, ${listed.count} in the order`)
-  must(m[at + COUNT] === indexed.size, `it has ${indexed.size} entries, and counts ${m[at + COUNT]}`)
-  must(m[at + TIMED_COUNT] === listed.timed, `${listed.timed} entries are timed, and it counts ${m[at + TIMED_COUNT]}`)
+  must(
+    listed.count === indexed.size,
+    `${indexed.size} entries are in the index, ${listed.count} in the order`
+  )
+  must(
+    m[at + COUNT] === indexed.size,
+    `it has ${indexed.size} entries, and counts ${m[at + COUNT]}`
+  )
+  must(
+    m[at + TIMED_COUNT] === listed.timed,
+    `${listed.timed} entries are timed, and it counts ${m[at + TIMED_COUNT]}`
+  )
   const bytes = f64[at / 2 + BYTES_F64]
   must(bytes === listed.bytes, `its entries have ${listed.bytes} bytes, and it counts ${bytes}`)
 }
@@ -50,7 +59,10 @@ function checkIndex({ memory, segments }: Table): Set<number> {
   const { heap, m } = memory
   const { directory, depth, slots } = segments
   const entries = new Set<number>()
-  must(heap.owns(directory * 4) && m[directory + DEPTH] === depth, `its directory at byte ${directory * 4} is none`)
+  must(
+    heap.owns(directory * 4) && m[directory + DEPTH] === depth,
+    `its directory at byte ${directory * 4} is none`
+  )
   let covered = 0
   for (const segment of segmentsOf(memory, directory)) {
     const where = `the segment at byte ${segment * 4}`
@@ -58,7 +70,10 @@ function checkIndex({ memory, segments }: Table): Set<number> {
     const span = 2 ** (depth - m[segment + LOCAL_DEPTH])
     must(m[segment + PREFIX] * span === covered, `${where} has the prefix ${m[segment + PREFIX]}`)
     for (let i = 0; i < span; i++) {
-      must(m[directory + DIRECTORY_WORDS + covered + i] << 1 === segment, `${where} is missing in the directory`)
+      must(
+        m[directory + DIRECTORY_WORDS + covered + i] << 1 === segment,
+        `${where} is missing in the directory`
+      )
     }
     covered += span
     let count = 0
@@ -76,9 +91,15 @@ function checkIndex({ memory, segments }: Table): Set<number> {
       must(end <= entry * 4 + heap.usableSize(entry * 4), `${which} ends behind its block`)
       const hash = hashOfEntry(m, entry, segments)
       must(m[entry + HASH] === hash && m[slot] === hash, `${which} has another hash than its key`)
-      must(segments.segmentOf(hash) === segment, `${which} is in another segment than its hash says`)
+      must(
+        segments.segmentOf(hash) === segment,
+        `${which} is in another segment than its hash says`
+      )
       for (let j = hash & (slots - 1); j !== i; j = (j + 1) & (slots - 1)) {
-        must(m[segment + SEGMENT_WORDS + 2 * j + 1] !== 0, `${which} can't be found from its first slot`)
+        must(
+          m[segment + SEGMENT_WORDS + 2 * j + 1] !== 0,
+          `${which} can't be found from its first slot`
+        )
       }
     }
     must(
@@ -91,7 +112,10 @@ function checkIndex({ memory, segments }: Table): Set<number> {
   return entries
 }
 
-function checkOrder({ memory }: Table, indexed: Set<number>): { count: number; timed: number; bytes: number } {
+function checkOrder(
+  { memory }: Table,
+  indexed: Set<number>
+): { count: number; timed: number; bytes: number } {
   const { heap, m, at } = memory
   const seen = new Set<number>()
   let timed = 0
@@ -101,14 +125,20 @@ function checkOrder({ memory }: Table, indexed: Set<number>): { count: number; t
     const which = `the entry at byte ${entry * 4}`
     must(indexed.has(entry), `${which} is in the order, and not in the index`)
     must(!seen.has(entry), `${which} is twice in the order`)
-    must(m[entry + OLDER] << 1 === older, `${which} has another older neighbour than the one before it`)
+    must(
+      m[entry + OLDER] << 1 === older,
+      `${which} has another older neighbour than the one before it`
+    )
     must((m[entry + KIND] & KEY_BYTES_MASK) >= 0, `${which} has no key`)
     seen.add(entry)
     bytes += heap.usableSize(entry * 4) + 4
     if ((m[entry + KIND] & TIMED) !== 0) timed++
     older = entry
   }
-  must(m[at + NEWEST] << 1 === older, `the newest entry is at byte ${older * 4}, and it names another`)
+  must(
+    m[at + NEWEST] << 1 === older,
+    `the newest entry is at byte ${older * 4}, and it names another`
+  )
   for (const word of [HAND, SWEEP]) {
     const entry = m[at + word] << 1
     must(entry === 0 || seen.has(entry), `a hand is at byte ${entry * 4}, where no entry is`)

@@ -4,8 +4,9 @@ import type { Reason } from './room.js'
 import type { Table } from './table.js'
 
 /**
- * Calls `dispose` for what left the table, but not for values that were replaced if `withoutReplaced`, nor
- * for one that was replaced by its equal. Throws what `dispose` throws first, when it was called for all.
+ * Calls `dispose` for what left the table, but not for values that were replaced if
+ * `withoutReplaced`, nor for one that was replaced by its equal. Throws what `dispose` throws
+ * first, when it was called for all.
  */
 export function disposeOf<K extends MapKey, V>(
   table: Table,

@@ -1,4 +1,7 @@
-/** Directories and segments as blocks of the heap: made, filled, walked, freed. segments.ts decides when. */
+/**
+ * Directories and segments as blocks of the heap: made, filled, walked, freed. segments.ts decides
+ * when.
+ */
 import { corrupt } from '../errors.js'
 import { hashOf } from './hash.js'
 import type { Hashing } from './keys.js'
@@ -24,7 +27,12 @@ import type { MapMemory } from './memory.js'
 const LINE = 64
 
 /** Returns the word of a new, empty segment; 0 without memory. */
-export function makeSegment({ heap, m }: MapMemory, slots: number, depth: number, prefix: number): number {
+export function makeSegment(
+  { heap, m }: MapMemory,
+  slots: number,
+  depth: number,
+  prefix: number
+): number {
   const words = SEGMENT_WORDS + 2 * slots
   const segment = heap.alignedAlloc(LINE, words * 4) / 4
   if (segment === 0) return 0
@@ -35,7 +43,12 @@ export function makeSegment({ heap, m }: MapMemory, slots: number, depth: number
 }
 
 /** Returns the word of a new directory without segments; 0 without memory. */
-export function makeDirectory({ heap, m }: MapMemory, depth: number, slots: number, hashing: Hashing): number {
+export function makeDirectory(
+  { heap, m }: MapMemory,
+  depth: number,
+  slots: number,
+  hashing: Hashing
+): number {
   const directory = heap.calloc(DIRECTORY_WORDS + 2 ** depth, 4) / 4
   if (directory === 0) return 0
   m[directory + DEPTH] = depth
@@ -47,7 +60,10 @@ export function makeDirectory({ heap, m }: MapMemory, depth: number, slots: numb
 }
 
 /** The segments of a directory, each once. One that is not complete has 0 for some. */
-export function* segmentsOf({ m }: MapMemory, directory: number): Generator<number, void, undefined> {
+export function* segmentsOf(
+  { m }: MapMemory,
+  directory: number
+): Generator<number, void, undefined> {
   const depth = m[directory + DEPTH]
   const end = directory + DIRECTORY_WORDS + 2 ** depth
   let last = 0
@@ -66,13 +82,23 @@ export function freeDirectory(memory: MapMemory, directory: number): void {
 }
 
 /** The hash of the key of an entry, computed anew. */
-export function hashOfEntry(m: Int32Array, entry: number, { hashKind, seedA, seedB }: Hashing): number {
+export function hashOfEntry(
+  m: Int32Array,
+  entry: number,
+  { hashKind, seedA, seedB }: Hashing
+): number {
   const kind = m[entry + KIND]
   return hashOf(m, keyAt(entry, kind), kind & KEY_BYTES_MASK, hashKind, seedA, seedB)
 }
 
 /** Puts an entry in the first empty slot. There must be one. */
-export function put(m: Int32Array, segment: number, mask: number, hash: number, entry: number): void {
+export function put(
+  m: Int32Array,
+  segment: number,
+  mask: number,
+  hash: number,
+  entry: number
+): void {
   const slots = segment + SEGMENT_WORDS
   let i = hash & mask
   for (let left = mask; m[slots + 2 * i + 1] !== 0; left--) {
@@ -98,8 +124,16 @@ export function eraseSlot(m: Int32Array, segment: number, mask: number, i: numbe
   m[slots + 2 * hole + 1] = 0
 }
 
-/** Puts all entries of one directory in another, whose segments are all of one depth. False when a segment is too small. */
-export function fill(memory: MapMemory, from: number, to: number, hashing: Hashing | undefined): boolean {
+/**
+ * Puts all entries of one directory in another, whose segments are all of one depth. False when a
+ * segment is too small.
+ */
+export function fill(
+  memory: MapMemory,
+  from: number,
+  to: number,
+  hashing: Hashing | undefined
+): boolean {
   const { m } = memory
   const shift = 31 - m[to + DEPTH]
   const mask = m[to + MASK]

@@ -3,7 +3,8 @@
  *
  * - `fifo`: the oldest entry goes.
  * - `lru`: the one that was not used for the longest time. Each use makes an entry the newest one.
- * - `sieve`: a hand moves from the oldest entry to the newest; it takes the first one that was not used
+ * - `sieve`: a hand moves from the oldest entry to the newest; it takes the first one that was not
+ *   used
  *   since it last came by. A use is one store, and scans evict little that is in use (Zhang, Yang, Yue,
  *   Vigfusson, Rashmi: SIEVE is Simpler than LRU, NSDI 2024).
  * - `none`: nothing goes, and what finds no room throws.
@@ -26,7 +27,12 @@ export function isExpired(m: Int32Array, entry: number): boolean {
 }
 
 /** The entry that goes next, any but `keep`; 0 when there is none. */
-export function victim(policy: EvictionPolicy, memory: MapMemory, order: Order, keep: number): number {
+export function victim(
+  policy: EvictionPolicy,
+  memory: MapMemory,
+  order: Order,
+  keep: number
+): number {
   if (policy === 'none') return 0
   if (policy === 'sieve') return sift(memory, order, keep)
   const { oldest } = order

@@ -1,4 +1,7 @@
-/** Loads that are under way: who asks for a key meanwhile gets the same promise, so that each key is loaded once at a time. */
+/**
+ * Loads that are under way: who asks for a key meanwhile gets the same promise, so that each key is
+ * loaded once at a time.
+ */
 import type { MapKey } from './keys.js'
 
 interface Flight<V> {
@@ -10,10 +13,14 @@ export class Flights<V> {
   private readonly flights = new Map<string, Flight<V>>()
 
   /**
-   * The promise of the flight of a key, or of a new one. `load` gets a signal that `cancel` aborts; `land`
-   * stores what was loaded, unless the flight was cancelled.
+   * The promise of the flight of a key, or of a new one. `load` gets a signal that `cancel` aborts;
+   * `land` stores what was loaded, unless the flight was cancelled.
    */
-  join(key: MapKey, load: (signal: AbortSignal) => V | PromiseLike<V>, land: (value: V) => void): Promise<V> {
+  join(
+    key: MapKey,
+    load: (signal: AbortSignal) => V | PromiseLike<V>,
+    land: (value: V) => void
+  ): Promise<V> {
     const name = nameOf(key)
     const known = this.flights.get(name)
     if (known !== undefined) return known.promise

@@ -3,8 +3,9 @@
  *
  * The usual one mixes each word into two lanes, each with a seed of 32 bits, and combines them with
  * MurmurHash3's finalizer. It is fast, and whoever doesn't know the seeds finds no collisions by
- * looking at the code; it is no cryptographic hash. HalfSipHash-1-3 is for keys that strangers choose
- * (https://github.com/veorq/SipHash); a map changes to it by itself when too many keys collide.
+ * looking at the code; it is no cryptographic hash. HalfSipHash-1-3 is for keys that strangers
+ * choose (https://github.com/veorq/SipHash); a map changes to it by itself when too many keys
+ * collide.
  */
 
 /** Which hash a map uses. */
@@ -35,7 +36,13 @@ export function finish(a: number, b: number): number {
 }
 
 /** The mixed hash of `bytes` bytes from word `at` on, the last word padded with zeros. */
-export function mixedHash(words: Int32Array, at: number, bytes: number, seedA: number, seedB: number): number {
+export function mixedHash(
+  words: Int32Array,
+  at: number,
+  bytes: number,
+  seedA: number,
+  seedB: number
+): number {
   let a = seedA ^ bytes
   let b = seedB
   for (let i = at, end = at + ((bytes + 3) >> 2); i < end; i++) {
@@ -46,7 +53,10 @@ export function mixedHash(words: Int32Array, at: number, bytes: number, seedA: n
   return finish(a, b)
 }
 
-/** HalfSipHash of `bytes` bytes from word `at` on, the last word padded with zeros, with a key of two words. */
+/**
+ * HalfSipHash of `bytes` bytes from word `at` on, the last word padded with zeros, with a key of
+ * two words.
+ */
 export function halfSipHash(
   words: Int32Array,
   at: number,
@@ -94,5 +104,7 @@ export function hashOf(
   seedA: number,
   seedB: number
 ): number {
-  return kind === SIPHASH ? halfSipHash(words, at, bytes, seedA, seedB) : mixedHash(words, at, bytes, seedA, seedB)
+  return kind === SIPHASH
+    ? halfSipHash(words, at, bytes, seedA, seedB)
+    : mixedHash(words, at, bytes, seedA, seedB)
 }

@@ -32,10 +32,11 @@ import { Value } from './values.js'
 import { visit } from './visit.js'
 
 /**
- * A cache in a heap: what is not used for long leaves it when it is full. Its options and methods have
- * the names and the meaning that they have in lru-cache, so that one can stand for the other. What differs:
- * values are copied, as in a HeapMap; sizes are bytes that are really taken; the policy is `sieve`, unless
- * `eviction` is `lru`; `dispose` is called when the call is done, with a copy of the value.
+ * A cache in a heap: what is not used for long leaves it when it is full. Its options and methods
+ * have the names and the meaning that they have in lru-cache, so that one can stand for the other.
+ * What differs: values are copied, as in a HeapMap; sizes are bytes that are really taken; the
+ * policy is `sieve`, unless `eviction` is `lru`; `dispose` is called when the call is done, with a
+ * copy of the value.
  *
  * Loops go from the newest entry to the oldest; with `lru`, from the last used to the first.
  */
@@ -56,24 +57,37 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     options: CacheOptions<K, V> = {}
   ): HeapCache<K, V> {
     const heap = where instanceof Heap ? where : undefined
-    const { map, behaviour } = readCache('HeapCache.create', where instanceof Heap ? options : where)
+    const { map, behaviour } = readCache(
+      'HeapCache.create',
+      where instanceof Heap ? options : where
+    )
     return new HeapCache<K, V>(INSIDE, create(heap, { eviction: 'sieve', ...map }), behaviour)
   }
 
   /**
-   * Opens the cache whose header is at `pointer`: limits, policy and TTL are those it was made with. A cache
-   * that was cut off within a call is made whole first. Throws ERR_OFFHEAP_NOT_A_HEAP when there is none.
+   * Opens the cache whose header is at `pointer`: limits, policy and TTL are those it was made
+   * with. A cache that was cut off within a call is made whole first. Throws ERR_OFFHEAP_NOT_A_HEAP
+   * when there is none.
    */
   static open<K extends MapKey = string, V = unknown>(
     heap: Heap,
     pointer = heap.root,
     behaviour: CacheBehaviour<K, V> = {}
   ): HeapCache<K, V> {
-    return new HeapCache<K, V>(INSIDE, open(heap, pointer), readBehaviour('HeapCache.open', behaviour))
+    return new HeapCache<K, V>(
+      INSIDE,
+      open(heap, pointer),
+      readBehaviour('HeapCache.open', behaviour)
+    )
   }
 
-  private constructor(inside: typeof INSIDE, opened: Opened, behaviour: Partial<CacheBehaviour<K, V>>) {
-    if (inside !== INSIDE) throw illegalConstructor('HeapCache.create(options) or HeapCache.open(heap)')
+  private constructor(
+    inside: typeof INSIDE,
+    opened: Opened,
+    behaviour: Partial<CacheBehaviour<K, V>>
+  ) {
+    if (inside !== INSIDE)
+      throw illegalConstructor('HeapCache.create(options) or HeapCache.open(heap)')
     this.opened = opened
     this.table = opened.table
     this.behaviour = behaviour
@@ -100,9 +114,12 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     return this.stats().bytes
   }
 
-  // ---- reading ------------------------------------------------------------------------------------------------------
+  // ---- reading ----------------------------------------------------------------------------------
 
-  /** Returns the value of a key; undefined when there is none. An expired one is removed, and returned only with `allowStale`. */
+  /**
+   * Returns the value of a key; undefined when there is none. An expired one is removed, and
+   * returned only with `allowStale`.
+   */
   get(key: K, options?: GetOptions): V | undefined {
     const { table, behaviour } = this
     const entry = table.find(key)
@@ -132,7 +149,9 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     const { table } = this
     const { allowStale } = { ...this.behaviour, ...readPeek(options) }
     const entry = table.find(key)
-    return entry === 0 || (table.isExpired(entry) && allowStale !== true) ? undefined : table.read(entry)
+    return entry === 0 || (table.isExpired(entry) && allowStale !== true)
+      ? undefined
+      : table.read(entry)
   }
 
   /** Is there an entry with this key, whose time has not passed? */
@@ -145,7 +164,10 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     return true
   }
 
-  /** Returns the values of many keys, undefined where there is none: faster than one `get` for each in large caches. */
+  /**
+   * Returns the values of many keys, undefined where there is none: faster than one `get` for each
+   * in large caches.
+   */
   getMany(keys: readonly K[]): (V | undefined)[] {
     const { table } = this
     const values: (V | undefined)[] = new Array(keys.length)
@@ -158,7 +180,9 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     return values
   }
 
-  /** Returns the bytes of a value where they lie, until the cache changes: see HeapMap's `getView`. */
+  /**
+   * Returns the bytes of a value where they lie, until the cache changes: see HeapMap's `getView`.
+   */
   getView(key: K): Uint8Array<ArrayBuffer> | undefined {
     const entry = this.count(this.table.find(key))
     return entry === 0 ? undefined : viewOf(this.table.memory, entry)
@@ -170,14 +194,20 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     return entry === 0 ? undefined : copyOf(this.table.memory, entry)
   }
 
-  /** Copies the bytes that `getView` shows to the beginning of `target`, and returns how many there are. Throws ERR_OUT_OF_RANGE when it is too short. */
+  /**
+   * Copies the bytes that `getView` shows to the beginning of `target`, and returns how many there
+   * are. Throws ERR_OUT_OF_RANGE when it is too short.
+   */
   getInto(key: K, target: Uint8Array): number | undefined {
     checkTarget(target)
     const entry = this.count(this.table.find(key))
     return entry === 0 ? undefined : copyInto(this.table.memory, entry, target)
   }
 
-  /** Returns how long the entry of a key will live, in milliseconds: Infinity for ever, 0 when there is none. */
+  /**
+   * Returns how long the entry of a key will live, in milliseconds: Infinity for ever, 0 when there
+   * is none.
+   */
   getRemainingTTL(key: K): number {
     const entry = this.table.find(key)
     return entry === 0 ? 0 : this.table.remaining(entry)
@@ -198,15 +228,17 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
   /** The time of an entry begins anew. */
   private renew(entry: number): void {
     const time = this.table.timeOf(entry)
-    if (time !== undefined) this.table.setTime(entry, { expiry: Date.now() + time.ttl, ttl: time.ttl })
+    if (time !== undefined)
+      this.table.setTime(entry, { expiry: Date.now() + time.ttl, ttl: time.ttl })
   }
 
-  // ---- changing -----------------------------------------------------------------------------------------------------
+  // ---- changing ---------------------------------------------------------------------------------
 
   /**
-   * Stores a copy of a value. Undefined deletes. What is larger than `maxEntrySize` is not stored, and an
-   * entry with this key is removed. Throws ERR_INVALID_ARG_TYPE for what can't be stored (functions, symbols,
-   * BigInts), and ERR_OFFHEAP_OUT_OF_MEMORY when evicting a bounded number of entries gave no room.
+   * Stores a copy of a value. Undefined deletes. What is larger than `maxEntrySize` is not stored,
+   * and an entry with this key is removed. Throws ERR_INVALID_ARG_TYPE for what can't be stored
+   * (functions, symbols, BigInts), and ERR_OFFHEAP_OUT_OF_MEMORY when evicting a bounded number of
+   * entries gave no room.
    */
   set(key: K, value: V | undefined, options?: CacheSetOptions): this {
     if (value === undefined) {
@@ -214,7 +246,11 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
       return this
     }
     const { table, behaviour } = this
-    const { ttl, noUpdateTTL = behaviour.noUpdateTTL, noDisposeOnSet = behaviour.noDisposeOnSet } = readSet(options)
+    const {
+      ttl,
+      noUpdateTTL = behaviour.noUpdateTTL,
+      noDisposeOnSet = behaviour.noDisposeOnSet
+    } = readSet(options)
     const stored = new Value(value)
     this.flights.cancel(key)
     let time = table.timeFrom(ttl === Number.POSITIVE_INFINITY ? 0 : ttl)
@@ -240,8 +276,9 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
   }
 
   /**
-   * Returns a promise of the value of a key. When there is none, `fetchMethod` makes it, once for all who
-   * ask meanwhile. With `allowStale` an expired value is returned at once, while another is fetched.
+   * Returns a promise of the value of a key. When there is none, `fetchMethod` makes it, once for
+   * all who ask meanwhile. With `allowStale` an expired value is returned at once, while another is
+   * fetched.
    */
   async fetch(key: K, options?: FetchOptions): Promise<V | undefined> {
     const { table, behaviour } = this
@@ -301,7 +338,9 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     return true
   }
 
-  /** Evicts the entry that is next to go, and returns its value; undefined when the cache is empty. */
+  /**
+   * Evicts the entry that is next to go, and returns its value; undefined when the cache is empty.
+   */
   pop(): V | undefined {
     const { table } = this
     const { departed } = table
@@ -323,7 +362,10 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     this.disposeDeparted()
   }
 
-  /** Looks at up to `budget` entries that may expire, and removes those whose time has passed. Returns how many. Default: all. */
+  /**
+   * Looks at up to `budget` entries that may expire, and removes those whose time has passed.
+   * Returns how many. Default: all.
+   */
   purgeStale(budget = Number.MAX_SAFE_INTEGER): number {
     const { table } = this
     const removed = table.sweep(Math.min(countOf('budget', budget), table.count))
@@ -338,7 +380,7 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     disposeOf(table, behaviour.dispose, withoutReplaced, replacedBy)
   }
 
-  // ---- visiting -----------------------------------------------------------------------------------------------------
+  // ---- visiting ---------------------------------------------------------------------------------
 
   *entries(): Generator<[K, V], undefined, undefined> {
     for (const entry of this.visit(true)) yield [this.table.keyOf(entry), this.table.read(entry)]
@@ -385,8 +427,9 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
   }
 
   /**
-   * The entries, without those that are expired unless `allowStale` is true. From the oldest on it ends after
-   * as many as there are when it begins: with `lru`, a `get` in the loop would bring more for ever.
+   * The entries, without those that are expired unless `allowStale` is true. From the oldest on it
+   * ends after as many as there are when it begins: with `lru`, a `get` in the loop would bring
+   * more for ever.
    */
   private visit(backwards: boolean): Generator<number, undefined, undefined> {
     const { table, behaviour } = this
@@ -394,19 +437,25 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     return visit(table, backwards, behaviour.allowStale === true, most)
   }
 
-  // ---- the whole cache ----------------------------------------------------------------------------------------------
+  // ---- the whole cache --------------------------------------------------------------------------
 
   /** Returns figures about the cache, in time proportional to its index. */
   stats(): MapStats {
     return statsOf(this.table, this.hits, this.misses)
   }
 
-  /** Verifies every invariant of the cache, in time proportional to its entries. Throws ERR_OFFHEAP_CORRUPT. */
+  /**
+   * Verifies every invariant of the cache, in time proportional to its entries. Throws
+   * ERR_OFFHEAP_CORRUPT.
+   */
   check(): void {
     check(this.table)
   }
 
-  /** Lets go of the cache. A heap of its own is closed; in a heap that was given the cache stays, and can be opened again. */
+  /**
+   * Lets go of the cache. A heap of its own is closed; in a heap that was given the cache stays,
+   * and can be opened again.
+   */
   close(): void {
     this.flights.cancelAll()
     close(this.opened)

@@ -7,7 +7,15 @@ import { check } from './check.js'
 import { Flights } from './flights.js'
 import type { MapKey } from './keys.js'
 import { close, create, destroy, type Opened, open } from './lifecycle.js'
-import { countOf, functionOf, type MapOptions, mapOptions, type SetOptions, setOptions, ttlOf } from './options.js'
+import {
+  countOf,
+  functionOf,
+  type MapOptions,
+  mapOptions,
+  type SetOptions,
+  setOptions,
+  ttlOf
+} from './options.js'
 import { checkTarget, copyInto, copyOf, viewOf } from './raw.js'
 import { outOfMemory } from './room.js'
 import { scan } from './scan.js'
@@ -26,12 +34,13 @@ function timeFrom(table: Table, options: SetOptions | undefined): Time | undefin
 }
 
 /**
- * A map in a heap. Keys are strings or bytes (Uint8Array). Values are strings, numbers, bytes, undefined,
- * and what JSON can hold: they are copied, so that what `get` returns is never the object that was set.
- * Bytes come back as a Uint8Array, objects as JSON.parse makes them.
+ * A map in a heap. Keys are strings or bytes (Uint8Array). Values are strings, numbers, bytes,
+ * undefined, and what JSON can hold: they are copied, so that what `get` returns is never the
+ * object that was set. Bytes come back as a Uint8Array, objects as JSON.parse makes them.
  *
- * It means what `Map` means wherever Map has the same method: entries are visited in the order in which
- * they were first set, an entry that is set again keeps its place, and what is added during a loop is visited.
+ * It means what `Map` means wherever Map has the same method: entries are visited in the order in
+ * which they were first set, an entry that is set again keeps its place, and what is added during a
+ * loop is visited.
  *
  * All of it is in the memory of the heap; one thread uses it at a time. Each method throws
  * ERR_OFFHEAP_CLOSED after close(), and ERR_OFFHEAP_CORRUPT when the memory was overwritten.
@@ -44,9 +53,10 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
   private misses = 0
 
   /**
-   * Makes an empty map, in a heap that is given or in one of its own, which close() ends. To find it
-   * again, keep `map.pointer`, for example as `heap.root`; a heap of the map's own has it there.
-   * Throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ERR_OFFHEAP_OUT_OF_MEMORY.
+   * Makes an empty map, in a heap that is given or in one of its own, which close() ends. To find
+   * it again, keep `map.pointer`, for example as `heap.root`; a heap of the map's own has it there.
+   * Throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
+   * ERR_OFFHEAP_OUT_OF_MEMORY.
    */
   static create<K extends MapKey = string, V = unknown>(
     where: Heap | MapOptions = {},
@@ -58,10 +68,14 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
   }
 
   /**
-   * Opens the map whose header is at `pointer`. A map that was cut off within a call is made whole first.
-   * Throws ERR_OFFHEAP_NOT_A_HEAP when there is none. Default of `pointer`: the root of the heap.
+   * Opens the map whose header is at `pointer`. A map that was cut off within a call is made whole
+   * first. Throws ERR_OFFHEAP_NOT_A_HEAP when there is none. Default of `pointer`: the root of the
+   * heap.
    */
-  static open<K extends MapKey = string, V = unknown>(heap: Heap, pointer = heap.root): HeapMap<K, V> {
+  static open<K extends MapKey = string, V = unknown>(
+    heap: Heap,
+    pointer = heap.root
+  ): HeapMap<K, V> {
     return new HeapMap<K, V>(INSIDE, open(heap, pointer))
   }
 
@@ -86,7 +100,7 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
     return this.table.count
   }
 
-  // ---- reading ------------------------------------------------------------------------------------------------------
+  // ---- reading ----------------------------------------------------------------------------------
 
   /** Returns the value of a key; undefined when there is none, or when its time has passed. */
   get(key: K): V | undefined {
@@ -107,7 +121,10 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
     return entry !== 0 && !this.table.isExpired(entry)
   }
 
-  /** Returns the values of many keys, undefined where there is none: faster than one `get` for each in large maps. */
+  /**
+   * Returns the values of many keys, undefined where there is none: faster than one `get` for each
+   * in large maps.
+   */
   getMany(keys: readonly K[]): (V | undefined)[] {
     const { table } = this
     const values: (V | undefined)[] = new Array(keys.length)
@@ -126,9 +143,10 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
   }
 
   /**
-   * Returns the bytes of a value where they lie, without a copy; undefined when there is none. Of a string
-   * or of JSON it is the text, in UTF-8 (in UTF-16 for a string with a lone surrogate), of a number 8 bytes.
-   * It is valid until the next call that changes the map: then it may show anything. Don't write to it.
+   * Returns the bytes of a value where they lie, without a copy; undefined when there is none. Of a
+   * string or of JSON it is the text, in UTF-8 (in UTF-16 for a string with a lone surrogate), of a
+   * number 8 bytes. It is valid until the next call that changes the map: then it may show
+   * anything. Don't write to it.
    */
   getView(key: K): Uint8Array<ArrayBuffer> | undefined {
     const entry = this.use(key)
@@ -151,7 +169,10 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
     return entry === 0 ? undefined : copyInto(this.table.memory, entry, target)
   }
 
-  /** Returns how long the entry of a key will live, in milliseconds: Infinity for ever, 0 when there is none. */
+  /**
+   * Returns how long the entry of a key will live, in milliseconds: Infinity for ever, 0 when there
+   * is none.
+   */
   getRemainingTTL(key: K): number {
     const { table } = this
     const entry = table.find(key)
@@ -176,12 +197,12 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
     return entry
   }
 
-  // ---- changing -----------------------------------------------------------------------------------------------------
+  // ---- changing ---------------------------------------------------------------------------------
 
   /**
-   * Stores a copy of a value. Throws ERR_INVALID_ARG_TYPE for what can't be stored (functions, symbols,
-   * BigInts), what JSON.stringify throws, and ERR_OFFHEAP_OUT_OF_MEMORY when the map has no room for it
-   * and may evict nothing for it; then the entry is as it was.
+   * Stores a copy of a value. Throws ERR_INVALID_ARG_TYPE for what can't be stored (functions,
+   * symbols, BigInts), what JSON.stringify throws, and ERR_OFFHEAP_OUT_OF_MEMORY when the map has
+   * no room for it and may evict nothing for it; then the entry is as it was.
    */
   set(key: K, value: V, options?: SetOptions): this {
     const stored = new Value(value)
@@ -195,12 +216,17 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
     return this
   }
 
-  /** Returns the value of a key; when there is none, stores `value` and returns it as it was stored. */
+  /**
+   * Returns the value of a key; when there is none, stores `value` and returns it as it was stored.
+   */
   getOrInsert(key: K, value: V): V {
     return this.getOrInsertComputed(key, () => value)
   }
 
-  /** Returns the value of a key; when there is none, stores what `compute` returns, and returns that. */
+  /**
+   * Returns the value of a key; when there is none, stores what `compute` returns, and returns
+   * that.
+   */
   getOrInsertComputed(key: K, compute: (key: K) => V): V {
     functionOf('compute', compute)
     const { table } = this
@@ -211,9 +237,9 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
   }
 
   /**
-   * Returns a promise of the value of a key. When there is none, `load` makes it, once for all who ask
-   * meanwhile, and it is stored. When the key is set or deleted before that, the signal that `load` got is
-   * aborted, and what it loads is not stored.
+   * Returns a promise of the value of a key. When there is none, `load` makes it, once for all who
+   * ask meanwhile, and it is stored. When the key is set or deleted before that, the signal that
+   * `load` got is aborted, and what it loads is not stored.
    */
   async fetch(key: K, load: Load<K, V>, options?: SetOptions): Promise<V> {
     functionOf('load', load)
@@ -243,7 +269,10 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
     this.table.clear()
   }
 
-  /** Looks at up to `budget` entries that may expire, and removes those whose time has passed. Returns how many. Default: all. */
+  /**
+   * Looks at up to `budget` entries that may expire, and removes those whose time has passed.
+   * Returns how many. Default: all.
+   */
   purgeStale(budget = Number.MAX_SAFE_INTEGER): number {
     const { table } = this
     return table.sweep(Math.min(countOf('budget', budget), table.count))
@@ -254,7 +283,7 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
     if (!this.table.put(key, value, time)) throw outOfMemory(value.bytes)
   }
 
-  // ---- visiting -----------------------------------------------------------------------------------------------------
+  // ---- visiting ---------------------------------------------------------------------------------
 
   *entries(): Generator<[K, V], undefined, undefined> {
     for (const entry of this.visit()) yield [this.table.keyOf(entry), this.table.read(entry)]
@@ -275,13 +304,14 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
   /** Calls `callback` with each value, its key and the map. */
   forEach(callback: (value: V, key: K, map: this) => void, thisArg?: unknown): void {
     functionOf('callback', callback)
-    for (const entry of this.visit()) callback.call(thisArg, this.table.read(entry), this.table.keyOf(entry), this)
+    for (const entry of this.visit())
+      callback.call(thisArg, this.table.read(entry), this.table.keyOf(entry), this)
   }
 
   /**
-   * Returns some keys, at least `count` of them until the end, and where to go on: begin with cursor 0,
-   * and go on until it is 0 again. A key that is there all the time is returned at least once, whatever
-   * changes meanwhile, and most often exactly once. The order is none.
+   * Returns some keys, at least `count` of them until the end, and where to go on: begin with
+   * cursor 0, and go on until it is 0 again. A key that is there all the time is returned at least
+   * once, whatever changes meanwhile, and most often exactly once. The order is none.
    */
   scan(cursor = 0, count = 10): { cursor: number; keys: K[] } {
     const { table } = this
@@ -292,24 +322,33 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
     }
   }
 
-  /** The entries whose time has not passed: in Map's order, or with `lru` from the last used to the first. */
+  /**
+   * The entries whose time has not passed: in Map's order, or with `lru` from the last used to the
+   * first.
+   */
   private visit(): Generator<number, undefined, undefined> {
     return visit(this.table, this.table.policy === 'lru', false, Number.POSITIVE_INFINITY)
   }
 
-  // ---- the whole map ------------------------------------------------------------------------------------------------
+  // ---- the whole map ----------------------------------------------------------------------------
 
   /** Returns figures about the map, in time proportional to its index. */
   stats(): MapStats {
     return statsOf(this.table, this.hits, this.misses)
   }
 
-  /** Verifies every invariant of the map, in time proportional to its entries. Throws ERR_OFFHEAP_CORRUPT. */
+  /**
+   * Verifies every invariant of the map, in time proportional to its entries. Throws
+   * ERR_OFFHEAP_CORRUPT.
+   */
   check(): void {
     check(this.table)
   }
 
-  /** Lets go of the map. A heap of its own is closed; in a heap that was given the map stays, and can be opened again. */
+  /**
+   * Lets go of the map. A heap of its own is closed; in a heap that was given the map stays, and
+   * can be opened again.
+   */
   close(): void {
     this.flights.cancelAll()
     close(this.opened)

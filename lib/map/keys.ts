@@ -1,6 +1,6 @@
 /**
- * The key that a call is about: packed into words, padded with zeros, hashed. So it is compared with
- * the key of an entry word by word, and nothing is decoded.
+ * The key that a call is about: packed into words, padded with zeros, hashed. So it is compared
+ * with the key of an entry word by word, and nothing is decoded.
  */
 import { types } from 'node:util'
 import { invalidType, outOfRange } from '../errors.js'
@@ -24,7 +24,9 @@ const SHORT = 40
 /** Room for one key of the largest size, or for a batch of shorter ones. */
 const SCRATCH_WORDS = MOST_KEY_BYTES / 2
 
-/** Packs keys into one stretch of memory. Each key that is packed at word 0 replaces those before. */
+/**
+ * Packs keys into one stretch of memory. Each key that is packed at word 0 replaces those before.
+ */
 export class Keys {
   readonly words = new Int32Array(SCRATCH_WORDS)
   /** The word at which the last packed key begins. */
@@ -33,12 +35,18 @@ export class Keys {
   kind = 0
   bytes = 0
   hash = 0
-  /** Counts what was packed. Whoever called the code of others finds out here whether its key is still there. */
+  /**
+   * Counts what was packed. Whoever called the code of others finds out here whether its key is
+   * still there.
+   */
   serial = 0
   private readonly u8 = new Uint8Array(this.words.buffer)
   private readonly text = new Text(this.u8)
 
-  /** Packs a key at a word. Throws ERR_INVALID_ARG_TYPE, and ERR_OUT_OF_RANGE for a key of more than 65,536 bytes. */
+  /**
+   * Packs a key at a word. Throws ERR_INVALID_ARG_TYPE, and ERR_OUT_OF_RANGE for a key of more than
+   * 65,536 bytes.
+   */
   pack(key: MapKey, hashing: Hashing, at = 0): void {
     this.serial++
     if (typeof key !== 'string') this.packBytes(key, hashing, at)
@@ -87,7 +95,8 @@ export class Keys {
   /** Does a key that is packed at this word certainly fit behind those before it? */
   hasRoom(key: MapKey, at: number): boolean {
     if (at === 0) return true
-    const words = typeof key === 'string' ? key.length : types.isUint8Array(key) ? bytesOf(key) : SCRATCH_WORDS
+    const words =
+      typeof key === 'string' ? key.length : types.isUint8Array(key) ? bytesOf(key) : SCRATCH_WORDS
     return at + words < SCRATCH_WORDS
   }
 
@@ -110,7 +119,12 @@ export class Keys {
     this.finish(bytes, RAW, hashing, at)
   }
 
-  private finish(bytes: number, encoding: number, { hashKind, seedA, seedB }: Hashing, at: number): void {
+  private finish(
+    bytes: number,
+    encoding: number,
+    { hashKind, seedA, seedB }: Hashing,
+    at: number
+  ): void {
     this.at = at
     this.kind = bytes | (encoding << KEY_ENCODING_SHIFT)
     this.bytes = bytes
@@ -124,7 +138,9 @@ function checkBytes(bytes: number): void {
 
 const TypedArray: unknown = Object.getPrototypeOf(Uint8Array)
 const { get: byteLength } =
-  (typeof TypedArray === 'function' && Object.getOwnPropertyDescriptor(TypedArray.prototype, 'byteLength')) || {}
+  (typeof TypedArray === 'function' &&
+    Object.getOwnPropertyDescriptor(TypedArray.prototype, 'byteLength')) ||
+  {}
 
 /** The bytes that an array really has: a property of the same name may have been put over it. */
 export function bytesOf(array: Uint8Array): number {

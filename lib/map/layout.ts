@@ -1,7 +1,8 @@
 /**
- * What the bytes of a map mean. A map is a header, an index and one block for each entry, all of them
- * blocks of a heap. They refer to each other by their offset in the heap / 8 (a "reference"; 0 is none);
- * the code names them by the index of their first 32-bit word, which is twice the reference.
+ * What the bytes of a map mean. A map is a header, an index and one block for each entry, all of
+ * them blocks of a heap. They refer to each other by their offset in the heap / 8 (a "reference"; 0
+ * is none); the code names them by the index of their first 32-bit word, which is twice the
+ * reference.
  *
  *     header ──▶ directory ──▶ segment ──▶ entry
  *          └────── oldest, newest, hand ────▶┘
@@ -22,7 +23,8 @@
  *          │most bytes of one │ TTL      │ pending   │ split  │ doomed │ 0                          │
  *          └──────────────────┴──────────┴───────────┴────────┴────────┴────────────────────────────┘
  *
- * Directory: 8 words, then 2 ** depth references to segments. The top `depth` bits of a hash say which.
+ * Directory: 8 words, then 2 ** depth references to segments. The top `depth` bits of a hash say
+ * which.
  *
  *     word   0       1       2       3       4             5 to 7   8
  *          ┌───────┬───────┬───────┬───────┬─────────────┬────────┬─────────┬─────────┬───
@@ -47,7 +49,7 @@
  *     kind   │ key bytes 0-16 │ key encoding 17-18 │ value kind 19-22 │ timed 23 │ visited 24 │ mark 25 │
  */
 
-// ---- the header -----------------------------------------------------------------------------------------------------
+// ---- the header ---------------------------------------------------------------------------------
 
 export const HEADER_BYTES = 128
 /** "HMap" */
@@ -55,7 +57,10 @@ export const MAGIC = 0x70614d48
 export const LAYOUT_VERSION = 1
 
 export const MAGIC_WORD = 0
-/** The layout version in bits 0 to 7, the eviction policy in bits 8 to 11, and `crashSafe` in bit 12. */
+/**
+ * The layout version in bits 0 to 7, the eviction policy in bits 8 to 11, and `crashSafe` in bit
+ * 12.
+ */
 export const FORMAT_WORD = 1
 export const DIRECTORY = 2
 /** Another number whenever the directory was replaced: what readers keep of it is then stale. */
@@ -81,10 +86,16 @@ export const MAX_ENTRIES_F64 = 8
 export const MAX_BYTES_F64 = 9
 export const MAX_ENTRY_BYTES_F64 = 10
 export const TTL_F64 = 11
-/** Blocks that a call which was cut off may have left over: whoever recovers the map frees those that it does not own. */
+/**
+ * Blocks that a call which was cut off may have left over: whoever recovers the map frees those
+ * that it does not own.
+ */
 export const PENDING = 24
 export const PENDING_WORDS = 3
-/** 1 while the directory changes from one segment, the third pending block, to two, the first and the second. */
+/**
+ * 1 while the directory changes from one segment, the third pending block, to two, the first and
+ * the second.
+ */
 export const SPLIT = 27
 /** A directory that is given up, with its segments; the entries that only it refers to as well. */
 export const DOOMED = 28
@@ -92,7 +103,7 @@ export const DOOMED = 28
 export const CRASH_SAFE = 1 << 12
 export const POLICY_SHIFT = 8
 
-// ---- the index ------------------------------------------------------------------------------------------------------
+// ---- the index ----------------------------------------------------------------------------------
 
 export const DIRECTORY_WORDS = 8
 export const DEPTH = 0
@@ -112,17 +123,22 @@ export const MOST_SLOTS = 1024
 /** The low bits of a hash choose a slot of a full segment; the others are for the directory. */
 export const MOST_DEPTH = 22
 
-/** The most entries in a segment of `slots` slots. One slot at least is empty, so that every search ends. */
+/**
+ * The most entries in a segment of `slots` slots. One slot at least is empty, so that every search
+ * ends.
+ */
 export const capacityOf = (slots: number): number => (slots * 13) >> 4
 
-// ---- the entry ------------------------------------------------------------------------------------------------------
+// ---- the entry ----------------------------------------------------------------------------------
 
 export const HASH = 0
 export const OLDER = 1
 export const NEWER = 2
 export const KIND = 3
 export const VALUE_BYTES = 4
-/** When the entry expires, in milliseconds since the epoch, and how long it lives from each renewal. */
+/**
+ * When the entry expires, in milliseconds since the epoch, and how long it lives from each renewal.
+ */
 export const EXPIRY = 5
 export const ENTRY_TTL = 7
 export const ENTRY_WORDS = 5

@@ -1,4 +1,7 @@
-/** How a map begins and ends: made in a heap of its own or in one that is given, opened, closed, destroyed. */
+/**
+ * How a map begins and ends: made in a heap of its own or in one that is given, opened, closed,
+ * destroyed.
+ */
 import { invalidType, invalidValue, OffheapError, outOfRange } from '../errors.js'
 import { Heap } from '../heap/heap.js'
 import { freeDirectory } from './directory.js'
@@ -44,7 +47,8 @@ export function create(heap: Heap | undefined, options: MapOptions): Opened {
   const maxSize = limitOf('options.maxSize', options.maxSize)
   const maxEntrySize = limitOf('options.maxEntrySize', options.maxEntrySize)
   const ttl = ttlOf('options.ttl', options.ttl)
-  if (hash !== 'mixed' && hash !== 'siphash') throw outOfRange('options.hash', "'mixed' or 'siphash'", hash)
+  if (hash !== 'mixed' && hash !== 'siphash')
+    throw outOfRange('options.hash', "'mixed' or 'siphash'", hash)
   if (heap !== undefined && options.size !== undefined) {
     throw invalidValue('options.size', 'is for maps with a heap of their own', options.size)
   }
@@ -55,7 +59,9 @@ export function create(heap: Heap | undefined, options: MapOptions): Opened {
     if (pointer === 0) throw outOfMemory(HEADER_BYTES)
     const memory = new MapMemory(home, pointer)
     const { m, f64, at } = memory
-    if (!Segments.make(memory, { hashKind: hash === 'siphash' ? SIPHASH : MIXED, ...randomSeeds() })) {
+    if (
+      !Segments.make(memory, { hashKind: hash === 'siphash' ? SIPHASH : MIXED, ...randomSeeds() })
+    ) {
       home.free(pointer)
       throw outOfMemory(HEADER_BYTES)
     }
@@ -82,7 +88,8 @@ export function open(heap: Heap, pointer: number): Opened {
     throw notAMap(`the block at byte ${pointer} is something else`)
   }
   const version = i32[pointer / 4 + FORMAT_WORD] & 0xff
-  if (version !== LAYOUT_VERSION) throw notAMap(`it has the layout version ${version}, and not ${LAYOUT_VERSION}`)
+  if (version !== LAYOUT_VERSION)
+    throw notAMap(`it has the layout version ${version}, and not ${LAYOUT_VERSION}`)
   const table = new Table(heap, pointer)
   if (isCut(table)) recover(table)
   return { table, pointer, ownsHeap: false }

@@ -8,7 +8,10 @@ const NOTHING = new ArrayBuffer(0)
 
 export class MapMemory {
   readonly heap: Heap
-  /** The index of the header's first word in `m`; half of it is the index of its first number in `f64`. */
+  /**
+   * The index of the header's first word in `m`; half of it is the index of its first number in
+   * `f64`.
+   */
   readonly at: number
   /** All of the heap. A heap that was closed has views of length 0. */
   m: Int32Array<ArrayBuffer>
@@ -45,14 +48,20 @@ export class MapMemory {
   checkOpen(): void {
     if (this.open) return
     if (this.m.length === 0) {
-      throw new OffheapError('ERR_OFFHEAP_CLOSED', 'This map is closed: close() was called, or its heap was closed')
+      throw new OffheapError(
+        'ERR_OFFHEAP_CLOSED',
+        'This map is closed: close() was called, or its heap was closed'
+      )
     }
     throw corrupt('the header of a map was overwritten, or its block was freed')
   }
 
-  /** Bytes that an entry says it has. Throws ERR_OFFHEAP_CORRUPT when they are outside of the heap. */
+  /**
+   * Bytes that an entry says it has. Throws ERR_OFFHEAP_CORRUPT when they are outside of the heap.
+   */
   checkRange(at: number, bytes: number): void {
-    if (!(at + bytes <= this.limit)) throw corrupt(`an entry of a map ends at byte ${at + bytes}, behind the heap`)
+    if (!(at + bytes <= this.limit))
+      throw corrupt(`an entry of a map ends at byte ${at + bytes}, behind the heap`)
   }
 
   /** A change begins: whoever finds the map like this recovers it. */

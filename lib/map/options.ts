@@ -10,24 +10,31 @@ export interface MapOptions {
    * Memory is taken as it is needed. Default: 1 GiB.
    */
   readonly size?: number
-  /** Which entry goes when the map is full: `none`, `fifo`, `lru` or `sieve`. Default: `none`, and `sieve` for a HeapCache. */
+  /**
+   * Which entry goes when the map is full: `none`, `fifo`, `lru` or `sieve`. Default: `none`, and
+   * `sieve` for a HeapCache.
+   */
   readonly eviction?: EvictionPolicy
   /** The most entries. Default: as many as the heap has room for. */
   readonly max?: number
-  /** The most bytes that all entries together take from the heap, their keys and headers included. Default: as many as there are. */
+  /**
+   * The most bytes that all entries together take from the heap, their keys and headers included.
+   * Default: as many as there are.
+   */
   readonly maxSize?: number
   /** The most bytes of one entry, its key and header included. Default: `maxSize`. */
   readonly maxEntrySize?: number
   /** How long entries live, unless `set` says otherwise. 0 and Infinity: for ever. Default: 0. */
   readonly ttl?: number
   /**
-   * How keys are hashed, always with a random seed: `mixed`, or `siphash`, which is slower, for keys that
-   * strangers choose. A map changes to `siphash` by itself when too many hashes collide. Default: `mixed`.
+   * How keys are hashed, always with a random seed: `mixed`, or `siphash`, which is slower, for
+   * keys that strangers choose. A map changes to `siphash` by itself when too many hashes collide.
+   * Default: `mixed`.
    */
   readonly hash?: 'mixed' | 'siphash'
   /**
-   * Whether a process that ends at any moment, in the middle of a call too, leaves a map from which every
-   * completed call can be read: then values are never overwritten in place. Default: false.
+   * Whether a process that ends at any moment, in the middle of a call too, leaves a map from which
+   * every completed call can be read: then values are never overwritten in place. Default: false.
    */
   readonly crashSafe?: boolean
 }
@@ -61,7 +68,10 @@ export function limitOf(name: string, value: number | undefined): number {
   return value
 }
 
-/** A time to live: 0 for ever. Throws ERR_INVALID_ARG_TYPE, and ERR_OUT_OF_RANGE for NaN and for less than 0. */
+/**
+ * A time to live: 0 for ever. Throws ERR_INVALID_ARG_TYPE, and ERR_OUT_OF_RANGE for NaN and for
+ * less than 0.
+ */
 export function ttlOf(name: string, value: unknown): number {
   if (value === undefined) return 0
   if (typeof value !== 'number') throw invalidType(name, 'of type number', value)
@@ -78,7 +88,8 @@ export function countOf(name: string, value: number): number {
 
 export function policyOf(value: EvictionPolicy): EvictionPolicy {
   if (typeof value !== 'string') throw invalidType('options.eviction', 'of type string', value)
-  if (!policies.includes(value)) throw outOfRange('options.eviction', `one of ${policies.join(', ')}`, value)
+  if (!policies.includes(value))
+    throw outOfRange('options.eviction', `one of ${policies.join(', ')}`, value)
   return value
 }
 
@@ -88,7 +99,11 @@ export function flagOf(name: string, value: unknown): boolean {
   return value
 }
 
-export function functionOf<F extends (...args: never[]) => unknown>(name: string, value: F | undefined): F | undefined {
-  if (value !== undefined && typeof value !== 'function') throw invalidType(name, 'of type function', value)
+export function functionOf<F extends (...args: never[]) => unknown>(
+  name: string,
+  value: F | undefined
+): F | undefined {
+  if (value !== undefined && typeof value !== 'function')
+    throw invalidType(name, 'of type function', value)
   return value
 }

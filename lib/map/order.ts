@@ -1,6 +1,6 @@
 /**
- * The order of the entries: a doubly linked list from the oldest to the newest, and the iterators that
- * are under way on it. An entry that leaves the list moves the iterators that stand at it.
+ * The order of the entries: a doubly linked list from the oldest to the newest, and the iterators
+ * that are under way on it. An entry that leaves the list moves the iterators that stand at it.
  */
 import { HAND, NEWER, NEWEST, OLDER, OLDEST, SWEEP } from './layout.js'
 import type { MapMemory } from './memory.js'
@@ -86,7 +86,7 @@ export class Order {
     for (const cursor of this.live()) cursor.last = 0
   }
 
-  // ---- iterators ----------------------------------------------------------------------------------------------------
+  // ---- iterators --------------------------------------------------------------------------------
 
   open(backwards: boolean): Cursor {
     const cursor: Cursor = { last: 0, backwards }
@@ -98,7 +98,8 @@ export class Order {
   step(cursor: Cursor): number {
     const { m, at } = this.memory
     const { last, backwards } = cursor
-    const next = m[last === 0 ? at + (backwards ? NEWEST : OLDEST) : last + (backwards ? OLDER : NEWER)] << 1
+    const next =
+      m[last === 0 ? at + (backwards ? NEWEST : OLDEST) : last + (backwards ? OLDER : NEWER)] << 1
     if (next !== 0) cursor.last = next
     return next
   }
@@ -109,11 +110,14 @@ export class Order {
 
   private live(): Cursor[] {
     const live = this.cursors.map(each => each.deref()).filter(each => each !== undefined)
-    if (live.length !== this.cursors.length) this.cursors = this.cursors.filter(each => each.deref() !== undefined)
+    if (live.length !== this.cursors.length)
+      this.cursors = this.cursors.filter(each => each.deref() !== undefined)
     return live
   }
 
-  /** Iterators that stand at an entry which leaves its place go to a neighbour that they visited. */
+  /**
+   * Iterators that stand at an entry which leaves its place go to a neighbour that they visited.
+   */
   private moveCursors(entry: number, older: number, newer: number): void {
     for (const cursor of this.live()) {
       if (cursor.last === entry) cursor.last = cursor.backwards ? newer : older

@@ -1,4 +1,7 @@
-/** The bytes of a value where they lie: of a string or of JSON the text, of a number 8 bytes, of bytes themselves. */
+/**
+ * The bytes of a value where they lie: of a string or of JSON the text, of a number 8 bytes, of
+ * bytes themselves.
+ */
 import { types } from 'node:util'
 import { invalidType, outOfRange } from '../errors.js'
 import { bytesOf } from './keys.js'
@@ -27,10 +30,14 @@ export function copyOf(memory: MapMemory, entry: number): Buffer<ArrayBuffer> {
   return copy
 }
 
-/** Copies the bytes to the beginning of an array, which must have room for them. Returns how many they are. */
+/**
+ * Copies the bytes to the beginning of an array, which must have room for them. Returns how many
+ * they are.
+ */
 export function copyInto(memory: MapMemory, entry: number, target: Uint8Array): number {
   const { at, bytes } = rangeOf(memory, entry)
-  if (bytesOf(target) < bytes) throw outOfRange('target', `an array of at least ${bytes} bytes`, bytesOf(target))
+  if (bytesOf(target) < bytes)
+    throw outOfRange('target', `an array of at least ${bytes} bytes`, bytesOf(target))
   target.set(memory.u8.subarray(at, at + bytes))
   return bytes
 }

@@ -1,7 +1,8 @@
 /**
- * Makes a map whole that was cut off within a call: `CHANGES` is odd. The slots of the index say which
- * entries there are; hashes, counts and the order are made again from them. What a cut call had taken
- * from the heap, or had not given back yet, is freed. Recovery may be cut off as well, and runs again.
+ * Makes a map whole that was cut off within a call: `CHANGES` is odd. The slots of the index say
+ * which entries there are; hashes, counts and the order are made again from them. What a cut call
+ * had taken from the heap, or had not given back yet, is freed. Recovery may be cut off as well,
+ * and runs again.
  */
 import { eraseSlot, hashOfEntry, segmentsOf } from './directory.js'
 import {
@@ -51,7 +52,10 @@ export function recover(table: Table): void {
 }
 
 /** Calls back with each slot that has an entry. */
-function eachSlot({ memory, segments }: Table, visit: (slot: number, entry: number, segment: number) => void): void {
+function eachSlot(
+  { memory, segments }: Table,
+  visit: (slot: number, entry: number, segment: number) => void
+): void {
   const { m } = memory
   for (const segment of segmentsOf(memory, segments.directory)) {
     for (let slot = segment + SEGMENT_WORDS, left = segments.slots; left > 0; slot += 2, left--) {
@@ -105,7 +109,10 @@ function recoverSlots(table: Table): void {
   m[at + COUNT] = count
 }
 
-/** The order as far as it can be followed, then the entries that are not in it: those that were not linked yet. */
+/**
+ * The order as far as it can be followed, then the entries that are not in it: those that were not
+ * linked yet.
+ */
 function recoverOrder(table: Table): void {
   const { memory } = table
   const { heap, m, f64, at } = memory
@@ -151,7 +158,9 @@ function freePending(table: Table): void {
     const block = m[at + PENDING + i] << 1
     if (block !== 0 && !own.has(block) && heap.owns(block * 4)) pending.add(block)
   }
-  const doomed = [0, 1].map(i => m[at + DOOMED + i] << 1).filter(directory => directory !== 0 && !own.has(directory))
+  const doomed = [0, 1]
+    .map(i => m[at + DOOMED + i] << 1)
+    .filter(directory => directory !== 0 && !own.has(directory))
   eachSlot(table, (_, entry) => {
     pending.delete(entry)
   })
@@ -160,14 +169,21 @@ function freePending(table: Table): void {
   for (let i = PENDING; i <= DOOMED + 1; i++) m[at + i] = 0
 }
 
-/** Frees a directory that was given up: what is left of its entries, unless the map has them, and of its segments. */
+/**
+ * Frees a directory that was given up: what is left of its entries, unless the map has them, and of
+ * its segments.
+ */
 function freeDoomed(table: Table, directory: number): void {
   const { memory } = table
   const { heap, m } = memory
   const entries = new Set<number>()
   for (const segment of [...segmentsOf(memory, directory)]) {
     if (!heap.owns(segment * 4)) continue
-    for (let slot = segment + SEGMENT_WORDS, left = m[directory + MASK]; left >= 0; slot += 2, left--) {
+    for (
+      let slot = segment + SEGMENT_WORDS, left = m[directory + MASK];
+      left >= 0;
+      slot += 2, left--
+    ) {
       if (m[slot + 1] !== 0) entries.add(m[slot + 1] << 1)
     }
   }
@@ -175,6 +191,7 @@ function freeDoomed(table: Table, directory: number): void {
     entries.delete(entry)
   })
   for (const entry of entries) if (heap.owns(entry * 4)) heap.free(entry * 4)
-  for (const segment of [...segmentsOf(memory, directory)]) if (heap.owns(segment * 4)) heap.free(segment * 4)
+  for (const segment of [...segmentsOf(memory, directory)])
+    if (heap.owns(segment * 4)) heap.free(segment * 4)
   heap.free(directory * 4)
 }

@@ -1,4 +1,7 @@
-/** Room for an entry: in the heap, in the index, within the limits. A map that may evict makes it; another throws. */
+/**
+ * Room for an entry: in the heap, in the index, within the limits. A map that may evict makes it;
+ * another throws.
+ */
 import { OffheapError } from '../errors.js'
 import { type EvictionPolicy, isExpired, victim } from './eviction.js'
 import {
@@ -43,7 +46,10 @@ export function isTooLarge({ f64, at }: MapMemory, bytes: number): boolean {
   return most !== 0 && bytes + BLOCK_BYTES > most
 }
 
-/** Evicts the entry that the policy says, but not `keep`. Returns the bytes that are free now; 0 when there is none to evict. */
+/**
+ * Evicts the entry that the policy says, but not `keep`. Returns the bytes that are free now; 0
+ * when there is none to evict.
+ */
 export function evict(table: Roomy, keep: number): number {
   const { memory } = table
   const { m } = memory
@@ -57,14 +63,15 @@ export function evict(table: Roomy, keep: number): number {
 }
 
 /**
- * The word of a block for an entry: entries are evicted for it when the heap is full, but for `keep`.
- * Throws ERR_OFFHEAP_OUT_OF_MEMORY.
+ * The word of a block for an entry: entries are evicted for it when the heap is full, but for
+ * `keep`. Throws ERR_OFFHEAP_OUT_OF_MEMORY.
  */
 export function allocate(table: Roomy, bytes: number, keep: number): number {
   const { heap } = table.memory
   const pointer = heap.malloc(bytes)
   if (pointer !== 0) return pointer / 4
-  // Small entries that go may lie apart: a large one gets several times its size, in larger and larger steps.
+  // Small entries that go may lie apart: a large one gets several times its size, in larger and
+  // larger steps.
   const most = 16 * bytes + 65_536
   const isHopeless = bytes >= heap.buffer.byteLength
   for (let freed = 0, step = 1; !isHopeless && freed < most; step *= 2) {
@@ -77,7 +84,10 @@ export function allocate(table: Roomy, bytes: number, keep: number): number {
   throw outOfMemory(bytes)
 }
 
-/** Makes room in the index for a hash: by memory, else by eviction. Throws ERR_OFFHEAP_OUT_OF_MEMORY. */
+/**
+ * Makes room in the index for a hash: by memory, else by eviction. Throws
+ * ERR_OFFHEAP_OUT_OF_MEMORY.
+ */
 export function growIndex(table: Roomy, hash: number, bytes: number): void {
   const { segments, memory } = table
   if (segments.grow(hash)) return
@@ -119,7 +129,10 @@ export function keepLimits(table: Roomy, old: number, bytes: number): void {
   }
 }
 
-/** Evicts while all entries together take more bytes than they may: a block can be larger than what it holds. */
+/**
+ * Evicts while all entries together take more bytes than they may: a block can be larger than what
+ * it holds.
+ */
 export function keepBytes(table: Roomy, keep: number): void {
   const { f64, at } = table.memory
   const most = f64[at / 2 + MAX_BYTES_F64]

@@ -1,18 +1,28 @@
 /**
- * A walk over the entries in the order of the index, a segment at a time, for maps that change meanwhile:
- * what is there from the first call to the last comes at least once. A segment that splits hands its range
- * of hashes to two others, so the walk goes on where it was.
+ * A walk over the entries in the order of the index, a segment at a time, for maps that change
+ * meanwhile: what is there from the first call to the last comes at least once. A segment that
+ * splits hands its range of hashes to two others, so the walk goes on where it was.
  */
 import { outOfRange } from '../errors.js'
 import { LOCAL_DEPTH, MOST_DEPTH, PREFIX, REBUILDS, SEGMENT_WORDS } from './layout.js'
 import { countOf } from './options.js'
 import type { Table } from './table.js'
 
-/** The cursor: how far in the space of hashes, in steps of the smallest range; above it how often the hash changed. */
+/**
+ * The cursor: how far in the space of hashes, in steps of the smallest range; above it how often
+ * the hash changed.
+ */
 const STEPS = 2 ** MOST_DEPTH
 
-/** The entries of the next segments, at least `count` of them unless these are the last; and the next cursor, 0 at the end. */
-export function scan(table: Table, cursor: number, count: number): { cursor: number; entries: number[] } {
+/**
+ * The entries of the next segments, at least `count` of them unless these are the last; and the
+ * next cursor, 0 at the end.
+ */
+export function scan(
+  table: Table,
+  cursor: number,
+  count: number
+): { cursor: number; entries: number[] } {
   countOf('cursor', cursor)
   if (countOf('count', count) === 0) throw outOfRange('count', 'an integer from 1', count)
   const { segments, memory } = table

@@ -1,19 +1,29 @@
 /**
- * The index of a map: extendible hashing (Fagin, Nievergelt, Pippenger, Strong, 1979). A directory of
- * segments, chosen by the top bits of the hash; in each, linear probing. A full segment is split in two;
- * when it was the only one for its prefix, the directory doubles first. So the longest pause is a split,
- * however large the map is.
+ * The index of a map: extendible hashing (Fagin, Nievergelt, Pippenger, Strong, 1979). A directory
+ * of segments, chosen by the top bits of the hash; in each, linear probing. A full segment is split
+ * in two; when it was the only one for its prefix, the directory doubles first. So the longest
+ * pause is a split, however large the map is.
  *
  * Stores are in an order in which the index is whole after any of them:
  *
  * - A slot gets its hash, then its entry: the entry is the commit.
- * - An entry that is taken out is overwritten by those that must move up, one after the other: for a
+ * - An entry that is taken out is overwritten by those that must move up, one after the other: for
+ *   a
  *   moment the moved one is there twice. Then the last slot is emptied.
- * - New segments and directories are complete before the map refers to them. Until then, and from then on
+ * - New segments and directories are complete before the map refers to them. Until then, and from
+ *   then on
  *   until the old ones are freed, `PENDING` and `DOOMED` name what would be lost.
  */
 import { randomInt } from 'node:crypto'
-import { eraseSlot, fill, freeDirectory, makeDirectory, makeSegment, put, segmentsOf } from './directory.js'
+import {
+  eraseSlot,
+  fill,
+  freeDirectory,
+  makeDirectory,
+  makeSegment,
+  put,
+  segmentsOf
+} from './directory.js'
 import { SIPHASH } from './hash.js'
 import { type Hashing, type Keys, keys } from './keys.js'
 import {
@@ -95,7 +105,10 @@ export class Segments implements Hashing {
     return true
   }
 
-  /** The first call of every call of a map: throws when the map is closed, and reads the directory if it changed. */
+  /**
+   * The first call of every call of a map: throws when the map is closed, and reads the directory
+   * if it changed.
+   */
   ready(): void {
     const { m, at } = this.memory
     if (m[at + GENERATION] !== this.generation) this.reload()
@@ -136,7 +149,7 @@ export class Segments implements Hashing {
     return this.memory.m[this.first + ((hash >>> 1) >>> this.shift)] << 1
   }
 
-  // ---- entries ------------------------------------------------------------------------------------------------------
+  // ---- entries ----------------------------------------------------------------------------------
 
   /** The entry with the key that is packed; 0 when there is none. */
   find(key: Keys): number {
@@ -161,7 +174,10 @@ export class Segments implements Hashing {
     return 0
   }
 
-  /** The reference of the entry where the search for a hash begins: most often the one that is looked for. */
+  /**
+   * The reference of the entry where the search for a hash begins: most often the one that is
+   * looked for.
+   */
   guess(hash: number): number {
     const { m } = this.memory
     return m[this.segmentOf(hash) + SEGMENT_WORDS + 2 * (hash & this.mask) + 1]
@@ -198,11 +214,12 @@ export class Segments implements Hashing {
     m[segment + SEGMENT_COUNT]--
   }
 
-  // ---- growing ------------------------------------------------------------------------------------------------------
+  // ---- growing ----------------------------------------------------------------------------------
 
   /**
-   * Makes room for another entry with this hash, or a part of the way to it. False when the heap has no
-   * memory for it; then nothing changed. Subscribers to events may run, so the caller begins anew.
+   * Makes room for another entry with this hash, or a part of the way to it. False when the heap
+   * has no memory for it; then nothing changed. Subscribers to events may run, so the caller begins
+   * anew.
    */
   grow(hash: number): boolean {
     const { m, at } = this.memory
@@ -210,11 +227,17 @@ export class Segments implements Hashing {
     if (slots < MOST_SLOTS) return this.remake(this, 0, slots * 2, false)
     const segment = this.segmentOf(hash)
     if (m[segment + LOCAL_DEPTH] < depth) return this.split(segment)
-    // A directory that is far larger than so many entries need: their hashes are no longer as good as random.
-    return depth < MOST_DEPTH && 2 ** depth <= 4 + m[at + COUNT] / 128 ? this.double() : this.rehash()
+    // A directory that is far larger than so many entries need: their hashes are no longer as good
+    // as random.
+    return depth < MOST_DEPTH && 2 ** depth <= 4 + m[at + COUNT] / 128
+      ? this.double()
+      : this.rehash()
   }
 
-  /** Did searches meet more entries with the hash of another key than random hashes give? Answers once. */
+  /**
+   * Did searches meet more entries with the hash of another key than random hashes give? Answers
+   * once.
+   */
   wasAttacked(): boolean {
     const { alike } = this
     if (alike !== 0) this.alike = 0
@@ -358,7 +381,10 @@ export class Segments implements Hashing {
     for (let i = begin; i < begin + span; i++) m[i] = segment >>> 1
   }
 
-  /** Puts an index without entries in the place of this one. Returns the old directory, with which the caller frees the entries; 0 without memory. */
+  /**
+   * Puts an index without entries in the place of this one. Returns the old directory, with which
+   * the caller frees the entries; 0 without memory.
+   */
   clear(): number {
     const old = this.directory
     const made = this.build(this, 0, LEAST_SLOTS)

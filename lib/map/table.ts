@@ -1,10 +1,10 @@
 /**
- * The entries of a map: found, stored, removed, evicted. HeapMap and HeapCache are two faces of it, which
- * check arguments and call the user's functions.
+ * The entries of a map: found, stored, removed, evicted. HeapMap and HeapCache are two faces of it,
+ * which check arguments and call the user's functions.
  *
- * A call that changes the map asks for all the memory it needs first. Asking may run the caller's code (a
- * subscriber to the events of the heap), so a call whose key is no longer packed begins again. From there
- * to the end nothing but this code runs.
+ * A call that changes the map asks for all the memory it needs first. Asking may run the caller's
+ * code (a subscriber to the events of the heap), so a call whose key is no longer packed begins
+ * again. From there to the end nothing but this code runs.
  */
 import { invalidState } from '../errors.js'
 import type { Heap } from '../heap/heap.js'
@@ -43,12 +43,23 @@ import {
 } from './layout.js'
 import { MapMemory } from './memory.js'
 import { Order } from './order.js'
-import { allocate, BLOCK_BYTES, growIndex, isTooLarge, keepBytes, keepLimits, type Reason, type Roomy } from './room.js'
+import {
+  allocate,
+  BLOCK_BYTES,
+  growIndex,
+  isTooLarge,
+  keepBytes,
+  keepLimits,
+  type Reason,
+  type Roomy
+} from './room.js'
 import { Segments } from './segments.js'
 import { RAW } from './text.js'
 import { readNumber, readValue, type Stored, type Value, writeNumber } from './values.js'
 
-/** When an entry expires, in milliseconds since the epoch, and how long it lives from each renewal. */
+/**
+ * When an entry expires, in milliseconds since the epoch, and how long it lives from each renewal.
+ */
 export interface Time {
   readonly expiry: number
   readonly ttl: number
@@ -63,7 +74,10 @@ export interface Departure {
 
 /** The entries that each `set` looks at, for expired ones. */
 const SWEPT = 2
-/** How often a call begins again because subscribers changed the map; a map that grows needs some of them too. */
+/**
+ * How often a call begins again because subscribers changed the map; a map that grows needs some of
+ * them too.
+ */
 const MOST_TRIES = 100
 
 export class Table implements Roomy {
@@ -116,7 +130,9 @@ export class Table implements Roomy {
     return time === undefined ? Number.POSITIVE_INFINITY : Math.max(0, time.expiry - Date.now())
   }
 
-  /** The time of an entry that is set now; `ttl` is what the call says, undefined for the map's own. */
+  /**
+   * The time of an entry that is set now; `ttl` is what the call says, undefined for the map's own.
+   */
   timeFrom(ttl: number | undefined): Time | undefined {
     this.segments.ready()
     const { f64, at } = this.memory
@@ -143,11 +159,12 @@ export class Table implements Roomy {
     return encoding === RAW ? u8.slice(at, at + bytes) : text.read(encoding, at, bytes)
   }
 
-  // ---- storing ------------------------------------------------------------------------------------------------------
+  // ---- storing ----------------------------------------------------------------------------------
 
   /**
    * Stores a value, which lives for ever when `time` is undefined. False when the
-   * entry is larger than entries may be. Throws ERR_OFFHEAP_OUT_OF_MEMORY; then the entry is as it was.
+   * entry is larger than entries may be. Throws ERR_OFFHEAP_OUT_OF_MEMORY; then the entry is as it
+   * was.
    */
   put(key: MapKey, value: Value, time: Time | undefined): boolean {
     const { segments, memory } = this
@@ -236,7 +253,10 @@ export class Table implements Roomy {
     if (this.policy === 'lru') order.renew(made)
   }
 
-  /** Writes a value over an old one of about its size. False when it doesn't fit, and when a crash must not find half of it. */
+  /**
+   * Writes a value over an old one of about its size. False when it doesn't fit, and when a crash
+   * must not find half of it.
+   */
   private overwrite(entry: number, value: Value, time: Time | undefined, bytes: number): boolean {
     const { memory } = this
     const { m } = memory
@@ -270,7 +290,7 @@ export class Table implements Roomy {
     if ((m[entry + KIND] & TIMED) !== 0) m[at + TIMED_COUNT] += sign
   }
 
-  // ---- removing -----------------------------------------------------------------------------------------------------
+  // ---- removing ---------------------------------------------------------------------------------
 
   remove(entry: number, reason: Reason): void {
     const { memory } = this
@@ -286,7 +306,10 @@ export class Table implements Roomy {
     memory.finish(entry)
   }
 
-  /** Looks at so many entries, from where the last look ended, and removes those that are expired, but not `keep`. */
+  /**
+   * Looks at so many entries, from where the last look ended, and removes those that are expired,
+   * but not `keep`.
+   */
   sweep(most: number, keep = 0): number {
     const { order, memory } = this
     const { m, at } = memory

@@ -1,6 +1,7 @@
 /**
- * Strings as bytes. There are three encodings, each exact: ASCII, UTF-8, and UTF-16 for strings with a
- * lone surrogate, which UTF-8 can't hold. A string has one of them only, so that equal strings have equal bytes.
+ * Strings as bytes. There are three encodings, each exact: ASCII, UTF-8, and UTF-16 for strings
+ * with a lone surrogate, which UTF-8 can't hold. A string has one of them only, so that equal
+ * strings have equal bytes.
  */
 import type { Heap } from '../heap/heap.js'
 
@@ -10,7 +11,10 @@ export const UTF16 = 2
 /** Not a string: a Uint8Array. */
 export const RAW = 3
 
-/** The methods of Node's Buffers behind `toString` and `write`, which take the encoding from a string each time. */
+/**
+ * The methods of Node's Buffers behind `toString` and `write`, which take the encoding from a
+ * string each time.
+ */
 interface TextBuffer extends Buffer<ArrayBuffer> {
   latin1Slice(start: number, end: number): string
   utf8Slice(start: number, end: number): string
@@ -22,7 +26,10 @@ interface TextBuffer extends Buffer<ArrayBuffer> {
 
 const METHODS = ['latin1Slice', 'utf8Slice', 'ucs2Slice', 'latin1Write', 'utf8Write', 'ucs2Write']
 
-/** Node documents none of these methods, though all that it has had for years: a runtime may be without them. */
+/**
+ * Node documents none of these methods, though all that it has had for years: a runtime may be
+ * without them.
+ */
 function isTextBuffer(buffer: Buffer<ArrayBuffer>): buffer is TextBuffer {
   return METHODS.every(name => typeof Reflect.get(buffer, name) === 'function')
 }
@@ -36,10 +43,16 @@ export function encodingOf(text: string, bytes: number): number {
   return LONE.test(text) ? UTF16 : UTF8
 }
 
-/** The longest string that is made of single characters: for longer ones a call of the runtime is faster. */
+/**
+ * The longest string that is made of single characters: for longer ones a call of the runtime is
+ * faster.
+ */
 const SHORT = 16
 
-/** Reads and writes strings in the memory of a buffer. Offsets and lengths are in bytes, within the memory. */
+/**
+ * Reads and writes strings in the memory of a buffer. Offsets and lengths are in bytes, within the
+ * memory.
+ */
 export class Text {
   private readonly buffer: Buffer<ArrayBuffer>
   private readonly fast: TextBuffer | undefined
@@ -58,7 +71,12 @@ export class Text {
     const { fast } = this
     if (bytes === 0) return
     if (fast === undefined) {
-      this.buffer.write(text, offset, bytes, encoding === ASCII ? 'latin1' : encoding === UTF8 ? 'utf8' : 'utf16le')
+      this.buffer.write(
+        text,
+        offset,
+        bytes,
+        encoding === ASCII ? 'latin1' : encoding === UTF8 ? 'utf8' : 'utf16le'
+      )
     } else if (encoding === ASCII) fast.latin1Write(text, offset, bytes)
     else if (encoding === UTF8) fast.utf8Write(text, offset, bytes)
     else fast.ucs2Write(text, offset, bytes)
@@ -69,7 +87,11 @@ export class Text {
     const end = offset + bytes
     if (encoding === ASCII && bytes <= SHORT) return this.short(offset, end)
     if (fast === undefined) {
-      return this.buffer.toString(encoding === ASCII ? 'latin1' : encoding === UTF8 ? 'utf8' : 'utf16le', offset, end)
+      return this.buffer.toString(
+        encoding === ASCII ? 'latin1' : encoding === UTF8 ? 'utf8' : 'utf16le',
+        offset,
+        end
+      )
     }
     if (encoding === ASCII) return fast.latin1Slice(offset, end)
     return encoding === UTF8 ? fast.utf8Slice(offset, end) : fast.ucs2Slice(offset, end)

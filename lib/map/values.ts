@@ -1,6 +1,6 @@
 /**
- * Values as bytes. What a value is decides how it is kept: strings and bytes as they are, numbers in 8
- * bytes, undefined in none, everything else as JSON.
+ * Values as bytes. What a value is decides how it is kept: strings and bytes as they are, numbers
+ * in 8 bytes, undefined in none, everything else as JSON.
  */
 import { types } from 'node:util'
 import { invalidType, outOfRange } from '../errors.js'
@@ -48,8 +48,8 @@ export class Value {
   private array: Uint8Array | undefined
 
   /**
-   * Reads a value; of an object its JSON, which may run the caller's code. Throws ERR_INVALID_ARG_TYPE
-   * for what JSON can't hold, and what JSON.stringify throws.
+   * Reads a value; of an object its JSON, which may run the caller's code. Throws
+   * ERR_INVALID_ARG_TYPE for what JSON can't hold, and what JSON.stringify throws.
    */
   constructor(value: unknown) {
     if (typeof value === 'string') this.setText(value, ASCII, UTF8)
@@ -63,10 +63,12 @@ export class Value {
       this.array = value
     } else if (value !== undefined) {
       const text: string | undefined = typeof value === 'bigint' ? undefined : JSON.stringify(value)
-      if (text === undefined) throw invalidType('value', 'a string, a number, a Uint8Array or a value of JSON', value)
+      if (text === undefined)
+        throw invalidType('value', 'a string, a number, a Uint8Array or a value of JSON', value)
       this.setText(text, JSON_ASCII, JSON_UTF8)
     }
-    if (this.bytes > MOST_VALUE_BYTES) throw outOfRange('value', `at most ${MOST_VALUE_BYTES} bytes long`, this.bytes)
+    if (this.bytes > MOST_VALUE_BYTES)
+      throw outOfRange('value', `at most ${MOST_VALUE_BYTES} bytes long`, this.bytes)
   }
 
   private setText(text: string, ascii: number, utf8: number): void {
@@ -77,7 +79,10 @@ export class Value {
     if (encoding === UTF16) this.bytes = text.length * 2
   }
 
-  /** Takes a copy of bytes that lie in the memory of the map, where they may be freed before they are read. */
+  /**
+   * Takes a copy of bytes that lie in the memory of the map, where they may be freed before they
+   * are read.
+   */
   leave(buffer: ArrayBuffer): void {
     if (this.array?.buffer === buffer) this.array = this.array.slice()
   }

@@ -2,8 +2,8 @@
 import type { Table } from './table.js'
 
 /**
- * Visits the entries, from the newest to the oldest if `backwards`; expired ones only if `stale`. Visits
- * `most` at the most.
+ * Visits the entries, from the newest to the oldest if `backwards`; expired ones only if `stale`.
+ * Visits `most` at the most.
  */
 export function* visit(
   table: Table,
@@ -16,7 +16,11 @@ export function* visit(
   const cursor = order.open(backwards)
   try {
     let left = most
-    for (let entry = order.step(cursor); entry !== 0 && left > 0; entry = order.step(cursor), left--) {
+    for (
+      let entry = order.step(cursor);
+      entry !== 0 && left > 0;
+      entry = order.step(cursor), left--
+    ) {
       if (stale || !table.isExpired(entry)) yield entry
       segments.ready()
     }

@@ -1,8 +1,9 @@
 /**
- * Finds and loads the native addon. This is the only file that does, and only when memory is first mapped: a heap over
- * an ordinary `ArrayBuffer` needs no addon. A build in build/Release, which a checkout has, comes before the one for this platform
- * in prebuilds/, which the npm package has. The names are those that node-gyp-build looks for; unlike it, this knows musl on every
- * Linux, tries the next file when one can't be loaded, and works in a bundle.
+ * Finds and loads the native addon. This is the only file that does, and only when memory is first
+ * mapped: a heap over an ordinary `ArrayBuffer` needs no addon. A build in build/Release, which a
+ * checkout has, comes before the one for this platform in prebuilds/, which the npm package has.
+ * The names are those that node-gyp-build looks for; unlike it, this knows musl on every Linux,
+ * tries the next file when one can't be loaded, and works in a bundle.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -61,7 +62,9 @@ export interface FileAddon {
 
 /** What `native/addon.cc` exports. Sizes, offsets and lengths are in bytes. */
 export interface Addon extends FileAddon {
-  /** Whether the system charges memory when it is committed: only there does `commit` do something. */
+  /**
+   * Whether the system charges memory when it is committed: only there does `commit` do something.
+   */
   readonly chargesCommit: boolean
   map(size: number, guard: boolean, hugePages: boolean, populate: boolean, lock: boolean): Mapped
   close(handle: Handle, buffer: ArrayBuffer): void
@@ -87,11 +90,16 @@ export interface Addon extends FileAddon {
   shareAttach(id: string): Shared | undefined
   /** Detaches the buffers, and unmaps the memory when no other thread has it open. */
   shareClose(handle: Handle, head: ArrayBuffer, buffer: ArrayBuffer): void
-  /** Makes this thread one of those that live: returns its token, or 0 when all `count` words from byte `offset` of the head on are taken. */
+  /**
+   * Makes this thread one of those that live: returns its token, or 0 when all `count` words from
+   * byte `offset` of the head on are taken.
+   */
   shareClaim(handle: Handle, offset: number, count: number): number
   shareDecommit(handle: Handle, offset: number, length: number): void
   shareResidentBytes(handle: Handle): number
-  /** Makes all running threads of the process execute a memory barrier. False on systems that can't. */
+  /**
+   * Makes all running threads of the process execute a memory barrier. False on systems that can't.
+   */
   barrier(): boolean
   /** Sleeps for up to 10,000 microseconds. */
   sleep(microseconds: number): void
@@ -99,13 +107,27 @@ export interface Addon extends FileAddon {
 
 /** What a lab needs, to run code that it doesn't trust; see native/lab.h. */
 export interface LabCalls {
-  /** Maps `length` bytes of an open file from `offset`, shared with everyone who maps it. Unmapped when collected. */
+  /**
+   * Maps `length` bytes of an open file from `offset`, shared with everyone who maps it. Unmapped
+   * when collected.
+   */
   share(file: number, offset: number, length: number): ArrayBuffer
-  /** The word's value, once it is not `value`, or after some milliseconds. Looks `spins` times before it sleeps. */
-  wait(buffer: ArrayBuffer, word: number, value: number, spins: number, milliseconds: number): number
+  /**
+   * The word's value, once it is not `value`, or after some milliseconds. Looks `spins` times
+   * before it sleeps.
+   */
+  wait(
+    buffer: ArrayBuffer,
+    word: number,
+    value: number,
+    spins: number,
+    milliseconds: number
+  ): number
   /** Stores a word, and wakes whoever waits at it. */
   post(buffer: ArrayBuffer, word: number, value: number): void
-  /** Takes from this process all rights but to compute. Returns which of the limits are in force. */
+  /**
+   * Takes from this process all rights but to compute. Returns which of the limits are in force.
+   */
   confine(bytes: number, seconds: number): number
 }
 
@@ -116,7 +138,8 @@ let loaded: Addon | undefined
 
 /**
  * The addon, loaded once for each thread.
- * @throws OffheapError `ERR_OFFHEAP_UNSUPPORTED` on a system other than Linux, macOS and Windows, `ERR_OFFHEAP_NO_ADDON`
+ * @throws OffheapError `ERR_OFFHEAP_UNSUPPORTED` on a system other than Linux, macOS and Windows,
+ * `ERR_OFFHEAP_NO_ADDON`
  *   when no build of the addon for this platform can be loaded.
  */
 export function addon(): Addon {
@@ -124,14 +147,19 @@ export function addon(): Addon {
   return loaded
 }
 
-/** Loads a native module as `require` would, which bundlers replace and which a single executable has not. */
+/**
+ * Loads a native module as `require` would, which bundlers replace and which a single executable
+ * has not.
+ */
 function open(path: string): unknown {
   const module = { exports: {} }
   process.dlopen(module, path)
   return module.exports
 }
 
-/** Loads the addon from where it may be; apart from `addon()` so that its failures can be tested. */
+/**
+ * Loads the addon from where it may be; apart from `addon()` so that its failures can be tested.
+ */
 export function load(
   where: Location,
   loader: (path: string) => unknown,
@@ -163,8 +191,8 @@ export function load(
 }
 
 /**
- * Path of the library that `offheap record` preloads: it lies beside the addon and is for the same C library. When there is none, the
- * path at which a build would put it.
+ * Path of the library that `offheap record` preloads: it lies beside the addon and is for the same
+ * C library. When there is none, the path at which a build would put it.
  */
 export function recorderPath(where: Location = location(), libc: string = libcOf('linux')): string {
   const [built = '', ...others] = pathsOf(where, 'linux', libc).map(path =>
@@ -183,7 +211,10 @@ function pathsOf({ folders }: Location, platform: string, libc: string): string[
   ])
 }
 
-/** The C library of this process: '' where there is no choice. What is loaded already tells it for certain, if it may be read. */
+/**
+ * The C library of this process: '' where there is no choice. What is loaded already tells it for
+ * certain, if it may be read.
+ */
 function libcOf(platform: string): '' | 'glibc' | 'musl' | 'unknown' {
   if (platform !== 'linux') return ''
   try {
@@ -193,7 +224,10 @@ function libcOf(platform: string): '' | 'glibc' | 'musl' | 'unknown' {
   }
 }
 
-/** False when there is no such file. Where permissions keep that a secret, addons may be loaded all the same. */
+/**
+ * False when there is no such file. Where permissions keep that a secret, addons may be loaded all
+ * the same.
+ */
 function mayExist(path: string): boolean {
   try {
     return existsSync(path)
@@ -213,7 +247,12 @@ function isAddon(value: unknown): value is Addon {
   )
 }
 
-function notLoaded(where: Location, platform: string, target: string, tried: readonly Attempt[]): OffheapError {
+function notLoaded(
+  where: Location,
+  platform: string,
+  target: string,
+  tried: readonly Attempt[]
+): OffheapError {
   const list = tried.map(({ path, reason }) => `${path} (${reason})`).join('; ')
   return new OffheapError(
     'ERR_OFFHEAP_NO_ADDON',

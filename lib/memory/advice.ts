@@ -1,6 +1,6 @@
 /**
- * What can be done when no build of the addon could be loaded. Where a flag or a mount keeps addons out, compiling another one is of no
- * use: then the advice names what stands in the way.
+ * What can be done when no build of the addon could be loaded. Where a flag or a mount keeps addons
+ * out, compiling another one is of no use: then the advice names what stands in the way.
  */
 import type { Location } from './location.js'
 
@@ -12,7 +12,8 @@ export interface Attempt {
   readonly reason: string
 }
 
-const NO_ADDON_NEEDED = 'A heap over an ordinary ArrayBuffer needs no addon: Heap.format(new ArrayBuffer(size)).'
+const NO_ADDON_NEEDED =
+  'A heap over an ordinary ArrayBuffer needs no addon: Heap.format(new ArrayBuffer(size)).'
 
 /**
  * The advice, in sentences, for code in that location.
@@ -54,7 +55,8 @@ function forBundle({ folders: [folder] }: Location): string {
 /** What keeps every addon out of this process, and how to lift it; undefined when nothing does. */
 function barrierOf(attempts: readonly Attempt[], restricted: boolean): string | undefined {
   const refused = (code: string): boolean => attempts.some(attempt => attempt.code === code)
-  const says = (pattern: RegExp): Attempt | undefined => attempts.find(({ reason }) => pattern.test(reason))
+  const says = (pattern: RegExp): Attempt | undefined =>
+    attempts.find(({ reason }) => pattern.test(reason))
   if (refused('ERR_DLOPEN_DISABLED')) {
     return restricted
       ? "Node's permission model keeps addons out of this process: start Node with --allow-addons as well."

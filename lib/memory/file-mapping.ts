@@ -1,6 +1,7 @@
 /**
- * A file that is mapped into memory and shared with whoever maps it as well: what is stored in its pages is in the
- * file. It knows the system calls and what their errors mean; what the bytes mean is no matter here.
+ * A file that is mapped into memory and shared with whoever maps it as well: what is stored in its
+ * pages is in the file. It knows the system calls and what their errors mean; what the bytes mean
+ * is no matter here.
  */
 import { constants } from 'node:os'
 import { OffheapError, type SystemFault } from '../errors.js'
@@ -9,10 +10,16 @@ import { missingOf, systemFault } from './refusal.js'
 
 const { errno } = constants
 
-/** `read`: to look at, without a lock, and mapped with pages of its own. `write`: locked. `create`: the same, and a file that is not there is made. */
+/**
+ * `read`: to look at, without a lock, and mapped with pages of its own. `write`: locked. `create`:
+ * the same, and a file that is not there is made.
+ */
 export type FileMode = 'read' | 'write' | 'create'
 
-/** Words of the body that are set when the file is lost: the first, how far apart in bytes, how many, and their value. */
+/**
+ * Words of the body that are set when the file is lost: the first, how far apart in bytes, how
+ * many, and their value.
+ */
 export interface Marks {
   readonly offset: number
   readonly stride: number
@@ -41,16 +48,24 @@ export class FileMapping {
   }
 
   /**
-   * Opens a file. Throws ERR_OFFHEAP_SYSTEM, and ERR_OFFHEAP_LOCKED when another open file has the lock.
-   * The message of the latter is the caller's to complete: `holder` says who it is.
+   * Opens a file. Throws ERR_OFFHEAP_SYSTEM, and ERR_OFFHEAP_LOCKED when another open file has the
+   * lock. The message of the latter is the caller's to complete: `holder` says who it is.
    */
   static open(path: string, mode: FileMode, holder: () => string): FileMapping {
     const native = addon()
     try {
-      return new FileMapping(native, native.openFile(path, mode !== 'read', mode === 'create'), path, mode)
+      return new FileMapping(
+        native,
+        native.openFile(path, mode !== 'read', mode === 'create'),
+        path,
+        mode
+      )
     } catch (error) {
       if (systemFault(error)?.syscall === 'lock') {
-        throw new OffheapError('ERR_OFFHEAP_LOCKED', `The heap in ${path} is in use${holder()}. Close it there first`)
+        throw new OffheapError(
+          'ERR_OFFHEAP_LOCKED',
+          `The heap in ${path} is in use${holder()}. Close it there first`
+        )
       }
       throw refusalOf(error, path, 'open')
     }
@@ -92,7 +107,10 @@ export class FileMapping {
     this.ask('reserve disk space for', () => this.native.reserveFile(this.handle, offset, length))
   }
 
-  /** Makes whole pages zero, and takes them out of memory; their disk space stays reserved if `keep`. */
+  /**
+   * Makes whole pages zero, and takes them out of memory; their disk space stays reserved if
+   * `keep`.
+   */
   clear(offset: number, length: number, keep: boolean): void {
     this.ask('give back pages of', () => this.native.clearFile(this.handle, offset, length, keep))
   }
@@ -126,7 +144,10 @@ export class FileMapping {
     return this.ask('count the pages of', () => this.native.residentFileBytes(this.handle))
   }
 
-  /** Detaches both buffers, and closes the file. What is in its pages reaches the file, now or later. */
+  /**
+   * Detaches both buffers, and closes the file. What is in its pages reaches the file, now or
+   * later.
+   */
   close(): void {
     this.ask('unmap', () => this.native.closeFile(this.handle, this.pages?.head, this.pages?.body))
   }
@@ -152,13 +173,17 @@ export function bootId(): Int32Array {
 function refusalOf(error: unknown, path: string, verb: string): unknown {
   const fault = systemFault(error)
   if (fault === undefined) {
-    const unsupported = error instanceof Error && 'code' in error && error.code === 'ERR_OFFHEAP_UNSUPPORTED'
+    const unsupported =
+      error instanceof Error && 'code' in error && error.code === 'ERR_OFFHEAP_UNSUPPORTED'
     return unsupported ? new OffheapError('ERR_OFFHEAP_UNSUPPORTED', error.message) : error
   }
-  const name = Object.entries(errno).find(([, number]) => number === fault.errno)?.[0] ?? `error ${fault.errno}`
+  const name =
+    Object.entries(errno).find(([, number]) => number === fault.errno)?.[0] ??
+    `error ${fault.errno}`
   const what = `The system refused to ${verb} ${path} (${fault.syscall}: ${name})`
   const missing = missingOf(fault)
-  if (missing !== undefined) return new OffheapError('ERR_OFFHEAP_UNSUPPORTED', `${what}: ${missing}`, fault)
+  if (missing !== undefined)
+    return new OffheapError('ERR_OFFHEAP_UNSUPPORTED', `${what}: ${missing}`, fault)
   return new OffheapError('ERR_OFFHEAP_SYSTEM', `${what}: ${meaning(fault)}`, fault)
 }
 
@@ -172,7 +197,9 @@ function meaning({ errno: number, syscall }: SystemFault): string {
       return 'this process must be allowed to read and to write it'
     case errno.EISDIR:
     case errno.EINVAL:
-      return syscall === 'open' ? 'a heap needs an ordinary file' : 'the file system can not do that'
+      return syscall === 'open'
+        ? 'a heap needs an ordinary file'
+        : 'the file system can not do that'
     case errno.ENOSPC:
     case errno.EDQUOT:
       return 'the disk is full, or the quota is used up. Make room, and try again'

@@ -1,6 +1,6 @@
 /**
- * Says in plain words what the operating system refused. The addon reports an error number and a call; what they mean
- * for memory, and what a caller can do about it, is known here.
+ * Says in plain words what the operating system refused. The addon reports an error number and a
+ * call; what they mean for memory, and what a caller can do about it, is known here.
  */
 import { constants } from 'node:os'
 import { OffheapError, type SystemFault } from '../errors.js'
@@ -11,7 +11,8 @@ const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
 /** What a system can't do, and what to do instead, by the call that would have asked for it. */
 const MISSING: Readonly<Record<string, string>> = {
   madvise: 'it has no transparent huge pages. Leave out hugePages',
-  VirtualAlloc: 'the large pages of Windows need a privilege, and can not be given back in part. Leave out hugePages',
+  VirtualAlloc:
+    'the large pages of Windows need a privilege, and can not be given back in part. Leave out hugePages',
   CreateFileMapping:
     'Windows can neither cut off a file that is mapped nor give back a part of it, so heaps in files are for Linux and macOS. ' +
     'Write heap.buffer to a file instead, and open it with Heap.attach'
@@ -41,10 +42,13 @@ export function bytes(size: number): string {
 export function refusal(error: unknown, attempt: Attempt): unknown {
   const fault = systemFault(error)
   if (fault === undefined) return ownRefusal(error)
-  const name = Object.entries(errno).find(([, number]) => number === fault.errno)?.[0] ?? `error ${fault.errno}`
+  const name =
+    Object.entries(errno).find(([, number]) => number === fault.errno)?.[0] ??
+    `error ${fault.errno}`
   const what = `The system refused to ${attempt.verb} ${bytes(attempt.size)} (${fault.syscall}: ${name})`
   const missing = missingOf(fault)
-  if (missing !== undefined) return new OffheapError('ERR_OFFHEAP_UNSUPPORTED', `${what}: ${missing}.`, fault)
+  if (missing !== undefined)
+    return new OffheapError('ERR_OFFHEAP_UNSUPPORTED', `${what}: ${missing}.`, fault)
   return new OffheapError('ERR_OFFHEAP_SYSTEM', `${what}: ${meaning(fault, attempt)}`, fault)
 }
 
@@ -89,11 +93,15 @@ function meaning({ errno: number, syscall }: SystemFault, { locked, lockLimit }:
   return 'it gave no further reason.'
 }
 
-/** An error of the addon without a system call behind it: either an `OffheapError` in the making, or a `TypeError`. */
+/**
+ * An error of the addon without a system call behind it: either an `OffheapError` in the making, or
+ * a `TypeError`.
+ */
 function ownRefusal(error: unknown): unknown {
   if (!(error instanceof Error) || !('code' in error)) return error
   const { code } = error
-  if (code === 'ERR_OFFHEAP_CLOSED' || code === 'ERR_OFFHEAP_UNSUPPORTED') return new OffheapError(code, error.message)
+  if (code === 'ERR_OFFHEAP_CLOSED' || code === 'ERR_OFFHEAP_UNSUPPORTED')
+    return new OffheapError(code, error.message)
   return error
 }
 
@@ -101,5 +109,7 @@ function ownRefusal(error: unknown): unknown {
 export function systemFault(error: unknown): SystemFault | undefined {
   if (!(error instanceof Error) || !('errno' in error) || !('syscall' in error)) return undefined
   const { errno: number, syscall } = error
-  return typeof number === 'number' && typeof syscall === 'string' ? { errno: number, syscall } : undefined
+  return typeof number === 'number' && typeof syscall === 'string'
+    ? { errno: number, syscall }
+    : undefined
 }

@@ -1,6 +1,6 @@
 /**
- * Memory that the operating system mapped, as an `ArrayBuffer` with an explicit end. A region knows pages; what is
- * allocated in them is no concern of its.
+ * Memory that the operating system mapped, as an `ArrayBuffer` with an explicit end. A region knows
+ * pages; what is allocated in them is no concern of its.
  */
 import { constants } from 'node:buffer'
 import { type InspectOptionsStylized, inspect } from 'node:util'
@@ -12,18 +12,27 @@ import { type Access, type Addon, addon, type Mapped } from './addon.js'
 import { refusal } from './refusal.js'
 
 export interface RegionOptions {
-  /** Bytes, an integer from 1; rounded up to whole pages. Nothing is committed before it is touched. */
+  /**
+   * Bytes, an integer from 1; rounded up to whole pages. Nothing is committed before it is touched.
+   */
   readonly size: number
   /**
-   * Advises transparent huge pages (2 MiB), which cost fewer misses of the TLB. From 2 MiB on, the region then begins at
-   * a multiple of 2 MiB. Linux only; elsewhere it throws ERR_OFFHEAP_UNSUPPORTED. Default false.
+   * Advises transparent huge pages (2 MiB), which cost fewer misses of the TLB. From 2 MiB on, the
+   * region then begins at a multiple of 2 MiB. Linux only; elsewhere it throws
+   * ERR_OFFHEAP_UNSUPPORTED. Default false.
    */
   readonly hugePages?: boolean
   /** Commits every page now instead of at its first touch. Default false. */
   readonly populate?: boolean
-  /** Commits every page and keeps it in RAM, never swapped; `RLIMIT_MEMLOCK`, or the working set on Windows, limits how much. Default false. */
+  /**
+   * Commits every page and keeps it in RAM, never swapped; `RLIMIT_MEMLOCK`, or the working set on
+   * Windows, limits how much. Default false.
+   */
   readonly lock?: boolean
-  /** Puts an inaccessible page before and one behind, which native code that overruns the region hits. Default true. */
+  /**
+   * Puts an inaccessible page before and one behind, which native code that overruns the region
+   * hits. Default true.
+   */
   readonly guard?: boolean
 }
 
@@ -51,8 +60,9 @@ interface Settings {
 /**
  * A mapped region.
  *
- * It ends with `close()`, or when neither it nor its buffer is reachable any more. A buffer that `buffer.transfer()`
- * moved elsewhere takes the memory along: the region is closed then, and the memory lives as long as the new buffer.
+ * It ends with `close()`, or when neither it nor its buffer is reachable any more. A buffer that
+ * `buffer.transfer()` moved elsewhere takes the memory along: the region is closed then, and the
+ * memory lives as long as the new buffer.
  */
 export class Region {
   private readonly addon: Addon
@@ -70,9 +80,11 @@ export class Region {
 
   /**
    * Maps private zeroed memory.
-   * @param options a size in bytes, or a size with options. The size is an integer from 1 to the most that this Node can
+   * @param options a size in bytes, or a size with options. The size is an integer from 1 to the
+   * most that this Node can
    *   wrap (`buffer.constants.MAX_LENGTH`: 4 GiB on Node 20), and is rounded up to whole pages.
-   * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` for an option that there isn't, RangeError
+   * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` for an option that there
+   * isn't, RangeError
    *   `ERR_OUT_OF_RANGE`; OffheapError `ERR_OFFHEAP_SYSTEM` when the system refuses, `ERR_OFFHEAP_UNSUPPORTED` when this platform or this Node can't, `ERR_OFFHEAP_NO_ADDON`.
    */
   static map(options: number | RegionOptions): Region {
@@ -118,11 +130,12 @@ export class Region {
   }
 
   /**
-   * Makes sure that the system has memory for whole pages, and returns whether it has. Windows charges memory when it is
-   * committed: a page that was never touched has none there, so that a system call which is to fill it (`fs.readSync`)
-   * fails with `EFAULT`. A first access from JavaScript commits a page by itself, and ends the process when the system has
-   * no memory left; this returns false instead. On Linux and macOS it does nothing and returns true. A heap calls it as it
-   * grows.
+   * Makes sure that the system has memory for whole pages, and returns whether it has. Windows
+   * charges memory when it is committed: a page that was never touched has none there, so that a
+   * system call which is to fill it (`fs.readSync`) fails with `EFAULT`. A first access from
+   * JavaScript commits a page by itself, and ends the process when the system has no memory left;
+   * this returns false instead. On Linux and macOS it does nothing and returns true. A heap calls
+   * it as it grows.
    * @param offset byte offset, a multiple of `pageSize`
    * @param length bytes, a multiple of `pageSize`; 0 does nothing
    * @throws RangeError `ERR_OUT_OF_RANGE`; OffheapError `ERR_OFFHEAP_CLOSED`
@@ -131,7 +144,9 @@ export class Region {
     this.assertPages(offset, length)
     if (!this.addon.chargesCommit) return true
     try {
-      this.ask('commit', length, ({ handle, buffer }) => this.addon.commit(handle, buffer, offset, length))
+      this.ask('commit', length, ({ handle, buffer }) =>
+        this.addon.commit(handle, buffer, offset, length)
+      )
       return true
     } catch (error) {
       if (error instanceof OffheapError && error.code === 'ERR_OFFHEAP_SYSTEM') return false
@@ -140,21 +155,25 @@ export class Region {
   }
 
   /**
-   * Gives whole pages back to the system. They take no memory until touched, and are then new: zero, readable and writable,
-   * whatever `protect` had said about them.
+   * Gives whole pages back to the system. They take no memory until touched, and are then new:
+   * zero, readable and writable, whatever `protect` had said about them.
    * @param offset byte offset, a multiple of `pageSize`
    * @param length bytes, a multiple of `pageSize`; 0 does nothing
-   * @throws RangeError `ERR_OUT_OF_RANGE`; OffheapError `ERR_OFFHEAP_CLOSED`, or `ERR_OFFHEAP_SYSTEM` for a locked region
+   * @throws RangeError `ERR_OUT_OF_RANGE`; OffheapError `ERR_OFFHEAP_CLOSED`, or
+   * `ERR_OFFHEAP_SYSTEM` for a locked region
    */
   decommit(offset: number, length: number): void {
     this.assertPages(offset, length)
-    this.ask('give back', length, ({ handle, buffer }) => this.addon.decommit(handle, buffer, offset, length))
+    this.ask('give back', length, ({ handle, buffer }) =>
+      this.addon.decommit(handle, buffer, offset, length)
+    )
   }
 
   /**
-   * Bytes of the pages that are in memory now, a multiple of `pageSize`. Protected pages count. A page that was only read
-   * counts too, although the system may back it with its one shared page of zeros (with `hugePages`, 2 MiB at a time).
-   * A page that is swapped out does not count, and on Windows neither does one that allows no access.
+   * Bytes of the pages that are in memory now, a multiple of `pageSize`. Protected pages count. A
+   * page that was only read counts too, although the system may back it with its one shared page of
+   * zeros (with `hugePages`, 2 MiB at a time). A page that is swapped out does not count, and on
+   * Windows neither does one that allows no access.
    * @throws OffheapError `ERR_OFFHEAP_CLOSED`, `ERR_OFFHEAP_SYSTEM`
    */
   residentBytes(): number {
@@ -166,29 +185,34 @@ export class Region {
   /**
    * Sets what may be done with whole pages.
    *
-   * An access that a page forbids does not end the process: the page becomes readable and writable again, `faults()`
-   * tells the offset of the access, and the access goes on. When a system call meets such a page it fails with `EFAULT`
-   * instead (as in `fs.readSync`), and the page stays protected.
+   * An access that a page forbids does not end the process: the page becomes readable and writable
+   * again, `faults()` tells the offset of the access, and the access goes on. When a system call
+   * meets such a page it fails with `EFAULT` instead (as in `fs.readSync`), and the page stays
+   * protected.
    *
    * Protecting every other page costs the process one mapping for each page, and Linux limits those
-   * (`vm.max_map_count`). At that limit a forbidden access lifts the protection of its page and of all behind it. A process
-   * at its limit of writable memory (`RLIMIT_DATA`, "ulimit -d") survives 512 forbidden accesses. When the system refuses
-   * in the middle of many pages, the first of them may have the new mode.
+   * (`vm.max_map_count`). At that limit a forbidden access lifts the protection of its page and of
+   * all behind it. A process at its limit of writable memory (`RLIMIT_DATA`, "ulimit -d") survives
+   * 512 forbidden accesses. When the system refuses in the middle of many pages, the first of them
+   * may have the new mode.
    *
-   * The first protection in a process installs a handler for SIGSEGV (on macOS also SIGBUS; on Windows, the first region
-   * adds a vectored exception handler, and `process.on('SIGSEGV')` means nothing). It passes every other fault
-   * on to the handler that was there before. `process.on('SIGSEGV')` after that replaces it: a forbidden access then
-   * makes the process hang, as every access does that such a listener is called for. Once the listener is gone, the next
+   * The first protection in a process installs a handler for SIGSEGV (on macOS also SIGBUS; on
+   * Windows, the first region adds a vectored exception handler, and `process.on('SIGSEGV')` means
+   * nothing). It passes every other fault on to the handler that was there before.
+   * `process.on('SIGSEGV')` after that replaces it: a forbidden access then makes the process hang,
+   * as every access does that such a listener is called for. Once the listener is gone, the next
    * protection installs the handler again.
    * @param offset byte offset, a multiple of `pageSize`
    * @param length bytes, a multiple of `pageSize`; 0 does nothing
    * @param mode `'none'`: no access, `'read'`: no writing, `'readwrite'`: as mapped
-   * @throws TypeError `ERR_INVALID_ARG_TYPE`, RangeError `ERR_OUT_OF_RANGE`; OffheapError `ERR_OFFHEAP_CLOSED`,
+   * @throws TypeError `ERR_INVALID_ARG_TYPE`, RangeError `ERR_OUT_OF_RANGE`; OffheapError
+   * `ERR_OFFHEAP_CLOSED`,
    *   `ERR_OFFHEAP_SYSTEM`, or `ERR_OFFHEAP_UNSUPPORTED` when 1,024 other open regions have used protection
    */
   protect(offset: number, length: number, mode: Protection): void {
     if (typeof mode !== 'string') throw invalidType('mode', 'of type string', mode)
-    if (!Object.hasOwn(ACCESS, mode)) throw outOfRange('mode', "'none', 'read' or 'readwrite'", mode)
+    if (!Object.hasOwn(ACCESS, mode))
+      throw outOfRange('mode', "'none', 'read' or 'readwrite'", mode)
     this.assertPages(offset, length)
     this.ask('protect', length, ({ handle, buffer }) =>
       this.addon.protect(handle, buffer, offset, length, ACCESS[mode])
@@ -196,22 +220,27 @@ export class Region {
   }
 
   /**
-   * Byte offsets of the accesses that hit a protected page since the last call, in the order in which they happened. One
-   * access is told for a page, since the first lifts the protection. At most the first 256 are kept.
+   * Byte offsets of the accesses that hit a protected page since the last call, in the order in
+   * which they happened. One access is told for a page, since the first lifts the protection. At
+   * most the first 256 are kept.
    * @throws OffheapError `ERR_OFFHEAP_CLOSED`
    */
   faults(): number[] {
-    return this.ask('read the faults of', this.byteLength, ({ handle, buffer }) => this.addon.faults(handle, buffer))
+    return this.ask('read the faults of', this.byteLength, ({ handle, buffer }) =>
+      this.addon.faults(handle, buffer)
+    )
   }
 
   /**
-   * Detaches the buffer, which empties every view of it, and gives the memory back at once. A second call does nothing.
-   * Memory that was transferred away is left to its new buffer.
+   * Detaches the buffer, which empties every view of it, and gives the memory back at once. A
+   * second call does nothing. Memory that was transferred away is left to its new buffer.
    *
-   * Asynchronous work that still uses a view (`fs.read`, `crypto`, a socket) does no harm: it reads zeros, and what it writes
-   * is lost. So the addresses stay reserved until the buffer and its views are collected. zlib is an exception: Node ends
-   * the process when zlib meets a detached buffer that it has not read to its end.
-   * @throws OffheapError `ERR_OFFHEAP_SYSTEM` when the system refuses; then the region is open, and as it was
+   * Asynchronous work that still uses a view (`fs.read`, `crypto`, a socket) does no harm: it reads
+   * zeros, and what it writes is lost. So the addresses stay reserved until the buffer and its
+   * views are collected. zlib is an exception: Node ends the process when zlib meets a detached
+   * buffer that it has not read to its end.
+   * @throws OffheapError `ERR_OFFHEAP_SYSTEM` when the system refuses; then the region is open, and
+   * as it was
    */
   close(): void {
     if (this.closed) {
@@ -244,7 +273,9 @@ export class Region {
 
   private assertOpen(): void {
     if (!this.closed) return
-    const reason = this.state.closed ? 'The region is closed' : 'The buffer of the region was transferred away'
+    const reason = this.state.closed
+      ? 'The region is closed'
+      : 'The buffer of the region was transferred away'
     throw new OffheapError('ERR_OFFHEAP_CLOSED', `${reason}; map another with Region.map(size).`)
   }
 
@@ -272,18 +303,32 @@ export function isRegion(value: unknown): value is Region {
 function assertPageMultiple(name: string, value: number, most: number, pageSize: number): void {
   if (typeof value !== 'number') throw invalidType(name, 'of type number', value)
   if (Number.isInteger(value) && value >= 0 && value <= most && value % pageSize === 0) return
-  throw outOfRange(name, `a multiple of the page size (${pageSize} bytes), from 0 to ${most}`, value)
+  throw outOfRange(
+    name,
+    `a multiple of the page size (${pageSize} bytes), from 0 to ${most}`,
+    value
+  )
 }
 
 /** The options of a region, verified. */
 export function settingsOf(options: number | RegionOptions): Settings {
   if (typeof options === 'number') {
-    return { size: checkedSize('size', options), guard: true, hugePages: false, populate: false, lock: false }
+    return {
+      size: checkedSize('size', options),
+      guard: true,
+      hugePages: false,
+      populate: false,
+      lock: false
+    }
   }
   if (typeof options !== 'object' || options === null) {
     throw invalidType('options', 'a number of bytes or an object with a size', options)
   }
-  const { size, guard, hugePages, populate, lock } = readOptions('Region.map', options, regionOptions)
+  const { size, guard, hugePages, populate, lock } = readOptions(
+    'Region.map',
+    options,
+    regionOptions
+  )
   return {
     size: checkedSize('options.size', size),
     guard: flag('options.guard', guard, true),

@@ -1,6 +1,7 @@
 /**
- * Memory that several threads of the process have open at once, each with buffers of its own over the same
- * pages. It has a head, which only the library sees, and a body, which is the heap's buffer.
+ * Memory that several threads of the process have open at once, each with buffers of its own over
+ * the same pages. It has a head, which only the library sees, and a body, which is the heap's
+ * buffer.
  */
 import { randomBytes } from 'node:crypto'
 import { OffheapError } from '../errors.js'
@@ -19,7 +20,8 @@ export class SharedMemory {
 
   /**
    * Maps zeroed memory of whole pages; `options.size` is not used.
-   * Throws ERR_INVALID_ARG_TYPE, ERR_OFFHEAP_SYSTEM when the system refuses, ERR_OFFHEAP_UNSUPPORTED, ERR_OFFHEAP_NO_ADDON.
+   * Throws ERR_INVALID_ARG_TYPE, ERR_OFFHEAP_SYSTEM when the system refuses,
+   * ERR_OFFHEAP_UNSUPPORTED, ERR_OFFHEAP_NO_ADDON.
    */
   static map(headBytes: number, bodyBytes: number, options: RegionOptions): SharedMemory {
     const { guard, hugePages, populate, lock } = settingsOf(options)
@@ -30,11 +32,19 @@ export class SharedMemory {
       return new SharedMemory(id, native, shared, lock)
     } catch (error) {
       const verb = lock ? 'map and lock' : 'map'
-      throw refusal(error, { verb, size: headBytes + bodyBytes, locked: lock, lockLimit: native.lockLimit() })
+      throw refusal(error, {
+        verb,
+        size: headBytes + bodyBytes,
+        locked: lock,
+        lockLimit: native.lockLimit()
+      })
     }
   }
 
-  /** The memory with this id, of 32 characters; undefined when no thread of this process has it open. */
+  /**
+   * The memory with this id, of 32 characters; undefined when no thread of this process has it
+   * open.
+   */
   static attach(id: string): SharedMemory | undefined {
     const native = sharingAddon()
     const shared = native.shareAttach(id)
@@ -60,16 +70,18 @@ export class SharedMemory {
   }
 
   /**
-   * Makes this thread one of those that live: one of `count` words from byte `offset` of the head on is odd
-   * from now on, until the memory is closed or the thread ends. Returns a token of that life, or 0 when all
-   * are taken.
+   * Makes this thread one of those that live: one of `count` words from byte `offset` of the head
+   * on is odd from now on, until the memory is closed or the thread ends. Returns a token of that
+   * life, or 0 when all are taken.
    */
   claim(offset: number, count: number): number {
     return this.addon.shareClaim(this.shared.handle, offset, count)
   }
 
   decommit(offset: number, length: number): void {
-    this.ask('give back', length, () => this.addon.shareDecommit(this.shared.handle, offset, length))
+    this.ask('give back', length, () =>
+      this.addon.shareDecommit(this.shared.handle, offset, length)
+    )
   }
 
   residentBytes(): number {
@@ -91,13 +103,18 @@ export class SharedMemory {
   }
 }
 
-/** The addon, on a system whose addon can share memory. Throws ERR_OFFHEAP_UNSUPPORTED, ERR_OFFHEAP_NO_ADDON. */
+/**
+ * The addon, on a system whose addon can share memory. Throws ERR_OFFHEAP_UNSUPPORTED,
+ * ERR_OFFHEAP_NO_ADDON.
+ */
 function sharingAddon(): Addon {
   if (process.platform !== 'win32') return addon()
   throw new OffheapError('ERR_OFFHEAP_UNSUPPORTED', 'Shared heaps work on Linux and macOS only')
 }
 
-/** Makes all running threads of the process execute a memory barrier. False on systems that can't. */
+/**
+ * Makes all running threads of the process execute a memory barrier. False on systems that can't.
+ */
 export function barrier(): boolean {
   return addon().barrier()
 }

@@ -1,9 +1,10 @@
 /**
- * The calls of a program that somebody makes up: what one types (`b = malloc(100)`, `free a`), what the page writes, and the few
- * characters for each that a link holds.
+ * The calls of a program that somebody makes up: what one types (`b = malloc(100)`, `free a`), what
+ * the page writes, and the few characters for each that a link holds.
  *
- * Each call that allocates makes a variable: a, b, … z, a1, b1, … A `realloc` sets the variable that it is given. `free` leaves
- * it, so that it is stale afterwards, as in C. In place of a variable a number may stand: a pointer of any value.
+ * Each call that allocates makes a variable: a, b, … z, a1, b1, … A `realloc` sets the variable
+ * that it is given. `free` leaves it, so that it is stale afterwards, as in C. In place of a
+ * variable a number may stand: a pointer of any value.
  */
 
 /** A variable by its number, or a pointer. */
@@ -56,7 +57,9 @@ export function lineOfCall(call: Call, variable: number): string {
       return `${nameOf(variable)} = alignedAlloc(${call.alignment}, ${call.size})`
     case 'realloc': {
       const name = referenceName(call.of)
-      return 'variable' in call.of ? `${name} = realloc(${name}, ${call.size})` : `realloc(${name}, ${call.size})`
+      return 'variable' in call.of
+        ? `${name} = realloc(${name}, ${call.size})`
+        : `realloc(${name}, ${call.size})`
     }
     case 'free':
       return `free(${referenceName(call.of)})`
@@ -82,8 +85,9 @@ const FUNCTIONS: Readonly<Record<string, Call['kind']>> = {
 }
 
 /**
- * Reads what somebody typed: one call or several, apart from each other by semicolons or lines. The name in front of `=` is for
- * the reader's eye only: variables are named in order. Throws `CallError`.
+ * Reads what somebody typed: one call or several, apart from each other by semicolons or lines. The
+ * name in front of `=` is for the reader's eye only: variables are named in order. Throws
+ * `CallError`.
  * @param variables how many variables there are
  */
 export function parseCalls(text: string, variables: number): Call[] {
@@ -140,11 +144,14 @@ function reference(text: string, variables: number): Reference {
   if (/^\d+$/.test(text)) return { pointer: amount(text) }
   const variable = variableNamed(text.toLowerCase())
   if (variable !== undefined && variable < variables) return { variable }
-  const known = variables === 0 ? 'there is no block yet' : `the blocks are ${nameOf(0)} to ${nameOf(variables - 1)}`
+  const known =
+    variables === 0
+      ? 'there is no block yet'
+      : `the blocks are ${nameOf(0)} to ${nameOf(variables - 1)}`
   throw new CallError(`"${text}" is no block: ${known}`)
 }
 
-// ---- links -------------------------------------------------------------------------------------------
+// ---- links --------------------------------------------------------------------------------------
 
 /** The calls as a link holds them: `m24.c4x8.l64x24.r0x60.f0.fp456`. */
 export function encodeCalls(calls: readonly Call[]): string {
@@ -187,11 +194,13 @@ export function decodeCalls(text: string): Call[] {
 
 function decodeCall(part: string, variables: number): Call {
   const match = /^([mclrf])(p?)(\d+)(?:x(\d+))?$/.exec(part)
-  if (match === null) throw new CallError(`The link has "${part}" where a call should be, such as m24 or f0`)
+  if (match === null)
+    throw new CallError(`The link has "${part}" where a call should be, such as m24 or f0`)
   const [, letter, isPointer, first = '', second] = match
   const has = (expected: boolean) =>
     (second !== undefined) === expected && (isPointer === '' || letter === 'f' || letter === 'r')
-  const of = () => (isPointer === 'p' ? { pointer: amount(first) } : reference(nameOf(Number(first)), variables))
+  const of = () =>
+    isPointer === 'p' ? { pointer: amount(first) } : reference(nameOf(Number(first)), variables)
   if (letter === 'm' && has(false)) return { kind: 'malloc', size: amount(first) }
   if (letter === 'f' && has(false)) return { kind: 'free', of: of() }
   if (has(true)) {

@@ -1,4 +1,7 @@
-/** Compiles a lab's allocator into a script for the page, with a source map that leads back to the student's own lines. */
+/**
+ * Compiles a lab's allocator into a script for the page, with a source map that leads back to the
+ * student's own lines.
+ */
 
 import { basename, dirname, resolve } from 'node:path'
 import type { BuildFailure } from 'esbuild'
@@ -20,7 +23,10 @@ async function loadEsbuild(): Promise<typeof import('esbuild')> {
   }
 }
 
-/** Compiles the allocator at `path`. Throws an `OffheapError` `ERR_OFFHEAP_UNSUPPORTED` that says why it can't be. */
+/**
+ * Compiles the allocator at `path`. Throws an `OffheapError` `ERR_OFFHEAP_UNSUPPORTED` that says
+ * why it can't be.
+ */
 export async function compileAllocator(path: string): Promise<FramedScript> {
   const { build } = await loadEsbuild()
   const folder = dirname(resolve(path))
@@ -41,7 +47,11 @@ export async function compileAllocator(path: string): Promise<FramedScript> {
     const failure: Partial<BuildFailure> = error instanceof Error ? error : {}
     const [first] = failure.errors ?? []
     if (first === undefined) throw error
-    const place = first.location === null ? basename(path) : `${first.location.file}:${first.location.line}`
-    throw new OffheapError('ERR_OFFHEAP_UNSUPPORTED', `${path} does not compile: ${place}: ${first.text}`)
+    const place =
+      first.location === null ? basename(path) : `${first.location.file}:${first.location.line}`
+    throw new OffheapError(
+      'ERR_OFFHEAP_UNSUPPORTED',
+      `${path} does not compile: ${place}: ${first.text}`
+    )
   }
 }

@@ -1,4 +1,7 @@
-/** What a link holds: the part of the address behind `#`. It says all that was done, and the moment that is looked at. */
+/**
+ * What a link holds: the part of the address behind `#`. It says all that was done, and the moment
+ * that is looked at.
+ */
 
 import type { PlacementName } from '../placement/placement.js'
 import { isPlacement } from '../placement/policies.js'
@@ -16,13 +19,22 @@ export interface LinkState {
   readonly moment: Moment
 }
 
-export function encodeLink({ placement, against, slabs, size, fills, calls, moment }: LinkState): string {
+export function encodeLink({
+  placement,
+  against,
+  slabs,
+  size,
+  fills,
+  calls,
+  moment
+}: LinkState): string {
   const parts = [placement, `size=${size}`]
   if (against !== undefined) parts.push(`against=${against}`)
   if (slabs) parts.push('slabs')
   if (!fills) parts.push('bare')
   parts.push(`calls=${encodeCalls(calls)}`)
-  if (moment.call !== calls.length || moment.step !== 0) parts.push(`at=${moment.call}.${moment.step}`)
+  if (moment.call !== calls.length || moment.step !== 0)
+    parts.push(`at=${moment.call}.${moment.step}`)
   return `#${parts.join('&')}`
 }
 
@@ -36,7 +48,8 @@ export function decodeLink(hash: string, standard: LinkState): LinkState {
     else if (name === 'against' && isPlacement(value)) state = { ...state, against: value }
     else if (name === 'slabs') state = { ...state, slabs: true }
     else if (name === 'bare') state = { ...state, fills: false }
-    else if (name === 'size' && HEAP_SIZES.includes(Number(value))) state = { ...state, size: Number(value) }
+    else if (name === 'size' && HEAP_SIZES.includes(Number(value)))
+      state = { ...state, size: Number(value) }
     else if (name === 'calls') state = { ...state, calls: decodeCalls(value) }
     else if (name === 'at') at = momentOf(value)
     else throw new CallError(`The link has "${part}", which says nothing to this page`)
@@ -46,6 +59,9 @@ export function decodeLink(hash: string, standard: LinkState): LinkState {
 
 function momentOf(text: string): Moment {
   const match = /^(\d+)\.(\d+)$/.exec(text)
-  if (match === null) throw new CallError(`The link has the moment "${text}", and should have two numbers such as 3.1`)
+  if (match === null)
+    throw new CallError(
+      `The link has the moment "${text}", and should have two numbers such as 3.1`
+    )
   return { call: Number(match[1]), step: Number(match[2]) }
 }

@@ -1,9 +1,19 @@
 /**
- * What the words of a heap of this package mean, read from the bytes alone. That works in the middle of a call as well: the engine
- * stores in such an order that the blocks can be walked after every single store.
+ * What the words of a heap of this package mean, read from the bytes alone. That works in the
+ * middle of a call as well: the engine stores in such an order that the blocks can be walked after
+ * every single store.
  */
 
-import { headerOf, MINIMUM_WORDS, NEXT, PREVIOUS, PREVIOUS_USED, pointerOf, sizeOf, USED } from '../layout/block.js'
+import {
+  headerOf,
+  MINIMUM_WORDS,
+  NEXT,
+  PREVIOUS,
+  PREVIOUS_USED,
+  pointerOf,
+  sizeOf,
+  USED
+} from '../layout/block.js'
 import * as heap from '../layout/header.js'
 import {
   CLASS_MASK,
@@ -34,8 +44,14 @@ import {
 } from './picture.js'
 import type { LiveBlock, Scene } from './player.js'
 
-/** The words of the heap's header, by their names. Positions are shown as byte offsets, amounts in bytes. */
-const HEADER_NAMES = new Map<number, readonly [name: string, unit: 'bytes' | 'units' | 'number' | 'hex' | 'link']>([
+/**
+ * The words of the heap's header, by their names. Positions are shown as byte offsets, amounts in
+ * bytes.
+ */
+const HEADER_NAMES = new Map<
+  number,
+  readonly [name: string, unit: 'bytes' | 'units' | 'number' | 'hex' | 'link']
+>([
   [heap.MAGIC_WORD, ['MAGIC', 'hex']],
   [heap.VERSION_WORD, ['VERSION', 'number']],
   [heap.SIZE_WORD, ['SIZE', 'units']],
@@ -98,7 +114,13 @@ class OwnPicture implements HeapPicture {
     this.end = words.length * 4
     this.figures = { used: 0, free: 0, freeBlocks: 0, largestFree: 0 }
     this.#part('header', 0, heap.HEADER_WORDS, 'heap header', 'meta')
-    this.#part('index', heap.HEADER_WORDS, index, `index of ${policy?.name ?? 'the placement'}`, 'index')
+    this.#part(
+      'index',
+      heap.HEADER_WORDS,
+      index,
+      `index of ${policy?.name ?? 'the placement'}`,
+      'index'
+    )
     if (granules > 0) this.#part('tables', index, words[heap.FIRST_WORD], 'slab tables', 'table')
     this.#walk()
     this.#part('wilderness', words[heap.TOP_WORD], words.length, 'wilderness', 'wilderness')
@@ -140,7 +162,14 @@ class OwnPicture implements HeapPicture {
   #used(block: number, size: number): void {
     const { figures } = this
     const live = this.#live.get(pointerOf(block))
-    this.#part('used', block, block + size, live === undefined ? 'used' : '', 'payload', live?.variable)
+    this.#part(
+      'used',
+      block,
+      block + size,
+      live === undefined ? 'used' : '',
+      'payload',
+      live?.variable
+    )
     this.#mark(block, block + 1, 'header')
     if (live !== undefined) this.#mark(block + 1 + Math.ceil(live.size / 4), block + size, 'slack')
     figures.used += size * 4
@@ -173,7 +202,8 @@ class OwnPicture implements HeapPicture {
     for (let granule = firstGranule; granule < firstGranule + granules; granule++) {
       const from = granule * GRANULE_WORDS
       // The last granule ends where the next block's header is.
-      const to = granule === firstGranule + granules - 1 ? from + GRANULE_WORDS - 1 : from + GRANULE_WORDS
+      const to =
+        granule === firstGranule + granules - 1 ? from + GRANULE_WORDS - 1 : from + GRANULE_WORDS
       const info = words[descriptors + 2 * granule + INFO]
       if (info === FREE || info === 0) this.#part('granule', from, to, 'room for a slab', 'granule')
       else this.#slab(from, to, info, words[descriptors + 2 * granule])
@@ -194,7 +224,14 @@ class OwnPicture implements HeapPicture {
         this.#part('free-slot', at, end, `free slot of ${slot * 4}`, 'slot')
         figures.free += slot * 4
       } else {
-        this.#part('slot', at, end, live === undefined ? `slot of ${slot * 4}` : '', 'payload', live?.variable)
+        this.#part(
+          'slot',
+          at,
+          end,
+          live === undefined ? `slot of ${slot * 4}` : '',
+          'payload',
+          live?.variable
+        )
         if (live !== undefined) this.#mark(at + Math.ceil(live.size / 4), end, 'slack')
         figures.used += slot * 4
       }
@@ -239,7 +276,9 @@ class OwnPicture implements HeapPicture {
       case 'tree': {
         const isLeft = this.roleOf(word - 1) === 'previous'
         const child =
-          value === 0 ? { text: 'none', target: -1 } : { text: `→ ${(value | 1) * 4}`, target: (value | 1) * 4 }
+          value === 0
+            ? { text: 'none', target: -1 }
+            : { text: `→ ${(value | 1) * 4}`, target: (value | 1) * 4 }
         return { ...child, role, caption: isLeft ? 'left' : 'right' }
       }
       case 'footer':
@@ -300,8 +339,10 @@ class OwnPicture implements HeapPicture {
         { name: 'U', bits: 1, text: (flags & USED) !== 0 ? '1' : '0' }
       ]
     }
-    if (role === 'footer') return [{ name: 'size / 4', bits: 32, text: `${value} × 4 = ${value * 4}` }]
-    if (role === 'next' || role === 'previous') return [{ name: 'word index', bits: 32, text: this.#link(value).text }]
+    if (role === 'footer')
+      return [{ name: 'size / 4', bits: 32, text: `${value} × 4 = ${value * 4}` }]
+    if (role === 'next' || role === 'previous')
+      return [{ name: 'word index', bits: 32, text: this.#link(value).text }]
     return [{ name: 'word', bits: 32, text: `${value}` }]
   }
 }
@@ -314,7 +355,10 @@ function shortNumber(value: number): string {
   return value >= -999 && value <= 99_999 ? String(value) : hex(value)
 }
 
-/** Four bytes as one reads them in a dump: `aaaa` for text, else hexadecimal digits; nothing for zero. */
+/**
+ * Four bytes as one reads them in a dump: `aaaa` for text, else hexadecimal digits; nothing for
+ * zero.
+ */
 export function bytesAsText(value: number): string {
   if (value === 0) return '·'
   const bytes = [value & 255, (value >> 8) & 255, (value >> 16) & 255, value >>> 24]

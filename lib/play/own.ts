@@ -1,4 +1,7 @@
-/** The package's own allocator as an instrument: the engine of an ordinary heap, on words that record. */
+/**
+ * The package's own allocator as an instrument: the engine of an ordinary heap, on words that
+ * record.
+ */
 
 import { Allocator } from '../engine/allocator.js'
 import type { Calls, Host } from '../engine/engine.js'
@@ -25,8 +28,18 @@ export function openOwn({ placement, slabs, size }: OwnOptions): Player {
   const recorder = new Recorder(new ArrayBuffer(size), Number.POSITIVE_INFINITY)
   const length = size / 4
   const policy = policyNamed(placement)
-  const header: Header = { policy, options: slabs && chunkGranules(length) > 0 ? WITH_SLABS : 0, length }
-  writeHeader(recorder.words, header, ordinaryLayout(length, policy, header.options === WITH_SLABS), 0, true)
+  const header: Header = {
+    policy,
+    options: slabs && chunkGranules(length) > 0 ? WITH_SLABS : 0,
+    length
+  }
+  writeHeader(
+    recorder.words,
+    header,
+    ordinaryLayout(length, policy, header.options === WITH_SLABS),
+    0,
+    true
+  )
   const words = recorder.watch(new Int32Array(recorder.words.buffer))
   const calls: Calls = {
     malloc: bytes => (bytes < 2 ** 31 && allocator.slots.take(bytes)) || allocator.allocate(bytes),

@@ -1,4 +1,7 @@
-/** What the words of a heap mean: a heap cut into parts, and a role for each word. The same for every kind of allocator. */
+/**
+ * What the words of a heap mean: a heap cut into parts, and a role for each word. The same for
+ * every kind of allocator.
+ */
 
 /** What a word is for. */
 export const ROLES = [
@@ -81,7 +84,10 @@ export interface HeapPicture {
   readonly end: number
   /** The heap in figures, in a line. */
   readonly summary: string
-  /** What is not as it should be at the moment, such as a free list that leads nowhere; empty when all is well. */
+  /**
+   * What is not as it should be at the moment, such as a free list that leads nowhere; empty when
+   * all is well.
+   */
   readonly trouble: string
   roleOf(word: number): Role
   meaningOf(word: number): WordMeaning

@@ -1,4 +1,7 @@
-/** The page of `offheap play`: one HTML file with its style, its scripts and their sources inside, which needs no network. */
+/**
+ * The page of `offheap play`: one HTML file with its style, its scripts and their sources inside,
+ * which needs no network.
+ */
 
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -6,7 +9,10 @@ import { OffheapError } from '../errors.js'
 import { escapeHtml } from '../report/view-page.js'
 import type { PlayConfig } from './config.js'
 
-/** Built by `npm run build:lib` from page/; the same files whether this module runs from lib or from dist. */
+/**
+ * Built by `npm run build:lib` from page/; the same files whether this module runs from lib or from
+ * dist.
+ */
 const PAGE = new URL('../../dist/play/page/', import.meta.url)
 
 /** A script that holds an allocator, as esbuild makes it in the frame of script.ts. */
@@ -16,7 +22,10 @@ export interface FramedScript {
   readonly map: string
 }
 
-/** The whole page, for the package's own allocator or for a lab's. Throws ERR_OFFHEAP_UNSUPPORTED when it was never built. */
+/**
+ * The whole page, for the package's own allocator or for a lab's. Throws ERR_OFFHEAP_UNSUPPORTED
+ * when it was never built.
+ */
 export function playPage(config: PlayConfig, submission?: FramedScript): string {
   const scripts: Record<string, FramedScript> =
     submission === undefined

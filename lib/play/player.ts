@@ -1,4 +1,7 @@
-/** What is played on: an allocator on memory that records, and what its bytes mean. The package's own is one (own.ts), a lab's another. */
+/**
+ * What is played on: an allocator on memory that records, and what its bytes mean. The package's
+ * own is one (own.ts), a lab's another.
+ */
 
 import type { HeapPicture } from './picture.js'
 import type { Recorder } from './recorder.js'
@@ -23,7 +26,9 @@ export interface Scene {
   readonly description: unknown
 }
 
-/** An allocator at work. Every function may throw, and return anything: whoever calls looks at it. */
+/**
+ * An allocator at work. Every function may throw, and return anything: whoever calls looks at it.
+ */
 export interface Player {
   readonly recorder: Recorder
   malloc(size: number): unknown

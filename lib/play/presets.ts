@@ -45,7 +45,8 @@ export const PRESETS: readonly Preset[] = [
   },
   {
     name: 'Back into the wilderness',
-    about: 'The last block touches the wilderness: top falls back, over the free block in front of it too.',
+    about:
+      'The last block touches the wilderness: top falls back, over the free block in front of it too.',
     calls: 'm40.m40.m40.f1.f2'
   },
   {
@@ -70,7 +71,8 @@ export const PRESETS: readonly Preset[] = [
   },
   {
     name: 'A stale pointer',
-    about: 'b is freed twice. The second free finds no used block there, throws, and changes nothing.',
+    about:
+      'b is freed twice. The second free finds no used block there, throws, and changes nothing.',
     calls: 'm24.m40.m8.f1.f1'
   },
   {

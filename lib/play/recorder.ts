@@ -1,10 +1,11 @@
 /**
- * Memory that remembers every store. An allocator gets views that work as typed arrays do, and each store is a step: the words that
- * changed, and the stack of the code that stored. Afterwards one can go through a call store by store, forward and back, without
- * running it again.
+ * Memory that remembers every store. An allocator gets views that work as typed arrays do, and each
+ * store is a step: the words that changed, and the stack of the code that stored. Afterwards one
+ * can go through a call store by store, forward and back, without running it again.
  *
- * Stores to elements are seen as they happen. After a method that writes many elements (`fill`, `copyWithin`, …) the whole memory is
- * compared with what was known of it, and again at the end of a call. So the steps always add up to the bytes that are there.
+ * Stores to elements are seen as they happen. After a method that writes many elements (`fill`,
+ * `copyWithin`, …) the whole memory is compared with what was known of it, and again at the end of
+ * a call. So the steps always add up to the bytes that are there.
  */
 
 /** One word, before and after. */
@@ -66,7 +67,8 @@ export class Recorder {
   #steps: Step[] = []
 
   /**
-   * @param mostAccesses a call that reads and writes more elements than this is stopped with an error
+   * @param mostAccesses a call that reads and writes more elements than this is stopped with an
+   * error
    * @param end the byte offset behind which nothing is written but by stores to elements
    */
   constructor(buffer: ArrayBuffer, mostAccesses: number, end = () => buffer.byteLength) {
@@ -95,7 +97,12 @@ export class Recorder {
   }
 
   noteBreak(before: number, after: number): void {
-    this.#steps.push({ kind: 'sbrk', changes: [], stack: this.#stackHere(), high: { before, after } })
+    this.#steps.push({
+      kind: 'sbrk',
+      changes: [],
+      stack: this.#stackHere(),
+      high: { before, after }
+    })
   }
 
   /** Views of the memory that record. */
@@ -165,7 +172,9 @@ export class Recorder {
 
   #count(): void {
     if (++this.#accesses > this.#mostAccesses) {
-      throw new Error(`The call was stopped: it read and wrote ${this.#mostAccesses} elements without coming to an end`)
+      throw new Error(
+        `The call was stopped: it read and wrote ${this.#mostAccesses} elements without coming to an end`
+      )
     }
   }
 

@@ -1,4 +1,6 @@
-/** Serves the page to the browsers of this machine, and makes it anew each time that it is loaded. */
+/**
+ * Serves the page to the browsers of this machine, and makes it anew each time that it is loaded.
+ */
 
 import { createServer } from 'node:http'
 
@@ -7,7 +9,10 @@ export interface PlayServer {
   close(): Promise<void>
 }
 
-/** Listens on a free port of the loopback interface. `makePage` runs for each load; when it fails, the page says why. */
+/**
+ * Listens on a free port of the loopback interface. `makePage` runs for each load; when it fails,
+ * the page says why.
+ */
 export async function servePage(makePage: () => Promise<string>): Promise<PlayServer> {
   const server = createServer(async (request, response) => {
     // A page of another site must not read this one under a name that leads here.
@@ -21,7 +26,9 @@ export async function servePage(makePage: () => Promise<string>): Promise<PlaySe
     }
     try {
       const page = await makePage()
-      response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' }).end(page)
+      response
+        .writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' })
+        .end(page)
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error)
       response

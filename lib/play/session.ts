@@ -1,9 +1,11 @@
 /**
- * A program that somebody makes up, call by call, and every moment of it. The calls run once, on memory that records; then one goes
- * back and forth between their stores. A call that is made in the past replaces what came after it.
+ * A program that somebody makes up, call by call, and every moment of it. The calls run once, on
+ * memory that records; then one goes back and forth between their stores. A call that is made in
+ * the past replaces what came after it.
  *
- * A moment is named by a call and by how many of its steps are done: `{ call: 3, step: 0 }` is before the first step of the call
- * with index 3. Before any call, and after the last one, it is `{ call: n, step: 0 }` with n calls done.
+ * A moment is named by a call and by how many of its steps are done: `{ call: 3, step: 0 }` is
+ * before the first step of the call with index 3. Before any call, and after the last one, it is `{
+ * call: n, step: 0 }` with n calls done.
  */
 
 import { type Call, CallError, MOST_CALLS, makesVariable, type Reference } from './calls.js'
@@ -76,10 +78,14 @@ export class Session {
     return this.runs.slice(0, this.#now.call).filter(({ variable }) => variable >= 0).length
   }
 
-  /** Runs a call at the moment; what came after is forgotten. Throws `CallError` when there are too many. */
+  /**
+   * Runs a call at the moment; what came after is forgotten. Throws `CallError` when there are too
+   * many.
+   */
   run(call: Call): Run {
     this.#forgetWhatFollows()
-    if (this.runs.length >= MOST_CALLS) throw new CallError(`A program has at most ${MOST_CALLS} calls`)
+    if (this.runs.length >= MOST_CALLS)
+      throw new CallError(`A program has at most ${MOST_CALLS} calls`)
     const run = this.#perform(call)
     this.#runs.push(run)
     this.go({ call: this.runs.length, step: 0 })
@@ -92,17 +98,23 @@ export class Session {
     const steps = this.runs[target]?.steps.length ?? 0
     let goal: Moment = { call: target, step: Math.min(Math.max(0, step), steps) }
     // After the last step of a call is before the next call.
-    if (goal.step === steps && target < this.runs.length && step > 0) goal = { call: target + 1, step: 0 }
+    if (goal.step === steps && target < this.runs.length && step > 0)
+      goal = { call: target + 1, step: 0 }
     while (isBefore(goal, this.#now)) this.#back()
     while (isBefore(this.#now, goal)) this.#forward()
   }
 
-  /** The step that was done last, with its call; undefined before any, and after a call without steps. */
+  /**
+   * The step that was done last, with its call; undefined before any, and after a call without
+   * steps.
+   */
   get last(): { readonly run: Run; readonly index: number } | undefined {
     const { call, step } = this.#now
     if (step > 0) return { run: this.runs[call], index: step - 1 }
     const run = this.runs[call - 1]
-    return run === undefined || run.steps.length === 0 ? undefined : { run, index: run.steps.length - 1 }
+    return run === undefined || run.steps.length === 0
+      ? undefined
+      : { run, index: run.steps.length - 1 }
   }
 
   /** The call that the moment is in or behind; undefined before the first. */
@@ -120,7 +132,8 @@ export class Session {
   stepBack(): void {
     const { call, step } = this.#now
     if (step > 0) this.go({ call, step: step - 1 })
-    else this.go({ call: call - 1, step: Math.max(0, (this.runs[call - 1]?.steps.length ?? 0) - 1) })
+    else
+      this.go({ call: call - 1, step: Math.max(0, (this.runs[call - 1]?.steps.length ?? 0) - 1) })
   }
 
   callForward(): void {
@@ -136,7 +149,9 @@ export class Session {
   picture(): HeapPicture {
     const { call, step } = this.#now
     const run = this.runs[call - 1]
-    const moved = this.runs[call]?.steps.slice(0, step).findLast(({ high }) => high !== undefined)?.high
+    const moved = this.runs[call]?.steps
+      .slice(0, step)
+      .findLast(({ high }) => high !== undefined)?.high
     return this.instrument.picture({
       words: this.#image,
       ...this.#blocks(),
@@ -165,7 +180,8 @@ export class Session {
     }
     for (const { call, variable, returned, error } of this.#runs.slice(0, this.#now.call)) {
       if (error !== undefined) continue
-      const owner = variable >= 0 ? variable : 'of' in call && 'variable' in call.of ? call.of.variable : -1
+      const owner =
+        variable >= 0 ? variable : 'of' in call && 'variable' in call.of ? call.of.variable : -1
       const isEnd = call.kind === 'free' || (call.kind === 'realloc' && call.size === 0)
       if (isEnd || returned) end(owner)
       if (!isEnd && returned && owner >= 0) {
@@ -175,7 +191,7 @@ export class Session {
     return { live: [...blocks.values()], freed }
   }
 
-  // ---- inside ----------------------------------------------------------------------------------------
+  // ---- inside -----------------------------------------------------------------------------------
 
   #perform(call: Call): Run {
     const player = this.#player
@@ -189,7 +205,10 @@ export class Session {
       if (call.kind !== 'free') returned = this.#checkPointer(result, call)
     } catch (thrown) {
       const isError = thrown instanceof Error
-      error = { message: isError ? thrown.message : String(thrown), stack: isError ? (thrown.stack ?? '') : '' }
+      error = {
+        message: isError ? thrown.message : String(thrown),
+        stack: isError ? (thrown.stack ?? '') : ''
+      }
     }
     if (error === undefined) this.#keep(call, variable, returned ?? 0)
     else if (variable >= 0) this.#pointers.push(0)
@@ -221,7 +240,10 @@ export class Session {
     // A refused request is NULL, whatever its size.
     if (result === 0) return 0
     const isInside =
-      typeof result === 'number' && Number.isInteger(result) && result > 0 && result + sizeOfCall(call) <= bytes
+      typeof result === 'number' &&
+      Number.isInteger(result) &&
+      result > 0 &&
+      result + sizeOfCall(call) <= bytes
     if (isInside) return result
     throw new Error(`${call.kind} returned ${String(result)}, and the memory has ${bytes} bytes`)
   }
@@ -253,14 +275,19 @@ export class Session {
       if (returned !== 0) this.#fill(returned + kept, returned + call.size, owner)
       return
     }
-    if (returned !== 0 && call.kind !== 'calloc') this.#fill(returned, returned + sizeOfCall(call), owner)
+    if (returned !== 0 && call.kind !== 'calloc')
+      this.#fill(returned, returned + sizeOfCall(call), owner)
   }
 
   #fill(from: number, to: number, variable: number): void {
-    if (this.fills && to > from) this.#player.recorder.fillPayload(from, to, FIRST_LETTER + (variable % LETTERS))
+    if (this.fills && to > from)
+      this.#player.recorder.fillPayload(from, to, FIRST_LETTER + (variable % LETTERS))
   }
 
-  /** Runs the calls up to the moment again, on a new heap: an allocator may keep something outside of its memory. */
+  /**
+   * Runs the calls up to the moment again, on a new heap: an allocator may keep something outside
+   * of its memory.
+   */
   #forgetWhatFollows(): void {
     const { call, step } = this.#now
     const kept = step > 0 ? call + 1 : call
@@ -294,7 +321,8 @@ export class Session {
     const from = step > 0 ? call : call - 1
     const { steps } = this.runs[from]
     const index = step > 0 ? step - 1 : steps.length - 1
-    if (index >= 0) for (const { word, before } of steps[index].changes.toReversed()) this.#image[word] = before
+    if (index >= 0)
+      for (const { word, before } of steps[index].changes.toReversed()) this.#image[word] = before
     this.#now = { call: from, step: Math.max(0, index) }
   }
 }

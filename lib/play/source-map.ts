@@ -1,6 +1,6 @@
 /**
- * Reads a source map (ECMA-426, version 3): which place of which source a place of the generated script comes from. The page needs
- * nothing else of it, and browsers offer no reader.
+ * Reads a source map (ECMA-426, version 3): which place of which source a place of the generated
+ * script comes from. The page needs nothing else of it, and browsers offer no reader.
  */
 
 /** A source map as esbuild writes it. */
@@ -36,7 +36,10 @@ export class SourceMap {
     this.#lines = decode(mappings)
   }
 
-  /** The source of the generated line and column, which begin at 1; undefined when nothing is mapped there. */
+  /**
+   * The source of the generated line and column, which begin at 1; undefined when nothing is mapped
+   * there.
+   */
   find(line: number, column: number): SourcePlace | undefined {
     const segments = this.#lines[line - 1] ?? []
     let found: Segment | undefined
@@ -49,7 +52,9 @@ export class SourceMap {
   }
 }
 
-/** The segments of each generated line. All fields are differences from those of the segment before. */
+/**
+ * The segments of each generated line. All fields are differences from those of the segment before.
+ */
 function decode(mappings: string): Segment[][] {
   let [source, line, sourceColumn] = [0, 0, 0]
   return mappings.split(';').map(text => {
@@ -68,7 +73,10 @@ function decode(mappings: string): Segment[][] {
   })
 }
 
-/** Base64 VLQ: five bits a digit, low ones first, the sixth for more to come; then sign in the lowest bit. */
+/**
+ * Base64 VLQ: five bits a digit, low ones first, the sixth for more to come; then sign in the
+ * lowest bit.
+ */
 function integers(text: string): number[] {
   const found: number[] = []
   let value = 0

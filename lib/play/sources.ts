@@ -1,4 +1,7 @@
-/** From the stack that a browser writes to lines of the sources: through the source map of each script. */
+/**
+ * From the stack that a browser writes to lines of the sources: through the source map of each
+ * script.
+ */
 
 import { SourceMap, type SourceMapJson } from './source-map.js'
 
@@ -11,7 +14,9 @@ export interface Frame {
   readonly line: number
 }
 
-/** A script of the page: its map, and the line of the page's file on which its first line stands. */
+/**
+ * A script of the page: its map, and the line of the page's file on which its first line stands.
+ */
 export interface ScriptSource {
   readonly map: SourceMapJson
   readonly firstLine: number
@@ -45,7 +50,11 @@ export class Sources {
         const own = line - script.firstLine + 1
         const place = own >= 1 && own <= script.lines ? map.find(own, column) : undefined
         if (place === undefined) continue
-        frames.push({ name, file: cleanName(script.map.sources[place.source] ?? ''), line: place.line })
+        frames.push({
+          name,
+          file: cleanName(script.map.sources[place.source] ?? ''),
+          line: place.line
+        })
         break
       }
     }
@@ -71,7 +80,9 @@ interface Place {
 function placesOf(stack: string): Place[] {
   const places: Place[] = []
   for (const text of stack.split('\n')) {
-    const match = /^\s*(?:at (?:new )?)?(.*?)[ @(]*((?:\w+:\/\/|<)[^@\s]*):(\d+):(\d+)\)?$/.exec(text)
+    const match = /^\s*(?:at (?:new )?)?(.*?)[ @(]*((?:\w+:\/\/|<)[^@\s]*):(\d+):(\d+)\)?$/.exec(
+      text
+    )
     if (match === null) continue
     const [, name = '', , line, column] = match
     places.push({ name: cleanFunction(name), line: Number(line), column: Number(column) })

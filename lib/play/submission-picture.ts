@@ -1,6 +1,7 @@
 /**
- * What the words of a lab's heap mean. With the allocator's `describe()`: its blocks, headers, footers and free list. Without it,
- * only what is certain: payloads, what was payload before, and the rest, which may be headers, footers, padding or free.
+ * What the words of a lab's heap mean. With the allocator's `describe()`: its blocks, headers,
+ * footers and free list. Without it, only what is certain: payloads, what was payload before, and
+ * the rest, which may be headers, footers, padding or free.
  */
 
 import { type BlockDescription, readDescription } from '../report/heap-description.js'
@@ -66,10 +67,14 @@ class SubmissionPicture implements HeapPicture {
   }
 
   #mark(from: number, to: number, role: Role): void {
-    this.#roles.fill(ROLES.indexOf(role), Math.max(0, (from - this.#low) >> 2), Math.ceil((to - this.#low) / 4))
+    this.#roles.fill(
+      ROLES.indexOf(role),
+      Math.max(0, (from - this.#low) >> 2),
+      Math.ceil((to - this.#low) / 4)
+    )
   }
 
-  // ---- as the allocator says ---------------------------------------------------------------------------
+  // ---- as the allocator says --------------------------------------------------------------------
 
   #describe(blocks: readonly BlockDescription[], live: readonly LiveBlock[]): BlockFigures {
     const figures: BlockFigures = { used: 0, free: 0, freeBlocks: 0, largestFree: 0 }
@@ -85,7 +90,10 @@ class SubmissionPicture implements HeapPicture {
       } else {
         figures.free += size
         figures.freeBlocks++
-        figures.largestFree = Math.max(figures.largestFree, size - (block.header ?? header) - (block.footer ?? 0))
+        figures.largestFree = Math.max(
+          figures.largestFree,
+          size - (block.header ?? header) - (block.footer ?? 0)
+        )
         this.#free(block, header)
       }
     }
@@ -94,10 +102,21 @@ class SubmissionPicture implements HeapPicture {
     return figures
   }
 
-  #used({ offset, size, header: own, footer = 0 }: BlockDescription, usual: number, live: readonly LiveBlock[]): void {
+  #used(
+    { offset, size, header: own, footer = 0 }: BlockDescription,
+    usual: number,
+    live: readonly LiveBlock[]
+  ): void {
     const inside = live.find(({ pointer }) => pointer >= offset && pointer < offset + size)
     const header = own ?? (inside === undefined ? usual : inside.pointer - offset)
-    this.#add('used', offset, offset + size, inside === undefined ? 'used' : '', 'payload', inside?.variable)
+    this.#add(
+      'used',
+      offset,
+      offset + size,
+      inside === undefined ? 'used' : '',
+      'payload',
+      inside?.variable
+    )
     if (inside !== undefined)
       this.#mark(inside.pointer + Math.ceil(inside.size / 4) * 4, offset + size - footer, 'slack')
     if (header > 0) this.#mark(offset, offset + header, 'header')
@@ -111,7 +130,10 @@ class SubmissionPicture implements HeapPicture {
     if (footer > 0) this.#mark(offset + size - footer, offset + size, 'footer')
   }
 
-  /** Words of a free block that name its neighbours in the list, by offset or by payload, are its links. */
+  /**
+   * Words of a free block that name its neighbours in the list, by offset or by payload, are its
+   * links.
+   */
   #link(): void {
     for (const [i, offset] of this.freeList.entries()) {
       const part = this.parts.find(({ kind, from }) => kind === 'free' && from === offset)
@@ -126,7 +148,11 @@ class SubmissionPicture implements HeapPicture {
         goal !== undefined && (value === goal || value === goal + header)
       for (; word < last; word++) {
         const value = this.#words[word] >>> 0
-        const role: Role | undefined = names(value, next) ? 'next' : names(value, previous) ? 'previous' : undefined
+        const role: Role | undefined = names(value, next)
+          ? 'next'
+          : names(value, previous)
+            ? 'previous'
+            : undefined
         if (role === undefined || this.roleOf(word) !== 'free') continue
         this.#mark(word * 4, word * 4 + 4, role)
         this.#targets.set(word, (role === 'next' ? next : previous) ?? -1)
@@ -134,7 +160,7 @@ class SubmissionPicture implements HeapPicture {
     }
   }
 
-  // ---- what can be known without ----------------------------------------------------------------------
+  // ---- what can be known without ----------------------------------------------------------------
 
   #infer(live: readonly LiveBlock[], freed: Scene['freed']): void {
     let end = this.#low
@@ -153,7 +179,11 @@ class SubmissionPicture implements HeapPicture {
   #between(from: number, to: number, freed: Scene['freed']): void {
     const wasPayload = new Uint8Array(Math.max(0, (to - from) >> 2))
     for (const { pointer, size } of freed) {
-      wasPayload.fill(1, Math.max(0, (pointer - from) >> 2), Math.max(0, Math.ceil((pointer + size - from) / 4)))
+      wasPayload.fill(
+        1,
+        Math.max(0, (pointer - from) >> 2),
+        Math.max(0, Math.ceil((pointer + size - from) / 4))
+      )
     }
     let at = 0
     while (at < wasPayload.length) {
@@ -166,7 +196,7 @@ class SubmissionPicture implements HeapPicture {
     }
   }
 
-  // ---- words ------------------------------------------------------------------------------------------
+  // ---- words ------------------------------------------------------------------------------------
 
   roleOf(word: number): Role {
     return ROLES[this.#roles[word - (this.#low >> 2)] ?? 0] ?? 'outside'

@@ -1,4 +1,7 @@
-/** A lab's allocator as an instrument: its `create(memory)`, on memory that records, with `sbrk` as in the lab. */
+/**
+ * A lab's allocator as an instrument: its `create(memory)`, on memory that records, with `sbrk` as
+ * in the lab.
+ */
 
 import type { Player } from './player.js'
 import { Recorder } from './recorder.js'
@@ -9,8 +12,8 @@ export const LOW = 4096
 const MOST_ACCESSES = 1_000_000
 
 /**
- * Opens a new heap of at most `bytes` bytes for the allocator that `module`, anything, exports. Throws an `Error` that says what is
- * missing.
+ * Opens a new heap of at most `bytes` bytes for the allocator that `module`, anything, exports.
+ * Throws an `Error` that says what is missing.
  */
 export function openSubmission(module: unknown, bytes: number): Player {
   const create = functionOf(module, ['create', 'default'])
@@ -42,7 +45,9 @@ export function openSubmission(module: unknown, bytes: number): Player {
   const free = functionOf(allocator, ['free'])
   const realloc = functionOf(allocator, ['realloc'])
   if (malloc === undefined || free === undefined || realloc === undefined) {
-    throw new Error('create(memory) must return an object with the functions malloc, free and realloc')
+    throw new Error(
+      'create(memory) must return an object with the functions malloc, free and realloc'
+    )
   }
   const calloc = functionOf(allocator, ['calloc'])
   const describe = functionOf(allocator, ['describe'])
@@ -67,7 +72,10 @@ function missing(what: string): () => never {
 }
 
 /** The first of these properties that is a function, as a function that is called on `value`. */
-function functionOf(value: unknown, names: readonly string[]): ((...args: readonly unknown[]) => unknown) | undefined {
+function functionOf(
+  value: unknown,
+  names: readonly string[]
+): ((...args: readonly unknown[]) => unknown) | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   for (const name of names) {
     const found: unknown = Reflect.get(value, name)

@@ -13,7 +13,8 @@ export function callsOfTrace(trace: Trace, count: number): Call[] {
     const size = trace.sizes[i]
     const kind = trace.kinds[i]
     const known = variables.get(id)
-    const of: Reference = id === NULL_ID || known === undefined ? { pointer: 0 } : { variable: known }
+    const of: Reference =
+      id === NULL_ID || known === undefined ? { pointer: 0 } : { variable: known }
     if (kind === FREE) {
       calls.push({ kind: 'free', of })
       variables.delete(id)

@@ -20,7 +20,9 @@ function withoutLink(message: string): string {
   return message.replace(/ \(see \S+\)$/, '')
 }
 
-/** What each step of the call with this index did. The session is left at the moment where it was. */
+/**
+ * What each step of the call with this index did. The session is left at the moment where it was.
+ */
 export function describeSteps(session: Session, call: number): string[] {
   const { now } = session
   const { steps } = session.runs[call]
@@ -41,13 +43,19 @@ export function describeSteps(session: Session, call: number): string[] {
   return texts
 }
 
-function describeStep(step: Step, before: readonly WordMeaning[], after: HeapPicture, finished: HeapPicture): string {
+function describeStep(
+  step: Step,
+  before: readonly WordMeaning[],
+  after: HeapPicture,
+  finished: HeapPicture
+): string {
   const { kind, changes, high } = step
   if (high !== undefined) return `sbrk: the heap ends at ${high.after}, before at ${high.before}`
   const [first] = changes
   if (first === undefined) return 'nothing'
   if (kind === 'payload') return `your program writes ${bytesOf(changes)} bytes into its block`
-  if (kind === 'store' && changes.length === 1) return describeWord(first, before[0], after, finished)
+  if (kind === 'store' && changes.length === 1)
+    return describeWord(first, before[0], after, finished)
   const from = first.word * 4
   const verb = kind === 'unseen' ? 'written through another view' : 'written at once'
   return `${bytesOf(changes)} bytes from byte ${from} on ${verb}`

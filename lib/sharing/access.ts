@@ -1,28 +1,31 @@
 /**
- * Who may touch an arena, and its outboxes, right now. The owner of an arena takes no lock (biased locking):
+ * Who may touch an arena, and its outboxes, right now. The owner of an arena takes no lock (biased
+ * locking):
  *
  *     owner:     BUSY = 1; if CALL is 0, work; BUSY = 0               (engine.ts)
  *     intruder:  take LOCK; CALL |= REVOKE; barrier; wait until BUSY is 0; work; CALL &= ~REVOKE; free LOCK
  *
- * The owner's words are plain stores and loads. What orders them is the barrier of the intruder, which all
- * running threads execute (membarrier on Linux, FlushProcessWriteBuffers on Windows). It falls somewhere into
- * the owner's program:
+ * The owner's words are plain stores and loads. What orders them is the barrier of the intruder,
+ * which all running threads execute (membarrier on Linux, FlushProcessWriteBuffers on Windows). It
+ * falls somewhere into the owner's program:
  * - behind `BUSY = 1`: then the intruder sees it, and waits for the end of the operation;
- * - in front of it: then the owner's look at CALL comes later, sees REVOKE, and the owner takes LOCK as
+ * - in front of it: then the owner's look at CALL comes later, sees REVOKE, and the owner takes
+ *   LOCK as
  *   everyone does.
- * When the intruder had to wait, it has seen `BUSY = 0`, but on a processor that reorders stores (ARM) not
- * yet all that the owner stored before. A second barrier, now that `BUSY = 0` is behind the owner, sees to
- * that. In the other direction: an owner that was outside all the while must not use what it read before the
- * intruder's stores together with a CALL that it read after them. A barrier in front of `CALL &= ~REVOKE`
- * sees to that: what the owner reads behind it is new, and in front of it CALL still says REVOKE. On x86
- * neither can happen, and both barriers are left out. Where the system has no such barrier (macOS), BUSY and
- * CALL are atomic for the owner too, and nothing else is needed.
+ * When the intruder had to wait, it has seen `BUSY = 0`, but on a processor that reorders stores
+ * (ARM) not yet all that the owner stored before. A second barrier, now that `BUSY = 0` is behind
+ * the owner, sees to that. In the other direction: an owner that was outside all the while must not
+ * use what it read before the intruder's stores together with a CALL that it read after them. A
+ * barrier in front of `CALL &= ~REVOKE` sees to that: what the owner reads behind it is new, and in
+ * front of it CALL still says REVOKE. On x86 neither can happen, and both barriers are left out.
+ * Where the system has no such barrier (macOS), BUSY and CALL are atomic for the owner too, and
+ * nothing else is needed.
  *
  * All other hand-overs are by LOCK, an atomic compare-and-exchange in, an atomic store out.
  *
- * A thread that ends takes nothing along. LOCK and OWNER hold tokens, whose lives (control.ts) end with their
- * threads, in whatever way; whoever meets the token of a thread that is gone takes its place, and recovers
- * the arena if the thread was in the middle of an operation.
+ * A thread that ends takes nothing along. LOCK and OWNER hold tokens, whose lives (control.ts) end
+ * with their threads, in whatever way; whoever meets the token of a thread that is gone takes its
+ * place, and recovers the arena if the thread was in the middle of an operation.
  */
 import { OffheapError } from '../errors.js'
 import { BUSY, CALL, CROWDED, DAMAGED, LOCK, lifeOf, livingOf, OWNER, REVOKE } from './control.js'
@@ -71,8 +74,8 @@ export class Access {
   }
 
   /**
-   * Waits until no other thread is in the arena, and keeps them out until `leave`. The arena may be DAMAGED.
-   * Throws ERR_OFFHEAP_BUSY, with nothing changed.
+   * Waits until no other thread is in the arena, and keeps them out until `leave`. The arena may be
+   * DAMAGED. Throws ERR_OFFHEAP_BUSY, with nothing changed.
    */
   enter(record: number): void {
     const patience = new Patience(this.system, this.patience)
@@ -99,7 +102,10 @@ export class Access {
   leave(record: number): void {
     const { words, system } = this
     // The owner of a damaged arena must come and recover it, or meet the one who does.
-    if ((Atomics.load(words, record + CALL) & REVOKE) !== 0 && Atomics.load(words, record + DAMAGED) === 0) {
+    if (
+      (Atomics.load(words, record + CALL) & REVOKE) !== 0 &&
+      Atomics.load(words, record + DAMAGED) === 0
+    ) {
       if (system.reorders && !system.fenced) system.barrier()
       Atomics.and(words, record + CALL, ~REVOKE)
     }
@@ -118,7 +124,9 @@ export class Access {
     Atomics.store(this.words, record + OWNER, 0)
   }
 
-  /** The owner of the arena, which this thread is in, takes the lock from now on: others come often. */
+  /**
+   * The owner of the arena, which this thread is in, takes the lock from now on: others come often.
+   */
   crowd(record: number): void {
     if (!this.isVacant(record) && Atomics.load(this.words, record + OWNER) !== this.me) {
       Atomics.or(this.words, record + CALL, CROWDED)
@@ -132,13 +140,20 @@ export class Access {
     if (holder === 0) return true
     // An own one is of a call that was cut off by an error.
     if (holder !== me) {
-      if (this.lives(holder) || Atomics.compareExchange(words, record + LOCK, holder, me) !== holder) return false
+      if (
+        this.lives(holder) ||
+        Atomics.compareExchange(words, record + LOCK, holder, me) !== holder
+      )
+        return false
     }
     this.damage(record)
     return true
   }
 
-  /** The arena that this thread is in must be recovered before anything else happens in it; no owner may overlook that. */
+  /**
+   * The arena that this thread is in must be recovered before anything else happens in it; no owner
+   * may overlook that.
+   */
   damage(record: number): void {
     Atomics.store(this.words, record + DAMAGED, 1)
     Atomics.or(this.words, record + CALL, REVOKE)
@@ -153,7 +168,10 @@ export class Access {
     Atomics.store(this.words, record + DAMAGED, 0)
   }
 
-  /** Sees to it that the owner is in no operation, and begins none before `leave`. This thread has the lock. */
+  /**
+   * Sees to it that the owner is in no operation, and begins none before `leave`. This thread has
+   * the lock.
+   */
   private evict(record: number, patience: Patience): void {
     const { words, system } = this
     const owner = Atomics.load(words, record + OWNER)
@@ -176,7 +194,9 @@ export class Access {
     if (system.reorders && !system.fenced) system.barrier()
   }
 
-  /** Makes a vacant arena one without an owner. One whose owner ended in an operation is damaged. */
+  /**
+   * Makes a vacant arena one without an owner. One whose owner ended in an operation is damaged.
+   */
   private bury(record: number): void {
     const { words } = this
     if (Atomics.load(words, record + OWNER) === 0) return
@@ -188,7 +208,9 @@ export class Access {
   }
 }
 
-/** A thread that waits looks often at first, then sleeps longer and longer, and gives up in the end. */
+/**
+ * A thread that waits looks often at first, then sleeps longer and longer, and gives up in the end.
+ */
 class Patience {
   private readonly system: System
   private left: number

@@ -1,6 +1,6 @@
 /**
- * The control area of a shared heap: what its threads tell each other. It lies behind the superblock
- * (superblock.ts), in the head, so no pointer and no view of the heap reaches it.
+ * The control area of a shared heap: what its threads tell each other. It lies behind the
+ * superblock (superblock.ts), in the head, so no pointer and no view of the heap reaches it.
  *
  *     ┌────────────┬───────────────────────┬──────────────────────────────────────────────┐
  *     │ lives      │ a record for each     │ an outbox for each pair of arenas:           │
@@ -42,14 +42,21 @@ export const CALL = 1
 export const REVOKE = 1
 /** An outbox has pointers for this arena. */
 export const MAIL = 2
-/** Threads without an arena of their own use this one, and the owner knows: it takes the lock as they do. */
+/**
+ * Threads without an arena of their own use this one, and the owner knows: it takes the lock as
+ * they do.
+ */
 export const CROWDED = 4
-/** The token of the thread that is in the arena, and is not in the owner's fast path; 0 for none. */
+/**
+ * The token of the thread that is in the arena, and is not in the owner's fast path; 0 for none.
+ */
 export const LOCK = 16
 /** The token of the thread that the arena belongs to; 0 for none. */
 export const OWNER = 17
 
-/** 1 when a thread ended in the middle of an operation in the arena, which must be recovered first. */
+/**
+ * 1 when a thread ended in the middle of an operation in the arena, which must be recovered first.
+ */
 export const DAMAGED = 18
 
 /** The words of a half of an outbox. */
@@ -74,7 +81,9 @@ export function recordOf(index: number): number {
   return LIVES_AT + LIVES + RECORD_WORDS * index
 }
 
-/** The first half of the outbox from arena `from` to arena `to`; the second one is right behind it. */
+/**
+ * The first half of the outbox from arena `from` to arena `to`; the second one is right behind it.
+ */
 export function outboxOf(arenas: number, from: number, to: number): number {
   return recordOf(arenas) + 2 * HALF_WORDS * (from * arenas + to)
 }

@@ -1,21 +1,33 @@
 /**
- * The engine of a heap that several threads use at once. The heap has arenas, each of them an ordinary
- * heap with an allocator of its own (lib/engine), and every thread owns one if there are enough:
+ * The engine of a heap that several threads use at once. The heap has arenas, each of them an
+ * ordinary heap with an allocator of its own (lib/engine), and every thread owns one if there are
+ * enough:
  *
  * - malloc, and free of a block in the own arena, take no lock: see access.ts.
  * - free of a block in another arena goes to an outbox, and from there in batches: see outbox.ts.
  * - A thread whose arena is full moves to a vacant one, or else looks in all arenas.
- * - What concerns the whole heap (stats, check, blocks, reset, trim) is done while this thread is in all
+ * - What concerns the whole heap (stats, check, blocks, reset, trim) is done while this thread is
+ *   in all
  *   arenas, which it enters in their order.
  *
- * This thread holds the lock of one arena at a time, or of all; it waits for nobody while it is in an
- * operation of its own arena; and no code of the caller runs while it holds any. So no two threads can wait
- * for each other.
+ * This thread holds the lock of one arena at a time, or of all; it waits for nobody while it is in
+ * an operation of its own arena; and no code of the caller runs while it holds any. So no two
+ * threads can wait for each other.
  *
  * Pointers count from the first byte of arena 0, and an arena's allocator counts from its own.
  */
 import type { Allocator } from '../engine/allocator.js'
-import type { BlockInfo, Engine, HeapStats, HeapSummary, Host, Leak, Pages, Pointer, Watch } from '../engine/engine.js'
+import type {
+  BlockInfo,
+  Engine,
+  HeapStats,
+  HeapSummary,
+  Host,
+  Leak,
+  Pages,
+  Pointer,
+  Watch
+} from '../engine/engine.js'
 import { recover } from '../engine/recover.js'
 import { refusalOf } from '../engine/refusal.js'
 import { noSlots, type Slots } from '../engine/slots.js'
@@ -39,7 +51,9 @@ export interface Arena {
   readonly allocator: Allocator
 }
 
-/** A thread without an arena looks for a vacant one each time that it has entered another so often. */
+/**
+ * A thread without an arena looks for a vacant one each time that it has entered another so often.
+ */
 const LOOK_EVERY = 64
 
 export class SharedEngine implements Engine {
@@ -59,7 +73,10 @@ export class SharedEngine implements Engine {
   /** The arena of this thread, or the one that it shares with others. */
   private home: Arena
   private owns = false
-  /** Whether the fast path may be tried: the thread has an arena, needs no fences, and the last operation was not cut off. */
+  /**
+   * Whether the fast path may be tried: the thread has an arena, needs no fences, and the last
+   * operation was not cut off.
+   */
   private ready = false
   private visits = 0
   /** Of the own arena, for the fast path: where it begins, its record, words, allocator, slots. */
@@ -114,10 +131,10 @@ export class SharedEngine implements Engine {
     return this.words.length !== 0
   }
 
-  // ---- the own arena -------------------------------------------------------------------------------
+  // ---- the own arena ----------------------------------------------------------------------------
 
-  // malloc, free and realloc begin and end their operation themselves: see access.ts for what the stores mean.
-  // What is in a `catch` calls nothing, for the stack may be exhausted.
+  // malloc, free and realloc begin and end their operation themselves: see access.ts for what the
+  // stores mean. What is in a `catch` calls nothing, for the stack may be exhausted.
 
   allocate(bytes: number): Pointer {
     if (this.ready) {
@@ -235,20 +252,26 @@ export class SharedEngine implements Engine {
 
   allocateAligned(alignment: number, bytes: number): Pointer {
     return this.request((allocator, base) =>
-      base % alignment === 0 || alignment <= UNIT_BYTES ? allocator.allocateAligned(alignment, bytes) : 0
+      base % alignment === 0 || alignment <= UNIT_BYTES
+        ? allocator.allocateAligned(alignment, bytes)
+        : 0
     )
   }
 
-  // ---- where memory comes from ---------------------------------------------------------------------
+  // ---- where memory comes from ------------------------------------------------------------------
 
-  /** A block that one of the arenas has: the own one first, then a vacant one, then any. 0 when none has. */
+  /**
+   * A block that one of the arenas has: the own one first, then a vacant one, then any. 0 when none
+   * has.
+   */
   private request(serve: (allocator: Allocator, base: number) => number): Pointer {
     if (!this.open) return 0
     const work = ({ allocator, base }: Arena): Pointer => {
       const pointer = serve(allocator, base)
       return pointer === 0 ? 0 : pointer + base
     }
-    const pointer = this.atHome(work) || this.move(work) || this.everywhere(() => this.firstOf(work))
+    const pointer =
+      this.atHome(work) || this.move(work) || this.everywhere(() => this.firstOf(work))
     if (this.grew) this.announce()
     return pointer
   }
@@ -270,7 +293,10 @@ export class SharedEngine implements Engine {
     return this.inside(this.home, work)
   }
 
-  /** Begins an operation in the own arena. False when another thread is there, or something waits for its owner. */
+  /**
+   * Begins an operation in the own arena. False when another thread is there, or something waits
+   * for its owner.
+   */
   private begin(): boolean {
     const { head, record } = this
     if (!this.owns || this.own[PENDING_WORD] === CUT) return false
@@ -287,7 +313,9 @@ export class SharedEngine implements Engine {
     Atomics.store(this.head, this.record + BUSY, 0)
   }
 
-  /** Finds a vacant arena in which the work returns a pointer, and makes it the one of this thread. */
+  /**
+   * Finds a vacant arena in which the work returns a pointer, and makes it the one of this thread.
+   */
   private move(work: (arena: Arena) => Pointer): Pointer {
     for (const arena of this.arenas) {
       if (arena === this.home || !this.access.enterVacant(arena.record)) continue
@@ -314,7 +342,8 @@ export class SharedEngine implements Engine {
   /** Makes a vacant arena, which this thread is in, its own instead of the one that it has. */
   private settleIn(arena: Arena): void {
     if (this.owns) {
-      // Not when somebody else is in the old arena: waiting here could be for a thread that waits for this one.
+      // Not when somebody else is in the old arena: waiting here could be for a thread that waits
+      // for this one.
       if (this.begin()) {
         this.outboxes.flush(this.home.index)
         this.end()
@@ -339,7 +368,7 @@ export class SharedEngine implements Engine {
     return pointer
   }
 
-  // ---- other arenas --------------------------------------------------------------------------------
+  // ---- other arenas -----------------------------------------------------------------------------
 
   /** Does some work in any arena. Throws ERR_OFFHEAP_BUSY. */
   private at<Result>(arena: Arena, work: (arena: Arena) => Result): Result {
@@ -355,7 +384,10 @@ export class SharedEngine implements Engine {
     })
   }
 
-  /** Does some work in an arena that this thread has entered, and leaves it. What ended in the middle is recovered first. */
+  /**
+   * Does some work in an arena that this thread has entered, and leaves it. What ended in the
+   * middle is recovered first.
+   */
   private during<Result>(arena: Arena, work: (arena: Arena) => Result): Result {
     let isTidy = false
     try {
@@ -363,7 +395,8 @@ export class SharedEngine implements Engine {
       isTidy = true
       return work(arena)
     } catch (error) {
-      // No other call before this: the stack may be exhausted. An error of our own is found before anything changes.
+      // No other call before this: the stack may be exhausted. An error of our own is found before
+      // anything changes.
       this.access.damage(arena.record)
       if (isTidy && error instanceof OffheapError) this.access.mend(arena.record)
       throw error
@@ -375,7 +408,8 @@ export class SharedEngine implements Engine {
   /** Does some work in all arenas at once, with nothing in any outbox. Throws ERR_OFFHEAP_BUSY. */
   private everywhere<Result>(work: () => Result): Result {
     return this.within(0, () => {
-      for (const arena of this.arenas) this.outboxes.receiveAll(arena.index, pointer => receive(arena, pointer))
+      for (const arena of this.arenas)
+        this.outboxes.receiveAll(arena.index, pointer => receive(arena, pointer))
       return work()
     })
   }
@@ -395,13 +429,20 @@ export class SharedEngine implements Engine {
       words[PENDING_WORD] = 0
     }
     // Before anything is allocated: what was freed in part is freed again.
-    if (isCut || this.access.isDamaged(record) || (Atomics.load(this.head, record + CALL) & MAIL) !== 0) {
+    if (
+      isCut ||
+      this.access.isDamaged(record) ||
+      (Atomics.load(this.head, record + CALL) & MAIL) !== 0
+    ) {
       this.outboxes.receive(arena.index, pointer => receive(arena, pointer))
     }
     this.access.mend(record)
   }
 
-  /** The arena in which a block may begin at a pointer, any number. NULL is in none, so nobody enters an arena for it. */
+  /**
+   * The arena in which a block may begin at a pointer, any number. NULL is in none, so nobody
+   * enters an arena for it.
+   */
   private arenaOf(pointer: Pointer): Arena | undefined {
     const arena = this.arenas[Math.floor(pointer / this.arenaBytes)]
     if (arena === undefined || pointer % 8 !== 0) return undefined
@@ -414,7 +455,8 @@ export class SharedEngine implements Engine {
     if (arena === undefined) return false
     const local = pointer - arena.base
     // What a thread outside can see is not certain: a doubtful pointer is looked at inside.
-    if (arena === this.home || arena.allocator.usableSize(local) < 0) return this.freeSlowly(pointer)
+    if (arena === this.home || arena.allocator.usableSize(local) < 0)
+      return this.freeSlowly(pointer)
     if (!this.send(arena, local)) return this.freeSlowly(pointer)
     // Nobody would look at what was posted to a vacant arena.
     const isWaiting = Atomics.load(this.head, arena.record + CALL) !== 0
@@ -440,7 +482,9 @@ export class SharedEngine implements Engine {
     if (arena !== this.home && bytes <= have && bytes > have / 2) return pointer
     // In its own arena first, where it may stay where it is.
     if (arena === this.home || bytes <= have) {
-      const resized = this.at(arena, ({ allocator, base }) => allocator.resize(pointer - base, bytes))
+      const resized = this.at(arena, ({ allocator, base }) =>
+        allocator.resize(pointer - base, bytes)
+      )
       if (this.grew) this.announce()
       if (resized !== 0) return resized < 0 ? -1 : resized + arena.base
     }
@@ -473,10 +517,12 @@ export class SharedEngine implements Engine {
         `${call}: the pointer ${pointer} lies outside the heap, which has ${bytes} bytes`
       )
     }
-    return this.inside(arena, ({ words, allocator, base }) => refusalOf(words, allocator.slabs, call, pointer, base))
+    return this.inside(arena, ({ words, allocator, base }) =>
+      refusalOf(words, allocator.slabs, call, pointer, base)
+    )
   }
 
-  // ---- the whole heap ------------------------------------------------------------------------------
+  // ---- the whole heap ---------------------------------------------------------------------------
 
   get root(): Pointer {
     return Atomics.load(this.head, ROOT_WORD) * 8
@@ -518,11 +564,20 @@ export class SharedEngine implements Engine {
     return this.collect(allocator => allocator.eachFreeBlock())
   }
 
-  /** Blocks of all arenas at one moment: while a loop of the caller goes over them, other threads go on. */
-  private *collect(list: (allocator: Allocator) => Iterable<BlockInfo>): Generator<BlockInfo, void, undefined> {
+  /**
+   * Blocks of all arenas at one moment: while a loop of the caller goes over them, other threads go
+   * on.
+   */
+  private *collect(
+    list: (allocator: Allocator) => Iterable<BlockInfo>
+  ): Generator<BlockInfo, void, undefined> {
     yield* this.everywhere(() =>
       this.arenas.flatMap(({ allocator, base }) =>
-        [...list(allocator)].map(block => ({ ...block, pointer: block.pointer + base, offset: block.offset + base }))
+        [...list(allocator)].map(block => ({
+          ...block,
+          pointer: block.pointer + base,
+          offset: block.offset + base
+        }))
       )
     )
   }
@@ -534,7 +589,10 @@ export class SharedEngine implements Engine {
           allocator.check()
         } catch (error) {
           if (!(error instanceof OffheapError)) throw error
-          throw new OffheapError(error.code, `In arena ${index}, whose byte 0 is byte ${base}: ${error.message}`)
+          throw new OffheapError(
+            error.code,
+            `In arena ${index}, whose byte 0 is byte ${base}: ${error.message}`
+          )
         }
       }
     })
@@ -545,7 +603,10 @@ export class SharedEngine implements Engine {
       const { pageSize } = pages
       let bytes = 0
       for (const { allocator, base } of this.arenas) {
-        bytes += allocator.trim({ pageSize, decommit: (offset, length) => pages.decommit(base + offset, length) })
+        bytes += allocator.trim({
+          pageSize,
+          decommit: (offset, length) => pages.decommit(base + offset, length)
+        })
       }
       return bytes
     })

@@ -1,18 +1,20 @@
 /**
- * A heap file: the superblock and one arena, mapped. This file opens it, tells in what state it was left, and takes
- * it from one state to the next; lib/heap/open.ts makes a heap of its arena.
+ * A heap file: the superblock and one arena, mapped. This file opens it, tells in what state it was
+ * left, and takes it from one state to the next; lib/heap/open.ts makes a heap of its arena.
  *
  *     created ──▶ FORMATTING ──▶ OPEN ──▶ SYNCED   close(), with everything on the disk
  *                                 ▲  └──▶ CLOSED   close(), when the disk refused
  *                                 └──────── either, opened again
  *
- * A process that is killed leaves OPEN. Then the heap is recovered by whoever opens it next, and so it is after CLOSED
- * when the machine stopped meanwhile.
+ * A process that is killed leaves OPEN. Then the heap is recovered by whoever opens it next, and so
+ * it is after CLOSED when the machine stopped meanwhile.
  *
  * What keeps the process alive when the file is not what it was:
- * - The file has its full length from the beginning, without disk space. That is reserved ahead, as the heap
+ * - The file has its full length from the beginning, without disk space. That is reserved ahead, as
+ *   the heap
  *   grows: a full disk is an error then, and not a fault.
- * - When somebody truncates the file, the addon cuts the pages off it (native/files.h). The head is zero then,
+ * - When somebody truncates the file, the addon cuts the pages off it (native/files.h). The head is
+ *   zero then,
  *   and the header of the arena says that a call was cut off, so that the next call looks here for the reason.
  */
 import { randomFillSync } from 'node:crypto'
@@ -74,9 +76,14 @@ export class HeapFile {
   private refused: OffheapError | undefined
   private isClosed = false
 
-  /** Opens and locks the file, and makes it when `size`, the bytes of the arena, is given and there is none. */
+  /**
+   * Opens and locks the file, and makes it when `size`, the bytes of the arena, is given and there
+   * is none.
+   */
   static open(path: string, size: number | undefined): HeapFile {
-    const mapping = FileMapping.open(path, size === undefined ? 'write' : 'create', () => holderOf(path))
+    const mapping = FileMapping.open(path, size === undefined ? 'write' : 'create', () =>
+      holderOf(path)
+    )
     try {
       return new HeapFile(mapping, size)
     } catch (error) {
@@ -86,10 +93,14 @@ export class HeapFile {
   }
 
   /**
-   * Opens the file to look at it, in use or not: without a lock, and with pages of its own, so that nothing reaches
-   * the file. While somebody else works on it, its bytes may contradict each other.
+   * Opens the file to look at it, in use or not: without a lock, and with pages of its own, so that
+   * nothing reaches the file. While somebody else works on it, its bytes may contradict each other.
    */
-  static look(path: string): { readonly file: HeapFile; readonly block: Superblock; readonly inUse: boolean } {
+  static look(path: string): {
+    readonly file: HeapFile
+    readonly block: Superblock
+    readonly inUse: boolean
+  } {
     const mapping = FileMapping.open(path, 'read', () => '')
     try {
       const block = readSuperblockOf(mapping)
@@ -119,7 +130,8 @@ export class HeapFile {
     }
     this.length = totalBytes(block)
     this.headBytes = headBytes(block.controlBytes)
-    if (mapping.byteLength < this.length) throw tooShort(mapping.path, mapping.byteLength, this.length)
+    if (mapping.byteLength < this.length)
+      throw tooShort(mapping.path, mapping.byteLength, this.length)
     const boot = bootId()
     this.rebooted = !this.isNew && !sameId(block.bootId, idAt(boot, 0))
     this.unclean = block.state === OPEN || (block.state === CLOSED && this.rebooted)
@@ -155,7 +167,7 @@ export class HeapFile {
     return this.isClosed
   }
 
-  // ---- the root pointer ----------------------------------------------------------------------------
+  // ---- the root pointer -------------------------------------------------------------------------
 
   /** The root pointer, in bytes of the arena; 0 is NULL. */
   get root(): number {
@@ -166,7 +178,7 @@ export class HeapFile {
     this.head[ROOT_WORD] = pointer / 8
   }
 
-  // ---- what may go wrong ---------------------------------------------------------------------------
+  // ---- what may go wrong ------------------------------------------------------------------------
 
   /** Why the pages are not the file's any more; undefined as long as they are. */
   lost(): OffheapError | undefined {
@@ -183,8 +195,8 @@ export class HeapFile {
   }
 
   /**
-   * Reserves disk space for the first `bytes` bytes of the arena. False when the system refuses: `takeRefusal` has
-   * the error. Throws ERR_OFFHEAP_TRUNCATED.
+   * Reserves disk space for the first `bytes` bytes of the arena. False when the system refuses:
+   * `takeRefusal` has the error. Throws ERR_OFFHEAP_TRUNCATED.
    */
   commit(bytes: number): boolean {
     if (bytes <= this.reserved) return true
@@ -209,7 +221,7 @@ export class HeapFile {
     return refused
   }
 
-  // ---- pages ---------------------------------------------------------------------------------------
+  // ---- pages ------------------------------------------------------------------------------------
 
   get pageSize(): number {
     return this.mapping.pageSize
@@ -220,8 +232,9 @@ export class HeapFile {
   }
 
   /**
-   * Takes whole pages of the arena out of memory; they are zero afterwards. The disk space of the wilderness is
-   * given back. That of free blocks stays reserved, so that they can always be used again.
+   * Takes whole pages of the arena out of memory; they are zero afterwards. The disk space of the
+   * wilderness is given back. That of free blocks stays reserved, so that they can always be used
+   * again.
    */
   decommit(offset: number, length: number): void {
     this.verifyLength()
@@ -236,7 +249,7 @@ export class HeapFile {
     if (!keep) this.reserved = Math.min(this.reserved, offset)
   }
 
-  // ---- the disk ------------------------------------------------------------------------------------
+  // ---- the disk ---------------------------------------------------------------------------------
 
   /**
    * Writes everything to the disk, and then counts it as another generation. Returns that. Throws
@@ -257,8 +270,9 @@ export class HeapFile {
   }
 
   /**
-   * Writes everything to the disk, says so in the file, and lets go of it. When the disk refuses, the file says only
-   * that it was closed, and the error is thrown when the file is closed. A file that was lost is left as it is.
+   * Writes everything to the disk, says so in the file, and lets go of it. When the disk refuses,
+   * the file says only that it was closed, and the error is thrown when the file is closed. A file
+   * that was lost is left as it is.
    */
   close(): void {
     if (this.isClosed) return
@@ -302,14 +316,18 @@ function readSuperblockOf(mapping: FileMapping): Superblock {
 export function about(path: string, error: unknown): unknown {
   if (!(error instanceof OffheapError)) return error
   const { code, message } = error
-  if (code === 'ERR_OFFHEAP_NOT_A_HEAP') return new OffheapError(code, message.replace('in this memory', `in ${path}`))
+  if (code === 'ERR_OFFHEAP_NOT_A_HEAP')
+    return new OffheapError(code, message.replace('in this memory', `in ${path}`))
   if (code !== 'ERR_OFFHEAP_CORRUPT') return error
-  return new OffheapError(code, message.replace('The heap is corrupt', `The heap in ${path} is corrupt`))
+  return new OffheapError(
+    code,
+    message.replace('The heap is corrupt', `The heap in ${path} is corrupt`)
+  )
 }
 
 /**
- * Writes the superblock of a new file, and gives the file its length. The superblock comes first, in one piece: a
- * file that is not empty says from then on that it is being written.
+ * Writes the superblock of a new file, and gives the file its length. The superblock comes first,
+ * in one piece: a file that is not empty says from then on that it is being written.
  */
 function create(mapping: FileMapping, geometry: Geometry): void {
   mapping.resize(0)

@@ -4,7 +4,14 @@ import { randomFillSync } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { openAllocator } from '../engine/allocator.js'
 import type { Engine, Host } from '../engine/engine.js'
-import { checkRoom, type Header, ordinaryLayout, readHeader, verifyHeader, writeHeader } from '../engine/format.js'
+import {
+  checkRoom,
+  type Header,
+  ordinaryLayout,
+  readHeader,
+  verifyHeader,
+  writeHeader
+} from '../engine/format.js'
 import { invalidValue, OffheapError, outOfRange } from '../errors.js'
 import { WITH_SLABS } from '../layout/header.js'
 import { chunkGranules } from '../layout/slab.js'
@@ -26,7 +33,10 @@ import {
   writeSuperblock
 } from './superblock.js'
 
-/** Names a shared heap in a message to another thread of the process. Plain data: it can be cloned and posted. */
+/**
+ * Names a shared heap in a message to another thread of the process. Plain data: it can be cloned
+ * and posted.
+ */
 export interface HeapHandle {
   readonly offheap: 'shared'
   /** Opaque. Names the memory among those that this process has mapped. */
@@ -37,7 +47,10 @@ export interface HeapHandle {
 export interface SharedPlan {
   readonly policy: PlacementPolicy
   readonly slabs: boolean
-  /** How many arenas, and how many milliseconds a call waits for another thread; undefined for the defaults. */
+  /**
+   * How many arenas, and how many milliseconds a call waits for another thread; undefined for the
+   * defaults.
+   */
   readonly arenas: number | undefined
   readonly busyTimeout: number | undefined
 }
@@ -46,7 +59,10 @@ export interface SharedPlan {
 export interface SharedParts {
   readonly words: Int32Array<ArrayBuffer>
   open(host: Host): Engine
-  readonly backing: Pick<SharedMemory, 'closed' | 'pageSize' | 'decommit' | 'residentBytes' | 'close'>
+  readonly backing: Pick<
+    SharedMemory,
+    'closed' | 'pageSize' | 'decommit' | 'residentBytes' | 'close'
+  >
   readonly handle: HeapHandle
 }
 
@@ -56,7 +72,10 @@ const DEFAULT_TIMEOUT = 10_000
 /** By default a heap has an arena for each processor, within these bounds. */
 const [FEWEST, MOST] = [2, 16]
 
-/** Maps a new heap. Throws ERR_OUT_OF_RANGE, ERR_INVALID_ARG_TYPE, ERR_OFFHEAP_SYSTEM, ERR_OFFHEAP_UNSUPPORTED. */
+/**
+ * Maps a new heap. Throws ERR_OUT_OF_RANGE, ERR_INVALID_ARG_TYPE, ERR_OFFHEAP_SYSTEM,
+ * ERR_OFFHEAP_UNSUPPORTED.
+ */
 export function mapShared(plan: SharedPlan, options: RegionOptions): SharedParts {
   const geometry = geometryOf(options.size, plan.arenas)
   const { arenas, arenaBytes, controlBytes } = geometry
@@ -91,7 +110,10 @@ export function writeShared(
   }
 }
 
-/** Attaches this thread to the heap that a handle names. Throws ERR_OFFHEAP_CLOSED, ERR_OFFHEAP_BUSY, ERR_INVALID_ARG_VALUE. */
+/**
+ * Attaches this thread to the heap that a handle names. Throws ERR_OFFHEAP_CLOSED,
+ * ERR_OFFHEAP_BUSY, ERR_INVALID_ARG_VALUE.
+ */
 export function attachShared(handle: HeapHandle): SharedParts {
   const { id } = handle
   if (typeof id !== 'string' || !/^[0-9a-f]{32}$/.test(id)) {
@@ -118,7 +140,11 @@ export function attachShared(handle: HeapHandle): SharedParts {
 /** Is this the handle of a shared heap? */
 export function isHandle(value: unknown): value is HeapHandle {
   return (
-    typeof value === 'object' && value !== null && 'offheap' in value && value.offheap === 'shared' && 'id' in value
+    typeof value === 'object' &&
+    value !== null &&
+    'offheap' in value &&
+    value.offheap === 'shared' &&
+    'id' in value
   )
 }
 
@@ -169,7 +195,9 @@ function openShared(
   return engineOn(head, words, geometry, me, systemHere(), host)
 }
 
-/** The engine of the thread with the token `me`. Throws ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_BUSY. */
+/**
+ * The engine of the thread with the token `me`. Throws ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_BUSY.
+ */
 export function engineOn(
   head: Int32Array,
   words: Int32Array,
@@ -187,7 +215,16 @@ export function engineOn(
     return { index, base: index * arenaBytes, record: recordOf(index), words: arena, allocator }
   }
   const access = new Access(head, me, system, head[PATIENCE_WORD])
-  return new SharedEngine(head, words, openArena, arenas, access, new Outboxes(head, arenas), system.fenced, host)
+  return new SharedEngine(
+    head,
+    words,
+    openArena,
+    arenas,
+    access,
+    new Outboxes(head, arenas),
+    system.fenced,
+    host
+  )
 }
 
 function systemHere(): System {
@@ -197,12 +234,23 @@ function systemHere(): System {
 
 function geometryOf(size: number, wanted: number | undefined): Geometry {
   if (!(Number.isInteger(size) && size >= 1 && size <= MOST_BYTES)) {
-    throw outOfRange('options.size', `an integer from 1 to ${MOST_BYTES} bytes in a shared heap`, size)
+    throw outOfRange(
+      'options.size',
+      `an integer from 1 to ${MOST_BYTES} bytes in a shared heap`,
+      size
+    )
   }
-  const byDefault = Math.min(Math.max(availableParallelism(), FEWEST), MOST, Math.max(1, Math.floor(size / UNIT_BYTES)))
+  const byDefault = Math.min(
+    Math.max(availableParallelism(), FEWEST),
+    MOST,
+    Math.max(1, Math.floor(size / UNIT_BYTES))
+  )
   const arenas = wanted ?? byDefault
   // In whole units, and no more than can be viewed.
-  const units = Math.min(Math.ceil(size / arenas / UNIT_BYTES), Math.floor(MOST_BYTES / arenas / UNIT_BYTES))
+  const units = Math.min(
+    Math.ceil(size / arenas / UNIT_BYTES),
+    Math.floor(MOST_BYTES / arenas / UNIT_BYTES)
+  )
   return { arenas, arenaBytes: units * UNIT_BYTES, controlBytes: controlBytesFor(arenas) }
 }
 
@@ -212,5 +260,11 @@ const QUIET: Host = {
   grown: () => {},
   trim: () => {},
   fault: () => {},
-  calls: { malloc: () => 0, calloc: () => 0, alignedAlloc: () => 0, realloc: () => 0, free: () => {} }
+  calls: {
+    malloc: () => 0,
+    calloc: () => 0,
+    alignedAlloc: () => 0,
+    realloc: () => 0,
+    free: () => {}
+  }
 }

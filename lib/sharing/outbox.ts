@@ -1,19 +1,20 @@
 /**
- * Outboxes: how a block is freed by a thread whose arena it is not in. Only who is in an arena writes to it
- * (access.ts), so the pointer goes into the outbox from the own arena to the other one; when a half of it is
- * full, the half is posted, and whoever is next in the other arena frees all its blocks (batches of remote
- * frees, as in snmalloc; Liétar et al., ISMM 2019). Pointers are not linked through the blocks, so a caller
- * who writes to a block after the free does no harm here.
+ * Outboxes: how a block is freed by a thread whose arena it is not in. Only who is in an arena
+ * writes to it (access.ts), so the pointer goes into the outbox from the own arena to the other
+ * one; when a half of it is full, the half is posted, and whoever is next in the other arena frees
+ * all its blocks (batches of remote frees, as in snmalloc; Liétar et al., ISMM 2019). Pointers are
+ * not linked through the blocks, so a caller who writes to a block after the free does no harm
+ * here.
  *
- * Hand-overs. STATE says whose a half is; it is always read and written by Atomics. The sender stores pointers
- * and COUNT, then POSTED: the receiver, who reads POSTED, sees them. The receiver frees all blocks, stores a
- * COUNT of 0, then FILLING: the sender, who reads FILLING, sees that COUNT, and its new pointers can't come
- * before the receiver's reads of the old ones.
+ * Hand-overs. STATE says whose a half is; it is always read and written by Atomics. The sender
+ * stores pointers and COUNT, then POSTED: the receiver, who reads POSTED, sees them. The receiver
+ * frees all blocks, stores a COUNT of 0, then FILLING: the sender, who reads FILLING, sees that
+ * COUNT, and its new pointers can't come before the receiver's reads of the old ones.
  *
- * Either thread may end at any store. The store of COUNT is the commit of a free. Until POSTED the half
- * belongs to whoever owns the sending arena next. A half that was freed in part is freed once more, before
- * anything else happens in the arena: those of its blocks that are free already are not used, so nothing
- * happens to them.
+ * Either thread may end at any store. The store of COUNT is the commit of a free. Until POSTED the
+ * half belongs to whoever owns the sending arena next. A half that was freed in part is freed once
+ * more, before anything else happens in the arena: those of its blocks that are free already are
+ * not used, so nothing happens to them.
  */
 import {
   BATCH,
@@ -43,8 +44,8 @@ export class Outboxes {
   }
 
   /**
-   * Frees the block at `pointer` of the arena `to`. The caller is in the arena `from`. False, with nothing
-   * changed, when the outbox is full.
+   * Frees the block at `pointer` of the arena `to`. The caller is in the arena `from`. False, with
+   * nothing changed, when the outbox is full.
    */
   put(from: number, to: number, pointer: number): boolean {
     const { words } = this
@@ -78,7 +79,8 @@ export class Outboxes {
   flush(from: number): void {
     for (let to = 0; to < this.arenas; to++) {
       for (const half of this.halves(from, to)) {
-        if (Atomics.load(this.words, half + STATE) === FILLING && this.words[half + COUNT] > 0) this.post(half, to)
+        if (Atomics.load(this.words, half + STATE) === FILLING && this.words[half + COUNT] > 0)
+          this.post(half, to)
       }
     }
   }

@@ -1,12 +1,13 @@
 /**
- * Named roots: pointers that whoever opens the memory finds by name. Each has 128 bytes in the head.
+ * Named roots: pointers that whoever opens the memory finds by name. Each has 128 bytes in the
+ * head.
  *
  *     byte 0    length of the name in bytes, from 1 to 64; 0 when the entry is free
  *          4    the pointer, in units of 8 bytes; 0 is NULL
  *         64    the name, in UTF-8
  *
- * One store makes, changes or deletes a root, and comes last: whenever the process ends, each root is there with
- * its old pointer or its new one, or is not there.
+ * One store makes, changes or deletes a root, and comes last: whenever the process ends, each root
+ * is there with its old pointer or its new one, or is not there.
  */
 import { corrupt, invalidType, invalidValue, OffheapError } from '../errors.js'
 import { ROOT_BYTES, ROOTS } from './superblock.js'
@@ -27,7 +28,10 @@ export class RootTable {
     this.bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength)
   }
 
-  /** The pointer of a root; undefined when there is none of that name. Throws as Node does for what is no name. */
+  /**
+   * The pointer of a root; undefined when there is none of that name. Throws as Node does for what
+   * is no name.
+   */
   get(name: string): number | undefined {
     const entry = this.find(encoded(name))
     return entry < 0 ? undefined : this.pointerAt(entry)
@@ -71,20 +75,28 @@ export class RootTable {
     for (let entry = 0; entry < ROOTS * WORDS; entry += WORDS) this.words[entry] = 0
   }
 
-  /** Verifies what was read from elsewhere: pointers lie below `end`, in bytes. Throws ERR_OFFHEAP_CORRUPT. */
+  /**
+   * Verifies what was read from elsewhere: pointers lie below `end`, in bytes. Throws
+   * ERR_OFFHEAP_CORRUPT.
+   */
   check(end: number): void {
     const names = new Set<string>()
     for (let entry = 0; entry < ROOTS * WORDS; entry += WORDS) {
       const length = this.words[entry]
       if (length === 0) continue
       const number = entry / WORDS
-      if (!(length > 0 && length <= MOST_BYTES)) throw corrupt(`named root ${number} has a name of ${length} bytes`)
+      if (!(length > 0 && length <= MOST_BYTES))
+        throw corrupt(`named root ${number} has a name of ${length} bytes`)
       const name = Buffer.from(this.nameAt(entry))
-      if (!name.equals(Buffer.from(name.toString()))) throw corrupt(`the name of named root ${number} is not UTF-8`)
-      if (names.has(name.toString())) throw corrupt(`two named roots have the name of named root ${number}`)
+      if (!name.equals(Buffer.from(name.toString())))
+        throw corrupt(`the name of named root ${number} is not UTF-8`)
+      if (names.has(name.toString()))
+        throw corrupt(`two named roots have the name of named root ${number}`)
       names.add(name.toString())
       if (!(this.pointerAt(entry) < end)) {
-        throw corrupt(`named root ${number} points to byte ${this.pointerAt(entry)}, which lies outside the heap`)
+        throw corrupt(
+          `named root ${number} points to byte ${this.pointerAt(entry)}, which lies outside the heap`
+        )
       }
     }
   }
@@ -99,16 +111,19 @@ export class RootTable {
   }
 
   private *entries(): Generator<number, void, undefined> {
-    for (let entry = 0; entry < ROOTS * WORDS; entry += WORDS) if (this.words[entry] !== 0) yield entry
+    for (let entry = 0; entry < ROOTS * WORDS; entry += WORDS)
+      if (this.words[entry] !== 0) yield entry
   }
 
   private find(name: Uint8Array): number {
-    for (const entry of this.entries()) if (Buffer.compare(this.nameAt(entry), name) === 0) return entry
+    for (const entry of this.entries())
+      if (Buffer.compare(this.nameAt(entry), name) === 0) return entry
     return -1
   }
 
   private free(): number {
-    for (let entry = 0; entry < ROOTS * WORDS; entry += WORDS) if (this.words[entry] === 0) return entry
+    for (let entry = 0; entry < ROOTS * WORDS; entry += WORDS)
+      if (this.words[entry] === 0) return entry
     return -1
   }
 }

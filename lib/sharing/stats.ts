@@ -2,8 +2,9 @@
 import type { HeapStats } from '../engine/engine.js'
 
 /**
- * Sums up the figures of arenas that begin at the pointers `base`. `top` is where the last wilderness that
- * anything was cut off begins; `peakUsed` and `highWater` are sums of what each arena reached at some time.
+ * Sums up the figures of arenas that begin at the pointers `base`. `top` is where the last
+ * wilderness that anything was cut off begins; `peakUsed` and `highWater` are sums of what each
+ * arena reached at some time.
  */
 export function sumOf(
   arenas: readonly (readonly [base: number, stats: HeapStats])[],
@@ -24,7 +25,9 @@ export function sumOf(
     largestFree: Math.max(...arenas.map(([, { largestFree }]) => largestFree)),
     peakUsed: sum(({ peakUsed }) => peakUsed),
     top: Math.max(
-      ...arenas.map(([base, { top, highWater }], index) => (highWater > 0 || index === 0 ? base + top : 0))
+      ...arenas.map(([base, { top, highWater }], index) =>
+        highWater > 0 || index === 0 ? base + top : 0
+      )
     ),
     wilderness: sum(({ wilderness }) => wilderness),
     highWater: sum(({ highWater }) => highWater),

@@ -1,6 +1,7 @@
 /**
- * The superblock: the first 4 KiB of memory that outlives one `Heap` object, because threads, processes or
- * later runs share it. It says what the memory is, how it is divided, and whether it was closed.
+ * The superblock: the first 4 KiB of memory that outlives one `Heap` object, because threads,
+ * processes or later runs share it. It says what the memory is, how it is divided, and whether it
+ * was closed.
  *
  *     byte 0      4096                                         head bytes
  *     ┌────────────┬────────────────┬─────────────┬─────────────┬─────────┬─────────┬───
@@ -9,12 +10,14 @@
  *     └────────────┴────────────────┴─────────────┴─────────────┴─────────┴─────────┴───
  *     ╰──────────────────────── head ──────────────────────────╯╰─────── body ──────────
  *
- * Every arena is a complete heap (lib/layout/header.ts) with a header, an index and blocks of its own. All
- * have the same size, a multiple of 64 KiB, which is a multiple of every page size. A heap that one thread at a
- * time uses has one arena and no control area: what threads need that use it at the same time.
+ * Every arena is a complete heap (lib/layout/header.ts) with a header, an index and blocks of its
+ * own. All have the same size, a multiple of 64 KiB, which is a multiple of every page size. A heap
+ * that one thread at a time uses has one arena and no control area: what threads need that use it
+ * at the same time.
  *
- * Pointers count from the first byte of arena 0. So no pointer names a byte of the head, a heap with one arena
- * has the pointers that it would have on private memory, and the pointer's arena is a division away.
+ * Pointers count from the first byte of arena 0. So no pointer names a byte of the head, a heap
+ * with one arena has the pointers that it would have on private memory, and the pointer's arena is
+ * a division away.
  *
  *     byte   0  magic, version, byte order, arena units, arenas, control size, id (4 words)   written once
  *           64  state, holder's process id, generation, boot id (4 words)
@@ -22,7 +25,8 @@
  *          192  root          the root pointer
  *          256  lock          0, or who holds the lock of the head
  *
- * Words that several threads write have 64 bytes each: a cache line. All are words of the machine's byte order.
+ * Words that several threads write have 64 bytes each: a cache line. All are words of the machine's
+ * byte order.
  */
 import { OffheapError } from '../errors.js'
 
@@ -46,7 +50,9 @@ export const BYTE_ORDER = 0x01020304
 export const ARENA_UNITS_WORD = 3
 /** The number of arenas. */
 export const ARENAS_WORD = 4
-/** The size of the control area, in units of 128 bytes; 0 when one thread at a time uses the memory. */
+/**
+ * The size of the control area, in units of 128 bytes; 0 when one thread at a time uses the memory.
+ */
 export const CONTROL_WORD = 5
 export const CONTROL_UNIT_BYTES = 128
 /** 128 random bits that tell this memory from all others. */
@@ -117,8 +123,9 @@ export function totalBytes({ arenas, arenaBytes, controlBytes }: Geometry): numb
 }
 
 /**
- * Writes the superblock of new memory, whose head is zero. The state is FORMATTING until the caller, with the
- * arenas written, sets another. The magic comes last: until then this is not a superblock.
+ * Writes the superblock of new memory, whose head is zero. The state is FORMATTING until the
+ * caller, with the arenas written, sets another. The magic comes last: until then this is not a
+ * superblock.
  */
 export function writeSuperblock(words: Int32Array, geometry: Geometry, fileId: Id): void {
   words[STATE_WORD] = FORMATTING
@@ -160,7 +167,8 @@ export function readSuperblock(words: Int32Array): Superblock {
     throw notAHeap(`its superblock says that it has a control area of ${control} * 128 bytes`)
   }
   const state = words[STATE_WORD]
-  if (!(state >= FORMATTING && state <= SYNCED)) throw notAHeap(`its state is ${state}, which is unknown`)
+  if (!(state >= FORMATTING && state <= SYNCED))
+    throw notAHeap(`its state is ${state}, which is unknown`)
   return {
     arenas,
     arenaBytes: units * UNIT_BYTES,
@@ -190,5 +198,8 @@ export function sameId(one: Id, other: Id): boolean {
 }
 
 function notAHeap(why: string): OffheapError {
-  return new OffheapError('ERR_OFFHEAP_NOT_A_HEAP', `There is no usable heap in this memory: ${why}`)
+  return new OffheapError(
+    'ERR_OFFHEAP_NOT_A_HEAP',
+    `There is no usable heap in this memory: ${why}`
+  )
 }

@@ -1,6 +1,6 @@
 /**
- * The fields of records: how each kind is stored, and the accessor that reads and writes it. An accessor is a closure over the
- * place of its field, so that no code is evaluated.
+ * The fields of records: how each kind is stored, and the accessor that reads and writes it. An
+ * accessor is a closure over the place of its field, so that no code is evaluated.
  */
 import { endianness } from 'node:os'
 import { type InspectOptionsStylized, inspect, types } from 'node:util'
@@ -9,8 +9,18 @@ import { inspectAs } from '../inspect.js'
 
 type NumberType = 'u8' | 'i8' | 'u16' | 'i16' | 'u32' | 'i32' | 'f32' | 'f64' | 'pointer'
 
-/** What a field holds: a number, a 64-bit integer, a truth value, a pointer of 8 bytes, text of at most n bytes, or n bytes. */
-export type FieldType = NumberType | 'u64' | 'i64' | 'bool' | `utf8:${number}` | `latin1:${number}` | `bytes:${number}`
+/**
+ * What a field holds: a number, a 64-bit integer, a truth value, a pointer of 8 bytes, text of at
+ * most n bytes, or n bytes.
+ */
+export type FieldType =
+  | NumberType
+  | 'u64'
+  | 'i64'
+  | 'bool'
+  | `utf8:${number}`
+  | `latin1:${number}`
+  | `bytes:${number}`
 
 /** The type of a field's value. */
 export type FieldValue<Type extends FieldType> = Type extends NumberType
@@ -28,7 +38,10 @@ const LE = endianness() === 'LE'
 export const V: unique symbol = Symbol('view')
 export const A: unique symbol = Symbol('at')
 
-/** Where a record is: at the byte A of the view V of its array. A class that extends it has the accessors of one kind of record. */
+/**
+ * Where a record is: at the byte A of the view V of its array. A class that extends it has the
+ * accessors of one kind of record.
+ */
 export class Place {
   [V]: DataView;
   [A]: number
@@ -51,7 +64,10 @@ export class Place {
 }
 
 export type Accessor = { get(): unknown; set(value: never): void } & ThisType<Place>
-/** How many bytes a field takes, its alignment, and its accessor when it is `o` bytes into the record. */
+/**
+ * How many bytes a field takes, its alignment, and its accessor when it is `o` bytes into the
+ * record.
+ */
 export type Kind = readonly [bytes: number, alignment: number, at: (o: number) => Accessor]
 
 /** Numbers. Each accessor is a function of its own, so that V8 can inline it. */
@@ -70,8 +86,11 @@ const NUMBERS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ['bool', [1, 1, o => ({ get() { return this[V].getUint8(this[A] + o) !== 0 }, set(x) { this[V].setUint8(this[A] + o, x ? 1 : 0) } })]]
 ])
 
-const bytesAt = ({ [V]: view, [A]: at }: Place, o: number, length: number): Buffer<ArrayBufferLike> =>
-  Buffer.from(view.buffer, view.byteOffset + at + o, length)
+const bytesAt = (
+  { [V]: view, [A]: at }: Place,
+  o: number,
+  length: number
+): Buffer<ArrayBufferLike> => Buffer.from(view.buffer, view.byteOffset + at + o, length)
 
 /** Text of at most `length` bytes, with zeros behind it. */
 const text = (name: string, encoding: 'utf8' | 'latin1', length: number): Kind => [
@@ -85,9 +104,11 @@ const text = (name: string, encoding: 'utf8' | 'latin1', length: number): Kind =
     },
     set(value: string) {
       if (typeof value !== 'string') throw invalidType(name, 'of type string', value)
-      if (value.includes('\0')) throw invalidValue(name, 'has a zero, which would end the text', value)
+      if (value.includes('\0'))
+        throw invalidValue(name, 'has a zero, which would end the text', value)
       const size = Buffer.byteLength(value, encoding)
-      if (size > length) throw outOfRange(name, `text of at most ${length} bytes of ${encoding}`, value)
+      if (size > length)
+        throw outOfRange(name, `text of at most ${length} bytes of ${encoding}`, value)
       const bytes = bytesAt(this, o, length)
       bytes.write(value, encoding)
       bytes.fill(0, size)
@@ -119,7 +140,8 @@ const pointer = (name: string): Kind => [
   o => ({
     get() {
       return (
-        this[V].getUint32(this[A] + o + (LE ? 0 : 4), LE) + this[V].getUint32(this[A] + o + (LE ? 4 : 0), LE) * 2 ** 32
+        this[V].getUint32(this[A] + o + (LE ? 0 : 4), LE) +
+        this[V].getUint32(this[A] + o + (LE ? 4 : 0), LE) * 2 ** 32
       )
     },
     set(value: number) {

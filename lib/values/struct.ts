@@ -1,6 +1,6 @@
 /**
- * Records in a heap: `struct` lays fields out as C would, and makes a class with their accessors. A record is a place in a view
- * of its array's block.
+ * Records in a heap: `struct` lays fields out as C would, and makes a class with their accessors. A
+ * record is a place in a view of its array's block.
  *
  *     struct({ id: 'u32', ok: 'bool', weight: 'f64', name: 'utf8:12' })
  *
@@ -19,9 +19,14 @@ import { A, type FieldType, type FieldValue, kindOf, Place, V } from './fields.j
 export type Fields = Readonly<Record<string, FieldType>>
 
 /** One record. Reading and assigning its fields reads and writes the heap. */
-export type StructRecord<Names extends Fields> = { -readonly [Name in keyof Names]: FieldValue<Names[Name]> }
+export type StructRecord<Names extends Fields> = {
+  -readonly [Name in keyof Names]: FieldValue<Names[Name]>
+}
 
-type RecordClass<Names extends Fields> = new (view: DataView, at: number) => StructRecord<Names> & Place
+type RecordClass<Names extends Fields> = new (
+  view: DataView,
+  at: number
+) => StructRecord<Names> & Place
 
 /** A kind of record: see `struct`. */
 export class Struct<Names extends Fields> {
@@ -31,11 +36,13 @@ export class Struct<Names extends Fields> {
   private readonly type: RecordClass<Names>
 
   constructor(fields: Names) {
-    if (typeof fields !== 'object' || fields === null) throw invalidType('fields', 'an object', fields)
+    if (typeof fields !== 'object' || fields === null)
+      throw invalidType('fields', 'an object', fields)
     const type = class Record extends Place {}
     let [end, largest] = [0, 1]
     for (const [name, field] of Object.entries(fields)) {
-      if (name in type.prototype) throw invalidValue(`fields.${name}`, 'has a name that every object has', name)
+      if (name in type.prototype)
+        throw invalidValue(`fields.${name}`, 'has a name that every object has', name)
       const [size, alignment, accessorAt] = kindOf(name, field)
       const offset = Math.ceil(end / alignment) * alignment
       Object.defineProperty(type.prototype, name, { ...accessorAt(offset), enumerable: true })
@@ -44,22 +51,25 @@ export class Struct<Names extends Fields> {
       largest = Math.max(largest, alignment)
     }
     if (end === 0) throw invalidValue('fields', 'has no field', fields)
-    if (!hasFields(type, fields)) throw invalidType('fields', 'an object that stays as it is', fields)
+    if (!hasFields(type, fields))
+      throw invalidType('fields', 'an object that stays as it is', fields)
     this.size = Math.ceil(end / largest) * largest
     this.type = type
   }
 
   /**
-   * Allocates an array of `length` records in a heap, or in a scope of one; all bytes are zero. `heap.free(array.bytes)` frees it.
-   * Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_OFFHEAP_OUT_OF_MEMORY.
+   * Allocates an array of `length` records in a heap, or in a scope of one; all bytes are zero.
+   * `heap.free(array.bytes)` frees it. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE,
+   * ERR_OFFHEAP_OUT_OF_MEMORY.
    */
   alloc(heap: { allocZeroed(length: number): Uint8Array }, length: number): StructArray<Names> {
     return new StructArray(this.type, this.size, heap.allocZeroed(this.bytesOf(length)))
   }
 
   /**
-   * Opens the array of `length` records in a block that was written before, by its pointer or a view of it. Default: as many records as
-   * the block can hold, which may be more than it was allocated for. Throws like heap.view.
+   * Opens the array of `length` records in a block that was written before, by its pointer or a
+   * view of it. Default: as many records as the block can hold, which may be more than it was
+   * allocated for. Throws like heap.view.
    */
   view(
     heap: { view(block: BlockReference, length?: number): Uint8Array },
@@ -70,10 +80,14 @@ export class Struct<Names extends Fields> {
     return new StructArray(this.type, this.size, bytes)
   }
 
-  /** Returns where a field begins, in bytes from the first of the record. Throws ERR_OUT_OF_RANGE for a field that there isn't. */
+  /**
+   * Returns where a field begins, in bytes from the first of the record. Throws ERR_OUT_OF_RANGE
+   * for a field that there isn't.
+   */
   offsetOf(name: keyof Names & string): number {
     const offset = this.offsets.get(name)
-    if (offset === undefined) throw outOfRange('name', `one of ${[...this.offsets.keys()].join(', ')}`, name)
+    if (offset === undefined)
+      throw outOfRange('name', `one of ${[...this.offsets.keys()].join(', ')}`, name)
     return offset
   }
 
@@ -89,7 +103,10 @@ export class Struct<Names extends Fields> {
   }
 }
 
-/** An array of records in one block of a heap, from `Struct.alloc` or `Struct.view`. It may be used until the block is freed. */
+/**
+ * An array of records in one block of a heap, from `Struct.alloc` or `Struct.view`. It may be used
+ * until the block is freed.
+ */
 export class StructArray<Names extends Fields> implements Iterable<StructRecord<Names>> {
   /** The number of records. */
   readonly length: number
@@ -113,8 +130,9 @@ export class StructArray<Names extends Fields> implements Iterable<StructRecord<
   }
 
   /**
-   * Returns record `index`; a loop that gives the record of the turn before as `reused` gets that one, moved, and makes no garbage.
-   * Throws ERR_OUT_OF_RANGE, and ERR_INVALID_ARG_TYPE for a record of another kind.
+   * Returns record `index`; a loop that gives the record of the turn before as `reused` gets that
+   * one, moved, and makes no garbage. Throws ERR_OUT_OF_RANGE, and ERR_INVALID_ARG_TYPE for a
+   * record of another kind.
    */
   at(index: number, reused?: StructRecord<Names>): StructRecord<Names> {
     if (!(index >= 0 && index < this.length && Number.isInteger(index))) {
@@ -146,14 +164,18 @@ export class StructArray<Names extends Fields> implements Iterable<StructRecord<
   }
 }
 
-function hasFields<Names extends Fields>(type: typeof Place, fields: Names): type is RecordClass<Names> & typeof Place {
+function hasFields<Names extends Fields>(
+  type: typeof Place,
+  fields: Names
+): type is RecordClass<Names> & typeof Place {
   return Object.keys(fields).every(name => name in type.prototype)
 }
 
 /**
- * Describes a kind of record: numbers `u8` to `i64`, `f32`, `f64`, `bool`, `pointer` (8 bytes), `utf8:n` and `latin1:n` (text of at
- * most n bytes), `bytes:n`. They lie in the order given, aligned as in C, in the byte order of the machine.
- * Throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE.
+ * Describes a kind of record: numbers `u8` to `i64`, `f32`, `f64`, `bool`, `pointer` (8 bytes),
+ * `utf8:n` and `latin1:n` (text of at most n bytes), `bytes:n`. They lie in the order given,
+ * aligned as in C, in the byte order of the machine. Throws ERR_INVALID_ARG_TYPE,
+ * ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE.
  */
 export function struct<const Names extends Fields>(fields: Names): Struct<Names> {
   return new Struct(fields)

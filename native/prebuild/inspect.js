@@ -1,6 +1,7 @@
 /**
- * What a binary is: for which processor, which libraries it asks for, what it exports, and the oldest system that it runs on. Read from the
- * bytes of ELF, Mach-O and PE, so that a machine of any kind can judge the binaries for all others.
+ * What a binary is: for which processor, which libraries it asks for, what it exports, and the
+ * oldest system that it runs on. Read from the bytes of ELF, Mach-O and PE, so that a machine of
+ * any kind can judge the binaries for all others.
  */
 
 /** The text that begins at an offset, up to its zero. */
@@ -42,7 +43,9 @@ function inspectElf(bytes) {
   // Defined symbols that others see: a section, and a binding that is not local.
   const exported = ofType(11).flatMap(symbols =>
     entries(symbols, 24).flatMap(at =>
-      bytes.readUInt16LE(at + 6) !== 0 && bytes[at + 4] >> 4 !== 0 ? [stringsOf(symbols)(bytes.readUInt32LE(at))] : []
+      bytes.readUInt16LE(at + 6) !== 0 && bytes[at + 4] >> 4 !== 0
+        ? [stringsOf(symbols)(bytes.readUInt32LE(at))]
+        : []
     )
   )
   const versions = ofType(0x6ffffffe).flatMap(section => {
@@ -58,7 +61,13 @@ function inspectElf(bytes) {
     }
     return names
   })
-  return { format: 'elf', arch: ELF_MACHINES[bytes.readUInt16LE(18)], needs, exported, minimum: newest(versions) }
+  return {
+    format: 'elf',
+    arch: ELF_MACHINES[bytes.readUInt16LE(18)],
+    needs,
+    exported,
+    minimum: newest(versions)
+  }
 }
 
 function inspectMacho(bytes) {
@@ -67,30 +76,48 @@ function inspectMacho(bytes) {
   let minimum
   let signed = false
   let symbols
-  for (let count = bytes.readUInt32LE(16), at = 32; count > 0; count--, at += bytes.readUInt32LE(at + 4)) {
+  for (
+    let count = bytes.readUInt32LE(16), at = 32;
+    count > 0;
+    count--, at += bytes.readUInt32LE(at + 4)
+  ) {
     const command = bytes.readUInt32LE(at)
-    if ([0x0c, 0x80000018, 0x8000001f].includes(command)) needs.push(textAt(bytes, at + bytes.readUInt32LE(at + 8)))
+    if ([0x0c, 0x80000018, 0x8000001f].includes(command))
+      needs.push(textAt(bytes, at + bytes.readUInt32LE(at + 8)))
     if (command === 0x32) minimum = version(bytes.readUInt32LE(at + 12))
     if (command === 0x24) minimum = version(bytes.readUInt32LE(at + 8))
     if (command === 0x1d) signed = true
     if (command === 0x02) symbols = { table: at + 8, strings: bytes.readUInt32LE(at + 16) }
   }
   if (symbols !== undefined) {
-    const [table, count] = [bytes.readUInt32LE(symbols.table), bytes.readUInt32LE(symbols.table + 4)]
+    const [table, count] = [
+      bytes.readUInt32LE(symbols.table),
+      bytes.readUInt32LE(symbols.table + 4)
+    ]
     for (let at = table; at < table + count * 16; at += 16) {
       // Defined in a section and external, neither private to the image nor for a debugger.
       if ((bytes[at + 4] & 0xff) === 0x0f)
         exported.push(textAt(bytes, symbols.strings + bytes.readUInt32LE(at)).slice(1))
     }
   }
-  return { format: 'macho', arch: MACHO_MACHINES[bytes.readUInt32LE(4)], needs, exported, minimum, signed }
+  return {
+    format: 'macho',
+    arch: MACHO_MACHINES[bytes.readUInt32LE(4)],
+    needs,
+    exported,
+    minimum,
+    signed
+  }
 }
 
 function inspectPe(bytes) {
   const header = bytes.readUInt32LE(0x3c)
   const optional = header + 24
   const first = optional + bytes.readUInt16LE(header + 20)
-  const sections = Array.from({ length: bytes.readUInt16LE(header + 6) }, (_, index) => first + index * 40)
+  const sections = Array.from(
+    { length: bytes.readUInt16LE(header + 6) },
+    (_, index) => first + index * 40
+  )
   const offsetOf = address => {
     const at = sections.find(each => {
       const start = bytes.readUInt32LE(each + 12)
@@ -109,10 +136,19 @@ function inspectPe(bytes) {
     textAt(bytes, offsetOf(bytes.readUInt32LE(names + index * 4)))
   )
   const minimum = `${bytes.readUInt16LE(optional + 48)}.${bytes.readUInt16LE(optional + 50)}`
-  return { format: 'pe', arch: PE_MACHINES[bytes.readUInt16LE(header + 4)], needs, exported, minimum }
+  return {
+    format: 'pe',
+    arch: PE_MACHINES[bytes.readUInt16LE(header + 4)],
+    needs,
+    exported,
+    minimum
+  }
 }
 
-/** What the bytes of an addon or a library are. Throws for what is neither ELF, nor Mach-O, nor PE, of 64 bits. */
+/**
+ * What the bytes of an addon or a library are. Throws for what is neither ELF, nor Mach-O, nor PE,
+ * of 64 bits.
+ */
 export function inspectBinary(bytes) {
   if (bytes.readUInt32BE(0) === 0x7f454c46 && bytes[4] === 2) return inspectElf(bytes)
   if (bytes.readUInt32LE(0) === 0xfeedfacf) return inspectMacho(bytes)

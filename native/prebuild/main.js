@@ -1,7 +1,7 @@
 /**
- * The binaries of a release, cross-built for every target, or for those that are named. What is up to date is left
- * alone. `--check` builds nothing and ends with 1 when a binary is missing or old. Both end with 1 when one is not what
- * it must be (rules.js).
+ * The binaries of a release, cross-built for every target, or for those that are named. What is up
+ * to date is left alone. `--check` builds nothing and ends with 1 when a binary is missing or old.
+ * Both end with 1 when one is not what it must be (rules.js).
  */
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -29,7 +29,9 @@ function describe(target) {
 }
 
 if (unknown !== undefined) {
-  console.error(`No target is called '${unknown}'. There are: ${TARGETS.map(({ name }) => name).join(', ')}`)
+  console.error(
+    `No target is called '${unknown}'. There are: ${TARGETS.map(({ name }) => name).join(', ')}`
+  )
   process.exitCode = 2
 } else if (process.argv.includes('--check')) {
   const missing = chosen.filter(target => !isReleasable(target))
@@ -45,11 +47,17 @@ if (unknown !== undefined) {
   }
 } else {
   try {
-    if (process.platform !== 'linux') throw new Error(`cross builds run on Linux only; this is ${process.platform}`)
+    if (process.platform !== 'linux')
+      throw new Error(`cross builds run on Linux only; this is ${process.platform}`)
     for (const target of chosen) {
       if (!isReleasable(target)) {
         const zig = findZig()
-        store(target, compile(target, zig), `zig ${zig.version}, ${target.zig}`, crossDigest(target))
+        store(
+          target,
+          compile(target, zig),
+          `zig ${zig.version}, ${target.zig}`,
+          crossDigest(target)
+        )
       }
       console.log(describe(target))
       judge(target)

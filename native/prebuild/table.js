@@ -1,6 +1,6 @@
 /**
- * The tables of platforms in docs/platforms.md and docs/installing.md, made from targets.js: `node native/prebuild/table.js` writes them into the files,
- * between their marks.
+ * The tables of platforms in docs/platforms.md and docs/installing.md, made from targets.js: `node
+ * native/prebuild/table.js` writes them into the files, between their marks.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -18,7 +18,8 @@ const WORDS = {
 function table(heads, rows) {
   const lines = [heads, ...rows]
   const widths = heads.map((_, column) => Math.max(...lines.map(line => line[column].length)))
-  const format = line => `| ${line.map((cell, column) => cell.padEnd(widths[column])).join(' | ')} |`
+  const format = line =>
+    `| ${line.map((cell, column) => cell.padEnd(widths[column])).join(' | ')} |`
   const rule = `| ${widths.map(width => '-'.repeat(width)).join(' | ')} |`
   return [format(heads), rule, ...rows.map(format)].join('\n')
 }
@@ -32,7 +33,8 @@ export function longTable() {
 /** A row for each system. */
 export function shortTable() {
   const systems = [...new Set(TARGETS.map(({ system }) => system))]
-  const cell = (system, arch) => WORDS[TARGETS.find(target => target.system === system && target.arch === arch).tested]
+  const cell = (system, arch) =>
+    WORDS[TARGETS.find(target => target.system === system && target.arch === arch).tested]
   return table(
     ['binaries in the package', 'x64', 'arm64'],
     systems.map(system => [system, cell(system, 'x64'), cell(system, 'arm64')])

@@ -11,11 +11,12 @@ import { digest, ROOT } from '../build.js'
 const HERE = fileURLToPath(new URL('.', import.meta.url))
 
 /**
- * What a release must have; docs/platforms.md, README.md and .github/workflows/ci.yml say the same, and a test compares them. The oldest
- * systems are those of an official Node 20.
+ * What a release must have; docs/platforms.md, README.md and .github/workflows/ci.yml say the same,
+ * and a test compares them. The oldest systems are those of an official Node 20.
  *
- * `zig` is the compiler's name of the target; `tested` says how well this binary is known to work: `suite`, all tests; `emulated`, parts of
- * them on an emulated system; `loaded`, without a Node; `planned`, it is not released yet. `runner` is the machine of the forge that runs it.
+ * `zig` is the compiler's name of the target; `tested` says how well this binary is known to work:
+ * `suite`, all tests; `emulated`, parts of them on an emulated system; `loaded`, without a Node;
+ * `planned`, it is not released yet. `runner` is the machine of the forge that runs it.
  */
 export const TARGETS = [
   {
@@ -107,7 +108,8 @@ export const TARGETS = [
 /** The target that this machine is. Only Linux has a choice of C libraries. */
 export function hostTarget() {
   const { platform, arch } = process
-  const libc = platform !== 'linux' ? undefined : existsSync('/etc/alpine-release') ? 'musl' : 'glibc'
+  const libc =
+    platform !== 'linux' ? undefined : existsSync('/etc/alpine-release') ? 'musl' : 'glibc'
   const name = [platform, arch, libc].filter(Boolean).join('-')
   return TARGETS.find(target => target.name === name) ?? { name, platform, arch, libc }
 }

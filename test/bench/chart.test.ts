@@ -79,7 +79,8 @@ describe('the chart on a terminal', () => {
     for (const width of [80, 100, 160]) {
       const text = chart(results, { width, ascii: true })
       expect(text).toMatch(/^[\n -~]*$/)
-      for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(Math.max(width, 90))
+      for (const line of text.split('\n'))
+        expect(line.length).toBeLessThanOrEqual(Math.max(width, 90))
     }
   })
 })
@@ -90,7 +91,12 @@ describe('the picture', () => {
     expect(svg.match(/<rect /g)).toHaveLength(1 + 4)
     const texts = [...svg.matchAll(/<text[^>]*>([^<]*)<\/text>/g)].map(([, text]) => text)
     expect(texts).toEqual(
-      expect.arrayContaining(['1 KiB', 'offheap segregated-fit: allocBuffer', '100 ns, 10 times as fast', '1 µs'])
+      expect.arrayContaining([
+        '1 KiB',
+        'offheap segregated-fit: allocBuffer',
+        '100 ns, 10 times as fast',
+        '1 µs'
+      ])
     )
     expect(svg).toContain('Some &lt;Processor&gt;')
   })

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { fromTrace, leftovers, neededBytes, type Operations, peakLive, peakPayload } from '../../bench/work/columns.js'
+import {
+  fromTrace,
+  leftovers,
+  neededBytes,
+  type Operations,
+  peakLive,
+  peakPayload
+} from '../../bench/work/columns.js'
 import type { Columns } from '../../bench/work/replay.js'
 import { ALIGNED, CALLOC, FREE, MALLOC, REALLOC } from '../../bench/work/replay.js'
 import { churn, fragmented, growth, pinning, randomSource } from '../../bench/work/synthetic.js'
@@ -142,6 +149,8 @@ describe('a trace as columns', () => {
   })
 
   it('refuses sizes that the columns cannot hold', () => {
-    expect(() => fromTrace(trace([[MALLOC, 0, 2 ** 31]]))).toThrow(/operation 0 asks for 2147483648 bytes/)
+    expect(() => fromTrace(trace([[MALLOC, 0, 2 ** 31]]))).toThrow(
+      /operation 0 asks for 2147483648 bytes/
+    )
   })
 })

@@ -6,7 +6,14 @@ describe('offheap bench', () => {
   it('measures every contender, from the package as it is installed', () => {
     const compiled = compileLab()
     try {
-      const { code, out, err } = compiled.offheap('bench', '--sizes', '64', '--live', '10', '--json')
+      const { code, out, err } = compiled.offheap(
+        'bench',
+        '--sizes',
+        '64',
+        '--live',
+        '10',
+        '--json'
+      )
       expect(err).toBe('')
       expect(code).toBe(0)
       const { sizes, ...rest } = JSON.parse(out)
@@ -15,7 +22,9 @@ describe('offheap bench', () => {
       const [{ size, figures }] = sizes
       expect(size).toBe(64)
       const names = figures.map(({ contender }: { contender: string }) => contender)
-      expect(names).toEqual(expect.arrayContaining(['first-fit', 'segregated-fit', 'Buffer.alloc', 'new Uint8Array']))
+      expect(names).toEqual(
+        expect.arrayContaining(['first-fit', 'segregated-fit', 'Buffer.alloc', 'new Uint8Array'])
+      )
       for (const figure of figures) {
         expect(figure.ns).toBeGreaterThan(0)
         expect(figure.timesAsFast).toBeGreaterThan(0)
@@ -33,12 +42,15 @@ describe('offheap bench', () => {
     expect((await offheap(['bench', '--live', '0'])).err).toMatch(/Give a whole number from 1/)
     const { code, err } = await offheap(['bench', '--sizes', '64,1MiB', '--live', '2000'])
     expect(code).toBe(2)
-    expect(err).toMatch(/2000 blocks of 1048576 bytes are more than 1 GiB; give --live 1024 or less/)
+    expect(err).toMatch(
+      /2000 blocks of 1048576 bytes are more than 1 GiB; give --live 1024 or less/
+    )
   })
 
   it('says how it is used', async () => {
     const { code, out } = await offheap(['bench', '--help'])
     expect(code).toBe(0)
-    for (const option of ['--sizes', '--live', '--as', '--cleared', '--json', '--svg']) expect(out).toContain(option)
+    for (const option of ['--sizes', '--live', '--as', '--cleared', '--json', '--svg'])
+      expect(out).toContain(option)
   })
 })

@@ -12,7 +12,10 @@ describe('the names of heaps', () => {
     }
     expect(options('first-fit')).toEqual({ placement: 'first-fit' })
     expect(options('segregated-fit-slabs')).toEqual({ placement: 'segregated-fit', slabs: false })
-    expect(options(`first-fit+${FRONT.flag}+closed`)).toEqual({ placement: 'first-fit', [FRONT.option]: true })
+    expect(options(`first-fit+${FRONT.flag}+closed`)).toEqual({
+      placement: 'first-fit',
+      [FRONT.option]: true
+    })
   })
 
   it('may name the build in another checkout', () => {
@@ -25,15 +28,23 @@ describe('the names of heaps', () => {
   })
 
   it('are told from what is none', () => {
-    for (const id of ['worst-fit', 'first-fit+fast', 'first-fit+', 'glibc']) expect(heapName(id)).toBeUndefined()
-    expect(() => contenderOf('worst-fit')).toThrow(/No contender is called 'worst-fit'. There are: first-fit,/)
+    for (const id of ['worst-fit', 'first-fit+fast', 'first-fit+', 'glibc'])
+      expect(heapName(id)).toBeUndefined()
+    expect(() => contenderOf('worst-fit')).toThrow(
+      /No contender is called 'worst-fit'. There are: first-fit,/
+    )
   })
 
   it('have labels that differ, as those of all contenders do', () => {
     const labels = ALL.map(id => contenderOf(id).label)
     expect(new Set(labels).size).toBe(ALL.length)
-    expect(contenderOf('first-fit+views')).toMatchObject({ buffers: true, label: 'offheap allocBuffer, first-fit' })
-    expect(contenderOf('first-fit+closed').label).toBe('offheap first-fit, after another heap was closed')
+    expect(contenderOf('first-fit+views')).toMatchObject({
+      buffers: true,
+      label: 'offheap allocBuffer, first-fit'
+    })
+    expect(contenderOf('first-fit+closed').label).toBe(
+      'offheap first-fit, after another heap was closed'
+    )
   })
 })
 
@@ -54,6 +65,10 @@ describe('the memory of a heap', () => {
 describe('the names of recordings', () => {
   it('are those of their files, and whole paths where two are the same', () => {
     expect(traceLabels(['a/vim.rep.gz', 'b/git.rep'])).toEqual(['vim', 'git'])
-    expect(traceLabels(['a/vim.rep.gz', 'b/vim.rep', 'b/git.rep'])).toEqual(['a/vim', 'b/vim', 'git'])
+    expect(traceLabels(['a/vim.rep.gz', 'b/vim.rep', 'b/git.rep'])).toEqual([
+      'a/vim',
+      'b/vim',
+      'git'
+    ])
   })
 })

@@ -8,12 +8,19 @@ import { expect, it } from 'vitest'
 const script = fileURLToPath(new URL('../../bench/held-out.js', import.meta.url))
 
 it('bench/held-out.js wants an empty folder, so that all of its recordings are fresh', () => {
-  const run = (...args: string[]) => spawnSync(process.execPath, [script, ...args], { encoding: 'utf8' })
-  expect(run()).toMatchObject({ status: 2, stderr: expect.stringContaining('Say where to put the recordings') })
+  const run = (...args: string[]) =>
+    spawnSync(process.execPath, [script, ...args], { encoding: 'utf8' })
+  expect(run()).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining('Say where to put the recordings')
+  })
   const folder = mkdtempSync(join(tmpdir(), 'offheap-held-out-'))
   try {
     writeFileSync(join(folder, 'old.rep'), '')
-    expect(run(folder)).toMatchObject({ status: 2, stderr: expect.stringContaining('has recordings already') })
+    expect(run(folder)).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('has recordings already')
+    })
   } finally {
     rmSync(folder, { recursive: true })
   }

@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { type ContenderName, labelOf, openContender, present } from '../../lib/bench/contenders.js'
 import { loopOf, shuffled, verify } from '../../lib/bench/loop.js'
-import { KINDS, type PointerAllocator, type ViewAllocator, type Work } from '../../lib/bench/work.js'
+import {
+  KINDS,
+  type PointerAllocator,
+  type ViewAllocator,
+  type Work
+} from '../../lib/bench/work.js'
 
 const work: Work = { size: 5000, live: 4, as: 'array', cleared: true }
 
@@ -85,7 +90,9 @@ describe('the check of a contender', () => {
 
   it('finds blocks that overlap, and memory that is none', () => {
     const one = new Uint8Array(5000)
-    expect(() => verify(views({ allocate: () => one }), { ...work, cleared: false })).toThrow('overwritten by another')
+    expect(() => verify(views({ allocate: () => one }), { ...work, cleared: false })).toThrow(
+      'overwritten by another'
+    )
     const full: PointerAllocator = { kind: 'pointer', allocate: () => 0, release() {}, memory: one }
     expect(() => verify(full, work)).toThrow('a block of 5000 bytes has 0')
   })
@@ -94,7 +101,10 @@ describe('the check of a contender', () => {
 describe('every contender', () => {
   const cases = present().flatMap((name): [ContenderName, Work][] =>
     KINDS.flatMap(as =>
-      [true, false].map((cleared): [ContenderName, Work] => [name, { size: 100, live: 8, as, cleared }])
+      [true, false].map((cleared): [ContenderName, Work] => [
+        name,
+        { size: 100, live: 8, as, cleared }
+      ])
     )
   )
   it.each(cases)('%s does its work: %o', async (name, asked) => {
@@ -110,6 +120,8 @@ describe('every contender', () => {
         expect(new Set(labels).size).toBe(labels.length)
       }
     }
-    expect(labelOf('first-fit', { as: 'array', cleared: true })).toBe('offheap first-fit: allocZeroed')
+    expect(labelOf('first-fit', { as: 'array', cleared: true })).toBe(
+      'offheap first-fit: allocZeroed'
+    )
   })
 })

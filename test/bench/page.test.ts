@@ -47,7 +47,16 @@ const programs = {
       cold: [30, null],
       utilization: [null, null]
     },
-    { id: 'floor-js', ns: [5, 5], spread: [0, 0], besideAlloc: [], besideC: [], net: [], cold: [], utilization: [] }
+    {
+      id: 'floor-js',
+      ns: [5, 5],
+      spread: [0, 0],
+      besideAlloc: [],
+      besideC: [],
+      net: [],
+      cold: [],
+      utilization: []
+    }
   ]
 }
 
@@ -81,7 +90,16 @@ describe('pictures', () => {
     const lines = [{ label: 'one', color: 'red', values: [30, 4_000_000] }]
     const svg = lineChart(labels, series.x, 'blocks alive', lines)
     expect(texts(svg)).toEqual(
-      expect.arrayContaining(['100 ns', '1 µs', '10 µs', '100 µs', '1 ms', '100', '10,000', 'blocks alive'])
+      expect.arrayContaining([
+        '100 ns',
+        '1 µs',
+        '10 µs',
+        '100 µs',
+        '1 ms',
+        '100',
+        '10,000',
+        'blocks alive'
+      ])
     )
     const near = [{ label: 'one', color: 'red', values: [30, 150] }]
     expect(texts(lineChart(labels, series.x, '', near))).toEqual(
@@ -95,7 +113,9 @@ describe('pictures', () => {
       { label: 'two & three', color: 'blue', values: [30, Number.NaN] },
       { label: 'none', color: 'green', values: [Number.NaN, Number.NaN] }
     ]
-    expect(texts(lineChart(labels, series.x, '', lines))).toEqual(expect.arrayContaining(['one', 'two &amp; three']))
+    expect(texts(lineChart(labels, series.x, '', lines))).toEqual(
+      expect.arrayContaining(['one', 'two &amp; three'])
+    )
     expect(texts(lineChart(labels, series.x, '', lines))).not.toContain('none')
     const dots = dotChart(labels, ['vim', 'gdb'], '', lines)
     expect(texts(dots)).toEqual(expect.arrayContaining(['vim', 'gdb', 'one', 'two &amp; three']))
@@ -117,7 +137,13 @@ describe('the table over blocks or sizes', () => {
   ])
 
   it('has times, and who is faster than Buffer.alloc on each Node', () => {
-    expect(head).toEqual(['', '100', '10,000', 'beside Buffer.alloc, Node 20', 'beside Buffer.alloc, Node 24'])
+    expect(head).toEqual([
+      '',
+      '100',
+      '10,000',
+      'beside Buffer.alloc, Node 20',
+      'beside Buffer.alloc, Node 24'
+    ])
     const words = '20 times as fast (10 … 40)'
     expect(rows[0]).toEqual(['offheap, segregated fit', '20 ns', '40 ns', words, words])
     expect(rows[1]).toEqual(['Buffer.alloc', '200 ns', '1.6 µs', '', ''])
@@ -166,7 +192,19 @@ describe('the table of programs', () => {
   })
 
   it('has no mean where a recording is missing, and compares no floor', () => {
-    expect(rows[1]).toEqual(['C library (C++)', '20 ns', '4 times as fast', '', '', '', '', '', '-', '-', ''])
+    expect(rows[1]).toEqual([
+      'C library (C++)',
+      '20 ns',
+      '4 times as fast',
+      '',
+      '',
+      '',
+      '',
+      '',
+      '-',
+      '-',
+      ''
+    ])
     expect(rows[2]).toEqual(['floor: the JavaScript loop', '5 ns', ...Array(9).fill('')])
     expect(rows.every(cells => cells.length === head.length)).toBe(true)
     expect(note).toMatch(/2 recordings on Node 20/)
@@ -185,6 +223,8 @@ describe('docs/benchmarks.md', () => {
     expect(text.match(/^\| --- \|/gm)).toHaveLength(3)
     expect(text).toContain('Not measured: mimalloc.')
     expect(text).not.toContain('CPU time')
-    expect(page([{ ...figures, clock: 'cpu' }])).toContain('by CPU time on a machine that had other work')
+    expect(page([{ ...figures, clock: 'cpu' }])).toContain(
+      'by CPU time on a machine that had other work'
+    )
   })
 })

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { geometricMean, median, netOf, quantile, ratio, significant, spread } from '../../lib/bench/statistics.js'
+import {
+  geometricMean,
+  median,
+  netOf,
+  quantile,
+  ratio,
+  significant,
+  spread
+} from '../../lib/bench/statistics.js'
 
 describe('statistics of the benchmark', () => {
   it('takes medians of odd and even numbers of values, in any order', () => {

@@ -38,7 +38,8 @@ describe('a race', () => {
 })
 
 describe('who is faster, in words', () => {
-  const words = (...ratios: number[]) => comparison(new Map(ratios.map((value, i) => [`c${i}`, value])))
+  const words = (...ratios: number[]) =>
+    comparison(new Map(ratios.map((value, i) => [`c${i}`, value])))
 
   it('says how many times, and who', () => {
     expect(words(2, 2)).toBe('2x slower')
@@ -69,7 +70,8 @@ describe('the table of a part', () => {
 
   it('says that two samples have no spread, and three have one', () => {
     const note = (samples: number[]) =>
-      gridOf({ ...part, cases: [{ label: 'one', measurements: [measured('first-fit', samples)] }] }).note
+      gridOf({ ...part, cases: [{ label: 'one', measurements: [measured('first-fit', samples)] }] })
+        .note
     expect(note([10, 20])).toMatch(/no spread is known/)
     expect(note([10, 20, 30])).toMatch(/25.0 % of the median/)
   })
@@ -92,7 +94,10 @@ describe('the table of --compare', () => {
   const grid = compareGrid({
     contenders: ['first-fit', 'glibc'],
     races: new Map([
-      ['calm', new Race([...NANOSECONDS, measured('first-fit', [30, 30, 60], { utilization: 0.5 })])],
+      [
+        'calm',
+        new Race([...NANOSECONDS, measured('first-fit', [30, 30, 60], { utilization: 0.5 })])
+      ],
       ['paging', new Race([measured('first-fit', [30]), measured('glibc', [300], { faults: 80 })])]
     ])
   })
@@ -110,12 +115,27 @@ describe('the table of --compare', () => {
 
 describe('a target', () => {
   const row = (measured: number, atLeast = false): TargetRow => {
-    return { measure: '', bound: atLeast ? 0.9 : 1.5, stretch: atLeast ? 0.95 : 1, atLeast, measured, detail: [] }
+    return {
+      measure: '',
+      bound: atLeast ? 0.9 : 1.5,
+      stretch: atLeast ? 0.95 : 1,
+      atLeast,
+      measured,
+      detail: []
+    }
   }
 
   it('is reached, stretched or missed, below or above its bound', () => {
-    expect([0.9, 1.2, 1.6].map(value => verdict(row(value)))).toEqual(['stretch', 'reached', 'MISSED'])
-    expect([0.96, 0.9, 0.8].map(value => verdict(row(value, true)))).toEqual(['stretch', 'reached', 'MISSED'])
+    expect([0.9, 1.2, 1.6].map(value => verdict(row(value)))).toEqual([
+      'stretch',
+      'reached',
+      'MISSED'
+    ])
+    expect([0.96, 0.9, 0.8].map(value => verdict(row(value, true)))).toEqual([
+      'stretch',
+      'reached',
+      'MISSED'
+    ])
     expect(verdict(row(Number.NaN))).toBe('not measured')
   })
 })

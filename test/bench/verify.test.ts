@@ -41,7 +41,9 @@ function table(columns: Columns): Int32Array {
   return new Int32Array(columns.slotCount)
 }
 
-function operations(list: readonly (readonly [kind: number, id: number, size: number, extra: number])[]): Columns {
+function operations(
+  list: readonly (readonly [kind: number, id: number, size: number, extra: number])[]
+): Columns {
   return fromTrace({
     name: 'test',
     length: list.length,
@@ -103,14 +105,18 @@ describe('the verification of contenders', () => {
     expect(() => verify(contender({ malloc: (size: number) => make(size - 1) }), some)).toThrow(
       'test, operation 1, malloc of 16 bytes for id 0: returned 15 bytes'
     )
-    expect(() => verify(contender({ calloc: (n: number, size: number) => make(n * size).fill(1) }), some)).toThrow(
+    expect(() =>
+      verify(contender({ calloc: (n: number, size: number) => make(n * size).fill(1) }), some)
+    ).toThrow(
       'operation 2, calloc of 4 × 16 bytes for id 1: byte 0 of the block is 0x01; calloc must clear every byte'
     )
     const one = Buffer.alloc(64)
     expect(() => verify(contender({ realloc: () => one }), some)).toThrow(
       /operation 4, .*realloc must keep the first 16/
     )
-    expect(() => verify(contender({ malloc: () => undefined }), some)).toThrow('the allocator returned NULL')
+    expect(() => verify(contender({ malloc: () => undefined }), some)).toThrow(
+      'the allocator returned NULL'
+    )
   })
 
   it("asks the contender's own check", () => {
@@ -120,7 +126,9 @@ describe('the verification of contenders', () => {
     const corrupt = () => {
       throw new Error('bad heap')
     }
-    expect(() => verify({ ...bump().subject, check: corrupt }, work)).toThrow(/churn-20, after operation \d+.*bad heap/)
+    expect(() => verify({ ...bump().subject, check: corrupt }, work)).toThrow(
+      /churn-20, after operation \d+.*bad heap/
+    )
   })
 
   it('catches blocks that overlap', () => {
@@ -144,7 +152,9 @@ describe('the verification of contenders', () => {
       [REALLOC, 0, 64, 0]
     ])
     expect(() => verify(bump().subject, grow)).not.toThrow()
-    expect(() => verify(subject, grow)).toThrow(/operation 2, .*realloc must keep the first 16 bytes/)
+    expect(() => verify(subject, grow)).toThrow(
+      /operation 2, .*realloc must keep the first 16 bytes/
+    )
   })
 
   it('catches a calloc that does not clear', () => {
@@ -161,7 +171,9 @@ describe('the verification of contenders', () => {
       [ALIGNED, 1, 10, 1024]
     ])
     expect(() => verify(bump().subject, aligned)).not.toThrow()
-    expect(() => verify(odd.subject, aligned)).toThrow(/operation 2, .*: returned \d+, which is not a multiple of 1024/)
+    expect(() => verify(odd.subject, aligned)).toThrow(
+      /operation 2, .*: returned \d+, which is not a multiple of 1024/
+    )
     expect(() => verify(bump({ malloc: () => 0 }).subject, work)).toThrow(
       /operation 1, .*: the allocator returned NULL/
     )
@@ -192,7 +204,14 @@ describe('the replay loop', () => {
     ])
     const slots = table(columns)
     replay(allocator, columns, slots, 0, 0, columns.kinds.length)
-    expect(calls).toEqual(['malloc 100', 'calloc 3 8', 'aligned 64 10', 'realloc 1 300', 'free 2', 'free 0'])
+    expect(calls).toEqual([
+      'malloc 100',
+      'calloc 3 8',
+      'aligned 64 10',
+      'realloc 1 300',
+      'free 2',
+      'free 0'
+    ])
     freeAll(allocator, Int32Array.of(0, 2), slots, 0)
     expect(calls.slice(-2)).toEqual(['free 4', 'free 3'])
     expect([...slots].every(pointer => pointer === 0)).toBe(true)

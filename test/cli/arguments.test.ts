@@ -18,12 +18,21 @@ describe('parseBytes', () => {
     expect(parseBytes(text)).toBe(bytes)
   })
 
-  it.each(['', '0', '-1', '1.5', 'MiB', '64MB', '1e6', '0x100', '64 M iB', '99999999999G', '1,000'])(
-    'refuses %j',
-    text => {
-      expect(() => parseBytes(text)).toThrow('Give bytes, or KiB, MiB or GiB')
-    }
-  )
+  it.each([
+    '',
+    '0',
+    '-1',
+    '1.5',
+    'MiB',
+    '64MB',
+    '1e6',
+    '0x100',
+    '64 M iB',
+    '99999999999G',
+    '1,000'
+  ])('refuses %j', text => {
+    expect(() => parseBytes(text)).toThrow('Give bytes, or KiB, MiB or GiB')
+  })
 })
 
 describe('wantsColor', () => {

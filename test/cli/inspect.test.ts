@@ -27,7 +27,10 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }))
 
 /** Runs the command; the file must be the same afterwards. */
-async function unchanged(name: string, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
+async function unchanged(
+  name: string,
+  ...args: string[]
+): Promise<{ code: number; out: string; err: string }> {
   const before = readFileSync(at(name))
   const result = await offheap(['inspect', at(name), ...args])
   expect(readFileSync(at(name)).equals(before)).toBe(true)
@@ -58,7 +61,11 @@ describe('offheap inspect', () => {
     heap.malloc(100)
     const { code, out } = await unchanged('open.heap', '--json')
     expect(code).toBe(0)
-    expect(JSON.parse(out)).toMatchObject({ state: 'open', holder: process.pid, stats: { blocks: 1 } })
+    expect(JSON.parse(out)).toMatchObject({
+      state: 'open',
+      holder: process.pid,
+      stats: { blocks: 1 }
+    })
     heap.check()
   })
 

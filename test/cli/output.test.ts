@@ -34,7 +34,10 @@ beforeAll(() => {
   lab = compileLab()
   writeFileSync(join(lab.folder, 'small.rep'), 'a 0 8\na 1 8\nf 0\nf 1\n')
   writeFileSync(join(lab.folder, 'bad.rep'), 'f 0\n')
-  writeFileSync(join(lab.folder, 'allocator.ts'), 'export function create() { return { malloc: () => 4 } }\n')
+  writeFileSync(
+    join(lab.folder, 'allocator.ts'),
+    'export function create() { return { malloc: () => 4 } }\n'
+  )
   if (why !== '') return
   // The writing end of a pipe that nobody reads.
   const fifo = join(lab.folder, 'fifo')
@@ -70,7 +73,9 @@ function onFull<Result>(use: (full: number) => Result): Result {
 describe.skipIf(why !== '')(`output that fails${why === '' ? '' : ` (skipped: ${why})`}`, () => {
   it('is tried with every subcommand', async () => {
     const { out } = await offheap(['--help'])
-    const listed = Array.from(out.matchAll(/^ {2}([a-z]+) .*/gm), ([, name]) => name).filter(name => name !== 'help')
+    const listed = Array.from(out.matchAll(/^ {2}([a-z]+) .*/gm), ([, name]) => name).filter(
+      name => name !== 'help'
+    )
     const tried = new Set([...Object.keys(COMMANDS), ...OTHERS].map(name => name.split(' ')[0]))
     expect(listed.length).toBeGreaterThanOrEqual(5)
     expect(listed.filter(name => !tried.has(name ?? ''))).toEqual([])
@@ -80,7 +85,9 @@ describe.skipIf(why !== '')(`output that fails${why === '' ? '' : ` (skipped: ${
     it('ends with a sentence when the disk is full', () => {
       expect(onFull(full => run(args, full, 'pipe'))).toMatchObject({
         code: 1,
-        err: expect.stringMatching(/^(offheap: .*\n)*offheap: can't write to the standard output: ENOSPC: .*\n$/)
+        err: expect.stringMatching(
+          /^(offheap: .*\n)*offheap: can't write to the standard output: ENOSPC: .*\n$/
+        )
       })
     })
 
@@ -100,7 +107,10 @@ describe.skipIf(why !== '')(`output that fails${why === '' ? '' : ` (skipped: ${
       expect(run(args, 'pipe', gone).code).toBe(1)
     }
     expect(run(['nonsense'], 'pipe', gone).code).toBe(2)
-    expect(run(['replay', 'small.rep'], 'pipe', gone)).toMatchObject({ code: 0, out: expect.stringContaining('small') })
+    expect(run(['replay', 'small.rep'], 'pipe', gone)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('small')
+    })
   })
 
   it('a file that can’t be written is named', async () => {

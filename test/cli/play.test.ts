@@ -14,7 +14,10 @@ const at = (name: string) => join(folder, name)
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'offheap-play-'))
-  writeFileSync(at('small.rep'), '100\n4\n7\n1\na 0 100\na 1 200\nf 0\nr 1 400\nm 2 64 40\na 0 8\nf 1\n')
+  writeFileSync(
+    at('small.rep'),
+    '100\n4\n7\n1\na 0 100\na 1 200\nf 0\nr 1 400\nm 2 64 40\na 0 8\nf 1\n'
+  )
   writeFileSync(
     at('bump.ts'),
     'export function create(memory: { sbrk(n: number): number }) {\n  return { malloc: (n: number) => memory.sbrk(n), free() {}, realloc: () => 0 }\n}\n'
@@ -26,7 +29,9 @@ afterAll(() => rmSync(folder, { recursive: true }))
 /** What the page in a file was made for. */
 function configOf(name: string) {
   const html = readFileSync(at(name), 'utf8')
-  return JSON.parse(/<script type="application\/json" id="data">(.*?)<\/script>/.exec(html)?.[1] ?? '').config
+  return JSON.parse(
+    /<script type="application\/json" id="data">(.*?)<\/script>/.exec(html)?.[1] ?? ''
+  ).config
 }
 
 describe('offheap play', () => {
@@ -35,7 +40,12 @@ describe('offheap play', () => {
     expect({ code, err }).toEqual({ code: 0, err: '' })
     const [, kib] = /play\.html: (\d+) KiB\n$/.exec(out) ?? []
     expect(Number(kib)).toBeLessThan(600)
-    expect(configOf('play.html')).toEqual({ placement: 'first-fit', slabs: false, size: 4096, calls: '' })
+    expect(configOf('play.html')).toEqual({
+      placement: 'first-fit',
+      slabs: false,
+      size: 4096,
+      calls: ''
+    })
   })
 
   it.each([
@@ -72,7 +82,9 @@ describe('offheap play', () => {
   })
 
   it('serves the page to this machine until Ctrl-C', async () => {
-    const program = spawn(process.execPath, ['dist/cli/main.js', 'play'], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const program = spawn(process.execPath, ['dist/cli/main.js', 'play'], {
+      stdio: ['ignore', 'pipe', 'pipe']
+    })
     const [line] = await once(program.stdout, 'data')
     const url = String(line).trim()
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/$/)

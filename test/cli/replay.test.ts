@@ -51,7 +51,9 @@ describe('offheap replay', () => {
     expect(out).toMatch(/\nmedium [^\n]*\nsmall [^\n]*\nmean /)
     expect(out).not.toContain('other')
     expect(out.match(/█ used/g)).toHaveLength(1)
-    expect(out).toMatch(/\nmedium, after 300 operations\n.*│[^\n]+\n[^\n]+│[^\n]+\n[^\n]+wilderness/)
+    expect(out).toMatch(
+      /\nmedium, after 300 operations\n.*│[^\n]+\n[^\n]+│[^\n]+\n[^\n]+wilderness/
+    )
   })
 
   it('draws slabs as what they are, and explains their glyphs', async () => {
@@ -65,9 +67,12 @@ describe('offheap replay', () => {
   })
 
   it('prints JSON and nothing else when asked to', async () => {
-    const { code, out, err } = await offheap(['replay', '--json', '--verify', '--size', '1MiB', at('traces')], {
-      interactive: false
-    })
+    const { code, out, err } = await offheap(
+      ['replay', '--json', '--verify', '--size', '1MiB', at('traces')],
+      {
+        interactive: false
+      }
+    )
     expect({ code, err }).toEqual({ code: 0, err: '' })
     const { results, mean } = JSON.parse(out)
     expect(results).toHaveLength(2)
@@ -86,16 +91,33 @@ describe('offheap replay', () => {
   })
 
   describe.each(placements)('with --placement %s', placement => {
-    it.each(['by default', '--slabs', '--no-slabs'])('finds a sound heap sound, %s', async option => {
-      const options = option.startsWith('--') ? [option] : []
-      const { code, err } = await offheap(['replay', '--verify', '-p', placement, ...options, at('tiny.rep')])
-      expect({ code, err }).toEqual({ code: 0, err: '' })
-    })
+    it.each(['by default', '--slabs', '--no-slabs'])(
+      'finds a sound heap sound, %s',
+      async option => {
+        const options = option.startsWith('--') ? [option] : []
+        const { code, err } = await offheap([
+          'replay',
+          '--verify',
+          '-p',
+          placement,
+          ...options,
+          at('tiny.rep')
+        ])
+        expect({ code, err }).toEqual({ code: 0, err: '' })
+      }
+    )
   })
 
   it('has slabs by the placement, or by an option', async () => {
     const topAtEnd = async (...options: string[]): Promise<number> => {
-      const { out } = await offheap(['replay', '--json', '--size', '1MiB', ...options, at('traces', 'small.rep')])
+      const { out } = await offheap([
+        'replay',
+        '--json',
+        '--size',
+        '1MiB',
+        ...options,
+        at('traces', 'small.rep')
+      ])
       return JSON.parse(out).results[0].atEnd.top
     }
     // Every block was freed: all is wilderness again, unless some wait for the next request of
@@ -104,14 +126,18 @@ describe('offheap replay', () => {
       const without = await topAtEnd('--placement', placement, '--no-slabs')
       const having = await topAtEnd('--placement', placement, '--slabs')
       expect(having).toBeGreaterThan(without + 300)
-      expect(await topAtEnd('--placement', placement)).toBe(placement === 'first-fit' ? without : having)
+      expect(await topAtEnd('--placement', placement)).toBe(
+        placement === 'first-fit' ? without : having
+      )
     }
   })
 
   it('goes on after a trace that fails, and exits with 1', async () => {
     const { code, out, err } = await offheap(['replay', at('bad.rep'), at('traces', 'small.rep')])
     expect(code).toBe(1)
-    expect(err).toBe(`offheap: ${at('bad.rep')}:11: id 2 is freed twice${linkOf('ERR_OFFHEAP_TRACE')}\n`)
+    expect(err).toBe(
+      `offheap: ${at('bad.rep')}:11: id 2 is freed twice${linkOf('ERR_OFFHEAP_TRACE')}\n`
+    )
     expect(out).toMatch(/\nsmall /)
     const json = await offheap(['replay', '--json', at('bad.rep')])
     expect(json.code).toBe(1)
@@ -122,7 +148,12 @@ describe('offheap replay', () => {
   })
 
   it('goes on beside a path that leads to no trace', async () => {
-    const { code, out, err } = await offheap(['replay', at('none.rep'), at('empty'), at('traces', 'small.rep')])
+    const { code, out, err } = await offheap([
+      'replay',
+      at('none.rep'),
+      at('empty'),
+      at('traces', 'small.rep')
+    ])
     expect(code).toBe(1)
     expect(out).toMatch(/\nsmall /)
     expect(err).toBe(
@@ -131,11 +162,19 @@ describe('offheap replay', () => {
     )
     const json = await offheap(['replay', '--json', at('none.rep'), at('traces', 'small.rep')])
     expect(json.code).toBe(1)
-    expect(JSON.parse(json.out).results).toMatchObject([{ trace: 'small' }, { trace: at('none.rep'), error: {} }])
+    expect(JSON.parse(json.out).results).toMatchObject([
+      { trace: 'small' },
+      { trace: at('none.rep'), error: {} }
+    ])
   })
 
   it('says which operation a small heap had no room for', async () => {
-    const { code, out, err } = await offheap(['replay', '--size', '8K', at('traces', 'medium.rep.gz')])
+    const { code, out, err } = await offheap([
+      'replay',
+      '--size',
+      '8K',
+      at('traces', 'medium.rep.gz')
+    ])
     expect({ code, out }).toEqual({ code: 1, out: '' })
     expect(err).toMatch(
       /^offheap: .*medium\.rep\.gz: operation \d+ \(line \d+\), malloc of \d+ bytes for id \d+: the heap of 8192 bytes .* --size \(see .*\n$/
@@ -190,7 +229,9 @@ describe('offheap', () => {
   })
 
   it('tells the version of its package', async () => {
-    const { version } = await import('../../package.json', { with: { type: 'json' } }).then(module => module.default)
+    const { version } = await import('../../package.json', { with: { type: 'json' } }).then(
+      module => module.default
+    )
     expect(await offheap(['--version'])).toEqual({ code: 0, out: `${version}\n`, err: '' })
   })
 })

@@ -13,9 +13,20 @@ class Memory extends Writable {
 }
 
 /** Runs the command in this process. */
-export async function offheap(args: readonly string[], options: Partial<Omit<Io, 'out' | 'err'>> = {}) {
+export async function offheap(
+  args: readonly string[],
+  options: Partial<Omit<Io, 'out' | 'err'>> = {}
+) {
   const out = new Memory()
   const err = new Memory()
-  const code = await run(args, { out, err, width: 80, color: false, ascii: false, interactive: false, ...options })
+  const code = await run(args, {
+    out,
+    err,
+    width: 80,
+    color: false,
+    ascii: false,
+    interactive: false,
+    ...options
+  })
   return { code, out: out.text, err: err.text }
 }

@@ -30,14 +30,22 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 /** What the page in a file says of its allocators. */
 function allocators(name: string) {
-  const data = /<script type="application\/json" id="data">(.*?)<\/script>/.exec(text(name))?.[1] ?? ''
+  const data =
+    /<script type="application\/json" id="data">(.*?)<\/script>/.exec(text(name))?.[1] ?? ''
   return JSON.parse(data).allocators
 }
 
 describe('offheap view', () => {
   it('shows blocks and free list of an allocator that describes them', async () => {
     const list = 'test/play/list-allocator.ts'
-    const { code, err } = await offheap(['view', at('small.rep'), '-a', list, '-o', at('list.html')])
+    const { code, err } = await offheap([
+      'view',
+      at('small.rep'),
+      '-a',
+      list,
+      '-o',
+      at('list.html')
+    ])
     expect({ code, err }).toEqual({ code: 0, err: '' })
     expect(allocators('list.html')).toMatchObject([
       { label: list, hasFreeList: true, wholeBlocks: true, headerBytes: 4, footerBytes: 4 }
@@ -49,7 +57,9 @@ describe('offheap view', () => {
     expect({ code, err }).toEqual({ code: 0, err: '' })
     expect(out).toMatch(/heap\.html: 6 operations, \d+(\.\d+)? KiB\n$/)
     expect(text('heap.html')).toMatch(/^<!doctype html>/)
-    expect(allocators('heap.html')).toMatchObject([{ label: 'first-fit', hasFreeList: true, headerBytes: 4 }])
+    expect(allocators('heap.html')).toMatchObject([
+      { label: 'first-fit', hasFreeList: true, headerBytes: 4 }
+    ])
   })
 
   it('puts a file and a placement side by side, in the order of the command line', async () => {
@@ -90,7 +100,14 @@ describe('offheap view', () => {
     ['missing.ts', 'does not compile'],
     ['endless.ts', 'does not compile: /dev/zero is not a file']
   ])('says why %s is no allocator', async (file, message) => {
-    const { code, err } = await offheap(['view', at('small.rep'), '-a', at(file), '-o', at('none.html')])
+    const { code, err } = await offheap([
+      'view',
+      at('small.rep'),
+      '-a',
+      at(file),
+      '-o',
+      at('none.html')
+    ])
     expect(code).toBe(1)
     expect(err).toContain(message)
     expect(err).toContain(file)
@@ -98,7 +115,14 @@ describe('offheap view', () => {
 
   it('says which operation a small heap had no room for', async () => {
     writeFileSync(at('large.rep'), 'a 0 8\na 1 1000000\n')
-    const { code, err } = await offheap(['view', at('large.rep'), '-s', '64K', '-o', at('none.html')])
+    const { code, err } = await offheap([
+      'view',
+      at('large.rep'),
+      '-s',
+      '64K',
+      '-o',
+      at('none.html')
+    ])
     expect(code).toBe(1)
     expect(err).toContain('operation 2 (line 2), malloc of 1000000 bytes for id 1')
   })
@@ -106,7 +130,10 @@ describe('offheap view', () => {
   it.each([
     [['view', 'x.rep'], "required option '-o, --output <file>' not specified"],
     [['view', 'x.rep', '-o', 'x', '-p', 'worst-fit'], 'Allowed choices are first-fit'],
-    [['view', 'x.rep', '-o', 'x', ...Array.from({ length: 3 }, () => '-pfirst-fit')], '3 allocators; at most 2 fit']
+    [
+      ['view', 'x.rep', '-o', 'x', ...Array.from({ length: 3 }, () => '-pfirst-fit')],
+      '3 allocators; at most 2 fit'
+    ]
   ])('exits with 2 for the command line %j', async (args, message) => {
     const { code, err } = await offheap(args)
     expect(code).toBe(2)

@@ -18,7 +18,13 @@ const texts = new Map<string, string>()
 const sources = readdirSync(join(root, 'lib'), { recursive: true, encoding: 'utf8' }).filter(name =>
   name.endsWith('.ts')
 )
-const guides = ['CONTRIBUTING.md', 'labs/GUIDE.md', 'labs/handout/README.md', 'traces/README.md', 'native/faults.h']
+const guides = [
+  'CONTRIBUTING.md',
+  'labs/GUIDE.md',
+  'labs/handout/README.md',
+  'traces/README.md',
+  'native/faults.h'
+]
 for (const file of [...pages, ...guides, ...sources.map(name => `lib/${name}`)]) {
   // Sentences go on behind the frame of a comment and the end of a line.
   texts.set(file, readFileSync(join(root, file), 'utf8').replace(/\n *(\*|\/\/)? */g, ' '))
@@ -27,7 +33,10 @@ for (const file of [...pages, ...guides, ...sources.map(name => `lib/${name}`)])
 /** What all texts say where the pattern holds: `path: the first group`. */
 function said(pattern: RegExp): { file: string; what: string }[] {
   return [...texts].flatMap(([file, text]) =>
-    Array.from(text.matchAll(new RegExp(pattern, 'gi')), ([, what = '']) => ({ file, what: what.replaceAll(',', '') }))
+    Array.from(text.matchAll(new RegExp(pattern, 'gi')), ([, what = '']) => ({
+      file,
+      what: what.replaceAll(',', '')
+    }))
   )
 }
 
@@ -49,16 +58,46 @@ const rowsOf = (page: string) => Array.from(readPage(page).matchAll(/^\| (?!kind
  * A pattern with the figure as its group, what the figure is, and in how many places it is expected
  * at least.
  */
-const FACTS: readonly (readonly [name: string, pattern: RegExp, truth: () => unknown, places: number])[] = [
-  ['a request of 100 bytes in a hardened heap', /request of 100 bytes takes (\d+)/, () => cost(hardened(), 100), 1],
-  ['the same, beside ledger and seals', /100 bytes take (\d+) \+ \d+/, () => cost(hardened(), 100), 1],
-  ['what a used block costs', /a (?:used )?block costs (\d) bytes/, () => cost(Heap.map(2 ** 20), 100) - 100, 1],
+const FACTS: readonly (readonly [
+  name: string,
+  pattern: RegExp,
+  truth: () => unknown,
+  places: number
+])[] = [
+  [
+    'a request of 100 bytes in a hardened heap',
+    /request of 100 bytes takes (\d+)/,
+    () => cost(hardened(), 100),
+    1
+  ],
+  [
+    'the same, beside ledger and seals',
+    /100 bytes take (\d+) \+ \d+/,
+    () => cost(hardened(), 100),
+    1
+  ],
+  [
+    'what a used block costs',
+    /a (?:used )?block costs (\d) bytes/,
+    () => cost(Heap.map(2 ** 20), 100) - 100,
+    1
+  ],
   ['the smallest block', /smallest block is (\d+) bytes/, () => cost(Heap.map(2 ** 20), 1), 1],
   ['the largest heap', /heap uses at most (\d+) GiB/, () => MAXIMUM_HEAP_BYTES / 2 ** 30, 1],
   ['the oldest Node', /Node (\d+\.\d+)(?: or|,? and) later/, () => engines, 3],
   ['kinds of misuse', /(\d+) kinds of misuse/, () => rowsOf('docs/faults.md'), 1],
-  ['faults that are remembered', /at most the first (\d+) are kept/, () => constant('kRemembered'), 1],
-  ['regions with protection', /(\d[\d,]*) other open regions have used protection/, () => constant('kWatches'), 1]
+  [
+    'faults that are remembered',
+    /at most the first (\d+) are kept/,
+    () => constant('kRemembered'),
+    1
+  ],
+  [
+    'regions with protection',
+    /(\d[\d,]*) other open regions have used protection/,
+    () => constant('kWatches'),
+    1
+  ]
 ]
 
 describe('every place says what is so:', () => {
@@ -79,12 +118,18 @@ describe('every place says what is so:', () => {
   test.each(['README.md', 'docs/choosing-a-placement.md'])(
     '%s has a row for each placement, the default first',
     page => {
-      const rows = Array.from(readPage(page).matchAll(/^\| `([a-z-]+)`( \(default\))? +\|/gm), row => ({
-        name: row[1] ?? '',
-        isDefault: row[2] !== undefined
-      })).filter(({ name }) => placements.some(placement => placement === name))
+      const rows = Array.from(
+        readPage(page).matchAll(/^\| `([a-z-]+)`( \(default\))? +\|/gm),
+        row => ({
+          name: row[1] ?? '',
+          isDefault: row[2] !== undefined
+        })
+      ).filter(({ name }) => placements.some(placement => placement === name))
       const [standard] = rows
-      expect(standard).toEqual({ name: Heap.format(new ArrayBuffer(4096)).placement, isDefault: true })
+      expect(standard).toEqual({
+        name: Heap.format(new ArrayBuffer(4096)).placement,
+        isDefault: true
+      })
       for (const placement of placements)
         expect(rows).toContainEqual({ name: placement, isDefault: placement === standard?.name })
     }
@@ -92,9 +137,12 @@ describe('every place says what is so:', () => {
 
   test('the README has a row for each subcommand', async () => {
     const { out } = await offheap(['--help'])
-    const commands = Array.from(out.matchAll(/^ {2}([a-z]+) /gm), ([, name]) => name).filter(name => name !== 'help')
+    const commands = Array.from(out.matchAll(/^ {2}([a-z]+) /gm), ([, name]) => name).filter(
+      name => name !== 'help'
+    )
     expect(commands.length).toBeGreaterThanOrEqual(5)
-    for (const command of commands) expect(readPage('README.md')).toMatch(new RegExp(`^\\| \`offheap ${command}`, 'm'))
+    for (const command of commands)
+      expect(readPage('README.md')).toMatch(new RegExp(`^\\| \`offheap ${command}`, 'm'))
   })
 
   test('docs/observability.md has a row for each event, and for no other', () => {
@@ -107,11 +155,14 @@ describe('every place says what is so:', () => {
   test('docs/troubleshooting.md has a paragraph on each error code, and on no other', () => {
     const codes = new Set(readPage('lib/errors.ts').match(/(?<=\| ')ERR_OFFHEAP_[A-Z_]+/g))
     expect(codes.size).toBeGreaterThan(5)
-    expect(new Set(readPage('docs/troubleshooting.md').match(/(?<=^## )ERR_OFFHEAP_[A-Z_]+/gm))).toEqual(codes)
+    expect(
+      new Set(readPage('docs/troubleshooting.md').match(/(?<=^## )ERR_OFFHEAP_[A-Z_]+/gm))
+    ).toEqual(codes)
   })
 
   test('every option of a heap is in the README or in docs/hardening.md', () => {
-    const [, body = ''] = /^export interface HeapOptions \{([\s\S]*?)^\}/m.exec(readPage('lib/heap/options.ts')) ?? []
+    const [, body = ''] =
+      /^export interface HeapOptions \{([\s\S]*?)^\}/m.exec(readPage('lib/heap/options.ts')) ?? []
     const options = body.match(/(?<=^ {2}readonly )\w+(?=\?: )/gm) ?? []
     expect(options.length).toBeGreaterThan(4)
     const told = readPage('README.md') + readPage('docs/hardening.md')
@@ -127,7 +178,9 @@ describe('every place says what is so:', () => {
         // A command ends with its line, its quotation or its pipe; what follows -- is another
         // program's.
         const uses = readPage(file).match(new RegExp(`offheap ${name} [^\`|;)'\n]*`, 'g')) ?? []
-        const shown = uses.flatMap(use => use.split(' -- ')[0]?.match(/(?<= )--[a-z][a-z-]+/g) ?? [])
+        const shown = uses.flatMap(
+          use => use.split(' -- ')[0]?.match(/(?<= )--[a-z][a-z-]+/g) ?? []
+        )
         return shown.filter(option => !options.has(option)).map(option => `${file}: ${option}`)
       })
       expect(wrong).toEqual([])

@@ -36,19 +36,28 @@ function classNamed(name: string): { file: string; body: string } | undefined {
 
 /** Is a method of this name defined in the body of a class, and not only called? */
 function hasMethod(body: string, name: string): boolean {
-  return new RegExp(`^ {2}(?:(?:private|protected|override|static) )*\\*?${name}(?:<[^>]*>)?\\(.*\\{$`, 'm').test(body)
+  return new RegExp(
+    `^ {2}(?:(?:private|protected|override|static) )*\\*?${name}(?:<[^>]*>)?\\(.*\\{$`,
+    'm'
+  ).test(body)
 }
 
 function hasFunction(file: string, name: string): boolean {
-  return new RegExp(`^(?:export )?(?:function\\*? ${name}\\(|const ${name} = )`, 'm').test(read(file))
+  return new RegExp(`^(?:export )?(?:function\\*? ${name}\\(|const ${name} = )`, 'm').test(
+    read(file)
+  )
 }
 
 /** What is named as `name()`, or as `Class.name()`. */
 const mentions = [
-  ...new Set([...page.matchAll(/(?<![\w.])((?:[A-Z]\w*\.)?[a-z]\w*)\(\)/g)].map(([, name = '']) => name))
+  ...new Set(
+    [...page.matchAll(/(?<![\w.])((?:[A-Z]\w*\.)?[a-z]\w*)\(\)/g)].map(([, name = '']) => name)
+  )
 ]
 /** The files of the library that are named anywhere. */
-const files = [...new Set([...text.matchAll(/`(lib\/[\w./-]+\.(?:ts|js))`/g)].map(([, file = '']) => file))]
+const files = [
+  ...new Set([...text.matchAll(/`(lib\/[\w./-]+\.(?:ts|js))`/g)].map(([, file = '']) => file))
+]
 
 /** The rows of each table, under the heading that it stands below. */
 interface Table {
@@ -67,7 +76,8 @@ const tables: readonly Table[] = page
         .trimEnd()
         .split('\n')
         .map(line => {
-          const [, call = '', file = ''] = /^\| `([\w.]+)\(\)` +\| `([\w./-]+)` +\| .*\S +\|$/.exec(line) ?? []
+          const [, call = '', file = ''] =
+            /^\| `([\w.]+)\(\)` +\| `([\w./-]+)` +\| .*\S +\|$/.exec(line) ?? []
           return { call, file }
         })
     }))
@@ -89,12 +99,21 @@ describe('the names on the page', () => {
     expect(hasMethod(found?.body ?? '', method)).toBe(true)
   })
 
-  test.each(mentions.filter(name => !name.includes('.')))('%s() is a function of a file on the page', name => {
-    // In the text a policy's methods stand without a class: whichever it is, it has them.
-    const isVerb = hasMethod(read('lib/placement/placement.ts').replaceAll(': void\n', ': void {\n'), name)
-    const layouts = sources.filter(file => file.startsWith('lib/layout/'))
-    expect(isVerb || [...files, ...layouts].some(file => file.endsWith('.ts') && hasFunction(file, name))).toBe(true)
-  })
+  test.each(mentions.filter(name => !name.includes('.')))(
+    '%s() is a function of a file on the page',
+    name => {
+      // In the text a policy's methods stand without a class: whichever it is, it has them.
+      const isVerb = hasMethod(
+        read('lib/placement/placement.ts').replaceAll(': void\n', ': void {\n'),
+        name
+      )
+      const layouts = sources.filter(file => file.startsWith('lib/layout/'))
+      expect(
+        isVerb ||
+          [...files, ...layouts].some(file => file.endsWith('.ts') && hasFunction(file, name))
+      ).toBe(true)
+    }
+  )
 
   test('stand in the tables with the file that has them', () => {
     for (const { call, file } of tables.flatMap(({ rows }) => rows)) {
@@ -146,7 +165,15 @@ const scenes: Readonly<Record<string, () => string[]>> = {
 function trace(action: () => unknown): string[] {
   const calls: string[] = []
   const restore: (() => void)[] = []
-  for (const { name: className, prototype } of [Heap, Slots, Allocator, Blocks, Slabs, FirstFit, CardIndex]) {
+  for (const { name: className, prototype } of [
+    Heap,
+    Slots,
+    Allocator,
+    Blocks,
+    Slabs,
+    FirstFit,
+    CardIndex
+  ]) {
     for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
       const { value } = descriptor
       if (typeof value !== 'function' || name === 'constructor') continue

@@ -35,16 +35,24 @@ const PARTS = ['package.json', 'node_modules', 'build', 'prebuilds', 'traces']
 
 export function installPackage(): InstalledPackage {
   const home = mkdtempSync(join(tmpdir(), 'offheap-docs-'))
-  for (const part of PARTS) if (existsSync(join(root, part))) symlinkSync(join(root, part), join(home, part))
+  for (const part of PARTS)
+    if (existsSync(join(root, part))) symlinkSync(join(root, part), join(home, part))
   cpSync(join(root, 'docs/recipes'), join(home, 'docs/recipes'), { recursive: true })
   const config = {
     extends: join(root, 'tsconfig.json'),
     // The type checker has a run of its own.
-    compilerOptions: { noEmit: false, noCheck: true, rootDir: join(root, 'lib'), outDir: join(home, 'dist') },
+    compilerOptions: {
+      noEmit: false,
+      noCheck: true,
+      rootDir: join(root, 'lib'),
+      outDir: join(home, 'dist')
+    },
     include: [join(root, 'lib')]
   }
   writeFileSync(join(home, 'tsconfig.json'), JSON.stringify(config))
-  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', home], { stdio: 'inherit' })
+  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', home], {
+    stdio: 'inherit'
+  })
   let samples = 0
   return {
     async sample(text, folder) {

@@ -25,10 +25,12 @@ export function readPage(page: string): string {
 /** The JavaScript and TypeScript of a page. */
 export function samplesOf(page: string): Sample[] {
   const text = readPage(page)
-  return [...text.matchAll(/^```(?:js|ts|javascript|typescript|mjs)\b.*\n([\s\S]*?)^```/gm)].map(match => ({
-    place: `${page}:${text.slice(0, match.index).split('\n').length}`,
-    text: match[1] ?? ''
-  }))
+  return [...text.matchAll(/^```(?:js|ts|javascript|typescript|mjs)\b.*\n([\s\S]*?)^```/gm)].map(
+    match => ({
+      place: `${page}:${text.slice(0, match.index).split('\n').length}`,
+      text: match[1] ?? ''
+    })
+  )
 }
 
 /** Names an excerpt: the file it is from, when its first line says so: `// from lru-cache.js`. */

@@ -281,12 +281,16 @@ describe('the LRU cache', () => {
     expect({ code, err }).toEqual({ code: 0, err: '' })
     const [title, head, heap, map, ...rest] = out.split('\n')
     expect(title).toMatch(/^10,000 entries, Node v\d+/)
-    expect(head).toMatch(/^cache +entries at the end +seconds +GC pauses +worst pause +in GC +resident$/)
+    expect(head).toMatch(
+      /^cache +entries at the end +seconds +GC pauses +worst pause +in GC +resident$/
+    )
     const cells = /^(heap|map) +[\d,]{6} +[\d.]+ +\d+ +[\d.]+ ms +\d+ ms +\d+ MiB$/
     expect(heap).toMatch(cells)
     expect(map).toMatch(cells)
     expect(rest).toEqual([''])
-    const single = await Promise.all(['heap', 'map'].map(kind => offheap.recipe('lru-cache.js', '10000', kind)))
+    const single = await Promise.all(
+      ['heap', 'map'].map(kind => offheap.recipe('lru-cache.js', '10000', kind))
+    )
     const [ours, theirs] = single.map(one => JSON.parse(one.out))
     expect(theirs.size).toBe(10_000)
     expect(Math.abs(ours.size - theirs.size)).toBeLessThan(600)

@@ -42,20 +42,28 @@ describe('samples', () => {
   })
 
   const excerpts = samples.flatMap(sample => ({ ...sample, excerpt: excerptOf(sample) }))
-  test.each(excerpts.filter(({ excerpt }) => excerpt !== undefined))('$place is in its file', ({ page, excerpt }) => {
-    const file = readFileSync(join(root, dirname(page), excerpt?.file ?? ''), 'utf8')
-    expect(withoutIndent(file)).toContain(withoutIndent(excerpt?.text ?? ''))
-  })
+  test.each(excerpts.filter(({ excerpt }) => excerpt !== undefined))(
+    '$place is in its file',
+    ({ page, excerpt }) => {
+      const file = readFileSync(join(root, dirname(page), excerpt?.file ?? ''), 'utf8')
+      expect(withoutIndent(file)).toContain(withoutIndent(excerpt?.text ?? ''))
+    }
+  )
 })
 
-test.each(pages)('%s: no heading has code in it, and nothing in a frame is wider than the page', page => {
-  const text = readPage(page)
-  // TypeDoc leaves code out where it lists the headings of a page.
-  expect(text.match(/^#+ .*`/gm)).toBe(null)
-  if (page === 'README.md') return
-  const frames = [...text.matchAll(/^```[^\n]*\n([\s\S]*?)^```/gm)].map(([, frame = '']) => frame)
-  expect(frames.flatMap(frame => frame.split('\n')).filter(line => line.length > WIDEST)).toEqual([])
-})
+test.each(pages)(
+  '%s: no heading has code in it, and nothing in a frame is wider than the page',
+  page => {
+    const text = readPage(page)
+    // TypeDoc leaves code out where it lists the headings of a page.
+    expect(text.match(/^#+ .*`/gm)).toBe(null)
+    if (page === 'README.md') return
+    const frames = [...text.matchAll(/^```[^\n]*\n([\s\S]*?)^```/gm)].map(([, frame = '']) => frame)
+    expect(frames.flatMap(frame => frame.split('\n')).filter(line => line.length > WIDEST)).toEqual(
+      []
+    )
+  }
+)
 
 describe('links', () => {
   const links = pages.flatMap(page => linksOf(readPage(page)).map(link => ({ page, link })))

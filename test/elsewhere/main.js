@@ -1,10 +1,11 @@
 /**
- * The tests where vitest can't run: on Node for Windows, under Wine; on Bun; on Deno. Usage: `node test/check.js elsewhere`, or
- * `node test/check.js elsewhere bun test/heap` for some of them and some tests. Wine comes from Debian (`apt-get install wine64`), the rest from
- * npm. What can't be had here is skipped by name; with --need it is an error.
+ * The tests where vitest can't run: on Node for Windows, under Wine; on Bun; on Deno. Usage: `node
+ * test/check.js elsewhere`, or `node test/check.js elsewhere bun test/heap` for some of them and
+ * some tests. Wine comes from Debian (`apt-get install wine64`), the rest from npm. What can't be
+ * had here is skipped by name; with --need it is an error.
  *
- * Library and tests are compiled file by file into a folder of their own, in which a small file takes vitest's name (vitest.mjs). Tests that
- * start other processes are left out.
+ * Library and tests are compiled file by file into a folder of their own, in which a small file
+ * takes vitest's name (vitest.mjs). Tests that start other processes are left out.
  */
 import { spawnSync } from 'node:child_process'
 import {
@@ -27,15 +28,21 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const CACHE = join(ROOT, 'node_modules', '.cache', 'elsewhere')
 const OUT = join(CACHE, 'package')
 /** What a heap on these runtimes is made of. */
-const ROOMS = ['memory', 'layout', 'placement', 'engine', 'hardened', 'heap', 'trace'].map(room => `test/${room}`)
-/** A test with one of these starts a process, or looks at the one that it is in with Linux's eyes. */
+const ROOMS = ['memory', 'layout', 'placement', 'engine', 'hardened', 'heap', 'trace'].map(
+  room => `test/${room}`
+)
+/**
+ * A test with one of these starts a process, or looks at the one that it is in with Linux's eyes.
+ */
 const FOREIGN = /node:child_process|\/compiled\.js|node:worker_threads/
 /** Milliseconds for the tests on one runtime, on a machine however busy. */
 const LIMIT = 60 * 60_000
 
 const words = process.argv.slice(2)
 const names = RUNTIMES.map(({ name }) => name)
-const chosen = words.some(word => names.includes(word)) ? RUNTIMES.filter(({ name }) => words.includes(name)) : RUNTIMES
+const chosen = words.some(word => names.includes(word))
+  ? RUNTIMES.filter(({ name }) => words.includes(name))
+  : RUNTIMES
 const wanted = words.filter(word => !names.includes(word) && !word.startsWith('--'))
 
 /** The files of tests, as paths from the root. */
@@ -76,9 +83,16 @@ async function compile() {
   const shim = join(OUT, 'node_modules', 'vitest')
   const entry = fileURLToPath(new URL('vitest.mjs', import.meta.url))
   await build({ ...plain, bundle: true, entryPoints: [entry], outfile: join(shim, 'index.js') })
-  writeFileSync(join(shim, 'package.json'), '{ "name": "vitest", "type": "module", "main": "index.js" }\n')
-  writeFileSync(join(OUT, 'package.json'), '{ "type": "module", "imports": { "#lib/*": "./lib/*" } }\n')
-  for (const name of ['prebuilds', 'traces']) symlinkSync(join(ROOT, name), join(OUT, name), 'junction')
+  writeFileSync(
+    join(shim, 'package.json'),
+    '{ "name": "vitest", "type": "module", "main": "index.js" }\n'
+  )
+  writeFileSync(
+    join(OUT, 'package.json'),
+    '{ "type": "module", "imports": { "#lib/*": "./lib/*" } }\n'
+  )
+  for (const name of ['prebuilds', 'traces'])
+    symlinkSync(join(ROOT, name), join(OUT, name), 'junction')
   for (const name of readdirSync(join(ROOT, 'node_modules')).filter(
     name => !['vitest', '.cache', '.bin'].includes(name)
   )) {
@@ -119,13 +133,17 @@ function test(runtime, command, files) {
         .filter(Boolean)
         .map(line => JSON.parse(line))
     : []
-  const rows = entries.flatMap(entry => (entry.rows ?? []).map(row => [relative(OUT, entry.file), ...row]))
+  const rows = entries.flatMap(entry =>
+    (entry.rows ?? []).map(row => [relative(OUT, entry.file), ...row])
+  )
   const count = state => rows.filter(row => row[2] === state).length
   const known = row => runtime.known.find(({ test }) => test.test(row[1]))
   const failures = rows.filter(row => row[2] === 'fail')
   const surprises = failures.filter(row => known(row) === undefined)
   for (const [, name, , error] of surprises)
-    console.error(`${runtime.name}: ${name}\n  ${String(error).split('\n').slice(0, 6).join('\n  ')}\n`)
+    console.error(
+      `${runtime.name}: ${name}\n  ${String(error).split('\n').slice(0, 6).join('\n  ')}\n`
+    )
   const done = entries.some(entry => entry.done)
   if (!done) {
     const last = entries.at(-1)?.file

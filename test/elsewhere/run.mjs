@@ -1,6 +1,7 @@
 /**
- * Runs files of tests in this process and writes what came of each test into a file, as JSON. Not to standard output: under Wine that is no
- * pipe that Node can write to. Usage: run.mjs REPORT FILE...
+ * Runs files of tests in this process and writes what came of each test into a file, as JSON. Not
+ * to standard output: under Wine that is no pipe that Node can write to. Usage: run.mjs REPORT
+ * FILE...
  */
 import { appendFileSync, writeFileSync } from 'node:fs'
 import process from 'node:process'
@@ -15,5 +16,8 @@ for (const file of files) {
   const rows = await runFile(pathToFileURL(file).href)
   appendFileSync(report, `${JSON.stringify({ file, rows })}\n`)
 }
-appendFileSync(report, `${JSON.stringify({ done: true, version: process.version, versions: process.versions })}\n`)
+appendFileSync(
+  report,
+  `${JSON.stringify({ done: true, version: process.version, versions: process.versions })}\n`
+)
 process.exit(0)

@@ -1,15 +1,29 @@
-/** Where the tests run beside vitest, how each runtime is had, and which tests are known to fail there, with the reason. */
+/**
+ * Where the tests run beside vitest, how each runtime is had, and which tests are known to fail
+ * there, with the reason.
+ */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** Installs a package of npm into a folder of its own; returns the path of a file in it, or undefined when it can't be had. */
+/**
+ * Installs a package of npm into a folder of its own; returns the path of a file in it, or
+ * undefined when it can't be had.
+ */
 function fromNpm(cache, name, version, file) {
   const folder = join(cache, name.replace(/\W+/g, '-'))
   const path = join(folder, 'node_modules', name, file)
   mkdirSync(folder, { recursive: true })
   writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
-  const args = ['install', '--force', '--ignore-scripts', '--no-save', '--silent', '--no-audit', `${name}@${version}`]
+  const args = [
+    'install',
+    '--force',
+    '--ignore-scripts',
+    '--no-save',
+    '--silent',
+    '--no-audit',
+    `${name}@${version}`
+  ]
   if (!existsSync(path)) spawnSync('npm', args, { cwd: folder, stdio: 'inherit' })
   return existsSync(path) ? path : undefined
 }
@@ -54,12 +68,22 @@ function findWine(cache) {
   const key = ['reg', 'add', 'HKCU\\Software\\Wine', '/v', 'Version', '/d', 'win10', '/f']
   spawnSync(wine, key, { env: { ...process.env, ...env }, stdio: 'ignore' })
   const version = execFileSync(wine, ['--version'], { encoding: 'utf8' }).trim()
-  return { program: wine, args: [program, '--expose-gc'], env, version: `Node 22 for Windows, ${version}` }
+  return {
+    program: wine,
+    args: [program, '--expose-gc'],
+    env,
+    version: `Node 22 for Windows, ${version}`
+  }
 }
 
 /** The Node that runs this: on a real Windows, where parts of the whole suite can't run. */
 function findNode() {
-  return { program: process.execPath, args: ['--expose-gc'], env: {}, version: `Node ${process.version}` }
+  return {
+    program: process.execPath,
+    args: ['--expose-gc'],
+    env: {},
+    version: `Node ${process.version}`
+  }
 }
 
 export const RUNTIMES = [

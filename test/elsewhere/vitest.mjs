@@ -1,6 +1,7 @@
 /**
- * Stands in for vitest where vitest itself can't run: on Node for Windows under Wine, on Bun, on Deno. It is vitest's own runner and its own
- * expect, in one process and without workers, esbuild or pipes.
+ * Stands in for vitest where vitest itself can't run: on Node for Windows under Wine, on Bun, on
+ * Deno. It is vitest's own runner and its own expect, in one process and without workers, esbuild
+ * or pipes.
  */
 import {
   ASYMMETRIC_MATCHERS_OBJECT,
@@ -58,7 +59,8 @@ export async function runFile(file) {
     const path = [...names, task.name]
     const error = task.result?.errors?.[0]
     if (task.type === 'test') {
-      const state = task.mode === 'skip' || task.mode === 'todo' ? 'skip' : (task.result?.state ?? 'fail')
+      const state =
+        task.mode === 'skip' || task.mode === 'todo' ? 'skip' : (task.result?.state ?? 'fail')
       rows.push([path.slice(1).join(' > '), state, error?.stack ?? error?.message])
     } else {
       if (error !== undefined) rows.push([path.join(' > '), 'fail', error.stack ?? error.message])

@@ -16,7 +16,13 @@ const host: Host = {
   grown: () => {},
   trim: () => {},
   fault: () => {},
-  calls: { malloc: () => 0, calloc: () => 0, alignedAlloc: () => 0, realloc: () => 0, free: () => {} }
+  calls: {
+    malloc: () => 0,
+    calloc: () => 0,
+    alignedAlloc: () => 0,
+    realloc: () => 0,
+    free: () => {}
+  }
 }
 
 describe.each([false, true])('an allocator with slabs: %s', slabs => {
@@ -34,17 +40,29 @@ describe.each([false, true])('an allocator with slabs: %s', slabs => {
     const { words, heap } = make()
     const pointers = [20, 48, 500, 20].map(bytes => heap.allocate(bytes))
     for (const pointer of pointers) {
-      words.fill(headerOf(4, USED | PREVIOUS_USED), pointer / 4, pointer / 4 + Math.floor(heap.usableSize(pointer) / 4))
+      words.fill(
+        headerOf(4, USED | PREVIOUS_USED),
+        pointer / 4,
+        pointer / 4 + Math.floor(heap.usableSize(pointer) / 4)
+      )
     }
     const before = words.slice()
     for (const pointer of pointers) {
       for (const other of [pointer + 4, pointer - 4, pointer + 2, pointer + 1]) {
-        expect([heap.free(other), heap.resize(other, 30), heap.usableSize(other)]).toEqual([false, -1, -1])
+        expect([heap.free(other), heap.resize(other, 30), heap.usableSize(other)]).toEqual([
+          false,
+          -1,
+          -1
+        ])
       }
     }
     if (slabs) {
       const other = pointers[1] + 16
-      expect([heap.free(other), heap.resize(other, 30), heap.usableSize(other)]).toEqual([false, -1, -1])
+      expect([heap.free(other), heap.resize(other, 30), heap.usableSize(other)]).toEqual([
+        false,
+        -1,
+        -1
+      ])
     }
     expectSameWords(words, before)
     for (const pointer of pointers) expect(heap.free(pointer)).toBe(true)
@@ -53,8 +71,10 @@ describe.each([false, true])('an allocator with slabs: %s', slabs => {
 
   test('has no block at an alignment, or of a size, that the heap does not have', () => {
     const { words, heap } = make()
-    for (const alignment of [2 ** 16, 2 ** 17, 2 ** 40]) expect(heap.allocateAligned(alignment, 8)).toBe(0)
-    for (const bytes of [2 ** 16 - 8, 2 ** 16, 2 ** 31, 2 ** 33]) expect(heap.allocateAligned(64, bytes)).toBe(0)
+    for (const alignment of [2 ** 16, 2 ** 17, 2 ** 40])
+      expect(heap.allocateAligned(alignment, 8)).toBe(0)
+    for (const bytes of [2 ** 16 - 8, 2 ** 16, 2 ** 31, 2 ** 33])
+      expect(heap.allocateAligned(64, bytes)).toBe(0)
     expect(heap.allocateAligned(2 ** 15, 8)).toBe(2 ** 15)
     expect(heap.stats(0).blocks).toBe(1)
     expect(words.length).toBe(2 ** 14)
@@ -72,7 +92,9 @@ describe.each([false, true])('an allocator with slabs: %s', slabs => {
       heap.free(pointer)
       expect(heap.allocateZeroed(bytes)).toBe(pointer)
       const cleared = Math.ceil(bytes / 4)
-      expect(words.subarray(pointer / 4, pointer / 4 + cleared).every(word => word === 0)).toBe(true)
+      expect(words.subarray(pointer / 4, pointer / 4 + cleared).every(word => word === 0)).toBe(
+        true
+      )
       expect(words[next / 4]).toBe(-1)
       // From here on all words are zero, to the heap: what is there now stays.
       const far = heap.allocate(2000)
@@ -92,7 +114,13 @@ describe('an allocator with slabs', () => {
     const policy = policyNamed('first-fit')
     const words = new Int32Array(2 ** 16 * (threshold < 0 ? 16 : 1))
     const header = { policy, options: WITH_SLABS, length: words.length }
-    writeHeader(words, header, ordinaryLayout(words.length, policy, true), Math.max(0, threshold), true)
+    writeHeader(
+      words,
+      header,
+      ordinaryLayout(words.length, policy, true),
+      Math.max(0, threshold),
+      true
+    )
     const heap = new Allocator(words, header, { ...host, grown: () => void grown++ })
     heap.reset()
     return { words, heap, grownCount: () => grown }

@@ -22,7 +22,13 @@ function make(length = 2 ** 14) {
     grown: () => void grown++,
     trim: () => {},
     fault: () => {},
-    calls: { malloc: () => 0, calloc: () => 0, alignedAlloc: () => 0, realloc: () => 0, free: () => {} }
+    calls: {
+      malloc: () => 0,
+      calloc: () => 0,
+      alignedAlloc: () => 0,
+      realloc: () => 0,
+      free: () => {}
+    }
   }
   const words = new Int32Array(length)
   const header = { policy, options: 0, length }
@@ -36,7 +42,8 @@ function make(length = 2 ** 14) {
     blocks.allocate(4)
     return all
   }
-  const sizes = (): string => [...heap.eachBlock()].map(({ used, size }) => `${used ? 'u' : 'f'}${size / 4}`).join(' ')
+  const sizes = (): string =>
+    [...heap.eachBlock()].map(({ used, size }) => `${used ? 'u' : 'f'}${size / 4}`).join(' ')
   return { words, heap, blocks, row, sizes, grownCount: () => grown }
 }
 
@@ -56,7 +63,11 @@ describe('place', () => {
     const [used, free, last] = row(20, 20, 20)
     blocks.free(free)
     const expectMisled = (block: number, need: number): void =>
-      expectNoChange(made, () => blocks.place(block, need), new RegExp(`free blocks lead to byte ${block * 4}, where`))
+      expectNoChange(
+        made,
+        () => blocks.place(block, need),
+        new RegExp(`free blocks lead to byte ${block * 4}, where`)
+      )
     expectMisled(used, 20)
     expectMisled(free, 22)
     // Below the first block, and above the last, words that look right.
@@ -95,7 +106,11 @@ describe('free', () => {
     blocks.free(left)
     const tag = block - 1
     const expectUnmatched = (): void =>
-      expectNoChange(made, () => blocks.free(block), new RegExp(`side of byte ${block * 4} disagree`))
+      expectNoChange(
+        made,
+        () => blocks.free(block),
+        new RegExp(`side of byte ${block * 4} disagree`)
+      )
     // A free block of this size, to all appearance, below the first.
     const below = block - blocks.first + 4
     words[tag] = below

@@ -35,7 +35,13 @@ const host: Host = {
   grown: () => {},
   trim: () => {},
   fault: () => {},
-  calls: { malloc: () => 0, calloc: () => 0, alignedAlloc: () => 0, realloc: () => 0, free: () => {} }
+  calls: {
+    malloc: () => 0,
+    calloc: () => 0,
+    alignedAlloc: () => 0,
+    realloc: () => 0,
+    free: () => {}
+  }
 }
 
 /** The class of 48 bytes, which is its size step as well. */
@@ -52,7 +58,10 @@ function scene() {
   writeHeader(words, header, ordinaryLayout(words.length, policy, true), 0, true)
   const heap = new Allocator(words, header, host)
   heap.reset()
-  const { state, records, descriptors } = slabLayout(words.length, HEADER_WORDS + policy.indexWords(words.length))
+  const { state, records, descriptors } = slabLayout(
+    words.length,
+    HEADER_WORDS + policy.indexWords(words.length)
+  )
   const slots = Array.from({ length: 45 }, () => heap.allocate(48))
   heap.free(slots[0])
   heap.free(slots[10])
@@ -87,11 +96,27 @@ const wrong: [what: string, change: Change, message: RegExp][] = [
     ({ granules }) => [granules[5], 1],
     /granule at byte GRANULE5: it is no slab, but has used slots/
   ],
-  ['no class', ({ granules, info }) => [granules[2] + INFO, info(2) & ~15], /size class is unknown/],
-  ['a class too many', ({ granules, info }) => [granules[2] + INFO, info(2) + 6], /size class is unknown/],
+  [
+    'no class',
+    ({ granules, info }) => [granules[2] + INFO, info(2) & ~15],
+    /size class is unknown/
+  ],
+  [
+    'a class too many',
+    ({ granules, info }) => [granules[2] + INFO, info(2) + 6],
+    /size class is unknown/
+  ],
   ['LAST where more granules follow', flags(2, FULL | LAST), /its place in the chunk/],
-  ['no LAST at the end', ({ granules, info }) => [granules[3] + INFO, info(3) & ~LAST], /its place in the chunk/],
-  ['a slot where none begins', ({ granules, words }) => [granules[2], words[granules[2]] | 1], /used where none begin/],
+  [
+    'no LAST at the end',
+    ({ granules, info }) => [granules[3] + INFO, info(3) & ~LAST],
+    /its place in the chunk/
+  ],
+  [
+    'a slot where none begins',
+    ({ granules, words }) => [granules[2], words[granules[2]] | 1],
+    /used where none begin/
+  ],
   ['LISTED, and in no list', flags(2, LISTED), /not in the list where it should be/],
   [
     'FULL, with an open slot',
@@ -103,11 +128,23 @@ const wrong: [what: string, change: Change, message: RegExp][] = [
   ['two flags', flags(2, FULL | LISTED), /its state is unknown/],
   ['three flags', flags(2, FULL | LISTED | CURRENT), /its state is unknown/],
   ['a next of a full slab', flags(2, FULL | (1 << NEXT_SHIFT)), /in no list, and has a next/],
-  ['a next of the current slab', flags(4, CURRENT | (1 << NEXT_SHIFT)), /does not describe a current slab/],
-  ['a slab that is free', flags(4, FREE), /does not describe a current slab|no slab, but has used slots/],
+  [
+    'a next of the current slab',
+    flags(4, CURRENT | (1 << NEXT_SHIFT)),
+    /does not describe a current slab/
+  ],
+  [
+    'a slab that is free',
+    flags(4, FREE),
+    /does not describe a current slab|no slab, but has used slots/
+  ],
   ['a slab in a list that is free', flags(0, FREE), /the list of slabs for 48 bytes leads to/],
   ['a slab in a list that is full', flags(0, FULL), /the list of slabs for 48 bytes leads to/],
-  ['a record with a free granule more', ({ chunks }) => [chunks[0], 1 << 31], /record disagrees about free granules/],
+  [
+    'a record with a free granule more',
+    ({ chunks }) => [chunks[0], 1 << 31],
+    /record disagrees about free granules/
+  ],
   [
     'a record with a free granule less',
     ({ chunks }) => [chunks[1], 0x30000000],
@@ -115,7 +152,11 @@ const wrong: [what: string, change: Change, message: RegExp][] = [
   ],
   ['a chunk more', state(CHUNKS, 1), /there are 2 chunks of slabs, 0 of them empty/],
   ['an empty chunk more', state(EMPTY_CHUNKS, 1), /there are 2 chunks of slabs, 0 of them empty/],
-  ['an empty slab more', state(EMPTY_SLABS, 1), /0 slabs in lists are empty, but the tables count 1/],
+  [
+    'an empty slab more',
+    state(EMPTY_SLABS, 1),
+    /0 slabs in lists are empty, but the tables count 1/
+  ],
   [
     'no chunk in the list',
     ({ state }) => [state + OPEN_CHUNKS, 0],
@@ -138,27 +179,59 @@ const wrong: [what: string, change: Change, message: RegExp][] = [
   ],
   ['a used slot in no chunk', ({ granules }) => [granules[7] + 2, 1], /it is in no chunk/],
   ['a slab in no chunk', ({ granules }) => [granules[7] + 3, CLASS], /it is in no chunk/],
-  ['a slab in the header', ({ descriptors }) => [descriptors + INFO, CLASS], /granule at byte 0: it is in no chunk/],
+  [
+    'a slab in the header',
+    ({ descriptors }) => [descriptors + INFO, CLASS],
+    /granule at byte 0: it is in no chunk/
+  ],
   [
     'a slab twice in a list',
     ({ granules, first }) => [granules[0] + INFO, CLASS | LISTED | ((first + 1) << NEXT_SHIFT)],
     /in its list twice/
   ],
-  ['a list that ends elsewhere', state(TAILS + CLASS, 1), /the last of its list, but the tail is another slab/],
-  ['an empty list that ends somewhere', state(TAILS + 1, 1), /the last of its list, but the tail is another slab/],
-  ['a list that begins in no slab', state(HEADS + CLASS, 1000), /the list of slabs for 48 bytes leads to/],
-  ['a list that begins below 0', state(HEADS + CLASS, -1000), /the list of slabs for 48 bytes leads to/],
+  [
+    'a list that ends elsewhere',
+    state(TAILS + CLASS, 1),
+    /the last of its list, but the tail is another slab/
+  ],
+  [
+    'an empty list that ends somewhere',
+    state(TAILS + 1, 1),
+    /the last of its list, but the tail is another slab/
+  ],
+  [
+    'a list that begins in no slab',
+    state(HEADS + CLASS, 1000),
+    /the list of slabs for 48 bytes leads to/
+  ],
+  [
+    'a list that begins below 0',
+    state(HEADS + CLASS, -1000),
+    /the list of slabs for 48 bytes leads to/
+  ],
   [
     'an entry of another slab',
     entry(CLASS, 0, 2),
     /entry of size step 3, at byte ENTRY3, does not describe a current slab/
   ],
-  ['an entry with other slots', entry(CLASS, ENTRY_STARTS, 1), /entry of size step 3, .* does not describe/],
-  ['an entry with another info', entry(CLASS, ENTRY_INFO, 32), /entry of size step 3, .* does not describe/],
+  [
+    'an entry with other slots',
+    entry(CLASS, ENTRY_STARTS, 1),
+    /entry of size step 3, .* does not describe/
+  ],
+  [
+    'an entry with another info',
+    entry(CLASS, ENTRY_INFO, 32),
+    /entry of size step 3, .* does not describe/
+  ],
   ['an entry of no slab', entry(1, 0, 2), /entry of size step 1, .* does not describe/],
   ['slots of no slab', entry(1, ENTRY_STARTS, 1), /entry of size step 1, .* does not describe/],
   ['info of no slab', entry(1, ENTRY_INFO, 1), /entry of size step 1, .* does not describe/],
-  ['a current slab that has no entry', ({ state }) => [state + (CLASS << ENTRY_SHIFT), 0], /entry of size step 3/]
+  [
+    'a current slab that has no entry',
+    ({ state }) => [state + (CLASS << ENTRY_SHIFT), 0],
+    /entry of size step 3/
+  ]
 ]
 
 describe('check() of a heap with slabs finds', () => {
@@ -174,7 +247,10 @@ describe('check() of a heap with slabs finds', () => {
       ENTRY3: (all.state + (3 << ENTRY_SHIFT)) * 4,
       GRANULE5: (all.first + 5) * GRANULE_BYTES
     }
-    const source = Object.entries(bytes).reduce((text, [name, byte]) => text.replace(name, `${byte}`), message.source)
+    const source = Object.entries(bytes).reduce(
+      (text, [name, byte]) => text.replace(name, `${byte}`),
+      message.source
+    )
     expectError(() => all.heap.check(), 'ERR_OFFHEAP_CORRUPT', new RegExp(source))
   })
 

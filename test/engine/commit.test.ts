@@ -1,6 +1,7 @@
 /**
- * Memory that has to be asked for, as on Windows: a heap commits before it writes, and a refusal is what a full heap is. The system here
- * has so much memory, and every word beyond it must stay as it was.
+ * Memory that has to be asked for, as on Windows: a heap commits before it writes, and a refusal is
+ * what a full heap is. The system here has so much memory, and every word beyond it must stay as it
+ * was.
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -29,7 +30,13 @@ function make(policy: PlacementPolicy, slabs: boolean, available: number) {
     grown: () => {},
     trim: () => {},
     fault: () => {},
-    calls: { malloc: () => 0, calloc: () => 0, alignedAlloc: () => 0, realloc: () => 0, free: () => {} }
+    calls: {
+      malloc: () => 0,
+      calloc: () => 0,
+      alignedAlloc: () => 0,
+      realloc: () => 0,
+      free: () => {}
+    }
   }
   const header = { policy, options: slabs ? WITH_SLABS : 0, length: words.length }
   const layout = ordinaryLayout(words.length, policy, slabs)
@@ -39,7 +46,9 @@ function make(policy: PlacementPolicy, slabs: boolean, available: number) {
   return { heap, words, system, first: layout.first * 4 }
 }
 
-const kinds = placements.flatMap(name => [false, true].map(slabs => [name, slabs, policyNamed(name)] as const))
+const kinds = placements.flatMap(name =>
+  [false, true].map(slabs => [name, slabs, policyNamed(name)] as const)
+)
 
 describe.each(kinds)('%s, slabs %s: a heap that commits memory as it grows', (_, slabs, policy) => {
   test('asks once for many blocks', () => {
@@ -70,7 +79,11 @@ describe.each(kinds)('%s, slabs %s: a heap that commits memory as it grows', (_,
   })
 
   test('never writes beyond what it asked for', () => {
-    const step = fc.record({ kind: fc.nat(4), bytes: fc.oneof(fc.nat(200), fc.nat(200_000)), which: fc.nat(50) })
+    const step = fc.record({
+      kind: fc.nat(4),
+      bytes: fc.oneof(fc.nat(200), fc.nat(200_000)),
+      which: fc.nat(50)
+    })
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), fc.nat(2 ** 21), (steps, more) => {
         const { heap, words, system, first } = make(policy, slabs, 0)

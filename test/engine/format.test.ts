@@ -37,7 +37,8 @@ describe('writeHeader', () => {
     const words = new Int32Array(LENGTH).fill(-1)
     writeHeader(words, header, layout, 500, false)
     expect([words[TRIM_THRESHOLD_WORD], words[TOUCHED_WORD]]).toEqual([500, LENGTH - 1])
-    for (let word = TRIM_THRESHOLD_WORD + 1; word < layout.first; word++) expect(words[word]).toBe(0)
+    for (let word = TRIM_THRESHOLD_WORD + 1; word < layout.first; word++)
+      expect(words[word]).toBe(0)
     expect(words[layout.first]).toBe(-1)
     verifyHeader(words, layout)
   })
@@ -66,7 +67,10 @@ test('clearHeader believes no word', () => {
     words[PENDING_WORD] = 77
     clearHeader(words, header, layout)
     expect(words[TOUCHED_WORD]).toBe(expected)
-    expect([words[TRIM_THRESHOLD_WORD], words[QUARANTINE_LIMIT_WORD]]).toEqual([0, Math.max(0, touched)])
+    expect([words[TRIM_THRESHOLD_WORD], words[QUARANTINE_LIMIT_WORD]]).toEqual([
+      0,
+      Math.max(0, touched)
+    ])
     verifyHeader(words, layout)
   }
 })
@@ -85,10 +89,22 @@ describe('what is no heap', () => {
     ['less than a header', changed({}, HEADER_WORDS - 1), /does not begin with the bytes "offh"/],
     ['a header alone', changed({}, HEADER_WORDS), /has 8192 bytes, but the memory has 128/],
     ['other bytes', changed({ [MAGIC_WORD]: 77 }), /does not begin with the bytes "offh"/],
-    ['the other byte order', changed({ [MAGIC_WORD]: 0x6f666668 }), /machine of the other byte order/],
+    [
+      'the other byte order',
+      changed({ [MAGIC_WORD]: 0x6f666668 }),
+      /machine of the other byte order/
+    ],
     ['another version', changed({ [VERSION_WORD]: VERSION + 1 }), /layout version is \d+/],
-    ['too small for a header', changed({ [SIZE_WORD]: HEADER_WORDS / 2 - 1 }), /says that it has 120 bytes/],
-    ['as small as a header', changed({ [SIZE_WORD]: HEADER_WORDS / 2, [PLACEMENT_WORD]: 99 }), /number 99, is unknown/]
+    [
+      'too small for a header',
+      changed({ [SIZE_WORD]: HEADER_WORDS / 2 - 1 }),
+      /says that it has 120 bytes/
+    ],
+    [
+      'as small as a header',
+      changed({ [SIZE_WORD]: HEADER_WORDS / 2, [PLACEMENT_WORD]: 99 }),
+      /number 99, is unknown/
+    ]
   ])('%s', (_, words, message) => {
     expect(MAGIC).toBe(0x6866666f)
     expectError(() => readHeader(words), 'ERR_OFFHEAP_NOT_A_HEAP', message)
@@ -96,7 +112,9 @@ describe('what is no heap', () => {
 
   test.each([3, -1])('something to do that is unknown (%i)', pending => {
     const words = changed({ [PENDING_WORD]: pending })
-    const message = new RegExp(`word ${PENDING_WORD} of its header is ${pending}, but should be 0, 1 or 2`)
+    const message = new RegExp(
+      `word ${PENDING_WORD} of its header is ${pending}, but should be 0, 1 or 2`
+    )
     expectError(() => verifyHeader(words, layout), 'ERR_OFFHEAP_NOT_A_HEAP', message)
     verifyHeader(changed({ [PENDING_WORD]: DUE }), layout)
   })

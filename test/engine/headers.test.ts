@@ -10,17 +10,30 @@ import { expectError, expectRefusal } from '../heap/support.js'
 describe.each([false, true])('with slabs: %s', slabs => {
   const make = (): Heap => Heap.format(new ArrayBuffer(65536), { slabs })
 
-  test.each([800, 3000])('a pointer into the header is refused, where it passes for a used block too (%i)', bytes => {
-    const heap = make()
-    // Whatever size the words of the header say, the next header, in here, seems to confirm it.
-    const block = heap.malloc(bytes)
-    heap.view(block).fill(0xff)
-    for (let pointer = 8; pointer < block; pointer += 8) {
-      expect(heap.owns(pointer)).toBe(false)
-      expectRefusal(heap, () => heap.free(pointer), 'ERR_OFFHEAP_INVALID_POINTER', /header or index/)
-      expectRefusal(heap, () => heap.realloc(pointer, 8), 'ERR_OFFHEAP_INVALID_POINTER', /header or index/)
+  test.each([800, 3000])(
+    'a pointer into the header is refused, where it passes for a used block too (%i)',
+    bytes => {
+      const heap = make()
+      // Whatever size the words of the header say, the next header, in here, seems to confirm it.
+      const block = heap.malloc(bytes)
+      heap.view(block).fill(0xff)
+      for (let pointer = 8; pointer < block; pointer += 8) {
+        expect(heap.owns(pointer)).toBe(false)
+        expectRefusal(
+          heap,
+          () => heap.free(pointer),
+          'ERR_OFFHEAP_INVALID_POINTER',
+          /header or index/
+        )
+        expectRefusal(
+          heap,
+          () => heap.realloc(pointer, 8),
+          'ERR_OFFHEAP_INVALID_POINTER',
+          /header or index/
+        )
+      }
     }
-  })
+  )
 
   /**
    * A small block, 0xff in it and, unless a block is behind it, behind it; and proof that no call
@@ -35,7 +48,11 @@ describe.each([false, true])('with slabs: %s', slabs => {
     heap.i32[block / 4 - 1] = header
     expect(heap.owns(block)).toBe(false)
     const before = heap.u8.slice()
-    for (const call of [() => heap.free(block), () => heap.realloc(block, 8), () => heap.usableSize(block)]) {
+    for (const call of [
+      () => heap.free(block),
+      () => heap.realloc(block, 8),
+      () => heap.usableSize(block)
+    ]) {
       expectError(call, code)
     }
     expect(Buffer.compare(heap.u8, before)).toBe(0)

@@ -13,7 +13,13 @@ const host: Host = {
   grown: () => {},
   trim: () => {},
   fault: () => {},
-  calls: { malloc: () => 0, calloc: () => 0, alignedAlloc: () => 0, realloc: () => 0, free: () => {} }
+  calls: {
+    malloc: () => 0,
+    calloc: () => 0,
+    alignedAlloc: () => 0,
+    realloc: () => 0,
+    free: () => {}
+  }
 }
 
 /** A heap of `length` words, its pages of 4 KiB, and those that it gave back. */
@@ -37,7 +43,10 @@ function make(length = 2 ** 14) {
 
 describe('trim', () => {
   test.each<[what: string, change: (words: Int32Array) => void]>([
-    ['a wilderness in front of the first block', words => (words[TOP_WORD] = words[FIRST_WORD] - 2)],
+    [
+      'a wilderness in front of the first block',
+      words => (words[TOP_WORD] = words[FIRST_WORD] - 2)
+    ],
     ['less that was touched than blocks', words => (words[TOUCHED_WORD] = words[TOP_WORD] - 2)],
     ['more that was touched than memory', words => (words[TOUCHED_WORD] = words.length)]
   ])('gives nothing of a heap whose header says %s', (_, change) => {
@@ -45,7 +54,9 @@ describe('trim', () => {
     heap.allocate(20_000)
     change(words)
     const [top, touched] = [words[TOP_WORD] * 4, words[TOUCHED_WORD] * 4]
-    const message = new RegExp(`wilderness begins at byte ${top}, untouched from byte ${touched} on`)
+    const message = new RegExp(
+      `wilderness begins at byte ${top}, untouched from byte ${touched} on`
+    )
     expectError(() => heap.trim(pages), 'ERR_OFFHEAP_CORRUPT', message)
     expect(given).toEqual([])
   })

@@ -19,7 +19,8 @@ export function recorded(words: Int32Array): { watched: Int32Array; log: Store[]
     copyWithin: (to: number, from: number, end: number) => store(to, words.slice(from, end))
   }
   const watched = new Proxy(words, {
-    get: (target, key) => (typeof key === 'string' && key in methods ? methods[key] : Reflect.get(target, key, target)),
+    get: (target, key) =>
+      typeof key === 'string' && key in methods ? methods[key] : Reflect.get(target, key, target),
     set: (_, key, value) => {
       store(Number(key), [Number(value)])
       return true

@@ -35,7 +35,13 @@ const host: Host = {
   grown: () => {},
   trim: () => {},
   fault: () => {},
-  calls: { malloc: () => 0, calloc: () => 0, alignedAlloc: () => 0, realloc: () => 0, free: () => {} }
+  calls: {
+    malloc: () => 0,
+    calloc: () => 0,
+    alignedAlloc: () => 0,
+    realloc: () => 0,
+    free: () => {}
+  }
 }
 /** Every store of a call is cut off; of fewer runs, every fifth, each time another one. */
 const STRIDE = scaled(1) >= 1 ? 1 : 5
@@ -99,7 +105,9 @@ describe.each(kinds)('a %s heap (slabs: %s) with a call that was cut off', (plac
   function used(): { words: Int32Array; live: number[] } {
     const words = format(header)
     const heap = new Allocator(words, header, host)
-    const all = Array.from({ length: 150 }, (_, i) => heap.allocate((i % 3 === 0 ? i * 61 : i * 7) % 460))
+    const all = Array.from({ length: 150 }, (_, i) =>
+      heap.allocate((i % 3 === 0 ? i * 61 : i * 7) % 460)
+    )
     for (const [i, pointer] of all.entries()) {
       words.fill(pointer, pointer / 4, pointer / 4 + Math.floor(heap.usableSize(pointer) / 4))
       if (i % 4 < 2) heap.free(pointer)
@@ -131,12 +139,15 @@ describe.each(kinds)('a %s heap (slabs: %s) with a call that was cut off', (plac
       heap.check()
       for (const pointer of live) {
         const usable = sound.usableSize(pointer)
-        if (heap.usableSize(pointer) !== usable) throw new Error(`${pointer} was lost, after ${stores} stores`)
+        if (heap.usableSize(pointer) !== usable)
+          throw new Error(`${pointer} was lost, after ${stores} stores`)
         for (let word = pointer / 4; word < pointer / 4 + Math.floor(usable / 4); word++) {
-          if (words[word] !== pointer) throw new Error(`word ${word} of ${pointer} is ${words[word]}`)
+          if (words[word] !== pointer)
+            throw new Error(`word ${word} of ${pointer} is ${words[word]}`)
         }
       }
-      for (const pointer of [...live, ...freed]) if (heap.usableSize(pointer) >= 0) heap.free(pointer)
+      for (const pointer of [...live, ...freed])
+        if (heap.usableSize(pointer) >= 0) heap.free(pointer)
       heap.check()
       expect(words[HIGH_WATER_WORD]).toBeGreaterThanOrEqual(scene.words[HIGH_WATER_WORD])
       expect(words[PEAK_USED_WORD]).toBeGreaterThanOrEqual(scene.words[PEAK_USED_WORD])
@@ -148,7 +159,10 @@ describe('recovery', () => {
   const header = headerFor('first-fit', false)
 
   /** A heap of three blocks of 100 bytes, which recovery finds cut off after `change`. */
-  function cut(change: (words: Int32Array, blocks: number[]) => void): { words: Int32Array; heap: Allocator } {
+  function cut(change: (words: Int32Array, blocks: number[]) => void): {
+    words: Int32Array
+    heap: Allocator
+  } {
     const words = format(header)
     const heap = new Allocator(words, header, host)
     const blocks = Array.from({ length: 3 }, () => heap.allocate(100) / 4 - 1)
@@ -167,7 +181,10 @@ describe('recovery', () => {
     })
     expect(heap.stats(0)).toMatchObject({ used: 312, blocks: 3, peakUsed: 312 })
     heap.check()
-    expect([words[HIGH_WATER_WORD], words[TOUCHED_WORD]]).toEqual([words[TOP_WORD], words[TOP_WORD]])
+    expect([words[HIGH_WATER_WORD], words[TOUCHED_WORD]]).toEqual([
+      words[TOP_WORD],
+      words[TOP_WORD]
+    ])
   })
 
   test.each<[name: string, run: (heap: Allocator, pointer: number) => unknown]>([
@@ -209,7 +226,9 @@ describe('recovery', () => {
       words[PEAK_USED_WORD] = 900
     })
     heap.stats(0)
-    expect([words[HIGH_WATER_WORD], words[TOUCHED_WORD], words[PEAK_USED_WORD]]).toEqual([4000, 5000, 900])
+    expect([words[HIGH_WATER_WORD], words[TOUCHED_WORD], words[PEAK_USED_WORD]]).toEqual([
+      4000, 5000, 900
+    ])
   })
 
   test('ends a last block that was being grown at the top', () => {
@@ -248,7 +267,10 @@ describe('recovery', () => {
       })
       const pointers = [words[MOVE_FROM_WORD], words[MOVE_TO_WORD]].map(word => word * 4)
       heap.check()
-      expect(pointers.map(pointer => heap.usableSize(pointer) >= 0)).toEqual([kept === 0, kept === 1])
+      expect(pointers.map(pointer => heap.usableSize(pointer) >= 0)).toEqual([
+        kept === 0,
+        kept === 1
+      ])
       expect([words[MOVE_FROM_WORD], words[MOVE_TO_WORD]]).toEqual([0, 0])
     }
   })

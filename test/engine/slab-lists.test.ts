@@ -37,7 +37,13 @@ const host: Host = {
   grown: () => {},
   trim: () => {},
   fault: () => {},
-  calls: { malloc: () => 0, calloc: () => 0, alignedAlloc: () => 0, realloc: () => 0, free: () => {} }
+  calls: {
+    malloc: () => 0,
+    calloc: () => 0,
+    alignedAlloc: () => 0,
+    realloc: () => 0,
+    free: () => {}
+  }
 }
 /** The class of 160 bytes: three slots in each slab. */
 const CLASS = 8
@@ -51,13 +57,16 @@ function make(bytes = 2 ** 18, enabled = true) {
   const heap = new Allocator(words, header, host)
   heap.reset()
   const { slabs } = heap
-  const many = (count: number, size = 160): number[] => Array.from({ length: count }, () => malloc(size))
+  const many = (count: number, size = 160): number[] =>
+    Array.from({ length: count }, () => malloc(size))
   /** As a heap does it: the fast path first. */
   const malloc = (size: number): number => heap.slots.take(size) || heap.allocate(size)
   const free = (...pointers: number[]): void => {
-    for (const pointer of pointers) expect(heap.slots.give(pointer) || heap.free(pointer)).toBe(true)
+    for (const pointer of pointers)
+      expect(heap.slots.give(pointer) || heap.free(pointer)).toBe(true)
   }
-  const descriptorOf = (pointer: number): number => slabs.descriptorOf(Math.floor(pointer / GRANULE_BYTES))
+  const descriptorOf = (pointer: number): number =>
+    slabs.descriptorOf(Math.floor(pointer / GRANULE_BYTES))
   /** Where the slab of a slot is. */
   const placeOf = (pointer: number): string => {
     const names = new Map([
@@ -128,13 +137,16 @@ describe('the next request of a class', () => {
     const { heap, malloc } = make(2 ** 16)
     const first = malloc(16)
     const blocks: number[] = []
-    for (let block = heap.blocks.allocate(6); block !== 0; block = heap.blocks.allocate(6)) blocks.push(block)
+    for (let block = heap.blocks.allocate(6); block !== 0; block = heap.blocks.allocate(6))
+      blocks.push(block)
     while (heap.slots.take(16) !== 0);
     // The second granule of the chunk.
     while (malloc(16) > first && heap.slots.next(16) !== 0);
     heap.blocks.free(blocks[4])
     heap.blocks.free(blocks[6])
-    expect([malloc(16), malloc(16), malloc(16)]).toEqual([blocks[4], blocks[6], -1].map(block => block * 4 + 4))
+    expect([malloc(16), malloc(16), malloc(16)]).toEqual(
+      [blocks[4], blocks[6], -1].map(block => block * 4 + 4)
+    )
     heap.check()
   })
 
@@ -427,7 +439,12 @@ describe('reclaimAll', () => {
   })
 
   test('ends where the list of chunks does not, or leads elsewhere', () => {
-    for (const place of ['itself', 'within a record', 'behind the records', 'in front of them'] as const) {
+    for (const place of [
+      'itself',
+      'within a record',
+      'behind the records',
+      'in front of them'
+    ] as const) {
       const { words, many, slabs, state } = make()
       many(4)
       const record = state(OPEN_CHUNKS)
@@ -438,7 +455,11 @@ describe('reclaimAll', () => {
         'in front of them': slabs.records - RECORD_WORDS
       }
       words[record + RECORD_NEXT] = next[place]
-      expectError(() => slabs.reclaimAll(), 'ERR_OFFHEAP_CORRUPT', /the list of chunks does not end/)
+      expectError(
+        () => slabs.reclaimAll(),
+        'ERR_OFFHEAP_CORRUPT',
+        /the list of chunks does not end/
+      )
     }
   })
 })
@@ -477,14 +498,20 @@ describe('tables that were overwritten', () => {
       const { words, slabs } = made
       const granule = value(made)
       words[slabs.state + HEADS + CLASS] = granule
-      const message = new RegExp(`the list of slabs for 160 bytes leads to byte ${granule * GRANULE_BYTES}, `)
+      const message = new RegExp(
+        `the list of slabs for 160 bytes leads to byte ${granule * GRANULE_BYTES}, `
+      )
       expectError(() => call(made), CORRUPT, message)
     }
     const made = scene()
     const { words, slabs } = made
     words[slabs.state + TAILS + CLASS] = value(made)
     words[slabs.state + EMPTY_SLABS] = 1
-    expectError(() => slabs.reclaimFor(2 ** 20), CORRUPT, /the list of slabs for 160 bytes leads to/)
+    expectError(
+      () => slabs.reclaimFor(2 ** 20),
+      CORRUPT,
+      /the list of slabs for 160 bytes leads to/
+    )
   })
 
   test('with a current slab that says it is none, which then serves no request', () => {
@@ -512,11 +539,20 @@ describe('tables that were overwritten', () => {
     const entry = slabs.state + (STEP_CLASS.indexOf(CLASS) << ENTRY_SHIFT)
     const current = words[entry]
     expect(slabs.currentOf(CLASS)).toBe((current - slabs.descriptors) / 2)
-    for (const descriptor of [0, -1, slabs.descriptors, slabs.descriptorOf(slabs.granules), current + 1, current - 2]) {
+    for (const descriptor of [
+      0,
+      -1,
+      slabs.descriptors,
+      slabs.descriptorOf(slabs.granules),
+      current + 1,
+      current - 2
+    ]) {
       words[entry] = descriptor
       words[descriptor + INFO] = CURRENT | CLASS
       // A full slab that says that it is current could be.
-      expect(slabs.currentOf(CLASS)).toBe(descriptor === current - 2 ? (descriptor - slabs.descriptors) / 2 : 0)
+      expect(slabs.currentOf(CLASS)).toBe(
+        descriptor === current - 2 ? (descriptor - slabs.descriptors) / 2 : 0
+      )
     }
     words[entry] = current - 2
     words[current - 2 + INFO] = FULL | CLASS
@@ -524,7 +560,10 @@ describe('tables that were overwritten', () => {
   })
 
   test('with a list that leads behind the last granule, where what looks like a slab is none', () => {
-    for (const call of [({ malloc }: Made) => malloc(160), ({ slabs }: Made) => slabs.reclaimFor(2 ** 20)]) {
+    for (const call of [
+      ({ malloc }: Made) => malloc(160),
+      ({ slabs }: Made) => slabs.reclaimFor(2 ** 20)
+    ]) {
       const made = scene()
       const { words, slabs } = made
       words[slabs.state + HEADS + CLASS] = slabs.granules
@@ -559,7 +598,9 @@ describe('tables that were overwritten', () => {
     const { words, slabs, malloc } = made
     const record = spoil(made)
     words[slabs.state + OPEN_CHUNKS] = record
-    const message = new RegExp(`the list of chunks with free granules leads to byte ${record * 4}, `)
+    const message = new RegExp(
+      `the list of chunks with free granules leads to byte ${record * 4}, `
+    )
     expectError(() => malloc(16), CORRUPT, message)
   })
 

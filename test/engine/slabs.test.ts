@@ -8,7 +8,14 @@ import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
 import type { Host } from '../../lib/engine/engine.js'
 import { type Header, ordinaryLayout, writeHeader } from '../../lib/engine/format.js'
-import { type BlockInfo, Heap, type HeapOptions, OffheapError, placements, Region } from '../../lib/index.js'
+import {
+  type BlockInfo,
+  Heap,
+  type HeapOptions,
+  OffheapError,
+  placements,
+  Region
+} from '../../lib/index.js'
 import { headerOf, PREVIOUS_USED, USED } from '../../lib/layout/block.js'
 import { HEADER_WORDS, OPTIONS_WORD, WITH_SLABS } from '../../lib/layout/header.js'
 import { FREE, INFO, LARGEST_SLOT, SLOT_BYTES, slabLayout } from '../../lib/layout/slab.js'
@@ -45,7 +52,9 @@ function expectConsistent(heap: Heap): void {
   expect(stats.metadata + stats.used + stats.free).toBe(stats.size)
   expect(stats.used).toBe(sum(used))
   expect(stats.blocks).toBe(used.length)
-  expect(stats.freeBlocks).toBe(blocks.filter(block => !block.used && block.slab === undefined).length)
+  expect(stats.freeBlocks).toBe(
+    blocks.filter(block => !block.used && block.slab === undefined).length
+  )
   expect(stats.free).toBe(sum(blocks) - stats.used + stats.wilderness)
   expect(stats.slabs).toBeGreaterThanOrEqual(sum(blocks.filter(block => block.slab !== undefined)))
   let end = 0
@@ -72,7 +81,8 @@ describe('slots', () => {
         fill(heap, pointer)
       }
     }
-    for (const { pointer, used } of heap.blocks()) if (used) expectFilled(heap, pointer, heap.usableSize(pointer))
+    for (const { pointer, used } of heap.blocks())
+      if (used) expectFilled(heap, pointer, heap.usableSize(pointer))
     expectConsistent(heap)
   })
 
@@ -117,7 +127,11 @@ describe('slots', () => {
     expect(heap.stats().slabs).toBe(0)
     expect(make(64 * KiB).malloc(20) % 16).toBe(0)
     plain.i32[OPTIONS_WORD] = WITH_SLABS
-    expectError(() => Heap.attach(plain.buffer), 'ERR_OFFHEAP_NOT_A_HEAP', /too small for its slabs/)
+    expectError(
+      () => Heap.attach(plain.buffer),
+      'ERR_OFFHEAP_NOT_A_HEAP',
+      /too small for its slabs/
+    )
   })
 
   test('are the default of segregated fit alone', () => {
@@ -136,7 +150,12 @@ describe.each(placements)('pointers to slots of a %s heap', placement => {
    */
   function scene(): { heap: Heap; live: Set<number>; stale: number[] } {
     const heap = make(256 * KiB, { placement })
-    const all = [...many(heap, 60, 16), ...many(heap, 60, 48), ...many(heap, 60, 100), ...many(heap, 9, 400)]
+    const all = [
+      ...many(heap, 60, 16),
+      ...many(heap, 60, 48),
+      ...many(heap, 60, 100),
+      ...many(heap, 9, 400)
+    ]
     for (const pointer of all) {
       for (let word = 0; word < heap.usableSize(pointer) / 4; word++) {
         heap.i32[pointer / 4 + word] = headerOf(4, USED | PREVIOUS_USED)
@@ -173,7 +192,8 @@ describe.each(placements)('pointers to slots of a %s heap', placement => {
 
   test('that are stale are refused for as long as nothing else gets the slot', () => {
     const { heap, stale } = scene()
-    for (const pointer of stale) expectRefusal(heap, () => heap.free(pointer), DOUBLE, /is free already/)
+    for (const pointer of stale)
+      expectRefusal(heap, () => heap.free(pointer), DOUBLE, /is free already/)
     const again = many(heap, 20, 16)
     for (const pointer of stale) if (again.includes(pointer)) heap.free(pointer)
     for (const pointer of stale) expectRefusal(heap, () => heap.free(pointer), DOUBLE)
@@ -187,13 +207,23 @@ describe('what is wrong with a pointer', () => {
     const heap = make()
     const [a, b] = many(heap, 2, 48)
     heap.free(b)
-    expectRefusal(heap, () => heap.free(a + 16), INVALID, new RegExp(`lies inside the slot at ${a} \\(48 bytes\\)`))
+    expectRefusal(
+      heap,
+      () => heap.free(a + 16),
+      INVALID,
+      new RegExp(`lies inside the slot at ${a} \\(48 bytes\\)`)
+    )
     expectRefusal(heap, () => heap.free(b), DOUBLE, /is free already/)
     expectRefusal(heap, () => heap.free(b + 16), DOUBLE, new RegExp(`part of the slot at ${b} `))
     // Ten slots of 48 bytes leave 32 of a granule's 512.
     expectRefusal(heap, () => heap.free(a + 496), INVALID, /lies between the slots of a slab/)
     expectRefusal(heap, () => heap.free(a + 512), DOUBLE, /is free already/)
-    expectRefusal(heap, () => heap.free(a + 520), DOUBLE, new RegExp(`part of the slot at ${a + 512} `))
+    expectRefusal(
+      heap,
+      () => heap.free(a + 520),
+      DOUBLE,
+      new RegExp(`part of the slot at ${a + 512} `)
+    )
   })
 
   test('to the block that a chunk is, whose first slot is free', () => {
@@ -266,7 +296,8 @@ describe('the memory of empty slabs', () => {
     const slots = many(heap, 10_000, 64)
     const { highWater } = heap.stats()
     for (const pointer of slots) heap.free(pointer)
-    for (let bytes = 0; bytes < highWater * 0.8; bytes += 1000) expect(heap.malloc(1000)).toBeGreaterThan(0)
+    for (let bytes = 0; bytes < highWater * 0.8; bytes += 1000)
+      expect(heap.malloc(1000)).toBeGreaterThan(0)
     expect(heap.stats().highWater).toBeLessThan(highWater * 1.1)
     heap.check()
   })
@@ -316,7 +347,11 @@ describe('the memory of empty slabs', () => {
     expectFilled(heap, keep, 48)
     heap.free(keep)
     heap.trim()
-    expect(heap.stats()).toMatchObject({ slabs: 0, blocks: 0, wilderness: heap.stats().size - heap.stats().metadata })
+    expect(heap.stats()).toMatchObject({
+      slabs: 0,
+      blocks: 0,
+      wilderness: heap.stats().size - heap.stats().metadata
+    })
     heap.check()
   })
 
@@ -374,7 +409,11 @@ describe('a heap with slabs', () => {
   })
 
   test('agrees with itself after any calls, and largestFree is the most that succeeds', () => {
-    const step = fc.record({ kind: fc.nat(6), size: fc.oneof(fc.nat(170), fc.nat(170), fc.nat(6000)), which: fc.nat() })
+    const step = fc.record({
+      kind: fc.nat(6),
+      size: fc.oneof(fc.nat(170), fc.nat(170), fc.nat(6000)),
+      which: fc.nat()
+    })
     const sizes = fc.constantFrom(64 * KiB, 64 * KiB + 8, 256 * KiB)
     fc.assert(
       fc.property(
@@ -393,7 +432,11 @@ describe('a heap with slabs', () => {
             }
             const kept = old === undefined ? 0 : Math.min(size, heap.usableSize(old))
             const pointer =
-              old !== undefined ? heap.realloc(old, size) : kind === 0 ? heap.calloc(size, 1) : heap.malloc(size)
+              old !== undefined
+                ? heap.realloc(old, size)
+                : kind === 0
+                  ? heap.calloc(size, 1)
+                  : heap.malloc(size)
             if (old !== undefined && pointer === 0 && size !== 0) live.push(old)
             if (pointer === 0) continue
             expectFilled(heap, pointer, kept)
@@ -424,7 +467,13 @@ const host: Host = {
   grown: () => {},
   trim: () => {},
   fault: () => {},
-  calls: { malloc: () => 0, calloc: () => 0, alignedAlloc: () => 0, realloc: () => 0, free: () => {} }
+  calls: {
+    malloc: () => 0,
+    calloc: () => 0,
+    alignedAlloc: () => 0,
+    realloc: () => 0,
+    free: () => {}
+  }
 }
 
 /** More words than any call on such a small heap reads when it ends. */
@@ -463,7 +512,8 @@ describe.each(placements)('slab tables that were overwritten, in a %s heap', pla
     heap.reset()
     const live: number[] = []
     for (let i = 0; i < 400; i++) {
-      if (live.length > 0 && random.below(5) < 2) heap.free(live.splice(random.below(live.length), 1)[0])
+      if (live.length > 0 && random.below(5) < 2)
+        heap.free(live.splice(random.below(live.length), 1)[0])
       else live.push(heap.allocate(random.below(8) === 0 ? random.below(1000) : random.below(161)))
     }
     return { words, live: live.filter(pointer => pointer !== 0) }
@@ -504,7 +554,8 @@ describe.each(placements)('slab tables that were overwritten, in a %s heap', pla
         try {
           return call()
         } catch (error) {
-          const isCoded = error instanceof OffheapError && /CORRUPT|INVALID_POINTER|DOUBLE_FREE/.test(error.code)
+          const isCoded =
+            error instanceof OffheapError && /CORRUPT|INVALID_POINTER|DOUBLE_FREE/.test(error.code)
           if (!isCoded) throw new Error(`seed ${seed}: ${name}: ${String(error)}`, { cause: error })
           return undefined
         }
@@ -512,7 +563,8 @@ describe.each(placements)('slab tables that were overwritten, in a %s heap', pla
       const allocated = (name: string, call: () => number): void => {
         const pointer = run(name, call)
         if (typeof pointer !== 'number' || pointer <= 0) return
-        if (!(Number.isInteger(pointer) && pointer < length * 4)) throw new Error(`seed ${seed}: ${name} is ${pointer}`)
+        if (!(Number.isInteger(pointer) && pointer < length * 4))
+          throw new Error(`seed ${seed}: ${name} is ${pointer}`)
         live.push(pointer)
       }
       for (let i = 0; i < 60; i++) {
@@ -521,12 +573,14 @@ describe.each(placements)('slab tables that were overwritten, in a %s heap', pla
         const kind = random.below(10)
         if (kind < 3) allocated(`malloc(${size})`, () => heap.allocate(size))
         else if (kind === 3) allocated(`calloc(${size})`, () => heap.allocateZeroed(size))
-        else if (kind === 4) allocated(`alignedAlloc(${size})`, () => heap.allocateAligned(2 ** random.below(9), size))
+        else if (kind === 4)
+          allocated(`alignedAlloc(${size})`, () => heap.allocateAligned(2 ** random.below(9), size))
         else if (kind < 7) {
           run(`free(${pointer})`, () => {
             if (!heap.free(pointer)) throw heap.refusal('free', pointer)
           })
-        } else if (kind === 7) allocated(`realloc(${pointer}, ${size})`, () => heap.resize(pointer, size + 1))
+        } else if (kind === 7)
+          allocated(`realloc(${pointer}, ${size})`, () => heap.resize(pointer, size + 1))
         else if (kind === 8) run(`usableSize(${pointer})`, () => heap.usableSize(pointer))
         else {
           run('stats', () => heap.stats(0))
@@ -566,7 +620,8 @@ describe.each(placements)('slab tables that were overwritten, in a %s heap', pla
       for (const pointer of live) expect(heap.usableSize(pointer), what).toBeGreaterThanOrEqual(0)
       const others: number[] = []
       for (const size of random.below(2) === 0 ? [500, 100, 16] : [100, 16, 500]) {
-        for (let pointer = heap.allocate(size); pointer !== 0; pointer = heap.allocate(size)) others.push(pointer)
+        for (let pointer = heap.allocate(size); pointer !== 0; pointer = heap.allocate(size))
+          others.push(pointer)
       }
       expect(new Set([...live, ...others]).size, what).toBe(live.length + others.length)
       for (const pointer of [...live, ...others]) expect(heap.free(pointer), what).toBe(true)

@@ -22,7 +22,13 @@ const host: Host = {
   grown: () => {},
   trim: () => {},
   fault: () => {},
-  calls: { malloc: () => 0, calloc: () => 0, alignedAlloc: () => 0, realloc: () => 0, free: () => {} }
+  calls: {
+    malloc: () => 0,
+    calloc: () => 0,
+    alignedAlloc: () => 0,
+    realloc: () => 0,
+    free: () => {}
+  }
 }
 
 /** A heap of 64 KiB with slabs: its words, its allocator, and where its slab tables are. */
@@ -96,11 +102,31 @@ describe('a slot', () => {
     const { heap, slots } = make()
     const [pointer, open] = [heap.allocate(48), heap.allocate(48)]
     heap.free(open)
-    for (const other of [0, -pointer, pointer + 1, pointer + 8, pointer + 16, open, 2 ** 32 + pointer]) {
-      expect([slots.holds(other), slots.suits(other, 48), slots.give(other)]).toEqual([0, false, false])
+    for (const other of [
+      0,
+      -pointer,
+      pointer + 1,
+      pointer + 8,
+      pointer + 16,
+      open,
+      2 ** 32 + pointer
+    ]) {
+      expect([slots.holds(other), slots.suits(other, 48), slots.give(other)]).toEqual([
+        0,
+        false,
+        false
+      ])
     }
-    expect([slots.holds(pointer), slots.suits(pointer, 48), slots.give(pointer)]).toEqual([48, true, true])
-    expect([slots.holds(pointer), slots.suits(pointer, 48), slots.give(pointer)]).toEqual([0, false, false])
+    expect([slots.holds(pointer), slots.suits(pointer, 48), slots.give(pointer)]).toEqual([
+      48,
+      true,
+      true
+    ])
+    expect([slots.holds(pointer), slots.suits(pointer, 48), slots.give(pointer)]).toEqual([
+      0,
+      false,
+      false
+    ])
   })
 
   test('of a slab that is full is given back by the slow path, which makes the slab current', () => {
@@ -146,8 +172,14 @@ describe('without a slab', () => {
     const pointer = heap.allocate(48)
     heap.close()
     for (const none of [slots, noSlots()]) {
-      expect([none.limit, none.take(48), none.take(0), none.next(48), none.holds(pointer)]).toEqual([-1, 0, 0, 0, 0])
-      expect([none.give(pointer), none.suits(pointer, 48), none.covers(pointer)]).toEqual([false, false, false])
+      expect([none.limit, none.take(48), none.take(0), none.next(48), none.holds(pointer)]).toEqual(
+        [-1, 0, 0, 0, 0]
+      )
+      expect([none.give(pointer), none.suits(pointer, 48), none.covers(pointer)]).toEqual([
+        false,
+        false,
+        false
+      ])
     }
   })
 })
@@ -203,7 +235,12 @@ describe('bytes outside of the tables', () => {
       expect(() => heap.free(pointer)).toThrow(/lies outside the heap/)
     }
     expect(heap.view(block).every(byte => byte === 0x7f)).toBe(true)
-    expectRefusal(heap, () => heap.free(2 ** 40), 'ERR_OFFHEAP_INVALID_POINTER', /lies outside the heap/)
+    expectRefusal(
+      heap,
+      () => heap.free(2 ** 40),
+      'ERR_OFFHEAP_INVALID_POINTER',
+      /lies outside the heap/
+    )
   })
 })
 
@@ -226,7 +263,8 @@ describe.skipIf(constants.MAX_LENGTH < 6 * GiB)('slots beyond 4 GiB', () => {
       const moved = heap.realloc(first, 300)
       expectFilled(heap, moved, size)
       heap.free(second)
-      for (const gone of [first, second]) expectError(() => heap.free(gone), 'ERR_OFFHEAP_DOUBLE_FREE')
+      for (const gone of [first, second])
+        expectError(() => heap.free(gone), 'ERR_OFFHEAP_DOUBLE_FREE')
     }
   })
 })

@@ -20,7 +20,13 @@ const host: Host = {
   grown: () => {},
   trim: () => {},
   fault: () => {},
-  calls: { malloc: () => 0, calloc: () => 0, alignedAlloc: () => 0, realloc: () => 0, free: () => {} }
+  calls: {
+    malloc: () => 0,
+    calloc: () => 0,
+    alignedAlloc: () => 0,
+    realloc: () => 0,
+    free: () => {}
+  }
 }
 
 /** Pages that are zero when they are given back. */
@@ -45,14 +51,24 @@ const kind = fc.oneof(
   { weight: 3, arbitrary: fc.constant<Step['kind']>('realloc') },
   { weight: 5, arbitrary: fc.constant<Step['kind']>('free') }
 )
-const steps = fc.array(fc.record({ kind, size, which: fc.nat() }), { minLength: 1, maxLength: 40, size: 'max' })
+const steps = fc.array(fc.record({ kind, size, which: fc.nat() }), {
+  minLength: 1,
+  maxLength: 40,
+  size: 'max'
+})
 
 const step = (kind: Step['kind'], size: number): Step => ({ kind, size, which: 0 })
 /**
  * A chunk of slabs is cut out of the middle of a free block, where its header is written before it
  * is a block.
  */
-const aChunkInside = [step('malloc', 1549), step('malloc', 0), step('free', 0), step('malloc', 33), step('malloc', 17)]
+const aChunkInside = [
+  step('malloc', 1549),
+  step('malloc', 0),
+  step('free', 0),
+  step('malloc', 33),
+  step('malloc', 17)
+]
 
 /** The used pointers of a heap, as one line. */
 function usedIn(allocator: Allocator): string {
@@ -90,9 +106,11 @@ describe.each(placements)('%s, after every single store', placement => {
           else if (kind === 'calloc') result = heap.allocateZeroed(size)
           else if (kind === 'aligned') result = heap.allocateAligned(2 ** (4 + (which % 7)), size)
           else if (kind === 'trim') heap.trim(pagesOf(watched))
-          else if (chosen !== undefined && kind === 'realloc') result = heap.resize(chosen, size + 1)
+          else if (chosen !== undefined && kind === 'realloc')
+            result = heap.resize(chosen, size + 1)
           else if (chosen !== undefined) heap.free(chosen)
-          if (chosen !== undefined && (kind === 'free' || (kind === 'realloc' && result !== 0))) live.delete(chosen)
+          if (chosen !== undefined && (kind === 'free' || (kind === 'realloc' && result !== 0)))
+            live.delete(chosen)
           const usedAfter = usedIn(heap)
           for (let stores = 0; stores <= log.length; stores++) {
             if (stores > 0) before.set(log[stores - 1].values, log[stores - 1].index)
@@ -108,7 +126,9 @@ describe.each(placements)('%s, after every single store', placement => {
             recoveredHeap.check()
             const used = usedIn(recoveredHeap)
             if (used !== usedBefore && used !== usedAfter) {
-              expect(`${kind} ${size}, after ${stores} of ${log.length} stores: ${used}`).toBe(usedBefore)
+              expect(`${kind} ${size}, after ${stores} of ${log.length} stores: ${used}`).toBe(
+                usedBefore
+              )
             }
             for (const [pointer, usable] of liveBefore) {
               const kept = kind === 'realloc' && pointer === chosen ? 0 : Math.floor(usable / 4)

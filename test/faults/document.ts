@@ -16,7 +16,10 @@ export interface Circumstances {
   readonly placement: string
 }
 
-export function documentOf(tables: readonly Table[], { times, seed, quarantine, placement }: Circumstances): string {
+export function documentOf(
+  tables: readonly Table[],
+  { times, seed, quarantine, placement }: Circumstances
+): string {
   const all = tables.flatMap(({ tallies }) => tallies)
   const hopeless = all.filter(([, { kind }]) => kind.hopeless !== undefined)
   const injections = all.flat().reduce((sum, tally) => sum + tally.times, 0)

@@ -22,7 +22,13 @@ export interface Tally {
  * error, or none.
  * @param onInjection called before each
  */
-export function runKind(kind: Kind, options: HeapOptions, times: number, seed: number, onInjection: () => void): Tally {
+export function runKind(
+  kind: Kind,
+  options: HeapOptions,
+  times: number,
+  seed: number,
+  onInjection: () => void
+): Tally {
   const outcomes: Outcome[] = []
   if (kind.only === 'hardened' && options.hardened !== true) return tallyOf(kind, outcomes)
   const count = Math.min(times, kind.atMost ?? times)
@@ -58,7 +64,9 @@ function injectOnce(kind: Kind, scene: Scene, seed: number, i: number): Outcome 
     return outcomeOf(kind, scene)
   } catch (error) {
     if (error instanceof NoPlace) return undefined
-    throw new Error(`"${kind.name}", injection ${i} (seed ${seed}), ended with ${String(error)}`, { cause: error })
+    throw new Error(`"${kind.name}", injection ${i} (seed ${seed}), ended with ${String(error)}`, {
+      cause: error
+    })
   }
 }
 
@@ -84,7 +92,12 @@ const NAMED = /^(ERR_OFFHEAP_\w+|ERR_OUT_OF_RANGE|ERR_INVALID_ARG_TYPE|OFFHEAP_L
 
 /** The code of an error that offheap throws; throws what is no such error. */
 export function codeOf(error: unknown): string {
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string' && NAMED.test(error.code)) {
+  if (
+    error instanceof Error &&
+    'code' in error &&
+    typeof error.code === 'string' &&
+    NAMED.test(error.code)
+  ) {
     return error.code
   }
   throw error

@@ -4,7 +4,13 @@
  * next; a Heap object has nothing to put back.
  */
 
-import { hardenedLayout, ledgerWords, pageWords, sealIndex, sealOrigin } from '../../lib/hardened/layout.js'
+import {
+  hardenedLayout,
+  ledgerWords,
+  pageWords,
+  sealIndex,
+  sealOrigin
+} from '../../lib/hardened/layout.js'
 import { Heap, type HeapOptions } from '../../lib/index.js'
 import { HEADER_WORDS } from '../../lib/layout/header.js'
 import { policyNamed } from '../../lib/placement/policies.js'
@@ -47,7 +53,8 @@ export class Scene {
   /** One call, as a program makes it. */
   step(): void {
     const { heap, random } = this
-    if (this.live.length > 60 || (this.live.length > 10 && random.below(2) === 0)) heap.free(this.take().pointer)
+    if (this.live.length > 60 || (this.live.length > 10 && random.below(2) === 0))
+      heap.free(this.take().pointer)
     else if (this.live.length > 10 && random.below(5) === 0) {
       const { pointer } = this.take()
       this.#add(heap.realloc(pointer, random.between(1, 300)))

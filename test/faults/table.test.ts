@@ -65,7 +65,9 @@ test.each(heaps)('a busy heap without a fault has none (%o)', options => {
 
 describe.each(groups)('%s', (_, kinds) => {
   test.each(kinds)('$name', kind => {
-    const [plain, hardened] = heaps.map(options => runKind(kind, options, times, seed, watchdog.beat))
+    const [plain, hardened] = heaps.map(options =>
+      runKind(kind, options, times, seed, watchdog.beat)
+    )
     if (plain === undefined || hardened === undefined) return
     if (kind.hopeless === undefined) expect(hardened.moments.missed).toBe(0)
     rows.set(kind.name, [plain, hardened])
@@ -89,7 +91,10 @@ test.runIf(wanted !== undefined)('docs/faults.md', () => {
     title,
     tallies: kinds.map(({ name }) => rows.get(name)).filter(row => row !== undefined)
   }))
-  tables.push({ title: 'Threads', tallies: [...rows].filter(([name]) => !known.has(name)).map(([, row]) => row) })
+  tables.push({
+    title: 'Threads',
+    tallies: [...rows].filter(([name]) => !known.has(name)).map(([, row]) => row)
+  })
   const text = documentOf(tables, { times, seed, quarantine: QUARANTINE, placement: PLACEMENT })
   writeFileSync(fileURLToPath(new URL('../../docs/faults.md', import.meta.url)), text)
 })

@@ -60,7 +60,9 @@ export async function runWorkers(
     return heap
   }
 
-  const posted = await outcomes(times, async () => String(await ask(newHeap().alloc(random.below(100)))))
+  const posted = await outcomes(times, async () =>
+    String(await ask(newHeap().alloc(random.below(100))))
+  )
   const closed = await outcomes(times, async () => String(await ask('close')))
   const transferred = await outcomes(times, async () => {
     const heap = newHeap()
@@ -75,7 +77,10 @@ export async function runWorkers(
   })
   await worker.terminate()
   return [
-    tallyOf({ name: 'a view that was posted to a worker, freed on the heap of the worker' }, posted),
+    tallyOf(
+      { name: 'a view that was posted to a worker, freed on the heap of the worker' },
+      posted
+    ),
     tallyOf({ name: 'use of a heap in a worker after close() there' }, closed),
     tallyOf({ name: 'use of a heap whose buffer was transferred to a worker' }, transferred)
   ]

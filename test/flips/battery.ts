@@ -62,7 +62,8 @@ export class Battery {
       malloc,
       malloc,
       () => this.#allocate('calloc', size, heap => heap.calloc(1, size)),
-      () => this.#allocate('alignedAlloc', size, heap => heap.alignedAlloc(2 ** random.below(8), size)),
+      () =>
+        this.#allocate('alignedAlloc', size, heap => heap.alignedAlloc(2 ** random.below(8), size)),
       () => this.#view('alloc', size, heap => heap.alloc(size)),
       () => this.#view('allocArray', size * 4, heap => heap.allocArray(Int32Array, size)),
       realloc,
@@ -89,7 +90,9 @@ export class Battery {
 
   #realloc(pointer: number, size: number): void {
     const old = this.#live.get(pointer)
-    const moved = this.#call(`realloc(${pointer}, ${size})`, () => this.#heap.realloc(pointer, size))
+    const moved = this.#call(`realloc(${pointer}, ${size})`, () =>
+      this.#heap.realloc(pointer, size)
+    )
     // Freed, or as it was.
     if (moved === undefined || (moved === 0 && size > 0)) return
     this.#live.delete(pointer)
@@ -120,7 +123,8 @@ export class Battery {
       const view = this.#call(`view(${pointer})`, () => heap.view(pointer))
       if (this.#duty === 'unverified') continue
       if (size !== undefined && size < payload.length) this.#fail(`${size} bytes`)
-      if (view !== undefined && (view.byteOffset !== pointer || view.length !== size)) this.#fail('another view')
+      if (view !== undefined && (view.byteOffset !== pointer || view.length !== size))
+        this.#fail('another view')
     }
     if (this.#duty === 'sound') heap.check()
     else this.#call('check()', () => heap.check())
@@ -140,12 +144,16 @@ export class Battery {
   #gain(pointer: number, size: number): void {
     const end = pointer + size
     const { length } = this.#heap.u8
-    if (!Number.isInteger(pointer) || pointer < 0 || pointer >= length) this.#fail(`pointer ${pointer}`)
+    if (!Number.isInteger(pointer) || pointer < 0 || pointer >= length)
+      this.#fail(`pointer ${pointer}`)
     if (this.#duty === 'unverified' || pointer === 0) return
-    if (end > length || pointer % 8 !== 0) this.#fail(`${size} bytes at ${pointer}, and the heap has ${length}`)
+    if (end > length || pointer % 8 !== 0)
+      this.#fail(`${size} bytes at ${pointer}, and the heap has ${length}`)
     for (const [other, payload] of this.#live) {
       if (pointer === other || (pointer < other + payload.length && other < end)) {
-        this.#fail(`pointer ${pointer} for ${size} bytes, and ${payload.length} at ${other} are live`)
+        this.#fail(
+          `pointer ${pointer} for ${size} bytes, and ${payload.length} at ${other} are live`
+        )
       }
     }
     this.#verify()
@@ -158,7 +166,8 @@ export class Battery {
     try {
       return call()
     } catch (error) {
-      if (!(error instanceof OffheapError)) throw new Error(`${name} threw ${String(error)}`, { cause: error })
+      if (!(error instanceof OffheapError))
+        throw new Error(`${name} threw ${String(error)}`, { cause: error })
       if (error.code === 'ERR_OFFHEAP_OUT_OF_MEMORY') return undefined
       if (this.#duty === 'sound' || !CORRUPTION.has(error.code)) {
         throw new Error(`${name} threw ${error.message}`, { cause: error })
@@ -172,7 +181,8 @@ export class Battery {
   #verify(): void {
     if (this.#duty === 'unverified') return
     for (const [pointer, payload] of this.#live) {
-      if (!this.#holds(pointer, payload)) this.#fail(`the payload at ${pointer} (${payload.length} bytes) was changed`)
+      if (!this.#holds(pointer, payload))
+        this.#fail(`the payload at ${pointer} (${payload.length} bytes) was changed`)
     }
   }
 

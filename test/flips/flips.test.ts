@@ -29,7 +29,8 @@ afterAll(async () => {
 /** So many bits of the bytes, each at most once; as bytes times eight. */
 function sample(bytes: readonly number[], count: number, random: Random): number[] {
   const all = bytes.length * 8
-  if (count >= all) return bytes.flatMap(byte => Array.from({ length: 8 }, (_, bit) => byte * 8 + bit))
+  if (count >= all)
+    return bytes.flatMap(byte => Array.from({ length: 8 }, (_, bit) => byte * 8 + bit))
   const chosen = new Set<number>()
   while (chosen.size < count) chosen.add(random.of(bytes) * 8 + random.below(8))
   return [...chosen]
@@ -41,7 +42,10 @@ function unlessRefused(verify: () => Heap): Heap | undefined {
     return verify()
   } catch (error) {
     expect(error).toBeInstanceOf(OffheapError)
-    expect(error).toHaveProperty('code', expect.stringMatching(/^ERR_OFFHEAP_(CORRUPT|NOT_A_HEAP)$/))
+    expect(error).toHaveProperty(
+      'code',
+      expect.stringMatching(/^ERR_OFFHEAP_(CORRUPT|NOT_A_HEAP)$/)
+    )
     return undefined
   }
 }
@@ -65,11 +69,17 @@ describe.each(kinds.map(kind => [kind.name, kind] as const))('%s', (_, kind) => 
   const isHardened = kind.options.hardened === true
 
   /** Flips one bit after another, with calls after each. */
-  function flipEach(prepare: (scene: Scene, flip: () => void) => Heap | undefined, duty: Duty): void {
+  function flipEach(
+    prepare: (scene: Scene, flip: () => void) => Heap | undefined,
+    duty: Duty
+  ): void {
     for (const [history, near, far] of counts) {
       const random = new Random(seed, kind.bytes)
       const scene = new Scene(kind, history, random)
-      const bits = [...sample(scene.near, scaled(near), random), ...sample(scene.far, scaled(far), random)]
+      const bits = [
+        ...sample(scene.near, scaled(near), random),
+        ...sample(scene.far, scaled(far), random)
+      ]
       for (const bit of bits) {
         watchdog.beat()
         const [byte, of] = [Math.floor(bit / 8), bit % 8]
@@ -78,7 +88,9 @@ describe.each(kinds.map(kind => [kind.name, kind] as const))('%s', (_, kind) => 
           if (heap !== undefined) new Battery(heap, scene.live, duty, new Random(seed, bit)).run()
         } catch (error) {
           const where = `bit ${bit & 31} of word ${bit >> 5} of a ${history} heap (OFFHEAP_FLIPS_SEED=${seed})`
-          throw new Error(`${where}: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
+          throw new Error(`${where}: ${error instanceof Error ? error.message : String(error)}`, {
+            cause: error
+          })
         }
       }
       scene.close()
@@ -88,7 +100,8 @@ describe.each(kinds.map(kind => [kind.name, kind] as const))('%s', (_, kind) => 
   test('a heap of which no bit was flipped does what it should', () => {
     for (const [history] of counts) {
       const scene = new Scene(kind, history, new Random(seed, kind.bytes))
-      for (let i = 0; i < 5; i++) new Battery(scene.restored(), scene.live, 'sound', new Random(seed, i)).run()
+      for (let i = 0; i < 5; i++)
+        new Battery(scene.restored(), scene.live, 'sound', new Random(seed, i)).run()
       scene.close()
     }
   })
@@ -115,14 +128,19 @@ describe.each(kinds.map(kind => [kind.name, kind] as const))('%s', (_, kind) => 
     )
   })
 
-  test(isHardened ? 'no payload changes without check()' : 'no pointer leads out of the heap without check()', () => {
-    flipEach(
-      (scene, flip) => {
-        const heap = scene.restored()
-        flip()
-        return heap
-      },
-      isHardened ? 'guarded' : 'unverified'
-    )
-  })
+  test(
+    isHardened
+      ? 'no payload changes without check()'
+      : 'no pointer leads out of the heap without check()',
+    () => {
+      flipEach(
+        (scene, flip) => {
+          const heap = scene.restored()
+          flip()
+          return heap
+        },
+        isHardened ? 'guarded' : 'unverified'
+      )
+    }
+  )
 })

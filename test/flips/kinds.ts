@@ -18,7 +18,11 @@ const variants: readonly Variant[] = [
   { options: { slabs: true, trimThreshold: 8192 }, sizes: [65_536], mapped: true },
   { options: { hardened: true, quarantine: 0 }, sizes: [4096, 32_768] },
   { options: { hardened: true, quarantine: 2048 }, sizes: [4096, 32_768] },
-  { options: { hardened: true, quarantine: 2048, trimThreshold: 8192 }, sizes: [65_536], mapped: true }
+  {
+    options: { hardened: true, quarantine: 2048, trimThreshold: 8192 },
+    sizes: [65_536],
+    mapped: true
+  }
 ]
 
 export interface Kind {

@@ -33,7 +33,8 @@ export class Scene {
   constructor({ options, bytes, mapped }: Kind, history: History, random: Random) {
     this.memory = mapped ? Region.map(bytes) : new ArrayBuffer(bytes)
     const heap = Heap.format(this.memory, options)
-    this.live = history === 'new' ? new Map() : history === 'packed' ? pack(heap, random) : use(heap, random)
+    this.live =
+      history === 'new' ? new Map() : history === 'packed' ? pack(heap, random) : use(heap, random)
     this.#bytes = heap.u8
     this.#saved = heap.u8.slice()
     const { near, far } = withoutPayloads(heap, this.live)
@@ -112,14 +113,18 @@ export function write(heap: Heap, pointer: number, random: Random): Uint8Array {
   return payload.slice()
 }
 
-function withoutPayloads(heap: Heap, live: ReadonlyMap<number, Uint8Array>): { near: number[]; far: number[] } {
+function withoutPayloads(
+  heap: Heap,
+  live: ReadonlyMap<number, Uint8Array>
+): { near: number[]; far: number[] } {
   const isPayload = new Uint8Array(heap.u8.length)
   for (const [pointer, { length }] of live) isPayload.fill(1, pointer, pointer + length)
   const isNear = new Uint8Array(heap.u8.length)
   let first = heap.u8.length
   for (const { offset, size } of heap.blocks()) {
     first = Math.min(first, offset)
-    for (const end of [offset, offset + size]) isNear.fill(1, Math.max(0, end - NEAR_BYTES), end + NEAR_BYTES)
+    for (const end of [offset, offset + size])
+      isNear.fill(1, Math.max(0, end - NEAR_BYTES), end + NEAR_BYTES)
   }
   isNear.fill(1, 0, first)
   const near: number[] = []

@@ -82,8 +82,32 @@ const memories: (() => unknown)[] = [
   () => new (class extends Uint8Array {})(64)
 ]
 
-const numbers = [0, -0, 1, -1, 7, 8, 15, 16, 0.5, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
-const large = [2 ** 31 - 1, 2 ** 31, 2 ** 32, 2 ** 33, 2 ** 33 + 8, 2 ** 53 - 1, 2 ** 53, 2 ** 60, -(2 ** 31), 1e308]
+const numbers = [
+  0,
+  -0,
+  1,
+  -1,
+  7,
+  8,
+  15,
+  16,
+  0.5,
+  Number.NaN,
+  Number.POSITIVE_INFINITY,
+  Number.NEGATIVE_INFINITY
+]
+const large = [
+  2 ** 31 - 1,
+  2 ** 31,
+  2 ** 32,
+  2 ** 33,
+  2 ** 33 + 8,
+  2 ** 53 - 1,
+  2 ** 53,
+  2 ** 60,
+  -(2 ** 31),
+  1e308
+]
 
 function detached(buffer: ArrayBuffer): ArrayBuffer {
   structuredClone(buffer, { transfer: [buffer] })
@@ -108,11 +132,16 @@ const value: fc.Arbitrary<() => unknown> = fc.oneof(
   { weight: 3, arbitrary: fc.constantFrom(...memories) },
   { weight: 3, arbitrary: fc.constantFrom(...numbers, ...large).map(number => () => number) },
   { weight: 2, arbitrary: fc.nat(5000).map(number => () => number) },
-  { weight: 1, arbitrary: fc.constantFrom(...placements, 'none', 'read', '').map(text => () => text) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(...placements, 'none', 'read', '').map(text => () => text)
+  },
   { weight: 1, arbitrary: fc.bigInt().map(number => () => number) },
   {
     weight: 1,
-    arbitrary: fc.constantFrom<unknown>(undefined, null, true, Symbol('s'), Symbol.iterator).map(it => () => it)
+    arbitrary: fc
+      .constantFrom<unknown>(undefined, null, true, Symbol('s'), Symbol.iterator)
+      .map(it => () => it)
   },
   {
     weight: 3,
@@ -136,7 +165,10 @@ const value: fc.Arbitrary<() => unknown> = fc.oneof(
 const options: fc.Arbitrary<() => unknown> = fc
   .record(
     {
-      size: fc.oneof({ weight: 3, arbitrary: fc.constantFrom(4096, 65536).map(size => () => size) }, value),
+      size: fc.oneof(
+        { weight: 3, arbitrary: fc.constantFrom(4096, 65536).map(size => () => size) },
+        value
+      ),
       placement: fc.oneof(
         fc.constantFrom(...placements).map(name => () => name),
         value
@@ -168,7 +200,9 @@ const options: fc.Arbitrary<() => unknown> = fc
     },
     { requiredKeys: [] }
   )
-  .map(makers => () => Object.fromEntries(Object.entries(makers).map(([key, make]) => [key, make()])))
+  .map(
+    makers => () => Object.fromEntries(Object.entries(makers).map(([key, make]) => [key, make()]))
+  )
 
 /** Sizes that would commit gigabytes are only asked for where no page is touched. */
 function harmless(argument: unknown): boolean {
@@ -181,7 +215,11 @@ function harmless(argument: unknown): boolean {
     }
   }
   const size = read('size')
-  return typeof size !== 'number' || size <= 2 ** 20 || (read('populate') !== true && read('lock') !== true)
+  return (
+    typeof size !== 'number' ||
+    size <= 2 ** 20 ||
+    (read('populate') !== true && read('lock') !== true)
+  )
 }
 
 /** To read a proxy that was revoked, or the private members of one, is an error of the language. */
@@ -218,7 +256,12 @@ function invoke(target: object, name: string, args: readonly unknown[]): unknown
 }
 
 function isIterable(value: unknown): value is Iterable<unknown> {
-  return typeof value === 'object' && value !== null && Symbol.iterator in value && !ArrayBuffer.isView(value)
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    Symbol.iterator in value &&
+    !ArrayBuffer.isView(value)
+  )
 }
 
 /** The names of the properties of a class that are computed. */
@@ -272,8 +315,15 @@ describe('a heap', () => {
         heap.reset()
         if (!kind.hardened) heap.u8.fill(0, heap.stats().metadata)
       }
-      const own: (() => unknown)[] = [() => heap.malloc(40), () => heap.alloc(100), () => heap.u8, () => heap.buffer]
-      const some = fc.array(fc.oneof({ weight: 3, arbitrary: value }, fc.constantFrom(...own)), { maxLength: 3 })
+      const own: (() => unknown)[] = [
+        () => heap.malloc(40),
+        () => heap.alloc(100),
+        () => heap.u8,
+        () => heap.buffer
+      ]
+      const some = fc.array(fc.oneof({ weight: 3, arbitrary: value }, fc.constantFrom(...own)), {
+        maxLength: 3
+      })
       fc.assert(
         fc.property(fc.constantFrom(...callable), some, (name, makers) => {
           const given = makers.map(make => make())
@@ -349,11 +399,16 @@ describe('a heap', () => {
     const lost = Heap.format(new ArrayBuffer(4096), { slabs: true })
     detached(lost.buffer)
     fc.assert(
-      fc.property(fc.constantFrom(closed, lost), fc.constantFrom(...callable), args, (heap, name, makers) => {
-        const given = makers.map(make => make())
-        expectSound(name, () => invoke(heap, name, given))
-        expect(heap.closed).toBe(true)
-      }),
+      fc.property(
+        fc.constantFrom(closed, lost),
+        fc.constantFrom(...callable),
+        args,
+        (heap, name, makers) => {
+          const given = makers.map(make => make())
+          expectSound(name, () => invoke(heap, name, given))
+          expect(heap.closed).toBe(true)
+        }
+      ),
       { numRuns: scaled(1000) }
     )
   })
@@ -448,8 +503,20 @@ describe('a trace', () => {
   })
 
   test('at a path that no file has is an error with a name', async () => {
-    for (const path of ['', '.', '/', '/dev/null', '\0', 'a\0b', 'x'.repeat(5000), '\ud800', '/proc/self/mem']) {
-      await expect(readTrace(path), JSON.stringify(path)).rejects.toSatisfy(error => codeOf(error) !== undefined)
+    for (const path of [
+      '',
+      '.',
+      '/',
+      '/dev/null',
+      '\0',
+      'a\0b',
+      'x'.repeat(5000),
+      '\ud800',
+      '/proc/self/mem'
+    ]) {
+      await expect(readTrace(path), JSON.stringify(path)).rejects.toSatisfy(
+        error => codeOf(error) !== undefined
+      )
     }
   })
 })

@@ -62,15 +62,23 @@ async function fuzz(target: TargetName): Promise<void> {
     kinds.add(kind)
     const path = join(findings, `${target}-${nameOf(input)}`)
     writeFileSync(path, input)
-    const cause = error instanceof Error && error.cause instanceof Error ? `\n${error.cause.stack}` : ''
+    const cause =
+      error instanceof Error && error.cause instanceof Error ? `\n${error.cause.stack}` : ''
     console.error(`${path}\n${text}${cause}\n`)
   }
   const report = (): void => {
-    process.send?.({ executions, inputs: inputs.length, reached: coverage.reached, mostSteps, findings: kinds.size })
+    process.send?.({
+      executions,
+      inputs: inputs.length,
+      reached: coverage.reached,
+      mostSteps,
+      findings: kinds.size
+    })
   }
 
   coverage.forget()
-  for (const input of [...readCorpus(corpus, target).values(), ...seeds[target]()]) await execute(input)
+  for (const input of [...readCorpus(corpus, target).values(), ...seeds[target]()])
+    await execute(input)
   const end = Date.now() + Number(seconds) * 1000
   for (let told = 0; Date.now() < end && kinds.size < ENOUGH; ) {
     const input = inputs[random() % inputs.length] ?? new Uint8Array(0)

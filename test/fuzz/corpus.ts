@@ -19,15 +19,23 @@ export function nameOf(input: Uint8Array): string {
 
 /** Makes these inputs, and no others, the corpus of a target. */
 export function writeCorpus(file: string, target: TargetName, inputs: readonly Uint8Array[]): void {
-  const all = { ...read(file), [target]: inputs.toSorted((a, b) => a.length - b.length || Buffer.compare(a, b)) }
-  const texts = targetNames.map(name => [name, all[name].map(input => Buffer.from(input).toString('base64'))])
+  const all = {
+    ...read(file),
+    [target]: inputs.toSorted((a, b) => a.length - b.length || Buffer.compare(a, b))
+  }
+  const texts = targetNames.map(name => [
+    name,
+    all[name].map(input => Buffer.from(input).toString('base64'))
+  ])
   writeFileSync(file, gzipSync(JSON.stringify(Object.fromEntries(texts)), { level: 9 }))
 }
 
 function read(file: string): Record<TargetName, Uint8Array[]> {
   const all: Record<TargetName, Uint8Array[]> = { heap: [], trace: [], events: [], file: [] }
   if (!existsSync(file)) return all
-  const texts: Partial<Record<TargetName, string[]>> = JSON.parse(gunzipSync(readFileSync(file)).toString())
+  const texts: Partial<Record<TargetName, string[]>> = JSON.parse(
+    gunzipSync(readFileSync(file)).toString()
+  )
   for (const name of targetNames)
     all[name] = (texts[name] ?? []).map(text => new Uint8Array(Buffer.from(text, 'base64')))
   return all

@@ -32,14 +32,20 @@ export async function fuzzEvents(data: Uint8Array): Promise<string[]> {
   let text = ''
   for await (const piece of translateEvents(path, translation)) text += piece
   const { operations, aliveBlocks, ids, dropped, failed } = translation
-  if (text.split('\n').length - 1 !== operations) throw new Error(`${operations} operations are not lines of the text`)
+  if (text.split('\n').length - 1 !== operations)
+    throw new Error(`${operations} operations are not lines of the text`)
   if (operations === 0) return ['nothing']
   try {
     const trace = parseTrace(text)
-    if (trace.ids !== ids) throw new Error(`${ids} blocks were counted, and the text has ${trace.ids}`)
+    if (trace.ids !== ids)
+      throw new Error(`${ids} blocks were counted, and the text has ${trace.ids}`)
   } catch (error) {
     if (!(error instanceof OffheapError)) throw error
     return [error.message.replace(/[^a-zA-Z ]+/g, '')]
   }
-  return [`alive ${Math.min(3, aliveBlocks)}`, `dropped ${Math.min(2, dropped)}`, `failed ${Math.min(2, failed)}`]
+  return [
+    `alive ${Math.min(3, aliveBlocks)}`,
+    `dropped ${Math.min(2, dropped)}`,
+    `failed ${Math.min(2, failed)}`
+  ]
 }

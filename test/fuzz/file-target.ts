@@ -6,10 +6,11 @@
  *     │ (1 byte) │ (2 bytes)  │ place (2 bytes), word         │
  *     └──────────┴────────────┴───────────────────────────────┘
  *
- * kind: bits 0 and 1 the placement, 2 slabs, 3 not closed, 4 patches of the head alone, 5 the file is cut off at `length`
- * units of 4 bytes.
+ * kind: bits 0 and 1 the placement, 2 slabs, 3 not closed, 4 patches of the head alone, 5 the file
+ * is cut off at `length` units of 4 bytes.
  *
- * Whatever the bytes say, opening ends in a heap or in an error that has a name, and so does every call on that heap.
+ * Whatever the bytes say, opening ends in a heap or in an error that has a name, and so does every
+ * call on that heap.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -56,7 +57,10 @@ function templateOf(kind: number): Uint8Array {
   return bytes
 }
 
-/** Opens the file that `data` describes, and uses it. Returns what each call ended in. Throws a finding. */
+/**
+ * Opens the file that `data` describes, and uses it. Returns what each call ended in. Throws a
+ * finding.
+ */
 export function fuzzFile(data: Uint8Array): string[] {
   const kind = data[0] ?? 0
   const image = templateOf(kind & 7).slice()
@@ -74,7 +78,8 @@ export function fuzzFile(data: Uint8Array): string[] {
   writeFileSync(path, image.subarray(0, Math.min(length, SIZE)))
   const opened = attempt('open', () => Heap.open(path))
   if (!(opened.value instanceof Heap)) {
-    if (!damaged && length >= SIZE) throw new Error('an undamaged file was refused', { cause: opened.error })
+    if (!damaged && length >= SIZE)
+      throw new Error('an undamaged file was refused', { cause: opened.error })
     return [`open ${opened.code}`]
   }
   const heap = opened.value

@@ -15,7 +15,12 @@ import { MAX_INPUT, type TargetName, targetNames, targets } from './targets.js'
 const CORPUS = fileURLToPath(new URL('corpus.json.gz', import.meta.url))
 
 /** How many new inputs each target gets. */
-const MUTANTS: Readonly<Record<TargetName, number>> = { heap: 3000, trace: 300, events: 300, file: 300 }
+const MUTANTS: Readonly<Record<TargetName, number>> = {
+  heap: 3000,
+  trace: 300,
+  events: 300,
+  file: 300
+}
 
 let watchdog: Watchdog
 beforeAll(() => {

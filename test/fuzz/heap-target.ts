@@ -74,7 +74,11 @@ const calls: readonly Call[] = [
   ['free', ({ heap }, pointer) => heap.free(pointer)],
   ['calloc', (state, _, value) => keep(state, state.heap.calloc(sizeOf(value), value % 3))],
   ['realloc', (state, pointer, value) => keep(state, state.heap.realloc(pointer, sizeOf(value)))],
-  ['alignedAlloc', (state, _, value) => keep(state, state.heap.alignedAlloc(2 ** (value % 14), sizeOf(value >>> 4)))],
+  [
+    'alignedAlloc',
+    (state, _, value) =>
+      keep(state, state.heap.alignedAlloc(2 ** (value % 14), sizeOf(value >>> 4)))
+  ],
   ['overwrite', overwrite],
   ['overwrite the header', (state, _, value) => overwrite(state, (value % 48) * 4, value >>> 6)],
   ['usableSize', ({ heap }, pointer) => heap.usableSize(pointer)],
@@ -130,13 +134,16 @@ export function fuzzHeap(data: Uint8Array): string[] {
   const all = new Uint8Array(memory instanceof Region ? memory.buffer : memory).fill(0)
   const image = data.subarray(2 + count * STEP_BYTES)
   all.set(image.subarray(0, all.length))
-  const opened = attempt('open', () => ((kind & ATTACH) !== 0 ? Heap.attach(memory) : format(memory, kind)))
+  const opened = attempt('open', () =>
+    (kind & ATTACH) !== 0 ? Heap.attach(memory) : format(memory, kind)
+  )
   if (!(opened.value instanceof Heap)) return [`open ${opened.code}`]
   // A hardened heap looks at bytes that it never used when it first uses them, not when it is
   // attached to.
   const damaged = (kind & HARDENED) !== 0 && (kind & ATTACH) !== 0
   const state: State = { heap: opened.value, memory, pointers: [], damaged }
-  if ((kind & ATTACH) !== 0) for (const { used, pointer } of state.heap.blocks()) if (used) state.pointers.push(pointer)
+  if ((kind & ATTACH) !== 0)
+    for (const { used, pointer } of state.heap.blocks()) if (used) state.pointers.push(pointer)
   return run(state, data.subarray(2, 2 + count * STEP_BYTES))
 }
 
@@ -157,7 +164,9 @@ function run(state: State, program: Uint8Array): string[] {
     const [name, call] = calls[steps.getUint8(at) % calls.length] ?? calls[0]
     const place = name === 'overwrite' ? which * 4 * 17 : pointerOf(state, which)
     const stray = takesPointer.has(name) && !state.damaged && !isBlock(state.heap, place)
-    const { code, error } = attempt(name, () => call(state, place, name === 'overwrite' ? value | 0 : value))
+    const { code, error } = attempt(name, () =>
+      call(state, place, name === 'overwrite' ? value | 0 : value)
+    )
     // Bytes that happen to look like a header can't be told from one: from here on anything may be
     // wrong.
     if (stray && (code === undefined || code === 'ERR_OFFHEAP_CORRUPT')) state.damaged = true

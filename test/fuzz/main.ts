@@ -52,7 +52,9 @@ async function main(): Promise<number> {
   console.log(`seed ${values.seed}`)
   let findings = 0
   for (const target of wanted) findings += await runTarget(target, (minutes * 60) / wanted.length)
-  console.log(findings === 0 ? 'nothing found' : `${findings} findings: see test/fuzz/build/findings`)
+  console.log(
+    findings === 0 ? 'nothing found' : `${findings} findings: see test/fuzz/build/findings`
+  )
   return findings === 0 ? 0 : 1
 }
 
@@ -63,7 +65,14 @@ function runTarget(target: TargetName, seconds: number): Promise<number> {
   mkdirSync(findings, { recursive: true })
   const scratch = mkdtempSync(join(tmpdir(), 'offheap-fuzz-'))
   const current = join(scratch, 'input')
-  const words = [target, String(seconds), values.seed, join(folder, 'corpus.json.gz'), findings, current]
+  const words = [
+    target,
+    String(seconds),
+    values.seed,
+    join(folder, 'corpus.json.gz'),
+    findings,
+    current
+  ]
   const child = fork(join(build, 'test/fuzz/child.js'), values.save ? [...words, 'save'] : words)
   let last: Report | undefined
   let why: string | undefined
@@ -86,13 +95,15 @@ function runTarget(target: TargetName, seconds: number): Promise<number> {
       clearTimeout(watchdog)
       let count = last?.findings ?? 0
       if (code !== 0) {
-        why ??= signal === null ? `ends the process with code ${code}` : `ends the process by ${signal}`
+        why ??=
+          signal === null ? `ends the process with code ${code}` : `ends the process by ${signal}`
         const kept = join(findings, `${target}-ended`)
         if (existsSync(current)) copyFileSync(current, kept)
         console.error(`${kept}: an input ${why}`)
         count++
       }
-      if (existsSync(`${current}-longest`)) copyFileSync(`${current}-longest`, join(findings, `${target}-longest`))
+      if (existsSync(`${current}-longest`))
+        copyFileSync(`${current}-longest`, join(findings, `${target}-longest`))
       rmSync(scratch, { recursive: true, force: true })
       if (last !== undefined) console.log(line(target, last))
       resolve(count)
@@ -100,6 +111,9 @@ function runTarget(target: TargetName, seconds: number): Promise<number> {
   })
 }
 
-function line(target: TargetName, { executions, inputs, reached, mostSteps, findings }: Report): string {
+function line(
+  target: TargetName,
+  { executions, inputs, reached, mostSteps, findings }: Report
+): string {
   return `${target.padEnd(6)} ${executions} executions, ${inputs} inputs, ${reached} blocks of code, at most ${mostSteps} steps, ${findings} findings`
 }

@@ -14,8 +14,23 @@ export function randomFrom(seed: number): Random {
 }
 
 /** Words that pass for sizes, links, flags and limits. */
-const WORDS = [0, 1, 2, 3, 4, 8, 13, 16, 32, 64, 255, 256, 1023, 1024, 4096, 0x7fffffff, 0x80000000, 0xffffffff]
-const DIGITS = ['0', '-1', '9', '4294967295', '9007199254740991', '9007199254740992', '1e9', ' ', '\n', '#', 'a', 'r']
+const WORDS = [
+  0, 1, 2, 3, 4, 8, 13, 16, 32, 64, 255, 256, 1023, 1024, 4096, 0x7fffffff, 0x80000000, 0xffffffff
+]
+const DIGITS = [
+  '0',
+  '-1',
+  '9',
+  '4294967295',
+  '9007199254740991',
+  '9007199254740992',
+  '1e9',
+  ' ',
+  '\n',
+  '#',
+  'a',
+  'r'
+]
 
 type Mutation = (bytes: Uint8Array, random: Random, other: Uint8Array) => Uint8Array
 
@@ -72,7 +87,12 @@ function splice(bytes: Uint8Array, at: number, remove: number, insert: Uint8Arra
  * A few changes to a copy of `bytes`; some come from `other`. At most `longest` bytes, and never
  * none.
  */
-export function mutate(bytes: Uint8Array, other: Uint8Array, longest: number, random: Random): Uint8Array {
+export function mutate(
+  bytes: Uint8Array,
+  other: Uint8Array,
+  longest: number,
+  random: Random
+): Uint8Array {
   let result = new Uint8Array(bytes)
   const rounds = 1 + (random() % (1 << (random() % 6)))
   for (let i = 0; i < rounds; i++) {

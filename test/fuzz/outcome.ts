@@ -5,19 +5,30 @@
 import { OffheapError } from '../../lib/errors.js'
 
 /** Node's own codes for arguments that are wrong. */
-const ARGUMENT = new Set<unknown>(['ERR_INVALID_ARG_TYPE', 'ERR_OUT_OF_RANGE', 'ERR_INVALID_ARG_VALUE'])
+const ARGUMENT = new Set<unknown>([
+  'ERR_INVALID_ARG_TYPE',
+  'ERR_OUT_OF_RANGE',
+  'ERR_INVALID_ARG_VALUE'
+])
 
 /** The code of an error that a caller can tell apart; undefined for any other. */
 export function codeOf(error: unknown): string | undefined {
   if (error instanceof OffheapError) return error.code
-  if ((error instanceof TypeError || error instanceof RangeError) && 'code' in error && ARGUMENT.has(error.code)) {
+  if (
+    (error instanceof TypeError || error instanceof RangeError) &&
+    'code' in error &&
+    ARGUMENT.has(error.code)
+  ) {
     return String(error.code)
   }
   return undefined
 }
 
 /** Runs a call. Returns its value, or the error when it has a name; throws what is a finding. */
-export function attempt(name: string, call: () => unknown): { value?: unknown; code?: string; error?: unknown } {
+export function attempt(
+  name: string,
+  call: () => unknown
+): { value?: unknown; code?: string; error?: unknown } {
   try {
     return { value: call() }
   } catch (error) {

@@ -29,7 +29,8 @@ function image(kind: number, random: Random): Uint8Array {
   for (let i = 0; i < 60; i++) {
     const pointer = heap.malloc(random() % (i % 5 === 0 ? 300 : 40))
     if (pointer !== 0) pointers.push(pointer)
-    if (random() % 3 === 0 && pointers.length > 0) heap.free(pointers.splice(random() % pointers.length, 1)[0] ?? 0)
+    if (random() % 3 === 0 && pointers.length > 0)
+      heap.free(pointers.splice(random() % pointers.length, 1)[0] ?? 0)
   }
   heap.root = pointers[0] ?? 0
   return heap.u8
@@ -47,8 +48,18 @@ function heapSeeds(): Uint8Array[] {
 const TEXT = `1024\n3\n7\n1\na 0 512 # a comment\r\nc 1 4 16\nm 2 64 100\nr 0 640\nf 1\nr 0 0\nf -1\n`
 
 function traceSeeds(): Uint8Array[] {
-  const long = Array.from({ length: 60 }, (_, i) => `a ${i} ${i * 100}\nr ${i} ${i * 150}\n`).join('')
-  const texts = [TEXT, long, 'a 16777216 1\na 9007199254740991 0\nf 16777216\n', '\ufeffa 0 1\n', '', 'a', '-1\n0\n']
+  const long = Array.from({ length: 60 }, (_, i) => `a ${i} ${i * 100}\nr ${i} ${i * 150}\n`).join(
+    ''
+  )
+  const texts = [
+    TEXT,
+    long,
+    'a 16777216 1\na 9007199254740991 0\nf 16777216\n',
+    '\ufeffa 0 1\n',
+    '',
+    'a',
+    '-1\n0\n'
+  ]
   return texts.flatMap(text => [Buffer.from(text), gzipSync(text)])
 }
 
@@ -72,7 +83,8 @@ function fileSeeds(): Uint8Array[] {
   return Array.from({ length: 128 }, (_, i) => {
     const patches = i < 64 ? i % 3 : 1 + (random() % 20)
     const bytes = new Uint8Array(HEADER_BYTES + patches * PATCH_BYTES)
-    for (let at = 1; at < bytes.length; at++) bytes[at] = random() % 4 === 0 ? random() : random() % 8
+    for (let at = 1; at < bytes.length; at++)
+      bytes[at] = random() % 4 === 0 ? random() : random() % 8
     bytes[0] = i % 64
     return bytes
   })

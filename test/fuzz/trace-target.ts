@@ -40,8 +40,10 @@ export async function fuzzTrace(data: Uint8Array): Promise<string[]> {
   try {
     trace = await readTrace(path)
   } catch (error) {
-    if (!(error instanceof OffheapError) || error.code !== 'ERR_OFFHEAP_TRACE') throw unnamed('readTrace', error)
-    if (!error.message.startsWith(`${path}:`)) throw new Error(`the message names no line: ${error.message}`)
+    if (!(error instanceof OffheapError) || error.code !== 'ERR_OFFHEAP_TRACE')
+      throw unnamed('readTrace', error)
+    if (!error.message.startsWith(`${path}:`))
+      throw new Error(`the message names no line: ${error.message}`)
     // What it says is wrong, without the place and the values.
     return [error.message.slice(path.length).replace(/[^a-zA-Z ]+/g, '')]
   }
@@ -66,7 +68,8 @@ function replayed(trace: Trace): string[] {
   heap.check()
   heap.reset()
   const verified = ending('verified replay', () => verifiedReplay(trace, heap).run())
-  if (plain !== verified) throw new Error(`a replay ends with ${plain}, a verified one with ${verified}`)
+  if (plain !== verified)
+    throw new Error(`a replay ends with ${plain}, a verified one with ${verified}`)
   heap.check()
   return [plain]
 }

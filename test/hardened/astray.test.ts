@@ -20,7 +20,10 @@ function layout(heap: Heap, placement: PlacementName = 'first-fit') {
 }
 
 /** Used and free blocks by turns; the pointers, and a copy of each used payload. */
-function inUse(heap: Heap, size: number): { pointers: number[]; payloads: Map<number, Uint8Array> } {
+function inUse(
+  heap: Heap,
+  size: number
+): { pointers: number[]; payloads: Map<number, Uint8Array> } {
   const pointers = Array.from({ length: 12 }, () => heap.malloc(size))
   const payloads = new Map<number, Uint8Array>()
   for (const [i, pointer] of pointers.entries()) {
@@ -44,8 +47,16 @@ test('one bit in the notes on pages that were given back costs no payload', () =
   const sound = heap.u8.slice()
   for (let bit = 0; bit < notes * 32; bit++) {
     heap.i32[givenBack + (bit >> 5)] ^= 1 << (bit & 31)
-    expectError(() => heap.check(), CORRUPT, new RegExp(`note at byte ${(givenBack + (bit >> 5)) * 4}`))
-    for (const call of [() => heap.malloc(100), () => heap.malloc(5000), () => heap.free(pointers[1] ?? 0)]) {
+    expectError(
+      () => heap.check(),
+      CORRUPT,
+      new RegExp(`note at byte ${(givenBack + (bit >> 5)) * 4}`)
+    )
+    for (const call of [
+      () => heap.malloc(100),
+      () => heap.malloc(5000),
+      () => heap.free(pointers[1] ?? 0)
+    ]) {
       try {
         call()
       } catch (error) {
@@ -68,7 +79,24 @@ describe.each(placements)('with %s', placement => {
     const [used = 0, free = 0] = [pointers[3], pointers[4]].map(pointer => (pointer ?? 0) / 16 - 1)
     let refused = 0
     for (let word = HEADER_WORDS; word < index; word++) {
-      for (const value of [0, -1, 1, 3, 5, 6, 12, 14, 20, 31, index, first, used, free, 0x01010101, 0x7f7f7f7f]) {
+      for (const value of [
+        0,
+        -1,
+        1,
+        3,
+        5,
+        6,
+        12,
+        14,
+        20,
+        31,
+        index,
+        first,
+        used,
+        free,
+        0x01010101,
+        0x7f7f7f7f
+      ]) {
         heap.u8.set(sound)
         heap.i32[word] = value
         const live = new Map(payloads)
@@ -77,7 +105,8 @@ describe.each(placements)('with %s', placement => {
             heap.free(pointer)
             live.delete(pointer)
             const given = heap.malloc(90)
-            for (const [other, { length }] of live) expect(given + 90 <= other || other + length <= given).toBe(true)
+            for (const [other, { length }] of live)
+              expect(given + 90 <= other || other + length <= given).toBe(true)
           } catch (error) {
             expect(error).toHaveProperty('code', CORRUPT)
             refused++
@@ -94,7 +123,11 @@ describe.each(placements)('with %s', placement => {
 })
 
 test('an index that led a call astray ends every later call, until reset()', () => {
-  const heap = Heap.format(new ArrayBuffer(65536), { hardened: true, quarantine: 0, placement: 'next-fit' })
+  const heap = Heap.format(new ArrayBuffer(65536), {
+    hardened: true,
+    quarantine: 0,
+    placement: 'next-fit'
+  })
   const { pointers, payloads } = inUse(heap, 100)
   // The first free block of each card, by the index: the root pointer of the header.
   heap.i32.fill(9, HEADER_WORDS + 1, HEADER_WORDS + 5)
@@ -111,7 +144,11 @@ test('an index that led a call astray ends every later call, until reset()', () 
     () => heap.check(),
     () => Heap.attach(heap.buffer)
   ]) {
-    expectError(call, CORRUPT, /its index was overwritten, and the call that found this could not be completed/)
+    expectError(
+      call,
+      CORRUPT,
+      /its index was overwritten, and the call that found this could not be completed/
+    )
   }
   expectPayloads(heap, payloads)
   heap.reset()

@@ -4,13 +4,23 @@
  */
 import { describe, expect, test } from 'vitest'
 import { Heap, placements, Region } from '../../lib/index.js'
-import { call, expectError, expectFilled, expectNull, expectRefusal, fill } from '../heap/support.js'
+import {
+  call,
+  expectError,
+  expectFilled,
+  expectNull,
+  expectRefusal,
+  fill
+} from '../heap/support.js'
 
 const CLOSED = 'ERR_OFFHEAP_CLOSED'
 const INVALID = 'ERR_OFFHEAP_INVALID_POINTER'
 
 function hardened(bytes = 65536, quarantine?: number): Heap {
-  return Heap.format(new ArrayBuffer(bytes), { hardened: true, ...(quarantine === undefined ? {} : { quarantine }) })
+  return Heap.format(new ArrayBuffer(bytes), {
+    hardened: true,
+    ...(quarantine === undefined ? {} : { quarantine })
+  })
 }
 
 function isZero(heap: Heap, pointer: number): boolean {
@@ -18,24 +28,35 @@ function isZero(heap: Heap, pointer: number): boolean {
 }
 
 describe('a hardened heap', () => {
-  test.each([-1, 0.5, Number.NaN, 2 ** 53, '8', null, undefined])('refuses an amount of %s', value => {
-    const heap = hardened()
-    const pointer = heap.malloc(8)
-    const code = typeof value === 'number' ? 'ERR_OUT_OF_RANGE' : 'ERR_INVALID_ARG_TYPE'
-    expectRefusal(heap, () => call(heap, 'malloc', value), code)
-    expectRefusal(heap, () => call(heap, 'calloc', value, 1), code, /"count"/)
-    expectRefusal(heap, () => call(heap, 'calloc', 1, value), code, /"size"/)
-    expectRefusal(heap, () => call(heap, 'alignedAlloc', 64, value), code)
-    expectRefusal(heap, () => call(heap, 'alignedAlloc', value, 64), code, /"alignment"/)
-    expectRefusal(heap, () => call(heap, 'realloc', pointer, value), code)
-  })
+  test.each([-1, 0.5, Number.NaN, 2 ** 53, '8', null, undefined])(
+    'refuses an amount of %s',
+    value => {
+      const heap = hardened()
+      const pointer = heap.malloc(8)
+      const code = typeof value === 'number' ? 'ERR_OUT_OF_RANGE' : 'ERR_INVALID_ARG_TYPE'
+      expectRefusal(heap, () => call(heap, 'malloc', value), code)
+      expectRefusal(heap, () => call(heap, 'calloc', value, 1), code, /"count"/)
+      expectRefusal(heap, () => call(heap, 'calloc', 1, value), code, /"size"/)
+      expectRefusal(heap, () => call(heap, 'alignedAlloc', 64, value), code)
+      expectRefusal(heap, () => call(heap, 'alignedAlloc', value, 64), code, /"alignment"/)
+      expectRefusal(heap, () => call(heap, 'realloc', pointer, value), code)
+    }
+  )
 
   test('has 0 for what it has no room for, and nothing changes', () => {
     const heap = hardened()
     const pointer = heap.malloc(100)
     heap.malloc(100)
     fill(heap, pointer)
-    for (const bytes of [heap.stats().largestFree + 1, 65535, 65536, 65537, 2 ** 31, 2 ** 33, 2 ** 53 - 1]) {
+    for (const bytes of [
+      heap.stats().largestFree + 1,
+      65535,
+      65536,
+      65537,
+      2 ** 31,
+      2 ** 33,
+      2 ** 53 - 1
+    ]) {
       expectNull(heap, () => heap.malloc(bytes))
       expectNull(heap, () => heap.calloc(bytes, 1))
       expectNull(heap, () => heap.alignedAlloc(64, bytes))
@@ -43,7 +64,8 @@ describe('a hardened heap', () => {
       expectNull(heap, () => heap.realloc(pointer, bytes))
     }
     expectNull(heap, () => heap.calloc(2 ** 50, 2 ** 50))
-    for (const alignment of [65536, 2 ** 20, 2 ** 52]) expectNull(heap, () => heap.alignedAlloc(alignment, 8))
+    for (const alignment of [65536, 2 ** 20, 2 ** 52])
+      expectNull(heap, () => heap.alignedAlloc(alignment, 8))
     expectFilled(heap, pointer, 100)
   })
 
@@ -69,22 +91,25 @@ describe('a hardened heap', () => {
     heap.free(fence)
   })
 
-  test.each(placements)('aligns what it is asked to, with %s, and watches what it leaves out', placement => {
-    for (const alignment of [1, 2, 8, 16, 32, 64, 128, 1024, 4096, 16384]) {
-      const heap = Heap.format(new ArrayBuffer(2 ** 17), { hardened: true, placement })
-      heap.malloc(10)
-      const pointers = Array.from({ length: 3 }, (_, i) => heap.alignedAlloc(alignment, 50 + i))
-      for (const pointer of pointers) {
-        expect(pointer).toBeGreaterThan(0)
-        expect(pointer % Math.max(alignment, 32)).toBe(0)
+  test.each(placements)(
+    'aligns what it is asked to, with %s, and watches what it leaves out',
+    placement => {
+      for (const alignment of [1, 2, 8, 16, 32, 64, 128, 1024, 4096, 16384]) {
+        const heap = Heap.format(new ArrayBuffer(2 ** 17), { hardened: true, placement })
+        heap.malloc(10)
+        const pointers = Array.from({ length: 3 }, (_, i) => heap.alignedAlloc(alignment, 50 + i))
+        for (const pointer of pointers) {
+          expect(pointer).toBeGreaterThan(0)
+          expect(pointer % Math.max(alignment, 32)).toBe(0)
+        }
+        expect(pointers.map(pointer => heap.usableSize(pointer))).toEqual([50, 51, 52])
+        heap.check()
+        for (const pointer of pointers) heap.free(pointer)
+        heap.check()
+        expect(heap.stats().blocks).toBe(1)
       }
-      expect(pointers.map(pointer => heap.usableSize(pointer))).toEqual([50, 51, 52])
-      heap.check()
-      for (const pointer of pointers) heap.free(pointer)
-      heap.check()
-      expect(heap.stats().blocks).toBe(1)
     }
-  })
+  )
 
   test('knows its blocks by pointer and by view, and nothing else', () => {
     const heap = hardened()
@@ -150,7 +175,9 @@ describe('a hardened heap', () => {
 
   test.each([true, false])('says that it is closed, whatever is called (mapped: %s)', mapped => {
     using region = Region.map(65536)
-    const heap = mapped ? Heap.map({ size: 65536, hardened: true }) : Heap.format(region, { hardened: true })
+    const heap = mapped
+      ? Heap.map({ size: 65536, hardened: true })
+      : Heap.format(region, { hardened: true })
     const pointer = heap.malloc(10)
     heap.close()
     expect(heap.closed).toBe(true)

@@ -28,7 +28,11 @@ describe('a pointer', () => {
       expect(blockOf(() => heap.free(pointer))).toEqual({ pointer, size: 0 })
     }
     for (const pointer of [top, top + 32, 65536 - 8]) {
-      expectError(() => heap.free(pointer), INVALID, /lies in the wilderness, which was never handed out/)
+      expectError(
+        () => heap.free(pointer),
+        INVALID,
+        /lies in the wilderness, which was never handed out/
+      )
       expect(blockOf(() => heap.free(pointer))).toBeUndefined()
     }
     expectError(() => heap.free(65536), INVALID, /lies outside the heap, which has 65536 bytes/)
@@ -87,7 +91,9 @@ describe('damage', () => {
     heap.u8[pointer - 1] ^= 1
     expect(blockOf(() => heap.free(pointer))).toEqual({ pointer, size: 40 })
     heap.u8[pointer - 1] ^= 1
-    const message = new RegExp(`byte ${pointer - 1} was written, in front of the block at ${pointer} \\(40 bytes\\)`)
+    const message = new RegExp(
+      `byte ${pointer - 1} was written, in front of the block at ${pointer} \\(40 bytes\\)`
+    )
     expectError(() => heap.free(pointer), CORRUPT, message)
   })
 
@@ -113,7 +119,9 @@ describe('damage', () => {
     const pointer = heap.malloc(100)
     const byte = (pointer / 16 - 1) * 4
     heap.u8[byte + 4] ^= 1
-    const message = new RegExp(`ledger's entry for the block at ${pointer}, at byte ${byte}, was overwritten`)
+    const message = new RegExp(
+      `ledger's entry for the block at ${pointer}, at byte ${byte}, was overwritten`
+    )
     for (const action of [() => heap.free(pointer), () => heap.check()]) {
       expectError(action, CORRUPT, message)
       expect(blockOf(action)).toEqual({ pointer, size: 128 })

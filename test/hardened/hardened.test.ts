@@ -64,39 +64,52 @@ describe('a hardened heap', () => {
     heap.free(0)
     expect(heap.realloc(heap.malloc(10), 0)).toBe(0)
     heap.free(heap.realloc(0, 10))
-    for (const view of [heap.alloc(10), heap.allocZeroed(10), heap.allocBuffer(0), heap.allocArray(Float64Array, 3)]) {
+    for (const view of [
+      heap.alloc(10),
+      heap.allocZeroed(10),
+      heap.allocBuffer(0),
+      heap.allocArray(Float64Array, 3)
+    ]) {
       heap.free(view)
       expectError(() => heap.free(view), DOUBLE)
     }
     expectError(() => heap.free(new Uint8Array(8)), 'ERR_OFFHEAP_FOREIGN_VIEW')
-    expectError(() => heap.alloc(2 ** 20), 'ERR_OFFHEAP_OUT_OF_MEMORY', /the largest request that fits is \d+/)
+    expectError(
+      () => heap.alloc(2 ** 20),
+      'ERR_OFFHEAP_OUT_OF_MEMORY',
+      /the largest request that fits is \d+/
+    )
     expect(heap.stats().blocks).toBe(0)
     heap.check()
   })
 
-  test.each(placements)('keeps contents over realloc, calloc and alignedAlloc with %s', placement => {
-    const heap = Heap.format(new ArrayBuffer(2 ** 18), { hardened: true, placement })
-    const pointers = Array.from({ length: 50 }, (_, i) => heap.calloc(i * 3, 1))
-    pointers.forEach((pointer, i) => {
-      expect(heap.view(pointer).every(byte => byte === 0)).toBe(true)
-      heap.view(pointer).fill(i)
-    })
-    const grown = pointers.map((pointer, i) => heap.realloc(pointer, 200 + i * 7))
-    grown.forEach((pointer, i) => {
-      expect(
-        heap
-          .view(pointer)
-          .subarray(0, i * 3)
-          .every(byte => byte === i)
-      ).toBe(true)
-    })
-    const shrunk = grown.map(pointer => heap.realloc(pointer, 2))
-    for (const [i, pointer] of shrunk.entries()) {
-      expect([...heap.view(pointer)].slice(0, i * 3)).toEqual([i, i].slice(0, i * 3))
+  test.each(placements)(
+    'keeps contents over realloc, calloc and alignedAlloc with %s',
+    placement => {
+      const heap = Heap.format(new ArrayBuffer(2 ** 18), { hardened: true, placement })
+      const pointers = Array.from({ length: 50 }, (_, i) => heap.calloc(i * 3, 1))
+      pointers.forEach((pointer, i) => {
+        expect(heap.view(pointer).every(byte => byte === 0)).toBe(true)
+        heap.view(pointer).fill(i)
+      })
+      const grown = pointers.map((pointer, i) => heap.realloc(pointer, 200 + i * 7))
+      grown.forEach((pointer, i) => {
+        expect(
+          heap
+            .view(pointer)
+            .subarray(0, i * 3)
+            .every(byte => byte === i)
+        ).toBe(true)
+      })
+      const shrunk = grown.map(pointer => heap.realloc(pointer, 2))
+      for (const [i, pointer] of shrunk.entries()) {
+        expect([...heap.view(pointer)].slice(0, i * 3)).toEqual([i, i].slice(0, i * 3))
+      }
+      for (const alignment of [1, 32, 64, 512, 4096])
+        expect(heap.alignedAlloc(alignment, 100) % alignment).toBe(0)
+      heap.check()
     }
-    for (const alignment of [1, 32, 64, 512, 4096]) expect(heap.alignedAlloc(alignment, 100) % alignment).toBe(0)
-    heap.check()
-  })
+  )
 
   test('is found again by attach, with its blocks, its root and its watch', () => {
     const heap = hardened()
@@ -143,7 +156,11 @@ describe('options', () => {
       [{ hardened: true, slabs: true }, 'slabs'],
       [{ trackAllocations: true }, 'trackAllocations']
     ] as const) {
-      expectError(() => Heap.format(memory, options), 'ERR_OUT_OF_RANGE', new RegExp(`"${name}".*Received true`))
+      expectError(
+        () => Heap.format(memory, options),
+        'ERR_OUT_OF_RANGE',
+        new RegExp(`"${name}".*Received true`)
+      )
     }
     for (const name of ['hardened', 'trackAllocations', 'onLeaks', 'quarantine']) {
       const options = { hardened: true, trackAllocations: true, [name]: 'yes' }
@@ -158,10 +175,17 @@ describe('options', () => {
 
   test('of a size that is refused name the smallest that is not', () => {
     for (const placement of placements) {
-      const { message } = errorOf(() => Heap.format(new ArrayBuffer(64), { hardened: true, placement }))
+      const { message } = errorOf(() =>
+        Heap.format(new ArrayBuffer(64), { hardened: true, placement })
+      )
       const least = Number(/at least (\d+) bytes/.exec(message)?.[1])
-      expect(Heap.format(new ArrayBuffer(least), { hardened: true, placement }).malloc(10)).toBeGreaterThan(0)
-      expectError(() => Heap.format(new ArrayBuffer(least - 8), { hardened: true, placement }), 'ERR_OUT_OF_RANGE')
+      expect(
+        Heap.format(new ArrayBuffer(least), { hardened: true, placement }).malloc(10)
+      ).toBeGreaterThan(0)
+      expectError(
+        () => Heap.format(new ArrayBuffer(least - 8), { hardened: true, placement }),
+        'ERR_OUT_OF_RANGE'
+      )
     }
   })
 })
@@ -172,7 +196,11 @@ describe('a wrong pointer', () => {
     const pointer = heap.malloc(500)
     for (let i = 0; i < 125; i++) heap.u32[pointer / 4 + i] = (64 << 1) | 3
     for (const off of [8, 32, 64, 256, 480]) {
-      expectError(() => heap.free(pointer + off), INVALID, new RegExp(`inside the block at ${pointer} \\(500 bytes\\)`))
+      expectError(
+        () => heap.free(pointer + off),
+        INVALID,
+        new RegExp(`inside the block at ${pointer} \\(500 bytes\\)`)
+      )
       expect(blockOf(() => heap.free(pointer + off))).toEqual({ pointer, size: 500 })
       expect(heap.owns(pointer + off)).toBe(false)
     }
@@ -196,11 +224,19 @@ describe('a second free', () => {
   test('is detected while the block is in the quarantine, and names it', () => {
     const heap = hardened()
     const pointer = freed(heap, 40)
-    for (const call of [() => heap.free(pointer), () => heap.realloc(pointer, 80), () => heap.view(pointer)]) {
+    for (const call of [
+      () => heap.free(pointer),
+      () => heap.realloc(pointer, 80),
+      () => heap.view(pointer)
+    ]) {
       expectError(call, DOUBLE, /is free already/)
       expect(blockOf(call)).toEqual({ pointer, size: 40 })
     }
-    expectError(() => heap.free(pointer + 32), DOUBLE, new RegExp(`part of the block at ${pointer} \\(40 bytes\\)`))
+    expectError(
+      () => heap.free(pointer + 32),
+      DOUBLE,
+      new RegExp(`part of the block at ${pointer} \\(40 bytes\\)`)
+    )
     heap.check()
   })
 
@@ -225,21 +261,24 @@ describe('a second free', () => {
 })
 
 describe('a write outside of a block', () => {
-  test.each([0, 1, 7, 31, 32, 40, 63, 64, 95, 1000])('one byte past the end of %i bytes is found at free', bytes => {
-    const heap = hardened()
-    const pointer = heap.malloc(bytes)
-    heap.malloc(10)
-    heap.view(pointer).fill(7)
-    heap.check()
-    spoil(heap, pointer + bytes)
-    expectError(() => heap.check(), CORRUPT, new RegExp(`byte ${pointer + bytes} was written`))
-    const find = (): void => heap.free(pointer)
-    expect(blockOf(find)).toEqual({ pointer, size: bytes })
-    // Told once; then the block can be freed.
-    heap.check()
-    heap.free(pointer)
-    heap.check()
-  })
+  test.each([0, 1, 7, 31, 32, 40, 63, 64, 95, 1000])(
+    'one byte past the end of %i bytes is found at free',
+    bytes => {
+      const heap = hardened()
+      const pointer = heap.malloc(bytes)
+      heap.malloc(10)
+      heap.view(pointer).fill(7)
+      heap.check()
+      spoil(heap, pointer + bytes)
+      expectError(() => heap.check(), CORRUPT, new RegExp(`byte ${pointer + bytes} was written`))
+      const find = (): void => heap.free(pointer)
+      expect(blockOf(find)).toEqual({ pointer, size: bytes })
+      // Told once; then the block can be freed.
+      heap.check()
+      heap.free(pointer)
+      heap.check()
+    }
+  )
 
   test('is found by realloc, which leaves the block alone', () => {
     const heap = hardened()
@@ -247,7 +286,11 @@ describe('a write outside of a block', () => {
     heap.view(pointer).fill(7)
     for (const size of [0, 10, 40, 5000]) {
       spoil(heap, pointer + 45)
-      expectError(() => heap.realloc(pointer, size), CORRUPT, /5 bytes past the end of the block at \d+ \(40 bytes\)/)
+      expectError(
+        () => heap.realloc(pointer, size),
+        CORRUPT,
+        /5 bytes past the end of the block at \d+ \(40 bytes\)/
+      )
       expect(heap.view(pointer).every(byte => byte === 7)).toBe(true)
     }
     heap.check()
@@ -258,7 +301,11 @@ describe('a write outside of a block', () => {
     const pointers = [heap.malloc(63), heap.malloc(63), heap.malloc(64)]
     for (const pointer of pointers) {
       spoil(heap, pointer - 1)
-      expectError(() => heap.free(pointer), CORRUPT, new RegExp(`byte ${pointer - 1} was written, in front`))
+      expectError(
+        () => heap.free(pointer),
+        CORRUPT,
+        new RegExp(`byte ${pointer - 1} was written, in front`)
+      )
       heap.check()
       heap.free(pointer)
     }
@@ -277,31 +324,49 @@ describe('a write outside of a block', () => {
     expectError(() => heap.check(), CORRUPT)
   })
 
-  test.each([0, 1, 17, 39, 63])('to byte %i of a freed block is found when it leaves the quarantine', at => {
-    const heap = hardened({ quarantine: 200 })
-    const pointer = freed(heap, 40)
-    spoil(heap, pointer + at)
-    expectError(() => heap.check(), CORRUPT, new RegExp(`byte ${pointer + at} was written after it was freed`))
-    heap.free(heap.malloc(40))
-    heap.free(heap.malloc(40))
-    const next = heap.malloc(40)
-    const find = (): void => heap.free(next)
-    expectError(find, CORRUPT, new RegExp(`it is byte ${at} of the block at ${pointer} \\(40 bytes\\)`))
-    expect(heap.owns(next)).toBe(true)
-    heap.check()
-    heap.free(next)
-    heap.check()
-  })
+  test.each([0, 1, 17, 39, 63])(
+    'to byte %i of a freed block is found when it leaves the quarantine',
+    at => {
+      const heap = hardened({ quarantine: 200 })
+      const pointer = freed(heap, 40)
+      spoil(heap, pointer + at)
+      expectError(
+        () => heap.check(),
+        CORRUPT,
+        new RegExp(`byte ${pointer + at} was written after it was freed`)
+      )
+      heap.free(heap.malloc(40))
+      heap.free(heap.malloc(40))
+      const next = heap.malloc(40)
+      const find = (): void => heap.free(next)
+      expectError(
+        find,
+        CORRUPT,
+        new RegExp(`it is byte ${at} of the block at ${pointer} \\(40 bytes\\)`)
+      )
+      expect(heap.owns(next)).toBe(true)
+      heap.check()
+      heap.free(next)
+      heap.check()
+    }
+  )
 
-  test.each([0, 4, 8, 12, 39, 60])('to byte %i of free memory is found when it is handed out', at => {
-    const heap = hardened({ quarantine: 0 })
-    const pointer = freed(heap, 40)
-    spoil(heap, pointer + at)
-    expectError(() => heap.check(), CORRUPT, new RegExp(`byte ${pointer + at} was written, in free memory`))
-    expectError(() => heap.malloc(40), CORRUPT, new RegExp(`byte ${pointer + at} `))
-    heap.check()
-    expect(heap.malloc(40)).toBe(pointer)
-  })
+  test.each([0, 4, 8, 12, 39, 60])(
+    'to byte %i of free memory is found when it is handed out',
+    at => {
+      const heap = hardened({ quarantine: 0 })
+      const pointer = freed(heap, 40)
+      spoil(heap, pointer + at)
+      expectError(
+        () => heap.check(),
+        CORRUPT,
+        new RegExp(`byte ${pointer + at} was written, in free memory`)
+      )
+      expectError(() => heap.malloc(40), CORRUPT, new RegExp(`byte ${pointer + at} `))
+      heap.check()
+      expect(heap.malloc(40)).toBe(pointer)
+    }
+  )
 
   test('to memory that was never handed out is found when it is', () => {
     const calls = [
@@ -357,10 +422,20 @@ describe('the quarantine', () => {
     const pointers = Array.from({ length: 5 }, () => heap.malloc(40))
     heap.malloc(40)
     for (const pointer of pointers.slice(0, 3)) heap.free(pointer)
-    expect(heap.stats()).toMatchObject({ quarantined: 192, quarantinedBlocks: 3, freeBlocks: 0, blocks: 3 })
+    expect(heap.stats()).toMatchObject({
+      quarantined: 192,
+      quarantinedBlocks: 3,
+      freeBlocks: 0,
+      blocks: 3
+    })
     expect(heap.malloc(40)).toBeGreaterThan(pointers[4] ?? 0)
     heap.free(pointers[3] ?? 0)
-    expect(heap.stats()).toMatchObject({ quarantined: 192, quarantinedBlocks: 3, freeBlocks: 1, blocks: 3 })
+    expect(heap.stats()).toMatchObject({
+      quarantined: 192,
+      quarantinedBlocks: 3,
+      freeBlocks: 1,
+      blocks: 3
+    })
     expect(heap.malloc(40)).toBe(pointers[0])
     const held = [...heap.blocks()].filter(block => block.quarantined)
     expect(held.map(block => block.pointer)).toEqual(pointers.slice(1, 4))
@@ -420,7 +495,12 @@ describe('pages that go back to the system', () => {
   })
 
   test('are no reason for held blocks to leave the quarantine, nor for a call to find what was written to them', () => {
-    using heap = Heap.map({ size: 2 ** 22, hardened: true, quarantine: 20_000, trimThreshold: 50_000 })
+    using heap = Heap.map({
+      size: 2 ** 22,
+      hardened: true,
+      quarantine: 20_000,
+      trimThreshold: 50_000
+    })
     const [held, shrinks, large] = [heap.malloc(100), heap.malloc(200_000), heap.malloc(200_000)]
     heap.malloc(10)
     heap.view(large).fill(1)
@@ -432,7 +512,11 @@ describe('pages that go back to the system', () => {
     expect(heap.stats().residentBytes).toBeLessThan(before - 150_000)
     expect(heap.stats()).toMatchObject({ quarantinedBlocks: 1, blocks: 2 })
     expectError(() => heap.free(held), DOUBLE)
-    expectError(() => heap.check(), CORRUPT, new RegExp(`byte ${held + 7} was written after it was freed`))
+    expectError(
+      () => heap.check(),
+      CORRUPT,
+      new RegExp(`byte ${held + 7} was written after it was freed`)
+    )
     spoil(heap, held + 7)
     heap.check()
   })

@@ -139,12 +139,19 @@ describe('leaks()', () => {
 
   test('say that stacks were not kept', () => {
     expectError(() => newHeap().leaks(), 'ERR_OFFHEAP_UNSUPPORTED', /trackAllocations: true/)
-    expectError(() => Heap.format(new ArrayBuffer(65536), { hardened: true }).leaks(), 'ERR_OFFHEAP_UNSUPPORTED')
+    expectError(
+      () => Heap.format(new ArrayBuffer(65536), { hardened: true }).leaks(),
+      'ERR_OFFHEAP_UNSUPPORTED'
+    )
   })
 })
 
 test('a report of leaks shows the first twenty stacks, and says how many more there are', () => {
-  const leaks = Array.from({ length: 22 }, (_, i) => ({ count: i + 1, bytes: 8, stack: `stack ${i}` }))
+  const leaks = Array.from({ length: 22 }, (_, i) => ({
+    count: i + 1,
+    bytes: 8,
+    stack: `stack ${i}`
+  }))
   expect(leakReport(leaks)).toMatch(/^176 bytes in 253 blocks were not freed/)
   expect(leakReport(leaks)).toMatch(/\nstack 19\nand 2 more stacks; leaks\(\) has all$/)
   expect(leakReport(leaks.slice(0, 20))).toMatch(/\nstack 19$/)

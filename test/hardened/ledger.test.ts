@@ -40,26 +40,36 @@ describe.each(placements)('with %s', placement => {
     ['USED', (header: number) => header ^ USED],
     ['PREVIOUS_USED', (header: number) => header ^ PREVIOUS_USED],
     ['all of it', () => 0]
-  ])('a used header that was changed in %s is found at free, and at the free of its neighbour', (_, change) => {
-    for (const which of ['a', 'c', 'e'] as const) {
-      const { heap, [which]: block } = prepared(placement)
-      heap.i32[block] = change(heap.i32[block] ?? 0)
-      expectError(() => heap.check(), CORRUPT)
-      expectError(() => heap.free(slotOf(block)), 'ERR_OFFHEAP_(CORRUPT|DOUBLE_FREE|INVALID_POINTER)')
+  ])(
+    'a used header that was changed in %s is found at free, and at the free of its neighbour',
+    (_, change) => {
+      for (const which of ['a', 'c', 'e'] as const) {
+        const { heap, [which]: block } = prepared(placement)
+        heap.i32[block] = change(heap.i32[block] ?? 0)
+        expectError(() => heap.check(), CORRUPT)
+        expectError(
+          () => heap.free(slotOf(block)),
+          'ERR_OFFHEAP_(CORRUPT|DOUBLE_FREE|INVALID_POINTER)'
+        )
+      }
+      const heap = Heap.format(new ArrayBuffer(65536), { hardened: true, placement, quarantine: 0 })
+      const [left, block] = [heap.malloc(40), heap.malloc(40)]
+      heap.malloc(40)
+      heap.i32[block / 16 - 1] = change(heap.i32[block / 16 - 1] ?? 0)
+      const before = heap.u8.slice()
+      expectError(() => heap.free(left), CORRUPT)
+      expect(Buffer.compare(before, heap.u8)).toBe(0)
     }
-    const heap = Heap.format(new ArrayBuffer(65536), { hardened: true, placement, quarantine: 0 })
-    const [left, block] = [heap.malloc(40), heap.malloc(40)]
-    heap.malloc(40)
-    heap.i32[block / 16 - 1] = change(heap.i32[block / 16 - 1] ?? 0)
-    const before = heap.u8.slice()
-    expectError(() => heap.free(left), CORRUPT)
-    expect(Buffer.compare(before, heap.u8)).toBe(0)
-  })
+  )
 
   test('a slack that was changed is found at free', () => {
     const { heap, a } = prepared(placement)
     heap.i32[a + 1] += 4
-    expectError(() => heap.free(slotOf(a)), CORRUPT, new RegExp(`ledger's entry for the block at ${slotOf(a)},`))
+    expectError(
+      () => heap.free(slotOf(a)),
+      CORRUPT,
+      new RegExp(`ledger's entry for the block at ${slotOf(a)},`)
+    )
     expectError(() => heap.check(), CORRUPT)
   })
 
@@ -128,9 +138,16 @@ describe.each(placements)('with %s', placement => {
 
   test('ends every call with a value or a named error when the front part was overwritten at random', () => {
     const word = fc.oneof(fc.nat(40), fc.nat(4095))
-    const value = fc.oneof(fc.nat(5000), fc.constantFrom(0, -1, 1, 2 ** 31 - 1, -(2 ** 31)), fc.integer())
+    const value = fc.oneof(
+      fc.nat(5000),
+      fc.constantFrom(0, -1, 1, 2 ** 31 - 1, -(2 ** 31)),
+      fc.integer()
+    )
     const damage = fc.array(fc.tuple(word, value), { minLength: 1, maxLength: 8 })
-    const work = fc.array(fc.tuple(fc.nat(9), fc.nat(30), fc.nat(600)), { minLength: 1, maxLength: 20 })
+    const work = fc.array(fc.tuple(fc.nat(9), fc.nat(30), fc.nat(600)), {
+      minLength: 1,
+      maxLength: 20
+    })
     const buffer = new ArrayBuffer(16384)
     fc.assert(
       fc.property(damage, work, (words, calls) => {
@@ -203,13 +220,16 @@ describe('check() of a hardened heap', () => {
     return { heap, pointers }
   }
 
-  test.each([OLDEST_WORD, NEWEST_WORD, QUARANTINED_WORD])('finds word %i of the header changed', word => {
-    for (const value of [0, 1, 5000, -1]) {
-      const { heap } = held()
-      heap.i32[word] = value
-      expectError(() => heap.check(), 'ERR_OFFHEAP_(CORRUPT|NOT_A_HEAP)')
+  test.each([OLDEST_WORD, NEWEST_WORD, QUARANTINED_WORD])(
+    'finds word %i of the header changed',
+    word => {
+      for (const value of [0, 1, 5000, -1]) {
+        const { heap } = held()
+        heap.i32[word] = value
+        expectError(() => heap.check(), 'ERR_OFFHEAP_(CORRUPT|NOT_A_HEAP)')
+      }
     }
-  })
+  )
 
   test('finds another key', () => {
     const { heap } = held()
@@ -221,7 +241,9 @@ describe('check() of a hardened heap', () => {
   test('finds a link of the quarantine, and a pop too', () => {
     const { heap, pointers } = held()
     heap.i32[(pointers[0] ?? 0) / 16 + 1] = 4001
-    const message = new RegExp(`the quarantine leads to byte ${((pointers[0] ?? 0) / 16 - 1) * 4} of the ledger`)
+    const message = new RegExp(
+      `the quarantine leads to byte ${((pointers[0] ?? 0) / 16 - 1) * 4} of the ledger`
+    )
     expectError(() => heap.check(), CORRUPT, message)
     expectError(() => heap.malloc(49_000), CORRUPT, message)
   })
@@ -249,7 +271,11 @@ describe('check() of a hardened heap', () => {
       const seal = seals + Math.floor((block - words / 16) / 4)
       expect(heap.i32[seal]).not.toBe(0)
       heap.i32[seal] ^= 4
-      expectError(() => heap.check(), CORRUPT, new RegExp(`ledger's entry for the (free )?block at ${slotOf(block)}, `))
+      expectError(
+        () => heap.check(),
+        CORRUPT,
+        new RegExp(`ledger's entry for the (free )?block at ${slotOf(block)}, `)
+      )
     }
   })
 

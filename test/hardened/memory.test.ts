@@ -24,7 +24,16 @@ function patternOf(key = 12345): Buffer {
 }
 
 const pattern = patternOf()
-const begins = [PAGE, PAGE + 1, PAGE + 2, PAGE + 3, PAGE + 4, 2 * PAGE - 3, 2 * PAGE - 128, 2 * PAGE - 500]
+const begins = [
+  PAGE,
+  PAGE + 1,
+  PAGE + 2,
+  PAGE + 3,
+  PAGE + 4,
+  2 * PAGE - 3,
+  2 * PAGE - 128,
+  2 * PAGE - 500
+]
 const lengths = [
   0,
   1,
@@ -56,7 +65,16 @@ const ranges = begins.flatMap(begin => lengths.map(length => [begin, begin + len
 
 /** Places in a range where a change is tried: its ends, what is around, and some between. */
 function places(begin: number, end: number): number[] {
-  const inside = [begin, begin + 1, begin + 5, Math.floor((begin + end) / 2), end - 256, end - 4, end - 2, end - 1]
+  const inside = [
+    begin,
+    begin + 1,
+    begin + 5,
+    Math.floor((begin + end) / 2),
+    end - 256,
+    end - 4,
+    end - 2,
+    end - 1
+  ]
   return [...new Set(inside.filter(at => at >= begin && at < end))]
 }
 
@@ -188,7 +206,9 @@ describe('pages that were given back', () => {
     ] as const) {
       const { bytes, memory: watched } = twoGone()
       watched.claim(begin, end)
-      expect(bytes.subarray(Math.max(begin, 2 * PAGE), Math.min(end, 4 * PAGE)).every(byte => byte === 0)).toBe(true)
+      expect(
+        bytes.subarray(Math.max(begin, 2 * PAGE), Math.min(end, 4 * PAGE)).every(byte => byte === 0)
+      ).toBe(true)
       // Nothing of the block is watched; around it everything is as before, or holds the pattern
       // now.
       expect(watched.firstChanged(PAGE, begin)).toBe(-1)
@@ -197,7 +217,9 @@ describe('pages that were given back', () => {
         const claimed = begin < (page + 1) * PAGE && end > page * PAGE
         for (const at of [page * PAGE, (page + 1) * PAGE - 1]) {
           if (at >= begin && at < end) continue
-          expect(bytes[at], `byte ${at} when ${begin} to ${end} are claimed`).toBe(claimed ? pattern[at % PAGE] : 0)
+          expect(bytes[at], `byte ${at} when ${begin} to ${end} are claimed`).toBe(
+            claimed ? pattern[at % PAGE] : 0
+          )
         }
       }
       watched.fill(begin, end)

@@ -25,22 +25,25 @@ function holed(quarantine = 0): { heap: Heap; block: number; hole: number } {
 }
 
 describe('pages that were given back', () => {
-  test.each([4000, 20_000, 100_000, 400_000])('are used again by a block that grows into them, to %i bytes', bytes => {
-    const { heap, block } = holed()
-    using _ = heap
-    expect(heap.realloc(block, bytes)).toBe(block)
-    heap.check()
-    expect(
-      heap
-        .view(block)
-        .subarray(0, 1000)
-        .every(byte => byte === 7)
-    ).toBe(true)
-    heap.view(block).fill(9)
-    heap.check()
-    heap.free(block)
-    heap.check()
-  })
+  test.each([4000, 20_000, 100_000, 400_000])(
+    'are used again by a block that grows into them, to %i bytes',
+    bytes => {
+      const { heap, block } = holed()
+      using _ = heap
+      expect(heap.realloc(block, bytes)).toBe(block)
+      heap.check()
+      expect(
+        heap
+          .view(block)
+          .subarray(0, 1000)
+          .every(byte => byte === 7)
+      ).toBe(true)
+      heap.view(block).fill(9)
+      heap.check()
+      heap.free(block)
+      heap.check()
+    }
+  )
 
   test.each([
     ['malloc', (heap: Heap) => heap.malloc(300_000)],
@@ -51,7 +54,11 @@ describe('pages that were given back', () => {
     using _heap = heap
     const at = hole + 100_000
     heap.u8[at] = 1
-    expectError(() => action(heap, block), CORRUPT, new RegExp(`byte ${at} was written, in free memory`))
+    expectError(
+      () => action(heap, block),
+      CORRUPT,
+      new RegExp(`byte ${at} was written, in free memory`)
+    )
     heap.check()
     const again = action(heap, block)
     expect(again).toBeGreaterThan(0)
@@ -65,7 +72,9 @@ describe('pages that were given back', () => {
     using _ = heap
     const other = heap.malloc(700_000)
     heap.u8[hole + 100_000] = 1
-    const message = new RegExp(`byte ${hole + 100_000} was written after it was freed: it is byte 100000 of`)
+    const message = new RegExp(
+      `byte ${hole + 100_000} was written after it was freed: it is byte 100000 of`
+    )
     expectError(() => heap.free(other), CORRUPT, message)
     heap.check()
     heap.free(other)
@@ -96,31 +105,42 @@ describe('pages that were given back', () => {
     heap.free(pointer)
     heap.check()
     heap.u8[pointer + 100_000] = 0
-    expectError(() => heap.check(), CORRUPT, new RegExp(`byte ${pointer + 100_000} was written, in free memory`))
+    expectError(
+      () => heap.check(),
+      CORRUPT,
+      new RegExp(`byte ${pointer + 100_000} was written, in free memory`)
+    )
   })
 })
 
 describe.each(placements)('a hardened %s heap', placement => {
-  test.each([64, 128, 256, 512, 1024, 2048])('of %i KiB, full to its last byte, gives its middle back', size => {
-    using heap = Heap.map({ size: size * KiB, hardened: true, quarantine: 0, placement })
-    const fence = heap.malloc(8)
-    const middle = heap.malloc(heap.stats().largestFree - 4000)
-    const last: number[] = []
-    for (let pointer = heap.malloc(8); pointer !== 0; pointer = heap.malloc(8)) last.push(pointer)
-    expect(last.length).toBeGreaterThan(50)
-    heap.view(middle).fill(1)
-    heap.free(middle)
-    expect(heap.trim()).toBeGreaterThan(16 * KiB)
-    heap.check()
-    for (const pointer of [fence, ...last]) expect(heap.owns(pointer)).toBe(true)
-    for (const at of [5000, 9000, 20_000]) {
-      heap.u8[middle + at] = 1
-      expectError(() => heap.check(), CORRUPT, new RegExp(`byte ${middle + at} was written, in free memory`))
-      heap.u8[middle + at] = 0
+  test.each([64, 128, 256, 512, 1024, 2048])(
+    'of %i KiB, full to its last byte, gives its middle back',
+    size => {
+      using heap = Heap.map({ size: size * KiB, hardened: true, quarantine: 0, placement })
+      const fence = heap.malloc(8)
+      const middle = heap.malloc(heap.stats().largestFree - 4000)
+      const last: number[] = []
+      for (let pointer = heap.malloc(8); pointer !== 0; pointer = heap.malloc(8)) last.push(pointer)
+      expect(last.length).toBeGreaterThan(50)
+      heap.view(middle).fill(1)
+      heap.free(middle)
+      expect(heap.trim()).toBeGreaterThan(16 * KiB)
+      heap.check()
+      for (const pointer of [fence, ...last]) expect(heap.owns(pointer)).toBe(true)
+      for (const at of [5000, 9000, 20_000]) {
+        heap.u8[middle + at] = 1
+        expectError(
+          () => heap.check(),
+          CORRUPT,
+          new RegExp(`byte ${middle + at} was written, in free memory`)
+        )
+        heap.u8[middle + at] = 0
+      }
+      heap.check()
+      for (const pointer of [fence, ...last]) heap.free(pointer)
+      heap.check()
+      expect(heap.stats()).toMatchObject({ used: 0, freeBlocks: 0 })
     }
-    heap.check()
-    for (const pointer of [fence, ...last]) heap.free(pointer)
-    heap.check()
-    expect(heap.stats()).toMatchObject({ used: 0, freeBlocks: 0 })
-  })
+  )
 })

@@ -21,18 +21,25 @@ const heaps: [bytes: number, quarantine: number | undefined, length: number, run
 describe.each(placements)(
   'a hardened %s heap returns the same pointers and keeps the same bytes as the model',
   placement => {
-    test.each(heaps)('%i bytes, quarantine %s, up to %i steps, %i times', (bytes, quarantine, length, runs) => {
-      const buffer = new ArrayBuffer(bytes)
-      const options = { placement, hardened: true, ...(quarantine === undefined ? {} : { quarantine }) }
-      let count = 0
-      fc.assert(
-        fc.property(steps(bytes, length), sequence => {
-          count += sequence.length
-          drive(buffer, sequence, options)
-        }),
-        { numRuns: runs }
-      )
-      expect(count).toBeGreaterThanOrEqual(runs)
-    })
+    test.each(heaps)(
+      '%i bytes, quarantine %s, up to %i steps, %i times',
+      (bytes, quarantine, length, runs) => {
+        const buffer = new ArrayBuffer(bytes)
+        const options = {
+          placement,
+          hardened: true,
+          ...(quarantine === undefined ? {} : { quarantine })
+        }
+        let count = 0
+        fc.assert(
+          fc.property(steps(bytes, length), sequence => {
+            count += sequence.length
+            drive(buffer, sequence, options)
+          }),
+          { numRuns: runs }
+        )
+        expect(count).toBeGreaterThanOrEqual(runs)
+      }
+    )
   }
 )

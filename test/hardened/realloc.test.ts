@@ -148,7 +148,9 @@ describe('the quarantine', () => {
     heap.free(a)
     const entry = b / 16 - 1
     heap.i32[entry] += 16 << 1
-    const message = new RegExp(`ledger's entry for the block at ${b}, at byte ${entry * 4}, was overwritten`)
+    const message = new RegExp(
+      `ledger's entry for the block at ${b}, at byte ${entry * 4}, was overwritten`
+    )
     expectError(() => heap.free(c), CORRUPT, message)
     expect(heap.owns(c)).toBe(true)
   })
@@ -207,7 +209,11 @@ describe.each(placements)('with %s, a call that finds damage hands out nothing',
       fill(heap, block)
       const before = figures(heap)
       heap.u8[free + 200] ^= 0x55
-      expectError(() => action(heap, block), CORRUPT, new RegExp(`byte ${free + 200} was written, in free memory`))
+      expectError(
+        () => action(heap, block),
+        CORRUPT,
+        new RegExp(`byte ${free + 200} was written, in free memory`)
+      )
       expect(figures(heap)).toEqual(before)
       heap.check()
       expectFilled(heap, block, 100)

@@ -46,7 +46,11 @@ describe('check() finds', () => {
       const { heap, seals } = held()
       heap.i32[HELD_WORD] += off
       seals.sealHeader()
-      expectError(() => heap.check(), CORRUPT, /the quarantine holds 384 bytes, but the header counts differently/)
+      expectError(
+        () => heap.check(),
+        CORRUPT,
+        /the quarantine holds 384 bytes, but the header counts differently/
+      )
     }
   })
 
@@ -67,7 +71,11 @@ describe('check() finds', () => {
     const { heap, b, seals } = held()
     heap.i32[NEWEST_WORD] = b
     seals.sealHeader()
-    expectError(() => heap.check(), CORRUPT, /the quarantine holds 384 bytes, but the header counts differently/)
+    expectError(
+      () => heap.check(),
+      CORRUPT,
+      /the quarantine holds 384 bytes, but the header counts differently/
+    )
   })
 
   test('an oldest block that is none of the quarantine, and so does the call that would free it', () => {
@@ -75,7 +83,9 @@ describe('check() finds', () => {
     for (const oldest of [d, d + 2, 33, WORDS, -1]) {
       heap.i32[OLDEST_WORD] = oldest
       seals.sealHeader()
-      const message = new RegExp(`the quarantine leads to byte ${oldest * 4} of the ledger, where no quarantined block`)
+      const message = new RegExp(
+        `the quarantine leads to byte ${oldest * 4} of the ledger, where no quarantined block`
+      )
       expectError(() => heap.check(), CORRUPT, message)
       expectError(() => heap.malloc(49_000), CORRUPT, message)
     }
@@ -109,7 +119,11 @@ test('a block of the quarantine whose entry was changed is not sealed as it is w
     heap.i32[c + word] ^= 32
     const message = new RegExp(`the quarantine leads to byte ${c * 4} of the ledger`)
     const before = heap.u8.slice()
-    for (const call of [() => heap.free(pointer), () => heap.realloc(pointer, 0), () => heap.realloc(pointer, 5000)]) {
+    for (const call of [
+      () => heap.free(pointer),
+      () => heap.realloc(pointer, 0),
+      () => heap.realloc(pointer, 5000)
+    ]) {
       expectError(call, CORRUPT, message)
       // The call that found it has done nothing else.
       expect(heap.view(pointer).every(byte => byte === 7)).toBe(true)

@@ -42,17 +42,20 @@ function free(block = BLOCK): { words: Int32Array; seals: Seals } {
 }
 
 describe('the seal of a block', () => {
-  test.each(['used', 'quarantined'] as const)('that is %s holds for that, and for no other kind', kind => {
-    for (const block of [257, 301, 303, 1001]) {
-      const { words, seals } = used(kind, block)
-      expect(seals.holds('used', block)).toBe(kind === 'used')
-      expect(seals.holds('quarantined', block)).toBe(kind === 'quarantined')
-      expect(seals.holds('free', block)).toBe(false)
-      words[block] &= ~USED
-      expect(seals.holds(kind, block)).toBe(false)
-      expect(seals.holds('free', block)).toBe(false)
+  test.each(['used', 'quarantined'] as const)(
+    'that is %s holds for that, and for no other kind',
+    kind => {
+      for (const block of [257, 301, 303, 1001]) {
+        const { words, seals } = used(kind, block)
+        expect(seals.holds('used', block)).toBe(kind === 'used')
+        expect(seals.holds('quarantined', block)).toBe(kind === 'quarantined')
+        expect(seals.holds('free', block)).toBe(false)
+        words[block] &= ~USED
+        expect(seals.holds(kind, block)).toBe(false)
+        expect(seals.holds('free', block)).toBe(false)
+      }
     }
-  })
+  )
 
   test('that is free holds for that, its size and its links', () => {
     const { words, seals } = free()
@@ -67,7 +70,8 @@ describe('the seal of a block', () => {
       expect(seals.agrees(BLOCK, size, next, previous)).toBe(false)
     }
     words[BLOCK] |= USED
-    for (const kind of ['used', 'quarantined', 'free'] as const) expect(seals.holds(kind, BLOCK)).toBe(false)
+    for (const kind of ['used', 'quarantined', 'free'] as const)
+      expect(seals.holds(kind, BLOCK)).toBe(false)
   })
 
   test('is broken by every bit of what it covers, and by its own', () => {
@@ -132,7 +136,13 @@ describe('the seal of a block', () => {
     expect(blocks.map(block => seals.holds('used', block))).toEqual([true, false, true, true, true])
     expect(seals.count(WORDS)).toBe(4)
     seals.reset(301)
-    expect(blocks.map(block => seals.holds('used', block))).toEqual([false, false, false, false, true])
+    expect(blocks.map(block => seals.holds('used', block))).toEqual([
+      false,
+      false,
+      false,
+      false,
+      true
+    ])
     seals.reset(WORDS)
     expect(seals.count(WORDS)).toBe(0)
     expect(words.subarray(HEADER_WORDS, 257).every(word => word === 0)).toBe(true)

@@ -16,7 +16,8 @@ describe.each(placements)('stats() of a hardened %s heap', placement => {
     for (const pointer of pointers.filter((_, i) => i % 3 === 1)) heap.free(pointer)
     const stats = heap.stats()
     const blocks = [...heap.blocks()]
-    const sum = (chosen: typeof blocks): number => chosen.reduce((total, { size }) => total + size, 0)
+    const sum = (chosen: typeof blocks): number =>
+      chosen.reduce((total, { size }) => total + size, 0)
     expect(stats.size).toBe(Math.floor(bytes / 8) * 8)
     expect(stats.metadata + stats.used + stats.free).toBe(stats.size)
     expect(stats.used).toBe(sum(blocks.filter(({ used }) => used)))
@@ -78,7 +79,8 @@ describe('trim of a hardened heap', () => {
     for (const pointer of pointers) fill(heap, pointer)
     for (const pointer of pointers.filter((_, i) => i % 2 === 1)) heap.free(pointer)
     expect(given(heap)).toBeGreaterThanOrEqual(5 * 90 * KiB)
-    for (const pointer of pointers.filter((_, i) => i % 2 === 0)) expectFilled(heap, pointer, 100 * KiB)
+    for (const pointer of pointers.filter((_, i) => i % 2 === 0))
+      expectFilled(heap, pointer, 100 * KiB)
     heap.check()
   })
 

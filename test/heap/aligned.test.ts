@@ -47,23 +47,36 @@ describe('alignedAlloc', () => {
     Infinity
   ])('refuses the alignment %d', alignment => {
     const heap = newHeap()
-    expectRefusal(heap, () => call(heap, 'alignedAlloc', alignment, 8), 'ERR_OUT_OF_RANGE', /"alignment".*power of two/)
+    expectRefusal(
+      heap,
+      () => call(heap, 'alignedAlloc', alignment, 8),
+      'ERR_OUT_OF_RANGE',
+      /"alignment".*power of two/
+    )
   })
 
   test.each([['8'], [8n], [null], [undefined], [{}], [Symbol('8')]])(
     'refuses an alignment of another type (%#)',
     value => {
       const heap = newHeap()
-      expectRefusal(heap, () => call(heap, 'alignedAlloc', value, 8), 'ERR_INVALID_ARG_TYPE', /"alignment"/)
+      expectRefusal(
+        heap,
+        () => call(heap, 'alignedAlloc', value, 8),
+        'ERR_INVALID_ARG_TYPE',
+        /"alignment"/
+      )
     }
   )
 
-  test.each([2 ** 16, 2 ** 20, 2 ** 31, 2 ** 32, 2 ** 40, 2 ** 52])('%d bytes are beyond the heap', alignment => {
-    const heap = newHeap()
-    heap.malloc(100)
-    expectNull(heap, () => heap.alignedAlloc(alignment, 8))
-    expectNull(heap, () => heap.alignedAlloc(alignment, 2 ** 53 - 1))
-  })
+  test.each([2 ** 16, 2 ** 20, 2 ** 31, 2 ** 32, 2 ** 40, 2 ** 52])(
+    '%d bytes are beyond the heap',
+    alignment => {
+      const heap = newHeap()
+      heap.malloc(100)
+      expectNull(heap, () => heap.alignedAlloc(alignment, 8))
+      expectNull(heap, () => heap.alignedAlloc(alignment, 2 ** 53 - 1))
+    }
+  )
 
   test('gives the gap in front and the rest behind back', () => {
     const heap = newHeap()

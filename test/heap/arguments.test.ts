@@ -15,9 +15,31 @@ const wrongTypes: [string, unknown][] = [
   ['undefined', undefined]
 ]
 
-const wrongNumbers = [-1, -8, -(2 ** 31), -(2 ** 40), 0.5, 1.5, 2 ** 32 + 0.5, Number.NaN, Infinity, -Infinity, 2 ** 53]
+const wrongNumbers = [
+  -1,
+  -8,
+  -(2 ** 31),
+  -(2 ** 40),
+  0.5,
+  1.5,
+  2 ** 32 + 0.5,
+  Number.NaN,
+  Infinity,
+  -Infinity,
+  2 ** 53
+]
 
-const tooLarge = [65536, 2 ** 20, 2 ** 31 - 1, 2 ** 31, 2 ** 32, 2 ** 32 + 8, 2 ** 33, 2 ** 40, 2 ** 53 - 1]
+const tooLarge = [
+  65536,
+  2 ** 20,
+  2 ** 31 - 1,
+  2 ** 31,
+  2 ** 32,
+  2 ** 32 + 8,
+  2 ** 33,
+  2 ** 40,
+  2 ** 53 - 1
+]
 
 /** Each call that takes an amount, with `value` in its place. */
 const takers: [string, (heap: Heap, block: number, value: unknown) => unknown][] = [
@@ -31,7 +53,10 @@ const takers: [string, (heap: Heap, block: number, value: unknown) => unknown][]
   ['alloc(value)', (heap, _, value) => call(heap, 'alloc', value)],
   ['allocZeroed(value)', (heap, _, value) => call(heap, 'allocZeroed', value)],
   ['allocBuffer(value)', (heap, _, value) => call(heap, 'allocBuffer', value)],
-  ['allocArray(Float64Array, value)', (heap, _, value) => call(heap, 'allocArray', Float64Array, value)]
+  [
+    'allocArray(Float64Array, value)',
+    (heap, _, value) => call(heap, 'allocArray', Float64Array, value)
+  ]
 ]
 
 describe.each(takers)('%s', (name, take) => {
@@ -49,7 +74,12 @@ describe.each(takers)('%s', (name, take) => {
     const heap = newHeap()
     const block = heap.malloc(100)
     const shown = String(value).replaceAll('+', '\\+')
-    expectRefusal(heap, () => take(heap, block, value), 'ERR_OUT_OF_RANGE', new RegExp(`Received ${shown}$`))
+    expectRefusal(
+      heap,
+      () => take(heap, block, value),
+      'ERR_OUT_OF_RANGE',
+      new RegExp(`Received ${shown}$`)
+    )
     expect(() => take(heap, block, value)).toThrow(RangeError)
   })
 
@@ -72,7 +102,13 @@ describe.each(takers)('%s', (name, take) => {
 describe('malloc', () => {
   test('gives 0 bytes, and -0, a block of its own each', () => {
     const heap = newHeap()
-    const pointers = [heap.malloc(0), heap.malloc(-0), heap.calloc(0, 8), heap.calloc(8, 0), heap.alignedAlloc(16, 0)]
+    const pointers = [
+      heap.malloc(0),
+      heap.malloc(-0),
+      heap.calloc(0, 8),
+      heap.calloc(8, 0),
+      heap.alignedAlloc(16, 0)
+    ]
     expect(new Set(pointers).size).toBe(5)
     expect(pointers).not.toContain(0)
     for (const pointer of pointers) expect(heap.usableSize(pointer)).toBeGreaterThanOrEqual(12)
@@ -149,7 +185,9 @@ describe('Heap.map and Heap.format', () => {
     if (typeof value === 'object' && value !== null) return
     expect(() => Reflect.apply(Heap.map, Heap, [value])).toThrow(TypeError)
     if (value !== undefined)
-      expect(() => Reflect.apply(Heap.format, Heap, [new ArrayBuffer(4096), value])).toThrow(TypeError)
+      expect(() => Reflect.apply(Heap.format, Heap, [new ArrayBuffer(4096), value])).toThrow(
+        TypeError
+      )
     expect(() => Reflect.apply(Heap.format, Heap, [value])).toThrow(TypeError)
     expect(() => Reflect.apply(Heap.attach, Heap, [value])).toThrow(TypeError)
   })
@@ -159,12 +197,16 @@ describe('Heap.map and Heap.format', () => {
     expect(() => Heap.map({ size })).toThrow(RangeError)
   })
 
-  test.each(['8', '100000', null, undefined, {}, 10n])('refuse a size that is no number: %s', size => {
-    expect(() => Reflect.apply(Heap.map, Heap, [{ size }])).toThrow(TypeError)
-  })
+  test.each(['8', '100000', null, undefined, {}, 10n])(
+    'refuse a size that is no number: %s',
+    size => {
+      expect(() => Reflect.apply(Heap.map, Heap, [{ size }])).toThrow(TypeError)
+    }
+  )
 
   test('refuse what is no placement, and name those there are', () => {
-    const format = (placement: unknown) => Reflect.apply(Heap.format, Heap, [new ArrayBuffer(4096), { placement }])
+    const format = (placement: unknown) =>
+      Reflect.apply(Heap.format, Heap, [new ArrayBuffer(4096), { placement }])
     expect(() => format('worst-fit')).toThrow(/"placement".*one of first-fit.*'worst-fit'/)
     expect(() => format('worst-fit')).toThrow(RangeError)
     expect(() => format(1)).toThrow(TypeError)
@@ -173,7 +215,8 @@ describe('Heap.map and Heap.format', () => {
 
   test('refuse slabs that are neither true nor false', () => {
     for (const slabs of ['yes', 1, null]) {
-      const format = (): unknown => Reflect.apply(Heap.format, Heap, [new ArrayBuffer(65536), { slabs }])
+      const format = (): unknown =>
+        Reflect.apply(Heap.format, Heap, [new ArrayBuffer(65536), { slabs }])
       expect(format).toThrow(TypeError)
       expect(format).toThrow(/"slabs" argument must be of type boolean/)
     }

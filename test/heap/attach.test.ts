@@ -24,7 +24,16 @@ import {
   VERSION_WORD
 } from '../../lib/layout/header.js'
 import { scaled } from '../runs.js'
-import { errorOf, expectError, expectFilled, expectRefusal, fill, newHeap, row, sketch } from './support.js'
+import {
+  errorOf,
+  expectError,
+  expectFilled,
+  expectRefusal,
+  fill,
+  newHeap,
+  row,
+  sketch
+} from './support.js'
 
 /** A heap with used and free blocks and a root, in a buffer of 8 KiB. */
 function sample(): { buffer: ArrayBuffer; words: Int32Array; heap: Heap } {
@@ -86,7 +95,11 @@ describe('Heap.attach', () => {
 
   test('refuses memory that never was a heap', () => {
     for (const bytes of [0, 1, 8, 127, 128, 4096]) {
-      expectError(() => Heap.attach(new ArrayBuffer(bytes)), 'ERR_OFFHEAP_NOT_A_HEAP', /no usable heap in this memory/)
+      expectError(
+        () => Heap.attach(new ArrayBuffer(bytes)),
+        'ERR_OFFHEAP_NOT_A_HEAP',
+        /no usable heap in this memory/
+      )
     }
   })
 
@@ -167,7 +180,9 @@ describe('Heap.attach', () => {
       for (const junk of [first - 2, first + 1, 1, 0, -1, 2048, 2049]) {
         const { buffer, words } = sample()
         words[word] = junk
-        const message = new RegExp(`word ${word} of its header names byte ${junk * 4}, which lies outside its blocks`)
+        const message = new RegExp(
+          `word ${word} of its header names byte ${junk * 4}, which lies outside its blocks`
+        )
         expectError(() => Heap.attach(buffer), 'ERR_OFFHEAP_NOT_A_HEAP', message)
       }
     }
@@ -177,7 +192,9 @@ describe('Heap.attach', () => {
     const { buffer, words } = sample()
     const first = words[FIRST_WORD] ?? 0
     words[FIRST_WORD] = first + 2
-    const message = new RegExp(`first block is at byte ${first * 4 + 8}, but should be at byte ${first * 4}`)
+    const message = new RegExp(
+      `first block is at byte ${first * 4 + 8}, but should be at byte ${first * 4}`
+    )
     expectError(() => Heap.attach(buffer), 'ERR_OFFHEAP_NOT_A_HEAP', message)
   })
 
@@ -186,18 +203,25 @@ describe('Heap.attach', () => {
     for (const junk of [2, first, first - 1, 2047, 2048, 2050, -2]) {
       const { buffer, words } = sample()
       words[ROOT_WORD] = junk
-      expectError(() => Heap.attach(buffer), 'ERR_OFFHEAP_NOT_A_HEAP', new RegExp(`root pointer is ${junk * 4},`))
+      expectError(
+        () => Heap.attach(buffer),
+        'ERR_OFFHEAP_NOT_A_HEAP',
+        new RegExp(`root pointer is ${junk * 4},`)
+      )
     }
   })
 
-  test.each([TRIM_THRESHOLD_WORD, FREED_WORD, QUARANTINE_LIMIT_WORD])('refuses a negative count in word %i', word => {
-    for (const junk of [-1, -(2 ** 31)]) {
-      const { buffer, words } = sample()
-      words[word] = junk
-      const message = new RegExp(`word ${word} of its header counts ${junk} words`)
-      expectError(() => Heap.attach(buffer), 'ERR_OFFHEAP_NOT_A_HEAP', message)
+  test.each([TRIM_THRESHOLD_WORD, FREED_WORD, QUARANTINE_LIMIT_WORD])(
+    'refuses a negative count in word %i',
+    word => {
+      for (const junk of [-1, -(2 ** 31)]) {
+        const { buffer, words } = sample()
+        words[word] = junk
+        const message = new RegExp(`word ${word} of its header counts ${junk} words`)
+        expectError(() => Heap.attach(buffer), 'ERR_OFFHEAP_NOT_A_HEAP', message)
+      }
     }
-  })
+  )
 
   test('refuses options that it does not know, or that no heap has together', () => {
     for (const options of [3, 4, 5, 2 ** 30, -1]) {
@@ -249,7 +273,13 @@ describe('Heap.format', () => {
     const heap = Heap.format(buffer)
     expect([...heap.blocks()]).toEqual([])
     expect(heap.root).toBe(0)
-    expect(heap.stats()).toMatchObject({ used: 0, blocks: 0, freeBlocks: 0, peakUsed: 0, highWater: 0 })
+    expect(heap.stats()).toMatchObject({
+      used: 0,
+      blocks: 0,
+      freeBlocks: 0,
+      peakUsed: 0,
+      highWater: 0
+    })
     heap.check()
     new Uint8Array(buffer).fill(0xff)
     const again = Heap.format(buffer)
@@ -268,7 +298,9 @@ describe('Heap.format', () => {
   })
 
   test('says how little is too little, and works on that much', () => {
-    const least = Number(/at least (\d+) bytes/.exec(errorOf(() => Heap.format(new ArrayBuffer(8))).message)?.[1])
+    const least = Number(
+      /at least (\d+) bytes/.exec(errorOf(() => Heap.format(new ArrayBuffer(8))).message)?.[1]
+    )
     expect(least).toBeGreaterThan(128)
     expectError(() => Heap.format(new ArrayBuffer(least - 8)), 'ERR_OUT_OF_RANGE', /"size"/)
     expectError(() => Heap.map(least - 8), 'ERR_OUT_OF_RANGE', /"size"/)

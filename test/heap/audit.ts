@@ -6,7 +6,11 @@ import type { BlockInfo, Heap, HeapStats } from '../../lib/index.js'
 import type { Model } from '../model.js'
 import { type Live, same } from './live.js'
 
-export function audit(heap: Heap<ArrayBufferLike>, live: readonly Live[], model: Model | undefined): void {
+export function audit(
+  heap: Heap<ArrayBufferLike>,
+  live: readonly Live[],
+  model: Model | undefined
+): void {
   const blocks = [...heap.blocks()]
   auditBlocks(blocks, live)
   const stats = heap.stats()
@@ -22,13 +26,16 @@ function auditBlocks(blocks: readonly BlockInfo[], live: readonly Live[]): void 
   let end = 0
   let count = 0
   for (const { pointer, offset, size, used } of blocks) {
-    if (offset < end) throw new Error(`the block at byte ${offset} begins inside the one that ends at ${end}`)
+    if (offset < end)
+      throw new Error(`the block at byte ${offset} begins inside the one that ends at ${end}`)
     end = offset + size
     if (!used) continue
     const block = expected[count++]
     if (pointer !== block?.pointer) same('the next used block', pointer, block?.pointer)
     if (pointer < offset || pointer + block.usable > end) {
-      throw new Error(`${block.usable} bytes at ${pointer} are not in the block of ${size} at byte ${offset}`)
+      throw new Error(
+        `${block.usable} bytes at ${pointer} are not in the block of ${size} at byte ${offset}`
+      )
     }
   }
   same('the number of used blocks', count, expected.length)
@@ -67,7 +74,12 @@ function auditModel(stats: HeapStats, blocks: readonly BlockInfo[], model: Model
     const { offset, size, used, quarantined = false } = blocks[i]
     const right = model.blocks[i]
     const isHeld = right.quarantined ?? false
-    if (offset === right.offset && size === right.size && used === (right.used && !isHeld) && quarantined === isHeld)
+    if (
+      offset === right.offset &&
+      size === right.size &&
+      used === (right.used && !isHeld) &&
+      quarantined === isHeld
+    )
       continue
     same(`block ${i}`, JSON.stringify(blocks[i]), JSON.stringify(right))
   }

@@ -61,7 +61,8 @@ describe.each(kinds)('%s', (_, options, room) => {
     const pointer = beyond(heap, 4000)
     const fence = heap.malloc(200)
     // The whole payload passes for headers of used blocks, side by side.
-    for (let word = pointer / 4; word < fence / 4 - 1; word++) heap.i32[word] = headerOf(4, USED | PREVIOUS_USED)
+    for (let word = pointer / 4; word < fence / 4 - 1; word++)
+      heap.i32[word] = headerOf(4, USED | PREVIOUS_USED)
     for (const bytes of [1, 2, 4, 12, 20, 0.5]) {
       expect(heap.owns(pointer + bytes)).toBe(false)
     }
@@ -85,7 +86,8 @@ describe.each(kinds)('%s', (_, options, room) => {
       expect(heap.usableSize(pointer)).toBeGreaterThanOrEqual(bytes)
       heap.free(pointer)
     }
-    for (const bytes of [largestFree + 1, 3 * GiB - 4, 3 * GiB, 3 * GiB + 1]) expect(heap.malloc(bytes)).toBe(0)
+    for (const bytes of [largestFree + 1, 3 * GiB - 4, 3 * GiB, 3 * GiB + 1])
+      expect(heap.malloc(bytes)).toBe(0)
     const first = heap.alloc(LINE)
     expect(first.length).toBe(LINE)
     expect(heap.realloc(first, LINE + GiB / 2)).toBe(first.byteOffset)
@@ -98,7 +100,11 @@ test('a pointer is none when it lies a multiple of 4 GiB behind a block', () => 
   const pointer = heap.malloc(100)
   for (const other of [pointer + 2 ** 32, pointer + 2 ** 33, pointer + 2 ** 40]) {
     expect(heap.owns(other)).toBe(false)
-    for (const call of [() => heap.free(other), () => heap.realloc(other, 8), () => heap.view(other)]) {
+    for (const call of [
+      () => heap.free(other),
+      () => heap.realloc(other, 8),
+      () => heap.view(other)
+    ]) {
       expectError(call, INVALID, /outside the heap/)
     }
   }

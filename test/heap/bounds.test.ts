@@ -49,11 +49,14 @@ function ask(heap: Heap, hardened: boolean): void {
     if (hardened && size <= largest && size > 2 ** 13 && bytes > 2 ** 15) continue
     const pointer = heap.malloc(size)
     if ((pointer !== 0) !== size <= largest) {
-      throw new Error(`malloc(${size}) is ${pointer} in a heap of ${bytes} bytes whose largestFree is ${largest}`)
+      throw new Error(
+        `malloc(${size}) is ${pointer} in a heap of ${bytes} bytes whose largestFree is ${largest}`
+      )
     }
     if (pointer === 0) continue
     const usable = heap.usableSize(pointer)
-    if (usable < size) throw new Error(`malloc(${size}) gives ${usable} bytes in a heap of ${bytes}`)
+    if (usable < size)
+      throw new Error(`malloc(${size}) gives ${usable} bytes in a heap of ${bytes}`)
     if (size > 0) {
       heap.u8[pointer] = 0xff
       heap.u8[pointer + size - 1] = 0xff
@@ -82,19 +85,24 @@ function askInEachState(heap: Heap, hardened: boolean): void {
 }
 
 describe.each(kinds)('a heap with %o', options => {
-  test.each(powers)('around 2 ** %i bytes has exactly what largestFree says, at every bound', power => {
-    for (const more of [-4096, -8, 0, 8]) {
-      const size = 2 ** power + more
-      if (size < 1024 || size > MAPPED) continue
-      if (options.hardened && size < 4096) continue
-      const isMapped = power > 20
-      // Mapped memory comes in whole pages: these three are the same.
-      if (isMapped && Math.abs(more) === 8) continue
-      using heap = isMapped ? Heap.map({ size, ...options }) : Heap.format(new ArrayBuffer(size), options)
-      expect(heap.stats().size).toBeGreaterThanOrEqual(Math.min(Math.floor(size / 8) * 8, MOST))
-      askInEachState(heap, options.hardened ?? false)
+  test.each(powers)(
+    'around 2 ** %i bytes has exactly what largestFree says, at every bound',
+    power => {
+      for (const more of [-4096, -8, 0, 8]) {
+        const size = 2 ** power + more
+        if (size < 1024 || size > MAPPED) continue
+        if (options.hardened && size < 4096) continue
+        const isMapped = power > 20
+        // Mapped memory comes in whole pages: these three are the same.
+        if (isMapped && Math.abs(more) === 8) continue
+        using heap = isMapped
+          ? Heap.map({ size, ...options })
+          : Heap.format(new ArrayBuffer(size), options)
+        expect(heap.stats().size).toBeGreaterThanOrEqual(Math.min(Math.floor(size / 8) * 8, MOST))
+        askInEachState(heap, options.hardened ?? false)
+      }
     }
-  })
+  )
 })
 
 describe('a buffer that is larger than any view of this Node can be', () => {
@@ -112,13 +120,20 @@ describe('a buffer that is larger than any view of this Node can be', () => {
     expect(behind.every(word => word === -1)).toBe(true)
   })
 
-  test.skipIf(MAPPED === 8 * GiB)('is refused when the heap in it is larger, and not one byte changes', () => {
-    const buffer = new ArrayBuffer(MOST + 8192)
-    Heap.format(buffer)
-    const words = new Int32Array(buffer, 0, 1024)
-    words[SIZE_WORD] += 1024
-    const before = words.slice()
-    expectError(() => Heap.attach(buffer), 'ERR_OFFHEAP_UNSUPPORTED', /4294975488 bytes.*4294967296/)
-    expect(words).toEqual(before)
-  })
+  test.skipIf(MAPPED === 8 * GiB)(
+    'is refused when the heap in it is larger, and not one byte changes',
+    () => {
+      const buffer = new ArrayBuffer(MOST + 8192)
+      Heap.format(buffer)
+      const words = new Int32Array(buffer, 0, 1024)
+      words[SIZE_WORD] += 1024
+      const before = words.slice()
+      expectError(
+        () => Heap.attach(buffer),
+        'ERR_OFFHEAP_UNSUPPORTED',
+        /4294975488 bytes.*4294967296/
+      )
+      expect(words).toEqual(before)
+    }
+  )
 })

@@ -68,30 +68,33 @@ describe.each(kinds)('%s', (_, options) => {
       expectError(() => run(heap, view), 'ERR_OFFHEAP_CLOSED')
     })
 
-    test.each(calls)('%s asks for a buffer once; free only where the bytes of the view do not tell', (name, run) => {
-      for (const length of [10, 0]) {
-        const heap = make()
-        const { buffer } = heap
-        const pointer = heap.malloc(10)
-        let asked = 0
-        const view = viewWith(
-          heap,
-          pointer,
-          'buffer',
-          () => {
-            asked++
-            heap.close()
-            return buffer
-          },
-          length
-        )
-        const isAsked = length === 0 || name !== 'free'
-        if (isAsked) expectError(() => run(heap, view), 'ERR_OFFHEAP_CLOSED')
-        else run(heap, view)
-        expect(asked).toBe(isAsked ? 1 : 0)
-        heap.close()
+    test.each(calls)(
+      '%s asks for a buffer once; free only where the bytes of the view do not tell',
+      (name, run) => {
+        for (const length of [10, 0]) {
+          const heap = make()
+          const { buffer } = heap
+          const pointer = heap.malloc(10)
+          let asked = 0
+          const view = viewWith(
+            heap,
+            pointer,
+            'buffer',
+            () => {
+              asked++
+              heap.close()
+              return buffer
+            },
+            length
+          )
+          const isAsked = length === 0 || name !== 'free'
+          if (isAsked) expectError(() => run(heap, view), 'ERR_OFFHEAP_CLOSED')
+          else run(heap, view)
+          expect(asked).toBe(isAsked ? 1 : 0)
+          heap.close()
+        }
       }
-    })
+    )
 
     test.each(calls)('%s refuses an offset that is no pointer', (name, run) => {
       using heap = make()
@@ -163,7 +166,8 @@ describe.each(kinds)('%s', (_, options) => {
       using heap = make()
       const sizes = [8, 2 ** 40, Number.NaN]
       const Changing = new Proxy(Float64Array, {
-        get: (type, name) => (name === 'BYTES_PER_ELEMENT' ? sizes.shift() : Reflect.get(type, name))
+        get: (type, name) =>
+          name === 'BYTES_PER_ELEMENT' ? sizes.shift() : Reflect.get(type, name)
       })
       const array = heap.allocArray(Changing, 10)
       expect(array).toHaveLength(10)
@@ -268,7 +272,8 @@ describe('a heap that keeps stacks', () => {
     Error.stackTraceLimit = stackTraceLimit
   })
 
-  const make = (): Heap => Heap.map({ size: 2 ** 20, hardened: true, trackAllocations: true, onLeaks: () => {} })
+  const make = (): Heap =>
+    Heap.map({ size: 2 ** 20, hardened: true, trackAllocations: true, onLeaks: () => {} })
 
   /** Every call that takes a stack, each as if nothing had happened. */
   function useAll(heap: Heap): void {
@@ -340,7 +345,11 @@ describe('a heap that keeps stacks', () => {
     using heap = make()
     const property = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit') ?? {}
     try {
-      Object.defineProperty(Error, 'stackTraceLimit', { value: 10, writable: false, configurable: true })
+      Object.defineProperty(Error, 'stackTraceLimit', {
+        value: 10,
+        writable: false,
+        configurable: true
+      })
       useAll(heap)
     } finally {
       Object.defineProperty(Error, 'stackTraceLimit', property)

@@ -32,16 +32,19 @@ describe('calloc', () => {
     expectRefusal(heap, () => call(heap, 'calloc', 0, '8'), 'ERR_INVALID_ARG_TYPE', /"size"/)
   })
 
-  test.each([1, 12, 20, 60, 100, 124, 132, 1000, 5000])('clears %i bytes that were used before', size => {
-    const heap = newHeap()
-    const [, block = 0, neighbour = 0] = row(heap, 3, size)
-    heap.view(block).fill(0xee)
-    heap.view(neighbour).fill(0xee)
-    heap.free(block)
-    expect(heap.calloc(size, 1)).toBe(block)
-    expect(isZero(heap, block, size)).toBe(true)
-    expect(heap.view(neighbour).every(byte => byte === 0xee)).toBe(true)
-  })
+  test.each([1, 12, 20, 60, 100, 124, 132, 1000, 5000])(
+    'clears %i bytes that were used before',
+    size => {
+      const heap = newHeap()
+      const [, block = 0, neighbour = 0] = row(heap, 3, size)
+      heap.view(block).fill(0xee)
+      heap.view(neighbour).fill(0xee)
+      heap.free(block)
+      expect(heap.calloc(size, 1)).toBe(block)
+      expect(isZero(heap, block, size)).toBe(true)
+      expect(heap.view(neighbour).every(byte => byte === 0xee)).toBe(true)
+    }
+  )
 
   test('clears a block that became wilderness and comes back larger', () => {
     const heap = newHeap()

@@ -85,7 +85,9 @@ describe('headers', () => {
   test('a block that is wrong about its left neighbour', () => {
     for (const block of [a, b, c, d, e]) {
       heap.i32[block] ^= PREVIOUS_USED
-      expectCorrupt(new RegExp(`the block at byte ${block * 4} \\(64 bytes\\) says that its left neighbour is`))
+      expectCorrupt(
+        new RegExp(`the block at byte ${block * 4} \\(64 bytes\\) says that its left neighbour is`)
+      )
       heap.i32[block] ^= PREVIOUS_USED
     }
   })
@@ -163,7 +165,8 @@ describe('the free list', () => {
     const sentinels: number[] = []
     for (let word = 0; word < (packed.stats().metadata - 4) / 4; word++) {
       // The sentinel of an empty list names itself twice.
-      if (packed.i32[word + NEXT] === word && packed.i32[word + PREVIOUS] === word) sentinels.push(word)
+      if (packed.i32[word + NEXT] === word && packed.i32[word + PREVIOUS] === word)
+        sentinels.push(word)
     }
     expect(sentinels.length).toBeGreaterThan(0)
     const everyBit = (word: number): void => {
@@ -177,7 +180,8 @@ describe('the free list', () => {
     packed.free(pointers[1] ?? 0)
     const block = (pointers[1] ?? 0) / 4 - 1
     const sentinel = packed.i32[block + PREVIOUS]
-    for (const word of [block + NEXT, block + PREVIOUS, sentinel + NEXT, sentinel + PREVIOUS]) everyBit(word)
+    for (const word of [block + NEXT, block + PREVIOUS, sentinel + NEXT, sentinel + PREVIOUS])
+      everyBit(word)
     packed.check()
   })
 
@@ -207,10 +211,13 @@ describe('the header of the heap', () => {
     expectCorrupt(/192 bytes are in used blocks, but the header says 224/)
   })
 
-  test.each([MOVE_FROM_WORD, MOVE_TO_WORD])('a realloc in the middle, where there is none (%i)', word => {
-    heap.i32[word] = a + 1
-    expectCorrupt(/a realloc is moving a block, but none is/)
-  })
+  test.each([MOVE_FROM_WORD, MOVE_TO_WORD])(
+    'a realloc in the middle, where there is none (%i)',
+    word => {
+      heap.i32[word] = a + 1
+      expectCorrupt(/a realloc is moving a block, but none is/)
+    }
+  )
 
   test('a peak that was impossible', () => {
     heap.i32[PEAK_USED_WORD] = heap.i32[HIGH_WATER_WORD]

@@ -1,4 +1,6 @@
-/** Pins and owned blocks: what may not be freed yet, and what is freed when nobody has it any more. */
+/**
+ * Pins and owned blocks: what may not be freed yet, and what is freed when nobody has it any more.
+ */
 import { promisify } from 'node:util'
 import { deflate, inflateSync } from 'node:zlib'
 import fc from 'fast-check'
@@ -81,9 +83,9 @@ describe.each(kinds)('in %s', (_, options) => {
           } else if (size > 0) {
             blocks[at] = heap.realloc(block, size)
           }
-          expect([...heap.blocks()].filter(({ used }) => used).map(({ pointer }) => pointer)).toEqual(
-            blocks.toSorted((a, b) => a - b)
-          )
+          expect(
+            [...heap.blocks()].filter(({ used }) => used).map(({ pointer }) => pointer)
+          ).toEqual(blocks.toSorted((a, b) => a - b))
         }
         heap.check()
         for (const pin of pins) pin.unpin()
@@ -135,7 +137,10 @@ describe.each(kinds)('in %s', (_, options) => {
       heap.free(heap.realloc(heap.owned(size), 3000))
     }
     let resized: Uint8Array[] = sizes.map(size => heap.resize(heap.owned(size), 2 * size))
-    const kept = sizes.flatMap(size => [heap.alloc(size).fill(size), heap.alloc(2 * size).fill(size)])
+    const kept = sizes.flatMap(size => [
+      heap.alloc(size).fill(size),
+      heap.alloc(2 * size).fill(size)
+    ])
     expect(await collectUntil(() => heap.stats().blocks !== 9, 10)).toBe(false)
     resized.map(view => view.fill(1).length)
     resized = []

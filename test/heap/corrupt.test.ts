@@ -45,16 +45,24 @@ const calls: readonly Call[] = [
   ['reset', heap => heap.reset()]
 ]
 
-const damage = fc.array(fc.tuple(fc.oneof(fc.nat(47), fc.nat(WORDS - 1), fc.nat(WORDS - 1)), junk), {
-  minLength: 1,
-  maxLength: 12
-})
+const damage = fc.array(
+  fc.tuple(fc.oneof(fc.nat(47), fc.nat(WORDS - 1), fc.nat(WORDS - 1)), junk),
+  {
+    minLength: 1,
+    maxLength: 12
+  }
+)
 
-const work = fc.array(fc.tuple(fc.nat(calls.length - 1), fc.nat(300), fc.nat(600)), { minLength: 1, maxLength: 30 })
+const work = fc.array(fc.tuple(fc.nat(calls.length - 1), fc.nat(300), fc.nat(600)), {
+  minLength: 1,
+  maxLength: 30
+})
 
 /** Blocks of several sizes, some of them free; returns the pointers of all. */
 function populate(heap: Heap): number[] {
-  const pointers = [20, 40, 12, 100, 300, 12, 60, 200, 30, 12, 400, 50].map(size => heap.malloc(size))
+  const pointers = [20, 40, 12, 100, 300, 12, 60, 200, 30, 12, 400, 50].map(size =>
+    heap.malloc(size)
+  )
   for (const pointer of pointers.filter((_, i) => i % 3 === 1)) heap.free(pointer)
   return pointers
 }
@@ -63,11 +71,17 @@ function expectNamed(name: string, error: unknown): void {
   const isArgument = error instanceof RangeError || error instanceof TypeError
   const named =
     error instanceof OffheapError ||
-    (isArgument && 'code' in error && /^ERR_(OUT_OF_RANGE|INVALID_ARG_TYPE)$/.test(String(error.code)))
+    (isArgument &&
+      'code' in error &&
+      /^ERR_(OUT_OF_RANGE|INVALID_ARG_TYPE)$/.test(String(error.code)))
   if (!named) throw new Error(`${name} ended with ${String(error)}`, { cause: error })
 }
 
-function run(heap: Heap, words: readonly [number, number][], sequence: readonly [number, number, number][]): void {
+function run(
+  heap: Heap,
+  words: readonly [number, number][],
+  sequence: readonly [number, number, number][]
+): void {
   watchdog.beat()
   const pointers = populate(heap)
   for (const [word, value] of words) heap.i32[word] = value
@@ -108,7 +122,9 @@ describe.each(kinds)('a $placement heap, slabs: $slabs, that was overwritten at 
   test('ends every call with a value or a named error, in a region', () => {
     using region = Region.map(BYTES)
     fc.assert(
-      fc.property(damage, work, (words, sequence) => run(Heap.format(region, kind), words, sequence)),
+      fc.property(damage, work, (words, sequence) =>
+        run(Heap.format(region, kind), words, sequence)
+      ),
       { numRuns: scaled(1000) }
     )
     expect(region.closed).toBe(false)
@@ -119,7 +135,10 @@ describe.each(kinds)('a $placement heap, slabs: $slabs, that was overwritten at 
     fc.assert(
       fc.property(fc.array(junk, { minLength: 64, maxLength: 64 }), work, (pattern, sequence) => {
         const heap = Heap.format(buffer, kind)
-        const words = Array.from({ length: WORDS }, (_, i): [number, number] => [i, pattern[(i * 7) % 64] ?? 0])
+        const words = Array.from({ length: WORDS }, (_, i): [number, number] => [
+          i,
+          pattern[(i * 7) % 64] ?? 0
+        ])
         run(heap, words, sequence)
       }),
       { numRuns: scaled(250) }

@@ -34,7 +34,11 @@ function variants(bytes: number): Variant[] {
     { options: { slabs: true, trimThreshold }, exact: false, weight: 4 },
     { options: { hardened: true }, exact: true, weight: 3 },
     { options: { hardened: true, quarantine, trimThreshold }, exact: true, weight: 3 },
-    { options: { hardened: true, trackAllocations: true, onLeaks: () => {} }, exact: true, weight: 1 }
+    {
+      options: { hardened: true, trackAllocations: true, onLeaks: () => {} },
+      exact: true,
+      weight: 1
+    }
   ]
 }
 
@@ -75,7 +79,9 @@ function driveOne(placement: PlacementName): number {
   const onPages = options.trimThreshold !== undefined || bytes > 2 ** 24
   // A hardened heap writes all of a region that it did not map.
   const isLarge = options.hardened && bytes > 2 ** 24
-  const kind = pick(isLarge ? ['map'] : onPages ? ['map', 'region'] : ['map', 'region', 'buffer', 'shared'])
+  const kind = pick(
+    isLarge ? ['map'] : onPages ? ['map', 'region'] : ['map', 'region', 'buffer', 'shared']
+  )
   let count = 0
   fc.assert(
     fc.property(allSteps(size, length), sequence => {

@@ -84,9 +84,16 @@ class Driver {
   turn = 0
   names = 0
 
-  constructor(memory: ArrayBufferLike | Region | number, options: HeapOptions, { choose, exact = true }: How) {
+  constructor(
+    memory: ArrayBufferLike | Region | number,
+    options: HeapOptions,
+    { choose, exact = true }: How
+  ) {
     this.options = options
-    const heap = typeof memory === 'number' ? Heap.map({ size: memory, ...options }) : Heap.format(memory, options)
+    const heap =
+      typeof memory === 'number'
+        ? Heap.map({ size: memory, ...options })
+        : Heap.format(memory, options)
     this.heaps = [heap]
     this.memory = typeof memory === 'number' ? heap.buffer : memory
     this.owned = typeof memory === 'number' ? heap : undefined
@@ -104,7 +111,13 @@ class Driver {
     const { size, top, wilderness } = heap.stats()
     const end = top + wilderness
     if (options.hardened) {
-      return new QuarantineModel(top, end, size, options.quarantine ?? Math.floor(size / 256) * 16, this.choose())
+      return new QuarantineModel(
+        top,
+        end,
+        size,
+        options.quarantine ?? Math.floor(size / 256) * 16,
+        this.choose()
+      )
     }
     return new Model(top, end, this.choose())
   }
@@ -139,9 +152,12 @@ class Driver {
       if (this.options.trackAllocations) this.compareLeaks()
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error)
-      throw new Error(`${why}\nIn a ${this.heap.placement} heap, at the end of:\n${this.program.join('\n')}\n`, {
-        cause: error
-      })
+      throw new Error(
+        `${why}\nIn a ${this.heap.placement} heap, at the end of:\n${this.program.join('\n')}\n`,
+        {
+          cause: error
+        }
+      )
     }
   }
 
@@ -175,10 +191,14 @@ class Driver {
       this.note(`const ${name} = heap.calloc(${size}, 1)`)
       pointer = this.expected(heap.calloc(size, 1), this.model?.calloc(size, 1))
       const dirty = pointer === 0 ? -1 : firstNotZero(heap.u8, pointer, size)
-      if (dirty !== -1) throw new Error(`byte ${dirty} of ${size} from calloc is ${heap.u8[pointer + dirty]}`)
+      if (dirty !== -1)
+        throw new Error(`byte ${dirty} of ${size} from calloc is ${heap.u8[pointer + dirty]}`)
     } else {
       this.note(`const ${name} = heap.alignedAlloc(${alignment}, ${size})`)
-      pointer = this.expected(heap.alignedAlloc(alignment, size), this.model?.alignedAlloc(alignment, size))
+      pointer = this.expected(
+        heap.alignedAlloc(alignment, size),
+        this.model?.alignedAlloc(alignment, size)
+      )
       same(`${pointer} modulo ${alignment}`, pointer % alignment, 0)
     }
     const mayFail = kind === 'aligned' || largest === 0
@@ -194,7 +214,10 @@ class Driver {
     const largest = this.largestFree(step)
     const name = `p${this.names++}`
     this.note(`const ${name} = heap.realloc(${block.name}, ${size})`)
-    const pointer = this.expected(this.heap.realloc(block.pointer, size), this.model?.realloc(block.pointer, size))
+    const pointer = this.expected(
+      this.heap.realloc(block.pointer, size),
+      this.model?.realloc(block.pointer, size)
+    )
     if (pointer !== 0) {
       this.read({ ...block, pointer }, Math.min(size, block.usable))
       if (pointer !== block.pointer) this.forget(block.pointer)
@@ -253,13 +276,21 @@ class Driver {
   private add(pointer: number, size: number, name: string): void {
     const { heap, model } = this
     const usable = heap.usableSize(pointer)
-    if (model === undefined) same(`usableSize(${pointer}) for ${size} bytes, ${usable},`, usable >= size, true)
-    else same(`usableSize(${pointer})`, usable, this.options.hardened ? size : model.usableSize(pointer))
+    if (model === undefined)
+      same(`usableSize(${pointer}) for ${size} bytes, ${usable},`, usable >= size, true)
+    else
+      same(
+        `usableSize(${pointer})`,
+        usable,
+        this.options.hardened ? size : model.usableSize(pointer)
+      )
     same(`owns(${pointer})`, heap.owns(pointer), true)
     same(`${pointer} modulo 8`, pointer % 8, 0)
     for (const other of this.live) {
       if (pointer < other.pointer + other.usable && other.pointer < pointer + usable) {
-        throw new Error(`${usable} bytes at ${pointer} overlap with ${other.usable} at ${other.pointer}`)
+        throw new Error(
+          `${usable} bytes at ${pointer} overlap with ${other.usable} at ${other.pointer}`
+        )
       }
     }
     const seed = this.turn * 7 + pointer / 8
@@ -287,10 +318,14 @@ class Driver {
 
   /** The bytes that a step asks for; of a large heap, few enough that nothing writes gigabytes. */
   private bytesOf({ kind, size: wanted }: Step, block?: Live): number {
-    const size = Math.max(0, typeof wanted === 'number' ? wanted : this.bound(wanted.of, block) + wanted.bytes)
+    const size = Math.max(
+      0,
+      typeof wanted === 'number' ? wanted : this.bound(wanted.of, block) + wanted.bytes
+    )
     if (this.size <= LARGE || size > this.size) return size
     // Its payload would be cleared, copied or filled.
-    const isWritten = kind === 'calloc' || this.options.hardened || (block !== undefined && block.usable > MOST)
+    const isWritten =
+      kind === 'calloc' || this.options.hardened || (block !== undefined && block.usable > MOST)
     return isWritten ? size % MOST : size
   }
 
@@ -344,7 +379,8 @@ class Driver {
     this.note('heap = Heap.attach(copy of memory)')
     const old = new Uint8Array(this.bytes(), 0, this.size)
     const more = which % 2 === 0 ? 0 : 200 + PAGE
-    const memory = which % 3 === 0 ? new ArrayBuffer(this.size + more) : Region.map(this.size + more)
+    const memory =
+      which % 3 === 0 ? new ArrayBuffer(this.size + more) : Region.map(this.size + more)
     new Uint8Array(memory instanceof Region ? memory.buffer : memory).set(old)
     old.fill(0xff)
     this.close()
@@ -393,7 +429,11 @@ class Driver {
     const leaks = this.heap.leaks()
     const sum = (amounts: number[]): number => amounts.reduce((total, amount) => total + amount, 0)
     same('the blocks of all leaks', sum(leaks.map(({ count }) => count)), this.live.length)
-    same('the bytes of all leaks', sum(leaks.map(({ bytes }) => bytes)), sum(this.live.map(({ size }) => size)))
+    same(
+      'the bytes of all leaks',
+      sum(leaks.map(({ bytes }) => bytes)),
+      sum(this.live.map(({ size }) => size))
+    )
   }
 
   private note(line: string): void {

@@ -27,7 +27,9 @@ describe.each(kinds)('%s', (_, options) => {
     const large = heap.malloc(5 * MiB)
     expect(told).toEqual([{ name: 'grow', message: { heap, highWater: heap.stats().highWater } }])
     expect(heap.realloc(large, 10 * MiB)).toBe(large)
-    expect(told.slice(1)).toEqual([{ name: 'grow', message: { heap, highWater: heap.stats().highWater } }])
+    expect(told.slice(1)).toEqual([
+      { name: 'grow', message: { heap, highWater: heap.stats().highWater } }
+    ])
     heap.check()
     expect(told).toHaveLength(2)
   })
@@ -99,7 +101,12 @@ describe.each(kinds)('%s', (_, options) => {
     errorOf(() => heap.malloc(-1))
     errorOf(() => heap.free(0.5))
     heap.close()
-    for (const call of [() => heap.malloc(1), () => heap.free(8), () => heap.view(8), () => heap.check()]) {
+    for (const call of [
+      () => heap.malloc(1),
+      () => heap.free(8),
+      () => heap.view(8),
+      () => heap.check()
+    ]) {
       expect(errorOf(call).code).toBe('ERR_OFFHEAP_CLOSED')
     }
     expect(told).toEqual([])
@@ -110,7 +117,11 @@ describe('a hardened heap', () => {
   test('tells of damage once, whichever call finds it', () => {
     const heap = Heap.format(new ArrayBuffer(65536), { hardened: true })
     const pointer = heap.malloc(100)
-    for (const call of [() => heap.free(pointer), () => heap.realloc(pointer, 500), () => heap.realloc(pointer, 0)]) {
+    for (const call of [
+      () => heap.free(pointer),
+      () => heap.realloc(pointer, 500),
+      () => heap.realloc(pointer, 0)
+    ]) {
       heap.u8[pointer + 100] ^= 1
       const told = listen()
       const error = errorOf(call)

@@ -24,7 +24,12 @@ const takers: [string, (heap: Heap, block: BlockReference) => unknown][] = [
 function expectFault(heap: Heap, block: number, code: string, message: RegExp): void {
   for (const [name, take] of takers) {
     expectRefusal(heap, () => take(heap, block), code, message)
-    expectRefusal(heap, () => take(heap, block), code, new RegExp(`^${name}: the (pointer|block at) ${block} `))
+    expectRefusal(
+      heap,
+      () => take(heap, block),
+      code,
+      new RegExp(`^${name}: the (pointer|block at) ${block} `)
+    )
   }
   expectRefusal(heap, () => (heap.root = block), code, message)
   expect(heap.owns(block)).toBe(false)
@@ -37,7 +42,8 @@ describe('a pointer that malloc never returned', () => {
   test('misaligned', () => {
     const heap = newHeap()
     const [a = 0] = row(heap, 3)
-    for (const off of [1, 2, 4, 7, 12, -4]) expectFault(heap, a + off, INVALID, /is not a multiple of 8/)
+    for (const off of [1, 2, 4, 7, 12, -4])
+      expectFault(heap, a + off, INVALID, /is not a multiple of 8/)
     expectFault(heap, 2 ** 32 + 4, INVALID, /is not a multiple of 8/)
   })
 
@@ -61,7 +67,8 @@ describe('a pointer that malloc never returned', () => {
     const heap = newHeap()
     row(heap, 3)
     const { top } = heap.stats()
-    for (const pointer of [top + 4, top + 12, 65528]) expectFault(heap, pointer, INVALID, /lies in the wilderness/)
+    for (const pointer of [top + 4, top + 12, 65528])
+      expectFault(heap, pointer, INVALID, /lies in the wilderness/)
   })
 
   test.each([0, 0xff, 0x40, 0x01])('inside a block whose bytes are all %i', byte => {
@@ -69,7 +76,12 @@ describe('a pointer that malloc never returned', () => {
     const [, b = 0] = row(heap, 3, 60)
     heap.view(b).fill(byte)
     for (let off = 8; off < 60; off += 8) {
-      expectFault(heap, b + off, INVALID, new RegExp(`lies inside the block at ${b} \\(64 bytes\\)`))
+      expectFault(
+        heap,
+        b + off,
+        INVALID,
+        new RegExp(`lies inside the block at ${b} \\(64 bytes\\)`)
+      )
     }
   })
 
@@ -98,33 +110,42 @@ describe('a pointer that malloc never returned', () => {
     expect(Buffer.compare(heap.u8, before)).toBe(0)
   })
 
-  test.each([-8, -1, 0.5, 8.5, Number.NaN, Infinity, -Infinity, 2 ** 53, -(2 ** 40)])('the number %d', value => {
-    const heap = newHeap()
-    row(heap, 3)
-    for (const [, take] of takers)
-      expectRefusal(heap, () => take(heap, value), 'ERR_OUT_OF_RANGE', /as malloc returned/)
-    expectRefusal(heap, () => (heap.root = value), 'ERR_OUT_OF_RANGE')
-    expect(heap.owns(value)).toBe(false)
-  })
-
-  test.each([['136'], [136n], [{ byteOffset: 136 }], [[136]], [null], [undefined], [true], [Symbol('p')]])(
-    'a value of another type (%#)',
+  test.each([-8, -1, 0.5, 8.5, Number.NaN, Infinity, -Infinity, 2 ** 53, -(2 ** 40)])(
+    'the number %d',
     value => {
       const heap = newHeap()
       row(heap, 3)
-      for (const method of ['free', 'usableSize', 'view'] as const) {
-        expectRefusal(
-          heap,
-          () => call(heap, method, value),
-          'ERR_INVALID_ARG_TYPE',
-          /a pointer .* or a view of a block/
-        )
-      }
-      expectRefusal(heap, () => call(heap, 'realloc', value, 8), 'ERR_INVALID_ARG_TYPE')
-      expectRefusal(heap, () => Reflect.set(heap, 'root', value), 'ERR_INVALID_ARG_TYPE')
-      expect(call(heap, 'owns', value)).toBe(false)
+      for (const [, take] of takers)
+        expectRefusal(heap, () => take(heap, value), 'ERR_OUT_OF_RANGE', /as malloc returned/)
+      expectRefusal(heap, () => (heap.root = value), 'ERR_OUT_OF_RANGE')
+      expect(heap.owns(value)).toBe(false)
     }
   )
+
+  test.each([
+    ['136'],
+    [136n],
+    [{ byteOffset: 136 }],
+    [[136]],
+    [null],
+    [undefined],
+    [true],
+    [Symbol('p')]
+  ])('a value of another type (%#)', value => {
+    const heap = newHeap()
+    row(heap, 3)
+    for (const method of ['free', 'usableSize', 'view'] as const) {
+      expectRefusal(
+        heap,
+        () => call(heap, method, value),
+        'ERR_INVALID_ARG_TYPE',
+        /a pointer .* or a view of a block/
+      )
+    }
+    expectRefusal(heap, () => call(heap, 'realloc', value, 8), 'ERR_INVALID_ARG_TYPE')
+    expectRefusal(heap, () => Reflect.set(heap, 'root', value), 'ERR_INVALID_ARG_TYPE')
+    expect(call(heap, 'owns', value)).toBe(false)
+  })
 })
 
 describe('a block that is free already', () => {
@@ -140,7 +161,12 @@ describe('a block that is free already', () => {
     const [, b = 0, c = 0] = row(heap, 4)
     heap.free(b)
     heap.free(c)
-    expectFault(heap, c, DOUBLE, new RegExp(`is free already: it is part of the block at ${b} \\(96 bytes\\)`))
+    expectFault(
+      heap,
+      c,
+      DOUBLE,
+      new RegExp(`is free already: it is part of the block at ${b} \\(96 bytes\\)`)
+    )
     expectFault(heap, b, DOUBLE, /is free already(?!:)/)
   })
 
@@ -163,24 +189,27 @@ describe('a block that is free already', () => {
       expectFault(heap, pointer, DOUBLE, new RegExp(`part of the block at ${b} \\(144 bytes`))
   })
 
-  test.each(placements)('merged with a left neighbour of the smallest size, in a %s heap', placement => {
-    const heap = Heap.format(new ArrayBuffer(65536), { placement, slabs: false })
-    const pairs = Array.from({ length: 100 }, () => {
-      const pair = { left: heap.malloc(12), right: heap.malloc(20) }
-      // Behind it, every word looks like the header of a block whose left neighbour is used.
-      heap.view(heap.malloc(400)).fill(0xff)
-      return pair
-    })
-    for (const { left } of pairs) heap.free(left)
-    for (let i = 0; i < pairs.length; i++) {
-      // Not in the order of their addresses, so that the links of one free block name others on
-      // both sides.
-      const { right } = pairs[(i * 37) % pairs.length]
-      heap.free(right)
-      expect(heap.owns(right)).toBe(false)
-      expectRefusal(heap, () => heap.free(right), DOUBLE)
+  test.each(placements)(
+    'merged with a left neighbour of the smallest size, in a %s heap',
+    placement => {
+      const heap = Heap.format(new ArrayBuffer(65536), { placement, slabs: false })
+      const pairs = Array.from({ length: 100 }, () => {
+        const pair = { left: heap.malloc(12), right: heap.malloc(20) }
+        // Behind it, every word looks like the header of a block whose left neighbour is used.
+        heap.view(heap.malloc(400)).fill(0xff)
+        return pair
+      })
+      for (const { left } of pairs) heap.free(left)
+      for (let i = 0; i < pairs.length; i++) {
+        // Not in the order of their addresses, so that the links of one free block name others on
+        // both sides.
+        const { right } = pairs[(i * 37) % pairs.length]
+        heap.free(right)
+        expect(heap.owns(right)).toBe(false)
+        expectRefusal(heap, () => heap.free(right), DOUBLE)
+      }
     }
-  })
+  )
 
   test('fallen back into the wilderness, alone and with its left neighbour', () => {
     const heap = newHeap()
@@ -198,7 +227,8 @@ describe('a block that is free already', () => {
     for (const pointer of pointers.toReversed()) heap.free(pointer)
     const [a = 0, b = 0, c = 0] = pointers
     expect(heap.malloc(300)).toBe(a)
-    for (const pointer of [b, c]) expectFault(heap, pointer, INVALID, new RegExp(`lies inside the block at ${a} `))
+    for (const pointer of [b, c])
+      expectFault(heap, pointer, INVALID, new RegExp(`lies inside the block at ${a} `))
   })
 
   test('moved away by realloc', () => {
@@ -263,7 +293,9 @@ describe('views', () => {
     fill(heap, pointer)
     const same = other.view(pointer)
     same.set(heap.view(pointer))
-    const opposite = new Uint8Array(new ArrayBuffer(65536), pointer, 40).fill(heap.u8[pointer] ^ 0xff)
+    const opposite = new Uint8Array(new ArrayBuffer(65536), pointer, 40).fill(
+      heap.u8[pointer] ^ 0xff
+    )
     const foreign = [
       same,
       opposite,
@@ -351,7 +383,10 @@ const endings: [string, () => { heap: Heap; end: () => void }][] = [
     'a transfer of the buffer',
     () => {
       const buffer = new ArrayBuffer(65536)
-      return { heap: Heap.format(buffer), end: () => void structuredClone(buffer, { transfer: [buffer] }) }
+      return {
+        heap: Heap.format(buffer),
+        end: () => void structuredClone(buffer, { transfer: [buffer] })
+      }
     }
   ]
 ]
@@ -374,10 +409,14 @@ describe.each(placements)('free of a %s heap without slabs', placement => {
 
   test('tells a block that is free: alone, merged to the left, to the right, to both, into the wilderness', () => {
     const heap = make()
-    const [a = 0, b = 0, c = 0, , e = 0, f = 0, , h = 0, i = 0] = Array.from({ length: 9 }, () => heap.malloc(40))
+    const [a = 0, b = 0, c = 0, , e = 0, f = 0, , h = 0, i = 0] = Array.from({ length: 9 }, () =>
+      heap.malloc(40)
+    )
     for (const block of [b, a, c, e, f, i, h]) heap.free(block)
-    for (const block of [a, b, c, e, f]) expectRefusal(heap, () => heap.free(block), DOUBLE, /is free already/)
-    for (const block of [h, i]) expectRefusal(heap, () => heap.free(block), DOUBLE, /has become wilderness/)
+    for (const block of [a, b, c, e, f])
+      expectRefusal(heap, () => heap.free(block), DOUBLE, /is free already/)
+    for (const block of [h, i])
+      expectRefusal(heap, () => heap.free(block), DOUBLE, /has become wilderness/)
     heap.check()
   })
 

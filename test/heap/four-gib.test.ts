@@ -12,16 +12,19 @@ const SIZE = 6 * GiB
 const LINE = 4 * GiB
 /** Bytes around the line. */
 const amounts = [
-  -1032, -40, -24, -20, -16, -12, -8, -4, 0, 4, 8, 12, 100, 500, 1012, 1016, 1020, 1028, 1036, 1044, 4096
+  -1032, -40, -24, -20, -16, -12, -8, -4, 0, 4, 8, 12, 100, 500, 1012, 1016, 1020, 1028, 1036, 1044,
+  4096
 ]
 
-const why = constants.MAX_LENGTH < SIZE ? `this Node wraps at most ${constants.MAX_LENGTH} bytes` : ''
+const why =
+  constants.MAX_LENGTH < SIZE ? `this Node wraps at most ${constants.MAX_LENGTH} bytes` : ''
 
 /** Expects a used block with room for this many bytes. */
 function expectUsed(heap: Heap, pointer: number, bytes: number): void {
   expect(heap.owns(pointer)).toBe(true)
   expect(heap.usableSize(pointer)).toBeGreaterThanOrEqual(bytes)
-  if (bytes < LINE - 1024 || bytes > LINE + 4000) expect(heap.usableSize(pointer)).toBeLessThan(bytes + 16)
+  if (bytes < LINE - 1024 || bytes > LINE + 4000)
+    expect(heap.usableSize(pointer)).toBeLessThan(bytes + 16)
   expect([...heap.blocks()].find(block => block.pointer === pointer)).toMatchObject({ used: true })
   expect(heap.stats()).toMatchObject({ quarantined: 0, slabs: 0 })
 }

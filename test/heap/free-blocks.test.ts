@@ -21,24 +21,29 @@ describe('freeBlocks', () => {
     expect(listed).toEqual([...heap.blocks()].filter(({ used }) => !used))
   })
 
-  it.each(placements)('gives neither free slots nor granules that are no slab, with %s', placement => {
-    using heap = Heap.map({ size: 2 ** 20, placement, slabs: true })
-    const slots = Array.from({ length: 60 }, (_, i) => heap.malloc(1 + ((i * 37) % 160)))
-    const blocks = Array.from({ length: 60 }, (_, i) => heap.malloc(161 + i * 13))
-    for (const pointers of [slots, blocks]) {
-      for (const [i, pointer] of pointers.entries()) if (i % 3 !== 0) heap.free(pointer)
+  it.each(placements)(
+    'gives neither free slots nor granules that are no slab, with %s',
+    placement => {
+      using heap = Heap.map({ size: 2 ** 20, placement, slabs: true })
+      const slots = Array.from({ length: 60 }, (_, i) => heap.malloc(1 + ((i * 37) % 160)))
+      const blocks = Array.from({ length: 60 }, (_, i) => heap.malloc(161 + i * 13))
+      for (const pointers of [slots, blocks]) {
+        for (const [i, pointer] of pointers.entries()) if (i % 3 !== 0) heap.free(pointer)
+      }
+      const free = [...heap.blocks()].filter(({ used }) => !used)
+      const listed = [...heap.freeBlocks()].sort((a, b) => a.offset - b.offset)
+      expect(listed).toEqual(free.filter(({ slab }) => slab === undefined))
+      expect(listed).toHaveLength(heap.stats().freeBlocks)
+      expect(free.some(({ slab }) => slab === 0)).toBe(true)
+      expect(free.some(({ slab = 0 }) => slab > 0)).toBe(true)
     }
-    const free = [...heap.blocks()].filter(({ used }) => !used)
-    const listed = [...heap.freeBlocks()].sort((a, b) => a.offset - b.offset)
-    expect(listed).toEqual(free.filter(({ slab }) => slab === undefined))
-    expect(listed).toHaveLength(heap.stats().freeBlocks)
-    expect(free.some(({ slab }) => slab === 0)).toBe(true)
-    expect(free.some(({ slab = 0 }) => slab > 0)).toBe(true)
-  })
+  )
 
   it('refuses a closed heap', () => {
     const heap = Heap.map(65_536)
     heap.close()
-    expect(() => [...heap.freeBlocks()]).toThrow(expect.objectContaining({ code: 'ERR_OFFHEAP_CLOSED' }))
+    expect(() => [...heap.freeBlocks()]).toThrow(
+      expect.objectContaining({ code: 'ERR_OFFHEAP_CLOSED' })
+    )
   })
 })

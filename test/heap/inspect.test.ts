@@ -34,7 +34,10 @@ function summaryOf(heap: Heap): { used: number; blocks: number } {
   if (slabs === 0) return { used, blocks }
   expect(slabs).toBe(4096)
   const others = [...heap.blocks()].filter(block => block.used && block.slab === undefined)
-  return { used: slabs + others.reduce((sum, { size }) => sum + size, 0), blocks: 1 + others.length }
+  return {
+    used: slabs + others.reduce((sum, { size }) => sum + size, 0),
+    blocks: 1 + others.length
+  }
 }
 
 /** Everything that clones. */
@@ -137,21 +140,24 @@ describe.each(kinds)('a heap: %s', (_, options) => {
     expect(heap.closed).toBe(true)
   })
 
-  test.each([Object.freeze, Object.seal, Object.preventExtensions])('works, and closes, after %o', restrict => {
-    const heap: Heap = restrict(heapWith(options))
-    heap.free(heap.malloc(100))
-    heap.trim()
-    heap.check()
-    heap.reset()
-    heap.check()
-    const { u8 } = heap
-    heap.close()
-    expect(u8.length).toBe(0)
-    expect(heap.u8.length).toBe(0)
-    expect(heap.closed).toBe(true)
-    expect(errorOf(() => heap.malloc(1)).code).toBe('ERR_OFFHEAP_CLOSED')
-    heap.close()
-  })
+  test.each([Object.freeze, Object.seal, Object.preventExtensions])(
+    'works, and closes, after %o',
+    restrict => {
+      const heap: Heap = restrict(heapWith(options))
+      heap.free(heap.malloc(100))
+      heap.trim()
+      heap.check()
+      heap.reset()
+      heap.check()
+      const { u8 } = heap
+      heap.close()
+      expect(u8.length).toBe(0)
+      expect(heap.u8.length).toBe(0)
+      expect(heap.closed).toBe(true)
+      expect(errorOf(() => heap.malloc(1)).code).toBe('ERR_OFFHEAP_CLOSED')
+      heap.close()
+    }
+  )
 
   test('lets go of memory that it only borrows', () => {
     if (options.trimThreshold !== undefined) return
@@ -220,7 +226,11 @@ describe('new', () => {
       () => Reflect.construct(Heap, [1024]),
       /use Heap\.map\(size\), Heap\.format\(memory\) or Heap\.attach/
     ],
-    ['new Heap(buffer)', () => Reflect.construct(Heap, [new ArrayBuffer(4096)]), /Heap\.format\(memory\)/],
+    [
+      'new Heap(buffer)',
+      () => Reflect.construct(Heap, [new ArrayBuffer(4096)]),
+      /Heap\.format\(memory\)/
+    ],
     ['new Region(4096)', () => Reflect.construct(Region, [4096]), /use Region\.map\(size\)/],
     ['a class of another name', () => Reflect.construct(Heap, [1024], class {}), /use Heap\.map/]
   ]

@@ -14,7 +14,8 @@ const GiB = 2 ** 30
 const SIZE = 6 * GiB
 const LINE = 4 * GiB
 
-const why = constants.MAX_LENGTH < SIZE ? `this Node wraps at most ${constants.MAX_LENGTH} bytes` : ''
+const why =
+  constants.MAX_LENGTH < SIZE ? `this Node wraps at most ${constants.MAX_LENGTH} bytes` : ''
 
 interface Kind {
   readonly placement: (typeof placements)[number]
@@ -105,7 +106,9 @@ describe.skipIf(why !== '')(`a heap of 6 GiB${why && ` (${why})`}`, () => {
       expect(heap.f64[floats.byteOffset / 8 + 999]).toBe(0.5)
       const buffer = heap.allocBuffer(100)
       buffer.write('beyond')
-      expect(heap.view(buffer.byteOffset).subarray(0, 6)).toEqual(new Uint8Array(Buffer.from('beyond')))
+      expect(heap.view(buffer.byteOffset).subarray(0, 6)).toEqual(
+        new Uint8Array(Buffer.from('beyond'))
+      )
       heap.root = buffer.byteOffset
       expect(heap.root).toBe(buffer.byteOffset)
       expectError(
@@ -220,7 +223,9 @@ describe.skipIf(why !== '')(`a heap of 6 GiB${why && ` (${why})`}`, () => {
       expect(heap.trim()).toBeGreaterThanOrEqual(31 * MiB)
       expect(before - heap.stats().residentBytes).toBeGreaterThanOrEqual(31 * MiB)
       const again = heap.calloc(32 * MiB, 1)
-      expect(Buffer.compare(heap.u8.subarray(again, again + 32 * MiB), Buffer.alloc(32 * MiB))).toBe(0)
+      expect(
+        Buffer.compare(heap.u8.subarray(again, again + 32 * MiB), Buffer.alloc(32 * MiB))
+      ).toBe(0)
       expectFilled(heap, fence, 100)
       heap.check()
     })

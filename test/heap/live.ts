@@ -16,5 +16,6 @@ export interface Live {
 
 /** Throws when two things differ that must not. */
 export function same(what: string, actual: unknown, expected: unknown): void {
-  if (actual !== expected) throw new Error(`${what} is ${String(actual)}, and should be ${String(expected)}`)
+  if (actual !== expected)
+    throw new Error(`${what} is ${String(actual)}, and should be ${String(expected)}`)
 }

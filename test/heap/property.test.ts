@@ -15,18 +15,21 @@ const heaps: [bytes: number, length: number, runs: number][] = [
 ]
 
 describe('a heap returns the same pointers and keeps the same bytes as the model', () => {
-  test.each(heaps.filter(row => row.at(-1) !== 0))('%i bytes, up to %i steps, %i times', (bytes, length, runs) => {
-    const buffer = new ArrayBuffer(bytes)
-    let count = 0
-    fc.assert(
-      fc.property(steps(bytes, length), sequence => {
-        count += sequence.length
-        drive(buffer, sequence, {})
-      }),
-      { numRuns: runs }
-    )
-    expect(count).toBeGreaterThanOrEqual(runs)
-  })
+  test.each(heaps.filter(row => row.at(-1) !== 0))(
+    '%i bytes, up to %i steps, %i times',
+    (bytes, length, runs) => {
+      const buffer = new ArrayBuffer(bytes)
+      let count = 0
+      fc.assert(
+        fc.property(steps(bytes, length), sequence => {
+          count += sequence.length
+          drive(buffer, sequence, {})
+        }),
+        { numRuns: runs }
+      )
+      expect(count).toBeGreaterThanOrEqual(runs)
+    }
+  )
 
   test('a sequence that fails is printed as a program', () => {
     const wrong = (): { offset: number; size: number } => ({ offset: 0, size: 0 })

@@ -1,6 +1,15 @@
 /** realloc: where the block goes, what stays in it, and what is left of the heap around it. */
 import { describe, expect, test } from 'vitest'
-import { call, expectFilled, expectNull, expectRefusal, fill, newHeap, row, sketch } from './support.js'
+import {
+  call,
+  expectFilled,
+  expectNull,
+  expectRefusal,
+  fill,
+  newHeap,
+  row,
+  sketch
+} from './support.js'
 
 describe('realloc as C has it', () => {
   test('of NULL is malloc', () => {
@@ -24,8 +33,18 @@ describe('realloc as C has it', () => {
     const heap = newHeap()
     const [a = 0] = row(heap, 3)
     expectRefusal(heap, () => call(heap, 'realloc', a, -1), 'ERR_OUT_OF_RANGE', /"size"/)
-    expectRefusal(heap, () => call(heap, 'realloc', a + 8, 100), 'ERR_OFFHEAP_INVALID_POINTER', /^realloc/)
-    expectRefusal(heap, () => call(heap, 'realloc', a + 8, 2 ** 40), 'ERR_OFFHEAP_INVALID_POINTER', /^realloc/)
+    expectRefusal(
+      heap,
+      () => call(heap, 'realloc', a + 8, 100),
+      'ERR_OFFHEAP_INVALID_POINTER',
+      /^realloc/
+    )
+    expectRefusal(
+      heap,
+      () => call(heap, 'realloc', a + 8, 2 ** 40),
+      'ERR_OFFHEAP_INVALID_POINTER',
+      /^realloc/
+    )
   })
 })
 

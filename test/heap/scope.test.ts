@@ -12,7 +12,8 @@ const kinds: [string, HeapOptions][] = [
   ['a hardened heap', { hardened: true }]
 ]
 
-const used = (heap: Heap): number[] => [...heap.blocks()].filter(block => block.used).map(({ pointer }) => pointer)
+const used = (heap: Heap): number[] =>
+  [...heap.blocks()].filter(block => block.used).map(({ pointer }) => pointer)
 
 describe.each(kinds)('a scope of %s', (_, options) => {
   const make = (): Heap => Heap.format(new ArrayBuffer(2 ** 18), options)
@@ -41,7 +42,17 @@ describe.each(kinds)('a scope of %s', (_, options) => {
 
   test('keeps its blocks apart from others, whatever is allocated, resized, freed, released and nested', () => {
     const step = fc.record({
-      what: fc.constantFrom('alloc', 'free', 'realloc', 'resize', 'release', 'adopt', 'open', 'end', 'outside'),
+      what: fc.constantFrom(
+        'alloc',
+        'free',
+        'realloc',
+        'resize',
+        'release',
+        'adopt',
+        'open',
+        'end',
+        'outside'
+      ),
       size: fc.nat(400),
       which: fc.nat(1000)
     })
@@ -61,7 +72,9 @@ describe.each(kinds)('a scope of %s', (_, options) => {
           const { scope, blocks } = innermost
           const block = pick(blocks, which)
           const replace = (pointer: number): void => {
-            innermost.blocks = blocks.filter(other => other !== block).concat(pointer === 0 ? [] : pointer)
+            innermost.blocks = blocks
+              .filter(other => other !== block)
+              .concat(pointer === 0 ? [] : pointer)
           }
           if (what === 'alloc') blocks.push(scope.alloc(size).byteOffset)
           else if (what === 'outside') free.add(heap.malloc(size))

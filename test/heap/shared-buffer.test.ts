@@ -1,4 +1,7 @@
-/** A heap on a SharedArrayBuffer is what it would be on an ArrayBuffer: the same pointers, bytes and errors. */
+/**
+ * A heap on a SharedArrayBuffer is what it would be on an ArrayBuffer: the same pointers, bytes and
+ * errors.
+ */
 import { describe, expect, test } from 'vitest'
 import { Heap, type HeapOptions, placements } from '../../lib/index.js'
 import { expectError } from './support.js'
@@ -27,7 +30,12 @@ describe.each(kinds)('a heap on a SharedArrayBuffer, %j', options => {
 
 test('blocks are views over the shared memory, and stand for their blocks', () => {
   const heap = Heap.format(new SharedArrayBuffer(65536))
-  const views = [heap.alloc(100), heap.allocZeroed(100), heap.allocBuffer(100), heap.allocArray(Float64Array, 10)]
+  const views = [
+    heap.alloc(100),
+    heap.allocZeroed(100),
+    heap.allocBuffer(100),
+    heap.allocArray(Float64Array, 10)
+  ]
   for (const view of views) {
     expect(view.buffer).toBe(heap.buffer)
     expect(heap.owns(view)).toBe(true)

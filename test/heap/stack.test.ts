@@ -67,7 +67,9 @@ describe.each(placements)('a %s heap, with too little stack for a call', placeme
       })
       const results = callAtTheEnd(heap, calls, padding)
       heap.check()
-      const used = new Set([...heap.blocks()].filter(block => block.used).map(block => block.pointer))
+      const used = new Set(
+        [...heap.blocks()].filter(block => block.used).map(block => block.pointer)
+      )
       for (const pointer of live) expect(used).toContain(pointer)
       for (const [i, { kind, pointer }] of calls.entries()) {
         const result = results[i]

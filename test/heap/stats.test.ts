@@ -39,8 +39,8 @@ function expectConsistent(heap: Heap): void {
 describe.each(placements)('the peak of used bytes of a %s heap', placement => {
   test.each([false, true])('stays when less is used again, with slabs: %s', slabs => {
     const heap = Heap.format(new ArrayBuffer(2 ** 18), { placement, slabs })
-    const [small = 0, , large = 0, , grows = 0, hole = 0] = [40, 24, 4000, 24, 2000, 4000, 24].map(size =>
-      heap.malloc(size)
+    const [small = 0, , large = 0, , grows = 0, hole = 0] = [40, 24, 4000, 24, 2000, 4000, 24].map(
+      size => heap.malloc(size)
     )
     const { peakUsed } = heap.stats()
     for (const block of [small, large, hole]) heap.free(block)
@@ -51,7 +51,9 @@ describe.each(placements)('the peak of used bytes of a %s heap', placement => {
     expect(heap.stats().peakUsed).toBe(peakUsed)
     heap.malloc(20_000)
     // A chunk of slabs counts as a whole.
-    const unused = heap.stats().slabs - sum([...heap.blocks()].filter(({ used, slab }) => used && slab !== undefined))
+    const unused =
+      heap.stats().slabs -
+      sum([...heap.blocks()].filter(({ used, slab }) => used && slab !== undefined))
     expect(heap.stats().peakUsed).toBe(heap.stats().used + unused)
   })
 })
@@ -60,7 +62,14 @@ describe('stats', () => {
   test('of a new heap', () => {
     using heap = Heap.map(2 ** 20)
     const stats = heap.stats()
-    expect(stats).toMatchObject({ size: 2 ** 20, used: 0, blocks: 0, freeBlocks: 0, peakUsed: 0, highWater: 0 })
+    expect(stats).toMatchObject({
+      size: 2 ** 20,
+      used: 0,
+      blocks: 0,
+      freeBlocks: 0,
+      peakUsed: 0,
+      highWater: 0
+    })
     expect(stats.largestFree).toBe(stats.size - stats.metadata - 4)
     expect(stats.metadata).toBeLessThanOrEqual(stats.size / 100)
     expect(stats.residentBytes).toBeLessThan(2 ** 20)
@@ -80,7 +89,12 @@ describe('stats', () => {
         const live: number[] = []
         for (const { kind, size, which } of sequence) {
           const [old] = kind >= 2 && live.length > 0 ? live.splice(which % live.length, 1) : []
-          const pointer = old === undefined ? heap.malloc(size) : kind === 2 ? heap.realloc(old, size) : heap.free(old)
+          const pointer =
+            old === undefined
+              ? heap.malloc(size)
+              : kind === 2
+                ? heap.realloc(old, size)
+                : heap.free(old)
           if (pointer) live.push(pointer)
           else if (old !== undefined && kind === 2 && size !== 0) live.push(old)
         }

@@ -99,11 +99,32 @@ function classBound(bytes: number): fc.Arbitrary<number> {
 const bound: fc.Arbitrary<Bound> = fc.oneof(
   {
     weight: 3,
-    arbitrary: fc.record({ of: fc.constant('largest' as const), bytes: fc.integer({ min: -24, max: 60 }) })
+    arbitrary: fc.record({
+      of: fc.constant('largest' as const),
+      bytes: fc.integer({ min: -24, max: 60 })
+    })
   },
-  { weight: 1, arbitrary: fc.record({ of: fc.constant('heap' as const), bytes: fc.integer({ min: -700, max: 9 }) }) },
-  { weight: 3, arbitrary: fc.record({ of: fc.constant('page' as const), bytes: fc.integer({ min: -24, max: 16 }) }) },
-  { weight: 2, arbitrary: fc.record({ of: fc.constant('block' as const), bytes: fc.integer({ min: -24, max: 24 }) }) }
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      of: fc.constant('heap' as const),
+      bytes: fc.integer({ min: -700, max: 9 })
+    })
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      of: fc.constant('page' as const),
+      bytes: fc.integer({ min: -24, max: 16 })
+    })
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      of: fc.constant('block' as const),
+      bytes: fc.integer({ min: -24, max: 24 })
+    })
+  }
 )
 
 /** Sequences of allocations for a heap of `bytes` bytes. */
@@ -131,9 +152,10 @@ export function allSteps(bytes: number, length: number): fc.Arbitrary<Step[]> {
     { weight: 1, arbitrary: fc.integer({ min: 14, max: 34 }) }
   )
   const step = single(kinds(everything), size, power).map(one => [one])
-  return sequence(fc.oneof({ weight: 60, arbitrary: step }, { weight: 1, arbitrary: comb() }), length).map(parts =>
-    parts.flat()
-  )
+  return sequence(
+    fc.oneof({ weight: 60, arbitrary: step }, { weight: 1, arbitrary: comb() }),
+    length
+  ).map(parts => parts.flat())
 }
 
 /**
@@ -149,7 +171,12 @@ function comb(): fc.Arbitrary<Step[]> {
     end: fc.constantFrom<Kind>('trim', 'copy', 'malloc')
   })
   return shape.map(({ count, size, distance, end }) => {
-    const step = (kind: Kind, bytes: number | Bound, which = 0): Step => ({ kind, size: bytes, which, alignment: 1 })
+    const step = (kind: Kind, bytes: number | Bound, which = 0): Step => ({
+      kind,
+      size: bytes,
+      which,
+      alignment: 1
+    })
     const steps: Step[] = []
     for (let i = 0; i < count; i++) {
       steps.push(step('malloc', { of: 'page', bytes: distance }), step('malloc', size))

@@ -34,13 +34,19 @@ const kinds: [name: string, options: HeapOptions][] = [
     [`${placement}, slabs`, { placement, slabs: true }],
     [`${placement}, slabs, trimming`, { placement, slabs: true, trimThreshold: 64 * KiB }],
     [`${placement}, hardened`, { placement, hardened: true }],
-    [`${placement}, hardened, trimming`, { placement, hardened: true, trimThreshold: 64 * KiB, quarantine: 32 * KiB }]
+    [
+      `${placement}, hardened, trimming`,
+      { placement, hardened: true, trimThreshold: 64 * KiB, quarantine: 32 * KiB }
+    ]
   ])
 ]
 
 /** Is every byte `byte`? A run of equal bytes equals itself, shifted by one. */
 function isAll(bytes: Uint8Array, byte: number): boolean {
-  return bytes.length === 0 || (bytes[0] === byte && Buffer.compare(bytes.subarray(1), bytes.subarray(0, -1)) === 0)
+  return (
+    bytes.length === 0 ||
+    (bytes[0] === byte && Buffer.compare(bytes.subarray(1), bytes.subarray(0, -1)) === 0)
+  )
 }
 
 interface Block {
@@ -106,7 +112,9 @@ class Drive {
     const bytes = this.heap.u8.subarray(pointer, pointer + Math.min(size, length))
     if (isAll(bytes, byte)) return
     const wrong = bytes.findIndex(found => found !== byte)
-    throw new Error(`byte ${wrong} of the ${size} bytes at ${pointer} is ${bytes[wrong]}, not ${byte}`)
+    throw new Error(
+      `byte ${wrong} of the ${size} bytes at ${pointer} is ${bytes[wrong]}, not ${byte}`
+    )
   }
 
   #resize(): void {
@@ -190,7 +198,9 @@ describe.each(kinds)('a heap with subscribers that use it: %s', (_, options) => 
 })
 
 // Placements differ in where they look, not in when a call is complete.
-const fewKinds = kinds.filter(([name]) => name.startsWith('first-fit') || name === 'segregated-fit, slabs')
+const fewKinds = kinds.filter(
+  ([name]) => name.startsWith('first-fit') || name === 'segregated-fit, slabs'
+)
 
 describe.each(fewKinds)('close() by a subscriber: %s', (_, options) => {
   /** Calls that publish an event each. */
@@ -233,34 +243,38 @@ describe.each(fewKinds)('close() by a subscriber: %s', (_, options) => {
   })
 })
 
-describe.each(fewKinds)('a grow event of calloc, over memory that was used before: %s', (_, options) => {
-  function used(): Heap {
-    const heap = Heap.map({ size: 8 * MiB, ...options })
-    const block = heap.malloc(4 * MiB)
-    heap.u8.fill(0xee, block, block + 4 * MiB)
-    heap.reset()
-    return heap
-  }
+describe.each(fewKinds)(
+  'a grow event of calloc, over memory that was used before: %s',
+  (_, options) => {
+    function used(): Heap {
+      const heap = Heap.map({ size: 8 * MiB, ...options })
+      const block = heap.malloc(4 * MiB)
+      heap.u8.fill(0xee, block, block + 4 * MiB)
+      heap.reset()
+      return heap
+    }
 
-  test('comes when the block is zero', () => {
-    using heap = used()
-    let zero = 0
-    on('grow', () => {
-      for (const block of heap.blocks()) {
-        if (block.used && isAll(heap.u8.subarray(block.pointer, block.pointer + 2 * MiB), 0)) zero++
-      }
+    test('comes when the block is zero', () => {
+      using heap = used()
+      let zero = 0
+      on('grow', () => {
+        for (const block of heap.blocks()) {
+          if (block.used && isAll(heap.u8.subarray(block.pointer, block.pointer + 2 * MiB), 0))
+            zero++
+        }
+      })
+      heap.calloc(2 * MiB, 1)
+      expect(zero).toBe(1)
     })
-    heap.calloc(2 * MiB, 1)
-    expect(zero).toBe(1)
-  })
 
-  test('may close the heap', () => {
-    using heap = used()
-    on('grow', () => heap.close())
-    expect(heap.calloc(2 * MiB, 1)).toBeGreaterThan(0)
-    expect(heap.closed).toBe(true)
-  })
-})
+    test('may close the heap', () => {
+      using heap = used()
+      on('grow', () => heap.close())
+      expect(heap.calloc(2 * MiB, 1)).toBeGreaterThan(0)
+      expect(heap.closed).toBe(true)
+    })
+  }
+)
 
 describe('Heap.map', () => {
   test.each([{}, { hardened: true }, { slabs: true }])(
@@ -287,7 +301,12 @@ describe('Heap.map', () => {
 
   test('returns a closed heap when a subscriber closed its region', () => {
     on('map', message => {
-      if (typeof message === 'object' && message !== null && 'region' in message && message.region instanceof Region)
+      if (
+        typeof message === 'object' &&
+        message !== null &&
+        'region' in message &&
+        message.region instanceof Region
+      )
         message.region.close()
     })
     expect(Heap.map(MiB).closed).toBe(true)
@@ -353,7 +372,8 @@ describe('a subscriber that throws', () => {
       await new Promise(resolve => setImmediate(resolve))
     } finally {
       process.removeAllListeners('uncaughtException')
-      for (const other of others) process.on('uncaughtException', error => other(error, 'uncaughtException'))
+      for (const other of others)
+        process.on('uncaughtException', error => other(error, 'uncaughtException'))
     }
     return errors
   }
@@ -380,7 +400,9 @@ describe('a subscriber that throws', () => {
         heap.check()
         heap.close()
       })
-      expect(heard).toEqual(expect.arrayContaining(['grow', 'out-of-memory', 'fault', 'trim', 'close']))
+      expect(heard).toEqual(
+        expect.arrayContaining(['grow', 'out-of-memory', 'fault', 'trim', 'close'])
+      )
       expect(errors.map(String)).toEqual(heard.map(name => `Error: ${name}`))
       expect(heap.closed).toBe(true)
     }

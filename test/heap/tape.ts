@@ -33,7 +33,13 @@ function* pieces(length: number, whole: boolean): Generator<[number, number], vo
 }
 
 /** Writes a payload that begins at byte `pointer`. */
-export function write(bytes: Uint8Array, pointer: number, length: number, seed: number, whole: boolean): void {
+export function write(
+  bytes: Uint8Array,
+  pointer: number,
+  length: number,
+  seed: number,
+  whole: boolean
+): void {
   for (const [from, to] of pieces(length, whole)) {
     for (let at = from; at < to; ) {
       const begin = (seed + at) % LENGTH

@@ -5,10 +5,22 @@ import { Heap, type TextEncoding } from '../../lib/index.js'
 import { scaled } from '../runs.js'
 import { expectError, expectRefusal, newHeap, sketch } from './support.js'
 
-const encodings: TextEncoding[] = ['utf8', 'utf16le', 'latin1', 'ascii', 'hex', 'base64', 'base64url', 'cstring']
+const encodings: TextEncoding[] = [
+  'utf8',
+  'utf16le',
+  'latin1',
+  'ascii',
+  'hex',
+  'base64',
+  'base64url',
+  'cstring'
+]
 const kinds: [string, () => Heap<ArrayBufferLike>][] = [
   ['an ordinary heap', () => newHeap()],
-  ['a heap with slabs', () => Heap.format(new ArrayBuffer(2 ** 18), { placement: 'segregated-fit' })],
+  [
+    'a heap with slabs',
+    () => Heap.format(new ArrayBuffer(2 ** 18), { placement: 'segregated-fit' })
+  ],
   ['a hardened heap', () => Heap.format(new ArrayBuffer(2 ** 18), { hardened: true })],
   ['a heap on a SharedArrayBuffer', () => Heap.format(new SharedArrayBuffer(65536))]
 ]
@@ -18,10 +30,12 @@ const bytesOf = (text: string, encoding: TextEncoding): Buffer =>
   encoding === 'cstring' ? Buffer.from(`${text}\0`, 'utf8') : Buffer.from(text, encoding)
 
 const texts = fc.string({ unit: 'binary', maxLength: 200 })
-const pairs = fc.record({ text: texts, encoding: fc.constantFrom(...encodings) }).map(({ text, encoding }) => ({
-  encoding,
-  text: encoding === 'cstring' ? text.replaceAll('\0', '') : text
-}))
+const pairs = fc
+  .record({ text: texts, encoding: fc.constantFrom(...encodings) })
+  .map(({ text, encoding }) => ({
+    encoding,
+    text: encoding === 'cstring' ? text.replaceAll('\0', '') : text
+  }))
 
 describe.each(kinds)('in %s', (_, make) => {
   test('allocString is what Buffer makes of the text, and readString gives it back', () => {
@@ -33,7 +47,10 @@ describe.each(kinds)('in %s', (_, make) => {
         expect(Buffer.isBuffer(string)).toBe(true)
         expect(string.buffer).toBe(heap.buffer)
         expect(Buffer.compare(string, expected)).toBe(0)
-        const whole = encoding === 'cstring' ? expected.toString('utf8').slice(0, -1) : expected.toString(encoding)
+        const whole =
+          encoding === 'cstring'
+            ? expected.toString('utf8').slice(0, -1)
+            : expected.toString(encoding)
         expect(heap.readString(string, encoding)).toBe(whole)
         expect(heap.readString(string.byteOffset, encoding, expected.length)).toBe(whole)
         heap.free(string)
@@ -56,7 +73,8 @@ describe.each(kinds)('in %s', (_, make) => {
         const image = heap.view(block).slice()
         // The bytes of a text in hexadecimal or base64 are known when they are written.
         const length = encoding === 'cstring' ? expected.length : Buffer.byteLength(text, encoding)
-        const write = (): number => heap.writeString(byPointer ? block.byteOffset : block, text, encoding)
+        const write = (): number =>
+          heap.writeString(byPointer ? block.byteOffset : block, text, encoding)
         if (length > room) {
           expectError(write, 'ERR_OUT_OF_RANGE', /"text".*at most \d+ bytes/)
           expect(Buffer.compare(heap.view(block), image)).toBe(0)
@@ -82,40 +100,84 @@ describe.each(kinds)('in %s', (_, make) => {
     expectError(() => heap.readString(block, 'cstring'), 'ERR_OUT_OF_RANGE', /zero byte/)
     expect(heap.writeString(block, 'x'.repeat(15), 'cstring')).toBe(16)
     expect(heap.readString(block, 'cstring')).toBe('x'.repeat(15))
-    expectRefusal(heap, () => heap.writeString(block, 'x'.repeat(16), 'cstring'), 'ERR_OUT_OF_RANGE')
+    expectRefusal(
+      heap,
+      () => heap.writeString(block, 'x'.repeat(16), 'cstring'),
+      'ERR_OUT_OF_RANGE'
+    )
     expectRefusal(heap, () => heap.allocString('a\0b', 'cstring'), 'ERR_INVALID_ARG_VALUE', /zero/)
-    expectRefusal(heap, () => heap.writeString(block, 'a\0b', 'cstring'), 'ERR_INVALID_ARG_VALUE', /zero/)
+    expectRefusal(
+      heap,
+      () => heap.writeString(block, 'a\0b', 'cstring'),
+      'ERR_INVALID_ARG_VALUE',
+      /zero/
+    )
     expect(heap.readString(heap.allocString('', 'cstring'), 'cstring')).toBe('')
   })
 
   test('what is no text, no encoding, no length or no block throws, and changes nothing', () => {
     const heap = make()
     const block = heap.alloc(40)
-    const call = (method: 'allocString' | 'writeString' | 'readString', ...args: unknown[]): unknown =>
-      Reflect.apply(heap[method], heap, args)
+    const call = (
+      method: 'allocString' | 'writeString' | 'readString',
+      ...args: unknown[]
+    ): unknown => Reflect.apply(heap[method], heap, args)
     for (const text of [1, null, undefined, {}, Buffer.from('a')]) {
       expectRefusal(heap, () => call('allocString', text), 'ERR_INVALID_ARG_TYPE', /"text"/)
       expectRefusal(heap, () => call('writeString', block, text), 'ERR_INVALID_ARG_TYPE', /"text"/)
     }
     for (const encoding of ['utf-7', '', 'CSTRING']) {
-      expectRefusal(heap, () => call('allocString', 'a', encoding), 'ERR_OUT_OF_RANGE', /"encoding"/)
-      expectRefusal(heap, () => call('writeString', block, 'a', encoding), 'ERR_OUT_OF_RANGE', /"encoding"/)
-      expectRefusal(heap, () => call('readString', block, encoding), 'ERR_OUT_OF_RANGE', /"encoding"/)
+      expectRefusal(
+        heap,
+        () => call('allocString', 'a', encoding),
+        'ERR_OUT_OF_RANGE',
+        /"encoding"/
+      )
+      expectRefusal(
+        heap,
+        () => call('writeString', block, 'a', encoding),
+        'ERR_OUT_OF_RANGE',
+        /"encoding"/
+      )
+      expectRefusal(
+        heap,
+        () => call('readString', block, encoding),
+        'ERR_OUT_OF_RANGE',
+        /"encoding"/
+      )
     }
     expectRefusal(heap, () => call('allocString', 'a', 8), 'ERR_INVALID_ARG_TYPE', /"encoding"/)
     for (const length of [-1, 0.5, heap.usableSize(block) + 1, Number.NaN]) {
-      expectRefusal(heap, () => heap.readString(block, 'utf8', length), 'ERR_OUT_OF_RANGE', /"length"/)
+      expectRefusal(
+        heap,
+        () => heap.readString(block, 'utf8', length),
+        'ERR_OUT_OF_RANGE',
+        /"length"/
+      )
     }
-    expectRefusal(heap, () => call('readString', block, 'utf8', '1'), 'ERR_INVALID_ARG_TYPE', /"length"/)
+    expectRefusal(
+      heap,
+      () => call('readString', block, 'utf8', '1'),
+      'ERR_INVALID_ARG_TYPE',
+      /"length"/
+    )
     expectRefusal(heap, () => heap.readString(block.byteOffset + 4), 'ERR_OFFHEAP_INVALID_POINTER')
-    expectRefusal(heap, () => heap.writeString(block.subarray(8), 'a'), 'ERR_OFFHEAP_INVALID_POINTER')
+    expectRefusal(
+      heap,
+      () => heap.writeString(block.subarray(8), 'a'),
+      'ERR_OFFHEAP_INVALID_POINTER'
+    )
     expectRefusal(heap, () => heap.readString(Buffer.alloc(8)), 'ERR_OFFHEAP_FOREIGN_VIEW')
     heap.free(block)
     expectError(() => heap.readString(block), 'ERR_OFFHEAP_DOUBLE_FREE')
     const { largestFree } = heap.stats()
     expectError(() => heap.allocString('x'.repeat(largestFree + 1)), 'ERR_OFFHEAP_OUT_OF_MEMORY')
     heap.close()
-    for (const action of [() => heap.allocString('a'), () => heap.writeString(8, 'a'), () => heap.readString(8)]) {
+    for (const action of [
+      () => heap.allocString('a'),
+      () => heap.writeString(8, 'a'),
+      () => heap.readString(8)
+    ]) {
       expectError(action, 'ERR_OFFHEAP_CLOSED')
     }
   })
@@ -139,7 +201,9 @@ describe.each(kinds)('in %s', (_, make) => {
     for (const [copy, expected] of copies) {
       expect(copy.constructor).toBe(expected.constructor)
       expect(copy.buffer).toBe(heap.buffer)
-      const [mine, theirs] = [copy, expected].map(view => Buffer.from(view.buffer, view.byteOffset, view.byteLength))
+      const [mine, theirs] = [copy, expected].map(view =>
+        Buffer.from(view.buffer, view.byteOffset, view.byteLength)
+      )
       expect(mine?.equals(theirs ?? mine)).toBe(true)
       expect(heap.owns(copy)).toBe(true)
     }
@@ -156,7 +220,12 @@ test('from runs the code of an iterable before it allocates, and loses no block 
   expect(() => heap.from(numbers())).toThrow('no more')
   expect(heap.stats().blocks).toBe(0)
   for (const source of [1, null, undefined, {}, Symbol.iterator, () => 1]) {
-    expectRefusal(heap, () => Reflect.apply(heap.from, heap, [source]), 'ERR_INVALID_ARG_TYPE', /"source"/)
+    expectRefusal(
+      heap,
+      () => Reflect.apply(heap.from, heap, [source]),
+      'ERR_INVALID_ARG_TYPE',
+      /"source"/
+    )
   }
   const reading = (function* (): Generator<number> {
     yield heap.alloc(8).length
@@ -170,7 +239,8 @@ describe('view', () => {
     const heap = newHeap()
     const pointer = heap.malloc(33)
     expect(heap.view(pointer)).toHaveLength(36)
-    for (let length = 0; length <= 36; length++) expect(heap.view(pointer, length)).toHaveLength(length)
+    for (let length = 0; length <= 36; length++)
+      expect(heap.view(pointer, length)).toHaveLength(length)
     for (const length of [37, -1, 1.5]) {
       expectRefusal(heap, () => heap.view(pointer, length), 'ERR_OUT_OF_RANGE', /"length"/)
     }
@@ -193,38 +263,41 @@ describe('resize', () => {
     (heap: Heap) => new DataView(heap.buffer, heap.malloc(10), 10)
   ]
 
-  test.each(views)('returns a view of the same kind, with the elements that were there (%#)', make => {
-    for (const options of [{}, { placement: 'segregated-fit' }, { hardened: true }] as const) {
-      const heap = Heap.format(new ArrayBuffer(2 ** 18), options)
-      const elementBytes = (view: ArrayBufferView): number =>
-        'BYTES_PER_ELEMENT' in view ? Number(view.BYTES_PER_ELEMENT) : 1
-      fc.assert(
-        fc.property(fc.array(fc.nat(300), { maxLength: 12 }), lengths => {
-          let view: ArrayBufferView = make(heap)
-          const size = elementBytes(view)
-          let model = Uint8Array.from({ length: 10 * size }, (_, i) => i + 1)
-          heap.view(view).set(model)
-          const others: number[] = []
-          for (const length of lengths) {
-            others.push(heap.malloc(length))
-            const kind = view.constructor
-            view = heap.resize(view, length)
-            expect(view.constructor).toBe(kind)
-            expect(view.byteLength).toBe(length * size)
-            const shown = heap.view(view, length * size)
-            const kept = Math.min(model.length, shown.length)
-            expect(Buffer.compare(shown.subarray(0, kept), model.subarray(0, kept))).toBe(0)
-            shown.fill(length, kept)
-            model = shown.slice()
-          }
-          for (const block of [view, ...others]) heap.free(block)
-          heap.check()
-          expect(heap.stats().blocks).toBe(0)
-        }),
-        { numRuns: scaled(20) }
-      )
+  test.each(views)(
+    'returns a view of the same kind, with the elements that were there (%#)',
+    make => {
+      for (const options of [{}, { placement: 'segregated-fit' }, { hardened: true }] as const) {
+        const heap = Heap.format(new ArrayBuffer(2 ** 18), options)
+        const elementBytes = (view: ArrayBufferView): number =>
+          'BYTES_PER_ELEMENT' in view ? Number(view.BYTES_PER_ELEMENT) : 1
+        fc.assert(
+          fc.property(fc.array(fc.nat(300), { maxLength: 12 }), lengths => {
+            let view: ArrayBufferView = make(heap)
+            const size = elementBytes(view)
+            let model = Uint8Array.from({ length: 10 * size }, (_, i) => i + 1)
+            heap.view(view).set(model)
+            const others: number[] = []
+            for (const length of lengths) {
+              others.push(heap.malloc(length))
+              const kind = view.constructor
+              view = heap.resize(view, length)
+              expect(view.constructor).toBe(kind)
+              expect(view.byteLength).toBe(length * size)
+              const shown = heap.view(view, length * size)
+              const kept = Math.min(model.length, shown.length)
+              expect(Buffer.compare(shown.subarray(0, kept), model.subarray(0, kept))).toBe(0)
+              shown.fill(length, kept)
+              model = shown.slice()
+            }
+            for (const block of [view, ...others]) heap.free(block)
+            heap.check()
+            expect(heap.stats().blocks).toBe(0)
+          }),
+          { numRuns: scaled(20) }
+        )
+      }
     }
-  })
+  )
 
   test('throws when nothing fits, and the view is as it was', () => {
     const heap = newHeap(4096)

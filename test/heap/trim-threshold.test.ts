@@ -23,7 +23,9 @@ function resident(heap: Heap): number {
 }
 
 function isFilledWith(heap: Heap, byte: number, pointer: number, length: number): boolean {
-  return Buffer.compare(heap.u8.subarray(pointer, pointer + length), Buffer.alloc(length, byte)) === 0
+  return (
+    Buffer.compare(heap.u8.subarray(pointer, pointer + length), Buffer.alloc(length, byte)) === 0
+  )
 }
 
 describe.each(placements)('a %s heap with trimThreshold', placement => {
@@ -130,8 +132,10 @@ describe('trimThreshold', () => {
     /** Slots of 160 bytes: three in each slab of 512. A slab counts when it stops being full. */
     const ENOUGH = Math.ceil((4 * MiB) / 512)
 
-    const slabby = (options?: HeapOptions): Heap => Heap.map({ size: 64 * MiB, slabs: true, ...options })
-    const manyIn = (heap: Heap): number[] => Array.from({ length: 60_000 }, () => touched(heap, 160))
+    const slabby = (options?: HeapOptions): Heap =>
+      Heap.map({ size: 64 * MiB, slabs: true, ...options })
+    const manyIn = (heap: Heap): number[] =>
+      Array.from({ length: 60_000 }, () => touched(heap, 160))
 
     test('slots count by the slab, and empty slabs go back with the pages', () => {
       using heap = slabby({ trimThreshold: 4 * MiB })
@@ -150,7 +154,8 @@ describe('trimThreshold', () => {
       const before = resident(heap)
       for (const pointer of small.slice(3 * ENOUGH, 3 * (2 * ENOUGH - 1))) heap.free(pointer)
       expect(resident(heap)).toBe(before)
-      for (const pointer of small.slice(3 * (2 * ENOUGH - 1), 3 * (2 * ENOUGH + 1))) heap.free(pointer)
+      for (const pointer of small.slice(3 * (2 * ENOUGH - 1), 3 * (2 * ENOUGH + 1)))
+        heap.free(pointer)
       expect(before - resident(heap)).toBeGreaterThanOrEqual(4 * MiB - 4 * 4096)
       expectFilled(heap, keep, 160)
       heap.check()
@@ -196,7 +201,9 @@ describe('trimThreshold', () => {
 
   test('begins its count anew when that reaches the threshold exactly', () => {
     using heap = Heap.map({ size: 16 * MiB, trimThreshold: 2 * MiB })
-    const [a, b, c] = Array.from({ length: 5 }, () => touched(heap, MiB - 4)).filter((_, i) => i % 2 === 0)
+    const [a, b, c] = Array.from({ length: 5 }, () => touched(heap, MiB - 4)).filter(
+      (_, i) => i % 2 === 0
+    )
     heap.malloc(100)
     heap.free(a ?? 0)
     const all = resident(heap)
@@ -253,18 +260,21 @@ describe('trimThreshold', () => {
     expect(copy.stats().freeBlocks).toBe(1)
   })
 
-  test.skipIf(underAsan)('a system that refuses to take the pages is no reason for free to fail', () => {
-    // The pages of a locked region cannot be given back.
-    using heap = Heap.map({ size: 65536 * 3, lock: true, trimThreshold: 4096 })
-    const [block, keep] = [touched(heap, 100_000), touched(heap, 100)]
-    fill(heap, keep)
-    heap.free(block)
-    expect(heap.stats()).toMatchObject({ freeBlocks: 1, blocks: 1 })
-    expectError(() => heap.trim(), 'ERR_OFFHEAP_SYSTEM')
-    expect(heap.realloc(touched(heap, 60_000), 10)).not.toBe(0)
-    expectFilled(heap, keep, 100)
-    heap.check()
-  })
+  test.skipIf(underAsan)(
+    'a system that refuses to take the pages is no reason for free to fail',
+    () => {
+      // The pages of a locked region cannot be given back.
+      using heap = Heap.map({ size: 65536 * 3, lock: true, trimThreshold: 4096 })
+      const [block, keep] = [touched(heap, 100_000), touched(heap, 100)]
+      fill(heap, keep)
+      heap.free(block)
+      expect(heap.stats()).toMatchObject({ freeBlocks: 1, blocks: 1 })
+      expectError(() => heap.trim(), 'ERR_OFFHEAP_SYSTEM')
+      expect(heap.realloc(touched(heap, 60_000), 10)).not.toBe(0)
+      expectFilled(heap, keep, 100)
+      heap.check()
+    }
+  )
 })
 
 describe('the argument trimThreshold', () => {
@@ -276,16 +286,26 @@ describe('the argument trimThreshold', () => {
     if (typeof map === 'function') Reflect.apply(map, Heap, [{ size: 65536, ...options }])
   }
 
-  test.each(['1', null, true, {}, [], 1n, Symbol('one'), () => 1])('of the wrong type is refused: %s', value => {
-    expectError(() => make({ trimThreshold: value }), 'ERR_INVALID_ARG_TYPE', /"trimThreshold"/)
-  })
-
-  test.each([0, -0, -1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 8 * GiB + 1, Number.MAX_SAFE_INTEGER, 2 ** 60])(
-    'out of range is refused: %s',
+  test.each(['1', null, true, {}, [], 1n, Symbol('one'), () => 1])(
+    'of the wrong type is refused: %s',
     value => {
-      expectError(() => make({ trimThreshold: value }), 'ERR_OUT_OF_RANGE', /"trimThreshold"/)
+      expectError(() => make({ trimThreshold: value }), 'ERR_INVALID_ARG_TYPE', /"trimThreshold"/)
     }
   )
+
+  test.each([
+    0,
+    -0,
+    -1,
+    0.5,
+    Number.NaN,
+    Number.POSITIVE_INFINITY,
+    8 * GiB + 1,
+    Number.MAX_SAFE_INTEGER,
+    2 ** 60
+  ])('out of range is refused: %s', value => {
+    expectError(() => make({ trimThreshold: value }), 'ERR_OUT_OF_RANGE', /"trimThreshold"/)
+  })
 
   test.each([1, 2, 4096, 2 ** 31, 2 ** 32, 8 * GiB])('within its range is taken: %s', value => {
     using heap = Heap.map({ size: 65536, trimThreshold: value })

@@ -99,7 +99,9 @@ describe('trim', () => {
 
   test('leaves header, links and footer of a free block alone, wherever they lie in their pages', () => {
     using heap = Heap.map(32 * MiB)
-    const pointers = Array.from({ length: 1100 }, (_, i) => heap.malloc(i % 2 === 0 ? 8192 + 4 * i : 4))
+    const pointers = Array.from({ length: 1100 }, (_, i) =>
+      heap.malloc(i % 2 === 0 ? 8192 + 4 * i : 4)
+    )
     for (let i = 0; i < pointers.length; i += 2) heap.free(pointers[i])
     heap.check()
     expect(heap.trim()).toBeGreaterThanOrEqual(0)

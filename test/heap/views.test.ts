@@ -32,7 +32,9 @@ describe('blocks as views', () => {
     heap.check()
   })
 
-  function expectArray<View extends Uint8Array | Int16Array | Float64Array>(type: TypedArrayConstructor<View>): void {
+  function expectArray<View extends Uint8Array | Int16Array | Float64Array>(
+    type: TypedArrayConstructor<View>
+  ): void {
     const heap = newHeap()
     const array = heap.allocArray(type, 10)
     expect(array).toBeInstanceOf(type)
@@ -48,7 +50,14 @@ describe('blocks as views', () => {
     expectArray(Uint8Array)
     expectArray(Int16Array)
     expectArray(Float64Array)
-    for (const type of [Int8Array, Uint8ClampedArray, Uint16Array, Int32Array, Uint32Array, Float32Array]) {
+    for (const type of [
+      Int8Array,
+      Uint8ClampedArray,
+      Uint16Array,
+      Int32Array,
+      Uint32Array,
+      Float32Array
+    ]) {
       const heap = newHeap()
       expect(call(heap, 'allocArray', type, 10)).toBeInstanceOf(type)
       expect(heap.stats().used).toBeGreaterThanOrEqual(10 * type.BYTES_PER_ELEMENT)
@@ -80,7 +89,12 @@ describe('blocks as views', () => {
     [elementsOf(Number.NaN)]
   ])('allocArray refuses what is no typed array class (%#)', type => {
     const heap = newHeap()
-    expectRefusal(heap, () => call(heap, 'allocArray', type, 4), 'ERR_INVALID_ARG_TYPE', /"type".*typed array class/)
+    expectRefusal(
+      heap,
+      () => call(heap, 'allocArray', type, 4),
+      'ERR_INVALID_ARG_TYPE',
+      /"type".*typed array class/
+    )
   })
 
   test('out of memory says what would fit', () => {
@@ -95,7 +109,11 @@ describe('blocks as views', () => {
       )
     }
     const elements = Math.floor(largestFree / 8)
-    expectRefusal(heap, () => heap.allocArray(Float64Array, elements + 1), 'ERR_OFFHEAP_OUT_OF_MEMORY')
+    expectRefusal(
+      heap,
+      () => heap.allocArray(Float64Array, elements + 1),
+      'ERR_OFFHEAP_OUT_OF_MEMORY'
+    )
     expect(heap.allocArray(Float64Array, elements)).toHaveLength(elements)
   })
 

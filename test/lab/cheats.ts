@@ -1,6 +1,6 @@
 /**
- * Submissions that try to get points for something that they don't do. Each is a right allocator with something put in, or a fake of its
- * own. What the judge says of it is part of the test.
+ * Submissions that try to get points for something that they don't do. Each is a right allocator
+ * with something put in, or a fake of its own. What the judge says of it is part of the test.
  */
 
 import type { FaultKind } from '../../lib/lab/submission/fault.js'
@@ -86,7 +86,11 @@ export const cheats: readonly Cheat[] = [
   {
     name: 'imports the judge to empty one of its methods',
     step: 4,
-    change: [atTop("import { Verifier } from '../dist/lab/submission/verify.js'\nVerifier.prototype.step = () => {}")],
+    change: [
+      atTop(
+        "import { Verifier } from '../dist/lab/submission/verify.js'\nVerifier.prototype.step = () => {}"
+      )
+    ],
     kind: 'load',
     says: /it imports \.\.\/dist\/lab\/submission\/verify\.js, which is none of its own files/
   },
@@ -114,7 +118,11 @@ export const cheats: readonly Cheat[] = [
   {
     name: 'finds a way out by the buffer behind the views',
     step: 4,
-    change: [inCreate("Reflect.get(memory.u8.buffer.constructor, 'constructor')('return process')().kill(1)")],
+    change: [
+      inCreate(
+        "Reflect.get(memory.u8.buffer.constructor, 'constructor')('return process')().kill(1)"
+      )
+    ],
     kind: 'exception',
     says: /EvalError: Code generation from strings disallowed/
   },
@@ -169,7 +177,11 @@ export const cheats: readonly Cheat[] = [
   {
     name: 'takes more memory when it is not verified',
     step: 4,
-    change: [...COUNT, inCreate('let calls = 0'), inMalloc('if (++calls === 2000 && mine > 1) memory.sbrk(4096)')],
+    change: [
+      ...COUNT,
+      inCreate('let calls = 0'),
+      inMalloc('if (++calls === 2000 && mine > 1) memory.sbrk(4096)')
+    ],
     kind: 'unlike',
     says: /later replay of the same trace went another way/
   },
@@ -227,7 +239,9 @@ export const cheats: readonly Cheat[] = [
     step: 4,
     change: [
       inCreate('let calls = 0'),
-      inMalloc('if (++calls === 2000) for (let i = 0; i < 20000; i++) i32[memory.high / 4 + 20000 + i] = 7')
+      inMalloc(
+        'if (++calls === 2000) for (let i = 0; i < 20000; i++) i32[memory.high / 4 + 20000 + i] = 7'
+      )
     ],
     kind: 'access',
     says: /bytes were used beyond the end of the heap: sbrk never handed them out/
@@ -235,7 +249,12 @@ export const cheats: readonly Cheat[] = [
   {
     name: 'takes the buffer behind the views, to be unseen',
     step: 4,
-    change: [['  const { u8, i32 } = memory', '  const { u8 } = memory\n  const i32 = new Int32Array(u8.buffer)']],
+    change: [
+      [
+        '  const { u8, i32 } = memory',
+        '  const { u8 } = memory\n  const i32 = new Int32Array(u8.buffer)'
+      ]
+    ],
     kind: 'access',
     says: /he allocator took u8\.buffer[\s\S]*use the views that memory has/
   },
@@ -264,7 +283,9 @@ export const cheats: readonly Cheat[] = [
     name: 'asks for the stack behind every error',
     step: 4,
     change: [
-      inMalloc("if (/timed|timing/.test(new Error().stack ?? '')) return memory.sbrk((bytes + 15) & ~7)"),
+      inMalloc(
+        "if (/timed|timing/.test(new Error().stack ?? '')) return memory.sbrk((bytes + 15) & ~7)"
+      ),
       atTop('Error.prepareStackTrace = (_, sites) => sites.map(site => site.getThis()).join()')
     ],
     kind: 'tampering',

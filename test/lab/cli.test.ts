@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type CompiledLab, compileLab, labTrace } from './compiled.js'
 
 const HELLO = labTrace('hello')
-const BROKEN = 'export function create() {\n  return { malloc: () => 4, free() {}, realloc: () => 4 }\n}\n'
+const BROKEN =
+  'export function create() {\n  return { malloc: () => 4, free() {}, realloc: () => 4 }\n}\n'
 
 let lab: CompiledLab
 beforeAll(() => {
@@ -34,16 +35,22 @@ describe('offheap lab init', () => {
     ]) {
       expect(existsSync(at('ws', name)), name).toBe(true)
     }
-    const { scripts, devDependencies, type } = JSON.parse(readFileSync(at('ws', 'package.json'), 'utf8'))
+    const { scripts, devDependencies, type } = JSON.parse(
+      readFileSync(at('ws', 'package.json'), 'utf8')
+    )
     expect(scripts.grade).toContain('offheap lab grade allocator.ts')
     expect(scripts.watch).toContain('--watch')
     expect(type).toBe('module')
     expect(devDependencies.offheap).toMatch(/^\d/)
-    expect(devDependencies.esbuild).toBe(JSON.parse(readFileSync('package.json', 'utf8')).peerDependencies.esbuild)
+    expect(devDependencies.esbuild).toBe(
+      JSON.parse(readFileSync('package.json', 'utf8')).peerDependencies.esbuild
+    )
     const { code, out } = lab.offheap('lab', 'grade', 'ws/allocator.ts', '--step', '1')
     expect({ code, out }).toEqual({
       code: 0,
-      out: expect.stringMatching(/hello .*\nedges .*\nstack .*\nqueue [\s\S]*score +\d+\.\d {2}of 100/)
+      out: expect.stringMatching(
+        /hello .*\nedges .*\nstack .*\nqueue [\s\S]*score +\d+\.\d {2}of 100/
+      )
     })
     expect(out).toContain('(4 of 4 traces valid)')
   })
@@ -83,12 +90,26 @@ describe('offheap lab grade', () => {
       valid: false,
       score: 0,
       maximum: 100,
-      traces: [{ trace: 'hello', valid: false, fault: { kind: 'misaligned', operation: 0, text: expect.any(String) } }]
+      traces: [
+        {
+          trace: 'hello',
+          valid: false,
+          fault: { kind: 'misaligned', operation: 0, text: expect.any(String) }
+        }
+      ]
     })
   })
 
   it('writes results.json for Gradescope', () => {
-    const { code, out } = lab.offheap('lab', 'grade', 'ws/allocator.ts', '--step', '1', '--format', 'gradescope')
+    const { code, out } = lab.offheap(
+      'lab',
+      'grade',
+      'ws/allocator.ts',
+      '--step',
+      '1',
+      '--format',
+      'gradescope'
+    )
     expect({ code, out }).toEqual({ code: 0, out: '' })
     const results = JSON.parse(readFileSync(at('results.json'), 'utf8'))
     const names = results.tests.map((test: { name: string }) => test.name)
@@ -101,7 +122,10 @@ describe('offheap lab grade', () => {
       'queue: performance'
     ])
     const sum = (key: 'score' | 'max_score') =>
-      results.tests.reduce((total: number, test: Record<string, number>) => total + (test[key] ?? 0), 0)
+      results.tests.reduce(
+        (total: number, test: Record<string, number>) => total + (test[key] ?? 0),
+        0
+      )
     expect(sum('max_score')).toBeCloseTo(100, 1)
     expect(sum('score')).toBeCloseTo(results.score, 1)
     expect(results.tests[0]).toMatchObject({ status: 'passed', output_format: 'text' })
@@ -139,13 +163,23 @@ describe('offheap lab grade', () => {
     )
     writeFileSync(at('ws', 'moment.ts'), source)
     expect(lab.offheap('lab', 'grade', 'ws/moment.ts', '-f', labTrace('queue')).code).toBe(0)
-    const { code, out } = lab.offheap('lab', 'grade', 'ws/moment.ts', '-f', labTrace('queue'), '--check-every')
+    const { code, out } = lab.offheap(
+      'lab',
+      'grade',
+      'ws/moment.ts',
+      '-f',
+      labTrace('queue'),
+      '--check-every'
+    )
     expect(code).toBe(1)
     expect(out).toContain('after this operation your check() says: seven.')
   })
 
   it('reads files that a submission imports, and names their lines', () => {
-    writeFileSync(at('helper.ts'), 'export function fail(): never {\n  throw new TypeError("from the helper")\n}\n')
+    writeFileSync(
+      at('helper.ts'),
+      'export function fail(): never {\n  throw new TypeError("from the helper")\n}\n'
+    )
     writeFileSync(
       at('two.ts'),
       "import { fail } from './helper.ts'\nexport function create() {\n  return { malloc: fail, free: fail, realloc: fail }\n}\n"
@@ -175,12 +209,18 @@ describe('offheap lab grade', () => {
     writeFileSync(at('mixed', 'bad.rep'), 'f 0\n')
     writeFileSync(at('mixed', 'hello.rep'), readFileSync(HELLO))
     const { code, out, err } = lab.offheap('lab', 'grade', 'ws/allocator.ts', '-t', 'mixed')
-    expect(out).toMatch(/hello .*[\s\S]*Note: A trace was left out of the grade\. mixed\/bad\.rep:1: id 0 is freed/)
+    expect(out).toMatch(
+      /hello .*[\s\S]*Note: A trace was left out of the grade\. mixed\/bad\.rep:1: id 0 is freed/
+    )
     expect(out).toContain('(1 of 1 traces valid)')
     expect(err).toMatch(/^offheap: mixed\/bad\.rep:1: id 0 is freed but was never allocated .*\n$/)
     expect(code).toBe(2)
     const none = lab.offheap('lab', 'grade', 'ws/allocator.ts', '-f', 'mixed/bad.rep')
-    expect(none).toMatchObject({ code: 2, out: '', err: expect.stringContaining('mixed/bad.rep:1: id 0 is freed') })
+    expect(none).toMatchObject({
+      code: 2,
+      out: '',
+      err: expect.stringContaining('mixed/bad.rep:1: id 0 is freed')
+    })
   })
 
   it('says so when there is no submission', () => {
@@ -202,7 +242,10 @@ describe('offheap lab grade', () => {
     let err = ''
     const until = async (done: () => boolean) => {
       while (!done())
-        await Promise.race([once(child.stdout ?? expect.fail(), 'data'), once(child.stderr ?? expect.fail(), 'data')])
+        await Promise.race([
+          once(child.stdout ?? expect.fail(), 'data'),
+          once(child.stderr ?? expect.fail(), 'data')
+        ])
     }
     child.stdout?.on('data', text => {
       out += text

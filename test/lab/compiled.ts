@@ -1,6 +1,6 @@
 /**
- * The package as it is installed: compiled, with its data beside it. Submissions run in workers, and a worker can load
- * nothing but JavaScript.
+ * The package as it is installed: compiled, with its data beside it. Submissions run in workers,
+ * and a worker can load nothing but JavaScript.
  */
 
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
@@ -20,7 +20,11 @@ export interface CompiledLab {
   readonly main: string
   grading(): Promise<typeof Grading>
   /** Runs `offheap` with these arguments, to its end. */
-  offheap(...args: string[]): { readonly code: number | null; readonly out: string; readonly err: string }
+  offheap(...args: string[]): {
+    readonly code: number | null
+    readonly out: string
+    readonly err: string
+  }
   /** Starts `offheap` with these arguments. */
   start(...args: string[]): ReturnType<typeof spawn>
   /** The same, with more in its environment. */
@@ -35,11 +39,18 @@ export function compileLab(): CompiledLab {
   const config = {
     extends: join(root, 'tsconfig.json'),
     // The type checker has a run of its own.
-    compilerOptions: { noEmit: false, noCheck: true, rootDir: join(root, 'lib'), outDir: join(home, 'dist') },
+    compilerOptions: {
+      noEmit: false,
+      noCheck: true,
+      rootDir: join(root, 'lib'),
+      outDir: join(home, 'dist')
+    },
     include: [join(root, 'lib')]
   }
   writeFileSync(join(home, 'tsconfig.json'), JSON.stringify(config))
-  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', home], { stdio: 'inherit' })
+  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', home], {
+    stdio: 'inherit'
+  })
   const folder = join(home, 'work')
   mkdirSync(folder)
   const main = join(home, 'dist/cli/main.js')
@@ -64,7 +75,11 @@ export function compileLab(): CompiledLab {
 
 /** The path of a trace that ships with the lab. */
 export function labTrace(name: string): string {
-  return join(root, 'labs/traces', name === 'hello' || name === 'edges' ? `${name}.rep` : `${name}.rep.gz`)
+  return join(
+    root,
+    'labs/traces',
+    name === 'hello' || name === 'edges' ? `${name}.rep` : `${name}.rep.gz`
+  )
 }
 
 export const shippedConfig = join(root, 'labs/lab.jsonc')

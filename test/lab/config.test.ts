@@ -10,8 +10,11 @@ describe('the configuration that ships', () => {
   const config = readConfig(shippedConfig)
 
   it('names only traces that ship', () => {
-    const traces = readdirSync(join(dirname(shippedConfig), 'traces')).map(name => name.replace(/\.rep(\.gz)?$/, ''))
-    for (const step of config.steps) for (const name of step.traces ?? []) expect(traces).toContain(name)
+    const traces = readdirSync(join(dirname(shippedConfig), 'traces')).map(name =>
+      name.replace(/\.rep(\.gz)?$/, '')
+    )
+    for (const step of config.steps)
+      for (const name of step.traces ?? []) expect(traces).toContain(name)
     expect(config.steps.map(step => step.step)).toEqual([1, 2, 3, 4, 5, 6, 7])
   })
 
@@ -23,9 +26,17 @@ describe('the configuration that ships', () => {
 describe('a configuration', () => {
   it.each([
     ['"alignment": 8', '"alignment": 12', 'lab.jsonc: "alignment" must be a power of two'],
-    ['"alignment": 8', '"alignment": "8"', `lab.jsonc: "alignment" must be an integer from 8 to 4096; found '8'`],
+    [
+      '"alignment": 8',
+      '"alignment": "8"',
+      `lab.jsonc: "alignment" must be an integer from 8 to 4096; found '8'`
+    ],
     ['"timeout": 15,', '', 'lab.jsonc: "timeout" must be a number from 0.1 to 3600; it is missing'],
-    ['"timeout": 15,', '"timeout": 15, "timeuot": 3,', `lab.jsonc: "timeuot" is no entry of a lab's configuration`],
+    [
+      '"timeout": 15,',
+      '"timeout": 15, "timeuot": 3,',
+      `lab.jsonc: "timeuot" is no entry of a lab's configuration`
+    ],
     ['"utilization": 0.6', '"utilization": 0.7', 'lab.jsonc: the two "weights" must add up to 1'],
     [
       '{ "none": 0, "full": 0.05 }',
@@ -33,8 +44,16 @@ describe('a configuration', () => {
       'lab.jsonc: in "steps[0].utilization", "none" must be less than "full"'
     ],
     ['"title": "bump"', '"title": 1', 'lab.jsonc: "steps[0].title" must be a string; found 1'],
-    ['"traces": ["hello"', '"traces": [1', 'lab.jsonc: "steps[0].traces" must be a list of strings; found an array'],
-    ['"builtIn": true', '"builtIn": 1', 'lab.jsonc: "steps[6].builtIn" must be true or false; found 1'],
+    [
+      '"traces": ["hello"',
+      '"traces": [1',
+      'lab.jsonc: "steps[0].traces" must be a list of strings; found an array'
+    ],
+    [
+      '"builtIn": true',
+      '"builtIn": 1',
+      'lab.jsonc: "steps[6].builtIn" must be true or false; found 1'
+    ],
     [
       '"stateOutside": "fault"',
       '"stateOutside": "maybe"',
@@ -46,12 +65,18 @@ describe('a configuration', () => {
   })
 
   it('that is no JSON, or not there, is refused', () => {
-    expect(() => parseConfig('{ // here\n}', 'lab.jsonc')).toThrow(/^lab\.jsonc: .*comments need lines of their own$/)
-    expect(() => parseConfig('[]', 'lab.jsonc')).toThrow('lab.jsonc: the file must be an object; found an array')
+    expect(() => parseConfig('{ // here\n}', 'lab.jsonc')).toThrow(
+      /^lab\.jsonc: .*comments need lines of their own$/
+    )
+    expect(() => parseConfig('[]', 'lab.jsonc')).toThrow(
+      'lab.jsonc: the file must be an object; found an array'
+    )
     expect(() => readConfig('no/such/lab.jsonc')).toThrow("no/such/lab.jsonc: can't be read")
   })
 
   it('without an end is refused', () => {
-    expect(() => readConfig('/dev/zero')).toThrow("/dev/zero: can't be read: it is larger than 1048576 bytes")
+    expect(() => readConfig('/dev/zero')).toThrow(
+      "/dev/zero: can't be read: it is larger than 1048576 bytes"
+    )
   })
 })

@@ -1,4 +1,7 @@
-/** Gives up its rights, tries what it has none for, and prints what came of each. Arguments: the addon, a file, a process to kill. */
+/**
+ * Gives up its rights, tries what it has none for, and prints what came of each. Arguments: the
+ * addon, a file, a process to kill.
+ */
 
 import { spawnSync } from 'node:child_process'
 import { openSync, renameSync, truncateSync, unlinkSync, writeFileSync, writeSync } from 'node:fs'

@@ -12,13 +12,19 @@ it.runIf(process.platform === 'linux')(
   'a process that gave up its rights opens, changes, starts and kills nothing, whatever runs in it',
   () => {
     const folder = mkdtempSync(join(tmpdir(), 'offheap-test-'))
-    const victim = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000000)'], { detached: true })
+    const victim = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000000)'], {
+      detached: true
+    })
     try {
       const file = join(folder, 'trace')
       writeFileSync(file, 'untouched')
-      const { stdout, stderr } = spawnSync(process.execPath, [script, addon, file, String(victim.pid)], {
-        encoding: 'utf8'
-      })
+      const { stdout, stderr } = spawnSync(
+        process.execPath,
+        [script, addon, file, String(victim.pid)],
+        {
+          encoding: 'utf8'
+        }
+      )
       const [first = '', second = ''] = stdout.trim().split('\n')
       expect(stderr).toBe('')
       const { force, said } = JSON.parse(first)

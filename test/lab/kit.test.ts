@@ -80,7 +80,17 @@ describe('offheap lab grade-all', () => {
   afterAll(() => lab.remove())
 
   it('writes a table and a leaderboard, names similar ones, and does nothing twice', () => {
-    const command = ['lab', 'grade-all', 'all', '-t', 'hello.rep', '--csv', 'grades.csv', '--html', 'grades.html']
+    const command = [
+      'lab',
+      'grade-all',
+      'all',
+      '-t',
+      'hello.rep',
+      '--csv',
+      'grades.csv',
+      '--html',
+      'grades.html'
+    ]
     const { code, err } = lab.offheap(...command)
     expect({ code, lines: err.trim().split('\n').length }).toEqual({ code: 0, lines: 2 })
     const [head, first, second] = readFileSync(join(lab.folder, 'grades.csv'), 'utf8').split('\r\n')
@@ -93,7 +103,10 @@ describe('offheap lab grade-all', () => {
     expect(existsSync(join(lab.folder, 'all', '.grades', 'bert.json'))).toBe(true)
     writeFileSync(
       join(lab.folder, 'all', '.grades', 'bert.json'),
-      readFileSync(join(lab.folder, 'all', '.grades', 'bert.json'), 'utf8').replace('"score":0', '"score":7')
+      readFileSync(join(lab.folder, 'all', '.grades', 'bert.json'), 'utf8').replace(
+        '"score":0',
+        '"score":7'
+      )
     )
     expect(lab.offheap(...command).err).toContain('bert, 7.0 points')
   })

@@ -38,7 +38,11 @@ describe('the book of blocks', () => {
 
 describe('the picture of a neighbourhood', () => {
   it('is to scale, and marks the focus', () => {
-    const lines = neighbourhood(ledger(), { low: 4096, high: 4160 }, { from: 4120, to: 4128, label: 'here' })
+    const lines = neighbourhood(
+      ledger(),
+      { low: 4096, high: 4160 },
+      { from: 4120, to: 4128, label: 'here' }
+    )
     expect(lines).toEqual([
       '4096 |........aaaaaaaaaaaaaaaaaaaaaaaa........bbbbbbbbbbbb....| 4152   1 byte a column',
       '     |                        ^^^^^^^^                        | here',
@@ -51,7 +55,11 @@ describe('the picture of a neighbourhood', () => {
   it('shows where the heap ends, and large blocks in larger columns', () => {
     const book = new Ledger(parseTrace('a 0 1000\n'), 16384)
     book.take(0, 4104, 1000, 0)
-    const lines = neighbourhood(book, { low: 4096, high: 5104 }, { from: 4104, to: 5104, label: 'all of it' })
+    const lines = neighbourhood(
+      book,
+      { low: 4096, high: 5104 },
+      { from: 4104, to: 5104, label: 'all of it' }
+    )
     expect(lines[0]).toMatch(/^3840 \|~{8}a{32}~{8}\| 5376 {3}32 bytes a column$/)
     expect(lines[1]).toBe(`     |${' '.repeat(8)}${'^'.repeat(32)}${' '.repeat(8)}| all of it`)
     expect(lines.at(-1)).toBe('   ~  outside the heap')

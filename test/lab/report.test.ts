@@ -78,14 +78,23 @@ describe('the results for Gradescope', () => {
         { name: 'hello: valid', score: 6.6667, max_score: 6.6667, status: 'passed' },
         { name: 'stack: valid', score: 6.6667 },
         { name: 'stack: performance', score: 30, max_score: 40 },
-        { name: 'queue: valid', score: 0, status: 'failed', output: expect.stringContaining('malloc returned 8.') },
+        {
+          name: 'queue: valid',
+          score: 0,
+          status: 'failed',
+          output: expect.stringContaining('malloc returned 8.')
+        },
         { name: 'queue: performance', score: 0, max_score: 40 }
       ]
     })
   })
 
   it('give nothing to a submission that is not valid as a whole', () => {
-    const invalid = { ...grade, fault, points: { ...grade.points, correctness: 0, performance: 0, score: 0 } }
+    const invalid = {
+      ...grade,
+      fault,
+      points: { ...grade.points, correctness: 0, performance: 0, score: 0 }
+    }
     const results = gradescopeResults(invalid, points)
     expect(JSON.stringify(results)).not.toMatch(/"score":(?!0[,}])/)
   })

@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { readConfig } from '../../lib/lab/grade/config.js'
-import { exponentsOf, linear, logarithmic, needed, performanceOf, pointsOf } from '../../lib/lab/grade/score.js'
+import {
+  exponentsOf,
+  linear,
+  logarithmic,
+  needed,
+  performanceOf,
+  pointsOf
+} from '../../lib/lab/grade/score.js'
 import type { Weight } from '../../lib/trace/trace.js'
 import { shippedConfig } from './compiled.js'
 
@@ -9,7 +16,13 @@ const config = readConfig(shippedConfig)
 describe('scales', () => {
   it('are linear for utilization', () => {
     const scale = { none: 0.2, full: 0.6 }
-    expect([0, 0.2, 0.4, 0.6, 1].map(value => linear(value, scale))).toEqual([0, 0, expect.closeTo(0.5), 1, 1])
+    expect([0, 0.2, 0.4, 0.6, 1].map(value => linear(value, scale))).toEqual([
+      0,
+      0,
+      expect.closeTo(0.5),
+      1,
+      1
+    ])
   })
 
   it('are logarithmic for throughput: equal factors are equal steps', () => {
@@ -52,9 +65,9 @@ describe('performance', () => {
     const more = needed({ utilization: 0.5, throughput: 1 }, Math.sqrt(0.75), scales, exponents)
     expect(more.utilization).toBeCloseTo(0.75)
     expect(more.throughput).toBeUndefined()
-    expect(needed({ utilization: 1, throughput: 0.1 }, Math.sqrt(0.75), scales, exponents).throughput).toBeCloseTo(
-      0.3162
-    )
+    expect(
+      needed({ utilization: 1, throughput: 0.1 }, Math.sqrt(0.75), scales, exponents).throughput
+    ).toBeCloseTo(0.3162)
   })
 })
 

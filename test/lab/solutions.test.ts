@@ -44,12 +44,15 @@ function meanUtilization(step: number): number {
 }
 
 describe('a solution of each step', () => {
-  it.each([1, 2, 3, 4, 5, 6])('step %i is valid on every trace, and keeps no state outside', step => {
-    const { fault, results, points } = grades[step - 1] ?? expect.fail()
-    expect(fault).toBeUndefined()
-    expect(results.filter(result => result.fault !== undefined)).toEqual([])
-    expect(points.correctness).toBe(20)
-  })
+  it.each([1, 2, 3, 4, 5, 6])(
+    'step %i is valid on every trace, and keeps no state outside',
+    step => {
+      const { fault, results, points } = grades[step - 1] ?? expect.fail()
+      expect(fault).toBeUndefined()
+      expect(results.filter(result => result.fault !== undefined)).toEqual([])
+      expect(points.correctness).toBe(20)
+    }
+  )
 
   it('each gets better at what the step is about', () => {
     expect(utilization(2, 'stack')).toBeGreaterThan(4 * utilization(1, 'stack'))

@@ -1,7 +1,15 @@
 import { describe, expect, expectTypeOf, it } from 'vitest'
 import { create } from '../../labs/starter/allocator.js'
-import type { Allocator as StudentAllocator, Memory as StudentMemory } from '../../labs/starter/memory.js'
-import { type Allocator, type Create, LabMemory, type Memory } from '../../lib/lab/submission/memory.js'
+import type {
+  Allocator as StudentAllocator,
+  Memory as StudentMemory
+} from '../../labs/starter/memory.js'
+import {
+  type Allocator,
+  type Create,
+  LabMemory,
+  type Memory
+} from '../../lib/lab/submission/memory.js'
 
 describe('the starter', () => {
   it('has the types that the grader has', () => {

@@ -1,6 +1,6 @@
 /**
- * Wrong allocators, each a right one with one mistake: what is replaced by what. The grader must find every one of them and say what
- * is really wrong: `kind`, and `says` somewhere in the message.
+ * Wrong allocators, each a right one with one mistake: what is replaced by what. The grader must
+ * find every one of them and say what is really wrong: `kind`, and `says` somewhere in the message.
  */
 
 import { readFileSync } from 'node:fs'
@@ -19,7 +19,10 @@ export interface Wrong {
   readonly in?: string
   /** The trace that shows it; `hello` by default. */
   readonly trace?: string
-  /** The only limits of time that there are: where there is none, nothing but the mistake itself can end the grading. */
+  /**
+   * The only limits of time that there are: where there is none, nothing but the mistake itself can
+   * end the grading.
+   */
   readonly limits?: Partial<TimeLimits>
   /** Keep the solution's own check(); else the grader must find the fault by itself. */
   readonly check?: boolean
@@ -52,7 +55,9 @@ export const wrongs: readonly Wrong[] = [
   {
     name: 'a list that is never told that its block was taken',
     step: 4,
-    change: [['    if (block === 0) return 0\n    remove(block)\n', '    if (block === 0) return 0\n']],
+    change: [
+      ['    if (block === 0) return 0\n    remove(block)\n', '    if (block === 0) return 0\n']
+    ],
     kind: 'access',
     says: /read \w+\[[^\]]+\], an element that does not exist[\s\S]*Before that it read bytes \d+ to \d+ as if they were its own, in find, line \d+; but they are payload of id 0[\s\S]*a list that a block in use is still on/,
     in: 'find'
@@ -109,7 +114,9 @@ export const wrongs: readonly Wrong[] = [
   {
     name: 'a loop that does not touch the memory',
     step: 2,
-    change: [['    if (pointer !== 0) i32', '    while (pointer !== 0) {}\n    if (pointer !== 0) i32']],
+    change: [
+      ['    if (pointer !== 0) i32', '    while (pointer !== 0) {}\n    if (pointer !== 0) i32']
+    ],
     limits: { operation: 0.5, idle: 0.5 },
     kind: 'endless',
     says: /free of id 1:\n {2}this operation did not end within 0\.5 s\.[\s\S]*does not touch the mapped memory/i
@@ -153,7 +160,10 @@ export const wrongs: readonly Wrong[] = [
     name: 'NULL long before the memory is used up',
     step: 4,
     change: [
-      ['    if (memory.sbrk(size) === -1) return 0', '    if (memory.high > 8192 || memory.sbrk(size) === -1) return 0']
+      [
+        '    if (memory.sbrk(size) === -1) return 0',
+        '    if (memory.high > 8192 || memory.sbrk(size) === -1) return 0'
+      ]
     ],
     kind: 'out-of-memory',
     says: /returned 0 \(NULL\) for \d+ bytes, although there is memory left/,
@@ -209,7 +219,12 @@ export const wrongs: readonly Wrong[] = [
     name: 'a check() that fails: freed blocks are not merged',
     step: 3,
     check: true,
-    change: [['    tag(block, i32[block] & ~7, 0)\n    coalesce(block)\n', '    tag(block, i32[block] & ~7, 0)\n']],
+    change: [
+      [
+        '    tag(block, i32[block] & ~7, 0)\n    coalesce(block)\n',
+        '    tag(block, i32[block] & ~7, 0)\n'
+      ]
+    ],
     kind: 'check',
     says: /after this operation your check\(\) threw: block at \d+: two free blocks touch/,
     in: 'check',
@@ -283,7 +298,10 @@ export const wrongs: readonly Wrong[] = [
     step: 3,
     change: [
       ['const prologue = memory.sbrk(16) / 4 + 1', 'const prologue = memory.sbrk(8) / 4 + 1'],
-      ['  i32[prologue] = 8 | 1\n  i32[prologue + 1] = 8 | 1\n  i32[prologue + 2] = 1\n', '  i32[prologue] = 1\n'],
+      [
+        '  i32[prologue] = 8 | 1\n  i32[prologue + 1] = 8 | 1\n  i32[prologue + 2] = 1\n',
+        '  i32[prologue] = 1\n'
+      ],
       ['i32[block - 1] & 1', 'i32[block - 2] & 1']
     ],
     kind: 'access',
@@ -360,7 +378,9 @@ export const wrongs: readonly Wrong[] = [
   {
     name: 'process.exit',
     step: 1,
-    change: [['(_pointer: number): void {}', '(_pointer: number): void {\n    process.exit(0)\n  }']],
+    change: [
+      ['(_pointer: number): void {}', '(_pointer: number): void {\n    process.exit(0)\n  }']
+    ],
     kind: 'exception',
     says: /free threw ReferenceError: process is not defined[\s\S]*no modules, no process, no timers/,
     in: 'free'
@@ -383,7 +403,10 @@ export const wrongs: readonly Wrong[] = [
     name: 'a timer',
     step: 1,
     change: [
-      ['(_pointer: number): void {}', '(pointer: number): void {\n    setTimeout(() => (u32[pointer / 4] = 0), 1)\n  }']
+      [
+        '(_pointer: number): void {}',
+        '(pointer: number): void {\n    setTimeout(() => (u32[pointer / 4] = 0), 1)\n  }'
+      ]
     ],
     kind: 'exception',
     says: /free threw ReferenceError: setTimeout is not defined[\s\S]*no modules, no process, no timers/,
@@ -392,14 +415,21 @@ export const wrongs: readonly Wrong[] = [
   {
     name: 'an async method',
     step: 1,
-    change: [['  function malloc(size: number): number {', '  async function malloc(size: number) {']],
+    change: [
+      ['  function malloc(size: number): number {', '  async function malloc(size: number) {']
+    ],
     kind: 'not-a-pointer',
     says: /malloc returned a Promise, which is no pointer[\s\S]*the method is async/
   },
   {
     name: 'an async create',
     step: 1,
-    change: [['export function create(memory: Memory): Allocator', 'export async function create(memory: Memory)']],
+    change: [
+      [
+        'export function create(memory: Memory): Allocator',
+        'export async function create(memory: Memory)'
+      ]
+    ],
     kind: 'load',
     says: /reate\(memory\) returned a Promise[\s\S]*Leave out async/
   },
@@ -419,11 +449,15 @@ export const wrongs: readonly Wrong[] = [
   }
 ]
 
-/** The source of a wrong allocator. Throws when a text to be replaced is not there, or nothing changes. */
+/**
+ * The source of a wrong allocator. Throws when a text to be replaced is not there, or nothing
+ * changes.
+ */
 export function sourceOf(wrong: Wrong): string {
   let source = readFileSync(new URL(`solutions/step${wrong.step}.ts`, import.meta.url), 'utf8')
   for (const [from, to] of wrong.change) {
-    if (!source.includes(from)) throw new Error(`${wrong.name}: step ${wrong.step} has no text ${JSON.stringify(from)}`)
+    if (!source.includes(from))
+      throw new Error(`${wrong.name}: step ${wrong.step} has no text ${JSON.stringify(from)}`)
     source = source.replaceAll(from, to)
   }
   return wrong.check === true ? source : source.replace('realloc, check }', 'realloc }')

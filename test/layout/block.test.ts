@@ -19,12 +19,16 @@ describe('a header', () => {
   test('keeps size and flags apart, up to blocks of nearly 8 GiB', () => {
     const evenSize = fc.integer({ min: 2, max: 2 ** 30 - 1 }).map(half => half * 2)
     fc.assert(
-      fc.property(evenSize, fc.constantFrom(0, USED, PREVIOUS_USED, USED | PREVIOUS_USED), (size, flags) => {
-        const [header = 0] = Int32Array.of(headerOf(size, flags))
-        expect(sizeOf(header)).toBe(size)
-        expect(header & USED).toBe(flags & USED)
-        expect(header & PREVIOUS_USED).toBe(flags & PREVIOUS_USED)
-      })
+      fc.property(
+        evenSize,
+        fc.constantFrom(0, USED, PREVIOUS_USED, USED | PREVIOUS_USED),
+        (size, flags) => {
+          const [header = 0] = Int32Array.of(headerOf(size, flags))
+          expect(sizeOf(header)).toBe(size)
+          expect(header & USED).toBe(flags & USED)
+          expect(header & PREVIOUS_USED).toBe(flags & PREVIOUS_USED)
+        }
+      )
     )
   })
 })

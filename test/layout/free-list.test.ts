@@ -12,7 +12,8 @@ function members(): number[] {
   const forwards: number[] = []
   for (let at = words[SENTINEL + NEXT]; at !== SENTINEL; at = words[at + NEXT]) forwards.push(at)
   const backwards: number[] = []
-  for (let at = words[SENTINEL + PREVIOUS]; at !== SENTINEL; at = words[at + PREVIOUS]) backwards.push(at)
+  for (let at = words[SENTINEL + PREVIOUS]; at !== SENTINEL; at = words[at + PREVIOUS])
+    backwards.push(at)
   expect(backwards.reverse()).toEqual(forwards)
   return forwards
 }
@@ -68,7 +69,11 @@ describe('the free list', () => {
   })
 
   test('is what an array would be, after any operations', () => {
-    const step = fc.record({ kind: fc.constantFrom('insert', 'remove'), block: fc.nat(49), at: fc.nat() })
+    const step = fc.record({
+      kind: fc.constantFrom('insert', 'remove'),
+      block: fc.nat(49),
+      at: fc.nat()
+    })
     fc.assert(
       fc.property(fc.array(step, { maxLength: 100 }), sequence => {
         clearList(words, SENTINEL)

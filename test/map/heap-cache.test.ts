@@ -3,14 +3,20 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Heap } from '../../lib/index.js'
 import { type CacheOptions, HeapCache, type Reason } from '../../lib/map/index.js'
 
-function cacheOf<V = unknown>(options: CacheOptions<string, V> = {}, bytes = 2 ** 18): HeapCache<string, V> {
+function cacheOf<V = unknown>(
+  options: CacheOptions<string, V> = {},
+  bytes = 2 ** 18
+): HeapCache<string, V> {
   return HeapCache.create<string, V>(Heap.format(new ArrayBuffer(bytes)), options)
 }
 
 /** A cache, and what its `dispose` was called with. */
 function watched(options: CacheOptions<string, unknown> = {}) {
   const left: [unknown, string, Reason][] = []
-  const cache = cacheOf({ ...options, dispose: (value, key, reason) => void left.push([value, key, reason]) })
+  const cache = cacheOf({
+    ...options,
+    dispose: (value, key, reason) => void left.push([value, key, reason])
+  })
   return { cache, left }
 }
 
@@ -258,7 +264,11 @@ describe('the time to live', () => {
     const cache = cacheOf({ ttl: 10 })
     cache.set('a', 1, { ttl: 0 }).set('b', 2, { ttl: Number.POSITIVE_INFINITY })
     vi.setSystemTime(1e12)
-    expect([cache.get('a'), cache.get('b'), cache.getRemainingTTL('a')]).toEqual([1, 2, Number.POSITIVE_INFINITY])
+    expect([cache.get('a'), cache.get('b'), cache.getRemainingTTL('a')]).toEqual([
+      1,
+      2,
+      Number.POSITIVE_INFINITY
+    ])
   })
 
   test('ends for all at once with purgeStale', () => {
@@ -310,8 +320,14 @@ describe('fetch', () => {
   test('calls fetchMethod once for all who ask meanwhile', async () => {
     let calls = 0
     const cache = cacheOf<number>({ fetchMethod: async () => ++calls })
-    expect(await Promise.all([cache.fetch('a'), cache.fetch('a'), cache.fetch('b')])).toEqual([1, 1, 2])
-    expect([await cache.fetch('a'), await cache.fetch('a', { forceRefresh: true }), cache.get('a')]).toEqual([1, 3, 3])
+    expect(await Promise.all([cache.fetch('a'), cache.fetch('a'), cache.fetch('b')])).toEqual([
+      1, 1, 2
+    ])
+    expect([
+      await cache.fetch('a'),
+      await cache.fetch('a', { forceRefresh: true }),
+      cache.get('a')
+    ]).toEqual([1, 3, 3])
   })
 
   test('without fetchMethod is get', async () => {
@@ -321,7 +337,9 @@ describe('fetch', () => {
   })
 
   test('stores nothing when it gets undefined, or when the key was set meanwhile', async () => {
-    const cache = cacheOf<string>({ fetchMethod: async (_, __, { context }) => (context === 1 ? 'late' : undefined) })
+    const cache = cacheOf<string>({
+      fetchMethod: async (_, __, { context }) => (context === 1 ? 'late' : undefined)
+    })
     expect([await cache.fetch('a'), cache.size]).toEqual([undefined, 0])
     const late = cache.fetch('b', { context: 1 })
     cache.set('b', 'early')
@@ -360,21 +378,29 @@ describe('what differs', () => {
   test('a cache can be opened again, with its limits', () => {
     const cache = cacheOf<number>({ max: 2, eviction: 'fifo' })
     cache.set('a', 1).set('b', 2)
-    const again = HeapCache.open<string, number>(Heap.attach(cache.heap.buffer.slice(0)), cache.pointer)
+    const again = HeapCache.open<string, number>(
+      Heap.attach(cache.heap.buffer.slice(0)),
+      cache.pointer
+    )
     again.set('c', 3)
     expect([...again.rkeys()]).toEqual(['b', 'c'])
   })
 
-  test.each([{ ttlAutopurge: true }, { dispose: 'no' }, { fetchMethod: 1 }, { allowStale: 'yes' }, { max: '5' }])(
-    '%o throws',
-    options => {
-      const heap = Heap.format(new ArrayBuffer(2 ** 14))
-      expect(thrown(() => Reflect.apply(HeapCache.create, HeapCache, [heap, options]))).toMatchObject({
+  test.each([
+    { ttlAutopurge: true },
+    { dispose: 'no' },
+    { fetchMethod: 1 },
+    { allowStale: 'yes' },
+    { max: '5' }
+  ])('%o throws', options => {
+    const heap = Heap.format(new ArrayBuffer(2 ** 14))
+    expect(thrown(() => Reflect.apply(HeapCache.create, HeapCache, [heap, options]))).toMatchObject(
+      {
         code: expect.stringMatching(/^ERR_INVALID_ARG_(TYPE|VALUE)$/)
-      })
-      expect(heap.stats().blocks).toBe(0)
-    }
-  )
+      }
+    )
+    expect(heap.stats().blocks).toBe(0)
+  })
 
   test.each([
     ['get', ['a', { ttl: 1 }]],
@@ -385,7 +411,9 @@ describe('what differs', () => {
   ])('an option that %s does not have throws', async (name, args) => {
     const cache = cacheOf()
     const call = async () => Reflect.apply(Reflect.get(cache, name), cache, args)
-    await expect(call()).rejects.toMatchObject({ code: expect.stringMatching(/^ERR_INVALID_ARG_(TYPE|VALUE)$/) })
+    await expect(call()).rejects.toMatchObject({
+      code: expect.stringMatching(/^ERR_INVALID_ARG_(TYPE|VALUE)$/)
+    })
   })
 
   test('many keys at once, views and copies count as uses', () => {

@@ -63,7 +63,8 @@ describe('values', () => {
   test('that JSON can not hold throw, and leave the entry as it was', () => {
     const map = small()
     map.set('key', 'before')
-    for (const value of [1n, Symbol('s'), () => {}]) expect(thrown(() => map.set('key', value))).toEqual(invalidType)
+    for (const value of [1n, Symbol('s'), () => {}])
+      expect(thrown(() => map.set('key', value))).toEqual(invalidType)
     const circular: Record<string, unknown> = {}
     circular.self = circular
     expect(() => map.set('key', circular)).toThrow(TypeError)
@@ -118,18 +119,34 @@ describe('values', () => {
     expect([...target]).toEqual([0xc3, 0xa9, 0x21, 0])
     expect(thrown(() => map.getInto('json', target))).toEqual(outOfRange)
     expect([...target]).toEqual([0xc3, 0xa9, 0x21, 0])
-    expect([map.getView('x'), map.getBuffer('x'), map.getInto('x', target)]).toEqual([undefined, undefined, undefined])
+    expect([map.getView('x'), map.getBuffer('x'), map.getInto('x', target)]).toEqual([
+      undefined,
+      undefined,
+      undefined
+    ])
   })
 })
 
 describe('keys', () => {
   test('of text and of bytes are different, and so are all strings that look alike', () => {
     const map = small()
-    const keys: MapKey[] = ['', 'a', Buffer.from('a'), '\ud800', '\udc00', '\ufffd', 'é', 'e\u0301', Buffer.alloc(0)]
+    const keys: MapKey[] = [
+      '',
+      'a',
+      Buffer.from('a'),
+      '\ud800',
+      '\udc00',
+      '\ufffd',
+      'é',
+      'e\u0301',
+      Buffer.alloc(0)
+    ]
     for (const [i, key] of keys.entries()) map.set(key, i)
     expect(map.size).toBe(keys.length)
     expect(keys.map(key => map.get(key))).toEqual(keys.map((_, i) => i))
-    expect([...map.keys()]).toEqual(keys.map(key => (typeof key === 'string' ? key : new Uint8Array(key))))
+    expect([...map.keys()]).toEqual(
+      keys.map(key => (typeof key === 'string' ? key : new Uint8Array(key)))
+    )
   })
 
   test.each([1, 3, 4, 5, 39, 40, 41, 100, 65_535, 65_536])('of %i bytes are found', length => {
@@ -139,14 +156,27 @@ describe('keys', () => {
       .set(`${text}a`, 'a')
       .set(`${text}b`, 'b')
       .set(Buffer.from(`${text}a`), 'bytes')
-    expect([map.get(`${text}a`), map.get(`${text}b`), map.get(`${text}c`)]).toEqual(['a', 'b', undefined])
-    expect(map.getMany([`${text}b`, `${text}a`, Buffer.from(`${text}a`)])).toEqual(['b', 'a', 'bytes'])
+    expect([map.get(`${text}a`), map.get(`${text}b`), map.get(`${text}c`)]).toEqual([
+      'a',
+      'b',
+      undefined
+    ])
+    expect(map.getMany([`${text}b`, `${text}a`, Buffer.from(`${text}a`)])).toEqual([
+      'b',
+      'a',
+      'bytes'
+    ])
     map.check()
   })
 
   test('of more than 65,536 bytes throw, as do keys of other types', () => {
     const map = small(2 ** 20)
-    for (const key of ['k'.repeat(65_537), 'é'.repeat(32_769), '\ud800'.repeat(32_769), new Uint8Array(65_537)]) {
+    for (const key of [
+      'k'.repeat(65_537),
+      'é'.repeat(32_769),
+      '\ud800'.repeat(32_769),
+      new Uint8Array(65_537)
+    ]) {
       expect(thrown(() => map.set(key, 1))).toEqual(outOfRange)
       expect(thrown(() => map.get(key))).toEqual(outOfRange)
     }
@@ -172,7 +202,11 @@ describe('the time to live', () => {
     vi.setSystemTime(1_000_010)
     expect(map.get('short')).toBe(2)
     vi.setSystemTime(1_000_011)
-    expect([map.has('short'), map.peek('short'), map.getMany(['short'])]).toEqual([false, undefined, [undefined]])
+    expect([map.has('short'), map.peek('short'), map.getMany(['short'])]).toEqual([
+      false,
+      undefined,
+      [undefined]
+    ])
     expect([...map.keys()]).toEqual(['default', 'forever', 'also forever'])
     expect(map.scan(0, 100).keys.toSorted()).toEqual(['also forever', 'default', 'forever'])
     expect(map.size).toBe(4)
@@ -277,18 +311,21 @@ describe('limits', () => {
     expect(map.get('key')).toBe('x'.repeat(60))
   })
 
-  test.each(['fifo', 'lru', 'sieve'] as const)('of the heap: %s makes room, in the index too', eviction => {
-    for (const bytes of [2 ** 11, 2 ** 13, 2 ** 16]) {
-      const map = small(bytes, { eviction })
-      for (let i = 0; i < 3000; i++) {
-        map.set(`key ${i}`, 'x'.repeat((i * 7) % 120))
-        expect(map.peek(`key ${i}`)).toHaveLength((i * 7) % 120)
-        if (i % 50 === 0) map.check()
+  test.each(['fifo', 'lru', 'sieve'] as const)(
+    'of the heap: %s makes room, in the index too',
+    eviction => {
+      for (const bytes of [2 ** 11, 2 ** 13, 2 ** 16]) {
+        const map = small(bytes, { eviction })
+        for (let i = 0; i < 3000; i++) {
+          map.set(`key ${i}`, 'x'.repeat((i * 7) % 120))
+          expect(map.peek(`key ${i}`)).toHaveLength((i * 7) % 120)
+          if (i % 50 === 0) map.check()
+        }
+        map.check()
+        map.heap.check()
       }
-      map.check()
-      map.heap.check()
     }
-  })
+  )
 
   test('a value that no heap of this size could hold evicts nothing', () => {
     const map = small(2 ** 14, { eviction: 'sieve' })
@@ -313,7 +350,9 @@ describe('limits', () => {
   test('an option that no map has throws, and so does a size for a heap that is given', () => {
     const heap = Heap.format(new ArrayBuffer(2 ** 14))
     const invalid = expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' })
-    expect(thrown(() => Reflect.apply(HeapMap.create, HeapMap, [heap, { maximum: 1 }]))).toEqual(invalid)
+    expect(thrown(() => Reflect.apply(HeapMap.create, HeapMap, [heap, { maximum: 1 }]))).toEqual(
+      invalid
+    )
     expect(thrown(() => HeapMap.create(heap, { size: 2 ** 20 }))).toEqual(invalid)
     expect(heap.stats().blocks).toBe(0)
   })
@@ -336,7 +375,13 @@ describe('memory', () => {
     map.close()
     map.close()
     expect(heap.closed).toBe(true)
-    for (const call of [() => map.get('a'), () => map.set('a', 1), () => map.size, () => [...map], () => map.clear()]) {
+    for (const call of [
+      () => map.get('a'),
+      () => map.set('a', 1),
+      () => map.size,
+      () => [...map],
+      () => map.clear()
+    ]) {
       expect(thrown(call)).toMatchObject({ code: 'ERR_OFFHEAP_CLOSED' })
     }
   })
@@ -420,7 +465,9 @@ describe('fetch', () => {
     const map = small<number>()
     let loads = 0
     const load = async (): Promise<number> => ++loads
-    expect(await Promise.all([map.fetch('a', load), map.fetch('a', load), map.fetch('b', load)])).toEqual([1, 1, 2])
+    expect(
+      await Promise.all([map.fetch('a', load), map.fetch('a', load), map.fetch('b', load)])
+    ).toEqual([1, 1, 2])
     expect(await map.fetch('a', load)).toBe(1)
     expect(map.size).toBe(2)
   })
@@ -455,7 +502,14 @@ test('counts what it does', () => {
   map.get('a')
   map.getMany(['a', 'b'])
   map.get('c')
-  expect(map.stats()).toMatchObject({ entries: 1, hits: 2, misses: 2, evicted: 0, expired: 0, rebuilds: 0 })
+  expect(map.stats()).toMatchObject({
+    entries: 1,
+    hits: 2,
+    misses: 2,
+    evicted: 0,
+    expired: 0,
+    rebuilds: 0
+  })
 })
 
 test('an iterator that nobody goes on with holds nothing up', () => {

@@ -1,4 +1,7 @@
-/** Keys whose hashes were made to collide: the map notices, chooses another hash, and is about as fast as ever. */
+/**
+ * Keys whose hashes were made to collide: the map notices, chooses another hash, and is about as
+ * fast as ever.
+ */
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { Heap } from '../../lib/index.js'
 import { hashOfEntry } from '../../lib/map/directory.js'
@@ -84,7 +87,12 @@ describe('chosen keys cost less than ten times as much as others', () => {
 function slowHalfSipHash(bytes: Uint8Array, key0: number, key1: number): number {
   const word = (value: bigint): bigint => value & 0xffffffffn
   const rotate = (value: bigint, by: bigint): bigint => word(value << by) | (value >> (32n - by))
-  const v = [word(BigInt(key0)), word(BigInt(key1)), word(BigInt(key0)) ^ 0x6c796765n, word(BigInt(key1)) ^ 0x74656462n]
+  const v = [
+    word(BigInt(key0)),
+    word(BigInt(key1)),
+    word(BigInt(key0)) ^ 0x6c796765n,
+    word(BigInt(key1)) ^ 0x74656462n
+  ]
   const round = (): void => {
     v[0] = word(v[0] + v[1])
     v[1] = rotate(v[1], 5n) ^ v[0]
@@ -116,8 +124,16 @@ describe('hashes', () => {
     for (let length = 0; length < 70; length++) {
       const padded = new Uint8Array(80)
       padded.set(bytes.subarray(0, length))
-      const hash = halfSipHash(new Int32Array(padded.buffer), 0, length, 0x03020100 + length, 0x87060504 | 0)
-      expect(hash).toBe(slowHalfSipHash(bytes.subarray(0, length), 0x03020100 + length, 0x87060504 | 0))
+      const hash = halfSipHash(
+        new Int32Array(padded.buffer),
+        0,
+        length,
+        0x03020100 + length,
+        0x87060504 | 0
+      )
+      expect(hash).toBe(
+        slowHalfSipHash(bytes.subarray(0, length), 0x03020100 + length, 0x87060504 | 0)
+      )
     }
   })
 

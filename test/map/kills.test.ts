@@ -1,6 +1,7 @@
 /**
- * Processes that are killed, with SIGKILL, while they work on a map in a heap file. What every call that returned had stored is
- * there, of the one that was cut off all or nothing, and check() holds. OFFHEAP_KILLS=300 kills as many.
+ * Processes that are killed, with SIGKILL, while they work on a map in a heap file. What every call
+ * that returned had stored is there, of the one that was cut off all or nothing, and check() holds.
+ * OFFHEAP_KILLS=300 kills as many.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -46,20 +47,28 @@ function after(seed: number, calls: number, eviction: EvictionPolicy): Map<strin
   return new Map(map)
 }
 
-/** Kills a process once it made some calls, and judges what it leaves. Returns the calls that had returned. */
+/**
+ * Kills a process once it made some calls, and judges what it leaves. Returns the calls that had
+ * returned.
+ */
 async function kill(name: string, eviction: EvictionPolicy): Promise<number> {
   const path = join(folder, name)
   const seed = Math.floor(Math.random() * 2 ** 31)
-  const child = spawn(process.execPath, [SCRIPT, compiled.heap, compiled.map, path, String(seed), eviction], {
-    stdio: ['ignore', 'ignore', 'inherit']
-  })
+  const child = spawn(
+    process.execPath,
+    [SCRIPT, compiled.heap, compiled.map, path, String(seed), eviction],
+    {
+      stdio: ['ignore', 'ignore', 'inherit']
+    }
+  )
   const wanted = Math.floor(Math.random() ** 2 * 8000)
   const ended = once(child, 'exit')
   let over = false
   void ended.then(() => {
     over = true
   })
-  while (!over && callsDone(`${path}.journal`) <= wanted) await new Promise(resolve => setImmediate(resolve))
+  while (!over && callsDone(`${path}.journal`) <= wanted)
+    await new Promise(resolve => setImmediate(resolve))
   child.kill('SIGKILL')
   expect(await ended).toEqual([null, 'SIGKILL'])
   const calls = callsDone(`${path}.journal`)
@@ -72,8 +81,14 @@ async function kill(name: string, eviction: EvictionPolicy): Promise<number> {
   // Says what is missing, instead of thousands of lines.
   if (!isOne) {
     const both = new Map(expected[0])
-    const wrong = found.filter(([key, value]) => both.get(key) !== value && new Map(expected[1]).get(key) !== value)
-    expect({ calls, size: found.length, wrong }).toEqual({ calls, size: expected[0].length, wrong: [] })
+    const wrong = found.filter(
+      ([key, value]) => both.get(key) !== value && new Map(expected[1]).get(key) !== value
+    )
+    expect({ calls, size: found.length, wrong }).toEqual({
+      calls,
+      size: expected[0].length,
+      wrong: []
+    })
     // Of a call that was cut off, the order and one entry may differ from both.
     expect(new Set(found.map(([key]) => key)).size).toBe(found.length)
   }

@@ -1,4 +1,7 @@
-/** Maps of many segments: splits, the directory, loops and scans while they grow; and maps larger than a Map can be. */
+/**
+ * Maps of many segments: splits, the directory, loops and scans while they grow; and maps larger
+ * than a Map can be.
+ */
 import { describe, expect, test } from 'vitest'
 import { Heap } from '../../lib/index.js'
 import { HeapMap, type MapOptions } from '../../lib/map/index.js'
@@ -77,17 +80,22 @@ test('the index that a map needs is about 17 bytes for each entry, and an entry 
 
 const MANY = Number(process.env.OFFHEAP_MAP_ENTRIES ?? 0)
 
-test.runIf(MANY > 0)('OFFHEAP_MAP_ENTRIES entries, more than 2 ** 24 to be of use, are all found', () => {
-  using map = HeapMap.create<string, number>({ size: Math.min(2 ** 32 - 2 ** 16, MANY * 96 + 2 ** 20) })
-  for (let i = 0; i < MANY; i++) map.set(`${i}`, i)
-  expect(map.size).toBe(MANY)
-  let wrong = 0
-  for (let i = 0; i < MANY; i++) if (map.get(`${i}`) !== i) wrong++
-  expect(wrong).toBe(0)
-  let next = 0
-  for (const value of map.values()) if (value !== next++) wrong++
-  expect([wrong, next]).toEqual([0, MANY])
-})
+test.runIf(MANY > 0)(
+  'OFFHEAP_MAP_ENTRIES entries, more than 2 ** 24 to be of use, are all found',
+  () => {
+    using map = HeapMap.create<string, number>({
+      size: Math.min(2 ** 32 - 2 ** 16, MANY * 96 + 2 ** 20)
+    })
+    for (let i = 0; i < MANY; i++) map.set(`${i}`, i)
+    expect(map.size).toBe(MANY)
+    let wrong = 0
+    for (let i = 0; i < MANY; i++) if (map.get(`${i}`) !== i) wrong++
+    expect(wrong).toBe(0)
+    let next = 0
+    for (const value of map.values()) if (value !== next++) wrong++
+    expect([wrong, next]).toEqual([0, MANY])
+  }
+)
 
 test.runIf(MANY > 0)('a value of 100 MiB comes back as it was', () => {
   using map = HeapMap.create<string, Uint8Array>({ size: 2 ** 29 })

@@ -1,5 +1,6 @@
 /**
- * What test/map/kills.test.ts kills: calls without end on a map in a heap file, made up from a seed, each noted when it returned.
+ * What test/map/kills.test.ts kills: calls without end on a map in a heap file, made up from a
+ * seed, each noted when it returned.
  *
  *     node load.mjs library maps path seed policy
  */

@@ -1,6 +1,6 @@
 /**
- * HeapMap beside a Map, with random calls of every kind, all options combined, on heaps that are often full.
- * After each call both have the same entries in the same order, and check() holds.
+ * HeapMap beside a Map, with random calls of every kind, all options combined, on heaps that are
+ * often full. After each call both have the same entries in the same order, and check() holds.
  */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -9,7 +9,8 @@ import { HeapMap, type MapKey, type MapOptions } from '../../lib/map/index.js'
 import { scaled } from '../runs.js'
 
 /** Bytes are another kind of key than strings; Map would compare them by identity. */
-const nameOf = (key: MapKey): string => (typeof key === 'string' ? `s${key}` : `b${Buffer.from(key).toString('hex')}`)
+const nameOf = (key: MapKey): string =>
+  typeof key === 'string' ? `s${key}` : `b${Buffer.from(key).toString('hex')}`
 
 type Step =
   | { readonly kind: 'set' | 'getOrInsert'; readonly key: MapKey; readonly value: unknown }
@@ -23,7 +24,10 @@ const key: fc.Arbitrary<MapKey> = fc.oneof(
   { weight: 8, arbitrary: few },
   { weight: 2, arbitrary: fc.integer({ min: 0, max: 2000 }).map(n => `user:${n}`) },
   { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 60 }) },
-  { weight: 1, arbitrary: fc.constantFrom('', '\ud800', '\udc00', '\ufffd', 'é', '\0', 'x'.repeat(300)) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom('', '\ud800', '\udc00', '\ufffd', 'é', '\0', 'x'.repeat(300))
+  },
   { weight: 1, arbitrary: fc.uint8Array({ maxLength: 50 }) }
 )
 const value: fc.Arbitrary<unknown> = fc.oneof(
@@ -32,20 +36,35 @@ const value: fc.Arbitrary<unknown> = fc.oneof(
   fc.double(),
   fc.constantFrom(undefined, null, true, '', '\ud800 alone', Number.NaN, -0, 'x'.repeat(2000)),
   fc.uint8Array({ maxLength: 300 }),
-  fc.record({ id: fc.integer(), name: fc.string(), tags: fc.array(fc.string({ maxLength: 5 }), { maxLength: 4 }) })
+  fc.record({
+    id: fc.integer(),
+    name: fc.string(),
+    tags: fc.array(fc.string({ maxLength: 5 }), { maxLength: 4 })
+  })
 )
 const simple: fc.Arbitrary<Step> = fc.oneof(
   { weight: 10, arbitrary: fc.record({ kind: fc.constant('set' as const), key, value }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('getOrInsert' as const), key, value }) },
-  { weight: 6, arbitrary: fc.record({ kind: fc.constantFrom('get' as const, 'has' as const, 'peek' as const), key }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constantFrom('get' as const, 'has' as const, 'peek' as const),
+      key
+    })
+  },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('delete' as const), key }) },
   {
     weight: 1,
-    arbitrary: fc.record({ kind: fc.constantFrom('reopen' as const, 'scan' as const, 'forEach' as const) })
+    arbitrary: fc.record({
+      kind: fc.constantFrom('reopen' as const, 'scan' as const, 'forEach' as const)
+    })
   },
   {
     weight: 1,
-    arbitrary: fc.record({ kind: fc.constant('getMany' as const), keys: fc.array(key, { maxLength: 100 }) })
+    arbitrary: fc.record({
+      kind: fc.constant('getMany' as const),
+      keys: fc.array(key, { maxLength: 100 })
+    })
   }
 )
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -57,7 +76,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       kind: fc.constant('loop' as const),
       at: fc.nat({ max: 20 }),
       steps: fc.array(
-        fc.oneof({ weight: 9, arbitrary: simple }, { weight: 1, arbitrary: fc.constant<Step>({ kind: 'clear' }) }),
+        fc.oneof(
+          { weight: 9, arbitrary: simple },
+          { weight: 1, arbitrary: fc.constant<Step>({ kind: 'clear' }) }
+        ),
         {
           maxLength: 8
         }
@@ -94,7 +116,8 @@ class Pair {
     try {
       map.set(key, value)
     } catch (error) {
-      if (!(error instanceof OffheapError && error.code === 'ERR_OFFHEAP_OUT_OF_MEMORY')) throw error
+      if (!(error instanceof OffheapError && error.code === 'ERR_OFFHEAP_OUT_OF_MEMORY'))
+        throw error
       expect(map.peek(key)).toEqual(model.entries.get(nameOf(key))?.value)
       return
     }
@@ -143,7 +166,9 @@ class Pair {
         return
       }
       case 'getMany':
-        expect(map.getMany(step.keys)).toEqual(step.keys.map(each => model.entries.get(nameOf(each))?.value))
+        expect(map.getMany(step.keys)).toEqual(
+          step.keys.map(each => model.entries.get(nameOf(each))?.value)
+        )
         return
       case 'loop':
         this.loop(step.at, step.steps)
@@ -160,7 +185,10 @@ class Pair {
       const expected = theirs.next()
       expect(next.done).toBe(expected.done)
       if (next.done === true || expected.done === true) return
-      expect([nameOf(next.value[0]), next.value[1]]).toEqual([nameOf(expected.value.key), expected.value.value])
+      expect([nameOf(next.value[0]), next.value[1]]).toEqual([
+        nameOf(expected.value.key),
+        expected.value.value
+      ])
       if (turn === at) for (const step of steps) if (step.kind !== 'reopen') this.run(step)
     }
     ours.return(undefined)

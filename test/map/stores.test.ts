@@ -1,6 +1,7 @@
 /**
- * The order of stores: a map that is cut off after any single store of any call is whole again when it is
- * opened, with every entry that a completed call had stored. Recovery is cut off as well, and runs again.
+ * The order of stores: a map that is cut off after any single store of any call is whole again when
+ * it is opened, with every entry that a completed call had stored. Recovery is cut off as well, and
+ * runs again.
  */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -35,7 +36,9 @@ const steps = fc.array(fc.record({ kind, key: fc.nat({ max: 30 }), size: fc.nat(
 
 /** The entries in order, as lines. */
 const entriesOf = (table: Table): string[] =>
-  [...visit(table, false, true, Number.POSITIVE_INFINITY)].map(each => `${table.keyOf(each)}=${table.read(each)}`)
+  [...visit(table, false, true, Number.POSITIVE_INFINITY)].map(
+    each => `${table.keyOf(each)}=${table.read(each)}`
+  )
 
 const keyIn = (line: string): string => line.slice(0, line.indexOf('='))
 
@@ -59,7 +62,11 @@ function reopen(words: Int32Array<ArrayBuffer>, pointer: number, salt: number): 
 }
 
 /** What must hold of the entries after a call that was cut off. */
-function verify(found: readonly string[], before: readonly string[], after: readonly string[]): void {
+function verify(
+  found: readonly string[],
+  before: readonly string[],
+  after: readonly string[]
+): void {
   const either = new Set([...before, ...after])
   expect(found.filter(line => !either.has(line))).toEqual([])
   // What the call had nothing to do with is there, in the same order.
@@ -94,37 +101,48 @@ function run(table: Table, { kind, key, size }: Step, turn: number): void {
 
 const policies: EvictionPolicy[] = ['none', 'sieve', 'lru']
 
-test.each(policies)('after every single store of a map with %s, no entry is lost or half there', eviction => {
-  let prefixes = 0
-  fc.assert(
-    fc.property(steps, fc.nat(), fc.constantFrom(2 ** 11, 2 ** 13), (sequence, salt, bytes) => {
-      const heap = Heap.format(new ArrayBuffer(bytes))
-      const { pointer } = HeapMap.create(heap, { eviction, crashSafe: true })
-      const { table, log } = recorded(heap, pointer)
-      for (const [turn, step] of sequence.entries()) {
-        const memory = heap.i32.slice()
-        const before = entriesOf(table)
-        log.length = 0
-        run(table, step, turn)
-        const after = entriesOf(table)
-        const stores = log.slice()
-        for (let count = 0; count <= stores.length; count++) {
-          prefixes++
-          if (count > 0) memory.set(stores[count - 1].values, stores[count - 1].index)
-          const opened = reopen(memory, pointer, salt + count * 7)
-          verify(entriesOf(opened), before, after)
-          // A block that was handed out just now may be lost, and no other.
-          expect(opened.memory.heap.stats().blocks - blocksOf(opened)).toBeLessThanOrEqual(2)
+test.each(policies)(
+  'after every single store of a map with %s, no entry is lost or half there',
+  eviction => {
+    let prefixes = 0
+    fc.assert(
+      fc.property(steps, fc.nat(), fc.constantFrom(2 ** 11, 2 ** 13), (sequence, salt, bytes) => {
+        const heap = Heap.format(new ArrayBuffer(bytes))
+        const { pointer } = HeapMap.create(heap, { eviction, crashSafe: true })
+        const { table, log } = recorded(heap, pointer)
+        for (const [turn, step] of sequence.entries()) {
+          const memory = heap.i32.slice()
+          const before = entriesOf(table)
+          log.length = 0
+          run(table, step, turn)
+          const after = entriesOf(table)
+          const stores = log.slice()
+          for (let count = 0; count <= stores.length; count++) {
+            prefixes++
+            if (count > 0) memory.set(stores[count - 1].values, stores[count - 1].index)
+            const opened = reopen(memory, pointer, salt + count * 7)
+            verify(entriesOf(opened), before, after)
+            // A block that was handed out just now may be lost, and no other.
+            expect(opened.memory.heap.stats().blocks - blocksOf(opened)).toBeLessThanOrEqual(2)
+          }
         }
-      }
-    }),
-    { numRuns: scaled(6), endOnFailure: true }
-  )
-  expect(prefixes).toBeGreaterThan(scaled(6) * 20)
-})
+      }),
+      { numRuns: scaled(6), endOnFailure: true }
+    )
+    expect(prefixes).toBeGreaterThan(scaled(6) * 20)
+  }
+)
 
-/** Makes a call, and opens the map after some of its stores: the first, the last, and a part of those between. */
-function cutOff(table: Table, log: readonly Store[], words: Int32Array<ArrayBuffer>, call: () => void): void {
+/**
+ * Makes a call, and opens the map after some of its stores: the first, the last, and a part of
+ * those between.
+ */
+function cutOff(
+  table: Table,
+  log: readonly Store[],
+  words: Int32Array<ArrayBuffer>,
+  call: () => void
+): void {
   const pointer = table.memory.at * 4
   const memory = words.slice()
   const before = entriesOf(table)

@@ -80,7 +80,10 @@ describe('loading', () => {
         `npm --prefix "${folder}" run build:native.*"allowScripts"`
     )
     expect(() => loadFrom([])).toThrow(
-      expect.objectContaining({ code: 'ERR_OFFHEAP_NO_ADDON', message: expect.stringMatching(missing) })
+      expect.objectContaining({
+        code: 'ERR_OFFHEAP_NO_ADDON',
+        message: expect.stringMatching(missing)
+      })
     )
   })
 
@@ -90,7 +93,9 @@ describe('loading', () => {
     expect(find).toThrow(
       expect.objectContaining({
         code: 'ERR_OFFHEAP_NO_ADDON',
-        message: expect.stringContaining(`Copy the folder prebuilds of the package offheap to ${folder}/chunks, where`)
+        message: expect.stringContaining(
+          `Copy the folder prebuilds of the package offheap to ${folder}/chunks, where`
+        )
       })
     )
     expect(find).not.toThrow(/allowScripts/)
@@ -101,13 +106,17 @@ describe('loading', () => {
   test('of a file that the system refuses gives the first line of the reason', () => {
     put(plain)
     const reason = expect.stringContaining(`${join(folder, plain)} (wrong ELF class). `)
-    expect(() => loadFrom([])).toThrow(expect.objectContaining({ code: 'ERR_OFFHEAP_NO_ADDON', message: reason }))
+    expect(() => loadFrom([])).toThrow(
+      expect.objectContaining({ code: 'ERR_OFFHEAP_NO_ADDON', message: reason })
+    )
   })
 
   test('of a file that is not this addon is refused', () => {
     put(plain)
     for (const found of [{}, null, 'offheap', { map: 1, faults: 2 }]) {
-      const reason = expect.stringContaining(`${join(folder, plain)} (not the addon of this version)`)
+      const reason = expect.stringContaining(
+        `${join(folder, plain)} (not the addon of this version)`
+      )
       expect(() => load(home, () => found)).toThrow(
         expect.objectContaining({ code: 'ERR_OFFHEAP_NO_ADDON', message: reason })
       )
@@ -116,7 +125,10 @@ describe('loading', () => {
 
   test.each(['freebsd', 'aix'])('on %s says that it is not supported', system => {
     expect(() => load(home, () => native, system)).toThrow(
-      expect.objectContaining({ code: 'ERR_OFFHEAP_UNSUPPORTED', message: expect.stringContaining(system) })
+      expect.objectContaining({
+        code: 'ERR_OFFHEAP_UNSUPPORTED',
+        message: expect.stringContaining(system)
+      })
     )
   })
 
@@ -157,10 +169,26 @@ describe('the addon by itself', () => {
   const methods = ['close', 'decommit', 'protect', 'faults', 'residentBytes'] as const
 
   test.each(methods)('%s takes no handle but its own', name => {
-    const wrong = [undefined, null, 1, 'handle', {}, [], () => 1, Symbol('handle'), native, mapped.buffer]
-    for (const handle of wrong) expect(call(name, handle, mapped.buffer, 0, pageSize, 0)).toThrow(wrongType)
-    expect(call(name, new Proxy(mapped.handle, {}), mapped.buffer, 0, pageSize, 0)).toThrow(wrongType)
-    expect(call(name, Object.create(mapped.handle), mapped.buffer, 0, pageSize, 0)).toThrow(wrongType)
+    const wrong = [
+      undefined,
+      null,
+      1,
+      'handle',
+      {},
+      [],
+      () => 1,
+      Symbol('handle'),
+      native,
+      mapped.buffer
+    ]
+    for (const handle of wrong)
+      expect(call(name, handle, mapped.buffer, 0, pageSize, 0)).toThrow(wrongType)
+    expect(call(name, new Proxy(mapped.handle, {}), mapped.buffer, 0, pageSize, 0)).toThrow(
+      wrongType
+    )
+    expect(call(name, Object.create(mapped.handle), mapped.buffer, 0, pageSize, 0)).toThrow(
+      wrongType
+    )
     expect(call(name)).toThrow(wrongType)
   })
 
@@ -175,7 +203,8 @@ describe('the addon by itself', () => {
       new SharedArrayBuffer(8),
       other.buffer
     ]
-    for (const buffer of wrong) expect(call(name, mapped.handle, buffer, 0, pageSize, 0)).toThrow(wrongType)
+    for (const buffer of wrong)
+      expect(call(name, mapped.handle, buffer, 0, pageSize, 0)).toThrow(wrongType)
   })
 
   test.each(['decommit', 'protect'] as const)('%s checks offset and length', name => {
@@ -196,7 +225,8 @@ describe('the addon by itself', () => {
       [0, 2 ** 64],
       [0.5, 0]
     ]
-    for (const [offset, length] of wrong) expect(call(name, handle, buffer, offset, length, 2)).toThrow(wrongRange)
+    for (const [offset, length] of wrong)
+      expect(call(name, handle, buffer, offset, length, 2)).toThrow(wrongRange)
   })
 
   test('protect checks the access', () => {
@@ -212,7 +242,8 @@ describe('the addon by itself', () => {
     for (const size of [0, -1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, 2 ** 64]) {
       expect(call('map', size, true, false, false, false)).toThrow(wrongRange)
     }
-    for (const size of [undefined, '1', 1n]) expect(call('map', size, true, false, false, false)).toThrow(wrongType)
+    for (const size of [undefined, '1', 1n])
+      expect(call('map', size, true, false, false, false)).toThrow(wrongType)
     expect(call('map', 1)).toThrow(wrongType)
     expect(call('map', 1, true, 0, false, false)).toThrow(wrongType)
   })

@@ -9,7 +9,11 @@ import { type Compiled, compile } from './compiled.js'
 
 /** The package in /p. */
 const here = { bundled: false, folders: ['/p'] } as const
-const attempt = (reason: string, code?: string): Attempt => ({ path: '/p/offheap.node', reason, code })
+const attempt = (reason: string, code?: string): Attempt => ({
+  path: '/p/offheap.node',
+  reason,
+  code
+})
 
 test.each([
   ['linux', /a C\+\+ compiler, make and python3/],
@@ -25,9 +29,24 @@ test.each([
 })
 
 test.each<[name: string, Attempt, restricted: boolean, advice: RegExp]>([
-  ['--no-addons', attempt('disabled', 'ERR_DLOPEN_DISABLED'), false, /flag --no-addons .* without it/],
-  ['--permission', attempt('disabled', 'ERR_DLOPEN_DISABLED'), true, /start Node with --allow-addons/],
-  ['an unreadable folder', attempt('restricted', 'ERR_ACCESS_DENIED'), true, /--allow-fs-read=\/p\/offheap\.node/],
+  [
+    '--no-addons',
+    attempt('disabled', 'ERR_DLOPEN_DISABLED'),
+    false,
+    /flag --no-addons .* without it/
+  ],
+  [
+    '--permission',
+    attempt('disabled', 'ERR_DLOPEN_DISABLED'),
+    true,
+    /start Node with --allow-addons/
+  ],
+  [
+    'an unreadable folder',
+    attempt('restricted', 'ERR_ACCESS_DENIED'),
+    true,
+    /--allow-fs-read=\/p\/offheap\.node/
+  ],
   [
     'Deno without --allow-read',
     attempt('Requires read access to "/p", run again with the --allow-read flag'),
@@ -93,7 +112,9 @@ describe('a process that keeps addons out', () => {
   })
 
   test('by the permission model, which hides the package, gets an error that says what must be readable', () => {
-    const readable = ['dist', 'package.json', 'script-'].map(name => `--allow-fs-read=${join(compiled.folder, name)}*`)
+    const readable = ['dist', 'package.json', 'script-'].map(
+      name => `--allow-fs-read=${join(compiled.folder, name)}*`
+    )
     const output = runWith(permission, '--allow-addons', ...readable)
     // From Node 24 on, an addon is loaded without being readable.
     expect(output).toMatch(/^65536\n|^ERR_OFFHEAP_NO_ADDON .*--allow-fs-read=\S+offheap\.node/)

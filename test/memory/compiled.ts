@@ -32,16 +32,24 @@ const ENTRIES = { memory: 'memory/region.ts', heap: 'heap/heap.ts', map: 'map/in
 
 export function compile(room: keyof typeof ENTRIES = 'memory'): Compiled {
   const folder = mkdtempSync(join(tmpdir(), 'offheap-test-'))
-  for (const name of ['package.json', 'node_modules', 'build']) symlinkSync(join(root, name), join(folder, name))
+  for (const name of ['package.json', 'node_modules', 'build'])
+    symlinkSync(join(root, name), join(folder, name))
   const config = {
     extends: join(root, 'tsconfig.json'),
-    compilerOptions: { noEmit: false, noEmitOnError: true, rootDir: join(root, 'lib'), outDir: join(folder, 'dist') },
+    compilerOptions: {
+      noEmit: false,
+      noEmitOnError: true,
+      rootDir: join(root, 'lib'),
+      outDir: join(folder, 'dist')
+    },
     // Together they replace what the package's own tsconfig includes: its tests would be emitted
     // beside their sources.
     include: [join(root, 'lib', ENTRIES[room])]
   }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config))
-  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder], { stdio: 'inherit' })
+  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder], {
+    stdio: 'inherit'
+  })
   const region = pathToFileURL(join(folder, 'dist/memory/region.js')).href
   const heap = pathToFileURL(join(folder, 'dist/heap/heap.js')).href
   const map = pathToFileURL(join(folder, 'dist/map/index.js')).href

@@ -50,7 +50,10 @@ describe.runIf(onLinux)('nothing stays behind', () => {
 
   function run(name: string, body: string): Growth {
     // glibc reserves 64 MiB for each thread that allocates; all threads share one of those here.
-    const { stdout, stderr, status, signal } = compiled.run(prelude + body, ['env', 'MALLOC_ARENA_MAX=1'])
+    const { stdout, stderr, status, signal } = compiled.run(prelude + body, [
+      'env',
+      'MALLOC_ARENA_MAX=1'
+    ])
     expect({ stderr, status, signal }).toEqual({ stderr: '', status: 0, signal: null })
     const growth: Growth = JSON.parse(stdout)
     if (times > 1) console.log(name, stdout.trim())
@@ -139,8 +142,10 @@ describe.runIf(onLinux)('nothing stays behind', () => {
     expectNoGrowth(run('dropped', body))
   })
 
-  test.runIf(hasTransfer)(`after ${2000 * times} buffers were transferred (Node 22 and later)`, () => {
-    const body = `${kinds}
+  test.runIf(hasTransfer)(
+    `after ${2000 * times} buffers were transferred (Node 22 and later)`,
+    () => {
+      const body = `${kinds}
       let kept
       const move = round => {
         const region = use(Region.map(kinds[round % 5]))
@@ -157,11 +162,17 @@ describe.runIf(onLinux)('nothing stays behind', () => {
       for (let round = 0; round < ${2000 * times}; round++) { move(round); if (round % 100 === 0) await settle(1) }
       kept = undefined
       report(before, await figures())`
-    expectNoGrowth(run('transferred', body))
-  })
+      expectNoGrowth(run('transferred', body))
+    }
+  )
 
   test('when a process exits with regions open, dropped, closed and protected, it exits quietly', () => {
-    const ends = ['', 'process.exit()', 'globalThis.gc(); process.exit()', 'setImmediate(() => process.exit())']
+    const ends = [
+      '',
+      'process.exit()',
+      'globalThis.gc(); process.exit()',
+      'setImmediate(() => process.exit())'
+    ]
     for (const end of ends) {
       const { stdout, stderr, status, signal } = compiled.run(`${kinds}
         globalThis.kept = kinds.map(kind => use(Region.map(kind)))
@@ -170,7 +181,12 @@ describe.runIf(onLinux)('nothing stays behind', () => {
         const heap = Heap.map(65536)
         heap.malloc(1)
         ${end}`)
-      expect({ stdout, stderr, status, signal }).toEqual({ stdout: '', stderr: '', status: 0, signal: null })
+      expect({ stdout, stderr, status, signal }).toEqual({
+        stdout: '',
+        stderr: '',
+        status: 0,
+        signal: null
+      })
     }
   })
 
@@ -182,7 +198,10 @@ describe.runIf(onLinux)('nothing stays behind', () => {
       'mapping and closing',
       'begun(); for (;;) { const region = Region.map(65536); new Uint8Array(region.buffer)[5] = 1; region.close() }'
     ],
-    ['mapping and dropping', 'begun(); for (;;) { for (let count = 0; count < 50; count++) Region.map(65536); gc() }'],
+    [
+      'mapping and dropping',
+      'begun(); for (;;) { for (let count = 0; count < 50; count++) Region.map(65536); gc() }'
+    ],
     [
       'being refused',
       'begun(); for (;;) { try { addon.residentBytes({}, {}) } catch {} try { addon.map(-1) } catch {} }'

@@ -15,56 +15,60 @@ import { onLinux, underAsan } from './maps.js'
 const { ENOMEM } = constants.errno
 const MiB = 2 ** 20
 
-describe.each(['first-fit', 'best-fit', 'next-fit', 'segregated-fit'] as const)('a full heap, %s,', placement => {
-  /** A heap in which nothing fits any more, not even a byte. */
-  function full(): Heap {
-    const heap = Heap.map({ size: MiB, placement })
-    for (let size = 40_000; size >= 0; size = size > 100 ? Math.floor(size / 2) : size - 1) {
-      for (let pointer = heap.malloc(size); pointer !== 0; pointer = heap.malloc(size)) heap.view(pointer).fill(size)
+describe.each(['first-fit', 'best-fit', 'next-fit', 'segregated-fit'] as const)(
+  'a full heap, %s,',
+  placement => {
+    /** A heap in which nothing fits any more, not even a byte. */
+    function full(): Heap {
+      const heap = Heap.map({ size: MiB, placement })
+      for (let size = 40_000; size >= 0; size = size > 100 ? Math.floor(size / 2) : size - 1) {
+        for (let pointer = heap.malloc(size); pointer !== 0; pointer = heap.malloc(size))
+          heap.view(pointer).fill(size)
+      }
+      return heap
     }
-    return heap
+
+    const image = (heap: Heap) => createHash('sha256').update(heap.u8).digest('hex')
+
+    test('returns 0 or throws, and not one byte changes', () => {
+      const heap = full()
+      const [before, figures] = [image(heap), heap.stats()]
+      const [{ pointer, size } = { pointer: 0, size: 0 }] = heap.blocks()
+      expect([
+        heap.malloc(0),
+        heap.malloc(1),
+        heap.malloc(2 ** 40),
+        heap.calloc(1, 1),
+        heap.calloc(2 ** 50, 2 ** 50),
+        heap.alignedAlloc(4096, 1),
+        heap.realloc(0, 1),
+        heap.realloc(pointer, size + 1),
+        heap.realloc(pointer, Number.MAX_SAFE_INTEGER)
+      ]).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 0])
+      const told = expect.objectContaining({ code: 'ERR_OFFHEAP_OUT_OF_MEMORY' })
+      expect(() => heap.alloc(1)).toThrow(told)
+      expect(() => heap.allocZeroed(1)).toThrow(told)
+      expect(() => heap.allocBuffer(1)).toThrow(told)
+      expect(() => heap.allocArray(Float64Array, 1)).toThrow(told)
+      expect(heap.stats()).toEqual(figures)
+      expect(image(heap)).toBe(before)
+      heap.check()
+      heap.close()
+    })
+
+    test('serves again what was freed', () => {
+      const heap = full()
+      const blocks = [...heap.blocks()].filter(({ used }) => used)
+      const one = blocks[Math.floor(blocks.length / 2)]
+      heap.free(one?.pointer ?? 0)
+      expect(heap.malloc((one?.size ?? 0) - 4)).toBe(one?.pointer)
+      for (const { pointer } of blocks) heap.free(pointer)
+      expect(heap.stats()).toMatchObject({ blocks: 0, used: 0 })
+      heap.check()
+      heap.close()
+    })
   }
-
-  const image = (heap: Heap) => createHash('sha256').update(heap.u8).digest('hex')
-
-  test('returns 0 or throws, and not one byte changes', () => {
-    const heap = full()
-    const [before, figures] = [image(heap), heap.stats()]
-    const [{ pointer, size } = { pointer: 0, size: 0 }] = heap.blocks()
-    expect([
-      heap.malloc(0),
-      heap.malloc(1),
-      heap.malloc(2 ** 40),
-      heap.calloc(1, 1),
-      heap.calloc(2 ** 50, 2 ** 50),
-      heap.alignedAlloc(4096, 1),
-      heap.realloc(0, 1),
-      heap.realloc(pointer, size + 1),
-      heap.realloc(pointer, Number.MAX_SAFE_INTEGER)
-    ]).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 0])
-    const told = expect.objectContaining({ code: 'ERR_OFFHEAP_OUT_OF_MEMORY' })
-    expect(() => heap.alloc(1)).toThrow(told)
-    expect(() => heap.allocZeroed(1)).toThrow(told)
-    expect(() => heap.allocBuffer(1)).toThrow(told)
-    expect(() => heap.allocArray(Float64Array, 1)).toThrow(told)
-    expect(heap.stats()).toEqual(figures)
-    expect(image(heap)).toBe(before)
-    heap.check()
-    heap.close()
-  })
-
-  test('serves again what was freed', () => {
-    const heap = full()
-    const blocks = [...heap.blocks()].filter(({ used }) => used)
-    const one = blocks[Math.floor(blocks.length / 2)]
-    heap.free(one?.pointer ?? 0)
-    expect(heap.malloc((one?.size ?? 0) - 4)).toBe(one?.pointer)
-    for (const { pointer } of blocks) heap.free(pointer)
-    expect(heap.stats()).toMatchObject({ blocks: 0, used: 0 })
-    heap.check()
-    heap.close()
-  })
-})
+)
 
 describe.runIf(onLinux)('a process at its limit of', () => {
   let compiled: Compiled
@@ -108,7 +112,9 @@ describe.runIf(onLinux)('a process at its limit of', () => {
   const hasPrlimit = spawnSync('prlimit', ['--version']).status === 0
   const noPrlimit = 'no prlimit to lower the limit with'
 
-  test('address space (RLIMIT_AS, ulimit -v): what does not fit is refused, what fits still works', ({ skip }) => {
+  test('address space (RLIMIT_AS, ulimit -v): what does not fit is refused, what fits still works', ({
+    skip
+  }) => {
     if (!hasPrlimit) skip(noPrlimit)
     if (underAsan) skip(underAsan)
     expect(
@@ -127,10 +133,18 @@ describe.runIf(onLinux)('a process at its limit of', () => {
         for (let turn = 0; turn < 10; turn++) { gc(); await new Promise(resolve => setImmediate(resolve)) }
         Heap.map(128 * MiB).close()
         told.push(stays())`)
-    ).toEqual([['ERR_OFFHEAP_SYSTEM', 'mmap', ENOMEM], ['ERR_OFFHEAP_SYSTEM', 'mmap', ENOMEM], true, true, true])
+    ).toEqual([
+      ['ERR_OFFHEAP_SYSTEM', 'mmap', ENOMEM],
+      ['ERR_OFFHEAP_SYSTEM', 'mmap', ENOMEM],
+      true,
+      true,
+      true
+    ])
   })
 
-  test('writable memory (RLIMIT_DATA, ulimit -d): also with protected pages that must be lifted', ({ skip }) => {
+  test('writable memory (RLIMIT_DATA, ulimit -d): also with protected pages that must be lifted', ({
+    skip
+  }) => {
     if (!hasPrlimit) skip(noPrlimit)
     if (underAsan) skip(underAsan)
     expect(
@@ -175,7 +189,8 @@ describe.runIf(onLinux)('a process at its limit of', () => {
       ...(process.getuid?.() === 0 ? unprivileged : []),
       ...['prlimit', '--memlock=65536:65536']
     ]
-    if (spawnSync(command, [...words, 'true']).status !== 0) skip('no setpriv and prlimit to lower the limit with')
+    if (spawnSync(command, [...words, 'true']).status !== 0)
+      skip('no setpriv and prlimit to lower the limit with')
     const body = `
       attempt(() => Heap.map({ size: MiB, lock: true }))
       attempt(() => Heap.map({ size: MiB, lock: true, hugePages: true, populate: true }))
@@ -210,7 +225,9 @@ describe.runIf(onLinux)('a process at its limit of', () => {
     expect(figures).toEqual([['EMFILE', 'open', -constants.errno.EMFILE], 0, [7], 0, true])
   })
 
-  test('descriptors, before anything was mapped: the addon cannot be loaded now, but later', ({ skip }) => {
+  test('descriptors, before anything was mapped: the addon cannot be loaded now, but later', ({
+    skip
+  }) => {
     if (!hasPrlimit) skip(noPrlimit)
     const body = `
       import { closeSync, openSync } from 'node:fs'
@@ -228,7 +245,9 @@ describe.runIf(onLinux)('a process at its limit of', () => {
     })
   })
 
-  test('a memory cgroup: what was given back can be used again, many times the limit', ({ skip }) => {
+  test('a memory cgroup: what was given back can be used again, many times the limit', ({
+    skip
+  }) => {
     const group = memoryGroup(256 * MiB)
     if (group === undefined) return skip('no memory cgroup can be made here')
     try {
@@ -250,12 +269,15 @@ describe.runIf(onLinux)('a process at its limit of', () => {
     }
   })
 
-  test('a memory cgroup that refuses instead of killing: populate and lock are refused', ({ skip }) => {
+  test('a memory cgroup that refuses instead of killing: populate and lock are refused', ({
+    skip
+  }) => {
     if (underAsan) skip(underAsan)
     const group = memoryGroup(256 * MiB)
     if (group === undefined) return skip('no memory cgroup can be made here')
     try {
-      if (!killsNobody(group)) skip('only cgroups of version 1 can refuse memory: others kill the process')
+      if (!killsNobody(group))
+        skip('only cgroups of version 1 can refuse memory: others kill the process')
       const body = `
         attempt(() => Heap.map({ size: 512 * MiB, populate: true }))
         try { Heap.map({ size: 512 * MiB, lock: true }) } catch (error) { told.push(error.code, error.message) }
@@ -263,7 +285,9 @@ describe.runIf(onLinux)('a process at its limit of', () => {
       expect(run(body, enter(group, 256 * MiB))).toEqual([
         ['ERR_OFFHEAP_SYSTEM', 'madvise', ENOMEM],
         'ERR_OFFHEAP_SYSTEM',
-        expect.stringMatching(/(mlock: EAGAIN|mprotect: ENOMEM).*of its cgroup|mlock: ENOMEM.*RLIMIT_MEMLOCK/),
+        expect.stringMatching(
+          /(mlock: EAGAIN|mprotect: ENOMEM).*of its cgroup|mlock: ENOMEM.*RLIMIT_MEMLOCK/
+        ),
         true
       ])
     } finally {
@@ -311,5 +335,9 @@ function killsNobody(group: string): boolean {
 function enter(group: string, limit?: number): readonly string[] {
   const grow = `limit=$((limit + ${4 * MiB})); echo $limit > ${group}/memory.limit_in_bytes`
   const waker = `limit=${limit}; (while sleep 1 && kill -0 $$; do ${grow}; done) > /dev/null 2>&1 &`
-  return ['sh', '-c', `${limit === undefined ? '' : waker} echo $$ > ${group}/cgroup.procs && exec "$0" "$@"`]
+  return [
+    'sh',
+    '-c',
+    `${limit === undefined ? '' : waker} echo $$ > ${group}/cgroup.procs && exec "$0" "$@"`
+  ]
 }

@@ -1,4 +1,7 @@
-/** Faults that the handler of protected pages must leave to others, or to the system; each in a process of its own. */
+/**
+ * Faults that the handler of protected pages must leave to others, or to the system; each in a
+ * process of its own.
+ */
 import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -130,13 +133,22 @@ describe('faults that are not of a region', () => {
       process.env.OVERRUN = String(region.address + BigInt(region.byteLength))
       try { createRequire(import.meta.url)(${JSON.stringify(library)}) } catch {}
       console.log('survived')`)
-    expect({ stdout, signal }).toEqual({ stdout: '[ 1 ]\n', signal: onLinux ? 'SIGSEGV' : 'SIGBUS' })
+    expect({ stdout, signal }).toEqual({
+      stdout: '[ 1 ]\n',
+      signal: onLinux ? 'SIGSEGV' : 'SIGBUS'
+    })
   })
 
   /** A library that does something when it is loaded. Whoever built the addon has a C compiler. */
   function libraryThat(does: string): string {
-    const [source, library] = [join(compiled.folder, 'library.c'), join(compiled.folder, 'library.node')]
-    writeFileSync(source, `#include <stdlib.h>\n__attribute__((constructor)) static void run(void) { ${does} }\n`)
+    const [source, library] = [
+      join(compiled.folder, 'library.c'),
+      join(compiled.folder, 'library.node')
+    ]
+    writeFileSync(
+      source,
+      `#include <stdlib.h>\n__attribute__((constructor)) static void run(void) { ${does} }\n`
+    )
     execFileSync('cc', ['-shared', '-fPIC', '-o', library, source])
     return library
   }

@@ -46,7 +46,17 @@ let libraries = 0
  */
 function load(source: string): string {
   const name = join(compiled.folder, `library-${libraries++}`)
-  const headers = ['errno', 'pthread', 'signal', 'stdio', 'stdlib', 'string', 'sys/mman', 'sys/resource', 'unistd']
+  const headers = [
+    'errno',
+    'pthread',
+    'signal',
+    'stdio',
+    'stdlib',
+    'string',
+    'sys/mman',
+    'sys/resource',
+    'unistd'
+  ]
   const text = [
     '#define _GNU_SOURCE',
     ...headers.map(header => `#include <${header}.h>`),
@@ -75,7 +85,12 @@ describe('native code that jumps into a region ends the process', () => {
 
   describe.each(handlers)('%s', (_, prefix) => {
     test.each(['untouched', 'none', 'read', 'lifted'])('into its page: %s', page => {
-      const body = [region, `process.env.OFFSET = String(pages.${page} * page)`, load(jump), `console.log('survived')`]
+      const body = [
+        region,
+        `process.env.OFFSET = String(pages.${page} * page)`,
+        load(jump),
+        `console.log('survived')`
+      ]
       const { stdout, signal } = compiled.run(body.join('\n'), [...LIMITED, ...prefix])
       expect({ stdout, signal }).toEqual({ stdout: '[6]\n', signal: killed })
     })
@@ -90,7 +105,10 @@ describe('native code that jumps into a region ends the process', () => {
       memcpy(start - 3, "\\x90\\x90\\x0f", 3);
       ((void (*)(void))(start - 3))();
     }`)
-    expect(run(region, body, `console.log('survived')`)).toEqual({ stdout: '[6]\n', signal: 'SIGSEGV' })
+    expect(run(region, body, `console.log('survived')`)).toEqual({
+      stdout: '[6]\n',
+      signal: 'SIGSEGV'
+    })
   })
 })
 
@@ -141,7 +159,9 @@ describe('a handler that was there before', () => {
   })
 
   test('and ignores the signal goes on ignoring what was sent, but not a fault', () => {
-    const ignore = load('static void run(void) { signal(SIGSEGV, SIG_IGN); signal(SIGBUS, SIG_IGN); }')
+    const ignore = load(
+      'static void run(void) { signal(SIGSEGV, SIG_IGN); signal(SIGBUS, SIG_IGN); }'
+    )
     const send = load('static void run(void) { raise(SIGSEGV); puts("ignored"); fflush(stdout); }')
     expect(run(ignore, region, send, wild())).toEqual({ stdout: '[6]\nignored\n', signal: killed })
   })
@@ -189,10 +209,15 @@ describe('a handler that came later', () => {
     const earlier = load(`
       static void report(int number) { write(1, "reported\\n", 9); _exit(0); }
       static void run(void) { signal(SIGSEGV, report); signal(SIGBUS, report); }`)
-    const later = load('static void run(void) { signal(SIGSEGV, SIG_DFL); signal(SIGBUS, SIG_DFL); }')
+    const later = load(
+      'static void run(void) { signal(SIGSEGV, SIG_DFL); signal(SIGBUS, SIG_DFL); }'
+    )
     const fault = load('static void run(void) { *(volatile int *)8 = 1; }')
     const protect = `region.protect(0, page, 'none')`
-    expect(run(earlier, region, later, protect, fault)).toEqual({ stdout: '[6]\nreported\n', signal: null })
+    expect(run(earlier, region, later, protect, fault)).toEqual({
+      stdout: '[6]\nreported\n',
+      signal: null
+    })
   })
 
   test('and passes faults on stays the first to run', () => {

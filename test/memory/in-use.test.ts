@@ -1,6 +1,7 @@
 /**
- * Native code that still works on a region when it ends. fs, zlib, crypto, sockets and workers of the thread pool hold an address,
- * and nothing can stop them: they must find memory there, whatever close, decommit and protect do meanwhile.
+ * Native code that still works on a region when it ends. fs, zlib, crypto, sockets and workers of
+ * the thread pool hold an address, and nothing can stop them: they must find memory there, whatever
+ * close, decommit and protect do meanwhile.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Compiled, compile } from './compiled.js'
@@ -100,12 +101,21 @@ describe.runIf(onLinux)('a region that native code still works on', () => {
     return JSON.parse(stdout)
   }
 
-  // zlib itself ends the process when a view is detached that it has not read to its end; a pin makes close() throw.
+  // zlib itself ends the process when a view is detached that it has not read to its end; a pin
+  // makes close() throw.
   const ends = [
     ['close', 'operations', 'region.close()'],
-    ['protect', '{ ...operations, ...compression }', `region.protect(0, region.byteLength, 'none')`],
+    [
+      'protect',
+      '{ ...operations, ...compression }',
+      `region.protect(0, region.byteLength, 'none')`
+    ],
     ['decommit', '{ ...operations, ...compression }', 'region.decommit(0, region.byteLength)'],
-    ['protect, then close', 'operations', `region.protect(0, region.byteLength, 'none'); region.close()`]
+    [
+      'protect, then close',
+      'operations',
+      `region.protect(0, region.byteLength, 'none'); region.close()`
+    ]
   ] as const
 
   test.each(ends)('survives %s during every kind of operation', (_, among, end) => {
@@ -123,7 +133,9 @@ describe.runIf(onLinux)('a region that native code still works on', () => {
     // An operation may notice that its bytes have changed, or that a page is protected.
     expect(outcomes).toHaveLength(among === 'operations' ? 6 : 10)
     for (const outcome of Array.isArray(outcomes) ? outcomes : []) {
-      expect(outcome).toMatch(/^(done|EFAULT|Z_DATA_ERROR|Z_BUF_ERROR|ERR_.*|OperationError|TypeError)$/)
+      expect(outcome).toMatch(
+        /^(done|EFAULT|Z_DATA_ERROR|Z_BUF_ERROR|ERR_.*|OperationError|TypeError)$/
+      )
     }
   })
 

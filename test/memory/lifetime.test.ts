@@ -3,7 +3,16 @@ import { MessageChannel, Worker } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Region } from '../../lib/memory/region.js'
 import { type Compiled, compile } from './compiled.js'
-import { accessAt, collectUntil, hasTransfer, mappedBytes, mappings, onLinux, residentBytes, transfer } from './maps.js'
+import {
+  accessAt,
+  collectUntil,
+  hasTransfer,
+  mappedBytes,
+  mappings,
+  onLinux,
+  residentBytes,
+  transfer
+} from './maps.js'
 
 const MiB = 2 ** 20
 const closedError = expect.objectContaining({ name: 'OffheapError', code: 'ERR_OFFHEAP_CLOSED' })
@@ -90,7 +99,8 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
     // Others have inaccessible memory too, the C library for one; a guard is a page, and touches
     // the region.
     const guards = mappings().filter(
-      ({ start, end, access }) => access === '---p' && end - start === page && (end === begin || start === behind)
+      ({ start, end, access }) =>
+        access === '---p' && end - start === page && (end === begin || start === behind)
     )
     expect(mappedBytes(region.address, 64 * MiB)).toBe(64 * MiB)
     expect(guards).toEqual([])
@@ -103,7 +113,9 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
       for (const region of regions) region.close()
       return regions.map(({ address }) => address)
     })()
-    expect(await collectUntil(() => addresses.every(address => mappedBytes(address, 64 * MiB) === 0))).toBe(true)
+    expect(
+      await collectUntil(() => addresses.every(address => mappedBytes(address, 64 * MiB) === 0))
+    ).toBe(true)
     const later = Array.from({ length: 16 }, () => Region.map(64 * MiB))
     for (const { buffer } of later) new Uint8Array(buffer, 0, MiB).fill(3)
     await collectUntil(() => false, 20)
@@ -152,7 +164,9 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
   test('a thousand regions that are never closed are collected', async () => {
     const before = mappings().length
     const addresses = Array.from({ length: 1000 }, () => Region.map(MiB).address)
-    expect(await collectUntil(() => addresses.every(address => mappedBytes(address, MiB) === 0))).toBe(true)
+    expect(
+      await collectUntil(() => addresses.every(address => mappedBytes(address, MiB) === 0))
+    ).toBe(true)
     expect(mappings().length).toBeLessThan(before + 50)
   })
 
@@ -193,7 +207,9 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
     const mine = Region.map(MiB)
     const workers = await Promise.all(
       [1, 2, 3].map(value =>
-        workerWith(`globalThis.region = Region.map(${MiB}); new Uint8Array(region.buffer).fill(${value})`)
+        workerWith(
+          `globalThis.region = Region.map(${MiB}); new Uint8Array(region.buffer).fill(${value})`
+        )
       )
     )
     expect(new Set([mine.address, ...workers.map(({ address }) => address)]).size).toBe(4)
@@ -213,7 +229,8 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
 
   describe.runIf(hasTransfer)('after buffer.transfer() (Node 22 and later)', () => {
     test('the region is closed, and the memory lives on with the new buffer', async () => {
-      // Whoever holds the old buffer may know where the pages are: they stay until both buffers are collected.
+      // Whoever holds the old buffer may know where the pages are: they stay until both buffers are
+      // collected.
       const held = ((): { address: bigint; moved: ArrayBuffer | undefined } => {
         const region = Region.map(64 * MiB)
         new Uint8Array(region.buffer).fill(8)
@@ -233,7 +250,11 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
     test('to another size, the memory is unmapped once', async () => {
       let region: Region | undefined = Region.map(64 * MiB)
       const { address } = region
-      const resized: unknown = Reflect.apply(Reflect.get(region.buffer, 'transfer'), region.buffer, [100])
+      const resized: unknown = Reflect.apply(
+        Reflect.get(region.buffer, 'transfer'),
+        region.buffer,
+        [100]
+      )
       expect(resized).toHaveProperty('byteLength', 100)
       region.close()
       region = undefined

@@ -24,14 +24,22 @@ describe('limits of the process', () => {
     const drop = process.getuid?.() === 0 ? unprivileged : []
     const limited = [...drop, 'prlimit', '--memlock=65536:65536']
     const [command = '', ...words] = limited
-    if (spawnSync(command, [...words, 'true']).status !== 0) skip('no setpriv and prlimit to lower the limit with')
+    if (spawnSync(command, [...words, 'true']).status !== 0)
+      skip('no setpriv and prlimit to lower the limit with')
 
     const before =
       'import { readFileSync } from "node:fs"; const maps = () => readFileSync("/proc/self/maps", "utf8").split("\\n").length; Region.map(1).close(); const start = maps();'
     const after = 'console.log(maps() - start)'
-    const refused = compiled.run(`${before} const options = { size: 1048576, lock: true } ${report} ${after}`, limited)
+    const refused = compiled.run(
+      `${before} const options = { size: 1048576, lock: true } ${report} ${after}`,
+      limited
+    )
     const [error = '', growth] = refused.stdout.split('\n')
-    expect(JSON.parse(error)).toMatchObject({ code: 'ERR_OFFHEAP_SYSTEM', errno: errno.ENOMEM, syscall: 'mlock' })
+    expect(JSON.parse(error)).toMatchObject({
+      code: 'ERR_OFFHEAP_SYSTEM',
+      errno: errno.ENOMEM,
+      syscall: 'mlock'
+    })
     expect(JSON.parse(error).message).toMatch(/RLIMIT_MEMLOCK.* 64 KiB /)
     expect(Number(growth)).toBeLessThanOrEqual(2)
 
@@ -39,18 +47,26 @@ describe('limits of the process', () => {
     expect(JSON.parse(granted.stdout)).toEqual({ resident: 8192 })
   })
 
-  test.runIf(onLinux)('an address space that is too small is an error with errno and syscall', ({ skip }) => {
-    if (underAsan) skip(underAsan)
-    if (spawnSync('prlimit', ['--version']).status !== 0) skip('no prlimit to lower the limit with')
-    const body = `
+  test.runIf(onLinux)(
+    'an address space that is too small is an error with errno and syscall',
+    ({ skip }) => {
+      if (underAsan) skip(underAsan)
+      if (spawnSync('prlimit', ['--version']).status !== 0)
+        skip('no prlimit to lower the limit with')
+      const body = `
       import { execFileSync } from 'node:child_process'
       import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
       const used = Number(/VmSize:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024
       Region.map(1).close()
       execFileSync('prlimit', ['--pid', String(process.pid), '--as=' + (used + 2 ** 30)])
       const options = 2 ** 32 ${report}`
-    const { stdout } = compiled.run(body)
-    expect(JSON.parse(stdout)).toMatchObject({ code: 'ERR_OFFHEAP_SYSTEM', errno: errno.ENOMEM, syscall: 'mmap' })
-    expect(JSON.parse(stdout).message).toContain('refused to map 4 GiB (mmap: ENOMEM)')
-  })
+      const { stdout } = compiled.run(body)
+      expect(JSON.parse(stdout)).toMatchObject({
+        code: 'ERR_OFFHEAP_SYSTEM',
+        errno: errno.ENOMEM,
+        syscall: 'mmap'
+      })
+      expect(JSON.parse(stdout).message).toContain('refused to map 4 GiB (mmap: ENOMEM)')
+    }
+  )
 })

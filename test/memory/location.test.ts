@@ -3,7 +3,15 @@
  * V8's flags.
  */
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -18,7 +26,9 @@ describe('the location', () => {
   test('of this code is the package', () => {
     expect(runningFile()).toBe(join(root, 'lib/memory/location.ts'))
     expect(location()).toEqual({ bundled: false, folders: [root.replace(/\/$/, '')] })
-    expect(locationOf('/a/node_modules/offheap/dist/memory/location.js').folders).toEqual(['/a/node_modules/offheap'])
+    expect(locationOf('/a/node_modules/offheap/dist/memory/location.js').folders).toEqual([
+      '/a/node_modules/offheap'
+    ])
   })
 
   test.each([
@@ -34,13 +44,19 @@ describe('the location', () => {
     expect(locationOf('/build/machine/out/main.cjs', '/opt/app/program')).toEqual(at)
     expect(locationOf(undefined, '/opt/app/program')).toEqual(at)
     const loaded = '/opt/node_modules/offheap/dist/memory/location.js'
-    expect(locationOf(loaded, '/opt/app/program')).toEqual({ bundled: false, folders: ['/opt/node_modules/offheap'] })
+    expect(locationOf(loaded, '/opt/app/program')).toEqual({
+      bundled: false,
+      folders: ['/opt/node_modules/offheap']
+    })
   })
 
   test('of code that no file has is that of the main script', () => {
     const nowhere = ['', 'node:internal/vm', 'evalmachine.<anonymous>', '[eval]']
     expect(runningFile(nowhere)).toBe(undefined)
-    expect(locationOf(undefined)).toEqual({ bundled: true, folders: [dirname(process.argv[1] ?? '')] })
+    expect(locationOf(undefined)).toEqual({
+      bundled: true,
+      folders: [dirname(process.argv[1] ?? '')]
+    })
   })
 
   test('leaves the stacks of errors as they were', () => {
@@ -104,7 +120,11 @@ describe('a bundle', () => {
 
   async function bundleByRolldown(format: 'esm' | 'cjs'): Promise<void> {
     const warnings: string[] = []
-    const bundle = await rolldown({ input, platform: 'node', onLog: (_, { message }) => warnings.push(message) })
+    const bundle = await rolldown({
+      input,
+      platform: 'node',
+      onLog: (_, { message }) => warnings.push(message)
+    })
     await bundle.write({ format, file: nameOf('rolldown', format), sourcemap: true })
     await bundle.close()
     expect(warnings).toEqual([])
@@ -117,7 +137,9 @@ describe('a bundle', () => {
   ): string[] {
     const command = [...flags, join(folder, name)]
     try {
-      return execFileSync(process.execPath, command, { cwd: '/', encoding: 'utf8', stdio: 'pipe' }).trim().split('\n')
+      return execFileSync(process.execPath, command, { cwd: '/', encoding: 'utf8', stdio: 'pipe' })
+        .trim()
+        .split('\n')
     } catch (error) {
       return [error instanceof Error ? error.message : String(error)]
     }
@@ -125,28 +147,41 @@ describe('a bundle', () => {
 
   const kinds = ['esbuild, esm', 'esbuild, cjs', 'rolldown, esm', 'rolldown, cjs']
 
-  test.each(kinds)('by %s needs no addon before memory is mapped, and finds the one beside it', kind => {
-    const folder = folders[kind] ?? ''
-    const [message = ''] = run(folder)
-    expect(message).toMatch(/ERR_OFFHEAP_NO_ADDON/)
-    expect(message).toContain(`Copy the folder prebuilds of the package offheap to ${folder}, where the bundle is`)
-    cpSync(join(root, 'build/Release/offheap.node'), join(folder, 'build/Release/offheap.node'))
-    const found = ['without addon', join(folder, 'build/Release/offheap.node')]
-    expect(run(folder)).toEqual(found)
-    expect(run(folder, ['--enable-source-maps'])).toEqual(found)
-    expect(run(folder, ['--no-warnings', '--frozen-intrinsics'])).toEqual(found)
-    expect(run(folder, ['--stack-trace-limit=0'])).toEqual(found)
-  })
+  test.each(kinds)(
+    'by %s needs no addon before memory is mapped, and finds the one beside it',
+    kind => {
+      const folder = folders[kind] ?? ''
+      const [message = ''] = run(folder)
+      expect(message).toMatch(/ERR_OFFHEAP_NO_ADDON/)
+      expect(message).toContain(
+        `Copy the folder prebuilds of the package offheap to ${folder}, where the bundle is`
+      )
+      cpSync(join(root, 'build/Release/offheap.node'), join(folder, 'build/Release/offheap.node'))
+      const found = ['without addon', join(folder, 'build/Release/offheap.node')]
+      expect(run(folder)).toEqual(found)
+      expect(run(folder, ['--enable-source-maps'])).toEqual(found)
+      expect(run(folder, ['--no-warnings', '--frozen-intrinsics'])).toEqual(found)
+      expect(run(folder, ['--stack-trace-limit=0'])).toEqual(found)
+    }
+  )
 
   // webpack's development builds do, with each module by itself.
   test.each([
-    ['many calls deep', 'deep/elsewhere/start.cjs', '(function deep(n) { if (n > 0) return deep(n - 1);', '})(30)'],
+    [
+      'many calls deep',
+      'deep/elsewhere/start.cjs',
+      '(function deep(n) { if (n > 0) return deep(n - 1);',
+      '})(30)'
+    ],
     ['by a timer, with no file on the stack', 'timer/main.cjs', 'setTimeout(() => {', '}, 1)']
   ])('that evaluates its code %s finds the addon beside it', (_, start, before, after) => {
     const folder = join(work, dirname(start).split('/')[0] ?? '')
     mkdirSync(dirname(join(work, start)), { recursive: true })
     cpSync(join(root, 'build/Release/offheap.node'), join(folder, 'build/Release/offheap.node'))
-    const code = readFileSync(join(folders['esbuild, cjs'] ?? '', 'main.cjs'), 'utf8').replace(/^\/\/#.*/gm, '')
+    const code = readFileSync(join(folders['esbuild, cjs'] ?? '', 'main.cjs'), 'utf8').replace(
+      /^\/\/#.*/gm,
+      ''
+    )
     const evaluated = `${before}\n${code}\n${after}\n//# sourceURL=webpack://user/main.js`
     const common = 'globalThis.require = require; globalThis.module = module'
     writeFileSync(join(folder, 'main.cjs'), `${common}; (0, eval)(${JSON.stringify(evaluated)})`)

@@ -65,7 +65,8 @@ export function flagsAt(address: bigint): string[] {
   let inside = false
   for (const line of readFileSync('/proc/self/smaps', 'utf8').split('\n')) {
     const range = /^([0-9a-f]+)-([0-9a-f]+) /.exec(line)
-    if (range !== null) inside = BigInt(`0x${range[1]}`) <= address && address < BigInt(`0x${range[2]}`)
+    if (range !== null)
+      inside = BigInt(`0x${range[1]}`) <= address && address < BigInt(`0x${range[2]}`)
     if (inside && line.startsWith('VmFlags:')) return line.slice(8).trim().split(' ')
   }
   return []
@@ -87,7 +88,8 @@ export async function collectUntil(condition: () => boolean, turns = 200): Promi
 /** `buffer.transfer()` of Node 22 and later. */
 export function transfer(buffer: ArrayBuffer): ArrayBuffer {
   const method: unknown = Reflect.get(buffer, 'transfer')
-  if (typeof method !== 'function') throw new Error('this Node has no ArrayBuffer.prototype.transfer')
+  if (typeof method !== 'function')
+    throw new Error('this Node has no ArrayBuffer.prototype.transfer')
   const moved: unknown = method.call(buffer)
   if (!(moved instanceof ArrayBuffer)) throw new Error('transfer() did not return an ArrayBuffer')
   return moved

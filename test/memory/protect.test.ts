@@ -1,4 +1,12 @@
-import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeSync
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -6,7 +14,15 @@ import { promisify } from 'node:util'
 import { deflate, inflateSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Region } from '../../lib/memory/region.js'
-import { accessAt, collectUntil, hasTransfer, mappedBytes, mappings, onLinux, transfer } from './maps.js'
+import {
+  accessAt,
+  collectUntil,
+  hasTransfer,
+  mappedBytes,
+  mappings,
+  onLinux,
+  transfer
+} from './maps.js'
 
 const PAGES = 300
 let region: Region
@@ -146,7 +162,10 @@ describe('protect', () => {
   test('takes no other mode', () => {
     for (const mode of ['', 'write', 'NONE', 'toString', '__proto__']) {
       expect(() => Reflect.apply(region.protect, region, [0, page, mode])).toThrow(
-        expect.objectContaining({ code: 'ERR_OUT_OF_RANGE', message: expect.stringContaining("'readwrite'") })
+        expect.objectContaining({
+          code: 'ERR_OUT_OF_RANGE',
+          message: expect.stringContaining("'readwrite'")
+        })
       )
     }
     for (const mode of [undefined, null, 0, {}]) {
@@ -158,19 +177,22 @@ describe('protect', () => {
     expect(region.faults()).toEqual([])
   })
 
-  test.runIf(hasTransfer && onLinux)('pages stay watched after buffer.transfer() (Node 22 and later)', async () => {
-    region.protect(0, page, 'none')
-    const readMoved = () => {
-      const moved = new Uint8Array(transfer(region.buffer))
-      moved[0] = 2
-      return [moved[0], moved[1]]
+  test.runIf(hasTransfer && onLinux)(
+    'pages stay watched after buffer.transfer() (Node 22 and later)',
+    async () => {
+      region.protect(0, page, 'none')
+      const readMoved = () => {
+        const moved = new Uint8Array(transfer(region.buffer))
+        moved[0] = 2
+        return [moved[0], moved[1]]
+      }
+      expect(readMoved()).toEqual([2, 1])
+      const { address } = region
+      region = Region.map(page)
+      bytes = new Uint8Array(region.buffer)
+      expect(await collectUntil(() => mappedBytes(address, PAGES * page) === 0)).toBe(true)
     }
-    expect(readMoved()).toEqual([2, 1])
-    const { address } = region
-    region = Region.map(page)
-    bytes = new Uint8Array(region.buffer)
-    expect(await collectUntil(() => mappedBytes(address, PAGES * page) === 0)).toBe(true)
-  })
+  )
 
   test('faults belong to their region', () => {
     const other = Region.map(page)
@@ -201,7 +223,10 @@ describe('protect', () => {
     try {
       for (const each of regions) each.protect(0, page, 'read')
       expect(() => last.protect(0, page, 'read')).toThrow(
-        expect.objectContaining({ code: 'ERR_OFFHEAP_UNSUPPORTED', message: expect.stringContaining('1024') })
+        expect.objectContaining({
+          code: 'ERR_OFFHEAP_UNSUPPORTED',
+          message: expect.stringContaining('1024')
+        })
       )
       new Uint8Array(last.buffer)[0] = 1
       expect(last.faults()).toEqual([])
@@ -216,7 +241,8 @@ describe('protect', () => {
 
   describe.runIf(onLinux)('at the limit of mappings that a process can have', () => {
     const limit = onLinux ? Number(readFileSync('/proc/sys/vm/max_map_count', 'utf8')) : 0
-    const refused = (syscall: unknown) => expect.objectContaining({ code: 'ERR_OFFHEAP_SYSTEM', syscall })
+    const refused = (syscall: unknown) =>
+      expect.objectContaining({ code: 'ERR_OFFHEAP_SYSTEM', syscall })
 
     /** Protects every other page, which makes as many mappings as pages. */
     function split(many: Region, mappings: number): void {
@@ -250,7 +276,13 @@ describe('protect', () => {
         fill()
       } catch (thrown) {
         error = thrown
-        values = [view[10 * page], view[20 * page + 1], view[30 * page], view[5 * page], view[7 * page]]
+        values = [
+          view[10 * page],
+          view[20 * page + 1],
+          view[30 * page],
+          view[5 * page],
+          view[7 * page]
+        ]
       }
       for (const each of [...fillers, many]) each.close()
       expect(error).toEqual(refused(expect.stringMatching(/^(mmap|mprotect)$/)))

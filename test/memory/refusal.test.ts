@@ -19,8 +19,10 @@ const attempt = { verb: 'map', size: 2 ** 20, locked: false, lockLimit: Number.P
 describe('a refusal', () => {
   const limit =
     /^The system refused to map 1 MiB \(mlock: E[A-Z]+\): memory that stays in RAM is limited .* 64 KiB for /
-  const none = /^The system refused to map 1 MiB \(mlock: EPERM\): .*RLIMIT_MEMLOCK, which is unlimited for /
-  const inRegion = /\(madvise: EINVAL\): the pages of a region that was mapped with lock can not be given back/
+  const none =
+    /^The system refused to map 1 MiB \(mlock: EPERM\): .*RLIMIT_MEMLOCK, which is unlimited for /
+  const inRegion =
+    /\(madvise: EINVAL\): the pages of a region that was mapped with lock can not be given back/
   const policy = /: a security policy of this process or its container/
   const memory = /: there is not that much free address space or memory/
   const unknown = /: it gave no further reason\./
@@ -56,15 +58,20 @@ describe('a refusal', () => {
       code: 'ERR_OFFHEAP_UNSUPPORTED',
       errno: errno.ENOTSUP,
       syscall: 'madvise',
-      message: expect.stringContaining('(madvise: ENOTSUP): it has no transparent huge pages. Leave out hugePages.')
+      message: expect.stringContaining(
+        '(madvise: ENOTSUP): it has no transparent huge pages. Leave out hugePages.'
+      )
     })
   })
 
-  test.each(['ERR_OFFHEAP_CLOSED', 'ERR_OFFHEAP_UNSUPPORTED'])('of the addon itself has its code: %s', code => {
-    const error = refusal(Object.assign(new Error('because'), { code }), attempt)
-    expect(error).toBeInstanceOf(OffheapError)
-    expect(error).toMatchObject({ code, message: expect.stringMatching(/^because /) })
-  })
+  test.each(['ERR_OFFHEAP_CLOSED', 'ERR_OFFHEAP_UNSUPPORTED'])(
+    'of the addon itself has its code: %s',
+    code => {
+      const error = refusal(Object.assign(new Error('because'), { code }), attempt)
+      expect(error).toBeInstanceOf(OffheapError)
+      expect(error).toMatchObject({ code, message: expect.stringMatching(/^because /) })
+    }
+  )
 
   const others = [
     new TypeError('no code'),
@@ -78,9 +85,12 @@ describe('a refusal', () => {
     'a string',
     undefined
   ]
-  test.each(others.map(error => [String(error), error] as const))('that is none is left alone: %s', (_name, error) => {
-    expect(refusal(error, attempt)).toBe(error)
-  })
+  test.each(others.map(error => [String(error), error] as const))(
+    'that is none is left alone: %s',
+    (_name, error) => {
+      expect(refusal(error, attempt)).toBe(error)
+    }
+  )
 })
 
 test.each([

@@ -107,7 +107,10 @@ describe.runIf(onLinux)('a refused', () => {
 
   function run(body: string): unknown[] {
     const preload = [shim, process.env.LD_PRELOAD].filter(Boolean).join(':')
-    const { stdout, stderr, status, signal } = compiled.run(prelude + body, ['env', `LD_PRELOAD=${preload}`])
+    const { stdout, stderr, status, signal } = compiled.run(prelude + body, [
+      'env',
+      `LD_PRELOAD=${preload}`
+    ])
     expect({ stderr, status, signal }).toEqual({ stderr: '', status: 0, signal: null })
     return stdout
       .trim()
@@ -118,10 +121,22 @@ describe.runIf(onLinux)('a refused', () => {
   /** Syscalls in the order in which they are made, each refused once. */
   const maps: [string, string, string[]][] = [
     ['Region.map', 'Region.map(256 * MiB)', ['mmap', 'mprotect']],
-    ['Region.map without guard', 'Region.map({ size: 256 * MiB, guard: false })', ['mmap', 'mprotect']],
+    [
+      'Region.map without guard',
+      'Region.map({ size: 256 * MiB, guard: false })',
+      ['mmap', 'mprotect']
+    ],
     ['Heap.map', 'Heap.map(256 * MiB)', ['mmap', 'mprotect']],
-    ['Region.map with populate', 'Region.map({ size: MiB, populate: true })', ['mmap', 'mprotect', 'madvise']],
-    ['Region.map with lock', 'Region.map({ size: page, lock: true })', ['mmap', 'mprotect', 'mlock']]
+    [
+      'Region.map with populate',
+      'Region.map({ size: MiB, populate: true })',
+      ['mmap', 'mprotect', 'madvise']
+    ],
+    [
+      'Region.map with lock',
+      'Region.map({ size: page, lock: true })',
+      ['mmap', 'mprotect', 'mlock']
+    ]
   ]
 
   test.each(maps)('%s maps nothing', (_, call, syscalls) => {
@@ -136,10 +151,13 @@ describe.runIf(onLinux)('a refused', () => {
   test('Region.map with hugePages maps nothing', () => {
     // Alignment reserves too much, and gives back what lies before and behind; either may be
     // nothing.
-    const [told] = run(`const outcome = refuseEach(${ENOMEM}, () => Region.map({ size: 256 * MiB, hugePages: true }))
+    const [told] =
+      run(`const outcome = refuseEach(${ENOMEM}, () => Region.map({ size: 256 * MiB, hugePages: true }))
       outcome.result.close()
       report(outcome)`)
-    expect(new Set(Array.isArray(told) ? told : [])).toEqual(new Set(['mmap', 'munmap', 'mprotect', 'madvise']))
+    expect(new Set(Array.isArray(told) ? told : [])).toEqual(
+      new Set(['mmap', 'munmap', 'mprotect', 'madvise'])
+    )
   })
 
   test('decommit keeps the bytes', () => {

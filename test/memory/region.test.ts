@@ -57,14 +57,21 @@ describe('Region.map', () => {
     expect(two.every(byte => byte === 0)).toBe(true)
   })
 
-  test.each([0, -0, -1, -4096, 0.5, 4096.5, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
-    'refuses a size of %d',
-    size => {
-      const expected = expect.objectContaining({ name: 'RangeError', code: 'ERR_OUT_OF_RANGE' })
-      expect(() => Region.map(size)).toThrow(expected)
-      expect(() => Region.map({ size })).toThrow(expected)
-    }
-  )
+  test.each([
+    0,
+    -0,
+    -1,
+    -4096,
+    0.5,
+    4096.5,
+    Number.NaN,
+    Number.POSITIVE_INFINITY,
+    Number.NEGATIVE_INFINITY
+  ])('refuses a size of %d', size => {
+    const expected = expect.objectContaining({ name: 'RangeError', code: 'ERR_OUT_OF_RANGE' })
+    expect(() => Region.map(size)).toThrow(expected)
+    expect(() => Region.map({ size })).toThrow(expected)
+  })
 
   test.each([
     ['a string', '4096'],
@@ -80,15 +87,18 @@ describe('Region.map', () => {
     expect(() => mapAnything({ size: value })).toThrow(expected)
   })
 
-  test.each(['hugePages', 'populate', 'lock', 'guard'])('refuses %s that is not a boolean', name => {
-    for (const value of ['yes', 1, null, {}]) {
-      const expected = expect.objectContaining({
-        code: 'ERR_INVALID_ARG_TYPE',
-        message: expect.stringContaining(`"options.${name}"`)
-      })
-      expect(() => mapAnything({ size: 4096, [name]: value })).toThrow(expected)
+  test.each(['hugePages', 'populate', 'lock', 'guard'])(
+    'refuses %s that is not a boolean',
+    name => {
+      for (const value of ['yes', 1, null, {}]) {
+        const expected = expect.objectContaining({
+          code: 'ERR_INVALID_ARG_TYPE',
+          message: expect.stringContaining(`"options.${name}"`)
+        })
+        expect(() => mapAnything({ size: 4096, [name]: value })).toThrow(expected)
+      }
     }
-  })
+  )
 
   test('maps all that this Node can wrap, but not a byte more', () => {
     const region = map(4 * GiB)
@@ -103,16 +113,19 @@ describe('Region.map', () => {
     )
   })
 
-  test.skipIf(constants.MAX_LENGTH < 2 ** 47)('says in words when the system has not that much', () => {
-    expect(() => Region.map(2 ** 47)).toThrow(
-      expect.objectContaining({
-        code: 'ERR_OFFHEAP_SYSTEM',
-        errno: errno.ENOMEM,
-        syscall: expect.stringMatching(/^(mmap|VirtualAlloc)$/),
-        message: expect.stringMatching(/128 TiB \(\w+: ENOMEM\)/)
-      })
-    )
-  })
+  test.skipIf(constants.MAX_LENGTH < 2 ** 47)(
+    'says in words when the system has not that much',
+    () => {
+      expect(() => Region.map(2 ** 47)).toThrow(
+        expect.objectContaining({
+          code: 'ERR_OFFHEAP_SYSTEM',
+          errno: errno.ENOMEM,
+          syscall: expect.stringMatching(/^(mmap|VirtualAlloc)$/),
+          message: expect.stringMatching(/128 TiB \(\w+: ENOMEM\)/)
+        })
+      )
+    }
+  )
 
   test('commits nothing before it is touched', () => {
     const before = process.memoryUsage.rss()
@@ -123,7 +136,9 @@ describe('Region.map', () => {
 
   test('populate commits every page', () => {
     expect(map({ size: 8 * MiB, populate: true }).residentBytes()).toBe(8 * MiB)
-    expect(new Uint8Array(map({ size: MiB, populate: true }).buffer).every(byte => byte === 0)).toBe(true)
+    expect(
+      new Uint8Array(map({ size: MiB, populate: true }).buffer).every(byte => byte === 0)
+    ).toBe(true)
   })
 
   test('lock within the limit commits every page and keeps it', ({ skip }) => {
@@ -192,10 +207,16 @@ describe('commit', () => {
 
   test('takes whole pages of an open region', () => {
     const region = map(MiB)
-    expect(() => region.commit(1, region.pageSize)).toThrow(expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' }))
-    expect(() => region.commit(0, 2 * MiB)).toThrow(expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' }))
+    expect(() => region.commit(1, region.pageSize)).toThrow(
+      expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' })
+    )
+    expect(() => region.commit(0, 2 * MiB)).toThrow(
+      expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' })
+    )
     region.close()
-    expect(() => region.commit(0, 0)).toThrow(expect.objectContaining({ code: 'ERR_OFFHEAP_CLOSED' }))
+    expect(() => region.commit(0, 0)).toThrow(
+      expect.objectContaining({ code: 'ERR_OFFHEAP_CLOSED' })
+    )
   })
 })
 
@@ -267,7 +288,9 @@ describe('decommit and residentBytes', () => {
       const expected = expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' })
       expect(() => Reflect.apply(region.decommit, region, [value, pageSize])).toThrow(expected)
       expect(() => Reflect.apply(region.decommit, region, [0, value])).toThrow(expected)
-      expect(() => Reflect.apply(region.protect, region, [value, pageSize, 'none'])).toThrow(expected)
+      expect(() => Reflect.apply(region.protect, region, [value, pageSize, 'none'])).toThrow(
+        expected
+      )
     }
     expect(region.residentBytes()).toBe(MiB)
     new Uint8Array(region.buffer).fill(2)

@@ -16,7 +16,8 @@ export function listen(): Told[] {
   const told: Told[] = []
   const listeners = NAMES.map(name => {
     const listener = (message: unknown): void => {
-      if (typeof message === 'object' && message !== null) told.push({ name, message: { ...message } })
+      if (typeof message === 'object' && message !== null)
+        told.push({ name, message: { ...message } })
     }
     subscribe(`offheap:${name}`, listener)
     return () => unsubscribe(`offheap:${name}`, listener)

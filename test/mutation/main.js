@@ -24,13 +24,20 @@ const words = process.argv.slice(2)
 /** Of the lab, what runs in this process; the rest is in others, where no mutant is met. */
 const LAB = [
   ...['config', 'report', 'score'].map(name => `grade/${name}`),
-  ...['hints', 'ledger', 'memory', 'picture', 'spy', 'strict', 'verify'].map(name => `submission/${name}`)
+  ...['hints', 'ledger', 'memory', 'picture', 'spy', 'strict', 'verify'].map(
+    name => `submission/${name}`
+  )
 ]
-const ROOMS = ['layout', 'placement', 'engine', 'hardened', 'heap', 'trace'].map(room => `lib/${room}`)
+const ROOMS = ['layout', 'placement', 'engine', 'hardened', 'heap', 'trace'].map(
+  room => `lib/${room}`
+)
 /** Not location.ts: it finds the package, which is not here. */
 const MEMORY = ['addon', 'advice', 'refusal', 'region'].map(name => `lib/memory/${name}.ts`)
-const places = words.length > 0 ? words : [...ROOMS, ...MEMORY, ...LAB.map(name => `lib/lab/${name}.ts`)]
-const patterns = places.map(place => (/\.ts(:|$)/.test(place) ? place : `${place.replace(/\/$/, '')}/**/*.ts`))
+const places =
+  words.length > 0 ? words : [...ROOMS, ...MEMORY, ...LAB.map(name => `lib/lab/${name}.ts`)]
+const patterns = places.map(place =>
+  /\.ts(:|$)/.test(place) ? place : `${place.replace(/\/$/, '')}/**/*.ts`
+)
 
 /** The path of a Node that can run Stryker: the one that runs this, or one from npm. */
 function nodeBinary() {
@@ -41,10 +48,14 @@ function nodeBinary() {
   if (existsSync(binary)) return binary
   mkdirSync(folder, { recursive: true })
   writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
-  execFileSync('npm', ['install', '--ignore-scripts', '--no-save', '--silent', `${name}@${NODE_LINE}`], {
-    cwd: folder,
-    stdio: 'inherit'
-  })
+  execFileSync(
+    'npm',
+    ['install', '--ignore-scripts', '--no-save', '--silent', `${name}@${NODE_LINE}`],
+    {
+      cwd: folder,
+      stdio: 'inherit'
+    }
+  )
   return binary
 }
 
@@ -64,7 +75,8 @@ const { status } = spawnSync(
   [stryker, 'run', 'test/mutation/stryker.config.js', '--mutate', patterns.join(',')],
   { cwd: root, stdio: 'inherit', env: { ...process.env, OFFHEAP_RUNS: RUNS } }
 )
-if (status !== 0 || !existsSync(report)) throw new Error(`Stryker ended with ${status}, and without a report`)
+if (status !== 0 || !existsSync(report))
+  throw new Error(`Stryker ended with ${status}, and without a report`)
 
 const table = new Table({
   head: ['file', 'mutants', 'killed', 'survived', 'static', 'score'],
@@ -73,7 +85,9 @@ const table = new Table({
 })
 const sum = { killed: 0, survived: 0, ignored: 0 }
 const survivors = []
-for (const [file, { source, mutants }] of Object.entries(JSON.parse(readFileSync(report, 'utf8')).files)) {
+for (const [file, { source, mutants }] of Object.entries(
+  JSON.parse(readFileSync(report, 'utf8')).files
+)) {
   const lines = source.split('\n')
   const count = (...states) => mutants.filter(mutant => states.includes(mutant.status)).length
   // A mutant that never ends is noticed too.
@@ -83,11 +97,20 @@ for (const [file, { source, mutants }] of Object.entries(JSON.parse(readFileSync
   sum.killed += killed
   sum.survived += survived
   sum.ignored += ignored
-  table.push([file, killed + survived, killed, survived, ignored, percent(killed, killed + survived)])
+  table.push([
+    file,
+    killed + survived,
+    killed,
+    survived,
+    ignored,
+    percent(killed, killed + survived)
+  ])
   for (const { status, location, replacement } of mutants) {
     if (status !== 'Survived' && status !== 'NoCoverage') continue
     const { line, column } = location.start
-    survivors.push(`${file}:${line}:${column}  ${oneLine(original(lines, location))}  →  ${oneLine(replacement)}`)
+    survivors.push(
+      `${file}:${line}:${column}  ${oneLine(original(lines, location))}  →  ${oneLine(replacement)}`
+    )
   }
 }
 const all = sum.killed + sum.survived

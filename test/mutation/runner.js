@@ -8,7 +8,12 @@ import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { INSTRUMENTER_CONSTANTS } from '@stryker-mutator/api/core'
 import { declareClassPlugin, PluginKind } from '@stryker-mutator/api/plugin'
-import { DryRunStatus, determineHitLimitReached, TestStatus, toMutantRunResult } from '@stryker-mutator/api/test-runner'
+import {
+  DryRunStatus,
+  determineHitLimitReached,
+  TestStatus,
+  toMutantRunResult
+} from '@stryker-mutator/api/test-runner'
 import { build } from 'esbuild'
 
 const STAND_IN = 'test/mutation/vitest.js'
@@ -93,7 +98,8 @@ const STEPS = 4e8
 function testFiles(patterns) {
   const isHardened = patterns.some(pattern => /^lib\/(\*\*|hardened)/.test(pattern))
   const rooms = new Set(patterns.map(pattern => pattern.split('/')[1]))
-  const isWanted = room => (APART.includes(room) ? rooms.has(room) : [...rooms].some(each => !APART.includes(each)))
+  const isWanted = room =>
+    APART.includes(room) ? rooms.has(room) : [...rooms].some(each => !APART.includes(each))
   return readdirSync('test', { withFileTypes: true })
     .filter(entry => entry.isDirectory() && !ELSEWHERE.includes(entry.name) && isWanted(entry.name))
     .flatMap(({ name: room }) => readdirSync(`test/${room}`).map(name => `test/${room}/${name}`))
@@ -169,7 +175,8 @@ class InProcessRunner {
       logLevel: 'error'
     })
     // What bundled code looks for beside it: the addon, and what tests compile.
-    for (const name of NEIGHBOURS.filter(existsSync)) symlinkSync(join('..', name), join(folder, name))
+    for (const name of NEIGHBOURS.filter(existsSync))
+      symlinkSync(join('..', name), join(folder, name))
     symlinkSync(join(process.cwd(), 'build'), join(folder, 'test/chunks/build'))
     for (const room of new Set(['test/native', ...files.map(dirname)])) {
       mkdirSync(join(folder, room), { recursive: true })
@@ -209,7 +216,9 @@ class InProcessRunner {
     const wanted = testFilter && new Set(testFilter)
     // The first failure ends a run: quick files, and those that ended many, come first.
     const rank = ({ file }) => this.costs.get(file).time / (1 + this.costs.get(file).kills)
-    const tests = this.tests.filter(({ id }) => !wanted || wanted.has(id)).sort((a, b) => rank(a) - rank(b))
+    const tests = this.tests
+      .filter(({ id }) => !wanted || wanted.has(id))
+      .sort((a, b) => rank(a) - rank(b))
     Object.assign(this.state, { activeMutant: activeMutant.id, hitCount: 0, hitLimit, steps: 0 })
     // For the processes that tests start: there the mutated code reads which mutant is active from
     // here.
@@ -220,9 +229,13 @@ class InProcessRunner {
     delete process.env[INSTRUMENTER_CONSTANTS.ACTIVE_MUTANT_ENV_VARIABLE]
     const timeout = determineHitLimitReached(this.state.hitCount, hitLimit)
     const endless =
-      this.state.steps > STEPS ? { status: DryRunStatus.Timeout, reason: 'too many statements' } : undefined
+      this.state.steps > STEPS
+        ? { status: DryRunStatus.Timeout, reason: 'too many statements' }
+        : undefined
     Object.assign(this.state, { activeMutant: undefined, hitCount: undefined, hitLimit: undefined })
-    return toMutantRunResult(timeout ?? endless ?? { status: DryRunStatus.Complete, tests: results })
+    return toMutantRunResult(
+      timeout ?? endless ?? { status: DryRunStatus.Complete, tests: results }
+    )
   }
 
   /** Runs the tests in order, with their hooks. Stops at the first failure when `bail`. */
@@ -276,4 +289,6 @@ async function runAll(hooks) {
   for (const hook of hooks) await hook()
 }
 
-export const strykerPlugins = [declareClassPlugin(PluginKind.TestRunner, 'in-process', InProcessRunner)]
+export const strykerPlugins = [
+  declareClassPlugin(PluginKind.TestRunner, 'in-process', InProcessRunner)
+]

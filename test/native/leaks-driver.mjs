@@ -50,7 +50,13 @@ function misuse({ handle, buffer }) {
 }
 
 function live() {
-  for (const options of [{}, { guard: false }, { hugePages: true }, { populate: true }, { lock: true }]) {
+  for (const options of [
+    {},
+    { guard: false },
+    { hugePages: true },
+    { populate: true },
+    { lock: true }
+  ]) {
     const region = map(options.hugePages ? 1024 : 4, options)
     if (!options.lock) use(region)
     misuse(region)

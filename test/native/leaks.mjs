@@ -27,10 +27,14 @@ const options = [
   '--xml=yes',
   `--xml-file=${output}`
 ]
-const { status, error, stdout } = spawnSync('valgrind', [...options, process.execPath, '--expose-gc', driver], {
-  encoding: 'utf8',
-  stdio: ['ignore', 'pipe', 'inherit']
-})
+const { status, error, stdout } = spawnSync(
+  'valgrind',
+  [...options, process.execPath, '--expose-gc', driver],
+  {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit']
+  }
+)
 if (error !== undefined) {
   console.error(`valgrind could not be run: ${error.message}`)
   process.exit(2)
@@ -40,7 +44,9 @@ rmSync(folder, { recursive: true })
 
 const ours = records.filter(isOurs)
 for (const record of ours) console.error(describe(record))
-console.log(`${records.length} records of valgrind, ${ours.length} of the addon; the driver ended with ${status}`)
+console.log(
+  `${records.length} records of valgrind, ${ours.length} of the addon; the driver ended with ${status}`
+)
 process.exitCode = status === 0 && stdout === 'done\n' && ours.length === 0 ? 0 : 1
 
 /**
@@ -50,7 +56,9 @@ process.exitCode = status === 0 && stdout === 'done\n' && ours.length === 0 ? 0 
 function isOurs(record) {
   const objects = [...record.matchAll(/<obj>([^<]*)<\/obj>/g)].map(([, path]) => path)
   if (record.includes('<kind>Leak_')) return objects.some(isAddon)
-  const first = objects.find(path => !/\/(vgpreload_[^/]*|libc[.-][^/]*|libstdc\+\+[^/]*)$/.test(path))
+  const first = objects.find(
+    path => !/\/(vgpreload_[^/]*|libc[.-][^/]*|libstdc\+\+[^/]*)$/.test(path)
+  )
   return first !== undefined && isAddon(first)
 }
 

@@ -18,7 +18,9 @@ import { fileURLToPath } from 'node:url'
 
 const [sanitizer, ...words] = process.argv.slice(2)
 if (process.platform !== 'linux' || (sanitizer !== 'address' && sanitizer !== 'undefined')) {
-  console.error('Usage, on Linux: node test/native/sanitize.mjs address|undefined [words for vitest]')
+  console.error(
+    'Usage, on Linux: node test/native/sanitize.mjs address|undefined [words for vitest]'
+  )
   process.exit(2)
 }
 
@@ -29,7 +31,10 @@ const compiler = process.env.CXX ?? 'c++'
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }))
 
 const skipped = new Set(['.git', 'build', 'coverage', 'node_modules'])
-cpSync(root, folder, { recursive: true, filter: path => !skipped.has(path.slice(root.length).split('/')[0]) })
+cpSync(root, folder, {
+  recursive: true,
+  filter: path => !skipped.has(path.slice(root.length).split('/')[0])
+})
 symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
 
 const optimized = '-O1 -g -fno-omit-frame-pointer'
@@ -93,6 +98,8 @@ function build(flags, linkerFlags = '') {
 /** The shared library of AddressSanitizer; gcc and clang name it differently. */
 function findRuntime() {
   const isClang = execFileSync(compiler, ['--version'], { encoding: 'utf8' }).includes('clang')
-  const name = isClang ? `libclang_rt.asan-${process.arch === 'x64' ? 'x86_64' : 'aarch64'}.so` : 'libasan.so'
+  const name = isClang
+    ? `libclang_rt.asan-${process.arch === 'x64' ? 'x86_64' : 'aarch64'}.so`
+    : 'libasan.so'
   return execFileSync(compiler, [`-print-file-name=${name}`], { encoding: 'utf8' }).trim()
 }

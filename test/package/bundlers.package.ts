@@ -6,7 +6,17 @@
 import { chmodSync, copyFileSync, cpSync, mkdirSync, mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, inject, test } from 'vitest'
-import { addRow, attempt, cached, install, nodeOf, PREBUILT, project, report, run } from './support.js'
+import {
+  addRow,
+  attempt,
+  cached,
+  install,
+  nodeOf,
+  PREBUILT,
+  project,
+  report,
+  run
+} from './support.js'
 
 const PROGRAM = `
   import { Heap } from 'offheap'
@@ -58,11 +68,32 @@ const VITE = `
   await output('vite-cjs', 'program.mjs', 'cjs', 'main.cjs')
 `
 const esbuild = (format: string, file: string) => [
-  ...['npx', '--no', '--', 'esbuild', 'program.mjs', '--bundle', '--platform=node', '--log-level=warning'],
+  ...[
+    'npx',
+    '--no',
+    '--',
+    'esbuild',
+    'program.mjs',
+    '--bundle',
+    '--platform=node',
+    '--log-level=warning'
+  ],
   ...[`--format=${format}`, `--outfile=${file}`]
 ]
 const rolldown = (format: string, file: string) => [
-  ...['npx', '--no', '--', 'rolldown', 'program.mjs', '--platform', 'node', '--format', format, '--file', file]
+  ...[
+    'npx',
+    '--no',
+    '--',
+    'rolldown',
+    'program.mjs',
+    '--platform',
+    'node',
+    '--format',
+    format,
+    '--file',
+    file
+  ]
 ]
 
 /** Commands that make bundles, and the files of these. */
@@ -74,7 +105,12 @@ const BUNDLERS: [name: string, command: readonly string[], files: readonly strin
   [
     'webpack, in four ways',
     ['node', 'webpack.mjs'],
-    ['webpack-cjs/main.cjs', 'webpack-eval/main.cjs', 'webpack-esm/main.mjs', 'webpack-chunks/main.mjs']
+    [
+      'webpack-cjs/main.cjs',
+      'webpack-eval/main.cjs',
+      'webpack-esm/main.mjs',
+      'webpack-chunks/main.mjs'
+    ]
   ],
   ['vite, in two ways', ['node', 'vite.mjs'], ['vite-esm/main.mjs', 'vite-cjs/main.cjs']]
 ]
@@ -95,7 +131,11 @@ beforeAll(() => {
  * Runs a program whose files are in a folder: moved elsewhere, where nothing is installed, without
  * the addon, then with it.
  */
-function expectToFindItsAddon(name: string, from: string, command: (elsewhere: string) => readonly string[]): void {
+function expectToFindItsAddon(
+  name: string,
+  from: string,
+  command: (elsewhere: string) => readonly string[]
+): void {
   const elsewhere = join(mkdtempSync(join(inject('work'), 'elsewhere-')), 'program')
   cpSync(from, elsewhere, { recursive: true })
   const [program = '', ...args] = command(elsewhere)
@@ -103,13 +143,20 @@ function expectToFindItsAddon(name: string, from: string, command: (elsewhere: s
   expect(without.output).toMatch(/needs no addon[\s\S]*ERR_OFFHEAP_NO_ADDON/)
   const [, place = ''] =
     without.output.match(/Copy the folder prebuilds of the package offheap to (\/.*?), where/) ?? []
-  cpSync(join(folder, 'node_modules/offheap/prebuilds'), join(elsewhere, 'prebuilds'), { recursive: true })
+  cpSync(join(folder, 'node_modules/offheap/prebuilds'), join(elsewhere, 'prebuilds'), {
+    recursive: true
+  })
   expect(`${place}/`).toMatch(new RegExp(`^${elsewhere}/`))
   const { status, output } = attempt('/', program, args)
   expect({ status, output }).toMatchObject({ status: 0 })
   const [node, addon] = resultIn(output)
   expect(addon).toBe(join(elsewhere, PREBUILT))
-  const kept = { installer: 'copied', packages: '0', size: '0', addon: `beside the program: ${PREBUILT}` }
+  const kept = {
+    installer: 'copied',
+    packages: '0',
+    size: '0',
+    addon: `beside the program: ${PREBUILT}`
+  }
   addRow({ what: name, node: `${node} ${process.arch}`, ...kept })
 }
 
@@ -136,7 +183,10 @@ describe('offheap in a bundle', () => {
 describe('offheap left out of a bundle', () => {
   const bundlers: [name: string, args: readonly string[]][] = [
     ['esbuild', [...esbuild('esm', 'esbuild-external/main.mjs').slice(1), '--external:offheap']],
-    ['rolldown', [...rolldown('esm', 'rolldown-external/main.mjs').slice(1), '--external', 'offheap']]
+    [
+      'rolldown',
+      [...rolldown('esm', 'rolldown-external/main.mjs').slice(1), '--external', 'offheap']
+    ]
   ]
 
   test.each(bundlers)('by %s', (name, args) => {
@@ -154,7 +204,10 @@ describe.runIf(PREBUILT.includes('.glibc'))('offheap in a single executable', ()
     mkdirSync(from)
     run(folder, 'npx', esbuild('cjs', `${name}.cjs`).slice(1))
     const all = { main: `${name}.cjs`, disableExperimentalSEAWarning: true, ...settings }
-    run(folder, process.execPath, ['-e', `fs.writeFileSync('${name}.json', '${JSON.stringify(all)}')`])
+    run(folder, process.execPath, [
+      '-e',
+      `fs.writeFileSync('${name}.json', '${JSON.stringify(all)}')`
+    ])
     return from
   }
 
@@ -165,7 +218,13 @@ describe.runIf(PREBUILT.includes('.glibc'))('offheap in a single executable', ()
     chmodSync(join(from, 'program'), 0o755)
     const fuse = ['--sentinel-fuse', 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2']
     const postject = join(cached('postject', '1.0.0-alpha.6'), 'dist/cli.js')
-    run(folder, process.execPath, [postject, join(from, 'program'), 'NODE_SEA_BLOB', 'blob', ...fuse])
+    run(folder, process.execPath, [
+      postject,
+      join(from, 'program'),
+      'NODE_SEA_BLOB',
+      'blob',
+      ...fuse
+    ])
     expectToFindItsAddon('single executable', from, place => [join(place, 'program')])
   })
 

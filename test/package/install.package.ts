@@ -5,10 +5,22 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, inject, test } from 'vitest'
-import { attempt, cached, install, installed, nodeOf, PREBUILT, project, report, run } from './support.js'
+import {
+  attempt,
+  cached,
+  install,
+  installed,
+  nodeOf,
+  PREBUILT,
+  project,
+  report,
+  run
+} from './support.js'
 
 const REGISTRY = fileURLToPath(new URL('registry.mjs', import.meta.url))
-const MAJORS: number[] = JSON.parse(readFileSync(new URL('../node-versions.json', import.meta.url), 'utf8'))
+const MAJORS: number[] = JSON.parse(
+  readFileSync(new URL('../node-versions.json', import.meta.url), 'utf8')
+)
 
 describe('a plain install', () => {
   let folder: string
@@ -50,18 +62,36 @@ describe('a plain install', () => {
   test('the command works', () => {
     expect(run(folder, 'npx', ['--no', '--', 'offheap', '--version'])).toMatch(/^\d+\.\d+\.\d+/)
     const trace = 'node_modules/offheap/traces/vim.rep.gz'
-    expect(run(folder, 'npx', ['--no', '--', 'offheap', 'replay', '--verify', trace])).toContain('vim')
+    expect(run(folder, 'npx', ['--no', '--', 'offheap', 'replay', '--verify', trace])).toContain(
+      'vim'
+    )
     run(folder, 'npx', ['--no', '--', 'offheap', 'view', trace, '-o', 'heap.html'])
   })
 
-  test.runIf(process.platform === 'linux')('the command records with the recorder of the package', () => {
-    run(folder, 'npx', ['--no', '--', 'offheap', 'record', '-o', 'ls.rep', '--', 'ls', '/'])
-    expect(run(folder, 'npx', ['--no', '--', 'offheap', 'replay', '--verify', 'ls.rep'])).toContain('ls')
-  })
+  test.runIf(process.platform === 'linux')(
+    'the command records with the recorder of the package',
+    () => {
+      run(folder, 'npx', ['--no', '--', 'offheap', 'record', '-o', 'ls.rep', '--', 'ls', '/'])
+      expect(
+        run(folder, 'npx', ['--no', '--', 'offheap', 'replay', '--verify', 'ls.rep'])
+      ).toContain('ls')
+    }
+  )
 
   test('grading says that it needs esbuild, and works with it', () => {
     run(folder, 'npx', ['--no', '--', 'offheap', 'lab', 'init', 'course'])
-    const grade = ['--no', '--', 'offheap', 'lab', 'grade', 'course/allocator.ts', '-t', 'course/traces', '--step', '1']
+    const grade = [
+      '--no',
+      '--',
+      'offheap',
+      'lab',
+      'grade',
+      'course/allocator.ts',
+      '-t',
+      'course/traces',
+      '--step',
+      '1'
+    ]
     const without = attempt(folder, 'npx', grade)
     expect(without.status).not.toBe(0)
     expect(without.output).toContain('npm install esbuild')
@@ -74,7 +104,11 @@ describe('an install', () => {
   test('of the library alone has one package; the command then says what it lacks', () => {
     const folder = project()
     install(folder, '--omit=optional')
-    const { addon } = report('--omit=optional', folder, run(folder, process.execPath, ['probe.mjs']))
+    const { addon } = report(
+      '--omit=optional',
+      folder,
+      run(folder, process.execPath, ['probe.mjs'])
+    )
     expect(addon).toBe(PREBUILT)
     expect(installed(folder).names.filter(name => name !== 'offheap')).toEqual([])
     const { status, output } = attempt(folder, 'npx', ['--no', '--', 'offheap', '--version'])
@@ -85,7 +119,9 @@ describe('an install', () => {
   test('with --ignore-scripts', () => {
     const folder = project()
     install(folder, '--ignore-scripts')
-    expect(report('--ignore-scripts', folder, run(folder, process.execPath, ['probe.mjs'])).addon).toBe(PREBUILT)
+    expect(
+      report('--ignore-scripts', folder, run(folder, process.execPath, ['probe.mjs'])).addon
+    ).toBe(PREBUILT)
   })
 
   test('without network, from the cache of npm', () => {
@@ -93,7 +129,9 @@ describe('an install', () => {
     install(project(), '--cache', cache)
     const folder = project()
     install(folder, '--offline', '--cache', cache)
-    expect(report('--offline', folder, run(folder, process.execPath, ['probe.mjs'])).addon).toBe(PREBUILT)
+    expect(report('--offline', folder, run(folder, process.execPath, ['probe.mjs'])).addon).toBe(
+      PREBUILT
+    )
   })
 
   test('into node_modules that nobody may write to', () => {
@@ -101,7 +139,8 @@ describe('an install', () => {
     install(folder)
     run(folder, 'chmod', ['-R', 'a-w,a+rX', 'node_modules'])
     // Nothing is read-only to root.
-    const nobody = process.getuid?.() === 0 ? { uid: 65534, gid: 65534, env: { PATH: process.env.PATH } } : {}
+    const nobody =
+      process.getuid?.() === 0 ? { uid: 65534, gid: 65534, env: { PATH: process.env.PATH } } : {}
     const write = 'fs.writeFileSync("node_modules/offheap/x", "")'
     expect(attempt(folder, nodeOf(20), ['-e', write], nobody).output).toMatch(/EACCES|EROFS/)
     const printed = run(folder, nodeOf(20), ['probe.mjs'], nobody)
@@ -111,15 +150,29 @@ describe('an install', () => {
   test('from a registry by npm 12, which must find no script to ask about', async () => {
     const folder = project()
     run(folder, 'tar', ['-xzf', inject('tarball'), 'package/package.json'])
-    const registry = spawn(process.execPath, [REGISTRY, inject('tarball'), join(folder, 'package/package.json')])
+    const registry = spawn(process.execPath, [
+      REGISTRY,
+      inject('tarball'),
+      join(folder, 'package/package.json')
+    ])
     const [url] = await once(registry.stdout, 'data')
     const npm = join(cached('npm', '12'), 'bin', 'npm-cli.js')
-    const flags = ['--no-audit', '--no-fund', '--strict-allow-scripts', `--registry=${String(url).trim()}`]
+    const flags = [
+      '--no-audit',
+      '--no-fund',
+      '--strict-allow-scripts',
+      `--registry=${String(url).trim()}`
+    ]
     const output = run(folder, nodeOf(22), [npm, 'install', ...flags, 'offheap'])
     registry.kill()
     expect(output).not.toMatch(/allow-?scripts.*offheap|install scripts/i)
     const version = run(folder, nodeOf(22), [npm, '--version', '--loglevel=error']).trim()
-    const { addon } = report('from a registry', folder, run(folder, nodeOf(22), ['probe.mjs']), `npm ${version}`)
+    const { addon } = report(
+      'from a registry',
+      folder,
+      run(folder, nodeOf(22), ['probe.mjs']),
+      `npm ${version}`
+    )
     expect(addon).toBe(PREBUILT)
   })
 })
@@ -134,7 +187,11 @@ describe('where no binary fits', () => {
     expect(output).toContain('ERR_OFFHEAP_NO_ADDON')
     const [command = ''] = output.match(/npm --prefix .* run build:native/) ?? []
     run(folder, 'sh', ['-c', command])
-    const { addon } = report('built by the command of the error', folder, run(folder, process.execPath, ['probe.mjs']))
+    const { addon } = report(
+      'built by the command of the error',
+      folder,
+      run(folder, process.execPath, ['probe.mjs'])
+    )
     expect(addon).toBe('build/Release/offheap.node')
   })
 

@@ -32,13 +32,15 @@ const CACHES = {
   BUN_INSTALL_CACHE_DIR: '.cache'
 }
 
-const manifest = (more: object = {}) => JSON.stringify({ name: 'user', version: '1.0.0', private: true, ...more })
+const manifest = (more: object = {}) =>
+  JSON.stringify({ name: 'user', version: '1.0.0', private: true, ...more })
 const inNode = (name: string, version: string, file: string) => () => [
   process.execPath,
   join(cached(name, version), file)
 ]
 const yarn4 = inNode('@yarnpkg/cli-dist', '4', 'bin/yarn.js')
-const rc = (linker: string) => `nodeLinker: ${linker}\nenableScripts: true\nenableGlobalCache: false\n`
+const rc = (linker: string) =>
+  `nodeLinker: ${linker}\nenableScripts: true\nenableGlobalCache: false\n`
 /** The package with bun for this machine. */
 const bun = [
   `@oven/bun-${process.platform}-${process.arch === 'arm64' ? 'aarch64' : process.arch}`,
@@ -121,11 +123,19 @@ describe.each(Object.entries(MANAGERS))('%s', (name, manager) => {
     const addon = loaded()
     expect(addon).toBe(PREBUILT)
     const installer = `${name.split(' ')[0]} ${call(['--version']).trim()}`
-    addRow({ what: name, node: `${process.version} ${process.arch}`, installer, packages: '', size: '', addon })
+    addRow({
+      what: name,
+      node: `${process.version} ${process.arch}`,
+      installer,
+      packages: '',
+      size: '',
+      addon
+    })
   })
 
   test('where no binary fits, the command of the error builds one', () => {
-    for (const name of ['prebuilds', 'build']) rmSync(join(place(folder), name), { recursive: true, force: true })
+    for (const name of ['prebuilds', 'build'])
+      rmSync(join(place(folder), name), { recursive: true, force: true })
     const { status, output } = probe()
     expect(status).not.toBe(0)
     const [command = ''] = output.match(/npm --prefix .* run build:native/) ?? []

@@ -32,7 +32,10 @@ export default function setup(project: TestProject): () => void {
   const work = mkdtempSync(join(tmpdir(), 'offheap-package-'))
   execFileSync('chmod', ['755', work])
   project.provide('work', work)
-  project.provide('tarball', process.env.OFFHEAP_TARBALL ? resolve(process.env.OFFHEAP_TARBALL) : pack(work))
+  project.provide(
+    'tarball',
+    process.env.OFFHEAP_TARBALL ? resolve(process.env.OFFHEAP_TARBALL) : pack(work)
+  )
   return () => {
     printTable(join(work, 'rows.jsonl'))
     execFileSync('chmod', ['-R', 'u+w', work])

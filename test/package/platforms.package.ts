@@ -10,7 +10,11 @@ import { addRow, has, install, nodeOf, project, report, run } from './support.js
 const QEMU = 'qemu-aarch64-static'
 /** The C library of arm64, where Debian's cross compiler puts it. */
 const SYSROOT = '/usr/aarch64-linux-gnu'
-const canRunArm = process.platform === 'linux' && process.arch === 'x64' && has(QEMU) && existsSync(`${SYSROOT}/lib`)
+const canRunArm =
+  process.platform === 'linux' &&
+  process.arch === 'x64' &&
+  has(QEMU) &&
+  existsSync(`${SYSROOT}/lib`)
 
 describe.runIf(canRunArm)('linux-arm64, under qemu', () => {
   const env = { ...process.env, QEMU_LD_PREFIX: SYSROOT, NODE_OPTIONS: '' }
@@ -19,15 +23,24 @@ describe.runIf(canRunArm)('linux-arm64, under qemu', () => {
     const folder = project()
     install(folder)
     const printed = run(folder, QEMU, [nodeOf(major, 'arm64'), 'probe.mjs'], { env })
-    expect(report('import, qemu', folder, printed)).toMatchObject({ addon: 'prebuilds/linux-arm64/offheap.glibc.node' })
+    expect(report('import, qemu', folder, printed)).toMatchObject({
+      addon: 'prebuilds/linux-arm64/offheap.glibc.node'
+    })
     expect(printed).toContain('"arch":"arm64"')
   })
 
   test('the command replays a trace, and verifies it', () => {
     const folder = project()
     install(folder)
-    const args = [nodeOf(22, 'arm64'), 'node_modules/offheap/dist/cli/main.js', 'replay', '--verify']
-    expect(run(folder, QEMU, [...args, 'node_modules/offheap/traces/vim.rep.gz'], { env })).toContain('vim')
+    const args = [
+      nodeOf(22, 'arm64'),
+      'node_modules/offheap/dist/cli/main.js',
+      'replay',
+      '--verify'
+    ]
+    expect(
+      run(folder, QEMU, [...args, 'node_modules/offheap/traces/vim.rep.gz'], { env })
+    ).toContain('vim')
   })
 
   test.runIf(has('aarch64-linux-gnu-gcc'))('the recorder records a program', () => {
@@ -46,30 +59,39 @@ describe.runIf(canRunArm)('linux-arm64, under qemu', () => {
   })
 })
 
-describe.runIf(process.platform === 'linux' && process.arch === 'x64' && has('musl-gcc'))('linux-x64 on musl', () => {
-  test('the recorder records a program', () => {
-    const folder = project({ 'program.c': PROGRAM })
-    install(folder)
-    run(folder, 'musl-gcc', ['-O0', 'program.c', '-o', 'program'])
-    const recorder = join(folder, 'node_modules/offheap/prebuilds/linux-x64/recorder.musl.so')
-    expect(recordWith(folder, recorder, './program')).toEqual([...TRACE])
-    row('recorder, musl', 'x64 musl program', folder, 'prebuilds/linux-x64/recorder.musl.so')
-  })
+describe.runIf(process.platform === 'linux' && process.arch === 'x64' && has('musl-gcc'))(
+  'linux-x64 on musl',
+  () => {
+    test('the recorder records a program', () => {
+      const folder = project({ 'program.c': PROGRAM })
+      install(folder)
+      run(folder, 'musl-gcc', ['-O0', 'program.c', '-o', 'program'])
+      const recorder = join(folder, 'node_modules/offheap/prebuilds/linux-x64/recorder.musl.so')
+      expect(recordWith(folder, recorder, './program')).toEqual([...TRACE])
+      row('recorder, musl', 'x64 musl program', folder, 'prebuilds/linux-x64/recorder.musl.so')
+    })
 
-  test.runIf(has('nm'))('the addon finds in musl all that it does not take from Node', () => {
-    const folder = project()
-    install(folder)
-    const addon = join(folder, 'node_modules/offheap/prebuilds/linux-x64/offheap.musl.node')
-    // A program that has Node's functions, none of which is called.
-    const wanted = run(folder, 'nm', ['-D', '--undefined-only', addon]).match(/\b(napi|node_api)_\w+/g) ?? []
-    expect(wanted).toContain('napi_create_external_arraybuffer')
-    const stubs = wanted.map(name => `void ${name}(void) { abort(); }\n`)
-    writeFileSync(join(folder, 'load.c'), `#include <stdlib.h>\n${stubs.join('')}${LOAD}`)
-    run(folder, 'musl-gcc', ['-O0', '-rdynamic', 'load.c', '-o', 'load'])
-    expect(run(folder, './load', [addon])).toContain('loaded')
-    row('addon, musl', 'x64, without Node', folder, 'prebuilds/linux-x64/offheap.musl.node (loaded, not run)')
-  })
-})
+    test.runIf(has('nm'))('the addon finds in musl all that it does not take from Node', () => {
+      const folder = project()
+      install(folder)
+      const addon = join(folder, 'node_modules/offheap/prebuilds/linux-x64/offheap.musl.node')
+      // A program that has Node's functions, none of which is called.
+      const wanted =
+        run(folder, 'nm', ['-D', '--undefined-only', addon]).match(/\b(napi|node_api)_\w+/g) ?? []
+      expect(wanted).toContain('napi_create_external_arraybuffer')
+      const stubs = wanted.map(name => `void ${name}(void) { abort(); }\n`)
+      writeFileSync(join(folder, 'load.c'), `#include <stdlib.h>\n${stubs.join('')}${LOAD}`)
+      run(folder, 'musl-gcc', ['-O0', '-rdynamic', 'load.c', '-o', 'load'])
+      expect(run(folder, './load', [addon])).toContain('loaded')
+      row(
+        'addon, musl',
+        'x64, without Node',
+        folder,
+        'prebuilds/linux-x64/offheap.musl.node (loaded, not run)'
+      )
+    })
+  }
+)
 
 /** A program whose calls are known, and the operations that they are. */
 const PROGRAM = `
@@ -97,7 +119,12 @@ int main(int argc, char **argv) {
  * Records the program with a recorder of our choice; returns those operations of the trace that are
  * ours, without the ids.
  */
-function recordWith(folder: string, recorder: string, program: string, env: object = process.env): string[] {
+function recordWith(
+  folder: string,
+  recorder: string,
+  program: string,
+  env: object = process.env
+): string[] {
   const script = `
     import { readFileSync } from 'node:fs'
     import { record } from './node_modules/offheap/dist/trace/record.js'

@@ -18,7 +18,9 @@ const server = createServer((request, response) => {
     const dist = { tarball: `${base}/${manifest.name}.tgz`, integrity }
     const versions = { [manifest.version]: { ...manifest, dist } }
     response.setHeader('content-type', 'application/json')
-    response.end(JSON.stringify({ name: manifest.name, 'dist-tags': { latest: manifest.version }, versions }))
+    response.end(
+      JSON.stringify({ name: manifest.name, 'dist-tags': { latest: manifest.version }, versions })
+    )
   } else if (request.url === `/${manifest.name}.tgz`) {
     response.end(bytes)
   } else {

@@ -37,7 +37,8 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** Other Nodes and npms are kept here, so that a second run fetches nothing. */
 const CACHE = join(ROOT, 'node_modules', '.cache', 'offheap-package')
 
-const LIBC = process.platform !== 'linux' ? '' : existsSync('/etc/alpine-release') ? '.musl' : '.glibc'
+const LIBC =
+  process.platform !== 'linux' ? '' : existsSync('/etc/alpine-release') ? '.musl' : '.glibc'
 /** Path in the package of the addon that this machine must load. */
 export const PREBUILT = `prebuilds/${process.platform}-${process.arch}/offheap${LIBC}.node`
 
@@ -82,21 +83,38 @@ const LIMIT = 400_000
 
 /** The environment without the variables that an outer npm or vitest set. */
 export function environment(): Record<string, string | undefined> {
-  const outer = /^(npm_(?!config_nodedir)|VITEST|NODE_ENV$|NODE_OPTIONS$|NODE_PATH$|INIT_CWD$|FORCE_COLOR$)/
+  const outer =
+    /^(npm_(?!config_nodedir)|VITEST|NODE_ENV$|NODE_OPTIONS$|NODE_PATH$|INIT_CWD$|FORCE_COLOR$)/
   const entries = Object.entries(process.env).filter(([name]) => !outer.test(name))
   return { ...Object.fromEntries(entries), ...NETWORK, NO_COLOR: '1' }
 }
 
 /** Runs a command there. */
-export function attempt(folder: string, command: string, args: readonly string[], options: object = {}): Outcome {
+export function attempt(
+  folder: string,
+  command: string,
+  args: readonly string[],
+  options: object = {}
+): Outcome {
   const limits = { timeout: LIMIT, killSignal: 'SIGKILL' } as const
-  const settings = { cwd: folder, encoding: 'utf8', env: environment(), ...limits, ...options } as const
+  const settings = {
+    cwd: folder,
+    encoding: 'utf8',
+    env: environment(),
+    ...limits,
+    ...options
+  } as const
   const result = spawnSync(command, args, settings)
   return { status: result.status, output: `${result.stdout}${result.stderr}${result.error ?? ''}` }
 }
 
 /** The same, and it must succeed. Returns what was printed. */
-export function run(folder: string, command: string, args: readonly string[], options: object = {}): string {
+export function run(
+  folder: string,
+  command: string,
+  args: readonly string[],
+  options: object = {}
+): string {
   const { status, output } = attempt(folder, command, args, options)
   if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${status}\n${output}`)
   return output
@@ -146,7 +164,14 @@ export function report(
     .replace(/^.*node_modules\/offheap\//, '')
     .replace(`${folder}/`, '')
   const size = String(Math.round(bytes / 1024))
-  addRow({ what, node: `${node} ${arch}`, installer, packages: String(names.length), size, addon: path })
+  addRow({
+    what,
+    node: `${node} ${arch}`,
+    installer,
+    packages: String(names.length),
+    size,
+    addon: path
+  })
   return { node, addon: path }
 }
 
@@ -175,7 +200,14 @@ export function nodeOf(major: number, arch: string = process.arch): string {
   const name = `node-${process.platform}-${arch}`
   const flags = arch === process.arch ? [] : ['--force', `--cpu=${arch}`]
   // `node test/check.js nodes` may have fetched it already.
-  const there = join(ROOT, 'node_modules/.cache/nodes', String(major), 'node_modules', name, 'bin/node')
+  const there = join(
+    ROOT,
+    'node_modules/.cache/nodes',
+    String(major),
+    'node_modules',
+    name,
+    'bin/node'
+  )
   return existsSync(there) ? there : join(cached(name, String(major), ...flags), 'bin', 'node')
 }
 

@@ -35,8 +35,13 @@ describe('the tarball', () => {
       const [part = ''] = /^(labs\/)?traces(?=\/)/.test(path) ? ['traces'] : path.split('/')
       sizes.set(part, (sizes.get(part) ?? 0) + bytes)
     }
-    const total = [...sizes].reduce((sum, [part, bytes]) => (part === 'traces' ? sum : sum + bytes), 0)
-    const parts = [...sizes].sort(([, a], [, b]) => b - a).map(([part, bytes]) => `${part} ${bytes}`)
+    const total = [...sizes].reduce(
+      (sum, [part, bytes]) => (part === 'traces' ? sum : sum + bytes),
+      0
+    )
+    const parts = [...sizes]
+      .sort(([, a], [, b]) => b - a)
+      .map(([part, bytes]) => `${part} ${bytes}`)
     const packed = statSync(inject('tarball')).size
     console.log(`tarball ${packed} bytes; unpacked: ${parts.join(', ')}; without traces ${total}`)
     expect(total).toBeLessThan(BUDGET)
@@ -68,7 +73,11 @@ describe('the tarball', () => {
     const sources = readdirSync(join(ROOT, 'native')).filter(name => /\.(cc|c|h)$/.test(name))
     expect(sources).toContain('addon.cc')
     expect(paths).toEqual(
-      expect.arrayContaining(['native/binding.gyp', 'native/build.js', ...sources.map(name => `native/${name}`)])
+      expect.arrayContaining([
+        'native/binding.gyp',
+        'native/build.js',
+        ...sources.map(name => `native/${name}`)
+      ])
     )
   })
 
@@ -77,9 +86,16 @@ describe('the tarball', () => {
     const imports = /(?:\bfrom|\bimport|\bimport\(|\bnew URL\()\s*'(\.\.?\/[^'$]+\.js)'/g
     let count = 0
     for (const path of paths) {
-      if (!/^(dist|bench\/build)\/.*\.(js|d\.ts)$/.test(path) || path.startsWith('dist/report/page/')) continue
+      if (
+        !/^(dist|bench\/build)\/.*\.(js|d\.ts)$/.test(path) ||
+        path.startsWith('dist/report/page/')
+      )
+        continue
       for (const [, target = ''] of readFileSync(join(folder, path), 'utf8').matchAll(imports)) {
-        const wanted = join(dirname(path), path.endsWith('.d.ts') ? target.replace(/\.js$/, '.d.ts') : target)
+        const wanted = join(
+          dirname(path),
+          path.endsWith('.d.ts') ? target.replace(/\.js$/, '.d.ts') : target
+        )
         expect(paths, `${path} imports ${wanted}`).toContain(wanted)
         count++
       }

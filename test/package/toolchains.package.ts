@@ -84,7 +84,11 @@ describe('vitest', () => {
   })
 
   test.each(['threads', 'forks'])('pool %s', pool => {
-    const printed = run(folder, nodeOf(22), ['node_modules/vitest/vitest.mjs', 'run', `--pool=${pool}`])
+    const printed = run(folder, nodeOf(22), [
+      'node_modules/vitest/vitest.mjs',
+      'run',
+      `--pool=${pool}`
+    ])
     expect(printed).toMatch(/Tests .*2 passed/)
     expect(report(`vitest, ${pool}`, folder, printed).addon).toBe(PREBUILT)
     expect(installed(folder).names).toContain('vitest')

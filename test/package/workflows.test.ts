@@ -88,14 +88,18 @@ describe('the workflows', () => {
       'node .ci/release.js',
       'npm publish --provenance --access public .release/*.tgz'
     ])
-    expect(text).toMatch(/^ {4}permissions:\n {6}contents: read\n( {6}#.*\n)* {6}id-token: write\n/m)
+    expect(text).toMatch(
+      /^ {4}permissions:\n {6}contents: read\n( {6}#.*\n)* {6}id-token: write\n/m
+    )
     expect(read('.ci/release.js')).toContain("join(ROOT, '.release')")
   })
 
   test('every npm script and every check that .ci/run and the workflows name is there', () => {
     const workflows = ['.github/workflows/ci.yml', '.github/workflows/release.yml']
     const texts = ['.ci/run', '.ci/release.js', ...workflows].map(read)
-    const scripts = texts.flatMap(text => [...text.matchAll(/npm run (?:--silent )?([a-z][\w:]*\w)/g)])
+    const scripts = texts.flatMap(text => [
+      ...text.matchAll(/npm run (?:--silent )?([a-z][\w:]*\w)/g)
+    ])
     expect(scripts.length).toBeGreaterThan(4)
     for (const [, name = ''] of scripts) expect(Object.keys(manifest.scripts)).toContain(name)
     const checks = texts.flatMap(text => [...text.matchAll(/test\/check\.js (\w+)/g)])

@@ -25,7 +25,9 @@ test('check() finds two blocks that changed places in the list of their class', 
   unlink(heap.i32, first)
   link(heap.i32, first, second, heap.i32[second + NEXT] ?? 0)
   expect(heap.i32[first + PREVIOUS]).toBe(second)
-  const message = new RegExp(`byte ${second * 4} has a different place in its list than in its tree`)
+  const message = new RegExp(
+    `byte ${second * 4} has a different place in its list than in its tree`
+  )
   expectError(() => heap.check(), 'ERR_OFFHEAP_CORRUPT', message)
 })
 
@@ -33,5 +35,9 @@ test('check() finds a block in the tree of a class that is not in its list', () 
   const { heap, free } = holed([48, 96])
   const [small = 0, large = 0] = free
   heap.i32[small + RIGHT] = large
-  expectError(() => heap.check(), 'ERR_OFFHEAP_CORRUPT', /tree of size class 6 holds a block that its list does not/)
+  expectError(
+    () => heap.check(),
+    'ERR_OFFHEAP_CORRUPT',
+    /tree of size class 6 holds a block that its list does not/
+  )
 })

@@ -26,7 +26,12 @@ let heap: Heap
 let free: number[]
 
 /** Sets a word or a byte, expects check() to say so, and sets it back. */
-function expectFound(memory: Int32Array | Uint8Array, at: number, value: number, message: RegExp): void {
+function expectFound(
+  memory: Int32Array | Uint8Array,
+  at: number,
+  value: number,
+  message: RegExp
+): void {
   const before = memory[at] ?? 0
   expect(before).not.toBe(value)
   memory[at] = value
@@ -43,7 +48,9 @@ beforeEach(() => {
   // 20 KiB first, so that the cards of the free blocks are not the lowest, and a free block in
   // every other of these.
   heap.malloc(20_000)
-  const pointers = Array.from({ length: 16 }, (_, i) => heap.malloc(i % 2 === 0 ? 116 + 48 * i : 8100))
+  const pointers = Array.from({ length: 16 }, (_, i) =>
+    heap.malloc(i % 2 === 0 ? 116 + 48 * i : 8100)
+  )
   heap.malloc(8)
   for (let i = 0; i < 16; i += 2) heap.free(pointers[i])
   free = pointers.filter((_, i) => i % 2 === 0).map(pointer => pointer / 4 - 1)
@@ -60,8 +67,10 @@ describe('the size class of a block', () => {
       const octave = 2 ** power
       const lower = classOf(octave)
       expect(lower).toBe(64 + 2 * (power - 7))
-      for (const words of [octave + 2, 1.25 * octave, 1.5 * octave - 2]) expect(classOf(words)).toBe(lower)
-      for (const words of [1.5 * octave, 1.75 * octave, 2 * octave - 2]) expect(classOf(words)).toBe(lower + 1)
+      for (const words of [octave + 2, 1.25 * octave, 1.5 * octave - 2])
+        expect(classOf(words)).toBe(lower)
+      for (const words of [1.5 * octave, 1.75 * octave, 2 * octave - 2])
+        expect(classOf(words)).toBe(lower + 1)
     }
   })
 
@@ -123,8 +132,18 @@ describe('cards', () => {
     expect(empty.length).toBeGreaterThan(20)
     for (const card of empty) {
       const at = `card at byte ${card * 4096}`
-      expectFound(heap.i32, firstBegin + card, free[0] ?? 0, new RegExp(`${at}: its first free block`))
-      expectFound(heap.u8, boundsBegin + card, classOf(4), new RegExp(`${at}: its largest free block`))
+      expectFound(
+        heap.i32,
+        firstBegin + card,
+        free[0] ?? 0,
+        new RegExp(`${at}: its first free block`)
+      )
+      expectFound(
+        heap.u8,
+        boundsBegin + card,
+        classOf(4),
+        new RegExp(`${at}: its largest free block`)
+      )
     }
   })
 
@@ -134,7 +153,12 @@ describe('cards', () => {
       const at = `card at byte ${card * 4096}`
       const sizeClass = classOf((heap.i32[block] ?? 0) >> 1)
       expectFound(heap.i32, firstBegin + card, 0, new RegExp(`${at}: its first free block`))
-      expectFound(heap.u8, boundsBegin + card, sizeClass - 1, new RegExp(`${at}: its largest free block`))
+      expectFound(
+        heap.u8,
+        boundsBegin + card,
+        sizeClass - 1,
+        new RegExp(`${at}: its largest free block`)
+      )
     }
   })
 
@@ -186,7 +210,9 @@ describe.each([2 ** 26, 2 ** 26 + 5 * 4096])(
      * The cards of the free blocks: beside each other, and at the ends of families of 16, 256 and
      * 4,096 cards.
      */
-    const apart = [25, 26, 31, 32, 33, 47, 48, 254, 256, 257, 511, 513, 4094, 4097, 8191, 8193, 12_288, 16_380]
+    const apart = [
+      25, 26, 31, 32, 33, 47, 48, 254, 256, 257, 511, 513, 4094, 4097, 8191, 8193, 12_288, 16_380
+    ]
 
     /**
      * A heap with a free block in each of these cards, of these many bytes, and used ones all over
@@ -216,26 +242,29 @@ describe.each([2 ** 26, 2 ** 26 + 5 * 4096])(
       ['the first', (i: number) => 1000 - 8 * i],
       ['the last', (i: number) => 100 + 8 * i],
       ['any', (i: number) => 104 + 8 * ((i * 7) % 18)]
-    ])('leads to the lowest one that is large enough, be it %s, and to none when none is', (_, sizeOf) => {
-      const { large, pointers } = scattered('first-fit', sizeOf)
-      // Neither in the order of addresses nor against it.
-      for (let i = 0; i < apart.length; i++) large.free(pointers[(i * 5) % apart.length])
-      large.check()
-      expect([...large.freeBlocks()].map(({ pointer }) => pointer)).toEqual(pointers)
-      for (let round = 0; round < 3; round++) {
-        const sizes = apart.map((_, i) => sizeOf((i * 11 + round) % apart.length) - 4)
-        const taken = sizes.map(size => {
-          const expected = lowest(large, size)
-          expect(large.malloc(size)).toBe(expected)
-          large.check()
-          return expected
-        })
-        expect(large.malloc(2000)).toBe(0)
-        for (const pointer of taken) if (pointer !== 0) large.free(pointer)
+    ])(
+      'leads to the lowest one that is large enough, be it %s, and to none when none is',
+      (_, sizeOf) => {
+        const { large, pointers } = scattered('first-fit', sizeOf)
+        // Neither in the order of addresses nor against it.
+        for (let i = 0; i < apart.length; i++) large.free(pointers[(i * 5) % apart.length])
         large.check()
         expect([...large.freeBlocks()].map(({ pointer }) => pointer)).toEqual(pointers)
+        for (let round = 0; round < 3; round++) {
+          const sizes = apart.map((_, i) => sizeOf((i * 11 + round) % apart.length) - 4)
+          const taken = sizes.map(size => {
+            const expected = lowest(large, size)
+            expect(large.malloc(size)).toBe(expected)
+            large.check()
+            return expected
+          })
+          expect(large.malloc(2000)).toBe(0)
+          for (const pointer of taken) if (pointer !== 0) large.free(pointer)
+          large.check()
+          expect([...large.freeBlocks()].map(({ pointer }) => pointer)).toEqual(pointers)
+        }
       }
-    })
+    )
 
     test('leads next fit on from where the last search ended, round the end of the heap', () => {
       const { large, pointers } = scattered('next-fit', () => 1000)
@@ -309,19 +338,23 @@ describe.each([2 ** 26, 2 ** 26 + 5 * 4096])(
 )
 
 describe('a block that is the only free one of the last card', () => {
-  test.each(['first-fit', 'next-fit'] as const)('leaves the bytes behind the index alone (%s)', placement => {
-    // Cards in whole families, of which some have their index end right in front of the first
-    // block.
-    for (const cards of [32, 48, 64, 128, 256, 272, 512]) {
-      const heap = Heap.format(new ArrayBuffer(cards * 4096), { placement })
-      const pointers: number[] = []
-      for (let pointer = heap.malloc(1000); pointer !== 0; pointer = heap.malloc(1000)) pointers.push(pointer)
-      const last = pointers.at(-2) ?? 0
-      expect((last / 4 - 1) >>> 10).toBe(cards - 1)
-      heap.free(last)
-      heap.check()
-      expect(heap.usableSize(pointers[0] ?? 0)).toBeGreaterThanOrEqual(1000)
-      expect(heap.malloc(1000)).toBe(last)
+  test.each(['first-fit', 'next-fit'] as const)(
+    'leaves the bytes behind the index alone (%s)',
+    placement => {
+      // Cards in whole families, of which some have their index end right in front of the first
+      // block.
+      for (const cards of [32, 48, 64, 128, 256, 272, 512]) {
+        const heap = Heap.format(new ArrayBuffer(cards * 4096), { placement })
+        const pointers: number[] = []
+        for (let pointer = heap.malloc(1000); pointer !== 0; pointer = heap.malloc(1000))
+          pointers.push(pointer)
+        const last = pointers.at(-2) ?? 0
+        expect((last / 4 - 1) >>> 10).toBe(cards - 1)
+        heap.free(last)
+        heap.check()
+        expect(heap.usableSize(pointers[0] ?? 0)).toBeGreaterThanOrEqual(1000)
+        expect(heap.malloc(1000)).toBe(last)
+      }
     }
-  })
+  )
 })

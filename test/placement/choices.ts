@@ -25,7 +25,11 @@ export function choiceOf(placement: PlacementName, bytes: number, hardened = fal
  */
 function hardenedChoice(placement: PlacementName, bytes: number): Choice {
   const choose = choices[placement](Math.floor(bytes / 32) * 8)
-  const small = ({ offset, size, since }: FreeBlock): FreeBlock => ({ offset: offset / 4, size: size / 4, since })
+  const small = ({ offset, size, since }: FreeBlock): FreeBlock => ({
+    offset: offset / 4,
+    size: size / 4,
+    since
+  })
   const scaled: Choice = (fits, { need, room, free }) => {
     const found = choose(fits.map(small), { need: need / 4, room: room / 4, free: free.map(small) })
     return found && { offset: found.offset * 4, size: found.size * 4 }

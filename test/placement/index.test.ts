@@ -9,12 +9,19 @@ import { placements, policyNamed } from '../../lib/placement/policies.js'
 const HEADER_BYTES = 128
 
 describe.each(placements)('the index of %s', placement => {
-  test.each([2 ** 20, 3 * 2 ** 20 + 8, 2 ** 26, 2 ** 30, 2 ** 33])('takes at most 1 %% of %i bytes', bytes => {
-    expect(policyNamed(placement).indexWords(bytes / 4) * 4 + HEADER_BYTES).toBeLessThanOrEqual(bytes / 100)
-  })
+  test.each([2 ** 20, 3 * 2 ** 20 + 8, 2 ** 26, 2 ** 30, 2 ** 33])(
+    'takes at most 1 %% of %i bytes',
+    bytes => {
+      expect(policyNamed(placement).indexWords(bytes / 4) * 4 + HEADER_BYTES).toBeLessThanOrEqual(
+        bytes / 100
+      )
+    }
+  )
 
   test('leaves most of 1 KiB to blocks', () => {
-    expect(Heap.format(new ArrayBuffer(1024), { placement }).stats().metadata).toBeLessThanOrEqual(1024 * 0.4)
+    expect(Heap.format(new ArrayBuffer(1024), { placement }).stats().metadata).toBeLessThanOrEqual(
+      1024 * 0.4
+    )
   })
 
   test('works in the smallest heap that there can be', () => {
@@ -35,7 +42,11 @@ describe.each(placements)('the index of %s', placement => {
 })
 
 /** A heap with `holes` free blocks of many sizes between used ones. */
-function holed(placement: PlacementName, bytes: number, holes: number): { heap: Heap; kept: number[] } {
+function holed(
+  placement: PlacementName,
+  bytes: number,
+  holes: number
+): { heap: Heap; kept: number[] } {
   const heap = Heap.format(new ArrayBuffer(bytes), { placement, slabs: false })
   const pointers = Array.from({ length: 2 * holes }, (_, i) => heap.malloc((i * 37) % 700))
   for (let i = 0; i < 2 * holes; i += 2) heap.free(pointers[i] ?? 0)
@@ -73,24 +84,27 @@ describe.each(placements)('check() of a %s heap', placement => {
  * First fit keeps hints besides, for which 0, the beginning, is never wrong; its own test knows
  * them.
  */
-describe.each(placements.filter(placement => placement !== 'first-fit'))('check() of a %s heap', placement => {
-  test('finds every word of the lists and the index that says too little', () => {
-    const { heap } = holed(placement, 2 ** 16, 40)
-    const { metadata } = heap.stats()
-    const firstBlock = metadata / 4 - 1
-    for (let word = HEADER_BYTES / 4; word < firstBlock; word++) {
-      const value = heap.i32[word] ?? 0
-      // What is not there can't be missing.
-      if (value === 0 || isRover(placement, word)) continue
-      heap.i32[word] = 0
-      expect(() => heap.check(), `word ${word} was ${value}, and is 0`).toThrow(
-        expect.objectContaining({ code: 'ERR_OFFHEAP_CORRUPT' })
-      )
-      heap.i32[word] = value
-    }
-    heap.check()
-  })
-})
+describe.each(placements.filter(placement => placement !== 'first-fit'))(
+  'check() of a %s heap',
+  placement => {
+    test('finds every word of the lists and the index that says too little', () => {
+      const { heap } = holed(placement, 2 ** 16, 40)
+      const { metadata } = heap.stats()
+      const firstBlock = metadata / 4 - 1
+      for (let word = HEADER_BYTES / 4; word < firstBlock; word++) {
+        const value = heap.i32[word] ?? 0
+        // What is not there can't be missing.
+        if (value === 0 || isRover(placement, word)) continue
+        heap.i32[word] = 0
+        expect(() => heap.check(), `word ${word} was ${value}, and is 0`).toThrow(
+          expect.objectContaining({ code: 'ERR_OFFHEAP_CORRUPT' })
+        )
+        heap.i32[word] = value
+      }
+      heap.check()
+    })
+  }
+)
 
 /**
  * Next fit may begin anywhere: its first word of index is never wrong as long as it is an address.
@@ -134,18 +148,27 @@ describe('segregated fit', () => {
     [0, 'that block'],
     [3, 'that block'],
     [4, 'a larger one']
-  ])('with %i blocks of its class that are too small in front of one that is not, a request gets %s', (front, what) => {
-    const heap = Heap.format(new ArrayBuffer(2 ** 16), { placement: 'segregated-fit', slabs: false })
-    const separated = (bytes: number): number => [heap.malloc(bytes), heap.malloc(8)][0] ?? 0
-    const larger = separated(2000)
-    const fit = separated(1028)
-    const small = Array.from({ length: front }, () => separated(1020))
-    for (const pointer of [larger, fit, ...small]) heap.free(pointer)
-    expect(heap.malloc(1028)).toBe(what === 'that block' ? fit : larger)
-  })
+  ])(
+    'with %i blocks of its class that are too small in front of one that is not, a request gets %s',
+    (front, what) => {
+      const heap = Heap.format(new ArrayBuffer(2 ** 16), {
+        placement: 'segregated-fit',
+        slabs: false
+      })
+      const separated = (bytes: number): number => [heap.malloc(bytes), heap.malloc(8)][0] ?? 0
+      const larger = separated(2000)
+      const fit = separated(1028)
+      const small = Array.from({ length: front }, () => separated(1020))
+      for (const pointer of [larger, fit, ...small]) heap.free(pointer)
+      expect(heap.malloc(1028)).toBe(what === 'that block' ? fit : larger)
+    }
+  )
 
   test('does not fail while the last block of a long class is large enough', () => {
-    const heap = Heap.format(new ArrayBuffer(2 ** 16), { placement: 'segregated-fit', slabs: false })
+    const heap = Heap.format(new ArrayBuffer(2 ** 16), {
+      placement: 'segregated-fit',
+      slabs: false
+    })
     // All of one class: 1,032 bytes first, and so at the back of the list, then many that are too
     // small.
     const pointers = [1032, 1024, 1024, 1024, 1024, 1024, 1024].map(

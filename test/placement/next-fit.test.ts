@@ -14,7 +14,11 @@ test('check() of a next-fit heap finds a search that is said to have ended outsi
   expect(heap.malloc(40)).toBe(pointer)
   for (const rover of [-1, -(2 ** 31), 4096, 4097, 2 ** 31 - 1]) {
     heap.i32[ROVER] = rover
-    expectError(() => heap.check(), 'ERR_OFFHEAP_CORRUPT', new RegExp(`ended at byte ${rover * 4}, outside the heap`))
+    expectError(
+      () => heap.check(),
+      'ERR_OFFHEAP_CORRUPT',
+      new RegExp(`ended at byte ${rover * 4}, outside the heap`)
+    )
   }
   for (const rover of [0, pointer / 4 - 1, 4095]) {
     heap.i32[ROVER] = rover

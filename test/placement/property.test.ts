@@ -58,9 +58,13 @@ describe.each(placements)('%s', placement => {
   test('with slabs and a threshold that gives them back does so too', () => {
     using region = Region.map(2 ** 18)
     fc.assert(
-      fc.property(steps(2 ** 18, 800), fc.integer({ min: 1, max: 20_000 }), (sequence, trimThreshold) => {
-        drive(region, sequence, { placement, slabs: true, trimThreshold })
-      }),
+      fc.property(
+        steps(2 ** 18, 800),
+        fc.integer({ min: 1, max: 20_000 }),
+        (sequence, trimThreshold) => {
+          drive(region, sequence, { placement, slabs: true, trimThreshold })
+        }
+      ),
       { numRuns: Math.max(1, scaled(15)) }
     )
   })

@@ -21,13 +21,21 @@ export function classesOf(heapBytes: number): number[] {
 export function segregatedFit(heapBytes: number): Choice {
   const bounds = classesOf(heapBytes)
   const classOf = (bytes: number): number => bounds.findLastIndex(bound => bound <= bytes / 8)
-  const order = (a: FreeBlock, b: FreeBlock): number => classOf(a.size) - classOf(b.size) || b.since - a.since
-  const choose = (fits: readonly FreeBlock[], { need, room, free }: Request): FreeBlock | undefined => {
+  const order = (a: FreeBlock, b: FreeBlock): number =>
+    classOf(a.size) - classOf(b.size) || b.since - a.since
+  const choose = (
+    fits: readonly FreeBlock[],
+    { need, room, free }: Request
+  ): FreeBlock | undefined => {
     const own = classOf(need)
     const ownList = free.filter(block => classOf(block.size) === own).sort(order)
     const larger = fits.filter(block => classOf(block.size) > own).sort(order)
     const enough = (block: FreeBlock): boolean => block.size >= need
-    return ownList.slice(0, 4).find(enough) ?? larger[0] ?? (need <= room ? undefined : ownList.find(enough))
+    return (
+      ownList.slice(0, 4).find(enough) ??
+      larger[0] ??
+      (need <= room ? undefined : ownList.find(enough))
+    )
   }
   return Object.assign(choose, { order })
 }

@@ -54,7 +54,11 @@ describe.each(classed)('check() of a %s heap finds', placement => {
     const [small = 0, large = 0] = free
     unlink(heap.i32, small)
     link(heap.i32, small, large, heap.i32[large + NEXT] ?? 0)
-    expectError(() => heap.check(), CORRUPT, new RegExp(`free block at byte ${small * 4} is in the list of size class`))
+    expectError(
+      () => heap.check(),
+      CORRUPT,
+      new RegExp(`free block at byte ${small * 4} is in the list of size class`)
+    )
   })
 
   test('a class with a block whose bit is not set, though another of its row is', () => {
@@ -75,7 +79,9 @@ describe.each(classed)('%s', placement => {
     const { heap, free } = holed(placement, [size])
     const [block = 0] = free
     heap.i32[block] = headerOf(4, PREVIOUS_USED)
-    const message = new RegExp(`free list for blocks of ${request} bytes or more begins at byte ${block * 4}, `)
+    const message = new RegExp(
+      `free list for blocks of ${request} bytes or more begins at byte ${block * 4}, `
+    )
     expectError(() => heap.malloc(request - 4), CORRUPT, message)
   })
 
@@ -116,7 +122,8 @@ describe('size classes', () => {
         for (const more of [-8, 0, 8]) {
           const size = bytes * part + more
           const classes = classesOf(size).length
-          if (sizeClassCount(size / 4) !== classes) expect(`${size}: ${sizeClassCount(size / 4)}`).toBe(`${classes}`)
+          if (sizeClassCount(size / 4) !== classes)
+            expect(`${size}: ${sizeClassCount(size / 4)}`).toBe(`${classes}`)
         }
       }
     }

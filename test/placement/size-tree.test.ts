@@ -52,7 +52,8 @@ function planted(sizes: readonly number[]): Int32Array {
 /** The blocks of the list, front to back; and back to front. */
 function listed(words: Int32Array, link = NEXT): number[] {
   const blocks: number[] = []
-  for (let block = words[SENTINEL + link]; block !== SENTINEL; block = words[block + link]) blocks.push(block)
+  for (let block = words[SENTINEL + link]; block !== SENTINEL; block = words[block + link])
+    blocks.push(block)
   return blocks
 }
 
@@ -91,7 +92,9 @@ test('keeps blocks by size and address, whatever comes and goes', () => {
       expect(listed(words)).toEqual(expected)
       expect(listed(words, PREVIOUS).reverse()).toEqual(expected)
       for (let size = 4; size <= 26; size += 2) {
-        expect(smallestFrom(words, ROOT, size)).toBe(expected.find(block => sizeOf(words[block]) >= size) ?? 0)
+        expect(smallestFrom(words, ROOT, size)).toBe(
+          expected.find(block => sizeOf(words[block]) >= size) ?? 0
+        )
       }
     }),
     { numRuns: Math.max(5, scaled(300)) }
@@ -114,7 +117,11 @@ describe('links that go round in a circle end with an error', () => {
       const words = memory(Array.from({ length: 40 }, (_, at) => (at % 2 === 0 ? 8 : 10)))
       plantAt(words, blockAt(0))
       curl(words, blockAt(0))
-      expectError(() => plantAt(words, blockAt(i)), CORRUPT, new RegExp(`tree .* at byte ${blockAt(0) * 4}\\.`))
+      expectError(
+        () => plantAt(words, blockAt(i)),
+        CORRUPT,
+        new RegExp(`tree .* at byte ${blockAt(0) * 4}\\.`)
+      )
     }
   })
 
@@ -123,10 +130,18 @@ describe('links that go round in a circle end with an error', () => {
     const root = rootOf(words)
     curl(words, root)
     for (const size of [6, 8, 20]) {
-      expectError(() => smallestFrom(words, ROOT, size), CORRUPT, new RegExp(`at byte ${root * 4}\\.`))
+      expectError(
+        () => smallestFrom(words, ROOT, size),
+        CORRUPT,
+        new RegExp(`at byte ${root * 4}\\.`)
+      )
     }
     for (const block of [0, 1, 2, 3].map(blockAt).filter(block => block !== root)) {
-      expectError(() => uprootAt(words, block), CORRUPT, new RegExp(`byte ${block * 4} is not in the tree`))
+      expectError(
+        () => uprootAt(words, block),
+        CORRUPT,
+        new RegExp(`byte ${block * 4} is not in the tree`)
+      )
     }
   })
 
@@ -157,7 +172,11 @@ test('a block that is not in the tree is not found behind its end', () => {
   // Where the children of no block would lie.
   words[1 + LEFT] = blockAt(0)
   words[1 + RIGHT] = blockAt(0)
-  expectError(() => uprootAt(words, blockAt(0)), CORRUPT, new RegExp(`byte ${blockAt(0) * 4} is not in the tree`))
+  expectError(
+    () => uprootAt(words, blockAt(0)),
+    CORRUPT,
+    new RegExp(`byte ${blockAt(0) * 4} is not in the tree`)
+  )
 })
 
 describe('a look through the tree finds', () => {

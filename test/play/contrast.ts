@@ -1,6 +1,6 @@
 /**
- * The contrast of every text that a page shows, measured there: WCAG 2.2, 1.4.3. Returns the texts whose ratio is too small, with it.
- * The function runs in the page, so it stands by itself.
+ * The contrast of every text that a page shows, measured there: WCAG 2.2, 1.4.3. Returns the texts
+ * whose ratio is too small, with it. The function runs in the page, so it stands by itself.
  */
 export const LOW_CONTRAST = `(() => {
   const luminance = ([r, g, b]) => {

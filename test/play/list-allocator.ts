@@ -1,6 +1,7 @@
 /**
- * A lab's allocator to look at: an explicit free list, last in, first out, with boundary tags. A header has the size of its block in
- * bytes plus 1 when it is used, a footer the same. Blocks begin 4 bytes in front of a multiple of 8.
+ * A lab's allocator to look at: an explicit free list, last in, first out, with boundary tags. A
+ * header has the size of its block in bytes plus 1 when it is used, a footer the same. Blocks begin
+ * 4 bytes in front of a multiple of 8.
  */
 
 interface Memory {
@@ -66,7 +67,8 @@ export function create(memory: Memory) {
   function free(pointer: number): void {
     if (pointer === 0) return
     let block = pointer - 4
-    if (block < first || !isUsed(block)) throw new Error(`free(${pointer}): no used block begins there`)
+    if (block < first || !isUsed(block))
+      throw new Error(`free(${pointer}): no used block begins there`)
     let size = sizeOf(block)
     const right = block + size
     if (right < memory.high - 4 && !isUsed(right)) {

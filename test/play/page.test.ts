@@ -29,7 +29,10 @@ describe.skipIf(noChromium)(`the page of offheap play${reason}`, () => {
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'offheap-play-'))
-    writeFileSync(join(folder, 'play.html'), playPage({ placement: 'first-fit', slabs: false, size: 4096, calls: '' }))
+    writeFileSync(
+      join(folder, 'play.html'),
+      playPage({ placement: 'first-fit', slabs: false, size: 4096, calls: '' })
+    )
     browser = await launchChromium()
   })
   afterEach(() => {
@@ -40,8 +43,15 @@ describe.skipIf(noChromium)(`the page of offheap play${reason}`, () => {
     rmSync(folder, { recursive: true })
   })
 
-  async function open(hash = '', [width, height]: readonly [number, number] = SIZES[1], dark = false): Promise<Page> {
-    const page = await browser.newPage({ viewport: { width, height }, colorScheme: dark ? 'dark' : 'light' })
+  async function open(
+    hash = '',
+    [width, height]: readonly [number, number] = SIZES[1],
+    dark = false
+  ): Promise<Page> {
+    const page = await browser.newPage({
+      viewport: { width, height },
+      colorScheme: dark ? 'dark' : 'light'
+    })
     page.setDefaultTimeout(HANG)
     page.on('pageerror', error => problems.push(error.message))
     page.on('console', message => {
@@ -55,8 +65,10 @@ describe.skipIf(noChromium)(`the page of offheap play${reason}`, () => {
     return page
   }
 
-  const says = (page: Page, text: string | RegExp) => page.locator('#status', { hasText: text }).waitFor()
-  const press = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click()
+  const says = (page: Page, text: string | RegExp) =>
+    page.locator('#status', { hasText: text }).waitFor()
+  const press = (page: Page, name: string) =>
+    page.getByRole('button', { name, exact: true }).click()
   const type = async (page: Page, text: string, key = 'Enter') => {
     await page.locator('#command').fill(text)
     await page.locator('#command').press(key)
@@ -107,10 +119,14 @@ describe.skipIf(noChromium)(`the page of offheap play${reason}`, () => {
         page.locator('.line.current code').allInnerTexts(),
         page.locator('#place').innerText()
       ])
-      stores.push(`${/store \d+ of/.test(text) ? text : 'the end'} | ${place} | ${code.join().trim()}`)
+      stores.push(
+        `${/store \d+ of/.test(text) ? text : 'the end'} | ${place} | ${code.join().trim()}`
+      )
       if (!/store \d+ of/.test(text)) break
     }
-    expect(stores.at(0)).toMatch(/store 1 of 11: index at 412: 113 → 123\. \| lib\/placement\/card-index\.ts:\d+ \| /)
+    expect(stores.at(0)).toMatch(
+      /store 1 of 11: index at 412: 113 → 123\. \| lib\/placement\/card-index\.ts:\d+ \| /
+    )
     expect(stores.at(6)).toMatch(
       /footer at 552: 64 bytes\. \| lib\/layout\/block\.ts:\d+ \| words\[block \+ size - 1\] = size$/
     )
@@ -122,7 +138,9 @@ describe.skipIf(noChromium)(`the page of offheap play${reason}`, () => {
     await page.keyboard.press('ArrowLeft')
     await page.keyboard.press('ArrowLeft')
     await says(page, 'store 8 of 11')
-    expect(await page.locator('#bits h2').innerText()).toBe('The word at byte 452, header, before and after')
+    expect(await page.locator('#bits h2').innerText()).toBe(
+      'The word at byte 452, header, before and after'
+    )
     const bits = await page.locator('#bits .value').allInnerTexts()
     expect(bits.map(text => text.replace(/\s/g, ''))).toEqual([
       '000000000000000000000000001101size/8:13×8=1041P0U',
@@ -184,7 +202,9 @@ describe.skipIf(noChromium)(`the page of offheap play${reason}`, () => {
 
   it('holds all that was done in its address', async () => {
     const page = await open()
-    await page.getByRole('combobox', { name: 'preset' }).selectOption({ label: 'First fit against best fit' })
+    await page
+      .getByRole('combobox', { name: 'preset' })
+      .selectOption({ label: 'First fit against best fit' })
     await type(page, 'malloc 30; free b; realloc a 100')
     await page.keyboard.press('ArrowLeft')
     await page.keyboard.press('ArrowLeft')
@@ -245,16 +265,19 @@ describe.skipIf(noChromium)(`the page of offheap play${reason}`, () => {
     await page.close()
   })
 
-  it.each(SIZES)('fits a window of %i x %i, in light and dark, with text that can be read', async (width, height) => {
-    for (const dark of [false, true]) {
-      const page = await open(width === 1024 ? SLABS : `${CALLS}&at=4.3`, [width, height], dark)
-      expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBe(0)
-      expect(await page.evaluate(LOW_CONTRAST)).toEqual([])
-      await page.keyboard.press('?')
-      expect(await page.evaluate(LOW_CONTRAST)).toEqual([])
-      await page.close()
+  it.each(SIZES)(
+    'fits a window of %i x %i, in light and dark, with text that can be read',
+    async (width, height) => {
+      for (const dark of [false, true]) {
+        const page = await open(width === 1024 ? SLABS : `${CALLS}&at=4.3`, [width, height], dark)
+        expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBe(0)
+        expect(await page.evaluate(LOW_CONTRAST)).toEqual([])
+        await page.keyboard.press('?')
+        expect(await page.evaluate(LOW_CONTRAST)).toEqual([])
+        await page.close()
+      }
     }
-  })
+  )
 
   it('follows the system to light or dark until somebody chooses', async () => {
     const page = await open('', SIZES[0], true)
@@ -311,12 +334,19 @@ describe.skipIf(noChromium)(`the page of an allocator of the lab${reason}`, () =
         size: 65_536,
         calls: ''
       } as const
-      writeFileSync(join(folder, `${name}.html`), playPage(config, await compileAllocator(join(folder, `${name}.ts`))))
+      writeFileSync(
+        join(folder, `${name}.html`),
+        playPage(config, await compileAllocator(join(folder, `${name}.ts`)))
+      )
     }
     await write('list', 'SMALLEST = 16', 'SMALLEST = 16')
     await write('mute', ', describe }', ' }')
     await write('liar', 'freeList.push(block)', 'freeList.push(block + 8)')
-    await write('endless', 'block = u32[(block + 4) / 4]) {\n      const have', 'block = head) {\n      const have')
+    await write(
+      'endless',
+      'block = u32[(block + 4) / 4]) {\n      const have',
+      'block = head) {\n      const have'
+    )
     await write('nothing', 'return { malloc, free, realloc, describe }', 'return { malloc }')
     browser = await launchChromium()
   })
@@ -339,7 +369,8 @@ describe.skipIf(noChromium)(`the page of an allocator of the lab${reason}`, () =
     await page.waitForSelector('html[data-ready]')
     return page
   }
-  const says = (page: Page, text: string | RegExp) => page.locator('#status', { hasText: text }).waitFor()
+  const says = (page: Page, text: string | RegExp) =>
+    page.locator('#status', { hasText: text }).waitFor()
   const cells = (page: Page, role: string) => page.locator(`.word.${role} b`).allInnerTexts()
   const CALLS = 'm24.m100.m8.m40.m8.f1.f3'
 
@@ -353,7 +384,9 @@ describe.skipIf(noChromium)(`the page of an allocator of the lab${reason}`, () =
     await page.keyboard.press('ArrowLeft')
     await says(page, 'free(d), store')
     expect(await page.locator('#place').innerText()).toMatch(/^list\.ts:\d+$/)
-    expect(await page.locator('.line.current code').innerText()).toBe('    u32[(block + 8) / 4] = 0')
+    expect(await page.locator('.line.current code').innerText()).toBe(
+      '    u32[(block + 8) / 4] = 0'
+    )
     expect(await page.locator('#chain .call').allInnerTexts()).toEqual(['free', 'insert'])
     await page.close()
   })

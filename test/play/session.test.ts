@@ -12,7 +12,9 @@ import { describeRun, describeSteps } from '../../lib/play/words.js'
 import { scaled } from '../runs.js'
 import { ownSession, programs } from './support.js'
 
-/** The same call on a heap, with the same letters in its payloads. Returns the variables' pointers. */
+/**
+ * The same call on a heap, with the same letters in its payloads. Returns the variables' pointers.
+ */
 function callHeap(heap: Heap, call: Call, pointers: number[], sizes: number[]): void {
   const pointerOf = (of: Reference) => ('variable' in of ? pointers[of.variable] : of.pointer)
   const fill = (from: number, to: number, variable: number) =>
@@ -26,7 +28,8 @@ function callHeap(heap: Heap, call: Call, pointers: number[], sizes: number[]): 
       if (!('variable' in call.of)) return
       const { variable } = call.of
       if (moved === 0 && call.size !== 0) return
-      if (moved !== 0) fill(moved + Math.min(sizes[variable], call.size), moved + call.size, variable)
+      if (moved !== 0)
+        fill(moved + Math.min(sizes[variable], call.size), moved + call.size, variable)
       pointers[variable] = moved
       sizes[variable] = call.size
     } else {
@@ -60,26 +63,26 @@ const programOf = (session: Session, text: string) => {
 }
 
 describe('a session', () => {
-  it.each([...placements.map(name => [name, false, 4096] as const), ['segregated-fit', true, 65_536] as const])(
-    'with %s, slabs %s, has the bytes of a heap after each call',
-    (placement, slabs, size) => {
-      fc.assert(
-        fc.property(programs(40), calls => {
-          const session = ownSession({ placement, slabs, size })
-          using heap = Heap.map({ size, placement, slabs })
-          const pointers: number[] = []
-          const sizes: number[] = []
-          for (const call of calls) {
-            session.run(call)
-            callHeap(heap, call, pointers, sizes)
-            expect(different(session.words, heap.i32)).toEqual([])
-          }
-          heap.check()
-        }),
-        { numRuns: scaled(15) }
-      )
-    }
-  )
+  it.each([
+    ...placements.map(name => [name, false, 4096] as const),
+    ['segregated-fit', true, 65_536] as const
+  ])('with %s, slabs %s, has the bytes of a heap after each call', (placement, slabs, size) => {
+    fc.assert(
+      fc.property(programs(40), calls => {
+        const session = ownSession({ placement, slabs, size })
+        using heap = Heap.map({ size, placement, slabs })
+        const pointers: number[] = []
+        const sizes: number[] = []
+        for (const call of calls) {
+          session.run(call)
+          callHeap(heap, call, pointers, sizes)
+          expect(different(session.words, heap.i32)).toEqual([])
+        }
+        heap.check()
+      }),
+      { numRuns: scaled(15) }
+    )
+  })
 
   it('goes forward and back through every store to the same bytes, with blocks that can be walked', () => {
     fc.assert(
@@ -109,18 +112,23 @@ describe('a session', () => {
 
   it('goes to any moment in any order', () => {
     fc.assert(
-      fc.property(programs(15), fc.array(fc.tuple(fc.nat(16), fc.nat(12)), { maxLength: 20 }), (calls, jumps) => {
-        const session = ownSession()
-        for (const call of calls) session.run(call)
-        for (const [call, step] of jumps) {
-          session.go({ call, step })
-          const other = ownSession()
-          for (const each of calls) other.run(each)
-          other.go({ call: 0, step: 0 })
-          while (other.now.call !== session.now.call || other.now.step !== session.now.step) other.stepForward()
-          expect(different(session.words, other.words)).toEqual([])
+      fc.property(
+        programs(15),
+        fc.array(fc.tuple(fc.nat(16), fc.nat(12)), { maxLength: 20 }),
+        (calls, jumps) => {
+          const session = ownSession()
+          for (const call of calls) session.run(call)
+          for (const [call, step] of jumps) {
+            session.go({ call, step })
+            const other = ownSession()
+            for (const each of calls) other.run(each)
+            other.go({ call: 0, step: 0 })
+            while (other.now.call !== session.now.call || other.now.step !== session.now.step)
+              other.stepForward()
+            expect(different(session.words, other.words)).toEqual([])
+          }
         }
-      }),
+      ),
       { numRuns: scaled(8) }
     )
   })
@@ -130,7 +138,9 @@ describe('a session', () => {
     session.go({ call: 1, step: 0 })
     session.run({ kind: 'malloc', size: 40 })
     expect(session.runs.map(({ call }) => sizeOfCall(call))).toEqual([24, 40])
-    expect(different(session.words, programOf(ownSession(), 'malloc 24; malloc 40').words)).toEqual([])
+    expect(different(session.words, programOf(ownSession(), 'malloc 24; malloc 40').words)).toEqual(
+      []
+    )
     // Inside a call: the call itself stays.
     session.go({ call: 1, step: 2 })
     session.run({ kind: 'malloc', size: 8 })
@@ -138,7 +148,10 @@ describe('a session', () => {
   })
 
   it('tells what each store of the example in docs/one-malloc.md does', () => {
-    const session = programOf(ownSession({}, false), 'malloc 24; malloc 100; malloc 8; free b; malloc 30')
+    const session = programOf(
+      ownSession({}, false),
+      'malloc 24; malloc 100; malloc 8; free b; malloc 30'
+    )
     expect(describeSteps(session, 4)).toEqual([
       'index at 412: 113 → 123',
       'next of the block at 492, which is made here',
@@ -156,7 +169,10 @@ describe('a session', () => {
   })
 
   it('keeps what a wrong call throws, and the heap as it was', () => {
-    const session = programOf(ownSession(), 'malloc 24; malloc 8; free a; free a; free 5; realloc b 8; aligned 3 8')
+    const session = programOf(
+      ownSession(),
+      'malloc 24; malloc 8; free a; free a; free 5; realloc b 8; aligned 3 8'
+    )
     expect(session.runs.slice(3).map(describeRun)).toEqual([
       'free(a) threw: free: the block at 424 is free already',
       'free(5) threw: free: the pointer 5 is not a multiple of 8, as every pointer is',
@@ -167,21 +183,31 @@ describe('a session', () => {
     expect(session.live().map(({ variable }) => variable)).toEqual([1])
   })
 
-  it.each(PRESETS.map(preset => [preset.name, preset] as const))('plays the preset "%s"', (_name, preset) => {
-    const { calls, placement = 'first-fit', against = placement, slabs = false, size = 4096 } = preset
-    for (const policy of [placement, against]) {
-      const session = ownSession({ placement: policy, slabs, size })
-      for (const call of decodeCalls(calls)) session.run(call)
-      expect(session.picture().trouble).toBe('')
-      const fails = session.runs.filter(({ error }) => error !== undefined)
-      expect(fails.length).toBe(preset.name === 'A stale pointer' ? 1 : 0)
+  it.each(PRESETS.map(preset => [preset.name, preset] as const))(
+    'plays the preset "%s"',
+    (_name, preset) => {
+      const {
+        calls,
+        placement = 'first-fit',
+        against = placement,
+        slabs = false,
+        size = 4096
+      } = preset
+      for (const policy of [placement, against]) {
+        const session = ownSession({ placement: policy, slabs, size })
+        for (const call of decodeCalls(calls)) session.run(call)
+        expect(session.picture().trouble).toBe('')
+        const fails = session.runs.filter(({ error }) => error !== undefined)
+        expect(fails.length).toBe(preset.name === 'A stale pointer' ? 1 : 0)
+      }
     }
-  })
+  )
 })
 
 /** The words in which two memories differ. */
 function different(one: Int32Array, other: Int32Array): number[] {
   const words: number[] = []
-  for (let word = 0; word < Math.max(one.length, other.length); word++) if (one[word] !== other[word]) words.push(word)
+  for (let word = 0; word < Math.max(one.length, other.length); word++)
+    if (one[word] !== other[word]) words.push(word)
   return words
 }

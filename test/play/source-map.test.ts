@@ -14,7 +14,12 @@ export class Heap {
 }
 const text: string = 'ünïcödé'; export const shout = (): string => text.toUpperCase()
 `
-const { code, map } = transformSync(SOURCE, { loader: 'ts', sourcemap: true, sourcefile: 'heap.ts', target: 'es2022' })
+const { code, map } = transformSync(SOURCE, {
+  loader: 'ts',
+  sourcemap: true,
+  sourcefile: 'heap.ts',
+  target: 'es2022'
+})
 
 describe('a source map', () => {
   it('leads every place of the script to the same place of the source as the one of Node does', () => {
@@ -27,7 +32,11 @@ describe('a source map', () => {
         const expected = node.findEntry(i, column)
         const place = own.find(i + 1, column + 1)
         if (!('originalLine' in expected) || expected.generatedLine !== i) continue
-        expect(place).toEqual({ source: 0, line: expected.originalLine + 1, column: expected.originalColumn + 1 })
+        expect(place).toEqual({
+          source: 0,
+          line: expected.originalLine + 1,
+          column: expected.originalColumn + 1
+        })
         found++
       }
     }
@@ -36,7 +45,9 @@ describe('a source map', () => {
 })
 
 describe('a stack', () => {
-  const sources = new Sources([{ map: JSON.parse(map), firstLine: 100, lines: code.split('\n').length }])
+  const sources = new Sources([
+    { map: JSON.parse(map), firstLine: 100, lines: code.split('\n').length }
+  ])
   const line = code.split('\n').findIndex(text => text.includes('this.words[where] = value'))
   const column = code.split('\n')[line].indexOf('this.words[where]') + 1
   const frame = { name: 'Heap.store', file: 'heap.ts', line: 6 }
@@ -46,15 +57,23 @@ describe('a stack', () => {
       'Chromium',
       `Error\n    at Heap.store (file:///tmp/play.html:${100 + line}:${column})\n    at draw (file:///tmp/play.html:900:3)`
     ],
-    ['Firefox', `Heap.store@file:///tmp/play.html:${100 + line}:${column}\ndraw@file:///tmp/play.html:900:3\n`],
-    ['a method under another name', `Error\n    at Heap.store [as put] (http://127.0.0.1:80/:${100 + line}:${column})`]
+    [
+      'Firefox',
+      `Heap.store@file:///tmp/play.html:${100 + line}:${column}\ndraw@file:///tmp/play.html:900:3\n`
+    ],
+    [
+      'a method under another name',
+      `Error\n    at Heap.store [as put] (http://127.0.0.1:80/:${100 + line}:${column})`
+    ]
   ])('of %s leads to the line of the source', (_browser, stack) => {
     expect(sources.resolve(stack)).toEqual([frame])
     expect(lineOf(stack)).toBe(100 + line)
   })
 
   it('without a place in a known script leads nowhere', () => {
-    expect(sources.resolve('Error: at least\n    at native code\n    at x (file:///play.html:5:1)')).toEqual([])
+    expect(
+      sources.resolve('Error: at least\n    at native code\n    at x (file:///play.html:5:1)')
+    ).toEqual([])
     expect(sources.textOf('heap.ts')[5]).toContain('this.words[where] = value')
     expect(sources.textOf('other.ts')).toEqual([])
   })

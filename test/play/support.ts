@@ -12,12 +12,26 @@ export function ownInstrument(options: OwnOptions): Instrument {
 }
 
 export function ownSession(options: Partial<OwnOptions> = {}, fills = true): Session {
-  return new Session(ownInstrument({ placement: 'first-fit', slabs: false, size: 4096, ...options }), fills)
+  return new Session(
+    ownInstrument({ placement: 'first-fit', slabs: false, size: 4096, ...options }),
+    fills
+  )
 }
 
-/** Numbers from which a program is made: every program of a shape has as many variables as it names. */
+/**
+ * Numbers from which a program is made: every program of a shape has as many variables as it names.
+ */
 const draft = fc.record({
-  kind: fc.constantFrom('malloc', 'malloc', 'calloc', 'aligned', 'realloc', 'free', 'free', 'pointer'),
+  kind: fc.constantFrom(
+    'malloc',
+    'malloc',
+    'calloc',
+    'aligned',
+    'realloc',
+    'free',
+    'free',
+    'pointer'
+  ),
   size: fc.oneof(fc.integer({ min: 0, max: 200 }), fc.integer({ min: 0, max: 5000 })),
   count: fc.integer({ min: 0, max: 4 }),
   power: fc.integer({ min: 0, max: 9 }),
@@ -30,7 +44,8 @@ export function programs(most: number): fc.Arbitrary<Call[]> {
     const calls: Call[] = []
     let variables = 0
     for (const { kind, size, count, power, pick } of drafts) {
-      const of: Reference = variables === 0 || kind === 'pointer' ? { pointer: pick } : { variable: pick % variables }
+      const of: Reference =
+        variables === 0 || kind === 'pointer' ? { pointer: pick } : { variable: pick % variables }
       const call: Call =
         kind === 'malloc'
           ? { kind, size }

@@ -54,16 +54,20 @@ describe('a target that describes its heap', () => {
     expect(freeList.length).toBeGreaterThan(3)
     expect(moment.freeOffsets).toEqual(freeList)
     const used = blocks.filter(block => block.used)
-    expect(Array.from(moment.blocks.subarray(0, moment.count), block => history.offset(block))).toEqual(
-      used.map(({ offset }) => offset)
-    )
-    expect(Array.from(moment.blocks.subarray(0, moment.count), block => history.size(block))).toEqual(
-      used.map(({ size }) => size)
-    )
+    expect(
+      Array.from(moment.blocks.subarray(0, moment.count), block => history.offset(block))
+    ).toEqual(used.map(({ offset }) => offset))
+    expect(
+      Array.from(moment.blocks.subarray(0, moment.count), block => history.size(block))
+    ).toEqual(used.map(({ size }) => size))
   })
 
   const says = (change: (said: unknown) => unknown) => () =>
-    recordTimeline(traceOf(['a 0 24', 'a 1 24', 'f 0', 'a 2 8'], 'short'), open(change).target, 'list')
+    recordTimeline(
+      traceOf(['a 0 24', 'a 1 24', 'f 0', 'a 2 8'], 'short'),
+      open(change).target,
+      'list'
+    )
 
   it('that makes no sense is refused with a sentence', () => {
     expect(says(() => ({ blocks: 5 }))).toThrow('describe(): blocks is no array')

@@ -32,7 +32,10 @@ const blocks = (...offsets: number[]) => offsets.map(offset => ({ offset, size: 
 
 describe('FreeListRecorder', () => {
   it('leads from each list to the next, whatever they are', () => {
-    const block = fc.record({ offset: fc.integer({ min: 0, max: 12 }), size: fc.constantFrom(16, 24) })
+    const block = fc.record({
+      offset: fc.integer({ min: 0, max: 12 }),
+      size: fc.constantFrom(16, 24)
+    })
     fc.assert(
       fc.property(fc.array(fc.array(block, { maxLength: 14 }), { maxLength: 12 }), lists => {
         expect(replay(record(lists))).toEqual(lists)

@@ -6,7 +6,11 @@ const read = (value: unknown) => readDescription(value, 4096, 4196)
 
 describe('what an allocator says of its heap', () => {
   it('is its blocks in address order, and its free list in its own', () => {
-    const blocks = [block(4100, 16, false), { ...block(4116, 24), header: 4, footer: 4 }, block(4150, 46, false)]
+    const blocks = [
+      block(4100, 16, false),
+      { ...block(4116, 24), header: 4, footer: 4 },
+      block(4150, 46, false)
+    ]
     expect(read({ blocks, freeList: [4150, 4100] })).toEqual({ blocks, freeList: [4150, 4100] })
     expect(read({ blocks: new Set(blocks).values() })).toEqual({ blocks, freeList: undefined })
   })
@@ -22,12 +26,21 @@ describe('what an allocator says of its heap', () => {
       'blocks[1] begins at byte 4104, inside what lies before it (up to 4112)'
     ],
     [{ blocks: [block(4096, 0)] }, 'blocks[0] has 0 bytes'],
-    [{ blocks: [block(4096, 101)] }, 'blocks[0] has 101 bytes from byte 4096 on, and the heap ends at 4196'],
+    [
+      { blocks: [block(4096, 101)] },
+      'blocks[0] has 101 bytes from byte 4096 on, and the heap ends at 4196'
+    ],
     [{ blocks: [block(4096.5, 8)] }, 'blocks[0].offset is 4096.5'],
     [{ blocks: [block(Number.NaN, 8)] }, 'blocks[0].offset is NaN'],
-    [{ blocks: [{ ...block(4096, 8), header: 9 }] }, 'blocks[0].header is 9, more than the block has'],
+    [
+      { blocks: [{ ...block(4096, 8), header: 9 }] },
+      'blocks[0].header is 9, more than the block has'
+    ],
     [{ blocks: [{ ...block(4096, 8), header: 4, footer: 8 }] }, 'blocks[0].footer is 8'],
-    [{ blocks: [block(4096, 8)], freeList: [4096] }, 'freeList[0] is 4096, where no free block begins'],
+    [
+      { blocks: [block(4096, 8)], freeList: [4096] },
+      'freeList[0] is 4096, where no free block begins'
+    ],
     [{ blocks: [], freeList: 3 }, 'freeList is no array']
   ])('%j is refused with a sentence', (value, message) => {
     expect(read(value)).toContain(message)
@@ -46,6 +59,8 @@ describe('what an allocator says of its heap', () => {
     function* endless() {
       for (;;) yield 4096
     }
-    expect(read({ blocks: [block(4096, 8, false)], freeList: endless() })).toContain('freeList does not end')
+    expect(read({ blocks: [block(4096, 8, false)], freeList: endless() })).toContain(
+      'freeList does not end'
+    )
   })
 })

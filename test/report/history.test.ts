@@ -18,7 +18,11 @@ function shown(history: History, moment: Moment) {
     history.offset(block),
     history.size(block)
   ])
-  const granules = [...history.slabs.at(moment.operations)].map(({ offset, size, slot }) => [offset, size, slot])
+  const granules = [...history.slabs.at(moment.operations)].map(({ offset, size, slot }) => [
+    offset,
+    size,
+    slot
+  ])
   return {
     used,
     free: moment.freeOffsets.map((offset, i) => [offset, moment.freeSizes[i]]),
@@ -45,19 +49,22 @@ function shownBy(heap: Heap, chunk = 4096) {
 
 describe('History', () => {
   const kinds = placements.flatMap(placement => [false, true].map(slabs => ({ placement, slabs })))
-  it.each(kinds)('shows a heap as it is after every operation: $placement, slabs: $slabs', ({ placement, slabs }) => {
-    const trace = randomTrace(1500)
-    const history = new History(trace, timelineOf(trace, placement, 2 ** 22, slabs))
-    const moment = history.open()
-    using heap = Heap.map({ size: 2 ** 22, placement, slabs })
-    const pointers = pointersFor(trace, 2 ** 22)
-    expect(shown(history, moment)).toEqual({ used: [], free: [], granules: [] })
-    for (let i = 0; i < trace.length; i++) {
-      replay(trace, heap, pointers, i, i + 1)
-      history.seek(moment, i + 1)
-      expect(shown(history, moment)).toEqual(shownBy(heap))
+  it.each(kinds)(
+    'shows a heap as it is after every operation: $placement, slabs: $slabs',
+    ({ placement, slabs }) => {
+      const trace = randomTrace(1500)
+      const history = new History(trace, timelineOf(trace, placement, 2 ** 22, slabs))
+      const moment = history.open()
+      using heap = Heap.map({ size: 2 ** 22, placement, slabs })
+      const pointers = pointersFor(trace, 2 ** 22)
+      expect(shown(history, moment)).toEqual({ used: [], free: [], granules: [] })
+      for (let i = 0; i < trace.length; i++) {
+        replay(trace, heap, pointers, i, i + 1)
+        history.seek(moment, i + 1)
+        expect(shown(history, moment)).toEqual(shownBy(heap))
+      }
     }
-  })
+  )
 
   it.each([
     [2, 2 ** 16, 120],
@@ -106,7 +113,10 @@ describe('History', () => {
         const sizes = [...heap.freeBlocks()].map(({ size }) => size)
         const total = sizes.reduce((sum, size) => sum + size, 0)
         expect(curves.heap[i + 1]).toBe(heap.stats().top - low)
-        expect(curves.externalFragmentation[i + 1]).toBeCloseTo(total === 0 ? 0 : 1 - Math.max(...sizes) / total, 12)
+        expect(curves.externalFragmentation[i + 1]).toBeCloseTo(
+          total === 0 ? 0 : 1 - Math.max(...sizes) / total,
+          12
+        )
       }
       expect(Math.max(...curves.payload)).toBe(peaksOf(trace).payload)
       expect(Math.max(...curves.heap)).toBe(heap.stats().highWater)
@@ -131,7 +141,10 @@ describe('History', () => {
     using heap = Heap.map(2 ** 22)
     expect(new History(trace, recordTimeline(trace, heap, 'first-fit')).curves).toEqual(curves)
     heap.reset()
-    const gaps = new History(trace, { ...recordTimeline(trace, heap, 'first-fit'), freeList: undefined })
+    const gaps = new History(trace, {
+      ...recordTimeline(trace, heap, 'first-fit'),
+      freeList: undefined
+    })
     for (const [i, value] of gaps.curves.externalFragmentation.entries()) {
       expect(value).toBeCloseTo(curves.externalFragmentation[i], 12)
     }
@@ -147,9 +160,11 @@ describe('History', () => {
     expect([...(timeline.slabs?.inSlot ?? [])].indexOf(0)).toBe(11)
     const [first] = slabs.all.filter(({ slot }) => slot === 48)
     expect(first).toMatchObject({ size: 512, from: 1 })
-    expect([slotsOf(first), slotsOf({ ...first, size: 508, slot: 16 }), slotsOf({ ...first, slot: 0 })]).toEqual([
-      10, 31, 0
-    ])
+    expect([
+      slotsOf(first),
+      slotsOf({ ...first, size: 508, slot: 16 }),
+      slotsOf({ ...first, slot: 0 })
+    ]).toEqual([10, 31, 0])
     expect(slabs.all.filter(({ slot }) => slot === 48)[1].from).toBe(11)
     expect(slabs.find(first.offset + 100, 1)).toBe(first)
     expect(slabs.find(first.offset + 100, 0)).toBeUndefined()
@@ -157,13 +172,18 @@ describe('History', () => {
     expect(first.to).toBeGreaterThan(22)
     expect(first.to).toBeLessThan(trace.length)
     // One header for each chunk.
-    expect([...slabs.at(5)].map(granule => granule.first)).toEqual([true, ...Array.from({ length: 7 }, () => false)])
+    expect([...slabs.at(5)].map(granule => granule.first)).toEqual([
+      true,
+      ...Array.from({ length: 7 }, () => false)
+    ])
   })
 
   it('takes gaps between payloads for free where an allocator tells nothing', () => {
     const trace = traceOf(['a 0 64', 'a 1 64', 'a 2 64', 'a 3 64', 'f 0', 'f 2'])
     const bump = new Bump(4096)
-    const target: TimelineTarget = Object.assign(bump, { extent: () => ({ low: 8, high: 8 + 4 * 64 + 64 }) })
+    const target: TimelineTarget = Object.assign(bump, {
+      extent: () => ({ low: 8, high: 8 + 4 * 64 + 64 })
+    })
     const history = new History(trace, recordTimeline(trace, target, 'bump'))
     const { curves } = history
     expect(history.timeline.freeList).toBeUndefined()

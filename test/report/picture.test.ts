@@ -48,7 +48,9 @@ describe('heapPicture', () => {
     // 8 columns of 100 KiB each.
     const kib = 1024
     const shares = [100, 99.9921875, 70, 50, 20, 0.0078125, 0, 100]
-    const sizes = shares.flatMap(share => [share * kib, -(100 - share) * kib].filter(size => size !== 0))
+    const sizes = shares.flatMap(share =>
+      [share * kib, -(100 - share) * kib].filter(size => size !== 0)
+    )
     expect(cells(heapPicture(heapOf(sizes), { width: 19, rows: 1 }))).toBe('█▓▓▒░░·█')
   })
 
@@ -58,7 +60,9 @@ describe('heapPicture', () => {
   })
 
   it('cuts the strip into rows that begin with their address', () => {
-    const lines = heapPicture(heapOf([2048, -2048]), { width: 75, rows: 4, legend: false }).split('\n')
+    const lines = heapPicture(heapOf([2048, -2048]), { width: 75, rows: 4, legend: false }).split(
+      '\n'
+    )
     expect(lines).toEqual([
       `   128 B │${'█'.repeat(64)}`,
       `1.13 KiB │${'█'.repeat(64)}`,
@@ -79,11 +83,16 @@ describe('heapPicture', () => {
       }
     )
     fc.assert(
-      fc.property(blocks, fc.integer({ min: 40, max: 160 }), fc.integer({ min: 1, max: 12 }), (sizes, width, rows) => {
-        const lines = heapPicture(heapOf(sizes), { width, rows, legend: false }).split('\n')
-        expect(lines.length).toBeLessThanOrEqual(rows + 1)
-        for (const line of lines) expect(line.length).toBeLessThanOrEqual(width)
-      })
+      fc.property(
+        blocks,
+        fc.integer({ min: 40, max: 160 }),
+        fc.integer({ min: 1, max: 12 }),
+        (sizes, width, rows) => {
+          const lines = heapPicture(heapOf(sizes), { width, rows, legend: false }).split('\n')
+          expect(lines.length).toBeLessThanOrEqual(rows + 1)
+          for (const line of lines) expect(line.length).toBeLessThanOrEqual(width)
+        }
+      )
     )
   })
 
@@ -118,8 +127,17 @@ describe('heapPicture of slabs', () => {
   /**
    * A chunk of two granules at byte 508: a slab whose slots are used as `used` says, then `second`.
    */
-  function chunkOf(slab: number, used: readonly boolean[], second: readonly PictureBlock[]): PictureSource {
-    const slots = used.map((isUsed, i) => ({ offset: 512 + i * slab, size: slab, used: isUsed, slab }))
+  function chunkOf(
+    slab: number,
+    used: readonly boolean[],
+    second: readonly PictureBlock[]
+  ): PictureSource {
+    const slots = used.map((isUsed, i) => ({
+      offset: 512 + i * slab,
+      size: slab,
+      used: isUsed,
+      slab
+    }))
     const before = { offset: 476, size: 32, used: true }
     const behind = { offset: 1532, size: 16, used: false }
     return {
@@ -152,7 +170,9 @@ describe('heapPicture of slabs', () => {
     const cell = { stats: () => ({ size: 4096, top: 4096, wilderness: 0 }) }
     const slots = (n: number) =>
       [...yes(n), ...no(3 - n)].map((used, i) => ({ offset: 160 * i, size: 160, used, slab: 160 }))
-    const drawn = [0, 1, 2, 3].map(n => cells(heapPicture({ ...cell, blocks: () => slots(n) }, { width: 19, rows: 1 })))
+    const drawn = [0, 1, 2, 3].map(n =>
+      cells(heapPicture({ ...cell, blocks: () => slots(n) }, { width: 19, rows: 1 }))
+    )
     expect(drawn.map(text => text[0])).toEqual(['⣀', '⣤', '⣶', '⣿'])
   })
 
@@ -177,7 +197,9 @@ describe('heapPicture of slabs', () => {
       '          slots:  @ used  Oo: partly  , free  _ room for a slab'
     ])
     const colored = heapPicture(heap, { width: 45, color: true })
-    expect(colored).toContain(`\u001b[36m██\u001b[39m\u001b[32m${'⣿'.repeat(8)}\u001b[39m\u001b[33m⣄\u001b[39m`)
+    expect(colored).toContain(
+      `\u001b[36m██\u001b[39m\u001b[32m${'⣿'.repeat(8)}\u001b[39m\u001b[33m⣄\u001b[39m`
+    )
     expect(stripVTControlCharacters(colored)).toBe(heapPicture(heap, { width: 45 }))
   })
 

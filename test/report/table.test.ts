@@ -30,10 +30,31 @@ function words(line: string): string[] {
 
 describe('replayTable', () => {
   it('has a line for each trace, and the means of several', () => {
-    const other = measurement({ trace: 'vim', utilization: 0.5, nsPerOperation: 68.74, operations: 7 })
+    const other = measurement({
+      trace: 'vim',
+      utilization: 0.5,
+      nsPerOperation: 68.74,
+      operations: 7
+    })
     const lines = replayTable([measurement({}), other]).split('\n')
-    expect(words(lines[2])).toEqual(['trace', 'operations', 'payload', 'utilization', 'ns/op', 'blocks', 'blocks'])
-    expect(words(lines[3])).toEqual(['sqlite', '317,821', '11.7 MiB', '96.8 %', '31.3', '5,826', '507'])
+    expect(words(lines[2])).toEqual([
+      'trace',
+      'operations',
+      'payload',
+      'utilization',
+      'ns/op',
+      'blocks',
+      'blocks'
+    ])
+    expect(words(lines[3])).toEqual([
+      'sqlite',
+      '317,821',
+      '11.7 MiB',
+      '96.8 %',
+      '31.3',
+      '5,826',
+      '507'
+    ])
     expect(words(lines[4])).toEqual(['vim', '7', '11.7 MiB', '50.0 %', '68.7', '5,826', '507'])
     expect(words(lines[5])).toEqual(['mean', '73.4 %', '50.0'])
     expect(lines).toHaveLength(7)
@@ -60,19 +81,30 @@ describe('replayTable', () => {
   })
 
   it('fits a terminal of 80 columns', () => {
-    const results = [measurement({ verified: true, trace: 'wee-source-map' }), measurement({ verified: true })]
+    const results = [
+      measurement({ verified: true, trace: 'wee-source-map' }),
+      measurement({ verified: true })
+    ]
     for (const line of replayTable(results).split('\n')) expect(line.length).toBeLessThanOrEqual(80)
   })
 
   it('shows a dash for what an empty trace does not have', () => {
-    const empty = measurement({ operations: 0, utilization: Number.NaN, nsPerOperation: Number.NaN })
+    const empty = measurement({
+      operations: 0,
+      utilization: Number.NaN,
+      nsPerOperation: Number.NaN
+    })
     expect(words(replayTable([empty]).split('\n')[3]).slice(3, 5)).toEqual(['-', '-'])
   })
 })
 
 describe('meansOf', () => {
   it('leaves out traces without operations', () => {
-    const empty = measurement({ operations: 0, utilization: Number.NaN, nsPerOperation: Number.NaN })
+    const empty = measurement({
+      operations: 0,
+      utilization: Number.NaN,
+      nsPerOperation: Number.NaN
+    })
     const means = meansOf([
       measurement({ utilization: 0.4, nsPerOperation: 10 }),
       empty,

@@ -28,7 +28,9 @@ export function randomTrace(length: number, seed = 1): Trace {
     else if (what < 55 && live.length > 0) lines.push(`r ${live[random(live.length)]} ${size + 1}`)
     else {
       live.push(id)
-      lines.push(what < 65 ? `c ${id} 3 ${size}` : what < 70 ? `m ${id} 64 ${size}` : `a ${id} ${size}`)
+      lines.push(
+        what < 65 ? `c ${id} 3 ${size}` : what < 70 ? `m ${id} 64 ${size}` : `a ${id} ${size}`
+      )
       id++
     }
   }

@@ -33,7 +33,10 @@ describe.skipIf(noChromium)(`the page of offheap view${reason}`, () => {
     folder = mkdtempSync(join(tmpdir(), 'offheap-page-'))
     const small = traceOf(LINES, 'small')
     const random = randomTrace(4000)
-    writeFileSync(join(folder, 'small.html'), viewPage({ trace: small, timelines: [timelineOf(small)] }))
+    writeFileSync(
+      join(folder, 'small.html'),
+      viewPage({ trace: small, timelines: [timelineOf(small)] })
+    )
     const timeline = timelineOf(random)
     const both = [timeline, { ...timeline, label: 'gaps only', freeList: undefined }]
     writeFileSync(join(folder, 'two.html'), viewPage({ trace: random, timelines: both }))
@@ -85,7 +88,8 @@ describe.skipIf(noChromium)(`the page of offheap view${reason}`, () => {
 
   it('moves by buttons, scrubber, number and keyboard', async () => {
     const page = await open('small.html')
-    const at = (n: number) => says(page, '#moment', n === 0 ? 'Before the first' : `After operation ${n} `)
+    const at = (n: number) =>
+      says(page, '#moment', n === 0 ? 'Before the first' : `After operation ${n} `)
     await page.getByRole('button', { name: 'One operation forward' }).click()
     await at(7)
     await page.getByRole('button', { name: 'First operation' }).click()
@@ -98,9 +102,9 @@ describe.skipIf(noChromium)(`the page of offheap view${reason}`, () => {
     await page.getByRole('slider', { name: 'Operation' }).focus()
     await page.keyboard.press('ArrowLeft')
     await at(8)
-    expect(await page.getByRole('slider', { name: 'Operation' }).getAttribute('aria-valuetext')).toContain(
-      'free of id 3'
-    )
+    expect(
+      await page.getByRole('slider', { name: 'Operation' }).getAttribute('aria-valuetext')
+    ).toContain('free of id 3')
     await page.keyboard.press('Home')
     await at(0)
     await page.keyboard.press('Shift+ArrowRight')
@@ -141,11 +145,16 @@ describe.skipIf(noChromium)(`the page of offheap view${reason}`, () => {
   it('tells of slots, used and free, of what they leave over, of room for slabs and of the header of a chunk', async () => {
     const page = await open('slabs.html')
     await page.keyboard.press('End')
-    await says(page, '[data-say=slabs]', '1 slab in 1 chunk, with room for 7 more; 3 of 5 slots used.')
+    await says(
+      page,
+      '[data-say=slabs]',
+      '1 slab in 1 chunk, with room for 7 more; 3 of 5 slots used.'
+    )
     const rows = page.locator('canvas.rows')
     const width = (await rows.boundingBox())?.width ?? 0
     // Twice as wide, twice: the whole heap in rows of 1,024 bytes.
-    for (let i = 0; i < 2; i++) await page.getByRole('button', { name: 'Wider', exact: true }).click()
+    for (let i = 0; i < 2; i++)
+      await page.getByRole('button', { name: 'Wider', exact: true }).click()
     const point = async (address: number) => {
       const away = address - Math.floor(low / 1024) * 1024
       const x = 68 + ((away % 1024) / 1024) * (width - 82)
@@ -157,7 +166,11 @@ describe.skipIf(noChromium)(`the page of offheap view${reason}`, () => {
     await says(page, '#tip', 'in a slab of 96-byte slots, 3 of 5 used')
     await point(firstSlab + 100)
     await says(page, '#tip', 'free slot of 96 bytes')
-    await says(page, '[data-say=target]', 'free slot of 96 bytes; in a slab of 96-byte slots, 3 of 5 used; bytes')
+    await says(
+      page,
+      '[data-say=target]',
+      'free slot of 96 bytes; in a slab of 96-byte slots, 3 of 5 used; bytes'
+    )
     await point(firstSlab + 490)
     await says(page, '#tip', '32 bytes that slots leave over')
     await point(firstSlab + 600)
@@ -168,7 +181,10 @@ describe.skipIf(noChromium)(`the page of offheap view${reason}`, () => {
     const map = page.locator('canvas.map')
     const away = (firstSlab + 144 - low) / (high - low) / 1.03
     await map.hover({
-      position: { x: 68 + (6.5 / 8) * (((await map.boundingBox())?.width ?? 0) - 82), y: 308 - away * 300 }
+      position: {
+        x: 68 + (6.5 / 8) * (((await map.boundingBox())?.width ?? 0) - 82),
+        y: 308 - away * 300
+      }
     })
     await says(page, '#tip', '90 bytes, id 1')
     await says(page, '#tip', 'in a slab of 96-byte slots, 5 of 5 used')
@@ -181,8 +197,19 @@ describe.skipIf(noChromium)(`the page of offheap view${reason}`, () => {
       await page.keyboard.press('End')
       await says(page, '[data-say=slabs]', '3 of 5 slots used')
       const color = (name: string) =>
-        page.evaluate(`getComputedStyle(document.documentElement).getPropertyValue('--${name}').trim()`)
-      const names = ['slot', 'slot-free', 'slot-lines', 'granule', 'granule-lines', 'free', 'size-3', 'plot']
+        page.evaluate(
+          `getComputedStyle(document.documentElement).getPropertyValue('--${name}').trim()`
+        )
+      const names = [
+        'slot',
+        'slot-free',
+        'slot-lines',
+        'granule',
+        'granule-lines',
+        'free',
+        'size-3',
+        'plot'
+      ]
       const colors = await Promise.all(names.map(color))
       expect(new Set(colors).size).toBe(names.length)
       const drawn: unknown = await page.evaluate(`(() => {
@@ -227,7 +254,11 @@ describe.skipIf(noChromium)(`the page of offheap view${reason}`, () => {
     await page.keyboard.press('End')
     await says(page, '[data-say=list]', /^Free list: \d blocks?, /)
     await page.keyboard.press('n')
-    await says(page, '[data-say=target]', /^free block of \d+ bytes; .*number 1 of \d in the free list/)
+    await says(
+      page,
+      '[data-say=target]',
+      /^free block of \d+ bytes; .*number 1 of \d in the free list/
+    )
     await page.keyboard.press('N')
     await says(page, '[data-say=target]', /last in the list/)
     await page.keyboard.press('b')

@@ -12,7 +12,13 @@ describe('the data of a page', () => {
     const trace = randomTrace(3000)
     const known = timelineOf(trace)
     const ends = Float64Array.from(trace.kinds, (_, i) => 2 ** 33 - (i % 7) * 4096)
-    const unknown: Timeline = { ...known, label: 'a student’s', freeList: undefined, ends, low: 4096 }
+    const unknown: Timeline = {
+      ...known,
+      label: 'a student’s',
+      freeList: undefined,
+      ends,
+      low: 4096
+    }
     const timelines = [timelineOf(trace, 'segregated-fit', 2 ** 22, true), known, unknown]
     expect(timelines.map(({ slabs }) => slabs !== undefined)).toEqual([true, false, false])
     const back = await decodeView(JSON.parse(JSON.stringify(encodeView({ trace, timelines }))))
@@ -21,7 +27,9 @@ describe('the data of a page', () => {
 
   it('takes a few bytes an operation', () => {
     const trace = randomTrace(5000)
-    expect(encodeView({ trace, timelines: [timelineOf(trace)] }).columns.length).toBeLessThan(5000 * 24)
+    expect(encodeView({ trace, timelines: [timelineOf(trace)] }).columns.length).toBeLessThan(
+      5000 * 24
+    )
   })
 })
 
@@ -36,12 +44,17 @@ describe('viewPage', () => {
   })
 
   it('holds a name with markup in it as text', () => {
-    expect(page).toContain('<title>&lt;b&gt;&quot;quoted&quot; &amp; &lt;/script&gt;: first-fit</title>')
+    expect(page).toContain(
+      '<title>&lt;b&gt;&quot;quoted&quot; &amp; &lt;/script&gt;: first-fit</title>'
+    )
     expect(page.match(/<\/script>/g)).toHaveLength(2)
   })
 
   it('explains slabs when there are any', () => {
-    const withSlabs = viewPage({ trace, timelines: [timelineOf(trace), timelineOf(trace, 'first-fit', 2 ** 22, true)] })
+    const withSlabs = viewPage({
+      trace,
+      timelines: [timelineOf(trace), timelineOf(trace, 'first-fit', 2 ** 22, true)]
+    })
     for (const text of ['used slot', 'free slot', 'room for a slab']) {
       expect(withSlabs).toContain(`</i>${text}</span>`)
       expect(page).not.toContain(`</i>${text}</span>`)
@@ -49,8 +62,10 @@ describe('viewPage', () => {
   })
 
   it('names every control and every canvas', () => {
-    for (const [control] of page.matchAll(/<button [^>]*>[^<]*</g)) expect(control).toMatch(/aria-label="|>[A-Z]/)
-    for (const [canvas] of page.matchAll(/<canvas [^>]*>/g)) expect(canvas).toMatch(/role="img" aria-label="\w+/)
+    for (const [control] of page.matchAll(/<button [^>]*>[^<]*</g))
+      expect(control).toMatch(/aria-label="|>[A-Z]/)
+    for (const [canvas] of page.matchAll(/<canvas [^>]*>/g))
+      expect(canvas).toMatch(/role="img" aria-label="\w+/)
   })
 })
 
@@ -87,7 +102,9 @@ describe('viewSvg', () => {
     const trace = traceOf(['a 0 100', 'a 1 200', 'f 0', 'r 1 400'])
     const svg = viewSvg({ trace, timelines: [timelineOf(trace)] })
     const blocks = [
-      ...svg.matchAll(/<rect class="edged (s\d)" x="([\d.]+)" y="[\d.]+" width="([\d.]+)".*?<title>([^<]*)/g)
+      ...svg.matchAll(
+        /<rect class="edged (s\d)" x="([\d.]+)" y="[\d.]+" width="([\d.]+)".*?<title>([^<]*)/g
+      )
     ]
     const unit = 874 / 4
     // The realloc comes with the last operation, so its block has no time left to show.
@@ -95,7 +112,9 @@ describe('viewSvg', () => {
       ['s1', 70 + unit, unit * 2],
       ['s2', 70 + unit * 2, unit * 2]
     ])
-    expect(blocks[1][4]).toMatch(/^operation 2 \(line 2\), malloc of 200 bytes for id 1, at byte [\d,]+$/)
+    expect(blocks[1][4]).toMatch(
+      /^operation 2 \(line 2\), malloc of 200 bytes for id 1, at byte [\d,]+$/
+    )
   })
 
   it('stays small for a long trace, and shows what is used and what is free', () => {
@@ -105,7 +124,10 @@ describe('viewSvg', () => {
     const trace = traceOf(lines)
     const svg = viewSvg({ trace, timelines: [timelineOf(trace)] })
     expect(svg.length).toBeLessThan(200_000)
-    const area = [...svg.matchAll(/h([\d.]+)v([\d.]+)h-/g)].reduce((sum, [, w, h]) => sum + Number(w) * Number(h), 0)
+    const area = [...svg.matchAll(/h([\d.]+)v([\d.]+)h-/g)].reduce(
+      (sum, [, w, h]) => sum + Number(w) * Number(h),
+      0
+    )
     // A triangle over two thirds of the time, and then the upper half and a shrinking triangle of
     // the lower.
     expect(area / (874 * 300)).toBeCloseTo(1 / 3 + 1 / 6 + 1 / 12, 2)
@@ -122,10 +144,15 @@ describe('viewSvg', () => {
 
     it('draws slabs and room for slabs below used slots, apart from other blocks', () => {
       const found = slotsOf(svgOf(['a 0 48', 'a 1 1000', 'f 0', 'f 1'], true))
-      const kinds = (kind: string) => found.filter(([, name]) => name === kind).map(([, , title]) => title)
-      expect(kinds('slot')).toEqual([expect.stringMatching(/^operation 1 \(line 1\), malloc of 48 bytes/)])
+      const kinds = (kind: string) =>
+        found.filter(([, name]) => name === kind).map(([, , title]) => title)
+      expect(kinds('slot')).toEqual([
+        expect.stringMatching(/^operation 1 \(line 1\), malloc of 48 bytes/)
+      ])
       expect(kinds('s3')).toEqual([expect.stringMatching(/malloc of 1000 bytes/)])
-      expect(kinds('slot-free')).toEqual([expect.stringMatching(/^slab of 10 slots of 48 bytes, at byte [\d,]+$/)])
+      expect(kinds('slot-free')).toEqual([
+        expect.stringMatching(/^slab of 10 slots of 48 bytes, at byte [\d,]+$/)
+      ])
       // The granule that became the slab was room for one only within the first operation.
       expect(kinds('granule')).toHaveLength(7)
       expect(kinds('granule').at(-1)).toMatch(/^room for a slab, 508 bytes, at byte/)
@@ -136,7 +163,8 @@ describe('viewSvg', () => {
 
     it('explains them in a second line of the legend, with lines as well as colours', () => {
       const svg = svgOf(['a 0 48'], true)
-      for (const text of ['used slots', 'free slots', 'room for slabs']) expect(svg).toContain(`>${text}</text>`)
+      for (const text of ['used slots', 'free slots', 'room for slabs'])
+        expect(svg).toContain(`>${text}</text>`)
       expect(svg).toContain('<pattern id="slot-free"')
       expect(svg.match(/\.slot-line\{fill:#/g)).toHaveLength(2)
       for (const other of [svgOf(['a 0 48'], false), svgOf(['a 0 4800'], true)]) {
@@ -151,7 +179,10 @@ describe('viewSvg', () => {
       const svg = svgOf(lines, true)
       const area = (name: string) => {
         const path = new RegExp(`<path class="${name}" d="([^"]*)"`).exec(svg)?.[1] ?? ''
-        return [...path.matchAll(/h([\d.]+)v([\d.]+)h-/g)].reduce((sum, [, w, h]) => sum + Number(w) * Number(h), 0)
+        return [...path.matchAll(/h([\d.]+)v([\d.]+)h-/g)].reduce(
+          (sum, [, w, h]) => sum + Number(w) * Number(h),
+          0
+        )
       }
       // As above, and of the heap some bytes in front of the first chunk.
       const [used, free] = [area('slot'), area('slot-free')]
@@ -167,6 +198,8 @@ describe('viewSvg', () => {
     expect(svg).toContain('first-fit: utilization')
     expect(svg).toContain('a &lt; b: utilization')
     const [one, two] = svg.split('<g transform="translate(0 ').slice(1)
-    expect(two.match(/<rect class="edged/g)).toHaveLength(one.match(/<rect class="edged/g)?.length ?? 0)
+    expect(two.match(/<rect class="edged/g)).toHaveLength(
+      one.match(/<rect class="edged/g)?.length ?? 0
+    )
   })
 })

@@ -1,6 +1,6 @@
 /**
- * The system calls behind a heap file, in a process of its own: in which order sync() and close() write, and what
- * becomes of the heap when the system refuses one.
+ * The system calls behind a heap file, in a process of its own: in which order sync() and close()
+ * write, and what becomes of the heap when the system refuses one.
  */
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
@@ -44,7 +44,10 @@ describe.runIf(onLinux)('a heap file', () => {
 
   function run(body: string): unknown[] {
     const preload = [shim, process.env.LD_PRELOAD].filter(Boolean).join(':')
-    const { stdout, stderr, status, signal } = compiled.run(prelude + body, ['env', `LD_PRELOAD=${preload}`])
+    const { stdout, stderr, status, signal } = compiled.run(prelude + body, [
+      'env',
+      `LD_PRELOAD=${preload}`
+    ])
     expect({ stderr, status, signal }).toEqual({ stderr: '', status: 0, signal: null })
     return stdout
       .trim()
@@ -74,8 +77,10 @@ describe.runIf(onLinux)('a heap file', () => {
     ])
   })
 
-  test.each(['msync', 'fdatasync'])('that %s fails to write is closed, not synced, and says so', call => {
-    const told = run(`
+  test.each(['msync', 'fdatasync'])(
+    'that %s fails to write is closed, not synced, and says so',
+    call => {
+      const told = run(`
       const heap = open()
       const pointer = heap.malloc(100)
       heap.u8[pointer] = 5
@@ -88,9 +93,10 @@ describe.runIf(onLinux)('a heap file', () => {
       const again = open()
       print([again.recovered === undefined, again.u8[pointer], again.sync()])
       again.close()`)
-    const refused = `ERR_OFFHEAP_SYSTEM ${call} 5`
-    expect(told).toEqual([refused, refused, [true, 2], [true, 5, 2]])
-  })
+      const refused = `ERR_OFFHEAP_SYSTEM ${call} 5`
+      expect(told).toEqual([refused, refused, [true, 2], [true, 5, 2]])
+    }
+  )
 
   test('a full disk is an error of the call that would grow the heap, and nothing else', () => {
     const told = run(`
@@ -125,7 +131,11 @@ describe.runIf(onLinux)('a heap file', () => {
       const heap = open()
       heap.check()
       print(heap.malloc(8) > 0)`)
-      expect(told).toEqual([`ERR_OFFHEAP_SYSTEM ${order}`, 'ERR_OFFHEAP_NOT_A_HEAP undefined undefined', true])
+      expect(told).toEqual([
+        `ERR_OFFHEAP_SYSTEM ${order}`,
+        'ERR_OFFHEAP_NOT_A_HEAP undefined undefined',
+        true
+      ])
     }
   )
 

@@ -28,7 +28,8 @@ function create(path: string, options: HeapFileOptions = {}): Heap {
   return Heap.open(path, { size: 4 * MIB, create: true, ...options })
 }
 
-const wordsOf = (path: string): Int32Array<ArrayBuffer> => new Int32Array(new Uint8Array(readFileSync(path)).buffer)
+const wordsOf = (path: string): Int32Array<ArrayBuffer> =>
+  new Int32Array(new Uint8Array(readFileSync(path)).buffer)
 
 /** The state of the file, of a heap that is open or not. */
 const stateOf = (path: string): number => wordsOf(path)[STATE_WORD]
@@ -72,10 +73,19 @@ describe.each(placements.flatMap(placement => [true, false].map(slabs => ({ plac
       for (const [i, pointer] of pointers.entries()) if (i % 3 === 0) heap.free(pointer)
       copyFileSync(path, copy)
       expect(stateOf(copy)).toBe(OPEN)
-      expectError(() => Heap.open(copy, { recover: false }), 'ERR_OFFHEAP_UNCLEAN', /was not closed/)
+      expectError(
+        () => Heap.open(copy, { recover: false }),
+        'ERR_OFFHEAP_UNCLEAN',
+        /was not closed/
+      )
       using again = Heap.open(copy)
       const { blocks } = heap.stats()
-      expect(again.recovered).toEqual({ blocks, undone: 0, milliseconds: expect.any(Number), rebooted: false })
+      expect(again.recovered).toEqual({
+        blocks,
+        undone: 0,
+        milliseconds: expect.any(Number),
+        rebooted: false
+      })
       again.check()
       expect(again.stats().blocks).toBe(blocks)
     })
@@ -141,9 +151,17 @@ describe('the options of Heap.open', () => {
     Heap.open(path, { size: 200_000, create: true }).close()
     expect(statSync(path).size).toBe(262_144)
     Heap.open(path, { size: 262_144 }).close()
-    expectError(() => Heap.open(path, { size: 300_000 }), 'ERR_OUT_OF_RANGE', /262144 bytes, the size of/)
+    expectError(
+      () => Heap.open(path, { size: 300_000 }),
+      'ERR_OUT_OF_RANGE',
+      /262144 bytes, the size of/
+    )
     for (const size of [0, -1, 65536, 1.5, 2 ** 33 + 1, Number.NaN]) {
-      expectError(() => Heap.open(newPath(), { size, create: true }), 'ERR_OUT_OF_RANGE', /options.size/)
+      expectError(
+        () => Heap.open(newPath(), { size, create: true }),
+        'ERR_OUT_OF_RANGE',
+        /options.size/
+      )
     }
   })
 
@@ -151,7 +169,11 @@ describe('the options of Heap.open', () => {
     const path = newPath()
     create(path, { placement: 'best-fit', slabs: true }).close()
     const before = readFileSync(path)
-    expectError(() => Heap.open(path, { placement: 'first-fit' }), 'ERR_OUT_OF_RANGE', /'best-fit', as in the file/)
+    expectError(
+      () => Heap.open(path, { placement: 'first-fit' }),
+      'ERR_OUT_OF_RANGE',
+      /'best-fit', as in the file/
+    )
     expectError(() => Heap.open(path, { slabs: false }), 'ERR_OUT_OF_RANGE', /true, as in the file/)
     expect(readFileSync(path).equals(before)).toBe(true)
     using heap = Heap.open(path, { placement: 'best-fit', slabs: true })
@@ -199,7 +221,11 @@ describe('named roots', () => {
   test('there are 64, and names have up to 64 bytes', () => {
     using heap = create(newPath())
     for (let i = 0; i < 64; i++) heap.roots.set(`${i}`.padEnd(64, '.'), 0)
-    expectError(() => heap.roots.set('one more', 0), 'ERR_OFFHEAP_OUT_OF_MEMORY', /All 64 named roots/)
+    expectError(
+      () => heap.roots.set('one more', 0),
+      'ERR_OFFHEAP_OUT_OF_MEMORY',
+      /All 64 named roots/
+    )
     heap.roots.delete('7'.padEnd(64, '.'))
     heap.roots.set('one more', 0)
     expect(heap.roots.keys()).toHaveLength(64)
@@ -308,7 +334,8 @@ describe('a file that somebody truncates', () => {
         () => heap.reset(),
         () => heap.sync()
       ]
-      for (const call of [...calls, ...calls]) expectError(call, 'ERR_OFFHEAP_TRUNCATED', /truncated/)
+      for (const call of [...calls, ...calls])
+        expectError(call, 'ERR_OFFHEAP_TRUNCATED', /truncated/)
       expect(heap.closed).toBe(true)
       heap.close()
       expect(readFileSync(path).equals(left)).toBe(true)
@@ -347,7 +374,11 @@ describe('one user at a time', () => {
   test('a second one is told who has the file', () => {
     const path = newPath()
     const heap = create(path)
-    expectError(() => Heap.open(path), 'ERR_OFFHEAP_LOCKED', new RegExp(`in use by process ${process.pid}`))
+    expectError(
+      () => Heap.open(path),
+      'ERR_OFFHEAP_LOCKED',
+      new RegExp(`in use by process ${process.pid}`)
+    )
     // Reading the file, and closing it again, does not end the lock.
     readFileSync(path)
     expectError(() => create(path), 'ERR_OFFHEAP_LOCKED')
@@ -368,19 +399,22 @@ describe('one user at a time', () => {
     Heap.open(path).close()
   })
 
-  test.runIf(process.platform === 'linux')('closing the descriptor of the file behind its back loses nothing', () => {
-    const path = newPath()
-    const heap = Heap.open(path, { size: 64 * MIB, create: true })
-    const pointer = heap.malloc(100)
-    for (const number of readdirSync('/proc/self/fd').map(Number)) {
-      if (linkOf(number) === path) closeSync(number)
+  test.runIf(process.platform === 'linux')(
+    'closing the descriptor of the file behind its back loses nothing',
+    () => {
+      const path = newPath()
+      const heap = Heap.open(path, { size: 64 * MIB, create: true })
+      const pointer = heap.malloc(100)
+      for (const number of readdirSync('/proc/self/fd').map(Number)) {
+        if (linkOf(number) === path) closeSync(number)
+      }
+      expectError(() => heap.malloc(32 * MIB), 'ERR_OFFHEAP_SYSTEM', /EBADF/)
+      heap.view(pointer).fill(3)
+      expectError(() => heap.close(), 'ERR_OFFHEAP_SYSTEM', /EBADF/)
+      using again = Heap.open(path)
+      expect(again.view(pointer)[0]).toBe(3)
     }
-    expectError(() => heap.malloc(32 * MIB), 'ERR_OFFHEAP_SYSTEM', /EBADF/)
-    heap.view(pointer).fill(3)
-    expectError(() => heap.close(), 'ERR_OFFHEAP_SYSTEM', /EBADF/)
-    using again = Heap.open(path)
-    expect(again.view(pointer)[0]).toBe(3)
-  })
+  )
 })
 
 function linkOf(number: number): string {

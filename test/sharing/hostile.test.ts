@@ -1,4 +1,7 @@
-/** Files that hold no heap, or one that was damaged: each is an error that says what to do, and stays as it is. */
+/**
+ * Files that hold no heap, or one that was damaged: each is an error that says what to do, and
+ * stays as it is.
+ */
 import { readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -58,30 +61,115 @@ function refuse(bytes: Uint8Array, code: string, message: RegExp): void {
 const bytesOf = (words: Int32Array): Uint8Array => new Uint8Array(words.buffer)
 
 test.each<[what: string, change: (words: Int32Array) => void, code: string, message: RegExp]>([
-  ['of another program', w => w.fill(0x2a2a2a2a, 0, 1024), 'NOT_A_HEAP', /hostile.heap: it does not begin with/],
-  ['of the other byte order', w => void w.set([0x6f666653], MAGIC_WORD), 'NOT_A_HEAP', /other byte order/],
+  [
+    'of another program',
+    w => w.fill(0x2a2a2a2a, 0, 1024),
+    'NOT_A_HEAP',
+    /hostile.heap: it does not begin with/
+  ],
+  [
+    'of the other byte order',
+    w => void w.set([0x6f666653], MAGIC_WORD),
+    'NOT_A_HEAP',
+    /other byte order/
+  ],
   ['of another version', w => void w.set([9], VERSION_WORD), 'NOT_A_HEAP', /version is 9/],
-  ['of no byte order', w => void w.set([7], BYTE_ORDER_WORD), 'NOT_A_HEAP', /byte order is unknown/],
-  ['that was being created', w => void w.set([FORMATTING], STATE_WORD), 'NOT_A_HEAP', /create: true and a size/],
+  [
+    'of no byte order',
+    w => void w.set([7], BYTE_ORDER_WORD),
+    'NOT_A_HEAP',
+    /byte order is unknown/
+  ],
+  [
+    'that was being created',
+    w => void w.set([FORMATTING], STATE_WORD),
+    'NOT_A_HEAP',
+    /create: true and a size/
+  ],
   ['in an unknown state', w => void w.set([77], STATE_WORD), 'NOT_A_HEAP', /state is 77/],
-  ['with a smaller arena', w => void w.set([2], ARENA_UNITS_WORD), 'NOT_A_HEAP', /has 196608 bytes/],
-  ['for several threads', w => void w.set([1, 3], ARENA_UNITS_WORD), 'UNSUPPORTED', /several threads/],
+  [
+    'with a smaller arena',
+    w => void w.set([2], ARENA_UNITS_WORD),
+    'NOT_A_HEAP',
+    /has 196608 bytes/
+  ],
+  [
+    'for several threads',
+    w => void w.set([1, 3], ARENA_UNITS_WORD),
+    'UNSUPPORTED',
+    /several threads/
+  ],
   ['with a control area', w => void w.set([8], CONTROL_WORD), 'UNSUPPORTED', /several threads/],
-  ['with a huge arena', w => void w.set([100_000], ARENA_UNITS_WORD), 'TRUNCATED', /needs 6553665536/],
-  ['with arenas that no pointer names', w => void w.set([2 ** 30], ARENAS_WORD), 'NOT_A_HEAP', /arenas of/],
+  [
+    'with a huge arena',
+    w => void w.set([100_000], ARENA_UNITS_WORD),
+    'TRUNCATED',
+    /needs 6553665536/
+  ],
+  [
+    'with arenas that no pointer names',
+    w => void w.set([2 ** 30], ARENAS_WORD),
+    'NOT_A_HEAP',
+    /arenas of/
+  ],
   ['with a root outside', w => void w.set([2 ** 25], ROOT_WORD), 'CORRUPT', /root pointer/],
-  ['with a name of 65 bytes', w => void w.set([65], ROOTS), 'CORRUPT', /named root 0 has a name of 65 bytes/],
+  [
+    'with a name of 65 bytes',
+    w => void w.set([65], ROOTS),
+    'CORRUPT',
+    /named root 0 has a name of 65 bytes/
+  ],
   ['with a negative name', w => void w.set([-1], ROOTS), 'CORRUPT', /named root 0/],
   ['with a name that is not text', w => void w.set([0xff], ROOTS + 16), 'CORRUPT', /not UTF-8/],
   ['with a named root outside', w => void w.set([-8], ROOTS + 1), 'CORRUPT', /outside the heap/],
-  ['with two roots of a name', w => w.copyWithin(ROOTS + 32, ROOTS, ROOTS + 32), 'CORRUPT', /two named roots/],
-  ['without an arena', w => w.fill(0, ARENA, ARENA + 32), 'NOT_A_HEAP', /hostile.heap: it does not begin with/],
-  ['with an arena of another size', w => void w.set([1024], ARENA + SIZE_WORD), 'CORRUPT|NOT_A_HEAP', /./],
-  ['with an unknown placement', w => void w.set([99], ARENA + PLACEMENT_WORD), 'NOT_A_HEAP', /placement policy/],
-  ['that is hardened', w => void w.set([HARDENED], ARENA + OPTIONS_WORD), 'NOT_A_HEAP|CORRUPT', /./],
-  ['with a first block elsewhere', w => void w.set([3], ARENA + FIRST_WORD), 'NOT_A_HEAP', /first block/],
-  ['with a top outside', w => void w.set([-7], ARENA + TOP_WORD), 'NOT_A_HEAP', /outside its blocks/],
-  ['with an inner root outside', w => void w.set([-2], ARENA + ROOT_IN_ARENA), 'NOT_A_HEAP', /root pointer/]
+  [
+    'with two roots of a name',
+    w => w.copyWithin(ROOTS + 32, ROOTS, ROOTS + 32),
+    'CORRUPT',
+    /two named roots/
+  ],
+  [
+    'without an arena',
+    w => w.fill(0, ARENA, ARENA + 32),
+    'NOT_A_HEAP',
+    /hostile.heap: it does not begin with/
+  ],
+  [
+    'with an arena of another size',
+    w => void w.set([1024], ARENA + SIZE_WORD),
+    'CORRUPT|NOT_A_HEAP',
+    /./
+  ],
+  [
+    'with an unknown placement',
+    w => void w.set([99], ARENA + PLACEMENT_WORD),
+    'NOT_A_HEAP',
+    /placement policy/
+  ],
+  [
+    'that is hardened',
+    w => void w.set([HARDENED], ARENA + OPTIONS_WORD),
+    'NOT_A_HEAP|CORRUPT',
+    /./
+  ],
+  [
+    'with a first block elsewhere',
+    w => void w.set([3], ARENA + FIRST_WORD),
+    'NOT_A_HEAP',
+    /first block/
+  ],
+  [
+    'with a top outside',
+    w => void w.set([-7], ARENA + TOP_WORD),
+    'NOT_A_HEAP',
+    /outside its blocks/
+  ],
+  [
+    'with an inner root outside',
+    w => void w.set([-2], ARENA + ROOT_IN_ARENA),
+    'NOT_A_HEAP',
+    /root pointer/
+  ]
 ])('a file %s is refused, and not changed', (_, change, code, message) => {
   const words = sound.slice()
   change(words)

@@ -1,7 +1,8 @@
 /**
- * A heap file as it is when its process is killed after any single store: the file is opened, and has every block that was
- * there before the call, or every block that is there after it. test/engine/stores.test.ts tries the same on the arena alone, many more
- * times; here the whole way is taken, from the bytes of the file to a heap at work.
+ * A heap file as it is when its process is killed after any single store: the file is opened, and
+ * has every block that was there before the call, or every block that is there after it.
+ * test/engine/stores.test.ts tries the same on the arena alone, many more times; here the whole way
+ * is taken, from the bytes of the file to a heap at work.
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -23,7 +24,16 @@ const HEAD = headBytes(0)
 const SIZE = 2 * HEAD
 
 const step = fc.record({
-  kind: fc.constantFrom('malloc', 'malloc', 'malloc', 'aligned', 'realloc', 'realloc', 'free', 'free'),
+  kind: fc.constantFrom(
+    'malloc',
+    'malloc',
+    'malloc',
+    'aligned',
+    'realloc',
+    'realloc',
+    'free',
+    'free'
+  ),
   size: fc.oneof(fc.nat(200), fc.nat(3000)),
   which: fc.nat()
 })
@@ -43,43 +53,55 @@ describe.each(kinds)('a heap file, %j', options => {
     const empty = readFileSync(path)
     new DataView(empty.buffer, empty.byteOffset).setInt32(STATE_WORD * 4, OPEN, true)
     fc.assert(
-      fc.property(fc.array(step, { minLength: 3, maxLength: 15, size: 'max' }), fc.nat(6), (steps, salt) => {
-        const image = new Uint8Array(empty).slice()
-        const arena = new Int32Array(image.buffer, HEAD)
-        const words = arena.slice()
-        const { watched, log } = recorded(words)
-        const heap = new Allocator(watched, readHeader(words), {
-          commit: undefined,
-          grown: () => {},
-          trim: () => {},
-          fault: () => {},
-          calls: { malloc: () => 0, calloc: () => 0, alignedAlloc: () => 0, realloc: () => 0, free: () => {} }
-        })
-        const live: number[] = []
-        for (const [turn, { kind, size, which }] of steps.entries()) {
-          const before = usedIn(heap.eachBlock())
-          log.length = 0
-          const at = which % Math.max(1, live.length)
-          if (kind === 'malloc' || live.length === 0) live.push(heap.allocate(size))
-          else if (kind === 'aligned') live.push(heap.allocateAligned(2 ** (4 + (which % 6)), size))
-          else if (kind === 'free') heap.free(live.splice(at, 1)[0])
-          else live[at] = heap.resize(live[at], size + 1) || live[at]
-          if (live.at(-1) === 0) live.pop()
-          const after = usedIn(heap.eachBlock())
-          for (const [count, { index, values }] of log.entries()) {
-            arena.set(values, index)
-            // Of the first calls some stores, of the last one all.
-            if (turn < steps.length - 1 && (count + turn) % 7 !== salt) continue
-            writeFileSync(path, image)
-            const again = Heap.open(path)
-            const found = usedIn(again.blocks())
-            again.check()
-            again.close()
-            prefixes++
-            if (found !== before && found !== after) expect(`${kind}, store ${count}: ${found}`).toBe(before)
+      fc.property(
+        fc.array(step, { minLength: 3, maxLength: 15, size: 'max' }),
+        fc.nat(6),
+        (steps, salt) => {
+          const image = new Uint8Array(empty).slice()
+          const arena = new Int32Array(image.buffer, HEAD)
+          const words = arena.slice()
+          const { watched, log } = recorded(words)
+          const heap = new Allocator(watched, readHeader(words), {
+            commit: undefined,
+            grown: () => {},
+            trim: () => {},
+            fault: () => {},
+            calls: {
+              malloc: () => 0,
+              calloc: () => 0,
+              alignedAlloc: () => 0,
+              realloc: () => 0,
+              free: () => {}
+            }
+          })
+          const live: number[] = []
+          for (const [turn, { kind, size, which }] of steps.entries()) {
+            const before = usedIn(heap.eachBlock())
+            log.length = 0
+            const at = which % Math.max(1, live.length)
+            if (kind === 'malloc' || live.length === 0) live.push(heap.allocate(size))
+            else if (kind === 'aligned')
+              live.push(heap.allocateAligned(2 ** (4 + (which % 6)), size))
+            else if (kind === 'free') heap.free(live.splice(at, 1)[0])
+            else live[at] = heap.resize(live[at], size + 1) || live[at]
+            if (live.at(-1) === 0) live.pop()
+            const after = usedIn(heap.eachBlock())
+            for (const [count, { index, values }] of log.entries()) {
+              arena.set(values, index)
+              // Of the first calls some stores, of the last one all.
+              if (turn < steps.length - 1 && (count + turn) % 7 !== salt) continue
+              writeFileSync(path, image)
+              const again = Heap.open(path)
+              const found = usedIn(again.blocks())
+              again.check()
+              again.close()
+              prefixes++
+              if (found !== before && found !== after)
+                expect(`${kind}, store ${count}: ${found}`).toBe(before)
+            }
           }
         }
-      }),
+      ),
       { numRuns: scaled(10) }
     )
   })
@@ -114,9 +136,11 @@ describe('the named roots, after any single store', () => {
           if (deletes) table.delete(name)
           else table.set(name, pointer * 8)
           const after = rootsIn(table)
-          // The name itself is written through another view of the words, in front of the last store.
+          // The name itself is written through another view of the words, in front of the last
+          // store.
           for (const [count, { index, values }] of log.entries()) {
-            if (count === log.length - 1 && !deletes) cut.set(words.subarray(index + 16, index + 32), index + 16)
+            if (count === log.length - 1 && !deletes)
+              cut.set(words.subarray(index + 16, index + 32), index + 16)
             cut.set(values, index)
             const found = new RootTable(cut)
             found.check(2 ** 16)

@@ -1,7 +1,8 @@
 /**
- * Processes that are killed, with SIGKILL, while they work on a heap file and while they recover one. Nothing that was
- * allocated before the last call is lost, nothing that was not is there, and no byte has changed. OFFHEAP_KILLS=1000 kills as many
- * under load, and a fifth as many during recovery.
+ * Processes that are killed, with SIGKILL, while they work on a heap file and while they recover
+ * one. Nothing that was allocated before the last call is lost, nothing that was not is there, and
+ * no byte has changed. OFFHEAP_KILLS=1000 kills as many under load, and a fifth as many during
+ * recovery.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { on, once } from 'node:events'
@@ -36,12 +37,17 @@ interface Round {
 }
 
 /** Runs the script until it says that word. */
-async function runUntil(word: string, args: readonly string[], size: number): Promise<ChildProcess> {
+async function runUntil(
+  word: string,
+  args: readonly string[],
+  size: number
+): Promise<ChildProcess> {
   const child = spawn(process.execPath, [SCRIPT, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, OFFHEAP_LOAD_SIZE: String(size) }
   })
-  for await (const text of on(child.stdout, 'data', { close: ['end'] })) if (String(text).includes(word)) break
+  for await (const text of on(child.stdout, 'data', { close: ['end'] }))
+    if (String(text).includes(word)) break
   return child
 }
 
@@ -63,17 +69,26 @@ async function kill({ path, seed, options }: Round, most: number, size: number):
 
 /** What is wrong with the heaps that are left; of the others, what they are. */
 function judge(rounds: readonly Round[], size: number): { done: number; blocks: number }[] {
-  const words = rounds.flatMap(({ path, seed, options }) => [path, String(seed), JSON.stringify(options)])
-  const { stdout, stderr, status } = spawnSync(process.execPath, [SCRIPT, 'judge', compiled.heap, ...words], {
-    encoding: 'utf8',
-    env: { ...process.env, OFFHEAP_LOAD_SIZE: String(size) }
-  })
+  const words = rounds.flatMap(({ path, seed, options }) => [
+    path,
+    String(seed),
+    JSON.stringify(options)
+  ])
+  const { stdout, stderr, status } = spawnSync(
+    process.execPath,
+    [SCRIPT, 'judge', compiled.heap, ...words],
+    {
+      encoding: 'utf8',
+      env: { ...process.env, OFFHEAP_LOAD_SIZE: String(size) }
+    }
+  )
   expect({ stderr, status }).toEqual({ stderr: '', status: 0 })
   const found: unknown[] = stdout
     .trim()
     .split('\n')
     .map(line => JSON.parse(line))
-  for (const { path } of rounds) for (const name of [path, `${path}.journal`]) rmSync(name, { force: true })
+  for (const { path } of rounds)
+    for (const name of [path, `${path}.journal`]) rmSync(name, { force: true })
   expect(found.filter(one => typeof one === 'string')).toEqual([])
   return found.flatMap(one =>
     typeof one === 'object' && one !== null && 'done' in one && 'blocks' in one
@@ -89,36 +104,42 @@ const batches = (rounds: number, size: number): number[][] =>
   )
 
 describe('a process that is killed', () => {
-  test.each(batches(KILLS, kinds.length))('under load loses nothing, from kill %i on', async (...numbers) => {
-    const size = 2 ** 21
-    const rounds = numbers.map(number => ({
-      path: join(folder, `${number}.heap`),
-      seed: Math.floor(Math.random() * 2 ** 31),
-      options: kinds[number % kinds.length]
-    }))
-    for (const round of rounds) await kill(round, 5000, size)
-    const done = judge(rounds, size).map(one => one.done)
-    if (process.env.OFFHEAP_KILLS) console.log(`killed after ${done.join(', ')} calls`)
-    expect(done.length).toBe(rounds.length)
-  })
-
-  test.each(batches(Math.ceil(KILLS / 5), 1))('during recovery is recovered again, kill %i', async number => {
-    const size = 2 ** 24
-    const path = join(folder, `recovery-${number}.heap`)
-    const round = { path, seed: number + 1, options: kinds[number % kinds.length] }
-    await kill(round, 20_000, size)
-    let inside = 0
-    // Killed again and again, each time a little later.
-    for (let turn = 0; turn < 5 && stateOf(path) === OPEN; turn++) {
-      const child = await runUntil('opening', ['open', compiled.heap, path], size)
-      for (let left = Math.random() * turn * 1000; left > 0; left--) stateOf(path)
-      await endOf(child)
-      if (stateOf(path) === OPEN) inside++
+  test.each(batches(KILLS, kinds.length))(
+    'under load loses nothing, from kill %i on',
+    async (...numbers) => {
+      const size = 2 ** 21
+      const rounds = numbers.map(number => ({
+        path: join(folder, `${number}.heap`),
+        seed: Math.floor(Math.random() * 2 ** 31),
+        options: kinds[number % kinds.length]
+      }))
+      for (const round of rounds) await kill(round, 5000, size)
+      const done = judge(rounds, size).map(one => one.done)
+      if (process.env.OFFHEAP_KILLS) console.log(`killed after ${done.join(', ')} calls`)
+      expect(done.length).toBe(rounds.length)
     }
-    if (process.env.OFFHEAP_KILLS) console.log(`${inside} kills before a recovery was complete`)
-    // One that was recovered in time is closed now, and there is nothing left to judge.
-    if (stateOf(path) === OPEN) judge([round], size)
-  })
+  )
+
+  test.each(batches(Math.ceil(KILLS / 5), 1))(
+    'during recovery is recovered again, kill %i',
+    async number => {
+      const size = 2 ** 24
+      const path = join(folder, `recovery-${number}.heap`)
+      const round = { path, seed: number + 1, options: kinds[number % kinds.length] }
+      await kill(round, 20_000, size)
+      let inside = 0
+      // Killed again and again, each time a little later.
+      for (let turn = 0; turn < 5 && stateOf(path) === OPEN; turn++) {
+        const child = await runUntil('opening', ['open', compiled.heap, path], size)
+        for (let left = Math.random() * turn * 1000; left > 0; left--) stateOf(path)
+        await endOf(child)
+        if (stateOf(path) === OPEN) inside++
+      }
+      if (process.env.OFFHEAP_KILLS) console.log(`${inside} kills before a recovery was complete`)
+      // One that was recovered in time is closed now, and there is nothing left to judge.
+      if (stateOf(path) === OPEN) judge([round], size)
+    }
+  )
 })
 
 const word = Buffer.alloc(4)

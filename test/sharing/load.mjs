@@ -1,12 +1,14 @@
 /**
- * What test/sharing/kills.test.ts kills, and what it judges the remains by. `library` is the URL of the compiled heap.
+ * What test/sharing/kills.test.ts kills, and what it judges the remains by. `library` is the URL of
+ * the compiled heap.
  *
  *     node load.mjs run library path seed options n    calls without end on a heap file, noted in path.journal; tells after n of them
  *     node load.mjs open library path                  opens it, and says so before and after
  *     node load.mjs judge library path seed options …  opens it, and compares it with the same calls on private memory
  *
- * The journal has two counters, in a heap file of its own: calls begun and calls done. The calls are made up from the seed, and an
- * allocator does the same on any memory; so the state after any call can be made again.
+ * The journal has two counters, in a heap file of its own: calls begun and calls done. The calls
+ * are made up from the seed, and an allocator does the same on any memory; so the state after any
+ * call can be made again.
  */
 import { writeSync } from 'node:fs'
 
@@ -99,7 +101,8 @@ function judge(path, seed, options) {
   for (const [pointer, mark] of live) {
     if (pointer === touched || !heap.owns(pointer)) continue
     const view = heap.view(pointer)
-    if (view.some(byte => byte !== mark)) return `${path}: after ${done} calls, the contents of ${pointer} are others`
+    if (view.some(byte => byte !== mark))
+      return `${path}: after ${done} calls, the contents of ${pointer} are others`
   }
   const { blocks, milliseconds } = heap.recovered
   heap.close()
@@ -114,6 +117,9 @@ else if (mode === 'open') {
   heap.close()
 } else {
   for (let i = 0; i < words.length; i += 3) {
-    writeSync(1, `${JSON.stringify(judge(words[i], Number(words[i + 1]), JSON.parse(words[i + 2])))}\n`)
+    writeSync(
+      1,
+      `${JSON.stringify(judge(words[i], Number(words[i + 1]), JSON.parse(words[i + 2])))}\n`
+    )
   }
 }

@@ -8,13 +8,33 @@ const MiB = 2 ** 20
 describe('Heap.map with shared: true', () => {
   test('refuses what does not go together, by name', () => {
     const both = 'ERR_OFFHEAP_UNSUPPORTED'
-    expectError(() => Heap.map({ size: MiB, shared: true, hardened: true }), both, /hardened or shared, not both/)
-    expectError(() => Heap.map({ size: MiB, shared: true, trimThreshold: MiB }), both, /trimThreshold/)
+    expectError(
+      () => Heap.map({ size: MiB, shared: true, hardened: true }),
+      both,
+      /hardened or shared, not both/
+    )
+    expectError(
+      () => Heap.map({ size: MiB, shared: true, trimThreshold: MiB }),
+      both,
+      /trimThreshold/
+    )
     for (const arenas of [0, 33, 1.5, Number.NaN]) {
-      expectError(() => Heap.map({ size: MiB, shared: true, arenas }), 'ERR_OUT_OF_RANGE', /"arenas".*from 1 to 32/)
+      expectError(
+        () => Heap.map({ size: MiB, shared: true, arenas }),
+        'ERR_OUT_OF_RANGE',
+        /"arenas".*from 1 to 32/
+      )
     }
-    expectError(() => Heap.map({ size: MiB, shared: true, busyTimeout: -1 }), 'ERR_OUT_OF_RANGE', /"busyTimeout"/)
-    expectError(() => Heap.map({ size: MiB, arenas: 2 }), 'ERR_OUT_OF_RANGE', /left out unless "shared" is true/)
+    expectError(
+      () => Heap.map({ size: MiB, shared: true, busyTimeout: -1 }),
+      'ERR_OUT_OF_RANGE',
+      /"busyTimeout"/
+    )
+    expectError(
+      () => Heap.map({ size: MiB, arenas: 2 }),
+      'ERR_OUT_OF_RANGE',
+      /left out unless "shared" is true/
+    )
     for (const size of [0, -1, 1.5, 2 ** 40]) {
       expectError(() => Heap.map({ size, shared: true }), 'ERR_OUT_OF_RANGE', /size/)
     }
@@ -59,8 +79,16 @@ describe('Heap.map with shared: true', () => {
     heap.root = 0
     for (const view of [bytes, buffer, floats]) heap.free(view)
     expectError(() => heap.free(bytes), 'ERR_OFFHEAP_DOUBLE_FREE')
-    expectError(() => heap.free(MiB), 'ERR_OFFHEAP_INVALID_POINTER', /outside the heap, which has 1048576 bytes/)
-    expectError(() => heap.free(MiB / 2 + 4), 'ERR_OFFHEAP_INVALID_POINTER', /524292 is not a multiple of 8/)
+    expectError(
+      () => heap.free(MiB),
+      'ERR_OFFHEAP_INVALID_POINTER',
+      /outside the heap, which has 1048576 bytes/
+    )
+    expectError(
+      () => heap.free(MiB / 2 + 4),
+      'ERR_OFFHEAP_INVALID_POINTER',
+      /524292 is not a multiple of 8/
+    )
     expectError(() => heap.free(MiB / 2 + 8), 'ERR_OFFHEAP_INVALID_POINTER', /own header/)
     expect(heap.alignedAlloc(4096, 10) % 4096).toBe(0)
     expect(heap.calloc(2 ** 40, 2 ** 40)).toBe(0)
@@ -106,7 +134,10 @@ describe('heap.handle()', () => {
       )
     }
     expectError(() => Heap.attach({ offheap: 'shared', id: '0'.repeat(32) }), 'ERR_OFFHEAP_CLOSED')
-    expectError(() => Reflect.apply(Heap.attach, Heap, [{ offheap: 'other', id: 1 }]), 'ERR_INVALID_ARG_TYPE')
+    expectError(
+      () => Reflect.apply(Heap.attach, Heap, [{ offheap: 'other', id: 1 }]),
+      'ERR_INVALID_ARG_TYPE'
+    )
   })
 
   test('opens it in 256 threads, and not in one more', () => {

@@ -1,7 +1,7 @@
 /**
- * A thread that ends after any single store of a call, with other threads attached: the next thread finds a
- * sound heap, in which the call was made or was not. The stores include those of every hand-over between
- * arenas. The thread that recovers may end after any store as well.
+ * A thread that ends after any single store of a call, with other threads attached: the next thread
+ * finds a sound heap, in which the call was made or was not. The stores include those of every
+ * hand-over between arenas. The thread that recovers may end after any store as well.
  */
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -25,7 +25,11 @@ const kind = fc.oneof(
 )
 const call = fc.record({ kind, size, thread: fc.nat(THREADS - 1), which: fc.nat() })
 /** Fills an outbox up to the pointers before the last, so that the next calls post it. */
-const flood = fc.record({ by: fc.nat(THREADS - 1), to: fc.nat(THREADS - 1), count: fc.integer({ min: 28, max: 61 }) })
+const flood = fc.record({
+  by: fc.nat(THREADS - 1),
+  to: fc.nat(THREADS - 1),
+  count: fc.integer({ min: 28, max: 61 })
+})
 const calls = fc.array(fc.oneof({ weight: 8, arbitrary: call }, { weight: 1, arbitrary: flood }), {
   minLength: 6,
   maxLength: 14,
@@ -35,7 +39,10 @@ const calls = fc.array(fc.oneof({ weight: 8, arbitrary: call }, { weight: 1, arb
 beforeEach(watchAtomics)
 afterEach(unwatchAtomics)
 
-/** What a new thread finds in a copy of the memory: the used blocks. `cut`: another new thread ends after so many stores. */
+/**
+ * What a new thread finds in a copy of the memory: the used blocks. `cut`: another new thread ends
+ * after so many stores.
+ */
 function found(memory: Memory, cut = -1): number[] {
   if (cut >= 0) {
     const first = watch(copyOf(memory))
@@ -90,18 +97,21 @@ function expectAllPrefixes(placement: PlacementName, slabs: boolean, runs: numbe
         const isBetween = kind === 'reset' || kind === 'realloc'
         const allowed = new Set([usedBefore, usedAfter].map(String))
         // A block that moved to another arena may be there twice.
-        if (kind === 'realloc') allowed.add(String([...new Set([...usedBefore, ...usedAfter])].sort((a, b) => a - b)))
+        if (kind === 'realloc')
+          allowed.add(String([...new Set([...usedBefore, ...usedAfter])].sort((a, b) => a - b)))
         const lost =
-          kind === 'reset' ? new Set(live.keys()) : new Set(kind === 'free' || kind === 'realloc' ? [chosen] : [])
+          kind === 'reset'
+            ? new Set(live.keys())
+            : new Set(kind === 'free' || kind === 'realloc' ? [chosen] : [])
         for (let count = 0; count <= stores.length; count++) {
           if (count > 0) replay(before, stores[count - 1])
           const cut = copyOf(before)
           end(cut, token)
           const used = found(cut, (salt + count) % 3 === 0 ? salt * 31 + count * 7 : -1)
           if (!allowed.has(String(used)) && kind !== 'reset') {
-            expect(`${kind} ${size} of ${chosen}, after ${count} of ${stores.length} stores: ${used}`).toBe(
-              isBetween ? [...allowed].join(' or ') : String(usedBefore)
-            )
+            expect(
+              `${kind} ${size} of ${chosen}, after ${count} of ${stores.length} stores: ${used}`
+            ).toBe(isBetween ? [...allowed].join(' or ') : String(usedBefore))
           }
           for (const [pointer, words] of live) {
             if (lost.has(pointer)) continue

@@ -80,7 +80,11 @@ test.each<[what: string, word: number, value: number, message: RegExp]>([
 })
 
 test('memory that is too small for a superblock is refused', () => {
-  expectError(() => readSuperblock(written().subarray(0, 1000)), 'ERR_OFFHEAP_NOT_A_HEAP', /does not begin/)
+  expectError(
+    () => readSuperblock(written().subarray(0, 1000)),
+    'ERR_OFFHEAP_NOT_A_HEAP',
+    /does not begin/
+  )
 })
 
 test('ids are the same when all four words are', () => {

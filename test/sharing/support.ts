@@ -13,7 +13,13 @@ export const host: Host = {
   grown: () => {},
   trim: () => {},
   fault: () => {},
-  calls: { malloc: () => 0, calloc: () => 0, alignedAlloc: () => 0, realloc: () => 0, free: () => {} }
+  calls: {
+    malloc: () => 0,
+    calloc: () => 0,
+    alignedAlloc: () => 0,
+    realloc: () => 0,
+    free: () => {}
+  }
 }
 
 /** Nobody else runs while a thread sleeps here: a thread that sleeps would wait for ever. */
@@ -31,7 +37,12 @@ export interface Memory {
 }
 
 /** A new heap of `arenas` arenas, 64 KiB each by default. */
-export function newMemory(arenas: number, placement: PlacementName, slabs: boolean, arenaBytes = 65536): Memory {
+export function newMemory(
+  arenas: number,
+  placement: PlacementName,
+  slabs: boolean,
+  arenaBytes = 65536
+): Memory {
   const geometry = { arenas, arenaBytes, controlBytes: controlBytesFor(arenas) }
   const head = new Int32Array(headBytes(geometry.controlBytes) / 4)
   const words = new Int32Array((arenas * arenaBytes) / 4)
@@ -47,7 +58,10 @@ export const copyOf = ({ head, words, geometry }: Memory): Memory => ({
 })
 
 /** A thread that attaches. Returns its engine, and its token. */
-export function attach({ head, words, geometry }: Memory, system: Partial<System> = {}): [SharedEngine, number] {
+export function attach(
+  { head, words, geometry }: Memory,
+  system: Partial<System> = {}
+): [SharedEngine, number] {
   let index = 0
   while (index < LIVES && Atomics.load(head, LIVES_AT + index) % 2 !== 0) index++
   const life = Atomics.add(head, LIVES_AT + index, 1) + 1

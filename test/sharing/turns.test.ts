@@ -1,6 +1,6 @@
 /**
- * Threads that take turns on a shared heap, by random calls: what each of them sees must agree with a list of
- * blocks and their contents. Some of them end between two calls, and others attach.
+ * Threads that take turns on a shared heap, by random calls: what each of them sees must agree with
+ * a list of blocks and their contents. Some of them end between two calls, and others attach.
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -26,7 +26,9 @@ const kind = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom('end', 'check', 'trim') }
 )
 const call = fc.record({ kind, size, thread: fc.nat(THREADS - 1), which: fc.nat() })
-/** Many blocks that one thread allocates and another one frees: outboxes are posted, and fill up. */
+/**
+ * Many blocks that one thread allocates and another one frees: outboxes are posted, and fill up.
+ */
 const flood = fc.record({
   size: fc.constantFrom(8, 100, 200),
   count: fc.integer({ min: 1, max: 200 }),
@@ -46,13 +48,16 @@ describe.each(placements)('%s: threads that take turns', placement => {
         const memory = newMemory(ARENAS, placement, slabs)
         const { words } = memory
         const bytes = words.byteLength
-        const threads: [SharedEngine, number][] = Array.from({ length: THREADS }, () => attach(memory))
+        const threads: [SharedEngine, number][] = Array.from({ length: THREADS }, () =>
+          attach(memory)
+        )
         /** By pointer: the words that were filled with it. */
         const live = new Map<number, number>()
 
         const expectContents = (pointer: number, count: number): void => {
           for (let word = pointer / 4; word < pointer / 4 + count; word++) {
-            if (words[word] !== pointer) expect(`word ${word} of ${pointer}: ${words[word]}`).toBe(`${pointer}`)
+            if (words[word] !== pointer)
+              expect(`word ${word} of ${pointer}: ${words[word]}`).toBe(`${pointer}`)
           }
         }
         const keep = (engine: SharedEngine, pointer: number, size: number): void => {
@@ -75,7 +80,9 @@ describe.each(placements)('%s: threads that take turns', placement => {
           if ('by' in step) {
             const [one] = threads[step.by]
             const [other] = threads[step.to]
-            const pointers = Array.from({ length: step.count }, () => one.allocate(step.size)).filter(Boolean)
+            const pointers = Array.from({ length: step.count }, () =>
+              one.allocate(step.size)
+            ).filter(Boolean)
             for (const pointer of pointers) keep(one, pointer, step.size)
             for (const pointer of pointers) drop(other, pointer)
             continue
@@ -118,7 +125,8 @@ describe.each(placements)('%s: threads that take turns', placement => {
             expect(engine.usableSize(pointer)).toBe(-1)
             expect(engine.free(pointer)).toBe(false)
             expect(engine.resize(pointer, 10)).toBe(-1)
-            const place = pointer === 0 ? /is NULL/ : new RegExp(`free: the (?:pointer|block at) ${pointer} `)
+            const place =
+              pointer === 0 ? /is NULL/ : new RegExp(`free: the (?:pointer|block at) ${pointer} `)
             expect(engine.refusal('free', pointer).message).toMatch(place)
           } else if (kind === 'twice' && chosen !== undefined) {
             drop(engine, chosen)
@@ -139,7 +147,10 @@ describe.each(placements)('%s: threads that take turns', placement => {
             expect(stats.blocks).toBe(live.size)
             expect(stats.metadata + stats.used + stats.free).toBe(stats.size)
           } else if (kind === 'trim') {
-            engine.trim({ pageSize: 4096, decommit: (at, length) => void words.fill(0, at / 4, (at + length) / 4) })
+            engine.trim({
+              pageSize: 4096,
+              decommit: (at, length) => void words.fill(0, at / 4, (at + length) / 4)
+            })
           }
         }
         const [engine] = threads[0]
@@ -155,7 +166,8 @@ describe.each(placements)('%s: threads that take turns', placement => {
           expect(each.free(pointer)).toBe(true)
         }
         expect(engine.allocate(largestFree + 1)).toBe(0)
-        for (const pointer of live.keys()) expect(threads[pointer % THREADS][0].free(pointer)).toBe(true)
+        for (const pointer of live.keys())
+          expect(threads[pointer % THREADS][0].free(pointer)).toBe(true)
         expect(engine.stats(0).blocks).toBe(0)
         engine.check()
         engine.reset()

@@ -1,6 +1,6 @@
 /**
- * Memory that logs every store to it, plain or atomic, in order. `replay` makes the first of them once more, on
- * a copy: what a thread leaves that ends after any single store.
+ * Memory that logs every store to it, plain or atomic, in order. `replay` makes the first of them
+ * once more, on a copy: what a thread leaves that ends after any single store.
  */
 import type { Memory } from './support.js'
 
@@ -28,7 +28,12 @@ export function watch(memory: Memory): Watched {
   }
 }
 
-function watchArray(target: Int32Array, part: Store['part'], offset: number, log: Store[]): Int32Array {
+function watchArray(
+  target: Int32Array,
+  part: Store['part'],
+  offset: number,
+  log: Store[]
+): Int32Array {
   const note = (index: number, count = 1): void => {
     log.push({ part, index: offset + index, values: target.slice(index, index + count) })
   }
@@ -41,7 +46,8 @@ function watchArray(target: Int32Array, part: Store['part'], offset: number, log
       target.copyWithin(to, from, end)
       note(Math.trunc(to), Math.max(0, Math.trunc(end) - Math.trunc(from)))
     },
-    subarray: (begin: number, end: number) => watchArray(target.subarray(begin, end), part, offset + begin, log)
+    subarray: (begin: number, end: number) =>
+      watchArray(target.subarray(begin, end), part, offset + begin, log)
   }
   const watched = new Proxy(target, {
     get: (_, key) => {

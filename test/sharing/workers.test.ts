@@ -1,7 +1,7 @@
 /**
- * Real threads on a shared heap: workers that allocate, free each other's blocks, and are terminated at any
- * moment while others go on. What they say they have is in a SharedArrayBuffer, and is compared with the heap.
- * `OFFHEAP_TERMINATIONS=500` ends so many of them.
+ * Real threads on a shared heap: workers that allocate, free each other's blocks, and are
+ * terminated at any moment while others go on. What they say they have is in a SharedArrayBuffer,
+ * and is compared with the heap. `OFFHEAP_TERMINATIONS=500` ends so many of them.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Compiled, compile } from '../memory/compiled.js'
@@ -14,7 +14,10 @@ beforeAll(() => {
 })
 afterAll(() => compiled.remove())
 
-/** Runs a module in a new process. `Heap` and `start` are in scope: `start(body, data)` runs the body of a module in a worker. */
+/**
+ * Runs a module in a new process. `Heap` and `start` are in scope: `start(body, data)` runs the
+ * body of a module in a worker.
+ */
 function passes(body: string): string {
   const prelude = `
     import assert from 'node:assert/strict'
@@ -112,8 +115,9 @@ describe('workers that are terminated at any moment', () => {
       state = (Math.imul(state, 1664525) + 1013904223) | 0
       return (state >>> 8) % n
     }
-    // An entry of the ledger is the pointer of a block; the first word of the block is its number of words, and all
-    // others are its pointer. Who takes a pointer out of the ledger has the block.
+    // An entry of the ledger is the pointer of a block; the first word of the block is its number
+    // of words, and all others are its pointer. Who takes a pointer out of the ledger has the
+    // block.
     const verify = pointer => {
       const count = i32[pointer / 4]
       if (!(count > 0 && pointer + count * 4 <= i32.byteLength)) throw new Error('a block of ' + count + ' words at ' + pointer)

@@ -45,7 +45,9 @@ export function unevenness(samples: readonly Sample[]): string[] {
   for (const sample of warm) {
     const at = `after ${Math.round(sample.seconds)} s`
     if (Math.abs(sample.utilization - utilization) > UTILIZATION_TOLERANCE) {
-      complaints.push(`${at} utilization was ${percent(sample.utilization)}, the median is ${percent(utilization)}`)
+      complaints.push(
+        `${at} utilization was ${percent(sample.utilization)}, the median is ${percent(utilization)}`
+      )
     }
   }
   const third = Math.ceil(warm.length / 3)

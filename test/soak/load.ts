@@ -73,7 +73,8 @@ export class Load {
 
   /** Compares all blocks with what was written there. */
   verify(): void {
-    for (const block of this.#tables.flat()) if (block !== undefined) this.#expect(block, block.size)
+    for (const block of this.#tables.flat())
+      if (block !== undefined) this.#expect(block, block.size)
   }
 
   /** Gives every block back. */
@@ -109,7 +110,10 @@ export class Load {
 
   #size(largest: number): number {
     const most = Math.max(1, Math.floor(largest))
-    return Math.min(this.#below(most), this.#below(most), this.#below(most)) + (this.#below(50) === 0 ? 0 : 1)
+    return (
+      Math.min(this.#below(most), this.#below(most), this.#below(most)) +
+      (this.#below(50) === 0 ? 0 : 1)
+    )
   }
 
   #allocate(size: number): Block | undefined {
@@ -125,7 +129,8 @@ export class Load {
     else if (kind < 11) {
       pointer = heap.calloc(1, size)
       for (let i = 0; pointer !== 0 && i < size; i++) {
-        if (heap.u8[pointer + i] !== 0) throw new Error(`byte ${i} of calloc(1, ${size}) is not zero`)
+        if (heap.u8[pointer + i] !== 0)
+          throw new Error(`byte ${i} of calloc(1, ${size}) is not zero`)
       }
     } else {
       const alignment = 16 << this.#below(6)
@@ -206,13 +211,17 @@ export class Load {
   #expect({ pointer, tag }: Block, size: number): void {
     const { u8 } = this.heap
     for (let i = 0; i < size; i++) {
-      if (u8[pointer + i] !== patternOf(tag, i)) throw new Error(`byte ${i} of the block at ${pointer} was overwritten`)
+      if (u8[pointer + i] !== patternOf(tag, i))
+        throw new Error(`byte ${i} of the block at ${pointer} was overwritten`)
     }
   }
 }
 
 /** 4 MiB, about as much as the load goes over. */
-const yardstick = Int32Array.from({ length: 2 ** 20 }, (_, i) => Math.imul(i, 0x9e3779b1) ^ (i >>> 7))
+const yardstick = Int32Array.from(
+  { length: 2 ** 20 },
+  (_, i) => Math.imul(i, 0x9e3779b1) ^ (i >>> 7)
+)
 
 /** Nanoseconds for one step from a place to the one that it names. */
 function reference(): number {

@@ -63,7 +63,8 @@ function placementOf(name: string): PlacementName {
 
 function numberOf(name: 'minutes' | 'size' | 'seed' | 'trim-threshold', least: number): number {
   const number = Number(values[name])
-  if (!(number >= least)) throw new Error(`--${name} takes a number from ${least}, not ${values[name]}`)
+  if (!(number >= least))
+    throw new Error(`--${name} takes a number from ${least}, not ${values[name]}`)
   return number
 }
 
@@ -82,7 +83,9 @@ function main(): number {
   const seconds = numberOf('minutes', 0.1) * 60
   const stretch = seconds < 600 ? 10 : 60
   const samples: Sample[] = []
-  console.log('      time   utilization   ns/call  accesses        RSS   free blocks     operations')
+  console.log(
+    '      time   utilization   ns/call  accesses        RSS   free blocks     operations'
+  )
   try {
     run(seconds, stretch, sample => {
       samples.push(sample)
@@ -95,7 +98,9 @@ function main(): number {
   const complaints = unevenness(samples)
   for (const complaint of complaints) console.error(complaint)
   const flat =
-    seconds > WARM_UP + stretch ? 'flat from the second minute on' : 'too short a run to tell whether it is flat'
+    seconds > WARM_UP + stretch
+      ? 'flat from the second minute on'
+      : 'too short a run to tell whether it is flat'
   if (complaints.length === 0) console.log(`every byte was what it should be; ${flat}`)
   return complaints.length === 0 ? 0 : 1
 }
@@ -135,14 +140,17 @@ function run(seconds: number, stretch: number, tell: (sample: Sample) => void): 
       operations: load.operations
     })
     if (load.refused > 0)
-      throw new Error(`${load.refused} requests were refused, and the heap has room for all of them`)
+      throw new Error(
+        `${load.refused} requests were refused, and the heap has room for all of them`
+      )
     utilizations = []
     costs = []
     if (now - begin >= seconds * 1000) break
   }
   load.clear()
   heap.check()
-  if (heap.stats().used !== 0) throw new Error(`${heap.stats().used} bytes are used when every block was given back`)
+  if (heap.stats().used !== 0)
+    throw new Error(`${heap.stats().used} bytes are used when every block was given back`)
 }
 
 /**
@@ -160,7 +168,15 @@ function emptied(load: Load, cycle: number): Load {
   return new Load(load.heap, cycle)
 }
 
-function line({ seconds, utilization, nanoseconds, accesses, rss, freeBlocks, operations }: Sample): string {
+function line({
+  seconds,
+  utilization,
+  nanoseconds,
+  accesses,
+  rss,
+  freeBlocks,
+  operations
+}: Sample): string {
   const cells = [
     `${Math.round(seconds)} s`.padStart(10),
     percent(utilization).padStart(13),

@@ -1,7 +1,15 @@
 /** Traces for property tests. */
 
 import fc from 'fast-check'
-import { ALIGNED, CALLOC, FREE, MALLOC, REALLOC, type Trace, TraceBuilder } from '../../lib/trace/trace.js'
+import {
+  ALIGNED,
+  CALLOC,
+  FREE,
+  MALLOC,
+  REALLOC,
+  type Trace,
+  TraceBuilder
+} from '../../lib/trace/trace.js'
 import { formatTrace } from '../../lib/trace/write.js'
 
 const steps = fc.array(

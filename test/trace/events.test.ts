@@ -3,7 +3,12 @@ import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { createEvents, readEventsHeader, Translation, WINDOW_EVENTS } from '../../lib/trace/events.js'
+import {
+  createEvents,
+  readEventsHeader,
+  Translation,
+  WINDOW_EVENTS
+} from '../../lib/trace/events.js'
 
 const MALLOC = 1
 const CALLOC = 2
@@ -35,21 +40,42 @@ function translate(...events: Event[]) {
 
 describe('events become operations', () => {
   test('an address used again is a new id', () => {
-    const { lines, translation } = translate([MALLOC, P, 10], [FREE, P], [CALLOC, P, 8, 4], [ALIGNED, Q, 7, 48])
+    const { lines, translation } = translate(
+      [MALLOC, P, 10],
+      [FREE, P],
+      [CALLOC, P, 8, 4],
+      [ALIGNED, Q, 7, 48]
+    )
     expect(lines).toEqual(['a 0 10', 'f 0', 'c 1 4 8', 'm 2 64 7'])
-    expect(translation).toMatchObject({ operations: 4, ids: 3, aliveBlocks: 2, aliveBytes: 39, peakBytes: 39 })
+    expect(translation).toMatchObject({
+      operations: 4,
+      ids: 3,
+      aliveBlocks: 2,
+      aliveBytes: 39,
+      peakBytes: 39
+    })
   })
 
   test('addresses that differ only in their highest bits are different', () => {
     const high = 2 ** 55
-    const { lines } = translate([MALLOC, high + 16, 1], [MALLOC, high + 32, 2], [FREE, high + 16], [FREE, high + 32])
+    const { lines } = translate(
+      [MALLOC, high + 16, 1],
+      [MALLOC, high + 32, 2],
+      [FREE, high + 16],
+      [FREE, high + 32]
+    )
     expect(lines).toEqual(['a 0 1', 'a 1 2', 'f 0', 'f 1'])
   })
 
   test('addresses that differ only in one of their upper bits are different', () => {
     const low = 0x2345_6780
     const both = [2 ** 32 + low, 2 ** 33 + low] as const
-    const { lines } = translate([MALLOC, both[0], 1], [MALLOC, both[1], 2], [FREE, both[0]], [FREE, both[1]])
+    const { lines } = translate(
+      [MALLOC, both[0], 1],
+      [MALLOC, both[1], 2],
+      [FREE, both[0]],
+      [FREE, both[1]]
+    )
     expect(lines).toEqual(['a 0 1', 'a 1 2', 'f 0', 'f 1'])
   })
 
@@ -57,7 +83,9 @@ describe('events become operations', () => {
     expect(translate([MALLOC, P, 100]).translation.peakSpace).toBe(128)
     expect(translate([MALLOC, P, 112], [FREE, P], [MALLOC, P, 0]).translation.peakSpace).toBe(128)
     expect(translate([ALIGNED, P, 100, 64]).translation.peakSpace).toBe(192)
-    expect(translate([MALLOC, P, 100], [MALLOC, Q, 20], [FREE, P], [MALLOC, P, 30]).translation.peakSpace).toBe(176)
+    expect(
+      translate([MALLOC, P, 100], [MALLOC, Q, 20], [FREE, P], [MALLOC, P, 30]).translation.peakSpace
+    ).toBe(176)
   })
 
   test('a block of more than 4 GiB', () => {
@@ -130,14 +158,22 @@ describe('events become operations', () => {
 
   test('realloc(p, 0) frees, whatever the allocator answers', () => {
     const begin: Event = [REALLOC_BEGIN, P, 0]
-    expect(translate([MALLOC, P, 10], begin, [REALLOC_END, 0, 0, 1]).lines).toEqual(['a 0 10', 'f 0'])
+    expect(translate([MALLOC, P, 10], begin, [REALLOC_END, 0, 0, 1]).lines).toEqual([
+      'a 0 10',
+      'f 0'
+    ])
     const answered = translate([MALLOC, P, 10], begin, [REALLOC_END, Q, 0, 1], [FREE, Q])
     expect(answered.lines).toEqual(['a 0 10', 'f 0', 'a 1 0', 'f 1'])
     expect(answered.translation.failed).toBe(0)
   })
 
   test('blocks older than the recording: frees are dropped, a realloc begins a new block', () => {
-    const { lines, translation } = translate([FREE, P], [REALLOC_BEGIN, Q, 50], [REALLOC_END, P, 50, 1], [FREE, P])
+    const { lines, translation } = translate(
+      [FREE, P],
+      [REALLOC_BEGIN, Q, 50],
+      [REALLOC_END, P, 50, 1],
+      [FREE, P]
+    )
     expect(lines).toEqual(['a 0 50', 'f 0'])
     expect(translation).toMatchObject({ dropped: 2, ids: 1, operations: 2 })
   })
@@ -163,11 +199,26 @@ describe('events become operations', () => {
     )
     expect(moved.lines).toEqual(['a 0 10', 'a 1 20', 'f 1', 'r 0 30', 'f 0'])
     // Ten bytes grew to thirty when the twenty were gone.
-    expect(moved.translation).toMatchObject({ peakBytes: 30, aliveBlocks: 0, aliveBytes: 0, dropped: 0 })
-    const begun = translate([REALLOC_BEGIN, P, 30], [MALLOC, Q, 20], [REALLOC_END, Q, 30, 0], [FREE, Q])
+    expect(moved.translation).toMatchObject({
+      peakBytes: 30,
+      aliveBlocks: 0,
+      aliveBytes: 0,
+      dropped: 0
+    })
+    const begun = translate(
+      [REALLOC_BEGIN, P, 30],
+      [MALLOC, Q, 20],
+      [REALLOC_END, Q, 30, 0],
+      [FREE, Q]
+    )
     expect(begun.lines).toEqual(['a 0 20', 'f 0', 'a 1 30', 'f 1'])
     expect(begun.translation).toMatchObject({ aliveBlocks: 0, dropped: 1 })
-    const emptied = translate([MALLOC, P, 10], [MALLOC, Q, 20], [REALLOC_BEGIN, P, 0], [REALLOC_END, Q, 0, 2])
+    const emptied = translate(
+      [MALLOC, P, 10],
+      [MALLOC, Q, 20],
+      [REALLOC_BEGIN, P, 0],
+      [REALLOC_END, Q, 0, 2]
+    )
     expect(emptied.lines).toEqual(['a 0 10', 'a 1 20', 'f 0', 'f 1', 'a 2 0'])
   })
 

@@ -7,12 +7,20 @@ const HEADER = '1000\n2\n3\n1\n'
 
 /** The operations of a trace as rows: kind, id, size, extra, line. */
 function rows(trace: Trace): number[][] {
-  return Array.from(trace.kinds, (kind, i) => [kind, trace.idOf[i], trace.sizes[i], trace.extras[i], trace.lines[i]])
+  return Array.from(trace.kinds, (kind, i) => [
+    kind,
+    trace.idOf[i],
+    trace.sizes[i],
+    trace.extras[i],
+    trace.lines[i]
+  ])
 }
 
 describe('parseTrace', () => {
   it('reads every kind of operation with its line', () => {
-    const trace = parseTrace(`1000\n3\n7\n1\na 0 512\nc 1 4 16\nm 2 64 100\nr 0 640\nf 1\nf 0\nf 2\n`)
+    const trace = parseTrace(
+      `1000\n3\n7\n1\na 0 512\nc 1 4 16\nm 2 64 100\nr 0 640\nf 1\nf 0\nf 2\n`
+    )
     expect(rows(trace)).toEqual([
       [MALLOC, 0, 512, 0, 5],
       [CALLOC, 1, 16, 4, 6],
@@ -53,10 +61,16 @@ describe('parseTrace', () => {
     ['2\n9\n', ['the header says 9 operations, but there are 3']],
     ['1000\n5\n3\n1\n', ['the header says 5 ids, but there are 2']],
     ['99999999999999999999\n2\n3\n18446744073709551616\n', []],
-    [`1\n2\n9007199254740993\n${'9'.repeat(200)}\n`, ['the header says 9007199254740993 operations, but there are 3']],
+    [
+      `1\n2\n9007199254740993\n${'9'.repeat(200)}\n`,
+      ['the header says 9007199254740993 operations, but there are 3']
+    ],
     [
       `${'9'.repeat(200)}\n2\n`,
-      [`the header says 2 operations, but there are 3`, `the header says ${'9'.repeat(40)}… ids, but there are 2`]
+      [
+        `the header says 2 operations, but there are 3`,
+        `the header says ${'9'.repeat(40)}… ids, but there are 2`
+      ]
     ]
   ])('takes the header %j with the notes %j', (header, notes) => {
     const trace = parseTrace(`${header}a 0 8\na 1 8\nf 0\n`)
@@ -69,7 +83,9 @@ describe('parseTrace', () => {
   })
 
   it('numbers ids densely by first appearance, however large or scattered they are', () => {
-    const trace = parseTrace('a 900 1\na 7 1\na 9007199254740991 1\na 16777216 1\nf 7\nf 9007199254740991\na 7 2\n')
+    const trace = parseTrace(
+      'a 900 1\na 7 1\na 9007199254740991 1\na 16777216 1\nf 7\nf 9007199254740991\na 7 2\n'
+    )
     expect(Array.from(trace.idOf)).toEqual([0, 1, 2, 3, 1, 2, 1])
     expect(trace.ids).toBe(4)
   })
@@ -126,7 +142,10 @@ describe('parseTrace', () => {
     ['a', 't:5: the line ends where ID should be; malloc is "a ID SIZE"'],
     ['a 0', 't:5: the line ends where SIZE should be; malloc is "a ID SIZE"'],
     ['c 0 8', 't:5: the line ends where SIZE should be; calloc is "c ID COUNT SIZE"'],
-    ['m 0 8', 't:5: the line ends where SIZE should be; an aligned allocation is "m ID ALIGNMENT SIZE"'],
+    [
+      'm 0 8',
+      't:5: the line ends where SIZE should be; an aligned allocation is "m ID ALIGNMENT SIZE"'
+    ],
     ['r 0', 't:5: the line ends where SIZE should be; realloc is "r ID SIZE"'],
     ['f', 't:5: the line ends where ID should be; free is "f ID"'],
     ['w 0', 't:5: the line ends where SIZE should be; a write to a block is "w ID SIZE"'],
@@ -202,12 +221,18 @@ describe('parseTrace', () => {
       [MALLOC, 0, 8, 0, 5],
       [FREE, 0, 0, 0, 7]
     ])
-    expect(trace.notes).toEqual(['skipped 2 lines "w ID SIZE": they write to a block, and do not call the allocator'])
+    expect(trace.notes).toEqual([
+      'skipped 2 lines "w ID SIZE": they write to a block, and do not call the allocator'
+    ])
   })
 
   describe('refuses what never ends', () => {
     /** Pushes the same portion again and again; resolves to how many there were, and the error. */
-    function feed(start: string, portion: string, most = 5000): { portions: number; message: string } {
+    function feed(
+      start: string,
+      portion: string,
+      most = 5000
+    ): { portions: number; message: string } {
       const parser = new TraceParser('t')
       const bytes = new TextEncoder().encode(portion)
       let portions = 0
@@ -226,8 +251,20 @@ describe('parseTrace', () => {
       ['zeros behind a byte order mark', '\ufeff', '\0', 0, 't:1: byte 0x00 is not text'],
       ['one line', '', 'a', 256, 't:1: the line is longer than 256 bytes'],
       ['spaces', '', ' ', 256, 't:1: the line is longer than 256 bytes'],
-      ['one comment', '#', 'x'.repeat(1000), 1048, 't:1: the line is longer than 1048576 bytes, its comment included'],
-      ['empty lines', 'a 0 8\n', '\n'.repeat(1000), 1048, 't:1048578: no operation in 1048576 lines'],
+      [
+        'one comment',
+        '#',
+        'x'.repeat(1000),
+        1048,
+        't:1: the line is longer than 1048576 bytes, its comment included'
+      ],
+      [
+        'empty lines',
+        'a 0 8\n',
+        '\n'.repeat(1000),
+        1048,
+        't:1048578: no operation in 1048576 lines'
+      ],
       ['comments', '', '#\n'.repeat(1000), 1048, 't:1048577: no operation in 1048576 lines']
     ])('%s', (_what, start, portion, portions, message) => {
       const refused = feed(start, portion)
@@ -271,7 +308,9 @@ describe('parseTrace', () => {
   })
 
   it('refuses a header that is no whole number', () => {
-    expect(() => parseTrace('-5\n', 't')).toThrow("t:1: a header line must be a whole number, 0 or more, found '-5'")
+    expect(() => parseTrace('-5\n', 't')).toThrow(
+      "t:1: a header line must be a whole number, 0 or more, found '-5'"
+    )
     expect(() => parseTrace('12.5\n', 't')).toThrow(
       "t:1: a header line must be a whole number, 0 or more, found '12.5'"
     )

@@ -45,7 +45,9 @@ describe('readTrace', () => {
     const path = file('cut.rep.gz', bytes.subarray(0, bytes.length / 2))
     await expect(readTrace(path)).rejects.toMatchObject({
       code: 'ERR_OFFHEAP_TRACE',
-      message: expect.stringMatching(/cut\.rep\.gz:\d+: the gzip data ends too early: the file was cut short \(see/)
+      message: expect.stringMatching(
+        /cut\.rep\.gz:\d+: the gzip data ends too early: the file was cut short \(see/
+      )
     })
   })
 
@@ -71,7 +73,9 @@ describe('readTrace', () => {
   })
 
   it.each(['', 'a'])('refuses a file of fewer bytes than the magic number: %j', async text => {
-    await expect(readTrace(file('short.rep', text))).rejects.toMatchObject({ code: 'ERR_OFFHEAP_TRACE' })
+    await expect(readTrace(file('short.rep', text))).rejects.toMatchObject({
+      code: 'ERR_OFFHEAP_TRACE'
+    })
   })
 
   it('says what the system said about a file that is not there', async () => {

@@ -1,5 +1,13 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -15,12 +23,14 @@ const SOURCE = fileURLToPath(new URL('../../native/recorder.c', import.meta.url)
 const PROGRAMS = fileURLToPath(new URL('./recorded-program.c', import.meta.url))
 
 const hasCompiler = spawnSync('cc', ['--version']).status === 0
-const why = process.platform !== 'linux' ? 'recording needs Linux' : hasCompiler ? '' : 'no C compiler (cc)'
+const why =
+  process.platform !== 'linux' ? 'recording needs Linux' : hasCompiler ? '' : 'no C compiler (cc)'
 
 let folder = ''
 let recorder = ''
 let program = ''
-const cc = (...args: string[]) => execFileSync('cc', ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror', ...args])
+const cc = (...args: string[]) =>
+  execFileSync('cc', ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror', ...args])
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'offheap-record-'))
@@ -58,7 +68,13 @@ async function run(part: string, maximumEvents = 2 ** 24, name = 'trace.rep'): P
   expect(header.slice(1)).toEqual([ids, lines.length, 1])
   expect(header[0]).toBeGreaterThan(peakBytes)
   expect(comments).toEqual([`# alive at the end: ${alive.size} blocks, ${aliveBytes} bytes`])
-  expect(summary).toMatchObject({ operations: lines.length, ids, peakBytes, aliveBlocks: alive.size, aliveBytes })
+  expect(summary).toMatchObject({
+    operations: lines.length,
+    ids,
+    peakBytes,
+    aliveBlocks: alive.size,
+    aliveBytes
+  })
   return { summary, header, lines, comments, alive, peakBytes }
 }
 
@@ -68,8 +84,11 @@ function simulate(lines: readonly string[]) {
   let bytes = 0
   let peakBytes = 0
   for (const line of lines) {
-    const [kind, id = -1, first = 0, second = 0] = line.split(' ').map((word, i) => (i === 0 ? word : Number(word)))
-    if (typeof id !== 'number' || typeof first !== 'number' || typeof second !== 'number') throw new Error(line)
+    const [kind, id = -1, first = 0, second = 0] = line
+      .split(' ')
+      .map((word, i) => (i === 0 ? word : Number(word)))
+    if (typeof id !== 'number' || typeof first !== 'number' || typeof second !== 'number')
+      throw new Error(line)
     const old = alive.get(id)
     if (kind === 'f' || kind === 'r') {
       if (old === undefined) throw new Error(`${line}: not alive`)
@@ -94,7 +113,9 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
     const start = lines.findIndex(line => line.endsWith(' 12345'))
     const base = Number(lines[start]?.split(' ')[1])
     const page = Number(execFileSync('getconf', ['PAGESIZE']))
-    const relative = lines.slice(start).map(line => line.replace(/ (\d+)/, (_, id) => ` ${Number(id) - base}`))
+    const relative = lines
+      .slice(start)
+      .map(line => line.replace(/ (\d+)/, (_, id) => ` ${Number(id) - base}`))
     expect(relative).toEqual([
       'a 0 12345',
       'c 1 3 111',
@@ -223,17 +244,27 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
     const library = join(strange, 'recorder.so')
     writeFileSync(library, readFileSync(recorder))
     const output = join(folder, 'strange.rep')
-    const summary = await record({ program, args: ['sequence'], output, recorder: library, maximumEvents: 1 })
+    const summary = await record({
+      program,
+      args: ['sequence'],
+      output,
+      recorder: library,
+      maximumEvents: 1
+    })
     expect(summary.exitCode).toBe(7)
   })
 
   test('a statically linked program is an error that says so, and leaves no file', async context => {
     const fixed = join(folder, 'static')
-    if (spawnSync('cc', ['-static', '-fno-builtin', PROGRAMS, '-o', fixed, '-pthread']).status !== 0) {
+    if (
+      spawnSync('cc', ['-static', '-fno-builtin', PROGRAMS, '-o', fixed, '-pthread']).status !== 0
+    ) {
       context.skip('no static libc')
     }
     const output = join(folder, 'static.rep')
-    await expect(record({ program: fixed, args: ['sequence'], output, recorder })).rejects.toMatchObject({
+    await expect(
+      record({ program: fixed, args: ['sequence'], output, recorder })
+    ).rejects.toMatchObject({
       code: 'ERR_OFFHEAP_UNSUPPORTED',
       message: `nothing was recorded: the program is statically linked or setuid${linkOf('ERR_OFFHEAP_UNSUPPORTED')}`
     })
@@ -284,7 +315,13 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
         i=0; while [ ! -e '${end}' ] && [ $i -lt 36000 ]; do i=$((i + 1)); sleep 0.05; done; exit 7`
       const before = process.listeners(name)
       const output = join(folder, `${name}.rep`)
-      const recording = record({ program: 'sh', args: ['-c', script], output, recorder, maximumEvents: 1 })
+      const recording = record({
+        program: 'sh',
+        args: ['-c', script],
+        output,
+        recorder,
+        maximumEvents: 1
+      })
       await vi.waitUntil(() => existsSync(ready), { timeout: HANG })
       // As if it had come from outside, but for the test runner's own listeners.
       const added = process.listeners(name).filter(listener => !before.includes(listener))
@@ -300,9 +337,12 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
       expect(await signalled(name)).toBe(exits[name])
     })
 
-    test.each(['SIGINT', 'SIGQUIT'] as const)('ends neither, when a terminal sends it to both: %s', async name => {
-      expect(await signalled(name)).toBe(7)
-    })
+    test.each(['SIGINT', 'SIGQUIT'] as const)(
+      'ends neither, when a terminal sends it to both: %s',
+      async name => {
+        expect(await signalled(name)).toBe(7)
+      }
+    )
   })
 
   test('the subcommand reports one line and exits as the program did', async () => {
@@ -327,9 +367,15 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
 
 test('wrong options are refused before anything happens', async () => {
   const good = { program: 'true', output: '/tmp/never' }
-  await expect(record({ ...good, output: '' })).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
-  await expect(record({ ...good, program: '' })).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+  await expect(record({ ...good, output: '' })).rejects.toMatchObject({
+    code: 'ERR_INVALID_ARG_TYPE'
+  })
+  await expect(record({ ...good, program: '' })).rejects.toMatchObject({
+    code: 'ERR_INVALID_ARG_TYPE'
+  })
   for (const maximumEvents of [0, -1, 1.5, Number.NaN, 2 ** 31]) {
-    await expect(record({ ...good, maximumEvents })).rejects.toMatchObject({ code: 'ERR_OUT_OF_RANGE' })
+    await expect(record({ ...good, maximumEvents })).rejects.toMatchObject({
+      code: 'ERR_OUT_OF_RANGE'
+    })
   }
 })

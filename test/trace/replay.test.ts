@@ -54,7 +54,9 @@ describe('replay', () => {
     expect(() => replay(parseTrace('a 0 8\nr 0 900\n'), new Bump(64), new Int32Array(1))).toThrow(
       expect.objectContaining({
         code: 'ERR_OFFHEAP_OUT_OF_MEMORY',
-        message: expect.stringMatching(/^operation 2 \(line 2\), realloc of id 0 to 900 bytes: .*--size \(see/)
+        message: expect.stringMatching(
+          /^operation 2 \(line 2\), realloc of id 0 to 900 bytes: .*--size \(see/
+        )
       })
     )
   })
@@ -112,7 +114,12 @@ describe('measure', () => {
 
   it('reads a trace without operations', () => {
     const result = measure(parseTrace('1\n0\n0\n1\n'), { verify: true })
-    expect(result).toMatchObject({ operations: 0, peakPayload: 0, utilization: Number.NaN, nsPerOperation: Number.NaN })
+    expect(result).toMatchObject({
+      operations: 0,
+      peakPayload: 0,
+      utilization: Number.NaN,
+      nsPerOperation: Number.NaN
+    })
   })
 
   it('times nothing when asked not to', () => {
@@ -127,9 +134,9 @@ describe('measure', () => {
     // The peak is at the second operation; the third does not fit.
     const trace = parseTrace('a 0 8\na 1 20000\nf 1\na 1 9000\na 2 9000\n')
     expect(() => measure(trace, { size: 24_576, inspect })).not.toThrow()
-    expect(() => measure(parseTrace('a 0 8\nf 0\nr 1 9000\na 2 9000\nr 1 9500\n'), { size: 24_576, inspect })).toThrow(
-      'give it more with --size'
-    )
+    expect(() =>
+      measure(parseTrace('a 0 8\nf 0\nr 1 9000\na 2 9000\nr 1 9500\n'), { size: 24_576, inspect })
+    ).toThrow('give it more with --size')
     expect(heaps.length).toBeGreaterThanOrEqual(2)
     expect(heaps.every(heap => heap.closed)).toBe(true)
   })

@@ -26,7 +26,8 @@ describe('outOfMemory', () => {
     return 'it fits'
   }
   const most = `this Node has heaps of up to ${MOST_HEAP_BYTES}`
-  const newer = constants.MAX_LENGTH < 2 ** 33 ? '; Node 22 and later have heaps of up to 8589934592' : ''
+  const newer =
+    constants.MAX_LENGTH < 2 ** 33 ? '; Node 22 and later have heaps of up to 8589934592' : ''
 
   it('advises a larger heap when there can be one that helps', () => {
     expect(advice('a 0 100000\n', 65_536)).toBe('give it more with --size')
@@ -42,7 +43,11 @@ describe('outOfMemory', () => {
 
   it('advises none when the trace needs more than any heap has', () => {
     const tail = `but ${most}`
-    expect(advice(`a 0 8\nf 0\nr 1 9000000000\n`, 2 ** 21)).toBe(`the trace needs at least 9000000000 bytes, ${tail}`)
-    expect(advice(`c 0 3 3000000000\n`, MOST_HEAP_BYTES)).toBe(`the trace needs at least 9000000000 bytes, ${tail}`)
+    expect(advice(`a 0 8\nf 0\nr 1 9000000000\n`, 2 ** 21)).toBe(
+      `the trace needs at least 9000000000 bytes, ${tail}`
+    )
+    expect(advice(`c 0 3 3000000000\n`, MOST_HEAP_BYTES)).toBe(
+      `the trace needs at least 9000000000 bytes, ${tail}`
+    )
   })
 })

@@ -22,10 +22,12 @@ const OPERATIONS = scaled(1000)
 const TURNS = OPERATIONS < 20_000 ? 4 : 1
 
 /** The options of a heap that meet every placement, alone and together. */
-const OPTIONS: readonly HeapOptions[] = [{}, { slabs: true }, { slabs: false }, { hardened: true }].flatMap(options => [
-  options,
-  { ...options, trimThreshold: 65_536 }
-])
+const OPTIONS: readonly HeapOptions[] = [
+  {},
+  { slabs: true },
+  { slabs: false },
+  { hardened: true }
+].flatMap(options => [options, { ...options, trimThreshold: 65_536 }])
 /** Options of a hardened heap that no placement knows of. */
 const HARDENED: readonly HeapOptions[] = [
   { hardened: true, quarantine: 0 },
@@ -52,9 +54,12 @@ describe('every trace that ships, verified', () => {
     expect(traces.length).toBeGreaterThanOrEqual(8)
   })
 
-  it.each(KINDS.map((heap, turn) => [JSON.stringify(heap), heap, turn] as const))('Heap.map(%s)', (_, heap, turn) => {
-    for (const trace of traces.filter((_, i) => (i + turn) % TURNS === 0)) {
-      expect(measure(trace, { heap, verify: true, timed: false }).verified).toBe(true)
+  it.each(KINDS.map((heap, turn) => [JSON.stringify(heap), heap, turn] as const))(
+    'Heap.map(%s)',
+    (_, heap, turn) => {
+      for (const trace of traces.filter((_, i) => (i + turn) % TURNS === 0)) {
+        expect(measure(trace, { heap, verify: true, timed: false }).verified).toBe(true)
+      }
     }
-  })
+  )
 })

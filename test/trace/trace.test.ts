@@ -1,7 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseTrace } from '../../lib/trace/parse.js'
-import { describeOperation, MALLOC, payloadOf, peaksOf, TraceBuilder } from '../../lib/trace/trace.js'
+import {
+  describeOperation,
+  MALLOC,
+  payloadOf,
+  peaksOf,
+  TraceBuilder
+} from '../../lib/trace/trace.js'
 import { traces } from './arbitrary.js'
 
 describe('peaksOf', () => {
@@ -36,7 +42,11 @@ describe('peaksOf', () => {
   })
 
   it('is nothing for an empty trace', () => {
-    expect(peaksOf(new TraceBuilder().build('empty'))).toEqual({ payload: 0, operations: 0, blocks: 0 })
+    expect(peaksOf(new TraceBuilder().build('empty'))).toEqual({
+      payload: 0,
+      operations: 0,
+      blocks: 0
+    })
   })
 })
 

@@ -66,7 +66,9 @@ describe('verifiedReplay', () => {
       }
     }
     expect(() => verify('a 0 10\n', new Odd())).toThrow(
-      broken('operation 1 (line 1), malloc of 10 bytes for id 0: returned 12, which is not a multiple of 8')
+      broken(
+        'operation 1 (line 1), malloc of 10 bytes for id 0: returned 12, which is not a multiple of 8'
+      )
     )
   })
 
@@ -122,7 +124,12 @@ describe('verifiedReplay', () => {
       16,
       'returned 16; 9 bytes from there overlap id 0 (40 bytes at 8, made by operation 1)'
     ],
-    ['place', 'a 0 0\na 1 0\n', 8, 'returned 8; 0 bytes from there overlap id 0 (0 bytes at 8, made by operation 1)']
+    [
+      'place',
+      'a 0 0\na 1 0\n',
+      8,
+      'returned 8; 0 bytes from there overlap id 0 (0 bytes at 8, made by operation 1)'
+    ]
   ])('catches a block over the %s of another', (_where, text, second, message) => {
     class Over extends Bump {
       override malloc(size: number): number {
@@ -216,7 +223,11 @@ describe('verifiedReplay', () => {
 
   it.each([
     ['free', 'a 0 16\na 1 16\nf 1\nf 0\n', 'before operation 4 (line 4), free of id 0'],
-    ['realloc', 'a 0 16\na 1 16\nf 1\nr 0 99\n', 'before operation 4 (line 4), realloc of id 0 to 99 bytes'],
+    [
+      'realloc',
+      'a 0 16\na 1 16\nf 1\nr 0 99\n',
+      'before operation 4 (line 4), realloc of id 0 to 99 bytes'
+    ],
     ['the end', 'a 0 16\na 1 16\nf 1\n', 'at the end of the trace']
   ])('catches a payload that the allocator wrote into, by %s', (_when, text, when) => {
     class Writing extends Bump {
@@ -243,7 +254,9 @@ describe('verifiedReplay', () => {
         this.u8.set(first, 24)
       }
     }
-    expect(() => verify('a 0 16\na 1 16\nf -1\n', new Swapping())).toThrow('at the end of the trace: byte 0 of id 0')
+    expect(() => verify('a 0 16\na 1 16\nf -1\n', new Swapping())).toThrow(
+      'at the end of the trace: byte 0 of id 0'
+    )
   })
 
   it('says where memory ran out, and what was left', () => {
@@ -280,9 +293,13 @@ describe('verifiedReplay', () => {
     expect(() => verify('a 0 13\n', new Throwing())).toThrow(
       broken('operation 1 (line 1), malloc of 13 bytes for id 0: unlucky', 'ERR_OFFHEAP_CLOSED')
     )
-    expect(() => verify('a 0 8\nf 0\n', new Throwing())).toThrow(broken('operation 2 (line 2), free of id 0: no'))
+    expect(() => verify('a 0 8\nf 0\n', new Throwing())).toThrow(
+      broken('operation 2 (line 2), free of id 0: no')
+    )
     expect(() => verify('a 0 8\n', new Throwing())).toThrow(
-      broken('while freeing what the trace left: free of id 0 (8 bytes at 8, made by operation 1): no')
+      broken(
+        'while freeing what the trace left: free of id 0 (8 bytes at 8, made by operation 1): no'
+      )
     )
   })
 
@@ -306,7 +323,8 @@ describe('verifiedReplay', () => {
   })
 
   describe('compares the blocks that the heap lists with those of the trace', () => {
-    type Block = ReturnType<NonNullable<ReplayTarget['blocks']>> extends Iterable<infer Each> ? Each : never
+    type Block =
+      ReturnType<NonNullable<ReplayTarget['blocks']>> extends Iterable<infer Each> ? Each : never
 
     /** Lists what it handed out and did not get back, after `lie`. */
     class Listing extends Bump {
@@ -316,7 +334,12 @@ describe('verifiedReplay', () => {
         this.lie = lie
       }
       *blocks(): Generator<Block> {
-        const blocks = Array.from(this.sizes, ([pointer, size]) => ({ pointer, offset: pointer, size, used: true }))
+        const blocks = Array.from(this.sizes, ([pointer, size]) => ({
+          pointer,
+          offset: pointer,
+          size,
+          used: true
+        }))
         yield* this.lie(blocks.sort((a, b) => a.offset - b.offset))
       }
     }
@@ -326,7 +349,10 @@ describe('verifiedReplay', () => {
     it('passes the truth, and any number of blocks that are not used', () => {
       verify(TEXT, new Listing(blocks => blocks))
       const free = { pointer: 1024, offset: 1024, used: false }
-      verify(TEXT, new Listing(blocks => [...blocks, { ...free, size: 8 }, { ...free, offset: 1032, size: 8 }]))
+      verify(
+        TEXT,
+        new Listing(blocks => [...blocks, { ...free, size: 8 }, { ...free, offset: 1032, size: 8 }])
+      )
     })
 
     it.each<[string, (blocks: Block[]) => Block[], string]>([
@@ -335,7 +361,11 @@ describe('verifiedReplay', () => {
         blocks => blocks.slice(1),
         'lists 0 used blocks where the trace has 1; id 0 (16 bytes at 8'
       ],
-      ['calls a used block free', blocks => blocks.map(each => ({ ...each, used: false })), 'lists 0 used blocks'],
+      [
+        'calls a used block free',
+        blocks => blocks.map(each => ({ ...each, used: false })),
+        'lists 0 used blocks'
+      ],
       [
         'calls a block used that nobody has',
         blocks => [...blocks, { pointer: 64, offset: 60, size: 16, used: true }],
@@ -346,8 +376,16 @@ describe('verifiedReplay', () => {
         blocks => blocks.map(each => ({ ...each, pointer: each.pointer + 8 })),
         'but the trace has no block at 16'
       ],
-      ['makes a block too short', blocks => blocks.map(each => ({ ...each, size: 15 })), 'ends the block of id 0 '],
-      ['lists a block twice', blocks => [...blocks, ...blocks], 'lists a block at 8, inside the one before it']
+      [
+        'makes a block too short',
+        blocks => blocks.map(each => ({ ...each, size: 15 })),
+        'ends the block of id 0 '
+      ],
+      [
+        'lists a block twice',
+        blocks => [...blocks, ...blocks],
+        'lists a block at 8, inside the one before it'
+      ]
     ])('catches a heap that %s', (_what, lie, message) => {
       expect(() => verify('a 0 16\n', new Listing(lie))).toThrow(message)
     })
@@ -364,7 +402,9 @@ describe('verifiedReplay', () => {
 
   it('reports progress up to the end', () => {
     const seen: number[] = []
-    verifiedReplay(parseTrace('a 0 8\nf 0\n'.repeat(1000)), new Bump(2 ** 20)).run(2000, done => seen.push(done))
+    verifiedReplay(parseTrace('a 0 8\nf 0\n'.repeat(1000)), new Bump(2 ** 20)).run(2000, done =>
+      seen.push(done)
+    )
     expect(seen).toEqual(Array.from({ length: 50 }, (_, i) => (i + 1) * 40))
   })
 
@@ -376,7 +416,8 @@ describe('verifiedReplay', () => {
     expect(place.payloads.firstChanged(place.at, 8, 33)).toBe(0)
     const aligned = inView(new Uint8Array(40))
     aligned.payloads.fill(0, 7, 0, 33)
-    for (let i = 0; i < 33; i++) expect(place.payloads.found(0, i)).toBe(aligned.payloads.found(0, i))
+    for (let i = 0; i < 33; i++)
+      expect(place.payloads.found(0, i)).toBe(aligned.payloads.found(0, i))
   })
 
   it('reads a heap that begins in the middle of its buffer', () => {

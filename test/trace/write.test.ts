@@ -31,7 +31,9 @@ describe('formatTrace', () => {
       fc.property(traces, trace => {
         const again = parseTrace(formatTrace(trace))
         expect(content(again)).toEqual(content(trace))
-        expect(Array.from(again.lines)).toEqual(Array.from({ length: trace.length }, (_, i) => i + 5))
+        expect(Array.from(again.lines)).toEqual(
+          Array.from({ length: trace.length }, (_, i) => i + 5)
+        )
       })
     )
   })
@@ -46,12 +48,16 @@ describe('writeTrace', () => {
       await writeTrace(path, trace)
       expect(content(await readTrace(path))).toEqual(content(trace))
     }
-    expect(readFileSync(join(folder, 't.rep'), 'utf8').startsWith('379665\n10000\n10000\n1\na 0 0\n')).toBe(true)
+    expect(
+      readFileSync(join(folder, 't.rep'), 'utf8').startsWith('379665\n10000\n10000\n1\na 0 0\n')
+    ).toBe(true)
     expect(readFileSync(join(folder, 't.rep.gz'))[0]).toBe(0x1f)
   })
 
   it('rejects when the file cannot be written', async () => {
-    await expect(writeTrace(join(folder, 'no', 't.rep'), parseTrace('a 0 8\n'))).rejects.toMatchObject({
+    await expect(
+      writeTrace(join(folder, 'no', 't.rep'), parseTrace('a 0 8\n'))
+    ).rejects.toMatchObject({
       code: 'ENOENT'
     })
   })

@@ -106,7 +106,9 @@ export function text(): void {
   expectTypeOf<BufferEncoding>().toExtend<TextEncoding>()
   expectTypeOf(heap.from('a')).toEqualTypeOf<Buffer<ArrayBuffer>>()
   expectTypeOf(heap.from(Buffer.alloc(1))).toEqualTypeOf<Buffer<ArrayBuffer>>()
-  expectTypeOf(heap.from(new Uint8Array(new SharedArrayBuffer(1)))).toEqualTypeOf<Uint8Array<ArrayBuffer>>()
+  expectTypeOf(heap.from(new Uint8Array(new SharedArrayBuffer(1)))).toEqualTypeOf<
+    Uint8Array<ArrayBuffer>
+  >()
   expectTypeOf(heap.from(new Float64Array(1))).toEqualTypeOf<Float64Array<ArrayBuffer>>()
   expectTypeOf(heap.from([1, 2])).toEqualTypeOf<Uint8Array<ArrayBuffer>>()
   expectTypeOf(heap.resize(heap.allocBuffer(1), 2)).toEqualTypeOf<Buffer<ArrayBuffer>>()
@@ -138,7 +140,14 @@ export function lifetimes(): void {
 }
 
 export function records(): void {
-  const kind = struct({ id: 'u32', big: 'i64', ok: 'bool', name: 'utf8:8', raw: 'bytes:3', next: 'pointer' })
+  const kind = struct({
+    id: 'u32',
+    big: 'i64',
+    ok: 'bool',
+    name: 'utf8:8',
+    raw: 'bytes:3',
+    next: 'pointer'
+  })
   const array = kind.alloc(heap, 1)
   expectTypeOf(kind.alloc(heap.scope(), 1)).toEqualTypeOf(array)
   expectTypeOf(array.at(0)).toEqualTypeOf<{
@@ -150,7 +159,9 @@ export function records(): void {
     next: number
   }>()
   for (const record of array) expectTypeOf(record.name).toEqualTypeOf<string>()
-  expectTypeOf(kind.offsetOf).parameter(0).toEqualTypeOf<'id' | 'big' | 'ok' | 'name' | 'raw' | 'next'>()
+  expectTypeOf(kind.offsetOf)
+    .parameter(0)
+    .toEqualTypeOf<'id' | 'big' | 'ok' | 'name' | 'raw' | 'next'>()
   // @ts-expect-error no such type of field
   struct({ id: 'u24' })
   // @ts-expect-error a field keeps its type
@@ -161,12 +172,16 @@ export function records(): void {
 
 export function telling(): void {
   expectTypeOf(heap.stats()).toEqualTypeOf<HeapStats>()
-  expectTypeOf<HeapStats['used' | 'free' | 'blocks' | 'largestFree' | 'highWater']>().toEqualTypeOf<number>()
+  expectTypeOf<
+    HeapStats['used' | 'free' | 'blocks' | 'largestFree' | 'highWater']
+  >().toEqualTypeOf<number>()
   for (const block of heap.blocks()) expectTypeOf(block).toEqualTypeOf<BlockInfo>()
   expectTypeOf(heap.check).returns.toEqualTypeOf<void>()
   expectTypeOf(heap.trim()).toEqualTypeOf<number>()
   expectTypeOf(heap.closed).toEqualTypeOf<boolean>()
-  expectTypeOf<PlacementName>().toEqualTypeOf<'first-fit' | 'segregated-fit' | 'best-fit' | 'next-fit'>()
+  expectTypeOf<PlacementName>().toEqualTypeOf<
+    'first-fit' | 'segregated-fit' | 'best-fit' | 'next-fit'
+  >()
   expectTypeOf(placements[0]).toExtend<PlacementName | undefined>()
   // @ts-expect-error a heap is told its statistics by nobody
   heap.stats().used = 1

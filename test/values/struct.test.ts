@@ -1,4 +1,7 @@
-/** Records: laid out as in C, each field apart from all others, and nothing reachable outside of the array. */
+/**
+ * Records: laid out as in C, each field apart from all others, and nothing reachable outside of the
+ * array.
+ */
 import { spawnSync } from 'node:child_process'
 import { inspect } from 'node:util'
 import fc from 'fast-check'
@@ -7,7 +10,10 @@ import { type FieldType, Heap, struct } from '../../lib/index.js'
 import { expectError, newHeap } from '../heap/support.js'
 import { scaled } from '../runs.js'
 
-/** The rules of C, written out once more: sizes, alignments, and values as a DataView of the machine's order keeps them. */
+/**
+ * The rules of C, written out once more: sizes, alignments, and values as a DataView of the
+ * machine's order keeps them.
+ */
 const sizes: Record<string, number> = {
   u8: 1,
   i8: 1,
@@ -38,8 +44,23 @@ function layoutOf(types: readonly string[]): { offsets: number[]; size: number }
 }
 
 const fieldTypes = fc.oneof(
-  fc.constantFrom<FieldType>('u8', 'i8', 'bool', 'u16', 'i16', 'u32', 'i32', 'f32', 'f64', 'u64', 'i64', 'pointer'),
-  fc.integer({ min: 1, max: 40 }).chain(n => fc.constantFrom<FieldType>(`utf8:${n}`, `latin1:${n}`, `bytes:${n}`))
+  fc.constantFrom<FieldType>(
+    'u8',
+    'i8',
+    'bool',
+    'u16',
+    'i16',
+    'u32',
+    'i32',
+    'f32',
+    'f64',
+    'u64',
+    'i64',
+    'pointer'
+  ),
+  fc
+    .integer({ min: 1, max: 40 })
+    .chain(n => fc.constantFrom<FieldType>(`utf8:${n}`, `latin1:${n}`, `bytes:${n}`))
 )
 
 const integers: Record<string, [number, number]> = {
@@ -64,7 +85,8 @@ function keptBy(type: FieldType): fc.Arbitrary<unknown> {
   const length = sizeOf(type)
   if (type.startsWith('bytes')) return fc.uint8Array({ minLength: length, maxLength: length })
   const fits = (text: string): boolean => Buffer.byteLength(text) <= length && !text.includes('\0')
-  if (type.startsWith('utf8')) return fc.string({ unit: 'grapheme', maxLength: length }).filter(fits)
+  if (type.startsWith('utf8'))
+    return fc.string({ unit: 'grapheme', maxLength: length }).filter(fits)
   return fc.string({ maxLength: length }).filter(text => !text.includes('\0'))
 }
 
@@ -74,7 +96,9 @@ const described = fc.array(fieldTypes, { minLength: 1, maxLength: 8 }).chain(typ
     writes: fc.array(
       fc
         .record({ field: fc.nat(types.length - 1), index: fc.nat(4) })
-        .chain(({ field, index }) => keptBy(types[field] ?? 'u8').map(value => ({ field, index, value }))),
+        .chain(({ field, index }) =>
+          keptBy(types[field] ?? 'u8').map(value => ({ field, index, value }))
+        ),
       { maxLength: 30 }
     )
   })
@@ -168,11 +192,16 @@ test('no record is outside of its array', () => {
   for (const index of [-1, 3, 0.5, Number.NaN, 2 ** 40])
     expectError(() => people.at(index), 'ERR_OUT_OF_RANGE', /"index"/)
   const other = struct({ id: 'u32' }).alloc(heap, 1).at(0)
-  expectError(() => Reflect.apply(people.at, people, [0, other]), 'ERR_INVALID_ARG_TYPE', /"reused"/)
+  expectError(
+    () => Reflect.apply(people.at, people, [0, other]),
+    'ERR_INVALID_ARG_TYPE',
+    /"reused"/
+  )
   expectError(() => Reflect.apply(people.at, people, [0, {}]), 'ERR_INVALID_ARG_TYPE', /"reused"/)
   expect([...people]).toHaveLength(3)
   expect(Person.alloc(heap, 0)).toHaveLength(0)
-  for (const length of [-1, 0.5, Number.NaN, 2 ** 60]) expectError(() => Person.alloc(heap, length), 'ERR_OUT_OF_RANGE')
+  for (const length of [-1, 0.5, Number.NaN, 2 ** 60])
+    expectError(() => Person.alloc(heap, length), 'ERR_OUT_OF_RANGE')
   expectError(() => Reflect.apply(Person.alloc, Person, [heap, '1']), 'ERR_INVALID_ARG_TYPE')
   expectError(() => Person.alloc(heap, 100_000), 'ERR_OFFHEAP_OUT_OF_MEMORY')
   expectError(() => Person.view(heap, people.pointer, 4), 'ERR_OUT_OF_RANGE')
@@ -183,12 +212,23 @@ test('no record is outside of its array', () => {
 
 test('what is no description of fields throws', () => {
   const make = (fields: unknown) => () => Reflect.apply(struct, undefined, [fields])
-  for (const fields of [undefined, null, 'u8', 5]) expectError(make(fields), 'ERR_INVALID_ARG_TYPE', /"fields"/)
-  for (const type of ['u7', 'utf8', 'utf8:0', 'utf8:-1', 'utf8:1.5', 'bytes:9999999999', '', 'U8']) {
+  for (const fields of [undefined, null, 'u8', 5])
+    expectError(make(fields), 'ERR_INVALID_ARG_TYPE', /"fields"/)
+  for (const type of [
+    'u7',
+    'utf8',
+    'utf8:0',
+    'utf8:-1',
+    'utf8:1.5',
+    'bytes:9999999999',
+    '',
+    'U8'
+  ]) {
     expectError(make({ a: type }), 'ERR_OUT_OF_RANGE', /"fields.a"/)
   }
   expectError(make({ a: 8 }), 'ERR_INVALID_ARG_TYPE', /"fields.a"/)
-  for (const name of ['toJSON', 'constructor', 'toString']) expectError(make({ [name]: 'u8' }), 'ERR_INVALID_ARG_VALUE')
+  for (const name of ['toJSON', 'constructor', 'toString'])
+    expectError(make({ [name]: 'u8' }), 'ERR_INVALID_ARG_VALUE')
   expectError(make({}), 'ERR_INVALID_ARG_VALUE', /no field/)
   expectError(() => Reflect.apply(Person.offsetOf, Person, ['no']), 'ERR_OUT_OF_RANGE', /id, adult/)
 })
@@ -198,8 +238,15 @@ test('records are shown by their fields, arrays by their size', () => {
   const people = Person.alloc(heap, 2)
   Object.assign(people.at(1), { id: 7, adult: true, weight: 1.5, name: 'Ada' })
   expect(people.at(1).toString()).toBe('[object Object]')
-  expect(inspect(people.at(1))).toMatch(/^Record \{\s+id: 7,\s+adult: true,\s+weight: 1.5,\s+name: 'Ada',\s+raw: /)
-  expect(JSON.parse(JSON.stringify(people))[1]).toMatchObject({ id: 7, adult: true, weight: 1.5, name: 'Ada' })
+  expect(inspect(people.at(1))).toMatch(
+    /^Record \{\s+id: 7,\s+adult: true,\s+weight: 1.5,\s+name: 'Ada',\s+raw: /
+  )
+  expect(JSON.parse(JSON.stringify(people))[1]).toMatchObject({
+    id: 7,
+    adult: true,
+    weight: 1.5,
+    name: 'Ada'
+  })
   expect(inspect(people)).toBe(`StructArray { length: 2, size: 32, pointer: ${people.pointer} }`)
   expect([String(people), String(Person)]).toEqual(['[object StructArray]', '[object Struct]'])
 })

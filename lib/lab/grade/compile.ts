@@ -1,7 +1,7 @@
 /**
- * Makes one file of JavaScript of a submission, with the types taken out and a source map in, so that every stack names the
- * student's own lines. Files that it imports come along; nothing else can be imported. esbuild is loaded only here, when something is
- * graded.
+ * Makes one file of JavaScript of a submission, with the types taken out and a source map in, so
+ * that every stack names the student's own lines. Files that it imports come along; nothing else
+ * can be imported. esbuild is loaded only here, when something is graded.
  */
 
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -57,18 +57,25 @@ const OWN_FILES_ONLY: Plugin = {
     build.onResolve({ filter: /.*/ }, ({ path, kind, importer, resolveDir }) => {
       if (kind === 'entry-point' || importer === '') return undefined
       const folder = build.initialOptions.absWorkingDir ?? '.'
-      const isOwn = /^\.\.?\//.test(path) && !relative(folder, resolve(resolveDir, path)).startsWith('..')
-      return isOwn ? undefined : { errors: [{ text: `it imports ${path}, which is none of its own files` }] }
+      const isOwn =
+        /^\.\.?\//.test(path) && !relative(folder, resolve(resolveDir, path)).startsWith('..')
+      return isOwn
+        ? undefined
+        : { errors: [{ text: `it imports ${path}, which is none of its own files` }] }
     })
   }
 }
 
 /**
- * Compiles the submission at `path`: to a module that can be imported, or to a script for a world of its own, which leaves its exports
- * under a global name. Resolves to a fault of kind `load` when it can't be.
+ * Compiles the submission at `path`: to a module that can be imported, or to a script for a world
+ * of its own, which leaves its exports under a global name. Resolves to a fault of kind `load` when
+ * it can't be.
  * @throws OffheapError `ERR_OFFHEAP_UNSUPPORTED` when esbuild is not installed.
  */
-export async function compileSubmission(path: string, form: 'module' | 'script'): Promise<Submission | Fault> {
+export async function compileSubmission(
+  path: string,
+  form: 'module' | 'script'
+): Promise<Submission | Fault> {
   const { build } = await loadEsbuild()
   const entry = resolve(path)
   const folder = mkdtempSync(join(tmpdir(), 'offheap-lab-'))

@@ -1,6 +1,6 @@
 /**
- * Reads the configuration of a lab: weights, thresholds, limits, steps. labs/lab.jsonc is the one that ships and says what
- * each entry means; this file says which values make sense.
+ * Reads the configuration of a lab: weights, thresholds, limits, steps. labs/lab.jsonc is the one
+ * that ships and says what each entry means; this file says which values make sense.
  */
 
 import { closeSync, openSync, readSync } from 'node:fs'
@@ -32,7 +32,10 @@ export interface LabConfig {
   readonly utilization: Scale
   /** As shares of the reference allocator's speed. */
   readonly throughput: Scale
-  /** What speed is: processor time, or words read and written, which are counted and the same in every run. */
+  /**
+   * What speed is: processor time, or words read and written, which are counted and the same in
+   * every run.
+   */
   readonly throughputBy: 'time' | 'cost'
   /** Shorter traces are checked, but not measured. */
   readonly minimumOperations: number
@@ -64,12 +67,17 @@ export function readConfig(path: string): LabConfig {
   try {
     text = readText(path)
   } catch (error) {
-    throw new ConfigError(`${path}: can't be read: ${error instanceof Error ? error.message : String(error)}`)
+    throw new ConfigError(
+      `${path}: can't be read: ${error instanceof Error ? error.message : String(error)}`
+    )
   }
   return parseConfig(text, path)
 }
 
-/** The text of a file, which may be any: one without an end, such as /dev/zero, is refused as too large. */
+/**
+ * The text of a file, which may be any: one without an end, such as /dev/zero, is refused as too
+ * large.
+ */
 function readText(path: string): string {
   const bytes = Buffer.alloc(MOST_BYTES + 1)
   const file = openSync(path, 'r')
@@ -99,8 +107,14 @@ export function parseConfig(text: string, path: string): LabConfig {
   const points = reader.inner('points')
   const weights = reader.inner('weights')
   const config: LabConfig = {
-    points: { correctness: points.number('correctness', 0, 1000), performance: points.number('performance', 0, 1000) },
-    weights: { utilization: weights.number('utilization', 0, 1), throughput: weights.number('throughput', 0, 1) },
+    points: {
+      correctness: points.number('correctness', 0, 1000),
+      performance: points.number('performance', 0, 1000)
+    },
+    weights: {
+      utilization: weights.number('utilization', 0, 1),
+      throughput: weights.number('throughput', 0, 1)
+    },
     utilization: reader.inner('utilization').scale(0, 1),
     ...throughputOf(reader.inner('throughput')),
     minimumOperations: reader.integer('minimumOperations', 1, 2 ** 27),
@@ -149,7 +163,8 @@ class Reader {
   constructor(file: string, path: string, value: unknown) {
     this.#file = file
     this.#path = path
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw this.#wrong('', 'an object', value)
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      throw this.#wrong('', 'an object', value)
     this.#entries = new Map(Object.entries(value))
   }
 
@@ -169,7 +184,8 @@ class Reader {
 
   integer(name: string, least: number, most: number): number {
     const value = this.#take(name)
-    if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value
+    if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most)
+      return value
     throw this.#wrong(name, `an integer from ${least} to ${most}`, value)
   }
 
@@ -207,7 +223,8 @@ class Reader {
   scale(least: number, most: number): Scale {
     const none = this.number('none', least, most)
     const full = this.number('full', least, most)
-    if (none >= full) throw new ConfigError(`${this.#file}: in "${this.#path}", "none" must be less than "full"`)
+    if (none >= full)
+      throw new ConfigError(`${this.#file}: in "${this.#path}", "none" must be less than "full"`)
     this.finish()
     return { none, full }
   }
@@ -216,7 +233,9 @@ class Reader {
   finish(): void {
     for (const name of this.#entries.keys()) {
       if (!this.#seen.has(name))
-        throw new ConfigError(`${this.#file}: "${this.#nameOf(name)}" is no entry of a lab's configuration`)
+        throw new ConfigError(
+          `${this.#file}: "${this.#nameOf(name)}" is no entry of a lab's configuration`
+        )
     }
   }
 

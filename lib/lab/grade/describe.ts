@@ -9,12 +9,16 @@ const FRAMES = 4
 
 /** Lines without a newline at their ends. `folder`: paths are told relative to it. */
 export function describeFault(fault: Fault, folder: string = process.cwd()): string[] {
-  const lines = fault.where === '' ? [capital(`${fault.what}.`)] : [`${capital(fault.where)}:`, `  ${fault.what}.`]
+  const lines =
+    fault.where === ''
+      ? [capital(`${fault.what}.`)]
+      : [`${capital(fault.where)}:`, `  ${fault.what}.`]
   const [place] = fault.stack
   if (place !== undefined) lines.push('', ...codeAround(place, fault.stack, folder))
   if (fault.picture.length > 0) lines.push('', ...fault.picture.map(line => `  ${line}`))
   if (fault.details.length > 0) lines.push('', ...fault.details.map(line => `  ${line}`))
-  if (fault.hint !== '') lines.push('', `  Hint: ${fault.hint}${/[.?}]$/.test(fault.hint) ? '' : '.'}`)
+  if (fault.hint !== '')
+    lines.push('', `  Hint: ${fault.hint}${/[.?}]$/.test(fault.hint) ? '' : '.'}`)
   return lines
 }
 

@@ -19,7 +19,10 @@ export function gradeJson(grade: Grade): unknown {
     traces: results.map(result => ({
       ...result,
       valid: result.fault === undefined,
-      fault: result.fault === undefined ? null : { ...result.fault, text: describeFault(result.fault).join('\n') }
+      fault:
+        result.fault === undefined
+          ? null
+          : { ...result.fault, text: describeFault(result.fault).join('\n') }
     })),
     notes,
     seconds: round(seconds, 1)
@@ -32,22 +35,36 @@ export function isValid(grade: Grade): boolean {
 }
 
 /**
- * Gradescope's format: https://gradescope-autograders.readthedocs.io/en/latest/specs/. The points of the tests add up to the score:
- * correctness in equal parts for every trace, performance in equal parts for those that are measured.
+ * Gradescope's format: https://gradescope-autograders.readthedocs.io/en/latest/specs/. The points
+ * of the tests add up to the score: correctness in equal parts for every trace, performance in
+ * equal parts for those that are measured.
  */
-export function gradescopeResults(grade: Grade, config: { correctness: number; performance: number }): unknown {
+export function gradescopeResults(
+  grade: Grade,
+  config: { correctness: number; performance: number }
+): unknown {
   const { results, fault, points } = grade
   const measured = results.filter(result => result.performance !== undefined).length
   const tests = results.flatMap(result => [
     {
       name: `${result.trace}: valid`,
-      score: result.fault === undefined && fault === undefined ? round(config.correctness / results.length, 4) : 0,
+      score:
+        result.fault === undefined && fault === undefined
+          ? round(config.correctness / results.length, 4)
+          : 0,
       max_score: round(config.correctness / results.length, 4),
       status: result.fault === undefined && fault === undefined ? 'passed' : 'failed',
-      output: result.fault === undefined ? `${result.operations} operations` : describeFault(result.fault).join('\n'),
+      output:
+        result.fault === undefined
+          ? `${result.operations} operations`
+          : describeFault(result.fault).join('\n'),
       output_format: 'text'
     },
-    ...performanceTest(result, fault === undefined ? config.performance / measured : 0, config.performance / measured)
+    ...performanceTest(
+      result,
+      fault === undefined ? config.performance / measured : 0,
+      config.performance / measured
+    )
   ])
   return {
     score: round(points.score, 2),

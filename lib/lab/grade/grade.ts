@@ -12,7 +12,14 @@ import { type Fault, faultOf } from '../submission/fault.js'
 import { compileSubmission, type Submission } from './compile.js'
 import type { LabConfig, Step } from './config.js'
 import { onInterrupt } from './interrupt.js'
-import { exponentsOf, type Measures, type Points, performanceOf, pointsOf, type Scales } from './score.js'
+import {
+  exponentsOf,
+  type Measures,
+  type Points,
+  performanceOf,
+  pointsOf,
+  type Scales
+} from './score.js'
 
 export interface GradeOptions {
   /** The student's file. */
@@ -92,7 +99,10 @@ const CHECKS = 50
 /** …and after every operation when the trace is no longer than this. */
 const TINY = 500
 
-/** Whatever the submission does is in the grade, and which traces can't be read; rejects when none can. */
+/**
+ * Whatever the submission does is in the grade, and which traces can't be read; rejects when none
+ * can.
+ */
 export async function grade(options: GradeOptions): Promise<Grade> {
   const begin = performance.now()
   const { submission: path, config, step, progress = () => {} } = options
@@ -116,7 +126,10 @@ export async function grade(options: GradeOptions): Promise<Grade> {
   if (!('path' in compiled)) return failed(compiled)
   const reference = await compileSubmission(REFERENCE, 'script')
   if (!('path' in reference)) throw new Error(reference.what)
-  const judge = new Judge(caseOf(options, compiled, reference, traces), options.onOutput ?? (() => {}))
+  const judge = new Judge(
+    caseOf(options, compiled, reference, traces),
+    options.onOutput ?? (() => {})
+  )
   const remove = () => {
     compiled.remove()
     reference.remove()
@@ -135,7 +148,8 @@ export async function grade(options: GradeOptions): Promise<Grade> {
       const result = await gradeTrace(trace, index, isFirst, options, judge)
       results.push(result)
       // A submission that can't even be loaded fails everywhere alike.
-      if (result.fault?.kind === 'load') return { ...failed(result.fault), sources: compiled.sources }
+      if (result.fault?.kind === 'load')
+        return { ...failed(result.fault), sources: compiled.sources }
     }
     progress(traces.length / (traces.length + 1), 'state outside the memory')
     // An allocator that works nowhere has no points to lose.
@@ -143,7 +157,8 @@ export async function grade(options: GradeOptions): Promise<Grade> {
     const { fault: state } = works ? await judge.judge({ task: 'state' }) : {}
     const isFatal = state !== undefined && config.stateOutside === 'fault'
     if (state !== undefined && !isFatal) notes.push(`${state.what}. ${state.details.join(' ')}`)
-    const unsettled = config.throughputBy === 'time' ? results.filter(result => result.settled === false) : []
+    const unsettled =
+      config.throughputBy === 'time' ? results.filter(result => result.settled === false) : []
     if (unsettled.length > 0) {
       const names = unsettled.map(result => result.trace).join(', ')
       notes.push(
@@ -182,7 +197,8 @@ async function readAll({ traces: paths, config }: GradeOptions) {
     try {
       traces.push(fitting(await readTrace(path), path, config))
     } catch (error) {
-      if (!(error instanceof OffheapError) || (traces.length === 0 && index === paths.length - 1)) throw error
+      if (!(error instanceof OffheapError) || (traces.length === 0 && index === paths.length - 1))
+        throw error
       refused.push(error.message)
     }
   }
@@ -199,7 +215,12 @@ function fitting(trace: Trace, path: string, { memory }: LabConfig): Trace {
   )
 }
 
-function caseOf(options: GradeOptions, submission: Submission, reference: Submission, traces: readonly Trace[]): Case {
+function caseOf(
+  options: GradeOptions,
+  submission: Submission,
+  reference: Submission,
+  traces: readonly Trace[]
+): Case {
   const { config } = options
   return {
     script: submission.path,
@@ -243,13 +264,19 @@ async function gradeTrace(
     nsPerOperation: timing.nsPerOperation,
     settled: timing.settled,
     cost,
-    performance: performanceOf({ utilization, throughput }, scales, exponentsOf(config, trace.weight)),
+    performance: performanceOf(
+      { utilization, throughput },
+      scales,
+      exponentsOf(config, trace.weight)
+    ),
     ...(timing.builtIn === undefined ? {} : { builtIn: timing.builtIn })
   }
 }
 
 function pointsOfResults(results: readonly TraceResult[], config: LabConfig): Points {
   const valid = results.filter(result => result.fault === undefined).length
-  const performances = results.flatMap(result => (result.performance === undefined ? [] : [result.performance]))
+  const performances = results.flatMap(result =>
+    result.performance === undefined ? [] : [result.performance]
+  )
   return pointsOf(valid, results.length, performances, config)
 }

@@ -3,8 +3,8 @@
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
- * Calls `clean` when a signal is about to end this process, which it then does. Returns a function that takes the handlers away
- * again.
+ * Calls `clean` when a signal is about to end this process, which it then does. Returns a function
+ * that takes the handlers away again.
  */
 export function onInterrupt(clean: () => void): () => void {
   const drop = () => {

@@ -13,14 +13,24 @@ export interface ReportOptions {
   readonly ascii: boolean
 }
 
-const HEAD = ['trace', 'valid', 'operations', 'utilization', 'throughput', 'ns/op', 'words/op', 'performance']
+const HEAD = [
+  'trace',
+  'valid',
+  'operations',
+  'utilization',
+  'throughput',
+  'ns/op',
+  'words/op',
+  'performance'
+]
 const BUILT_IN = ['built-in\nutilization', 'built-in\nthroughput']
 
 /** The table, the faults, the score and where it comes from; without a newline at the end. */
 export function gradeReport(grade: Grade, options: ReportOptions): string {
   const colors = picocolors.createColors(options.color)
   const { step, fault, results } = grade
-  const title = step === undefined ? grade.submission : `${grade.submission}, step ${step.step}: ${step.title}`
+  const title =
+    step === undefined ? grade.submission : `${grade.submission}, step ${step.step}: ${step.title}`
   const parts = [colors.bold(title)]
   if (results.length > 0) parts.push(tableOf(results, options))
   const faulty = results.filter(result => result.fault !== undefined)
@@ -28,9 +38,12 @@ export function gradeReport(grade: Grade, options: ReportOptions): string {
     if (fault === undefined) continue
     const name = colors.bold(colors.red(trace))
     // Mostly all of them have one cause: mend the first, and see.
-    parts.push(index === 0 ? [name, ...describeFault(fault)].join('\n') : `${name}: ${briefly(fault)}`)
+    parts.push(
+      index === 0 ? [name, ...describeFault(fault)].join('\n') : `${name}: ${briefly(fault)}`
+    )
   }
-  if (fault !== undefined) parts.push([colors.red('The submission is not valid.'), ...describeFault(fault)].join('\n'))
+  if (fault !== undefined)
+    parts.push([colors.red('The submission is not valid.'), ...describeFault(fault)].join('\n'))
   for (const note of grade.notes) parts.push(`Note: ${note}`)
   parts.push(pointsReport(grade, colors.bold))
   return parts.join('\n\n')
@@ -43,11 +56,15 @@ function briefly({ where, what }: Fault): string {
 function pointsReport(grade: Grade, bold: (text: string) => string): string {
   const { results, points } = grade
   const valid = results.filter(result => result.fault === undefined).length
-  const lines = [`correctness  ${number(points.correctness)}  (${valid} of ${results.length} traces valid)`]
+  const lines = [
+    `correctness  ${number(points.correctness)}  (${valid} of ${results.length} traces valid)`
+  ]
   if (points.measured === 0 && grade.fault === undefined) {
-    return [...lines, 'performance  not measured: no trace here counts for it', bold('score        not measured')].join(
-      '\n'
-    )
+    return [
+      ...lines,
+      'performance  not measured: no trace here counts for it',
+      bold('score        not measured')
+    ].join('\n')
   }
   lines.push(
     `performance  ${number(points.performance)}  (mean of ${points.measured} ${points.measured === 1 ? 'trace' : 'traces'})`,
@@ -88,12 +105,14 @@ function nextPoint(results: readonly TraceResult[], scoring: Scoring, worth: num
     offer(
       utilization,
       more.utilization,
-      value => `${trace} with a utilization of ${humanShare(value)} in place of ${humanShare(utilization)}`
+      value =>
+        `${trace} with a utilization of ${humanShare(value)} in place of ${humanShare(utilization)}`
     )
     offer(
       throughput,
       more.throughput,
-      value => `${trace} with a throughput of ${value.toFixed(3)} in place of ${throughput.toFixed(3)}`
+      value =>
+        `${trace} with a throughput of ${value.toFixed(3)} in place of ${throughput.toFixed(3)}`
     )
   }
   return text
@@ -117,7 +136,9 @@ function tableOf(results: readonly TraceResult[], { color, ascii }: ReportOption
     const { utilization, throughput, nsPerOperation, cost, performance, builtIn } = result
     const row = [
       result.trace,
-      result.fault === undefined ? colors.green(ascii ? 'yes' : '✓') : colors.red(ascii ? 'NO' : '✗'),
+      result.fault === undefined
+        ? colors.green(ascii ? 'yes' : '✓')
+        : colors.red(ascii ? 'NO' : '✗'),
       humanCount(result.operations),
       utilization === undefined ? '' : humanShare(utilization),
       throughput === undefined ? '' : throughput.toFixed(3),
@@ -125,7 +146,8 @@ function tableOf(results: readonly TraceResult[], { color, ascii }: ReportOption
       cost === undefined ? '' : cost.words.toFixed(cost.words < 100 ? 1 : 0),
       performance === undefined ? '' : performance.toFixed(3)
     ]
-    if (builtIn !== undefined) row.push(humanShare(builtIn.utilization), builtIn.throughput.toFixed(3))
+    if (builtIn !== undefined)
+      row.push(humanShare(builtIn.utilization), builtIn.throughput.toFixed(3))
     else if (compared) row.push('', '')
     table.push(row)
   }
@@ -134,7 +156,21 @@ function tableOf(results: readonly TraceResult[], { color, ascii }: ReportOption
 
 /** Lines above and below the head and at the end, none between the rows. */
 function frame(line: string) {
-  const none = { 'top-left': '', 'top-right': '', 'bottom-left': '', 'bottom-right': '', left: '', right: '' }
+  const none = {
+    'top-left': '',
+    'top-right': '',
+    'bottom-left': '',
+    'bottom-right': '',
+    left: '',
+    right: ''
+  }
   const rows = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '', middle: '  ' }
-  return { ...none, ...rows, top: line, 'top-mid': line + line, bottom: line, 'bottom-mid': line + line }
+  return {
+    ...none,
+    ...rows,
+    top: line,
+    'top-mid': line + line,
+    bottom: line,
+    'bottom-mid': line + line
+  }
 }

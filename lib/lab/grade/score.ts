@@ -4,9 +4,10 @@
  *     performance of a trace = U ^ weight of utilization * T ^ weight of throughput
  *     score = correctness points * share of valid traces + performance points * mean performance
  *
- * U is the utilization on a linear scale between two thresholds, T the throughput (as a share of the reference allocator's) on a
- * logarithmic one: from 1/10 to 1/5 is as great a step as from 1/5 to 2/5. The product wants both: an allocator that
- * wastes all memory at full speed gets no more than one that saves it at none.
+ * U is the utilization on a linear scale between two thresholds, T the throughput (as a share of
+ * the reference allocator's) on a logarithmic one: from 1/10 to 1/5 is as great a step as from 1/5
+ * to 2/5. The product wants both: an allocator that wastes all memory at full speed gets no more
+ * than one that saves it at none.
  */
 
 import type { Weight } from '../../trace/trace.js'
@@ -41,14 +42,21 @@ export function exponentsOf(config: Pick<LabConfig, 'weights'>, weight: Weight =
 }
 
 /** The performance of one trace, 0 … 1. */
-export function performanceOf({ utilization, throughput }: Measures, scales: Scales, exponents: Measures): number {
+export function performanceOf(
+  { utilization, throughput }: Measures,
+  scales: Scales,
+  exponents: Measures
+): number {
   return (
     linear(utilization, scales.utilization) ** exponents.utilization *
     logarithmic(throughput, scales.throughput) ** exponents.throughput
   )
 }
 
-/** What one trace would have to do for a performance that it does not have yet; undefined where that can't be. */
+/**
+ * What one trace would have to do for a performance that it does not have yet; undefined where that
+ * can't be.
+ */
 export function needed(
   { utilization, throughput }: Measures,
   performance: number,
@@ -65,7 +73,10 @@ export function needed(
   return {
     ...(ofU > 1
       ? {}
-      : { utilization: scales.utilization.none + ofU * (scales.utilization.full - scales.utilization.none) }),
+      : {
+          utilization:
+            scales.utilization.none + ofU * (scales.utilization.full - scales.utilization.none)
+        }),
     ...(ofT > 1 ? {} : { throughput: none * (full / none) ** ofT })
   }
 }
@@ -83,7 +94,12 @@ export interface Points {
 }
 
 /** @param performances of the traces that are measured, 0 for those that are invalid */
-export function pointsOf(valid: number, traces: number, performances: readonly number[], config: LabConfig): Points {
+export function pointsOf(
+  valid: number,
+  traces: number,
+  performances: readonly number[],
+  config: LabConfig
+): Points {
   const { points } = config
   const correctness = traces === 0 ? 0 : (points.correctness * valid) / traces
   const performance = points.performance * mean(performances)

@@ -1,7 +1,8 @@
 /**
- * Finds books that an allocator keeps anywhere but in its heap, whatever they are made of: in the middle of a replay, everything in
- * the heap but the payloads is wiped. Who keeps the books there knows nothing any more of the blocks that are free. Who goes on to
- * find many of them, one after the other and each where it was, has read it elsewhere.
+ * Finds books that an allocator keeps anywhere but in its heap, whatever they are made of: in the
+ * middle of a replay, everything in the heap but the payloads is wiped. Who keeps the books there
+ * knows nothing any more of the blocks that are free. Who goes on to find many of them, one after
+ * the other and each where it was, has read it elsewhere.
  */
 
 import { FREE, MALLOC, type Trace, TraceBuilder } from '../../trace/trace.js'
@@ -13,7 +14,10 @@ import { Gone, type Moment, type Stop } from './seat.js'
 import type { SharedHeap } from './shared-heap.js'
 
 const GRANULE = 8
-/** Free stretches that were found again, from which on it is no luck: variables may know the heads of some lists. */
+/**
+ * Free stretches that were found again, from which on it is no luck: variables may know the heads
+ * of some lists.
+ */
 const STRETCHES = 48
 /** Blocks of the replay; every other one is free when the books are wiped, more or less. */
 const BLOCKS = 400
@@ -32,7 +36,10 @@ export interface Holes {
 /** @param random gives numbers from 0 to 1, that no submission can know */
 export function holes(random: () => number): Holes {
   const builder = new TraceBuilder()
-  const sizes = Array.from({ length: BLOCKS }, () => SMALLEST + Math.floor(random() * (LARGEST - SMALLEST)))
+  const sizes = Array.from(
+    { length: BLOCKS },
+    () => SMALLEST + Math.floor(random() * (LARGEST - SMALLEST))
+  )
   for (const [id, size] of sizes.entries()) builder.add(MALLOC, id, size)
   const freed: number[] = []
   for (let id = 1; id < BLOCKS - 1; id += random() < 0.2 ? 3 : 2) {
@@ -41,12 +48,18 @@ export function holes(random: () => number): Holes {
   }
   const moment = builder.length
   // Largest first: then a hole that fits is there for each.
-  for (const [index, size] of freed.sort((a, b) => b - a).entries()) builder.add(MALLOC, BLOCKS + index, size)
+  for (const [index, size] of freed.sort((a, b) => b - a).entries())
+    builder.add(MALLOC, BLOCKS + index, size)
   return { trace: builder.build('holes'), moment }
 }
 
 /** Replays with the books wiped, and without. Returns a fault when that makes no difference. */
-export function amnesia(remote: Remote, heap: SharedHeap, variant: Variant, moment: number): Fault | undefined {
+export function amnesia(
+  remote: Remote,
+  heap: SharedHeap,
+  variant: Variant,
+  moment: number
+): Fault | undefined {
   const { results } = remote.seat.channel
   const replay = (from: number, until: number) => remote.run(0, from, until) === undefined
   heap.clear()
@@ -85,7 +98,8 @@ export function impatient(moment: Moment): Stop | undefined {
 function wipe(heap: SharedHeap, { variant, live }: Snapshot): void {
   const { u8 } = heap.views
   const kept = new Uint8Array(heap.high)
-  for (const { pointer, operation } of live.values()) kept.fill(1, pointer, pointer + variant.payloads[operation])
+  for (const { pointer, operation } of live.values())
+    kept.fill(1, pointer, pointer + variant.payloads[operation])
   for (let at = heap.low; at < kept.length; at++) if (kept[at] === 0) u8[at] = 0
 }
 
@@ -108,7 +122,8 @@ function foundAgain(
     if (results[i] !== expected[i]) return { stretches: seen.size, same: false }
     const stretch = stretches[Math.floor(results[i] / GRANULE)]
     // Between two blocks that have been there since: only who knows of this very stretch finds it.
-    if (stretch !== undefined && pinned[stretch.left] === 1 && pinned[stretch.right] === 1) seen.add(stretch.left)
+    if (stretch !== undefined && pinned[stretch.left] === 1 && pinned[stretch.right] === 1)
+      seen.add(stretch.left)
   }
   return { stretches: seen.size, same: true }
 }
@@ -134,7 +149,8 @@ class Snapshot {
     for (let i = 0; i < moment; i++) {
       const id = variant.idOf[i]
       this.live.delete(id)
-      if (variant.kinds[i] !== FREE && results[i] !== 0) this.live.set(id, { pointer: results[i], operation: i })
+      if (variant.kinds[i] !== FREE && results[i] !== 0)
+        this.live.set(id, { pointer: results[i], operation: i })
     }
     const blocks = [...this.live.values()].sort((a, b) => a.pointer - b.pointer)
     for (const [index, block] of blocks.entries()) {

@@ -1,6 +1,7 @@
 /**
- * What all processes of one grading share: the channel, the heaps, the case. The judge has one process at work at a time on a channel; the
- * reference allocator and the built-in heap have a channel and heaps of their own.
+ * What all processes of one grading share: the channel, the heaps, the case. The judge has one
+ * process at work at a time on a channel; the reference allocator and the built-in heap have a
+ * channel and heaps of their own.
  */
 
 import { closeSync, fstatSync, ftruncateSync, mkdtempSync, openSync, rmSync } from 'node:fs'
@@ -51,7 +52,10 @@ export class Bench {
     this.#post = post
     const native = shared()
     const { pageSize } = addon()
-    this.channel = new Channel(native.share(channelFile, 0, Channel.bytesFor(operations)), operations)
+    this.channel = new Channel(
+      native.share(channelFile, 0, Channel.bytesFor(operations)),
+      operations
+    )
     this.heaps = Array.from({ length: INSTANCES }, (_, i) => {
       const buffer = native.share(heapsFile, i * room, room)
       return new SharedHeap(buffer, this.channel.words, i, pageSize, grading.memory)

@@ -1,4 +1,7 @@
-/** Finds the reason of a defect: another process of the submission runs the trace again with every access watched. */
+/**
+ * Finds the reason of a defect: another process of the submission runs the trace again with every
+ * access watched.
+ */
 
 import { describeOperation, type Trace } from '../../trace/trace.js'
 import {
@@ -24,9 +27,15 @@ import { Gone, type Moment, type Stop } from './seat.js'
 const MIB = 2 ** 20
 /** What typed arrays, strings and Node itself may take beside JavaScript's objects, in bytes. */
 const SLACK = 512 * MIB
-/** Accesses to watch for an explanation. Counted, as is all that a verdict depends on: it must be the same on every machine. */
+/**
+ * Accesses to watch for an explanation. Counted, as is all that a verdict depends on: it must be
+ * the same on every machine.
+ */
 const DIAGNOSIS_ACCESSES = 30_000_000
-/** When time for a trace is up, an operation that lasted for this share of it counts as one that does not end. */
+/**
+ * When time for a trace is up, an operation that lasted for this share of it counts as one that
+ * does not end.
+ */
 const STUCK_SHARE = 0.5
 
 /** What a watched run is about. */
@@ -57,7 +66,8 @@ export class Explainer {
   excess(moment: Moment, seconds: number): Stop | undefined {
     const { javascript, limits } = this.#case
     if (moment.bytes > javascript + 2 * this.#case.memory + SLACK) return 'memory'
-    const isOver = moment.inCommand > seconds * 1000 || moment.waited > seconds * 1000 * limits.patience
+    const isOver =
+      moment.inCommand > seconds * 1000 || moment.waited > seconds * 1000 * limits.patience
     return isOver ? 'time' : undefined
   }
 
@@ -79,7 +89,10 @@ export class Explainer {
       const status = seat.order(DIAGNOSE, look, false)
       if (status === FAULT) return faultFrom(seat.channel.text, sources)
       if (status === THREW)
-        return faultOf('exception', `the file or create(memory) threw ${seat.channel.text.split('\0')[0]}`)
+        return faultOf(
+          'exception',
+          `the file or create(memory) threw ${seat.channel.text.split('\0')[0]}`
+        )
       return undefined
     } catch (error) {
       if (!(error instanceof Gone)) throw error
@@ -90,7 +103,10 @@ export class Explainer {
     }
   }
 
-  /** What lies behind a defect that was seen in a trace: the same one, with the line that did it, or an earlier one. */
+  /**
+   * What lies behind a defect that was seen in a trace: the same one, with the line that did it, or
+   * an earlier one.
+   */
   causeOf(found: Fault, trace: Trace, checkInterval: number): Fault {
     if (found.operation === -1 || found.kind === 'slow') return found
     const cause = this.watched(trace, {
@@ -101,9 +117,14 @@ export class Explainer {
       limit: this.#case.limits.diagnosis
     })
     if (cause === undefined || cause.operation > found.operation) return found
-    if (found.kind !== 'overlap' || cause.kind === 'overlap' || cause.operation < found.operation) return cause
+    if (found.kind !== 'overlap' || cause.kind === 'overlap' || cause.operation < found.operation)
+      return cause
     // That a block was handed out twice says more than what was overwritten on the way to it.
-    return { ...found, stack: cause.stack, details: [`On the way there, ${cause.what}.`, ...found.details] }
+    return {
+      ...found,
+      stack: cause.stack,
+      details: [`On the way there, ${cause.what}.`, ...found.details]
+    }
   }
 
   /** Puts into words that a process is gone. */
@@ -112,7 +133,9 @@ export class Explainer {
     const { stopped, exhausted, signal, moment } = gone
     const { operation } = moment
     const isInTrace = trace !== undefined && operation >= 0 && operation < trace.length
-    const place: FaultParts = isInTrace ? { operation, where: describeOperation(trace, operation) } : {}
+    const place: FaultParts = isInTrace
+      ? { operation, where: describeOperation(trace, operation) }
+      : {}
     if (exhausted || stopped === 'memory') {
       const most = Math.round(javascript / MIB)
       const what = `JavaScript objects take more than ${most} MiB, apart from the mapped memory; the process was stopped`
@@ -120,10 +143,16 @@ export class Explainer {
     }
     if (stopped === undefined) {
       const how = signal ? 'was ended by a signal' : 'ended'
-      return faultOf('exit', `the process of the submission ${how} before the judge was done with it`, place)
+      return faultOf(
+        'exit',
+        `the process of the submission ${how} before the judge was done with it`,
+        place
+      )
     }
     if (operation === LOADING) {
-      return faultOf('load', `the file is not loaded after ${limits.load} s`, { hint: HINTS.topLevel })
+      return faultOf('load', `the file is not loaded after ${limits.load} s`, {
+        hint: HINTS.topLevel
+      })
     }
     const isStuck = stopped === 'stuck' || moment.inOperation > STUCK_SHARE * limits.trace * 1000
     if (operation === CREATING || isStuck) {
@@ -136,16 +165,22 @@ export class Explainer {
         { ...place, hint }
       )
     }
-    return isInTrace ? this.slow(trace, operation) : faultOf('slow', this.#takesLong(''), { hint: HINTS.slow })
+    return isInTrace
+      ? this.slow(trace, operation)
+      : faultOf('slow', this.#takesLong(''), { hint: HINTS.slow })
   }
 
   /** The trace has no end in time. */
   slow(trace: Trace, operation: number): Fault {
-    return faultOf('slow', this.#takesLong(`; ${operation} of ${trace.length} operations were done`), {
-      operation,
-      where: describeOperation(trace, operation),
-      hint: HINTS.slow
-    })
+    return faultOf(
+      'slow',
+      this.#takesLong(`; ${operation} of ${trace.length} operations were done`),
+      {
+        operation,
+        where: describeOperation(trace, operation),
+        hint: HINTS.slow
+      }
+    )
   }
 
   #takesLong(more: string): string {

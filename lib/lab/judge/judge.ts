@@ -1,4 +1,7 @@
-/** The judge, for the rest of the program: a thread that judges, the processes that it has started, and their end. */
+/**
+ * The judge, for the rest of the program: a thread that judges, the processes that it has started,
+ * and their end.
+ */
 
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'

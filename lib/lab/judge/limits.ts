@@ -1,6 +1,6 @@
 /**
- * How long a submission may take. All but `patience` is processor time of its process: on a busy machine, or one that slept, a
- * submission is not to blame for having had no turn.
+ * How long a submission may take. All but `patience` is processor time of its process: on a busy
+ * machine, or one that slept, a submission is not to blame for having had no turn.
  */
 
 /** Seconds, except `patience`. */
@@ -9,7 +9,10 @@ export interface TimeLimits {
   readonly load: number
   /** Each pass over a trace. */
   readonly trace: number
-  /** Allowance beyond `trace` for passes that end by themselves, such as timing: one of their operations may be slow. */
+  /**
+   * Allowance beyond `trace` for passes that end by themselves, such as timing: one of their
+   * operations may be slow.
+   */
   readonly grace: number
   /** One operation. */
   readonly operation: number

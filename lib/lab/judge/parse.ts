@@ -1,4 +1,7 @@
-/** Reads a fault that a submission's process put into words. It may say anything, so every field is looked at. */
+/**
+ * Reads a fault that a submission's process put into words. It may say anything, so every field is
+ * looked at.
+ */
 
 import { type CodePlace, FAULT_KINDS, type Fault, faultOf } from '../submission/fault.js'
 
@@ -16,7 +19,10 @@ export function faultFrom(json: string, sources: readonly string[]): Fault {
   }
   const kind = FAULT_KINDS.find(each => each === entry(value, 'kind'))
   if (kind === undefined)
-    return faultOf('tampering', 'the process of the submission answered with something that is no answer')
+    return faultOf(
+      'tampering',
+      'the process of the submission answered with something that is no answer'
+    )
   return faultOf(kind, text(entry(value, 'what')), {
     block: integer(entry(value, 'block')),
     operation: integer(entry(value, 'operation')),
@@ -53,6 +59,11 @@ function placeFrom(value: unknown, sources: readonly string[]): CodePlace[] {
   const file = text(entry(value, 'file'))
   if (line < 1 || !sources.includes(file)) return []
   return [
-    { file, line, column: Math.max(1, integer(entry(value, 'column'))), function: text(entry(value, 'function')) }
+    {
+      file,
+      line,
+      column: Math.max(1, integer(entry(value, 'column'))),
+      function: text(entry(value, 'function'))
+    }
   ]
 }

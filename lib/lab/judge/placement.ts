@@ -1,6 +1,7 @@
 /**
- * Looks at a whole replay after it: where its blocks were put, whether they overlapped, and whether the stamps in their payloads
- * outlived what the allocator did. What an operation-by-operation verifier would have seen, from the record of the results.
+ * Looks at a whole replay after it: where its blocks were put, whether they overlapped, and whether
+ * the stamps in their payloads outlived what the allocator did. What an operation-by-operation
+ * verifier would have seen, from the record of the results.
  */
 
 import { FREE, NULL_ID, REALLOC } from '../../trace/trace.js'
@@ -36,7 +37,8 @@ export function placementOf(
   const births = new Int32Array(ids).fill(-1)
   let payload = 0
   let peak = 0
-  const end = (pointer: number, bytes: number) => Math.ceil((pointer + Math.max(bytes, 1)) / GRANULE)
+  const end = (pointer: number, bytes: number) =>
+    Math.ceil((pointer + Math.max(bytes, 1)) / GRANULE)
   for (let i = 0; i < length; i++) {
     const id = idOf[i]
     const kind = kinds[i]
@@ -46,7 +48,9 @@ export function placementOf(
     const moves = kind === REALLOC && old !== 0
     const kept = moves ? Math.min(sizes[id], payloads[i]) : sizes[id]
     if (old !== 0 && kept >= STAMPED && births[id] >= 0 && stamps[i] !== births[id]) {
-      return no(moves ? 'realloc lost what the block held' : 'the payload had changed when it was freed')
+      return no(
+        moves ? 'realloc lost what the block held' : 'the payload had changed when it was freed'
+      )
     }
     if (old !== 0) {
       owners.fill(0, old / GRANULE, end(old, sizes[id]))
@@ -59,11 +63,14 @@ export function placementOf(
     const name = kind === REALLOC ? 'realloc' : 'malloc'
     if (pointer === 0 && bytes === 0) continue
     if (pointer === 0) return no(`${name} returned 0 (NULL) for ${bytes} bytes`)
-    if (pointer % alignment !== 0) return no(`${name} returned ${pointer}, which is not a multiple of ${alignment}`)
-    if (pointer < low || pointer + bytes > high) return no(`${name} returned ${pointer}, which lies outside the heap`)
+    if (pointer % alignment !== 0)
+      return no(`${name} returned ${pointer}, which is not a multiple of ${alignment}`)
+    if (pointer < low || pointer + bytes > high)
+      return no(`${name} returned ${pointer}, which lies outside the heap`)
     const last = end(pointer, bytes)
     for (let granule = pointer / GRANULE; granule < last; granule++) {
-      if (owners[granule] !== 0) return no(`${name} returned ${pointer}, inside a block that is in use`)
+      if (owners[granule] !== 0)
+        return no(`${name} returned ${pointer}, inside a block that is in use`)
     }
     owners.fill(id + 1, pointer / GRANULE, last)
     pointers[id] = pointer

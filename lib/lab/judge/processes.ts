@@ -1,6 +1,7 @@
 /**
- * Starts and ends the processes of submissions for the judge, who is too busy waiting for them to hear what they print. A process has
- * no rights, no environment, a group of its own, and is killed with the whole group.
+ * Starts and ends the processes of submissions for the judge, who is too busy waiting for them to
+ * hear what they print. A process has no rights, no environment, a group of its own, and is killed
+ * with the whole group.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -110,7 +111,9 @@ export class Processes {
   #print(text: string): void {
     if (this.#said >= MOST_OUTPUT) return
     this.#said += text.length
-    this.#onOutput(this.#said < MOST_OUTPUT ? text : `${text}\n… (the rest of what it prints is left out)\n`)
+    this.#onOutput(
+      this.#said < MOST_OUTPUT ? text : `${text}\n… (the rest of what it prints is left out)\n`
+    )
   }
 }
 

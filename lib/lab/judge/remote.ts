@@ -1,6 +1,17 @@
 /** A submission's allocator as the judge calls it: each call is a command to another process. */
 
-import { CHECK, CREATE, FROM, INSTANCE, MODE, NO_POINTER, PLAIN, RUN, THREW, UNTIL } from '../submission/channel.js'
+import {
+  CHECK,
+  CREATE,
+  FROM,
+  INSTANCE,
+  MODE,
+  NO_POINTER,
+  PLAIN,
+  RUN,
+  THREW,
+  UNTIL
+} from '../submission/channel.js'
 import { type Fault, FaultFound, faultOf } from '../submission/fault.js'
 import { worldHint } from '../submission/hints.js'
 import type { Places } from '../submission/places.js'
@@ -49,15 +60,22 @@ export class Remote {
     if (status === THREW) {
       const { message, stack } = thrownFrom(text, this.#places)
       const said = /^SyntaxError/.test(message)
-      return faultOf(said ? 'load' : 'exception', `create(memory), or loading the file, threw ${message}`, {
-        stack,
-        hint: worldHint(message)
-      })
+      return faultOf(
+        said ? 'load' : 'exception',
+        `create(memory), or loading the file, threw ${message}`,
+        {
+          stack,
+          hint: worldHint(message)
+        }
+      )
     }
     return status === 0 ? undefined : faultFrom(text, this.#sources)
   }
 
-  /** Does operations `from` to `until - 1`. Returns what was thrown, or what came back that is no pointer. */
+  /**
+   * Does operations `from` to `until - 1`. Returns what was thrown, or what came back that is no
+   * pointer.
+   */
   run(instance: number, from: number, until: number, spins = true): Raised | Told | undefined {
     const { words } = this.seat.channel
     words[INSTANCE] = instance

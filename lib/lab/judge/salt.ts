@@ -1,6 +1,7 @@
 /**
- * Variants of a trace: here and there a block more, which lives for a moment. A submission meets each variant once, so that pointers it
- * remembers, or that its author wrote down, are of no use to it while it is timed.
+ * Variants of a trace: here and there a block more, which lives for a moment. A submission meets
+ * each variant once, so that pointers it remembers, or that its author wrote down, are of no use to
+ * it while it is timed.
  */
 
 import { FREE, MALLOC, payloadOf, type Trace } from '../../trace/trace.js'

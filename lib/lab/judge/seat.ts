@@ -1,7 +1,8 @@
 /**
- * One process of a submission, in the judge's hands: it is given a command at a time, watched while it obeys, and killed when that takes
- * too long or too much. What it says of itself is text for a report; whether it is alive, how long it computes and how
- * much memory it takes is asked of the system.
+ * One process of a submission, in the judge's hands: it is given a command at a time, watched while
+ * it obeys, and killed when that takes too long or too much. What it says of itself is text for a
+ * report; whether it is alive, how long it computes and how much memory it takes is asked of the
+ * system.
  */
 
 import {
@@ -18,7 +19,17 @@ import {
   shared,
   TURN
 } from '../submission/channel.js'
-import { END, ENDED, EXHAUSTED, killGroup, PID, RUNNING, SIGNAL, SLOT_WORDS, type StartRequest } from './processes.js'
+import {
+  END,
+  ENDED,
+  EXHAUSTED,
+  killGroup,
+  PID,
+  RUNNING,
+  SIGNAL,
+  SLOT_WORDS,
+  type StartRequest
+} from './processes.js'
 import { isAsleep, ownBytes, processorTime } from './usage.js'
 
 /** Milliseconds between two looks at a process that is busy. */
@@ -78,7 +89,12 @@ export class Seat {
    * Has a process started, and waits until it is.
    * @param slots shared with the thread that starts processes
    */
-  constructor(channel: Channel, slots: Int32Array, request: StartRequest, post: (request: StartRequest) => void) {
+  constructor(
+    channel: Channel,
+    slots: Int32Array,
+    request: StartRequest,
+    post: (request: StartRequest) => void
+  ) {
     this.channel = channel
     this.#slots = slots
     this.#at = request.slot * SLOT_WORDS
@@ -101,7 +117,8 @@ export class Seat {
   }
 
   /**
-   * Has a command done. `look` is asked every few moments whether it may go on; it says why when not.
+   * Has a command done. `look` is asked every few moments whether it may go on; it says why when
+   * not.
    * @param spins whether to expect an answer so soon that sleeping isn't worth it
    * @returns the status. Throws `Gone`.
    */
@@ -114,7 +131,8 @@ export class Seat {
     const turn = ++this.#turn
     const native = shared()
     native.post(channel.buffer, TURN, turn)
-    if (native.wait(channel.buffer, DONE, turn - 1, spins ? BUSY_SPINS : 0, LOOK) === turn) return words[STATUS]
+    if (native.wait(channel.buffer, DONE, turn - 1, spins ? BUSY_SPINS : 0, LOOK) === turn)
+      return words[STATUS]
     const watch = new Watch(this.#pid, words)
     for (;;) {
       if (native.wait(channel.buffer, DONE, turn - 1, 0, LOOK) === turn) return words[STATUS]
@@ -127,7 +145,10 @@ export class Seat {
     }
   }
 
-  /** Milliseconds that the process has had since it was there, of processor time where the system tells it. */
+  /**
+   * Milliseconds that the process has had since it was there, of processor time where the system
+   * tells it.
+   */
   get spent(): number {
     return (processorTime(this.#pid) ?? performance.now() - this.#began) - this.#before
   }
@@ -147,7 +168,12 @@ export class Seat {
 
   #gone(moment: Moment, stopped: Stop | undefined): Gone {
     const end = Atomics.load(this.#slots, this.#at + END)
-    return new Gone(moment, stopped, end === EXHAUSTED, end === ENDED && this.#slots[this.#at + SIGNAL] === 1)
+    return new Gone(
+      moment,
+      stopped,
+      end === EXHAUSTED,
+      end === ENDED && this.#slots[this.#at + SIGNAL] === 1
+    )
   }
 }
 

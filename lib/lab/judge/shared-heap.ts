@@ -19,7 +19,13 @@ export class SharedHeap implements HeapState {
   peak = 0
 
   /** @param words the channel's */
-  constructor(buffer: ArrayBuffer, words: Int32Array, instance: number, low: number, limit: number) {
+  constructor(
+    buffer: ArrayBuffer,
+    words: Int32Array,
+    instance: number,
+    low: number,
+    limit: number
+  ) {
     this.views = viewsOf(buffer)
     this.low = this.#high = low
     this.#words = words
@@ -40,9 +46,11 @@ export class SharedHeap implements HeapState {
 
   breach(): { readonly at: number; readonly found: number } | undefined {
     const { u8 } = this.views
-    for (let at = this.low - GUARD_BYTES; at < this.low; at++) if (u8[at] !== 0) return { at, found: u8[at] }
+    for (let at = this.low - GUARD_BYTES; at < this.low; at++)
+      if (u8[at] !== 0) return { at, found: u8[at] }
     const { high } = this
-    for (let at = high; at < high + GUARD_BYTES; at++) if (u8[at] !== 0) return { at, found: u8[at] }
+    for (let at = high; at < high + GUARD_BYTES; at++)
+      if (u8[at] !== 0) return { at, found: u8[at] }
     return undefined
   }
 
@@ -54,7 +62,10 @@ export class SharedHeap implements HeapState {
     return behind.reduce((count, byte) => (byte === 0 ? count : count + 1), 0)
   }
 
-  /** As new: zero, with nothing handed out. The pages stay in memory, so that timing meets no page faults. */
+  /**
+   * As new: zero, with nothing handed out. The pages stay in memory, so that timing meets no page
+   * faults.
+   */
   clear(): void {
     this.views.u8.fill(0, 0, this.high + GUARD_BYTES)
     this.#high = this.low

@@ -1,4 +1,7 @@
-/** The judge's thread. It waits for processes without letting anybody else have a turn; the thread that started it has time for the rest. */
+/**
+ * The judge's thread. It waits for processes without letting anybody else have a turn; the thread
+ * that started it has time for the rest.
+ */
 
 import { readFileSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
@@ -22,7 +25,9 @@ const { grading, slots }: ThreadData = workerData
 const port = parentPort
 if (port === null) throw new TypeError('this is no thread')
 
-const operations = saltedLength(Math.max(LEAST, ...grading.traces.map(trace => Math.max(trace.length, trace.ids))))
+const operations = saltedLength(
+  Math.max(LEAST, ...grading.traces.map(trace => Math.max(trace.length, trace.ids)))
+)
 let slot = 0
 const benches = Array.from(
   { length: 4 },
@@ -36,12 +41,14 @@ const benches = Array.from(
     )
 )
 const [own, clinic, reference, builtIn] = benches
-if (own === undefined || clinic === undefined || reference === undefined || builtIn === undefined) throw new TypeError()
+if (own === undefined || clinic === undefined || reference === undefined || builtIn === undefined)
+  throw new TypeError()
 const places = new Places(readFileSync(grading.script, 'utf8'), grading.sources)
 const trial = new Trial(grading, { own, clinic, reference, builtIn }, places)
 
 port.on('message', (job: Job) => {
   const trace = job.task === 'trace' ? grading.traces[job.trace] : undefined
-  const outcome = job.task === 'trace' && trace !== undefined ? trial.trace(trace, job) : trial.state()
+  const outcome =
+    job.task === 'trace' && trace !== undefined ? trial.trace(trace, job) : trial.state()
   port.postMessage({ outcome })
 })

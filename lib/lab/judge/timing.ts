@@ -1,7 +1,8 @@
 /**
- * How much processor time a submission takes, beside the reference allocator's: both replay in turn, each in a process of its own, and
- * the system tells how long each computed. Rounds go on until the best ones agree. Some rounds replay the trace as it is, and must do
- * what the verified replay did; the others, which count, replay variants that the submission has not met before. All
+ * How much processor time a submission takes, beside the reference allocator's: both replay in
+ * turn, each in a process of its own, and the system tells how long each computed. Rounds go on
+ * until the best ones agree. Some rounds replay the trace as it is, and must do what the verified
+ * replay did; the others, which count, replay variants that the submission has not met before. All
  * are looked at.
  */
 
@@ -64,7 +65,9 @@ class Contender {
     this.bench = bench
     this.seat = seat
     this.remote = new Remote(seat, options.places, options.sources, options.look)
-    const nothing = Array.from({ length: 5 }, () => this.#measure(() => seat.order(NOTHING, options.look, false)))
+    const nothing = Array.from({ length: 5 }, () =>
+      this.#measure(() => seat.order(NOTHING, options.look, false))
+    )
     this.#overhead = Math.min(...nothing)
   }
 
@@ -100,7 +103,10 @@ class Contender {
   }
 }
 
-/** Times a submission whose process sits at `mine`. Throws `FaultFound`. Returns its utilization in the variants, too. */
+/**
+ * Times a submission whose process sits at `mine`. Throws `FaultFound`. Returns its utilization in
+ * the variants, too.
+ */
 export function timed(
   mine: { readonly bench: Bench; readonly seat: Seat },
   theirs: { readonly bench: Bench; readonly seat: Seat },
@@ -122,7 +128,11 @@ export function timed(
     const spent = performance.now() - begin
     if (rounds < FEWEST_ROUNDS) return false
     const settled = own.settled && reference.settled
-    return (settled && spent > milliseconds / 4) || spent > milliseconds * EXTENSION || rounds >= MOST_ROUNDS
+    return (
+      (settled && spent > milliseconds / 4) ||
+      spent > milliseconds * EXTENSION ||
+      rounds >= MOST_ROUNDS
+    )
   }
   for (; !isEnough(); rounds++) {
     const isExact = rounds % EXACT_EVERY === 0
@@ -150,7 +160,9 @@ export function timed(
     nsPerOperation: (own.best * 1e6) / trace.length,
     rounds,
     settled: own.settled && reference.settled,
-    ...(builtIn === undefined ? {} : { builtIn: compare(reference, builtIn, verified.peak / highWater) })
+    ...(builtIn === undefined
+      ? {}
+      : { builtIn: compare(reference, builtIn, verified.peak / highWater) })
   }
   return { timing, utilization: Math.min(usual, ...utilizations) }
 }
@@ -192,15 +204,20 @@ function judged(
   const { misplaced, peak } = placementOf(variant, channel, { low, high, alignment })
   if (misplaced === undefined) return peak
   const origin = variant.origins[misplaced.operation]
-  const where = origin === -1 ? 'a block that the trace does not have' : describeOperation(trace, origin)
+  const where =
+    origin === -1 ? 'a block that the trace does not have' : describeOperation(trace, origin)
   throw unlike(`at ${where}, ${misplaced.what}`)
 }
 
 function unlike(what: string): FaultFound {
   return new FaultFound(
-    faultOf('unlike', `a later replay of the same trace went another way than the one that was verified: ${what}`, {
-      hint: 'an allocator must do the same for the same calls, however often and however fast they come'
-    })
+    faultOf(
+      'unlike',
+      `a later replay of the same trace went another way than the one that was verified: ${what}`,
+      {
+        hint: 'an allocator must do the same for the same calls, however often and however fast they come'
+      }
+    )
   )
 }
 

@@ -1,11 +1,20 @@
 /**
- * Judges a submission on one trace. The judge calls it over shared memory, one operation after the other, and looks at the memory itself
- * after each; whatever the submission's process says of itself only goes into reports.
+ * Judges a submission on one trace. The judge calls it over shared memory, one operation after the
+ * other, and looks at the memory itself after each; whatever the submission's process says of
+ * itself only goes into reports.
  */
 
 import { randomBytes } from 'node:crypto'
 import { describeOperation, type Trace } from '../../trace/trace.js'
-import { CHANGED, COUNTING, CREATING, FAULT, FINE, GROWTH, OPERATION } from '../submission/channel.js'
+import {
+  CHANGED,
+  COUNTING,
+  CREATING,
+  FAULT,
+  FINE,
+  GROWTH,
+  OPERATION
+} from '../submission/channel.js'
 import { type Fault, FaultFound, type FaultParts, faultOf } from '../submission/fault.js'
 import { HINTS } from '../submission/hints.js'
 import type { Places } from '../submission/places.js'
@@ -136,13 +145,16 @@ export class Trial {
       limit: limits.trace + limits.grace
     })
     if (strict !== undefined)
-      throw new FaultFound(job.explain ? this.#explainer.causeOf(strict, trace, job.checkInterval) : strict)
+      throw new FaultFound(
+        job.explain ? this.#explainer.causeOf(strict, trace, job.checkInterval) : strict
+      )
     if (this.#case.state) this.#pair(trace, job, seat)
     const measures = job.timing > 0 ? this.#measures(trace, job, seat, verified) : undefined
     const cost = job.timing > 0 ? this.#cost(trace) : undefined
     this.#unchanged(seat)
     return {
-      utilization: measures?.utilization ?? (verified.heap === 0 ? 0 : verified.peak / verified.heap),
+      utilization:
+        measures?.utilization ?? (verified.heap === 0 ? 0 : verified.peak / verified.heap),
       ...(measures === undefined ? {} : { timing: measures.timing }),
       ...(cost === undefined ? {} : { cost })
     }
@@ -158,7 +170,11 @@ export class Trial {
     let suspicion: Fault | undefined
     const look: Look = moment => {
       const { operation, inOperation } = moment
-      if (operation < 0) return this.#explainer.excess(moment, operation === CREATING ? limits.operation : limits.load)
+      if (operation < 0)
+        return this.#explainer.excess(
+          moment,
+          operation === CREATING ? limits.operation : limits.load
+        )
       if (inOperation > limits.suspicion * 1000 && suspected !== operation) {
         suspected = operation
         suspicion = this.#explainer.watched(trace, {
@@ -183,7 +199,8 @@ export class Trial {
       )
       for (let i = 0; i < trace.length; i++) {
         verifier.step(i)
-        if (i % CLOCK === 0 && seat.spent > limits.trace * 1000) throw new FaultFound(this.#explainer.slow(trace, i))
+        if (i % CLOCK === 0 && seat.spent > limits.trace * 1000)
+          throw new FaultFound(this.#explainer.slow(trace, i))
       }
       verifier.checkAll()
       this.#nothingBeyond(heap)
@@ -209,7 +226,9 @@ export class Trial {
       fault = error.fault
     }
     seat.end()
-    throw new FaultFound(job.explain ? this.#explainer.causeOf(fault, trace, job.checkInterval) : fault)
+    throw new FaultFound(
+      job.explain ? this.#explainer.causeOf(fault, trace, job.checkInterval) : fault
+    )
   }
 
   #tooLong(moment: Moment, seat: Seat): Stop | undefined {
@@ -223,22 +242,37 @@ export class Trial {
   }
 
   #settings(job: TraceJob): VerifySettings {
-    return { alignment: this.#case.alignment, checkInterval: job.checkInterval, thrown: thrownBy, watch: -1 }
+    return {
+      alignment: this.#case.alignment,
+      checkInterval: job.checkInterval,
+      thrown: thrownBy,
+      watch: -1
+    }
   }
 
-  /** Nothing was written to beyond the end of a heap: pages are there only when somebody touched them. */
+  /**
+   * Nothing was written to beyond the end of a heap: pages are there only when somebody touched
+   * them.
+   */
   #nothingBeyond(heap: SharedHeap): void {
     const excess = this.#benches.own.excess()
     const written = excess > BEYOND ? excess : heap.writtenBeyond(BEYOND)
     if (written === 0) return
     throw new FaultFound(
-      faultOf('access', `${written} bytes were used beyond the end of the heap: sbrk never handed them out`, {
-        hint: HINTS.outsideState
-      })
+      faultOf(
+        'access',
+        `${written} bytes were used beyond the end of the heap: sbrk never handed them out`,
+        {
+          hint: HINTS.outsideState
+        }
+      )
     )
   }
 
-  /** Runs the beginning of a trace on two heaps, one some operations behind the other. Each must work as it does alone. */
+  /**
+   * Runs the beginning of a trace on two heaps, one some operations behind the other. Each must
+   * work as it does alone.
+   */
   #pair(trace: Trace, job: TraceJob, seat: Seat): void {
     const { limits } = this.#case
     const look: Look = moment =>
@@ -266,10 +300,12 @@ export class Trial {
       }
       for (const verifier of verifiers) verifier.checkAll()
     } catch (error) {
-      if (error instanceof FaultFound) throw new FaultFound(sharedState(error.fault.what, error.fault))
+      if (error instanceof FaultFound)
+        throw new FaultFound(sharedState(error.fault.what, error.fault))
       if (error instanceof Gone && error.stopped !== undefined && error.stopped !== 'memory') {
         const { operation } = error.moment
-        const where = operation >= 0 && operation < trace.length ? describeOperation(trace, operation) : ''
+        const where =
+          operation >= 0 && operation < trace.length ? describeOperation(trace, operation) : ''
         throw new FaultFound(sharedState('it does not end', { operation, where }))
       }
       throw error
@@ -307,19 +343,39 @@ export class Trial {
   }
 
   /**
-   * Counts words, of as many operations as a fixed number of words allows. A new process replays a variant of the trace, first with views
-   * that count and then with ordinary ones: it must do the same both times.
+   * Counts words, of as many operations as a fixed number of words allows. A new process replays a
+   * variant of the trace, first with views that count and then with ordinary ones: it must do the
+   * same both times.
    */
   #cost(trace: Trace): Cost {
     const { limits, script, reference } = this.#case
     const look: Look = moment => this.#explainer.excess(moment, limits.trace + limits.grace)
     const variant = salted(trace, 0)
-    const own = counted(this.#benches.clinic, script, seat => this.#remote(seat, look), variant, variant.length)
-    const other = counted(this.#benches.reference, reference, seat => this.#remote(seat, look), variant, own.operations)
-    return { words: own.words / own.operations, ratio: other.words / own.words, operations: own.operations }
+    const own = counted(
+      this.#benches.clinic,
+      script,
+      seat => this.#remote(seat, look),
+      variant,
+      variant.length
+    )
+    const other = counted(
+      this.#benches.reference,
+      reference,
+      seat => this.#remote(seat, look),
+      variant,
+      own.operations
+    )
+    return {
+      words: own.words / own.operations,
+      ratio: other.words / own.words,
+      operations: own.operations
+    }
   }
 
-  /** A submission that puts something in the place of the language's own functions has no honest reason for it. */
+  /**
+   * A submission that puts something in the place of the language's own functions has no honest
+   * reason for it.
+   */
   #unchanged(seat: Seat): void {
     seat.order(CHANGED, moment => this.#explainer.excess(moment, this.#case.limits.load))
     const [name = ''] = seat.channel.text.split('\n')
@@ -332,7 +388,10 @@ export class Trial {
   }
 }
 
-/** Replays with views that count, until enough is counted. Throws when the results are not those of an ordinary replay. */
+/**
+ * Replays with views that count, until enough is counted. Throws when the results are not those of
+ * an ordinary replay.
+ */
 function counted(
   bench: Bench,
   script: string,
@@ -361,7 +420,10 @@ function counted(
     const results = channel.results.slice(0, operations)
     remote.create(1)
     replay(remote, 1, 0, operations)
-    if (results.some((result, i) => result !== channel.results[i]) || heaps[0]?.high !== heaps[1]?.high) {
+    if (
+      results.some((result, i) => result !== channel.results[i]) ||
+      heaps[0]?.high !== heaps[1]?.high
+    ) {
       throw unlikeCounted('it returned other pointers, or took more memory')
     }
     return { words, operations }

@@ -71,7 +71,10 @@ export async function gradeAll(options: GradeAllOptions): Promise<GradeAll> {
     }
   }
   await Promise.all(Array.from({ length: jobs }, work))
-  return { rows: rows.sort((a, b) => b.score - a.score || a.name.localeCompare(b.name)), pairs: pairsOf(files) }
+  return {
+    rows: rows.sort((a, b) => b.score - a.score || a.name.localeCompare(b.name)),
+    pairs: pairsOf(files)
+  }
 }
 
 interface Submission {
@@ -85,19 +88,29 @@ function submissionsIn(folder: string): Submission[] {
     .sort()
     .flatMap(name => {
       const path = join(folder, name)
-      if (!statSync(path).isDirectory()) return /\.[tj]s$/.test(name) ? [{ name: basename(name, '.ts'), path }] : []
+      if (!statSync(path).isDirectory())
+        return /\.[tj]s$/.test(name) ? [{ name: basename(name, '.ts'), path }] : []
       const file = join(path, 'allocator.ts')
       return existsSync(file) ? [{ name, path: file }] : []
     })
 }
 
-async function rowOf({ name, path }: Submission, kept: string, options: GradeAllOptions): Promise<Row> {
+async function rowOf(
+  { name, path }: Submission,
+  kept: string,
+  options: GradeAllOptions
+): Promise<Row> {
   const key = keyOf(path, options)
   const file = join(kept, `${name}.json`)
   const before = readKept(file, key)
   if (before !== undefined) return before
   const { config, traces, step } = options
-  const result = await grade({ submission: path, config, traces, ...(step === undefined ? {} : { step }) })
+  const result = await grade({
+    submission: path,
+    config,
+    traces,
+    ...(step === undefined ? {} : { step })
+  })
   const row = summary(name, result)
   writeFileSync(file, JSON.stringify({ key, row }))
   return row
@@ -106,7 +119,10 @@ async function rowOf({ name, path }: Submission, kept: string, options: GradeAll
 function summary(name: string, result: Grade): Row {
   const { points, fault, results, unsettled } = result
   const first = fault ?? results.find(each => each.fault !== undefined)?.fault
-  const what = first === undefined ? '' : describeFault(first).slice(0, 2).join(' ').replace(/\s+/g, ' ').trim()
+  const what =
+    first === undefined
+      ? ''
+      : describeFault(first).slice(0, 2).join(' ').replace(/\s+/g, ' ').trim()
   const { score, maximum, correctness, performance } = points
   return { name, score, maximum, correctness, performance, valid: isValid(result), unsettled, what }
 }
@@ -130,7 +146,10 @@ function readKept(file: string, key: string): Row | undefined {
 
 function pairsOf(files: readonly Submission[]): Pair[] {
   const starter = fingerprints(readFileSync(join(labsFolder, 'starter/allocator.ts'), 'utf8'))
-  const prints = files.map(({ name, path }) => ({ name, print: fingerprints(readFileSync(path, 'utf8')) }))
+  const prints = files.map(({ name, path }) => ({
+    name,
+    print: fingerprints(readFileSync(path, 'utf8'))
+  }))
   const pairs: Pair[] = []
   for (const [i, one] of prints.entries()) {
     for (const other of prints.slice(i + 1)) {
@@ -143,7 +162,10 @@ function pairsOf(files: readonly Submission[]): Pair[] {
 
 const COLUMNS = ['name', 'score', 'maximum', 'correctness', 'performance', 'valid', 'what'] as const
 
-/** Comma-separated values, as RFC 4180 has them; a cell that a spreadsheet would take for a formula begins with an apostrophe. */
+/**
+ * Comma-separated values, as RFC 4180 has them; a cell that a spreadsheet would take for a formula
+ * begins with an apostrophe.
+ */
 export function csvOf({ rows }: GradeAll): string {
   const cell = (value: string | number | boolean) => {
     const text = typeof value === 'number' ? String(Math.round(value * 100) / 100) : String(value)
@@ -187,5 +209,9 @@ ${similar.length === 0 ? '<p>No two submissions.</p>' : `<ul>\n${similar.join('\
 }
 
 function escaped(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;')
 }

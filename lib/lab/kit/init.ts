@@ -1,6 +1,14 @@
 /** Lays out a student's workspace: the starter, the handout, the traces. Overwrites nothing. */
 
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync
+} from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -22,7 +30,9 @@ export interface InitResult {
   readonly kept: readonly string[]
 }
 
-/** Fills `folder`, which is made when it isn't there. Throws Node's error when it can't be written. */
+/**
+ * Fills `folder`, which is made when it isn't there. Throws Node's error when it can't be written.
+ */
 export function initLab(folder: string): InitResult {
   const written: string[] = []
   const kept: string[] = []
@@ -49,8 +59,8 @@ export function initLab(folder: string): InitResult {
 }
 
 /**
- * The workspace's package.json: with this version of offheap, so that a course's grades don't change under way, and with esbuild, which
- * offheap itself leaves to those who grade.
+ * The workspace's package.json: with this version of offheap, so that a course's grades don't
+ * change under way, and with esbuild, which offheap itself leaves to those who grade.
  */
 function manifest(): string {
   const workspace = {
@@ -68,6 +78,10 @@ function manifest(): string {
 
 /** The version of this package. */
 export function ownVersion(): string {
-  const own: unknown = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'))
-  return typeof own === 'object' && own !== null && 'version' in own ? String(own.version) : 'latest'
+  const own: unknown = JSON.parse(
+    readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')
+  )
+  return typeof own === 'object' && own !== null && 'version' in own
+    ? String(own.version)
+    : 'latest'
 }

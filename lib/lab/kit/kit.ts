@@ -1,13 +1,26 @@
-/** Lays out what a course needs to grade: a Gradescope autograder, a container, a workflow for GitHub Classroom. Overwrites nothing. */
+/**
+ * Lays out what a course needs to grade: a Gradescope autograder, a container, a workflow for
+ * GitHub Classroom. Overwrites nothing.
+ */
 
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync
+} from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { type InitResult, labsFolder, ownVersion } from './init.js'
 import { zip } from './zip.js'
 
 const EXECUTABLE = /(\.sh|run_autograder)$/
 
-/** Fills `folder`, which is made when it isn't there. Throws Node's error when it can't be written. */
+/**
+ * Fills `folder`, which is made when it isn't there. Throws Node's error when it can't be written.
+ */
 export function layKit(folder: string): InitResult {
   const written: string[] = []
   const kept: string[] = []
@@ -29,7 +42,10 @@ export function layKit(folder: string): InitResult {
     bytes: Buffer.from(readFileSync(path, 'utf8').replaceAll('@VERSION', `@${version}`))
   }))
   const course = ['lab.jsonc', 'traces'].flatMap(part =>
-    filesIn(join(labsFolder, part)).map(path => ({ name: relative(labsFolder, path), bytes: readFileSync(path) }))
+    filesIn(join(labsFolder, part)).map(path => ({
+      name: relative(labsFolder, path),
+      bytes: readFileSync(path)
+    }))
   )
   for (const { name, bytes } of [...templates, ...course]) put(name, bytes)
   put('README.md', Buffer.from(README))
@@ -41,7 +57,11 @@ export function layKit(folder: string): InitResult {
         filesIn(join(folder, part)).map(path => ({ name: relative(folder, path), path }))
       )
     )
-    .map(({ name, path }) => ({ name, bytes: readFileSync(path), executable: EXECUTABLE.test(name) }))
+    .map(({ name, path }) => ({
+      name,
+      bytes: readFileSync(path),
+      executable: EXECUTABLE.test(name)
+    }))
   writeFileSync(join(folder, 'autograder.zip'), zip(entries))
   written.push('autograder.zip')
   return { written, kept }

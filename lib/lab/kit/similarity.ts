@@ -1,12 +1,14 @@
 /**
- * How much two programs have in common, whatever their names and comments are: fingerprints by winnowing, after Schleimer, Wilkerson
- * and Aiken, "Winnowing: Local Algorithms for Document Fingerprinting", SIGMOD 2003.
+ * How much two programs have in common, whatever their names and comments are: fingerprints by
+ * winnowing, after Schleimer, Wilkerson and Aiken, "Winnowing: Local Algorithms for Document
+ * Fingerprinting", SIGMOD 2003.
  */
 
 /** Tokens of a fingerprint, and hashes of which the least is kept. */
 const GRAM = 12
 const WINDOW = 8
-const TOKEN = /\/\/[^\n]*|\/\*[\s\S]*?\*\/|[A-Za-z_$][\w$]*|\d[\w.]*|'[^'\n]*'|"[^"\n]*"|`[^`]*`|[^\s\w]/g
+const TOKEN =
+  /\/\/[^\n]*|\/\*[\s\S]*?\*\/|[A-Za-z_$][\w$]*|\d[\w.]*|'[^'\n]*'|"[^"\n]*"|`[^`]*`|[^\s\w]/g
 const KEPT = new Set(
   'if else for while do return break continue function const let class new switch case default throw try catch'.split(
     ' '
@@ -19,14 +21,23 @@ export function fingerprints(source: string): Set<number> {
     .filter(token => !token.startsWith('//') && !token.startsWith('/*'))
     .map(token => (/^[A-Za-z_$]/.test(token) && !KEPT.has(token) ? 'x' : token))
   const hashes: number[] = []
-  for (let i = 0; i + GRAM <= tokens.length; i++) hashes.push(hash(tokens.slice(i, i + GRAM).join(' ')))
+  for (let i = 0; i + GRAM <= tokens.length; i++)
+    hashes.push(hash(tokens.slice(i, i + GRAM).join(' ')))
   const kept = new Set<number>()
-  for (let i = 0; i + WINDOW <= hashes.length; i++) kept.add(Math.min(...hashes.slice(i, i + WINDOW)))
+  for (let i = 0; i + WINDOW <= hashes.length; i++)
+    kept.add(Math.min(...hashes.slice(i, i + WINDOW)))
   return kept
 }
 
-/** The share of the smaller one's fingerprints that the other has too, 0 … 1. `common` ones, such as a starter's, don't count. */
-export function similarity(one: ReadonlySet<number>, other: ReadonlySet<number>, common: ReadonlySet<number>): number {
+/**
+ * The share of the smaller one's fingerprints that the other has too, 0 … 1. `common` ones, such as
+ * a starter's, don't count.
+ */
+export function similarity(
+  one: ReadonlySet<number>,
+  other: ReadonlySet<number>,
+  common: ReadonlySet<number>
+): number {
   const own = (set: ReadonlySet<number>) => [...set].filter(each => !common.has(each))
   const [a, b] = [own(one), own(other)]
   const least = Math.min(a.length, b.length)

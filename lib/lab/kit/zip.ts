@@ -1,4 +1,7 @@
-/** Writes a zip archive: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, without its newer parts. */
+/**
+ * Writes a zip archive: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, without its
+ * newer parts.
+ */
 
 import { crc32, deflateRawSync } from 'node:zlib'
 

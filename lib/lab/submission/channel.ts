@@ -1,13 +1,13 @@
 /**
- * The memory over which the judge and the process of a submission speak: one word says whose turn it is, others say what to do and
- * how it went, columns hold the operations and what came of each. The heaps lie elsewhere: no view that a submission is
- * given reaches this.
+ * The memory over which the judge and the process of a submission speak: one word says whose turn
+ * it is, others say what to do and how it went, columns hold the operations and what came of each.
+ * The heaps lie elsewhere: no view that a submission is given reaches this.
  *
  *     ├─ words ─┬─ text ─┬─ results ─┬─ stamps ─┬─ kinds ─┬─ ids ─┬─ payloads ─┬─ lines ─┬─ sizes ─┬─ extras ─┤
  *     0         256      256 + TEXT_BYTES                       one element for each operation
  *
- * Everything here may be overwritten by a submission that finds a way to it. The judge takes from it what it then checks, or what
- * can only harm the submission itself.
+ * Everything here may be overwritten by a submission that finds a way to it. The judge takes from
+ * it what it then checks, or what can only harm the submission itself.
  */
 
 import { addon } from '../../memory/addon.js'
@@ -49,7 +49,10 @@ export const LENGTH = 18
 export const IDS = 19
 /** Words that a counted allocator has read and written; a double. */
 export const COUNTED = 20
-/** For each heap: its end, the bytes of the last sbrk that was refused, the bytes that sbrk may hand out. */
+/**
+ * For each heap: its end, the bytes of the last sbrk that was refused, the bytes that sbrk may hand
+ * out.
+ */
 export const HEAPS = 24
 export const HEAP_WORDS = 4
 export const HIGH = 0
@@ -195,7 +198,10 @@ export class Channel {
   }
 }
 
-/** Bytes of the file that holds both heaps, and where each begins. Every heap may have `limit` bytes. */
+/**
+ * Bytes of the file that holds both heaps, and where each begins. Every heap may have `limit`
+ * bytes.
+ */
 export function heapRoom(limit: number): number {
   // Behind what sbrk hands out lie guards, and the pages of the systems with the largest.
   return Math.ceil(limit / LARGEST_PAGE) * LARGEST_PAGE + 2 * LARGEST_PAGE

@@ -1,7 +1,8 @@
 /**
- * Runs the beginning of a trace with every access watched, to find the line that did what the judge has seen, or something that only
- * shows from inside: an access outside of the heap, a look into a payload. All of it happens in the submission's own
- * process. It finds words for a verdict, and defects that the submission has no reason to make up; it acquits nobody.
+ * Runs the beginning of a trace with every access watched, to find the line that did what the judge
+ * has seen, or something that only shows from inside: an access outside of the heap, a look into a
+ * payload. All of it happens in the submission's own process. It finds words for a verdict, and
+ * defects that the submission has no reason to make up; it acquits nobody.
  */
 
 import { ACCESSES, type Channel, CREATING, OPERATION } from './channel.js'
@@ -32,7 +33,12 @@ export interface Diagnosis {
   readonly writers: boolean
 }
 
-export function diagnose(world: World, create: Create, channel: Channel, options: Diagnosis): Fault | undefined {
+export function diagnose(
+  world: World,
+  create: Create,
+  channel: Channel,
+  options: Diagnosis
+): Fault | undefined {
   const { fault, reads } = run(world, create, channel, options, new Writers([]))
   if (fault === undefined || !options.writers || reads.length === 0) return fault
   // Once more, now that it is known which words to watch.
@@ -40,7 +46,10 @@ export function diagnose(world: World, create: Create, channel: Channel, options
   const again = run(world, create, channel, options, writers)
   if (again.fault?.operation !== fault.operation) return fault
   const lines = writers.describe(channel.trace(), again.valueAt)
-  return { ...fault, details: [...fault.details, 'What it had read last:', ...lines.map(line => `  ${line}`)] }
+  return {
+    ...fault,
+    details: [...fault.details, 'What it had read last:', ...lines.map(line => `  ${line}`)]
+  }
 }
 
 interface Run {
@@ -50,7 +59,13 @@ interface Run {
   readonly valueAt: (word: number) => number
 }
 
-function run(world: World, create: Create, channel: Channel, options: Diagnosis, writers: Writers): Run {
+function run(
+  world: World,
+  create: Create,
+  channel: Channel,
+  options: Diagnosis,
+  writers: Writers
+): Run {
   const { words } = channel
   const { places } = options
   words[OPERATION] = CREATING

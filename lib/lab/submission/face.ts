@@ -1,7 +1,8 @@
 /**
- * What a submission holds in its hands, written as one function that names nothing outside of itself: its text is compiled in the
- * submission's own world of JavaScript, so that no object of the process around it can be reached from there, and no
- * prototype that the submission changes is one that the process uses.
+ * What a submission holds in its hands, written as one function that names nothing outside of
+ * itself: its text is compiled in the submission's own world of JavaScript, so that no object of
+ * the process around it can be reached from there, and no prototype that the submission changes is
+ * one that the process uses.
  */
 
 /** Words of a heap's state; see channel.ts. */
@@ -15,7 +16,8 @@ export interface FaceWords {
  * @param heap the mapped memory
  * @param control the channel's words
  * @param at where in them this heap's state is
- * @param counted where the words that are read and written are counted; undefined for views that count nothing
+ * @param counted where the words that are read and written are counted; undefined for views that
+ * count nothing
  */
 export function makeFace(
   heap: ArrayBuffer,
@@ -36,9 +38,12 @@ export function makeFace(
   const isIndex = /^-?\d|^NaN$|^undefined$|^null$/
 
   function sbrk(bytes: number): number {
-    if (typeof bytes !== 'number') throw new TypeError('The "bytes" argument of sbrk must be of type number')
+    if (typeof bytes !== 'number')
+      throw new TypeError('The "bytes" argument of sbrk must be of type number')
     if (!isInteger(bytes) || bytes < 0) {
-      throw new RangeError(`The value of "bytes" is out of range. It must be an integer, 0 or more. Received ${bytes}`)
+      throw new RangeError(
+        `The value of "bytes" is out of range. It must be an integer, 0 or more. Received ${bytes}`
+      )
     }
     const old = control[at.high]
     if (old - low + bytes > control[at.limit]) {
@@ -60,12 +65,17 @@ export function makeFace(
     }
     const costOf = (name: string, args: readonly unknown[]): number => {
       if (name === 'copyWithin') {
-        const count = max(0, min(place(args[2], length) - place(args[1], 0), length - place(args[0], 0)))
+        const count = max(
+          0,
+          min(place(args[2], length) - place(args[1], 0), length - place(args[0], 0))
+        )
         return (2 * count * width) / 4
       }
       if (name === 'set') {
         const source = args[0]
-        return typeof source === 'object' && source !== null ? (2 * toNumber(get(source, 'length')) * width) / 4 : 0
+        return typeof source === 'object' && source !== null
+          ? (2 * toNumber(get(source, 'length')) * width) / 4
+          : 0
       }
       const [from, to] = name === 'fill' ? [args[1], args[2]] : [args[0], args[1]]
       return (max(0, place(to, length) - place(from, 0)) * width) / 4
@@ -77,7 +87,8 @@ export function makeFace(
           return get(target, key, target)
         }
         const value: unknown = get(target, key, target)
-        if (key === 'buffer') throw new TypeError('take the views that memory has, not their buffer')
+        if (key === 'buffer')
+          throw new TypeError('take the views that memory has, not their buffer')
         if (typeof value !== 'function') return value
         return (...args: readonly unknown[]) => {
           if (key === 'subarray') return counting(apply(value, target, args), width)
@@ -114,7 +125,10 @@ export function makeFace(
   return freeze(face)
 }
 
-/** Puts what was thrown into words: its message, NUL, its stack. Written to be compiled elsewhere, as above. */
+/**
+ * Puts what was thrown into words: its message, NUL, its stack. Written to be compiled elsewhere,
+ * as above.
+ */
 export function makeDescriber(): (thrown: unknown) => string {
   const text = String
   const { get } = Reflect
@@ -123,7 +137,9 @@ export function makeDescriber(): (thrown: unknown) => string {
       if (typeof thrown !== 'object' || thrown === null) return text(thrown)
       const name = get(thrown, 'name')
       const stack = get(thrown, 'stack')
-      return name === undefined ? 'an object' : `${text(name)}: ${text(get(thrown, 'message'))}\0${text(stack ?? '')}`
+      return name === undefined
+        ? 'an object'
+        : `${text(name)}: ${text(get(thrown, 'message'))}\0${text(stack ?? '')}`
     } catch {
       return 'something that can not be put into words'
     }
@@ -139,7 +155,9 @@ export function makeConsole(write: (text: string) => void): unknown {
     try {
       for (let i = 0; i < values.length; i++) {
         const value = values[i]
-        line += (i === 0 ? '' : ' ') + (typeof value === 'object' ? (stringify(value) ?? text(value)) : text(value))
+        line +=
+          (i === 0 ? '' : ' ') +
+          (typeof value === 'object' ? (stringify(value) ?? text(value)) : text(value))
       }
       write(`${line}\n`)
     } catch {}

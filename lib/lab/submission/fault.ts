@@ -1,4 +1,7 @@
-/** What can be wrong with a submission, as data: the worker finds it, the reports put it into words and pictures. */
+/**
+ * What can be wrong with a submission, as data: the worker finds it, the reports put it into words
+ * and pictures.
+ */
 
 export const FAULT_KINDS = [
   /** The file can't be compiled, loaded, or has no `create`. */
@@ -56,7 +59,10 @@ export interface Fault {
   readonly block: number
   /** Index of the operation, from 0; -1 when it is none in particular. */
   readonly operation: number
-  /** Where in the trace, for people: `operation 12 (line 16), free of id 3`. Empty when it is nowhere in particular. */
+  /**
+   * Where in the trace, for people: `operation 12 (line 16), free of id 3`. Empty when it is
+   * nowhere in particular.
+   */
   readonly where: string
   /** One sentence: what went wrong. */
   readonly what: string
@@ -64,7 +70,10 @@ export interface Fault {
   readonly details: readonly string[]
   /** The neighbourhood in memory, as lines of text. */
   readonly picture: readonly string[]
-  /** Where in the student's source it happened, the innermost call first; empty when that isn't known. */
+  /**
+   * Where in the student's source it happened, the innermost call first; empty when that isn't
+   * known.
+   */
   readonly stack: readonly CodePlace[]
   /** What usually causes this; empty when nothing is known. */
   readonly hint: string
@@ -85,5 +94,16 @@ export class FaultFound extends Error {
 export type FaultParts = Partial<Omit<Fault, 'kind' | 'what'>>
 
 export function faultOf(kind: FaultKind, what: string, more: FaultParts = {}): Fault {
-  return { kind, block: -1, operation: -1, where: '', what, details: [], picture: [], stack: [], hint: '', ...more }
+  return {
+    kind,
+    block: -1,
+    operation: -1,
+    where: '',
+    what,
+    details: [],
+    picture: [],
+    stack: [],
+    hint: '',
+    ...more
+  }
 }

@@ -1,7 +1,8 @@
 /**
- * Sees whether a submission keeps its books in JavaScript objects: with thousands of blocks in use, or free, the JavaScript heap
- * must not have grown with them, nor by a table when the file was loaded or a heap created. A few variables and small tables
- * don't show, and are allowed. The engine is asked, which knows; nothing of the submission's world is.
+ * Sees whether a submission keeps its books in JavaScript objects: with thousands of blocks in use,
+ * or free, the JavaScript heap must not have grown with them, nor by a table when the file was
+ * loaded or a heap created. A few variables and small tables don't show, and are allowed. The
+ * engine is asked, which knows; nothing of the submission's world is.
  */
 
 import { getHeapStatistics, setFlagsFromString } from 'node:v8'
@@ -20,9 +21,14 @@ const TIME = 700
 /** The smallest record for a block that shows, in bytes. */
 const RECORD_BYTES = 5
 const ROUNDS = 5
-/** What the JIT compiles on the way is counted too, but not again and again; records of blocks are. */
+/**
+ * What the JIT compiles on the way is counted too, but not again and again; records of blocks are.
+ */
 const BATCHES = 3
-/** Heaps created, and the most bytes that each may cost: its functions, some variables, the heads of some lists. */
+/**
+ * Heaps created, and the most bytes that each may cost: its functions, some variables, the heads of
+ * some lists.
+ */
 const HEAPS = 40
 const HEAP_BYTES = 6144
 /** The most bytes of buffers, and of everything, that loading the file may make. */
@@ -45,13 +51,19 @@ function bytesNow(): { readonly all: number; readonly buffers: number } {
  * @param renew empties the heap, and gives a `memory` over it
  * @param words the channel's, where each call is told
  */
-export function growth(load: () => Create, renew: () => Memory, words: Int32Array): Fault | undefined {
+export function growth(
+  load: () => Create,
+  renew: () => Memory,
+  words: Int32Array
+): Fault | undefined {
   const unloaded = bytesNow()
   const create = load()
   const loaded = bytesNow()
   const [buffers, all] = [loaded.buffers - unloaded.buffers, loaded.all - unloaded.all]
-  if (buffers > LOAD_BUFFERS || all > LOAD_BYTES) return table(Math.max(buffers, all), 'Loading the file makes')
-  // Whatever a round leaves behind stays, so that nothing of it is collected in the middle of the next.
+  if (buffers > LOAD_BUFFERS || all > LOAD_BYTES)
+    return table(Math.max(buffers, all), 'Loading the file makes')
+  // Whatever a round leaves behind stays, so that nothing of it is collected in the middle of the
+  // next.
   const kept: unknown[] = [allocatorOf(create(renew()))]
   const first = bytesNow().all
   for (let i = 0; i < HEAPS; i++) kept.push(allocatorOf(create(renew())))
@@ -85,7 +97,10 @@ export function growth(load: () => Create, renew: () => Memory, words: Int32Arra
   if (count < FEWEST_BLOCKS) return undefined
   const batch = () => {
     const rounds = Array.from({ length: ROUNDS }, () => round(Math.min(count, BLOCKS - 1)))
-    return { inUse: median(rounds.map(each => each.inUse)), free: median(rounds.map(each => each.free)) }
+    return {
+      inUse: median(rounds.map(each => each.inUse)),
+      free: median(rounds.map(each => each.free))
+    }
   }
   let found = batch()
   for (let times = 1; times < BATCHES && isSuspect(found); times++) found = batch()
@@ -102,17 +117,24 @@ function table(bytes: number, what: string): Fault {
 }
 
 function outside(detail: string): Fault {
-  return faultOf('state-outside', 'the allocator keeps its books in JavaScript objects, outside the mapped memory', {
-    details: [detail],
-    hint: HINTS.outsideState
-  })
+  return faultOf(
+    'state-outside',
+    'the allocator keeps its books in JavaScript objects, outside the mapped memory',
+    {
+      details: [detail],
+      hint: HINTS.outsideState
+    }
+  )
 }
 
 function isSuspect({ inUse, free }: { readonly inUse: number; readonly free: number }): boolean {
   return inUse >= RECORD_BYTES || free >= RECORD_BYTES
 }
 
-/** The middle one of an odd number of values: a round or two with a garbage collection in them do not decide. */
+/**
+ * The middle one of an odd number of values: a round or two with a garbage collection in them do
+ * not decide.
+ */
 function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0
 }

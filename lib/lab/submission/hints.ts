@@ -12,8 +12,10 @@ function wordHint(lab: HeapState, word: number): string {
   const { low, high } = lab
   const size = word - (word % 8)
   // Links are byte offsets, or indexes of words of 4 or 8 bytes.
-  if ([1, 4, 8].some(unit => word * unit >= low && word * unit <= high) && word % 8 !== 1) return `${word}, ${LINK}`
-  if (word > 0 && word % 8 <= 3 && size <= high - low) return `${word} (${size} with the low bits ${word % 8}), ${TAG}`
+  if ([1, 4, 8].some(unit => word * unit >= low && word * unit <= high) && word % 8 !== 1)
+    return `${word}, ${LINK}`
+  if (word > 0 && word % 8 <= 3 && size <= high - low)
+    return `${word} (${size} with the low bits ${word % 8}), ${TAG}`
   return ''
 }
 
@@ -28,15 +30,21 @@ export function payloadHint(lab: HeapState, at: number): string {
   return 'the bytes look like the contents of another payload: two blocks share memory, or a copy was longer than the block that it went to'
 }
 
-/** A hint for a write into a payload that was caught in the act. The name of the function tells links from tags, where it does. */
+/**
+ * A hint for a write into a payload that was caught in the act. The name of the function tells
+ * links from tags, where it does.
+ */
 export function writeHint(lab: HeapState, value: unknown, where: string): string {
   if (typeof value !== 'number') {
     return 'a copy or fill is longer than the block that it goes to, or goes to the wrong place'
   }
-  if (/insert|remove|link|list|push|pop|delete|add/i.test(where)) return `it wrote ${value}, ${LINK}`
+  if (/insert|remove|link|list|push|pop|delete|add/i.test(where))
+    return `it wrote ${value}, ${LINK}`
   if (/tag|split|place|head|foot|coalesce|merge/i.test(where)) return `it wrote ${value}, ${TAG}`
   const looks = wordHint(lab, value)
-  return looks === '' ? `it wrote ${value}; check where the allocator believes this block to be` : `it wrote ${looks}`
+  return looks === ''
+    ? `it wrote ${value}; check where the allocator believes this block to be`
+    : `it wrote ${looks}`
 }
 
 /** A hint for an error that names something of Node's, or of a browser's, which is not there. */
@@ -54,7 +62,8 @@ export const HINTS = {
     'the method is async, so it returns a Promise: an allocator must have its answer at once. Leave out async and await',
   deep: 'a function calls itself without end, or too deep: a list is better walked by a loop',
   world: 'an allocator has the language and its memory: no modules, no process, no timers',
-  views: 'use the views that memory has, and no others over their buffer: accesses are watched and counted',
+  views:
+    'use the views that memory has, and no others over their buffer: accesses are watched and counted',
   sbrkFailed: 'sbrk answers -1 when no memory is left; malloc must then return 0',
   misaligned:
     'round block sizes up to a multiple of the alignment, and begin the first block so that its payload, not its header, is aligned',
@@ -70,7 +79,8 @@ export const HINTS = {
     'copy min(old payload, new size) bytes before the old block is freed or its bytes are used for tags and links',
   reallocOverread:
     'realloc must copy min(old payload, new size) bytes; copying the new size reads beyond the end of the old block',
-  nullPage: 'this is where NULL points: a 0 that ends a list, or a failed search, was followed like a pointer',
+  nullPage:
+    'this is where NULL points: a 0 that ends a list, or a failed search, was followed like a pointer',
   badWord:
     'the index was made from a word that is no size, tag or link. Either nothing was written there (a forgotten footer?), or the allocator looked at the wrong place, or it came there by a list that a block in use is still on',
   farBeyond:

@@ -12,7 +12,10 @@ interface Entry {
 export function intrinsicsOf(global: object): { changed(): string[] } {
   const entries: Entry[] = []
   const seen = new Set<object>()
-  const keys = new Map<object, { readonly path: string; readonly keys: ReadonlySet<string | symbol> }>()
+  const keys = new Map<
+    object,
+    { readonly path: string; readonly keys: ReadonlySet<string | symbol> }
+  >()
   const visit = (owner: object, path: string) => {
     if (seen.has(owner)) return
     seen.add(owner)
@@ -22,9 +25,11 @@ export function intrinsicsOf(global: object): { changed(): string[] } {
       const descriptor = Reflect.getOwnPropertyDescriptor(owner, key)
       if (descriptor === undefined) continue
       const name = path === '' ? String(key) : `${path}.${String(key)}`
-      // A global that a submission sets is its own; console is there to be used, and may be replaced.
+      // A global that a submission sets is its own; console is there to be used, and may be
+      // replaced.
       if (path !== '' || key !== 'console') entries.push({ owner, key, name, descriptor })
-      for (const part of [descriptor.value, descriptor.get, descriptor.set]) if (isObject(part)) visit(part, name)
+      for (const part of [descriptor.value, descriptor.get, descriptor.set])
+        if (isObject(part)) visit(part, name)
     }
     const prototype = Reflect.getPrototypeOf(owner)
     if (prototype !== null) visit(prototype, `${path}.prototype`)

@@ -1,6 +1,7 @@
 /**
- * The grader's own book of which payload lies where, kept outside the student's memory, so that a heap that destroys itself can't
- * hide it. It also remembers where every operation put its block, to tell the history of a place.
+ * The grader's own book of which payload lies where, kept outside the student's memory, so that a
+ * heap that destroys itself can't hide it. It also remembers where every operation put its block,
+ * to tell the history of a place.
  */
 
 import { CALLOC, REALLOC, type Trace } from '../../trace/trace.js'
@@ -16,7 +17,10 @@ export class Ledger {
   readonly sizes: Float64Array
   /** The operation that allocated each id's block; its pattern depends on it. */
   readonly births: Int32Array
-  /** For each operation, where it put its block, and the operation that ended this placing; -1 for none. */
+  /**
+   * For each operation, where it put its block, and the operation that ended this placing; -1 for
+   * none.
+   */
   readonly #placed: Float64Array
   readonly #ended: Int32Array
   /** The operation that put each id where it is. */
@@ -73,7 +77,10 @@ export class Ledger {
     return `id ${id} (${this.sizes[id]} bytes at ${this.pointers[id]}, from ${this.#shortly(this.#placing[id])})`
   }
 
-  /** What was put at bytes `from` to `to` before operation `until`, the newest last, at most four sentences. */
+  /**
+   * What was put at bytes `from` to `to` before operation `until`, the newest last, at most four
+   * sentences.
+   */
   history(from: number, to: number, until: number): string[] {
     const lines: string[] = []
     for (let i = until - 1; i >= 0 && lines.length < 4; i--) {

@@ -11,7 +11,8 @@ export function createOf(module: unknown): Create {
   }
   for (const name of ['create', 'default']) {
     const create: unknown = Reflect.get(module, name)
-    if (typeof create === 'function') return (memory: Memory) => Reflect.apply(create, undefined, [memory])
+    if (typeof create === 'function')
+      return (memory: Memory) => Reflect.apply(create, undefined, [memory])
   }
   const names = Object.keys(module)
   const found = names.length === 0 ? 'It exports nothing' : `It exports ${names.join(', ')}`

@@ -1,8 +1,10 @@
 /**
- * The process that runs a submission, and nothing else. It does what the judge writes into the channel, until it is killed. Before
- * the first line of the submission runs, everything that it will need is loaded and everything else is given up.
+ * The process that runs a submission, and nothing else. It does what the judge writes into the
+ * channel, until it is killed. Before the first line of the submission runs, everything that it
+ * will need is loaded and everything else is given up.
  *
- * Arguments: the compiled script, its source map, the sources, bytes of a heap, operations that the channel has room for, and limits.
+ * Arguments: the compiled script, its source map, the sources, bytes of a heap, operations that the
+ * channel has room for, and limits.
  */
 
 import { readFileSync, writeSync } from 'node:fs'
@@ -88,7 +90,8 @@ const allocators: (Allocator | undefined)[] = [undefined, undefined]
 const pointers = heaps.map(() => new Int32Array(operations))
 const parent = process.ppid
 
-// Stacks must name the student's own lines, and reach from deep inside the watched views back to them.
+// Stacks must name the student's own lines, and reach from deep inside the watched views back to
+// them.
 Error.stackTraceLimit = 40
 const code = settings.script === '' ? '' : readFileSync(settings.script, 'utf8')
 const places = new Places(code, settings.sources)
@@ -133,7 +136,14 @@ function obey(): Answer {
     case RUN: {
       const allocator = allocators[instance]
       if (allocator === undefined) return [THREW, 'no allocator']
-      const odd = replay(channel, allocator, stamped[instance], pointers[instance], words[FROM], words[UNTIL])
+      const odd = replay(
+        channel,
+        allocator,
+        stamped[instance],
+        pointers[instance],
+        words[FROM],
+        words[UNTIL]
+      )
       return odd === undefined ? [FINE] : [NO_POINTER, odd]
     }
     case CHECK: {

@@ -1,21 +1,26 @@
 /**
- * The memory that a student's allocator works on: a `Region` behind the face of a process's heap in C, where `sbrk` moves the end
- * of the heap (the break) upwards. The grader holds a `LabMemory`; the student sees only its `face`.
+ * The memory that a student's allocator works on: a `Region` behind the face of a process's heap in
+ * C, where `sbrk` moves the end of the heap (the break) upwards. The grader holds a `LabMemory`;
+ * the student sees only its `face`.
  *
  *     0            low                            high                         byteLength
  *     ├────────────┼──────────────────────────────┼───┬────────────────────────┤
  *     │ NULL page  │ what sbrk has handed out     │ g │ not handed out yet     │
  *     └────────────┴──────────────────────────────┴───┴────────────────────────┘
  *
- * The first page is never handed out, so that 0 can be NULL. While a submission is verified, the `g` bytes behind the break and those
- * in front of `low` hold a pattern that tells when something wrote there.
+ * The first page is never handed out, so that 0 can be NULL. While a submission is verified, the
+ * `g` bytes behind the break and those in front of `low` hold a pattern that tells when something
+ * wrote there.
  */
 
 import { invalidType, outOfRange } from '../../errors.js'
 import { Region } from '../../memory/region.js'
 import type { DescribedHeap } from '../../report/heap-description.js'
 
-/** The mapped memory as typed arrays; element `i` of `u32` is the four bytes from byte `4 * i`. All of them show the same bytes. */
+/**
+ * The mapped memory as typed arrays; element `i` of `u32` is the four bytes from byte `4 * i`. All
+ * of them show the same bytes.
+ */
 export interface Views {
   readonly u8: Uint8Array
   readonly i8: Int8Array
@@ -35,13 +40,17 @@ export interface Views {
 export interface Memory extends Views {
   /** Where the heap begins: a multiple of `pageSize`, never 0. */
   readonly low: number
-  /** Where the heap ends: the first byte that is not yours yet. Equal to `low` before the first `sbrk`. */
+  /**
+   * Where the heap ends: the first byte that is not yours yet. Equal to `low` before the first
+   * `sbrk`.
+   */
   readonly high: number
   /** Bytes of a page of this system. */
   readonly pageSize: number
   /**
-   * Moves the end of the heap up by `bytes`, an integer from 0. Returns where the new bytes begin (the old `high`), or -1 when
-   * the memory is exhausted, and then nothing changes. New bytes are zero. The heap can't shrink.
+   * Moves the end of the heap up by `bytes`, an integer from 0. Returns where the new bytes begin
+   * (the old `high`), or -1 when the memory is exhausted, and then nothing changes. New bytes are
+   * zero. The heap can't shrink.
    */
   sbrk(bytes: number): number
 }
@@ -52,9 +61,15 @@ export interface Allocator {
   malloc(size: number): number
   /** Takes a block back; `free(0)` does nothing. */
   free(pointer: number): void
-  /** The block's first bytes in a block of `size` bytes, perhaps elsewhere; 0, and the block untouched, when there is no memory. */
+  /**
+   * The block's first bytes in a block of `size` bytes, perhaps elsewhere; 0, and the block
+   * untouched, when there is no memory.
+   */
   realloc(pointer: number, size: number): number
-  /** Looks whether the heap is in order. Fails by throwing, by returning `false`, or by returning what is wrong as a string. */
+  /**
+   * Looks whether the heap is in order. Fails by throwing, by returning `false`, or by returning
+   * what is wrong as a string.
+   */
   check?(): unknown
   /** What the heap consists of, for pictures. Nothing of it is graded. */
   describe?(): DescribedHeap
@@ -100,7 +115,9 @@ export class LabMemory {
     return this.#high
   }
 
-  /** The face with other views over the same bytes, such as views that watch what is done to them. */
+  /**
+   * The face with other views over the same bytes, such as views that watch what is done to them.
+   */
   faceOver(views: Views): Memory {
     const lab = this
     return Object.freeze({
@@ -124,13 +141,17 @@ export class LabMemory {
   /** The first guard byte that was changed, if any was. */
   breach(): GuardBreach | undefined {
     const { u8 } = this.views
-    for (let at = this.low - GUARD_BYTES; at < this.low; at++) if (u8[at] !== GUARD) return { at, found: u8[at] }
+    for (let at = this.low - GUARD_BYTES; at < this.low; at++)
+      if (u8[at] !== GUARD) return { at, found: u8[at] }
     const end = this.#high + GUARD_BYTES
     for (let at = this.#high; at < end; at++) if (u8[at] !== GUARD) return { at, found: u8[at] }
     return undefined
   }
 
-  /** As new: zero, with nothing handed out and no guards. The pages stay in memory, so that timing meets no page faults. */
+  /**
+   * As new: zero, with nothing handed out and no guards. The pages stay in memory, so that timing
+   * meets no page faults.
+   */
   clear(): void {
     this.views.u8.fill(0, 0, this.#high + GUARD_BYTES)
     this.#high = this.low
@@ -144,7 +165,8 @@ export class LabMemory {
 
   #sbrk(bytes: number): number {
     if (typeof bytes !== 'number') throw invalidType('bytes', 'of type number', bytes)
-    if (!Number.isInteger(bytes) || bytes < 0) throw outOfRange('bytes', 'an integer, 0 or more', bytes)
+    if (!Number.isInteger(bytes) || bytes < 0)
+      throw outOfRange('bytes', 'an integer, 0 or more', bytes)
     const old = this.#high
     if (old - this.low + bytes > this.#limit) {
       this.refused = bytes

@@ -25,7 +25,11 @@ export interface Focus {
 }
 
 /** @param bounds where the heap begins and ends */
-export function neighbourhood(ledger: Ledger, bounds: { low: number; high: number }, focus: Focus): string[] {
+export function neighbourhood(
+  ledger: Ledger,
+  bounds: { low: number; high: number },
+  focus: Focus
+): string[] {
   const length = Math.max(1, focus.to - focus.from)
   const context = Math.max(CONTEXT, length / 4)
   let scale = 1
@@ -70,7 +74,8 @@ function cellAt(
 
 function legend(cells: string, gutter: number): string[] {
   const lines: string[] = []
-  if (cells.includes('.')) lines.push(`${'.'.padStart(gutter)}  no payload: headers, footers, free blocks`)
+  if (cells.includes('.'))
+    lines.push(`${'.'.padStart(gutter)}  no payload: headers, footers, free blocks`)
   if (cells.includes('~')) lines.push(`${'~'.padStart(gutter)}  outside the heap`)
   return lines
 }

@@ -1,4 +1,6 @@
-/** Finds the lines of a student's sources in a stack, whose places are those of the compiled script. */
+/**
+ * Finds the lines of a student's sources in a stack, whose places are those of the compiled script.
+ */
 
 import { SourceMap } from 'node:module'
 import { resolve } from 'node:path'
@@ -18,7 +20,10 @@ export class Places {
    */
   constructor(code: string, sources: readonly string[]) {
     const encoded = INLINE_MAP.exec(code)?.[1]
-    this.#map = encoded === undefined ? undefined : new SourceMap(JSON.parse(Buffer.from(encoded, 'base64').toString()))
+    this.#map =
+      encoded === undefined
+        ? undefined
+        : new SourceMap(JSON.parse(Buffer.from(encoded, 'base64').toString()))
     this.#sources = sources
   }
 
@@ -45,7 +50,12 @@ export class Places {
       source => source === entry.originalSource || source.endsWith(`/${tail(entry.originalSource)}`)
     )
     if (file === undefined) return undefined
-    return { file: resolve(file), line: entry.originalLine + 1, column: entry.originalColumn + 1, function: '' }
+    return {
+      file: resolve(file),
+      line: entry.originalLine + 1,
+      column: entry.originalColumn + 1,
+      function: ''
+    }
   }
 }
 

@@ -1,7 +1,8 @@
 /**
- * The yardstick for throughput: simple segregated storage. Requests are rounded up to powers of two, each size has a free list, last in
- * first out; nothing is ever split or merged. It wastes memory and is as fast as an allocator of this kind gets, so a
- * submission's speed relative to it says something that a slow or busy machine does not change.
+ * The yardstick for throughput: simple segregated storage. Requests are rounded up to powers of
+ * two, each size has a free list, last in first out; nothing is ever split or merged. It wastes
+ * memory and is as fast as an allocator of this kind gets, so a submission's speed relative to it
+ * says something that a slow or busy machine does not change.
  *
  * It must stay as it is: thresholds in courses' configurations are shares of its speed.
  */

@@ -1,7 +1,7 @@
 /**
- * The loop that calls a submission: one for every purpose, whether it is verified or timed, so that nothing tells the submission which
- * it is. Each payload gets a stamp, the number of its operation, in its first word; it is read again before free and
- * behind realloc, for the judge to compare.
+ * The loop that calls a submission: one for every purpose, whether it is verified or timed, so that
+ * nothing tells the submission which it is. Each payload gets a stamp, the number of its operation,
+ * in its first word; it is read again before free and behind realloc, for the judge to compare.
  */
 
 import { types } from 'node:util'
@@ -12,7 +12,10 @@ import type { Allocator } from './memory.js'
 /** Payloads of fewer bytes than this have no stamp. */
 export const STAMPED = 4
 
-/** Does operations `from` to `until - 1`. Returns what was returned that is no pointer, as text; undefined when all is well. */
+/**
+ * Does operations `from` to `until - 1`. Returns what was returned that is no pointer, as text;
+ * undefined when all is well.
+ */
 export function replay(
   { words, results, stamps, kinds, ids, payloads }: Channel,
   allocator: Allocator,
@@ -38,8 +41,10 @@ export function replay(
     }
     const bytes = payloads[i]
     const old = kind === REALLOC ? pointers[id] : 0
-    const pointer: unknown = kind === REALLOC ? allocator.realloc(old, bytes) : allocator.malloc(bytes)
-    if (typeof pointer !== 'number' || (pointer | 0) !== pointer || pointer < 0) return described(pointer)
+    const pointer: unknown =
+      kind === REALLOC ? allocator.realloc(old, bytes) : allocator.malloc(bytes)
+    if (typeof pointer !== 'number' || (pointer | 0) !== pointer || pointer < 0)
+      return described(pointer)
     results[i] = pointer
     pointers[id] = pointer
     if (old !== 0) stamps[i] = heap[pointer >> 2]

@@ -1,17 +1,26 @@
 /**
- * Views that tell of everything that is done to them. They are slow, so they are used for the beginning of a trace and to find
- * out, after a fault, which line of the student's source did it.
+ * Views that tell of everything that is done to them. They are slow, so they are used for the
+ * beginning of a trace and to find out, after a fault, which line of the student's source did it.
  */
 
 import type { Views } from './memory.js'
 
 /** Hears of every access before it happens. Throwing stops the allocator there. */
 export interface Watcher {
-  /** Bytes `from` to `to` are about to be read. `bulk`: by a method over many elements, such as `copyWithin`. */
+  /**
+   * Bytes `from` to `to` are about to be read. `bulk`: by a method over many elements, such as
+   * `copyWithin`.
+   */
   read(from: number, to: number, bulk: boolean): void
-  /** Bytes `from` to `to` are about to be written; `value` is what goes there, when it is one element. */
+  /**
+   * Bytes `from` to `to` are about to be written; `value` is what goes there, when it is one
+   * element.
+   */
   write(from: number, to: number, value?: unknown): void
-  /** An element that does not exist: `view` is the view's name, `index` what stood between the brackets. */
+  /**
+   * An element that does not exist: `view` is the view's name, `index` what stood between the
+   * brackets.
+   */
   noElement(view: string, index: string, writing: boolean): void
   /** The buffer behind a view is taken: what is done to other views of it can't be seen. */
   buffer(view: string): void
@@ -72,14 +81,32 @@ function watched<View extends Elements & object>(name: string, view: View, watch
   })
 }
 
-/** What a program writes between brackets as an index, sensible or not; the rest are names of properties and methods. */
+/**
+ * What a program writes between brackets as an index, sensible or not; the rest are names of
+ * properties and methods.
+ */
 function isIndex(key: string): boolean {
   const first = key.charCodeAt(0)
-  return (first >= 0x30 && first <= 0x39) || first === 0x2d || key === 'NaN' || key === 'undefined' || key === 'null'
+  return (
+    (first >= 0x30 && first <= 0x39) ||
+    first === 0x2d ||
+    key === 'NaN' ||
+    key === 'undefined' ||
+    key === 'null'
+  )
 }
 
-/** The three methods that write, and the ones that copy out. Whatever else there is reads single elements for looking only. */
-function tellMethod(method: string, args: readonly unknown[], bytes: number, length: number, watcher: Watcher): void {
+/**
+ * The three methods that write, and the ones that copy out. Whatever else there is reads single
+ * elements for looking only.
+ */
+function tellMethod(
+  method: string,
+  args: readonly unknown[],
+  bytes: number,
+  length: number,
+  watcher: Watcher
+): void {
   const place = (value: unknown, standard: number) => {
     const index = value === undefined ? standard : Math.trunc(Number(value)) || 0
     return Math.min(length, Math.max(0, index < 0 ? index + length : index))
@@ -97,7 +124,10 @@ function tellMethod(method: string, args: readonly unknown[], bytes: number, len
     if (to > from) watcher.write(from * bytes, to * bytes)
   } else if (method === 'set') {
     const [source] = args
-    const count = typeof source === 'object' && source !== null && 'length' in source ? Number(source.length) : 0
+    const count =
+      typeof source === 'object' && source !== null && 'length' in source
+        ? Number(source.length)
+        : 0
     const from = place(args[1], 0)
     if (ArrayBuffer.isView(source) && source.buffer.byteLength >= length * bytes && count > 0) {
       watcher.read(source.byteOffset, source.byteOffset + source.byteLength, true)

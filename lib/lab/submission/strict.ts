@@ -1,11 +1,19 @@
 /**
- * Watches every access of a student's allocator and stops it at the first that can't be right, in the very line of its source
- * that did it: outside the heap, an index that is no element, a write into a payload in use, a walk without end.
+ * Watches every access of a student's allocator and stops it at the first that can't be right, in
+ * the very line of its source that did it: outside the heap, an index that is no element, a write
+ * into a payload in use, a walk without end.
  */
 
 import { REALLOC } from '../../trace/trace.js'
 import { ACCESSES } from './channel.js'
-import { type CodePlace, type Fault, FaultFound, type FaultKind, type FaultParts, faultOf } from './fault.js'
+import {
+  type CodePlace,
+  type Fault,
+  FaultFound,
+  type FaultKind,
+  type FaultParts,
+  faultOf
+} from './fault.js'
 import { HINTS, writeHint } from './hints.js'
 import type { LabMemory } from './memory.js'
 import type { Places } from './places.js'
@@ -13,7 +21,10 @@ import type { Watcher } from './spy.js'
 import type { Verifier } from './verify.js'
 import type { Writers } from './writers.js'
 
-/** One operation may touch the memory so often, and four times for each byte of the heap, before it counts as endless. */
+/**
+ * One operation may touch the memory so often, and four times for each byte of the heap, before it
+ * counts as endless.
+ */
 const MOST_ACCESSES = 1_000_000
 /** The last addresses that are told of an endless walk. */
 const RECENT = 6
@@ -67,15 +78,22 @@ export class StrictWatcher implements Watcher {
     const verifier = this.#verifier
     const inRealloc = verifier !== undefined && verifier.trace.kinds[verifier.operation] === REALLOC
     if (inRealloc && bulk && to > this.#lab.high && from < this.#lab.high) {
-      this.#raise('realloc', `realloc read ${range(from, to)}, beyond memory.high (${this.#lab.high})`, from, to, {
-        hint: HINTS.reallocOverread
-      })
+      this.#raise(
+        'realloc',
+        `realloc read ${range(from, to)}, beyond memory.high (${this.#lab.high})`,
+        from,
+        to,
+        {
+          hint: HINTS.reallocOverread
+        }
+      )
     }
     this.#inHeap(from, to, 'read')
     if (!bulk) this.#remember(from - (from % 4))
     if (verifier === undefined) return
     const other = foreignOwner(verifier, from, to)
-    if (this.#trespass === '' && !bulk && this.#programs[from] === 1) this.#noteTrespass(verifier, from, to, other)
+    if (this.#trespass === '' && !bulk && this.#programs[from] === 1)
+      this.#noteTrespass(verifier, from, to, other)
     if (other === -1 || !inRealloc) return
     this.#foreignBytes += bulk ? PEEK_BYTES + 1 : to - from
     if (this.#foreignBytes <= PEEK_BYTES) return
@@ -101,16 +119,28 @@ export class StrictWatcher implements Watcher {
       return
     }
     const name = verifier.ledger.nameOf(other)
-    this.#raise('payload', `the allocator wrote ${range(from, to)}, inside the payload of ${name}`, from, to, {
-      hint: writeHint(this.#lab, value, this.#stack()[0]?.function ?? '')
-    })
+    this.#raise(
+      'payload',
+      `the allocator wrote ${range(from, to)}, inside the payload of ${name}`,
+      from,
+      to,
+      {
+        hint: writeHint(this.#lab, value, this.#stack()[0]?.function ?? '')
+      }
+    )
   }
 
   noElement(view: string, index: string, writing: boolean): void {
     const verb = writing ? 'wrote to' : 'read'
-    this.#raise('access', `the allocator ${verb} ${view}[${index}], an element that does not exist`, 0, 0, {
-      hint: this.#trespass === '' ? HINTS.index : HINTS.badWord
-    })
+    this.#raise(
+      'access',
+      `the allocator ${verb} ${view}[${index}], an element that does not exist`,
+      0,
+      0,
+      {
+        hint: this.#trespass === '' ? HINTS.index : HINTS.badWord
+      }
+    )
   }
 
   buffer(view: string): void {
@@ -168,7 +198,13 @@ export class StrictWatcher implements Watcher {
           : `below memory.low (${low})`
         : `beyond memory.high (${high})`
     const hint =
-      from >= low ? (from > high + 64 ? HINTS.farBeyond : HINTS.beyond) : to <= 64 ? HINTS.nullPage : HINTS.below
+      from >= low
+        ? from > high + 64
+          ? HINTS.farBeyond
+          : HINTS.beyond
+        : to <= 64
+          ? HINTS.nullPage
+          : HINTS.below
     this.#raise('access', `the allocator ${verb} ${range(from, to)}, ${place}`, from, to, { hint })
   }
 
@@ -183,7 +219,8 @@ export class StrictWatcher implements Watcher {
       this.fault ??= verifier.fault(kind, what, { stack, details, hint: HINTS.sbrkFailed })
     } else {
       const focus = { from, to: Math.min(to, from + 4096), label: range(from, to) }
-      const { picture, details } = to > from ? verifier.surroundings(focus) : { picture: [], details: [] }
+      const { picture, details } =
+        to > from ? verifier.surroundings(focus) : { picture: [], details: [] }
       const before = this.#trespass === '' ? [] : [this.#trespass]
       const all = [...before, ...details, ...(more.details ?? [])]
       this.fault ??= verifier.fault(kind, what, { picture, stack, ...more, details: all })
@@ -191,15 +228,24 @@ export class StrictWatcher implements Watcher {
     throw new FaultFound(this.fault)
   }
 
-  /** A fault that the verifier found, with what the operation under way did before it that may be the reason. */
+  /**
+   * A fault that the verifier found, with what the operation under way did before it that may be
+   * the reason.
+   */
   explain(fault: Fault): Fault {
     return this.#trespass === '' ? fault : { ...fault, details: [this.#trespass, ...fault.details] }
   }
 
   #noteTrespass(verifier: Verifier, from: number, to: number, other: number): void {
-    if (other === -1 && verifier.own !== -1 && verifier.ledger.ownerWithin(from, to) === verifier.own) return
+    if (
+      other === -1 &&
+      verifier.own !== -1 &&
+      verifier.ledger.ownerWithin(from, to) === verifier.own
+    )
+      return
     const [place] = this.#stack()
-    const where = place === undefined ? '' : `, in ${place.function || 'the file'}, line ${place.line}`
+    const where =
+      place === undefined ? '' : `, in ${place.function || 'the file'}, line ${place.line}`
     const whose =
       other === -1
         ? 'the program was the last to write there, when a block had its payload there: no tag or link is at this place'
@@ -216,7 +262,10 @@ function range(from: number, to: number): string {
   return to - from === 1 ? `byte ${from}` : `bytes ${from} to ${to - 1}`
 }
 
-/** The owner of a payload among these bytes that is not the block that the operation is about; -1 when there is none. */
+/**
+ * The owner of a payload among these bytes that is not the block that the operation is about; -1
+ * when there is none.
+ */
 function foreignOwner(verifier: Verifier, from: number, to: number): number {
   const { ledger, own } = verifier
   const other = ledger.ownerWithin(from, to)

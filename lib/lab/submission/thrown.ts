@@ -13,5 +13,9 @@ export interface Thrown {
 
 export function thrownFrom(text: string, places: Places): Thrown {
   const [message = '', stack = ''] = text.split('\0')
-  return { message, stack: places.in(stack), isDeep: message.startsWith('RangeError: Maximum call stack') }
+  return {
+    message,
+    stack: places.in(stack),
+    isDeep: message.startsWith('RangeError: Maximum call stack')
+  }
 }

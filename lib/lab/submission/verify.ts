@@ -1,6 +1,7 @@
 /**
- * Replays a trace on a student's allocator and believes nothing: every answer is checked when it is given, every payload holds a
- * pattern of its own which is compared before each realloc and free, at intervals and at the end. Stops at the first fault.
+ * Replays a trace on a student's allocator and believes nothing: every answer is checked when it is
+ * given, every payload holds a pattern of its own which is compared before each realloc and free,
+ * at intervals and at the end. Stops at the first fault.
  */
 
 import { types } from 'node:util'
@@ -44,7 +45,9 @@ export interface Calls {
   check?(): unknown
 }
 
-/** What came back that is no pointer, in words: from another process, or one that has none for it. */
+/**
+ * What came back that is no pointer, in words: from another process, or one that has none for it.
+ */
 export class Told {
   readonly text: string
 
@@ -119,7 +122,8 @@ export class Verifier {
     const history = this.ledger.history(focus.from, focus.to, this.operation)
     return {
       picture: neighbourhood(this.ledger, { low, high }, focus),
-      details: history.length === 0 ? [] : ['Before, at this place:', ...history.map(line => `  ${line}`)]
+      details:
+        history.length === 0 ? [] : ['Before, at this place:', ...history.map(line => `  ${line}`)]
     }
   }
 
@@ -160,21 +164,35 @@ export class Verifier {
     this.onFill(pointer, pointer + bytes)
   }
 
-  #lost(pointer: number, from: number, before: number, kept: number, at: number, seed: number): never {
+  #lost(
+    pointer: number,
+    from: number,
+    before: number,
+    kept: number,
+    at: number,
+    seed: number
+  ): never {
     const { picture } = this.surroundings({
       from: pointer + at,
       to: pointer + at + 1,
       label: `byte ${at} of the block`
     })
-    const moved = pointer === from ? `The block stayed at ${from}` : `The block moved from ${from} to ${pointer}`
-    this.#fail('realloc', `realloc must keep the first ${kept} bytes of the block, but byte ${at} was lost`, {
-      details: [
-        `${moved}; it had ${before} bytes before.`,
-        `Byte ${at}, at ${pointer + at}, is ${hex(this.#payloads.found(pointer, at))} and should be ${hex(expectedByte(seed, at))}.`
-      ],
-      picture,
-      hint: HINTS.reallocLost
-    })
+    const moved =
+      pointer === from
+        ? `The block stayed at ${from}`
+        : `The block moved from ${from} to ${pointer}`
+    this.#fail(
+      'realloc',
+      `realloc must keep the first ${kept} bytes of the block, but byte ${at} was lost`,
+      {
+        details: [
+          `${moved}; it had ${before} bytes before.`,
+          `Byte ${at}, at ${pointer + at}, is ${hex(this.#payloads.found(pointer, at))} and should be ${hex(expectedByte(seed, at))}.`
+        ],
+        picture,
+        hint: HINTS.reallocLost
+      }
+    )
   }
 
   #free(i: number, id: number): void {
@@ -199,10 +217,14 @@ export class Verifier {
     } catch (error) {
       if (error instanceof FaultFound) throw error
       const { message, stack, isDeep } = this.#settings.thrown(error)
-      this.#fail('exception', `${name} threw ${message}`, { stack, hint: isDeep ? HINTS.deep : worldHint(message) })
+      this.#fail('exception', `${name} threw ${message}`, {
+        stack,
+        hint: isDeep ? HINTS.deep : worldHint(message)
+      })
     }
     if (typeof result === 'number' && Number.isInteger(result) && result >= 0) return result
-    const text = result instanceof Told ? result.text : types.isPromise(result) ? 'a Promise' : inspect(result)
+    const text =
+      result instanceof Told ? result.text : types.isPromise(result) ? 'a Promise' : inspect(result)
     const isRefusal = text === '-1'
     this.#fail(
       'not-a-pointer',
@@ -217,18 +239,28 @@ export class Verifier {
   #outOfMemory(name: string, bytes: number): never {
     const { lab } = this
     if (lab.refused === 0) {
-      this.#fail('out-of-memory', `${name} returned 0 (NULL) for ${bytes} bytes, although there is memory left`, {
-        details: [`The heap has ${lab.high - lab.low} bytes, with ${this.#payload} bytes of payload in use.`],
-        hint: HINTS.nullTooEarly
-      })
+      this.#fail(
+        'out-of-memory',
+        `${name} returned 0 (NULL) for ${bytes} bytes, although there is memory left`,
+        {
+          details: [
+            `The heap has ${lab.high - lab.low} bytes, with ${this.#payload} bytes of payload in use.`
+          ],
+          hint: HINTS.nullTooEarly
+        }
+      )
     }
-    this.#fail('out-of-memory', `the memory is used up: ${name} returned 0 (NULL) for ${bytes} bytes`, {
-      details: [
-        `The heap has grown to ${lab.high - lab.low} bytes for ${this.#payload} bytes of payload in use.`,
-        this.#refusal()
-      ],
-      hint: HINTS.neverReused
-    })
+    this.#fail(
+      'out-of-memory',
+      `the memory is used up: ${name} returned 0 (NULL) for ${bytes} bytes`,
+      {
+        details: [
+          `The heap has grown to ${lab.high - lab.low} bytes for ${this.#payload} bytes of payload in use.`,
+          this.#refusal()
+        ],
+        hint: HINTS.neverReused
+      }
+    )
   }
 
   #refusal(): string {
@@ -259,21 +291,34 @@ export class Verifier {
             ? `begins beyond memory.high (${lab.high})`
             : `ends ${end - lab.high} bytes beyond memory.high (${lab.high})`
       const { picture, details } = this.surroundings(focus)
-      this.#fail('outside', `${answer}: a block of ${bytes} bytes there lies outside the heap; it ${side}`, {
-        picture,
-        details: lab.refused > 0 ? [this.#refusal(), ...details] : details,
-        hint: HINTS.outside
-      })
+      this.#fail(
+        'outside',
+        `${answer}: a block of ${bytes} bytes there lies outside the heap; it ${side}`,
+        {
+          picture,
+          details: lab.refused > 0 ? [this.#refusal(), ...details] : details,
+          hint: HINTS.outside
+        }
+      )
     }
     let other = ledger.ownerWithin(pointer, Math.max(end, pointer + 1))
     // A block that realloc keeps or moves may overlap where it was.
     if (other === own && other !== -1) other = this.#otherThan(own, pointer, end)
     if (other === -1) return
     const start = ledger.pointers[other]
-    this.#fail('overlap', `${answer}: ${bytes} bytes there overlap ${ledger.nameOf(other)}, which is in use`, {
-      ...this.surroundings(focus),
-      hint: pointer === start ? HINTS.sameBlock : pointer < start ? HINTS.overlapBehind : HINTS.overlapInside
-    })
+    this.#fail(
+      'overlap',
+      `${answer}: ${bytes} bytes there overlap ${ledger.nameOf(other)}, which is in use`,
+      {
+        ...this.surroundings(focus),
+        hint:
+          pointer === start
+            ? HINTS.sameBlock
+            : pointer < start
+              ? HINTS.overlapBehind
+              : HINTS.overlapInside
+      }
+    )
   }
 
   #otherThan(own: number, pointer: number, end: number): number {
@@ -296,9 +341,15 @@ export class Verifier {
       'payload',
       `byte ${at} of ${ledger.nameOf(id)} has changed: it was ${hex(expectedByte(seed, at))} and is ${found}`,
       {
-        picture: this.surroundings({ from: byte, to: byte + 1, label: `byte ${at} of the block, at ${byte}` }).picture,
+        picture: this.surroundings({
+          from: byte,
+          to: byte + 1,
+          label: `byte ${at} of the block, at ${byte}`
+        }).picture,
         block: id,
-        details: ['Only the program may write there, between its malloc and its free; the allocator did.'],
+        details: [
+          'Only the program may write there, between its malloc and its free; the allocator did.'
+        ],
         hint: payloadHint(lab, byte)
       }
     )
@@ -310,7 +361,9 @@ export class Verifier {
     if (breach === undefined) return
     const { at, found } = breach
     const above = at >= lab.high
-    const place = above ? `${at - lab.high} bytes beyond memory.high (${lab.high})` : `below memory.low (${lab.low})`
+    const place = above
+      ? `${at - lab.high} bytes beyond memory.high (${lab.high})`
+      : `below memory.low (${lab.low})`
     this.#fail(
       'access',
       `the allocator wrote ${hex(found)} at byte ${at}, ${place}: this memory was never handed out by sbrk`,
@@ -330,7 +383,11 @@ export class Verifier {
     } catch (error) {
       if (error instanceof FaultFound) throw error
       const { message, stack } = this.#settings.thrown(error)
-      this.#fail('check', `after this operation your check() threw: ${message.replace(/^Error: /, '')}`, { stack })
+      this.#fail(
+        'check',
+        `after this operation your check() threw: ${message.replace(/^Error: /, '')}`,
+        { stack }
+      )
     }
     if (answer === false) this.#fail('check', 'after this operation your check() returned false')
     if (typeof answer === 'string' && answer !== '') {

@@ -1,7 +1,8 @@
 /**
- * A world of JavaScript for a submission alone: the language and nothing of Node. It has no process, no modules, no timers, no clock but
- * Date, and can't make code of strings, so the process around it is out of reach. What it changes in its own world
- * it can only harm itself with; that it did is noticed all the same.
+ * A world of JavaScript for a submission alone: the language and nothing of Node. It has no
+ * process, no modules, no timers, no clock but Date, and can't make code of strings, so the process
+ * around it is out of reach. What it changes in its own world it can only harm itself with; that it
+ * did is noticed all the same.
  */
 
 import { constants, createContext, Script } from 'node:vm'
@@ -18,10 +19,19 @@ export const SCRIPT = 'submission.js'
 const NEEDLESS = ['WebAssembly', 'SharedArrayBuffer', 'Atomics', 'FinalizationRegistry', 'WeakRef']
 
 export interface World {
-  /** Runs the script. Throws what it throws, and a `SyntaxError` when it is none. Returns what it exports. */
+  /**
+   * Runs the script. Throws what it throws, and a `SyntaxError` when it is none. Returns what it
+   * exports.
+   */
   load(): unknown
   /** A `memory` over these bytes, made in that world. */
-  face(heap: ArrayBuffer, control: Int32Array, at: FaceWords, low: number, counted?: Float64Array): Memory
+  face(
+    heap: ArrayBuffer,
+    control: Int32Array,
+    at: FaceWords,
+    low: number,
+    counted?: Float64Array
+  ): Memory
   /** An error of that world, or whatever was thrown, in words: a line, then the stack. */
   describe(thrown: unknown): string
   /** What of the language itself the submission replaced, as `Math.floor`; empty for nothing. */
@@ -31,7 +41,9 @@ export interface World {
 /** @param print hears what the submission prints */
 export function makeWorld(code: string, pageSize: number, print: (text: string) => void): World {
   // Without interceptors on its globals, which would make every Math.max slow.
-  const context = createContext(constants.DONT_CONTEXTIFY, { codeGeneration: { strings: false, wasm: false } })
+  const context = createContext(constants.DONT_CONTEXTIFY, {
+    codeGeneration: { strings: false, wasm: false }
+  })
   const evaluate = (text: string, filename: string): unknown =>
     new Script(text, { filename }).runInContext(context, { displayErrors: false })
   // The functions name nothing outside of themselves, so their text is all of them.

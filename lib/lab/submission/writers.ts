@@ -1,6 +1,6 @@
 /**
- * Who wrote a word last: the line and the operation. A wrong word shows where it is read; what is wrong is mostly where it was written,
- * or that it was not.
+ * Who wrote a word last: the line and the operation. A wrong word shows where it is read; what is
+ * wrong is mostly where it was written, or that it was not.
  */
 
 import type { Trace } from '../../trace/trace.js'
@@ -33,7 +33,8 @@ export class Writers {
 
   /** The program writes bytes `from` to `to`. */
   fill(from: number, to: number, operation: number): void {
-    for (const word of this.#among(from, to)) this.#writers.set(word, { operation, place: undefined })
+    for (const word of this.#among(from, to))
+      this.#writers.set(word, { operation, place: undefined })
   }
 
   /** A sentence for each word: what is in it, and who put it there. */
@@ -44,7 +45,10 @@ export class Writers {
       if (writer === undefined) return `${what}: nobody has ever written it`
       const { operation, place } = writer
       const line = operation === -1 ? 0 : trace.lines[operation]
-      const when = operation === -1 ? 'in create' : `in operation ${operation + 1}${line > 0 ? ` (line ${line})` : ''}`
+      const when =
+        operation === -1
+          ? 'in create'
+          : `in operation ${operation + 1}${line > 0 ? ` (line ${line})` : ''}`
       if (place === undefined) return `${what}: last written by the program, as payload, ${when}`
       return `${what}: last written by ${place.function || 'the file'}, line ${place.line}, ${when}`
     })

@@ -22,7 +22,10 @@ export function drawArrows(element: SVGSVGElement, grid: Grid, picture: HeapPict
     const to = goal.getBoundingClientRect()
     const start = { x: from.left + from.width / 2 - origin.left, y: from.bottom - origin.top - 3 }
     const isBelow = to.top > from.top
-    const end = { x: to.left + to.width / 2 - origin.left, y: (isBelow ? to.top : to.bottom) - origin.top }
+    const end = {
+      x: to.left + to.width / 2 - origin.left,
+      y: (isBelow ? to.top : to.bottom) - origin.top
+    }
     const bend = Math.max(24, Math.abs(end.y - start.y) / 3)
     const way = isBelow ? 1 : -1
     const isSameRow = Math.abs(to.top - from.top) < 2

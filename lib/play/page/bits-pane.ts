@@ -17,7 +17,10 @@ export class BitsPane {
     }
     const { word, before, after } = change
     const { caption } = picture.meaningOf(word)
-    say(this.#title, `The word at byte ${word * 4}${caption === '' ? '' : `, ${caption}`}, before and after`)
+    say(
+      this.#title,
+      `The word at byte ${word * 4}${caption === '' ? '' : `, ${caption}`}, before and after`
+    )
     const changed = before ^ after
     this.#body.replaceChildren(line(picture, word, before, 0), line(picture, word, after, changed))
   }

@@ -27,7 +27,9 @@ export class CodePane {
     if (stack !== this.#stack || stack === '') {
       this.#stack = stack
       // How a player calls its allocator is no part of it.
-      this.#frames = this.#sources.resolve(stack).filter(({ file }) => !file.startsWith('lib/play/'))
+      this.#frames = this.#sources
+        .resolve(stack)
+        .filter(({ file }) => !file.startsWith('lib/play/'))
     }
     const [frame] = this.#frames
     this.#chain.replaceChildren(...this.#chainOf(frame))
@@ -44,7 +46,11 @@ export class CodePane {
       .slice(0, CHAIN)
       .toReversed()
       .map(frame => {
-        const button = make('button', frame === current ? 'call current' : 'call', frame.name || 'module')
+        const button = make(
+          'button',
+          frame === current ? 'call current' : 'call',
+          frame.name || 'module'
+        )
         button.setAttribute('type', 'button')
         button.title = `${frame.file}, line ${frame.line}`
         button.addEventListener('click', () => {
@@ -81,7 +87,10 @@ export class CodePane {
     return rows
   }
 
-  /** Scrolls to the line, and to the end of the chain, without moving the page. Reads the layout: see main.ts. */
+  /**
+   * Scrolls to the line, and to the end of the chain, without moving the page. Reads the layout:
+   * see main.ts.
+   */
   settle(): void {
     const current = this.#current
     if (current === undefined) return
@@ -101,7 +110,8 @@ function highlighted(code: string): HTMLElement {
   let at = 0
   for (const match of code.matchAll(TOKENS)) {
     line.append(code.slice(at, match.index))
-    const kind = Object.entries(match.groups ?? {}).find(([, text]) => text !== undefined)?.[0] ?? ''
+    const kind =
+      Object.entries(match.groups ?? {}).find(([, text]) => text !== undefined)?.[0] ?? ''
     line.append(make('span', kind, match[0]))
     at = match.index + match[0].length
   }

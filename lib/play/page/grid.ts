@@ -1,6 +1,7 @@
 /**
- * The heap word by word, in rows, with its byte offsets: what each word is and what it says. Long stretches of one kind are shown by
- * their first and last row. Rows that the current call writes are always there.
+ * The heap word by word, in rows, with its byte offsets: what each word is and what it says. Long
+ * stretches of one kind are shown by their first and last row. Rows that the current call writes
+ * are always there.
  */
 
 import { nameOf } from '../calls.js'
@@ -75,7 +76,9 @@ export class Grid {
 
   draw(picture: HeapPicture, focus: GridFocus): void {
     const lines = this.#lines(picture, focus)
-    const keys = lines.map(line => `${line.kind}${line.word}${line.kind === 'gap' ? line.text : ''}`)
+    const keys = lines.map(
+      line => `${line.kind}${line.word}${line.kind === 'gap' ? line.text : ''}`
+    )
     const joined = keys.join()
     if (joined !== this.#keys) {
       this.#keys = joined
@@ -109,17 +112,23 @@ export class Grid {
       if (hidden === undefined) return
       const { from, rows, name } = hidden
       hidden = undefined
-      lines.push({ kind: 'gap', word: from * columns, text: `${name} · ${rows * columns * 4} bytes` })
+      lines.push({
+        kind: 'gap',
+        word: from * columns,
+        text: `${name} · ${rows * columns * 4} bytes`
+      })
     }
     let run: { part: Part | undefined; from: number; rows: number } | undefined
     const endRun = () => {
       if (run === undefined) return
       const { from, rows, part } = run
       run = undefined
-      if (rows <= SHORT) for (let i = 0; i < rows; i++) lines.push({ kind: 'row', word: (from + i) * columns })
+      if (rows <= SHORT)
+        for (let i = 0; i < rows; i++) lines.push({ kind: 'row', word: (from + i) * columns })
       else {
         lines.push({ kind: 'row', word: from * columns })
-        const name = part === undefined ? '' : part.variable >= 0 ? nameOf(part.variable) : part.name
+        const name =
+          part === undefined ? '' : part.variable >= 0 ? nameOf(part.variable) : part.name
         lines.push({
           kind: 'gap',
           word: (from + 1) * columns,
@@ -166,7 +175,8 @@ export class Grid {
     if (line.kind === 'gap') row.append(make('span', '', line.text))
     else {
       row.append(make('span', 'at', String(line.word * 4)))
-      for (let word = line.word; word < line.word + this.#columns; word++) row.append(this.#cell(word))
+      for (let word = line.word; word < line.word + this.#columns; word++)
+        row.append(this.#cell(word))
     }
     this.#rows.set(key, row)
     return row
@@ -183,7 +193,13 @@ export class Grid {
     return element
   }
 
-  #show(cell: Cell, word: number, picture: HeapPicture, part: Part | undefined, focus: GridFocus): void {
+  #show(
+    cell: Cell,
+    word: number,
+    picture: HeapPicture,
+    part: Part | undefined,
+    focus: GridFocus
+  ): void {
     const { element, caption, text, flags } = cell
     if (part === undefined) {
       element.className = 'word outside'
@@ -202,14 +218,18 @@ export class Grid {
     const className = classes.join(' ')
     if (element.className !== className) element.className = className
     const color = part.variable >= 0 ? colorOf(part.variable) : ''
-    if (element.style.getPropertyValue('--block') !== color) element.style.setProperty('--block', color)
-    const isName = part.variable >= 0 && meaning.role === 'payload' && isFirstPayload(picture, part, word)
+    if (element.style.getPropertyValue('--block') !== color)
+      element.style.setProperty('--block', color)
+    const isName =
+      part.variable >= 0 && meaning.role === 'payload' && isFirstPayload(picture, part, word)
     say(caption, isName ? nameOf(part.variable) : meaning.caption)
     caption.classList.toggle('name', isName)
     say(text, meaning.text)
     say(
       flags,
-      meaning.flags === undefined ? '' : `${meaning.flags.previousUsed ? 'P' : '–'} ${meaning.flags.used ? 'U' : '–'}`
+      meaning.flags === undefined
+        ? ''
+        : `${meaning.flags.previousUsed ? 'P' : '–'} ${meaning.flags.used ? 'U' : '–'}`
     )
   }
 }

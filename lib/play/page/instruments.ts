@@ -1,4 +1,7 @@
-/** Opens what the page plays on: the package's own allocator, or a lab's; each is a script of the page. */
+/**
+ * Opens what the page plays on: the package's own allocator, or a lab's; each is a script of the
+ * page.
+ */
 
 import type { PlayConfig } from '../config.js'
 import type { OwnOptions } from '../own.js'
@@ -11,7 +14,12 @@ import { scriptNamed } from './scripts.js'
 /** The function `openOwn` of the script `engine`, loaded anew. */
 function openEngine(options: OwnOptions): Player {
   const loaded = scriptNamed('engine').load()
-  if (typeof loaded !== 'object' || loaded === null || !('openOwn' in loaded) || typeof loaded.openOwn !== 'function') {
+  if (
+    typeof loaded !== 'object' ||
+    loaded === null ||
+    !('openOwn' in loaded) ||
+    typeof loaded.openOwn !== 'function'
+  ) {
     throw new Error('the script engine has no openOwn')
   }
   return loaded.openOwn(options)

@@ -20,7 +20,9 @@ export class Lane {
     this.element.append(title, this.#strip.element)
   }
 
-  /** Goes to a moment of the heap that one looks into. Calls have steps of their own in each heap. */
+  /**
+   * Goes to a moment of the heap that one looks into. Calls have steps of their own in each heap.
+   */
   follow({ call, step }: Moment, isMain: boolean): void {
     this.session.go(isMain || step === 0 ? { call, step } : { call: call + 1, step: 0 })
   }
@@ -28,12 +30,16 @@ export class Lane {
   draw(width: number, selected: number, now: ReadonlySet<number>): void {
     const picture = this.session.picture()
     const focus = new Set(
-      picture.parts.filter(({ from, to }) => [...now].some(word => word * 4 >= from && word * 4 < to))
+      picture.parts.filter(({ from, to }) =>
+        [...now].some(word => word * 4 >= from && word * 4 < to)
+      )
     )
     this.#strip.draw(picture, width, selected, focus)
     const failed = this.session.runs
       .slice(0, this.session.now.call)
-      .filter(({ call, returned }) => returned === 0 && !(call.kind === 'realloc' && call.size === 0)).length
+      .filter(
+        ({ call, returned }) => returned === 0 && !(call.kind === 'realloc' && call.size === 0)
+      ).length
     const refused = failed === 0 ? '' : ` · ${failed} refused`
     say(this.#figures, picture.summary + refused)
   }

@@ -1,4 +1,6 @@
-/** The page of `offheap play`: one types or clicks calls, and sees what each store does to the heap. */
+/**
+ * The page of `offheap play`: one types or clicks calls, and sees what each store does to the heap.
+ */
 
 import type { PlacementName } from '../../placement/placement.js'
 import { isPlacement } from '../../placement/policies.js'
@@ -29,17 +31,23 @@ interface PageData {
 
 /** Milliseconds from one step to the next while playing. */
 const PLAY_INTERVAL = 700
-/** The address is written when nothing has changed for so many milliseconds: browsers allow a few writes a second. */
+/**
+ * The address is written when nothing has changed for so many milliseconds: browsers allow a few
+ * writes a second.
+ */
 const LINK_DELAY = 400
 /** A word needs about so many times the size of the text to show what it says. */
 const WORD_WIDTH = 4.9
 
-// Ten calls, the default of V8, are too few for the way from the program to a store. Other engines have no such limit.
+// Ten calls, the default of V8, are too few for the way from the program to a store. Other engines
+// have no such limit.
 Object.assign(Error, { stackTraceLimit: 24 })
 
 const data: PageData = JSON.parse(find('#data', HTMLScriptElement).textContent ?? '')
 const { config } = data
-const sources = new Sources(Object.entries(data.scripts).map(([name, script]) => sourceOf(name, script)))
+const sources = new Sources(
+  Object.entries(data.scripts).map(([name, script]) => sourceOf(name, script))
+)
 
 const command = find('#command', HTMLInputElement)
 const bytes = find('#bytes', HTMLInputElement)
@@ -80,7 +88,7 @@ let linkTimer: ReturnType<typeof setTimeout> | undefined
 
 const main = (): Lane => lanes[0]
 
-// ---- what is done ------------------------------------------------------------------------------------
+// ---- what is done -------------------------------------------------------------------------------
 
 /** Begins anew, with these calls. */
 function start(state: LinkState): void {
@@ -92,7 +100,9 @@ function start(state: LinkState): void {
     if (state.against !== undefined && config.submission === undefined) {
       instruments.push(openInstrument(config, { ...state, placement: state.against }))
     }
-    lanes = instruments.map(instrument => new Lane(new Session(instrument, state.fills), at => select(at)))
+    lanes = instruments.map(
+      instrument => new Lane(new Session(instrument, state.fills), at => select(at))
+    )
     find('#lanes', HTMLElement).replaceChildren(...lanes.map(lane => lane.element))
     for (const call of calls) for (const lane of lanes) lane.session.run(call)
     for (const lane of lanes) lane.follow(moment, lane === main())
@@ -168,7 +178,7 @@ function isAtEnd(): boolean {
   return now.call >= runs.length
 }
 
-// ---- what is shown -----------------------------------------------------------------------------------
+// ---- what is shown ------------------------------------------------------------------------------
 
 function draw(): void {
   // An allocator that can't be opened leaves nothing to draw, and nothing to press.
@@ -192,14 +202,19 @@ function draw(): void {
   grid.draw(picture, {
     now,
     call: new Set(
-      inside?.steps.slice(0, steps > 0 ? steps : undefined).flatMap(({ changes }) => changes.map(({ word }) => word))
+      inside?.steps
+        .slice(0, steps > 0 ? steps : undefined)
+        .flatMap(({ changes }) => changes.map(({ word }) => word))
     ),
     showsAside: aside.checked,
     selected
   })
   const [change] = shown?.changes ?? []
   const stack = shown?.stack || inside?.error?.stack || ''
-  codePane.show(stack, shown === undefined ? 'No store yet: make a call' : 'Your program stored this')
+  codePane.show(
+    stack,
+    shown === undefined ? 'No store yet: make a call' : 'Your program stored this'
+  )
   bitsPane.show(picture, change)
   program.draw(session)
   drawStatus()
@@ -248,8 +263,10 @@ function drawButtons(): void {
   for (const id of ['#realloc', '#free']) find(id, HTMLButtonElement).disabled = name === ''
   const { now, runs } = main().session
   const isFirst = now.call === 0 && now.step === 0
-  for (const id of ['#first', '#call-back', '#store-back']) find(id, HTMLButtonElement).disabled = isFirst
-  for (const id of ['#store', '#call', '#last']) find(id, HTMLButtonElement).disabled = now.call >= runs.length
+  for (const id of ['#first', '#call-back', '#store-back'])
+    find(id, HTMLButtonElement).disabled = isFirst
+  for (const id of ['#store', '#call', '#last'])
+    find(id, HTMLButtonElement).disabled = now.call >= runs.length
   const play = find('#play', HTMLButtonElement)
   say(play, playing === undefined ? 'Play' : 'Pause')
   document.documentElement.dataset.ready = ''
@@ -265,7 +282,7 @@ function showOptions(state: LinkState): void {
   fills.checked = state.fills
 }
 
-// ---- links -------------------------------------------------------------------------------------------
+// ---- links --------------------------------------------------------------------------------------
 
 function stateNow(): LinkState {
   const { session } = main()
@@ -303,7 +320,7 @@ function readLink(): void {
   }
 }
 
-// ---- what somebody presses ---------------------------------------------------------------------------
+// ---- what somebody presses ----------------------------------------------------------------------
 
 function typed(text: string, inside: boolean): void {
   try {
@@ -353,7 +370,8 @@ function listen(): void {
   press('#theme', toggleTheme)
   press('#keys', () => help.showModal())
   press('#link', event => void copyLink(event))
-  for (const element of [placement, against, slabs, size, fills]) element.addEventListener('change', changed)
+  for (const element of [placement, against, slabs, size, fills])
+    element.addEventListener('change', changed)
   aside.addEventListener('change', draw)
   preset.addEventListener('change', () => {
     const chosen = PRESETS[Number(preset.value)]
@@ -409,7 +427,8 @@ function onKey(event: KeyboardEvent): void {
   const { target, key } = event
   const action = KEYS[key]
   if (action === undefined) return
-  // An empty command line has no use for the arrows; other fields and buttons keep what they understand.
+  // An empty command line has no use for the arrows; other fields and buttons keep what they
+  // understand.
   const isCommand = target === command && command.value === '' && /^(Arrow|Page)/.test(key)
   const isField = target instanceof HTMLInputElement || target instanceof HTMLSelectElement
   if (isField && !isCommand) return
@@ -464,7 +483,11 @@ function fillOptions(): void {
   const names: PlacementName[] = ['first-fit', 'best-fit', 'next-fit', 'segregated-fit']
   placement.append(...names.map(name => option(name, name)))
   against.append(option('', 'no other'), ...names.map(name => option(name, name)))
-  size.append(...HEAP_SIZES.map(bytes => option(String(bytes), bytes < 1024 ? `${bytes} B` : `${bytes / 1024} KiB`)))
+  size.append(
+    ...HEAP_SIZES.map(bytes =>
+      option(String(bytes), bytes < 1024 ? `${bytes} B` : `${bytes / 1024} KiB`)
+    )
+  )
 }
 
 fillOptions()

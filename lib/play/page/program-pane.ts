@@ -27,10 +27,15 @@ export class ProgramPane {
     if (run !== this.#shown) {
       this.#shown = run
       this.#stores.replaceChildren(
-        ...texts.map((text, i) => entry(`${i + 1}`, text, () => this.#go({ call: index, step: i + 1 })))
+        ...texts.map((text, i) =>
+          entry(`${i + 1}`, text, () => this.#go({ call: index, step: i + 1 }))
+        )
       )
     }
-    say(this.#title, run === undefined ? 'Stores' : `Stores of ${lineOfCall(run.call, run.variable)}`)
+    say(
+      this.#title,
+      run === undefined ? 'Stores' : `Stores of ${lineOfCall(run.call, run.variable)}`
+    )
     const done = step > 0 ? step : texts.length
     mark(this.#stores, i => (i === done - 1 ? 'current' : i >= done ? 'later' : ''))
   }
@@ -58,9 +63,16 @@ export class ProgramPane {
     for (const [i, { call, variable, returned, error }] of runs.entries()) {
       const line = lineOfCall(call, variable)
       const result =
-        error !== undefined ? 'threw' : returned === undefined ? '' : returned === 0 ? 'NULL' : `${returned}`
+        error !== undefined
+          ? 'threw'
+          : returned === undefined
+            ? ''
+            : returned === 0
+              ? 'NULL'
+              : `${returned}`
       const item = list.children[i]
-      if (item === undefined) list.append(entry(line, result, () => this.#go({ call: i + 1, step: 0 })))
+      if (item === undefined)
+        list.append(entry(line, result, () => this.#go({ call: i + 1, step: 0 })))
       else {
         const [left, right] = item.querySelectorAll('span')
         say(left, line)
@@ -69,7 +81,9 @@ export class ProgramPane {
       const isFailed = error !== undefined || (returned === 0 && call.kind !== 'realloc')
       list.children[i].className = isFailed ? 'failed' : ''
     }
-    mark(list, i => (i === (now.step > 0 ? now.call : now.call - 1) ? 'current' : i >= now.call ? 'later' : ''))
+    mark(list, i =>
+      i === (now.step > 0 ? now.call : now.call - 1) ? 'current' : i >= now.call ? 'later' : ''
+    )
   }
 }
 

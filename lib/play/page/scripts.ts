@@ -1,4 +1,7 @@
-/** The scripts of the page that hold an allocator: they are loaded anew for each heap, and their stacks lead to their sources. */
+/**
+ * The scripts of the page that hold an allocator: they are loaded anew for each heap, and their
+ * stacks lead to their sources.
+ */
 
 import type { SourceMapJson } from '../source-map.js'
 import { lineOf, type ScriptSource } from '../sources.js'

@@ -1,4 +1,7 @@
-/** The whole heap in one strip, to scale: blocks with their names, what is free, the wilderness, and the free list as arcs above. */
+/**
+ * The whole heap in one strip, to scale: blocks with their names, what is free, the wilderness, and
+ * the free list as arcs above.
+ */
 
 import { nameOf } from '../calls.js'
 import type { HeapPicture, Part } from '../picture.js'
@@ -35,12 +38,19 @@ export class Strip {
       end,
       top + Math.max(128, Math.ceil((used * WILDERNESS_SHARE) / (1 - WILDERNESS_SHARE) / 32) * 32)
     )
-    const x = (at: number) => (last === first ? 0 : ((Math.min(at, last) - first) / (last - first)) * width)
+    const x = (at: number) =>
+      last === first ? 0 : ((Math.min(at, last) - first) / (last - first)) * width
     const nodes: Element[] = []
     for (const part of picture.parts) {
       if (part.to <= first || part.from >= last) continue
       nodes.push(
-        this.#part(part, x(part.from), x(part.to), part.variable >= 0 && part.variable === selected, focus.has(part))
+        this.#part(
+          part,
+          x(part.from),
+          x(part.to),
+          part.variable >= 0 && part.variable === selected,
+          focus.has(part)
+        )
       )
     }
     nodes.push(...addresses(picture, x, width, last))
@@ -49,10 +59,20 @@ export class Strip {
   }
 
   #part(part: Part, from: number, to: number, isSelected: boolean, isFocus: boolean): Element {
-    const group = svg('g', { class: `part ${part.kind}${isSelected ? ' selected' : ''}${isFocus ? ' focus' : ''}` })
+    const group = svg('g', {
+      class: `part ${part.kind}${isSelected ? ' selected' : ''}${isFocus ? ' focus' : ''}`
+    })
     if (part.variable >= 0) group.style.setProperty('--block', colorOf(part.variable))
     const width = Math.max(1, to - from - 1)
-    group.append(svg('rect', { x: String(from), y: String(ARCS), width: String(width), height: String(BAR), rx: '3' }))
+    group.append(
+      svg('rect', {
+        x: String(from),
+        y: String(ARCS),
+        width: String(width),
+        height: String(BAR),
+        rx: '3'
+      })
+    )
     const size = part.to - part.from
     const name = part.variable >= 0 ? nameOf(part.variable) : part.name
     const title = svg('title', {})
@@ -79,7 +99,9 @@ function addresses(
   width: number,
   last: number
 ): Element[] {
-  const places = parts.map(({ from }) => from).filter(from => from >= first && from < last && from !== top)
+  const places = parts
+    .map(({ from }) => from)
+    .filter(from => from >= first && from < last && from !== top)
   const room = (at: number) => String(at).length * (CHARACTER - 1) + 10
   const nodes: Element[] = []
   const topText = `top ${top}`
@@ -120,7 +142,11 @@ function arcs({ freeList, parts }: HeapPicture, x: (at: number) => number): Elem
     nodes.push(svg('path', { d: curve, class: 'arc' }))
     nodes.push(svg('path', { d: `M ${to} ${ARCS - 1} l -6 -11 l 12 0 z`, class: 'tip' }))
     if (i === 0) {
-      const text = svg('text', { x: String(Math.max(4, to - 34)), y: String(ARCS - 34), class: 'head' })
+      const text = svg('text', {
+        x: String(Math.max(4, to - 34)),
+        y: String(ARCS - 34),
+        class: 'head'
+      })
       text.textContent = 'free list'
       nodes.push(text)
     }

@@ -75,7 +75,12 @@ export const lifetimeKinds: readonly Kind[] = [
       const heap = Heap.format(new ArrayBuffer(HEAP_BYTES), scene.options)
       const pointer = scene.random.of(busy(scene, heap))
       structuredClone(heap.buffer, { transfer: [heap.buffer] })
-      scene.random.of([() => heap.free(pointer), () => heap.malloc(8), () => heap.stats(), () => heap.check()])()
+      scene.random.of([
+        () => heap.free(pointer),
+        () => heap.malloc(8),
+        () => heap.stats(),
+        () => heap.check()
+      ])()
     }
   }
 ]

@@ -48,7 +48,9 @@ export const pointerKinds: readonly Kind[] = [
     hopeless: REUSED,
     inject(scene) {
       // Between two used blocks, a hole stays as it is until a block of the same size takes it.
-      const [before, { pointer, size }, behind] = Array.from({ length: 3 }, () => scene.allocate(2500))
+      const [before, { pointer, size }, behind] = Array.from({ length: 3 }, () =>
+        scene.allocate(2500)
+      )
       scene.live.push(before, behind)
       scene.heap.free(pointer)
       let block = scene.allocate(size)
@@ -133,7 +135,19 @@ export const pointerKinds: readonly Kind[] = [
   {
     name: 'no pointer at all: NaN, a fraction, negative, huge, a string, an object',
     inject(scene) {
-      const values = [Number.NaN, 8.5, -8, 2 ** 60, Number.POSITIVE_INFINITY, '128', {}, null, undefined, 128n, true]
+      const values = [
+        Number.NaN,
+        8.5,
+        -8,
+        2 ** 60,
+        Number.POSITIVE_INFINITY,
+        '128',
+        {},
+        null,
+        undefined,
+        128n,
+        true
+      ]
       Reflect.apply(scene.heap.free, scene.heap, [scene.random.of(values)])
     }
   },
@@ -179,13 +193,16 @@ export const pointerKinds: readonly Kind[] = [
         trackAllocations: true,
         onLeaks: leaks => found.push(...leaks.map(({ bytes }) => bytes))
       })
-      const pointers = Array.from({ length: 20 }, () => tracked.malloc(scene.random.between(1, 200)))
+      const pointers = Array.from({ length: 20 }, () =>
+        tracked.malloc(scene.random.between(1, 200))
+      )
       const lost = scene.random.of(pointers)
       const size = tracked.usableSize(lost)
       for (const pointer of pointers) if (pointer !== lost) tracked.free(pointer)
       return () => {
         tracked.close()
-        if (found.length === 1 && found[0] === size) throw Object.assign(new Error('a leak'), { code: 'OFFHEAP_LEAK' })
+        if (found.length === 1 && found[0] === size)
+          throw Object.assign(new Error('a leak'), { code: 'OFFHEAP_LEAK' })
       }
     }
   }

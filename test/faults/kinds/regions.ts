@@ -45,7 +45,8 @@ export const regionKinds: readonly Kind[] = [
       const words = new Int32Array(bytes.buffer)
       const before = words.slice(0, 32)
       while (words.subarray(0, 32).every((word, i) => word === before[i])) {
-        for (let i = scene.random.between(1, 8); i > 0; i--) words[scene.random.below(32)] = hostile(scene)
+        for (let i = scene.random.between(1, 8); i > 0; i--)
+          words[scene.random.below(32)] = hostile(scene)
       }
       Heap.attach(bytes.buffer)
     }
@@ -70,7 +71,8 @@ export const regionKinds: readonly Kind[] = [
       const bytes = copyOf(scene)
       const { metadata, top } = scene.heap.stats()
       const begin = scene.random.between(metadata, top - 512)
-      for (let at = begin; at < begin + 512; at++) bytes[at] = (bytes[at] ?? 0) ^ scene.random.between(1, 255)
+      for (let at = begin; at < begin + 512; at++)
+        bytes[at] = (bytes[at] ?? 0) ^ scene.random.between(1, 255)
       Heap.attach(bytes.buffer)
     }
   },

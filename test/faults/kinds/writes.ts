@@ -10,7 +10,10 @@ const LIVE =
   'The byte belongs to the payload of a live block. Its owner may write it at any time, and a typed array does not tell who writes.'
 
 /** A block, and its being given back, by free or realloc. */
-function victim(scene: Scene, suits?: (block: Block) => boolean): { block: Block; giveBack: () => void } {
+function victim(
+  scene: Scene,
+  suits?: (block: Block) => boolean
+): { block: Block; giveBack: () => void } {
   const block = scene.take(suits)
   const { heap, random } = scene
   const giveBack = (): void => {
@@ -43,7 +46,8 @@ function freed(scene: Scene, size: number): Block {
 
 /** Frees so much that nothing which waits in a quarantine by now waits any longer. */
 function letGo({ heap, options }: Scene): void {
-  for (let bytes = 0; bytes <= (options.quarantine ?? 0); bytes += 1000) heap.free(heap.malloc(1000))
+  for (let bytes = 0; bytes <= (options.quarantine ?? 0); bytes += 1000)
+    heap.free(heap.malloc(1000))
 }
 
 /** Lets go of everything, and hands memory of that size out again. */
@@ -76,7 +80,10 @@ export const writeKinds: readonly Kind[] = [
     name: 'overflow by one byte that is 0, as of a string',
     note: 'injections where the byte was 0 before are made again elsewhere',
     inject(scene) {
-      const { block, giveBack } = victim(scene, ({ pointer, size }) => scene.heap.u8[pointer + size] !== 0)
+      const { block, giveBack } = victim(
+        scene,
+        ({ pointer, size }) => scene.heap.u8[pointer + size] !== 0
+      )
       scene.heap.u8[block.pointer + block.size] = 0
       return giveBack
     }
@@ -85,7 +92,10 @@ export const writeKinds: readonly Kind[] = [
     name: 'overflow by 2 to 16 bytes, into the header and the links behind',
     inject(scene) {
       const { block, giveBack } = victim(scene)
-      scene.spoil(block.pointer + block.size, block.pointer + block.size + scene.random.between(2, 16))
+      scene.spoil(
+        block.pointer + block.size,
+        block.pointer + block.size + scene.random.between(2, 16)
+      )
       return giveBack
     }
   },
@@ -103,7 +113,10 @@ export const writeKinds: readonly Kind[] = [
     inject(scene) {
       const suits = freeBehind(scene)
       const { block, giveBack } = victim(scene, ({ pointer }) => suits.has(pointer))
-      scene.spoil(block.pointer + block.size, block.pointer + block.size + scene.random.between(1, 24))
+      scene.spoil(
+        block.pointer + block.size,
+        block.pointer + block.size + scene.random.between(1, 24)
+      )
       return giveBack
     }
   },
@@ -112,7 +125,10 @@ export const writeKinds: readonly Kind[] = [
     inject(scene) {
       const pointers = scene.live.map(({ pointer }) => pointer).sort((a, b) => a - b)
       const { block } = victim(scene, ({ pointer }) => pointer !== pointers.at(-1))
-      scene.spoil(block.pointer + block.size, block.pointer + block.size + scene.random.between(100, 200))
+      scene.spoil(
+        block.pointer + block.size,
+        block.pointer + block.size + scene.random.between(100, 200)
+      )
       const next = pointers[pointers.indexOf(block.pointer) + 1] ?? 0
       scene.live = scene.live.filter(({ pointer }) => pointer !== next)
       // The block itself is given back at the end.
@@ -230,11 +246,15 @@ export const writeKinds: readonly Kind[] = [
     inject(scene) {
       const blocks = [...scene.heap.blocks()]
       const isFree = new Set(blocks.filter(({ used, quarantined }) => !used && !quarantined))
-      const { pointer, size } = scene.random.of(blocks.filter((block, i) => isFree.has(block) && blocks[i - 1]?.used))
+      const { pointer, size } = scene.random.of(
+        blocks.filter((block, i) => isFree.has(block) && blocks[i - 1]?.used)
+      )
       const front = blocks.findLast(block => block.pointer < pointer)?.pointer ?? 0
       scene.take(block => block.pointer === front)
       const footer = scene.options.hardened ? size / 4 - 4 : size - 4
-      scene.spoilByte(entryOf(scene, pointer) + scene.random.of([0, 4, 8, footer]) + scene.random.below(4))
+      scene.spoilByte(
+        entryOf(scene, pointer) + scene.random.of([0, 4, 8, footer]) + scene.random.below(4)
+      )
       return () => scene.heap.free(front)
     }
   },

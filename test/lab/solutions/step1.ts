@@ -1,7 +1,9 @@
 /**
- * Your allocator. As it stands it bumps a pointer and never uses memory twice: valid, fast, and wasteful.
+ * Your allocator. As it stands it bumps a pointer and never uses memory twice: valid, fast, and
+ * wasteful.
  *
- * Keep everything it knows in the mapped memory; a few variables inside create(), such as where a list begins, are fine.
+ * Keep everything it knows in the mapped memory; a few variables inside create(), such as where a
+ * list begins, are fine.
  */
 
 import type { Allocator, Memory } from '../../../lib/lab/submission/memory.js'

@@ -1,10 +1,14 @@
-/** Step 2: an implicit list with first fit and splitting. A header of one word; free blocks are never merged. */
+/**
+ * Step 2: an implicit list with first fit and splitting. A header of one word; free blocks are
+ * never merged.
+ */
 
 import type { Allocator, Memory } from '../../../lib/lab/submission/memory.js'
 
 export function create(memory: Memory): Allocator {
   const { u8, i32 } = memory
-  // Headers stand 4 bytes before a multiple of 8. The last word is an epilogue header: size 0, used.
+  // Headers stand 4 bytes before a multiple of 8. The last word is an epilogue header: size 0,
+  // used.
   const start = (memory.sbrk(8) + 4) / 4
   i32[start] = 1
 

@@ -86,7 +86,8 @@ export function create(memory: Memory): Allocator {
       const header = i32[block]
       const size = header & ~7
       const footer = i32[block + size / 4 - 1]
-      if (footer !== header) throw new Error(`block at ${block * 4}: header ${header}, footer ${footer}`)
+      if (footer !== header)
+        throw new Error(`block at ${block * 4}: header ${header}, footer ${footer}`)
       const isFree = (header & 1) === 0
       if (isFree && wasFree) throw new Error(`block at ${block * 4}: two free blocks touch`)
       wasFree = isFree

@@ -1,4 +1,7 @@
-/** Step 4: an explicit, doubly linked free list, last in first out, through the payloads of free blocks. */
+/**
+ * Step 4: an explicit, doubly linked free list, last in first out, through the payloads of free
+ * blocks.
+ */
 
 import type { Allocator, Memory } from '../../../lib/lab/submission/memory.js'
 
@@ -62,7 +65,8 @@ export function create(memory: Memory): Allocator {
   }
 
   function find(size: number): number {
-    for (let block = i32[head]; block !== 0; block = i32[block + 1]) if (i32[block] >= size) return block
+    for (let block = i32[head]; block !== 0; block = i32[block + 1])
+      if (i32[block] >= size) return block
     const last = memory.high / 4 - 2
     return extend((i32[last] & 1) === 0 ? size - i32[last] : size)
   }
@@ -97,10 +101,17 @@ export function create(memory: Memory): Allocator {
     return moved
   }
 
-  /** Every block's tags agree, no two free ones touch, and exactly the free ones are listed, linked both ways. */
+  /**
+   * Every block's tags agree, no two free ones touch, and exactly the free ones are listed, linked
+   * both ways.
+   */
   function check(): void {
     let listed = 0
-    for (let block = i32[head], previous = 0; block !== 0; previous = block, block = i32[block + 1]) {
+    for (
+      let block = i32[head], previous = 0;
+      block !== 0;
+      previous = block, block = i32[block + 1]
+    ) {
       if ((i32[block] & 1) !== 0) throw new Error(`block at ${block * 4} is listed but used`)
       if (i32[block + 2] !== previous) throw new Error(`block at ${block * 4} does not link back`)
       listed++
@@ -109,7 +120,8 @@ export function create(memory: Memory): Allocator {
     let free = 0
     for (let block = prologue; i32[block] !== 1; block += (i32[block] & ~7) / 4) {
       const header = i32[block]
-      if (i32[block + (header & ~7) / 4 - 1] !== header) throw new Error(`block at ${block * 4}: the tags differ`)
+      if (i32[block + (header & ~7) / 4 - 1] !== header)
+        throw new Error(`block at ${block * 4}: the tags differ`)
       const isFree = (header & 1) === 0
       if (isFree && wasFree) throw new Error(`block at ${block * 4}: two free blocks touch`)
       if (isFree) free++

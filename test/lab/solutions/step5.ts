@@ -1,4 +1,7 @@
-/** Step 5: as step 4, and realloc keeps the block where it is when it can: it shrinks, or takes its right neighbour or new memory. */
+/**
+ * Step 5: as step 4, and realloc keeps the block where it is when it can: it shrinks, or takes its
+ * right neighbour or new memory.
+ */
 
 import type { Allocator, Memory } from '../../../lib/lab/submission/memory.js'
 
@@ -62,7 +65,8 @@ export function create(memory: Memory): Allocator {
   }
 
   function find(size: number): number {
-    for (let block = i32[head]; block !== 0; block = i32[block + 1]) if (i32[block] >= size) return block
+    for (let block = i32[head]; block !== 0; block = i32[block + 1])
+      if (i32[block] >= size) return block
     const last = memory.high / 4 - 2
     return extend((i32[last] & 1) === 0 ? size - i32[last] : size)
   }
@@ -115,7 +119,9 @@ export function create(memory: Memory): Allocator {
     return pointer
   }
 
-  /** Joins a used block of `old` bytes with its right neighbour, when both together reach `size`. */
+  /**
+   * Joins a used block of `old` bytes with its right neighbour, when both together reach `size`.
+   */
   function grow(block: number, old: number, size: number): boolean {
     const right = block + old / 4
     const neighbour = (i32[right] & 1) === 0 ? i32[right] : 0
@@ -128,10 +134,17 @@ export function create(memory: Memory): Allocator {
     return true
   }
 
-  /** Every block's tags agree, no two free ones touch, and exactly the free ones are listed, linked both ways. */
+  /**
+   * Every block's tags agree, no two free ones touch, and exactly the free ones are listed, linked
+   * both ways.
+   */
   function check(): void {
     let listed = 0
-    for (let block = i32[head], previous = 0; block !== 0; previous = block, block = i32[block + 1]) {
+    for (
+      let block = i32[head], previous = 0;
+      block !== 0;
+      previous = block, block = i32[block + 1]
+    ) {
       if ((i32[block] & 1) !== 0) throw new Error(`block at ${block * 4} is listed but used`)
       if (i32[block + 2] !== previous) throw new Error(`block at ${block * 4} does not link back`)
       listed++
@@ -140,7 +153,8 @@ export function create(memory: Memory): Allocator {
     let free = 0
     for (let block = prologue; i32[block] !== 1; block += (i32[block] & ~7) / 4) {
       const header = i32[block]
-      if (i32[block + (header & ~7) / 4 - 1] !== header) throw new Error(`block at ${block * 4}: the tags differ`)
+      if (i32[block + (header & ~7) / 4 - 1] !== header)
+        throw new Error(`block at ${block * 4}: the tags differ`)
       const isFree = (header & 1) === 0
       if (isFree && wasFree) throw new Error(`block at ${block * 4}: two free blocks touch`)
       if (isFree) free++

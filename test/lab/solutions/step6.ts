@@ -1,6 +1,7 @@
 /**
- * Step 6: segregated fit, two lists for each power of two, the best of the first few candidates; used blocks have no footer. Small and
- * large requests come from opposite ends of a free block, so that blocks that stay do not keep large holes apart.
+ * Step 6: segregated fit, two lists for each power of two, the best of the first few candidates;
+ * used blocks have no footer. Small and large requests come from opposite ends of a free block, so
+ * that blocks that stay do not keep large holes apart.
  */
 
 import type { Allocator, Memory } from '../../../lib/lab/submission/memory.js'
