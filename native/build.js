@@ -105,7 +105,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   } catch (error) {
     console.error(`offheap: the addon could not be built: ${error.message}`)
     console.error(
-      'It needs node-gyp, Python 3, and a C++ compiler: with make on Linux, the Xcode Command Line Tools on macOS, the Visual Studio ' +
+      'It needs node-gyp, Python 3, and a C++ compiler: with make on Linux, the Xcode ' +
+        'Command Line Tools on macOS, the Visual Studio ' +
         'Build Tools on Windows. Run this as: npm run build:native'
     )
     process.exitCode = 1

@@ -153,7 +153,8 @@ if (name === 'all') {
 } else {
   const list = Object.entries(checks).map(([name, { about }]) => `  ${name.padEnd(10)}${about}`)
   console.log(
-    `node test/check.js NAME [ARGUMENT …]\n\n${list.join('\n')}\n  all       ${ALL.map(([name]) => name).join(', ')}`
+    `node test/check.js NAME [ARGUMENT …]\n\n${list.join('\n')}\n  all       ` +
+      `${ALL.map(([name]) => name).join(', ')}`
   )
   if (name !== undefined) process.exitCode = 2
 }

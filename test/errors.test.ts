@@ -24,7 +24,8 @@ describe('OffheapError', () => {
       `operation 2: ${inner.message}, again: ${inner.message}`
     )
     expect(outer.message).toBe(
-      'operation 2: it is closed, again: it is closed (see offheap/docs/troubleshooting.md#err_offheap_trace)'
+      'operation 2: it is closed, again: it is closed (see ' +
+        'offheap/docs/troubleshooting.md#err_offheap_trace)'
     )
   })
 

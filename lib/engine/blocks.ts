@@ -415,7 +415,8 @@ export class Blocks {
 
 function misled(block: number): Error {
   return corrupt(
-    `the lists of free blocks lead to byte ${block * 4}, where no free block of the right size begins`
+    `the lists of free blocks lead to byte ${block * 4}, where no free block of the right ` +
+      'size begins'
   )
 }
 

@@ -55,7 +55,8 @@ export function checkSlabs(words: Int32Array, slabs: Slabs): void {
   }
   if (words[state + CHUNKS] !== chunks.size || words[state + EMPTY_CHUNKS] !== empty) {
     throw corrupt(
-      `there are ${chunks.size} chunks of slabs, ${empty} of them empty, but the tables count differently`
+      `there are ${chunks.size} chunks of slabs, ${empty} of them empty, but the tables ` +
+        'count differently'
     )
   }
   const emptied = [...listed].filter(granule => words[slabs.descriptorOf(granule)] === 0).length
@@ -163,7 +164,8 @@ function checkOpenChunks(words: Int32Array, slabs: Slabs, open: Set<number>): vo
   ) {
     if (!open.delete(record) || words[record + RECORD_PREVIOUS] !== previous) {
       throw corrupt(
-        `the list of chunks with free granules leads to byte ${record * 4}, which does not belong there`
+        `the list of chunks with free granules leads to byte ${record * 4}, which does not ` +
+          'belong there'
       )
     }
     previous = record

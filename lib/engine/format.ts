@@ -178,7 +178,8 @@ export function readHeader(words: Int32Array): Header {
   if (length * 4 > VIEWABLE_BYTES) {
     throw new OffheapError(
       'ERR_OFFHEAP_UNSUPPORTED',
-      `This heap has ${length * 4} bytes, and this Node can view at most ${VIEWABLE_BYTES}; use Node 22 or later`
+      `This heap has ${length * 4} bytes, and this Node can view at most ` +
+        `${VIEWABLE_BYTES}; use Node 22 or later`
     )
   }
   const policy = policyNumbered(words[PLACEMENT_WORD])
@@ -221,7 +222,8 @@ export function verifyHeader(words: Int32Array, layout: Layout): void {
   }
   if (![0, DUE, CUT].includes(words[PENDING_WORD])) {
     throw notAHeap(
-      `word ${PENDING_WORD} of its header is ${words[PENDING_WORD]}, but should be 0, ${DUE} or ${CUT}`
+      `word ${PENDING_WORD} of its header is ${words[PENDING_WORD]}, but should be 0, ` +
+        `${DUE} or ${CUT}`
     )
   }
 }

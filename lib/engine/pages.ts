@@ -21,7 +21,8 @@ export function trimPages(words: Int32Array, policy: Placement, pages: Pages): n
   const [first, top, touched] = [words[FIRST_WORD], words[TOP_WORD], words[TOUCHED_WORD]]
   if (!(top >= first && touched >= top && touched < words.length)) {
     throw corrupt(
-      `its header says that the wilderness begins at byte ${top * 4}, untouched from byte ${touched * 4} on`
+      `its header says that the wilderness begins at byte ${top * 4}, untouched from byte ` +
+        `${touched * 4} on`
     )
   }
   for (const block of policy.list()) {

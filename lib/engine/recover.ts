@@ -70,7 +70,8 @@ function tile(words: Int32Array, first: number): [block: number, size: number][]
     const isWrong = end >= words.length || (end > top && (words[block] & USED) === 0)
     if (size < MINIMUM_WORDS || isWrong) {
       throw corrupt(
-        `the header of the block at byte ${block * 4} says ${size * 4} bytes, so recovery can't continue there`
+        `the header of the block at byte ${block * 4} says ${size * 4} bytes, so recovery ` +
+          `can't continue there`
       )
     }
     block = end

@@ -295,7 +295,8 @@ export class Slabs {
 
   private misled(granule: number, sizeClass: number): Error {
     return corrupt(
-      `the list of slabs for ${SLOT_BYTES[sizeClass]} bytes leads to byte ${granule * GRANULE_BYTES}, where no such slab is`
+      `the list of slabs for ${SLOT_BYTES[sizeClass]} bytes leads to byte ` +
+        `${granule * GRANULE_BYTES}, where no such slab is`
     )
   }
 
@@ -334,7 +335,8 @@ export class Slabs {
     const granule = chunk * this.chunkGranules + Math.clz32(bits)
     if (!(Number.isInteger(chunk) && bits !== 0 && granule > 0 && granule < this.granules)) {
       throw corrupt(
-        `the list of chunks with free granules leads to byte ${record * 4}, where no chunk is described`
+        `the list of chunks with free granules leads to byte ${record * 4}, where no chunk ` +
+          'is described'
       )
     }
     if (bits === this.allFree) words[state + EMPTY_CHUNKS]--

@@ -29,7 +29,8 @@ export function* walk(words: Int32Array): Generator<number, void, undefined> {
     const size = sizeOf(words[block])
     if (size < MINIMUM_WORDS || block + size > words[TOP_WORD]) {
       throw corrupt(
-        `the header of the block at byte ${block * 4} says ${size * 4} bytes, but the wilderness begins ${(words[TOP_WORD] - block) * 4} bytes after it`
+        `the header of the block at byte ${block * 4} says ${size * 4} bytes, but the ` +
+          `wilderness begins ${(words[TOP_WORD] - block) * 4} bytes after it`
       )
     }
     yield block

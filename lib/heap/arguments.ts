@@ -27,7 +27,8 @@ export function checkAlignment(value: number): void {
 export function closedError(): OffheapError {
   return new OffheapError(
     'ERR_OFFHEAP_CLOSED',
-    'This heap is closed: close() was called, its region was closed, or its buffer was transferred away'
+    'This heap is closed: close() was called, its region was closed, or its buffer was ' +
+      'transferred away'
   )
 }
 

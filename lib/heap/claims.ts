@@ -23,7 +23,8 @@ export interface Pin extends Disposable {
 function pinnedError(pointer: Pointer): OffheapError {
   return new OffheapError(
     'ERR_OFFHEAP_PINNED',
-    `The block at byte ${pointer} is pinned: it is in use until its pin is released. Wait for what uses it, then unpin it`
+    `The block at byte ${pointer} is pinned: it is in use until its pin is released. Wait ` +
+      'for what uses it, then unpin it'
   )
 }
 

@@ -307,7 +307,8 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     this.buffer = words.buffer
     seal(
       this,
-      'This heap; send heap.buffer instead, whose bytes are copied, and open the copy with Heap.attach'
+      'This heap; send heap.buffer instead, whose bytes are copied, and open the copy with ' +
+        'Heap.attach'
     )
   }
 
@@ -765,7 +766,8 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
         // Throws when the heap is corrupt indeed.
         this.check()
         throw invalidState(
-          'the heap changed while a loop went over its blocks; collect them first: [...heap.blocks()]'
+          'the heap changed while a loop went over its blocks; collect them first: ' +
+            '[...heap.blocks()]'
         )
       }
       throw error
@@ -782,7 +784,8 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     if (leaks !== undefined) return leaks
     throw new OffheapError(
       'ERR_OFFHEAP_UNSUPPORTED',
-      'This heap does not know where its blocks were allocated; make it with { hardened: true, trackAllocations: true }'
+      'This heap does not know where its blocks were allocated; make it with { hardened: ' +
+        'true, trackAllocations: true }'
     )
   }
 
@@ -845,7 +848,8 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     if (handle !== undefined) return handle
     throw new OffheapError(
       'ERR_OFFHEAP_UNSUPPORTED',
-      'This heap belongs to one thread; make it with Heap.map({ size, shared: true }) to use it in several'
+      'This heap belongs to one thread; make it with Heap.map({ size, shared: true }) to ' +
+        'use it in several'
     )
   }
 
@@ -1027,7 +1031,8 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     const { largestFree } = this.engine.stats(0)
     throw new OffheapError(
       'ERR_OFFHEAP_OUT_OF_MEMORY',
-      `No free block can hold ${bytes} bytes; the largest request that fits is ${largestFree} bytes. Free something, or map a larger heap`
+      `No free block can hold ${bytes} bytes; the largest request that fits is ` +
+        `${largestFree} bytes. Free something, or map a larger heap`
     )
   }
 }

@@ -116,7 +116,8 @@ export function checkSharing(
   if (plan.trimThreshold !== 0) {
     throw new OffheapError(
       'ERR_OFFHEAP_UNSUPPORTED',
-      'A shared heap does not trim by itself: leave out "trimThreshold", and call heap.trim() instead'
+      'A shared heap does not trim by itself: leave out "trimThreshold", and call ' +
+        'heap.trim() instead'
     )
   }
 }

@@ -36,7 +36,8 @@ export interface Roomy {
 export function outOfMemory(bytes: number): OffheapError {
   return new OffheapError(
     'ERR_OFFHEAP_OUT_OF_MEMORY',
-    `The map has no room for an entry of ${bytes} bytes, and none that it may evict for it. Delete some, or use a larger heap`
+    `The map has no room for an entry of ${bytes} bytes, and none that it may evict for ` +
+      'it. Delete some, or use a larger heap'
   )
 }
 

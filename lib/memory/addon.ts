@@ -256,7 +256,8 @@ function notLoaded(
   const list = tried.map(({ path, reason }) => `${path} (${reason})`).join('; ')
   return new OffheapError(
     'ERR_OFFHEAP_NO_ADDON',
-    `No native addon of offheap for ${target} could be loaded by Node ${process.version}. Tried: ${list}. ` +
+    `No native addon of offheap for ${target} could be loaded by Node ${process.version}. ` +
+      `Tried: ${list}. ` +
       adviceFor(where, tried, platform)
   )
 }

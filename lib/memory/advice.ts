@@ -39,14 +39,16 @@ const TOOLS: Readonly<Record<string, string>> = {
 
 function forPackage({ folders: [root] }: Location, platform: string): string {
   return (
-    `Build it, with ${TOOLS[platform] ?? 'a C++ compiler, make and python3'}: npm --prefix ${JSON.stringify(root)} run build:native. ` +
+    `Build it, with ${TOOLS[platform] ?? 'a C++ compiler, make and python3'}: npm --prefix ` +
+    `${JSON.stringify(root)} run build:native. ` +
     '(npm 12 needs no "allowScripts" for it: offheap has no install script that could be allowed.)'
   )
 }
 
 function forBundle({ folders: [folder] }: Location): string {
   return (
-    `Copy the folder prebuilds of the package offheap to ${folder}, where the bundle is, or keep offheap external. ` +
+    `Copy the folder prebuilds of the package offheap to ${folder}, where the bundle is, ` +
+    'or keep offheap external. ' +
     'Where the package has no binary for the platform, build one with ' +
     '"npm --prefix node_modules/offheap run build:native", and copy its folder build too.'
   )
@@ -59,19 +61,27 @@ function barrierOf(attempts: readonly Attempt[], restricted: boolean): string | 
     attempts.find(({ reason }) => pattern.test(reason))
   if (refused('ERR_DLOPEN_DISABLED')) {
     return restricted
-      ? "Node's permission model keeps addons out of this process: start Node with --allow-addons as well."
-      : 'The flag --no-addons keeps addons out of this process: start Node, or this worker, without it.'
+      ? "Node's permission model keeps addons out of this process: start Node with " +
+          '--allow-addons as well.'
+      : 'The flag --no-addons keeps addons out of this process: start Node, or this worker, ' +
+          'without it.'
   }
   if (refused('ERR_ACCESS_DENIED')) {
     const paths = attempts.map(({ path }) => `--allow-fs-read=${path}`).join(' or ')
-    return `Node's permission model keeps the addon from being read: start Node with --allow-addons and ${paths} as well.`
+    return (
+      `Node's permission model keeps the addon from being read: start Node with ` +
+      `--allow-addons and ${paths} as well.`
+    )
   }
   if (says(/--allow-(read|ffi)/)) {
     return 'Deno keeps addons out of this process: run it with --allow-read and --allow-ffi.'
   }
   const unmappable = says(/failed to map segment/)
   if (unmappable !== undefined) {
-    return `${unmappable.path} lies on a file system that is mounted noexec: install offheap on another one.`
+    return (
+      `${unmappable.path} lies on a file system that is mounted noexec: install offheap on ` +
+      'another one.'
+    )
   }
   return undefined
 }

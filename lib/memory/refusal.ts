@@ -12,9 +12,11 @@ const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
 const MISSING: Readonly<Record<string, string>> = {
   madvise: 'it has no transparent huge pages. Leave out hugePages',
   VirtualAlloc:
-    'the large pages of Windows need a privilege, and can not be given back in part. Leave out hugePages',
+    'the large pages of Windows need a privilege, and can not be given back in part. Leave ' +
+    'out hugePages',
   CreateFileMapping:
-    'Windows can neither cut off a file that is mapped nor give back a part of it, so heaps in files are for Linux and macOS. ' +
+    'Windows can neither cut off a file that is mapped nor give back a part of it, so ' +
+    'heaps in files are for Linux and macOS. ' +
     'Write heap.buffer to a file instead, and open it with Heap.attach'
 }
 
@@ -65,12 +67,17 @@ function meaning({ errno: number, syscall }: SystemFault, { locked, lockLimit }:
   if (syscall === 'mlock' && number !== errno.EAGAIN) {
     const limit = lockLimit === Number.POSITIVE_INFINITY ? 'unlimited' : bytes(lockLimit)
     return (
-      `memory that stays in RAM is limited by RLIMIT_MEMLOCK, which is ${limit} for this process. ` +
-      'Raise it ("ulimit -l", LimitMEMLOCK= of systemd), ask for a smaller region, or leave out lock.'
+      `memory that stays in RAM is limited by RLIMIT_MEMLOCK, which is ${limit} for this ` +
+      'process. ' +
+      'Raise it ("ulimit -l", LimitMEMLOCK= of systemd), ask for a smaller region, or ' +
+      'leave out lock.'
     )
   }
   if (syscall === 'VirtualLock') {
-    return 'memory that stays in RAM is limited by the working set of the process. Ask for a smaller region, or leave out lock.'
+    return (
+      'memory that stays in RAM is limited by the working set of the process. Ask for a ' +
+      'smaller region, or leave out lock.'
+    )
   }
   if (locked && number === errno.EINVAL) {
     return 'the pages of a region that was mapped with lock can not be given back while it is open.'
@@ -80,14 +87,17 @@ function meaning({ errno: number, syscall }: SystemFault, { locked, lockLimit }:
   }
   if (WINDOWS_CALL.test(syscall) && number === errno.ENOMEM) {
     return (
-      'there is not that much free address space, or the system can not commit that much memory: its limit is RAM and page ' +
+      'there is not that much free address space, or the system can not commit that much ' +
+      'memory: its limit is RAM and page ' +
       'file together. Ask for less, or close regions that are no longer used.'
     )
   }
   if (number === errno.ENOMEM || number === errno.EAGAIN) {
     return (
-      'there is not that much free address space or memory, a limit of this process ("ulimit -v", "ulimit -d") or of its cgroup ' +
-      'is lower, or the process has too many mappings (vm.max_map_count on Linux). Ask for less, or close regions that are no longer used.'
+      'there is not that much free address space or memory, a limit of this process ' +
+      '("ulimit -v", "ulimit -d") or of its cgroup ' +
+      'is lower, or the process has too many mappings (vm.max_map_count on Linux). Ask for ' +
+      'less, or close regions that are no longer used.'
     )
   }
   return 'it gave no further reason.'

@@ -108,14 +108,16 @@ function parseCall(text: string, variables: number): Call {
   const kind = FUNCTIONS[match?.[1]?.toLowerCase() ?? '']
   if (match === null || kind === undefined) {
     throw new CallError(
-      `"${text}" is no call. Type malloc(24), calloc(4, 8), realloc(a, 60), free(a) or aligned(64, 24)`
+      `"${text}" is no call. Type malloc(24), calloc(4, 8), realloc(a, 60), free(a) or ` +
+        'aligned(64, 24)'
     )
   }
   const args = (match[2] ?? '').split(/[\s,]+/).filter(part => part !== '')
   const expected = kind === 'malloc' || kind === 'free' ? 1 : 2
   if (args.length !== expected) {
     throw new CallError(
-      `${kind} takes ${expected === 1 ? 'one argument' : 'two arguments'}, and "${text}" has ${args.length}`
+      `${kind} takes ${expected === 1 ? 'one argument' : 'two arguments'}, and "${text}" ` +
+        `has ${args.length}`
     )
   }
   const [first = '', second = ''] = args

@@ -35,7 +35,8 @@ export const PRESETS: readonly Preset[] = [
   {
     name: 'Coalescing 3: left neighbour free',
     about:
-      'PREVIOUS_USED is clear, so the footer in front says where the left neighbour begins. It grows; no link changes.',
+      'PREVIOUS_USED is clear, so the footer in front says where the left neighbour ' +
+      'begins. It grows; no link changes.',
     calls: `${THREE}.f0.f1`
   },
   {
@@ -46,19 +47,22 @@ export const PRESETS: readonly Preset[] = [
   {
     name: 'Back into the wilderness',
     about:
-      'The last block touches the wilderness: top falls back, over the free block in front of it too.',
+      'The last block touches the wilderness: top falls back, over the free block in front ' +
+      'of it too.',
     calls: 'm40.m40.m40.f1.f2'
   },
   {
     name: 'Fragmentation',
     about:
-      'Every other block is freed. There are 256 free bytes between the blocks, and no 100 in one place: f comes from the wilderness.',
+      'Every other block is freed. There are 256 free bytes between the blocks, and no 100 ' +
+      'in one place: f comes from the wilderness.',
     calls: 'm60.m60.m60.m60.m60.m60.m60.m60.f0.f2.f4.f6.m100'
   },
   {
     name: 'First fit against best fit',
     about:
-      'First fit cuts into the large free block in front, and the last request finds no room between the blocks. Best fit takes the one that fits.',
+      'First fit cuts into the large free block in front, and the last request finds no ' +
+      'room between the blocks. Best fit takes the one that fits.',
     calls: 'm200.m16.m64.m16.f0.f2.m60.m200',
     placement: 'first-fit',
     against: 'best-fit'
@@ -66,7 +70,8 @@ export const PRESETS: readonly Preset[] = [
   {
     name: 'realloc: in place, then elsewhere',
     about:
-      'a grows into the free block behind it. Then there is no more room: a is copied, and its old block is freed.',
+      'a grows into the free block behind it. Then there is no more room: a is copied, and ' +
+      'its old block is freed.',
     calls: 'm24.m100.m8.f1.r0x60.r0x300'
   },
   {
@@ -78,7 +83,8 @@ export const PRESETS: readonly Preset[] = [
   {
     name: 'Slabs',
     about:
-      'Small requests get slots without headers. A malloc from a slab that has one open is a single store: one bit.',
+      'Small requests get slots without headers. A malloc from a slab that has one open is ' +
+      'a single store: one bit.',
     calls: 'm40.m40.m40.f1.m40.m100',
     slabs: true,
     size: 65536

@@ -173,7 +173,8 @@ export class Recorder {
   #count(): void {
     if (++this.#accesses > this.#mostAccesses) {
       throw new Error(
-        `The call was stopped: it read and wrote ${this.#mostAccesses} elements without coming to an end`
+        `The call was stopped: it read and wrote ${this.#mostAccesses} elements without ` +
+          'coming to an end'
       )
     }
   }

@@ -55,7 +55,9 @@ class SubmissionPicture implements HeapPicture {
     if (isSaid) this.summary = summaryOf(this.#describe(said.blocks, sorted))
     else {
       const payload = sorted.reduce((sum, { size }) => sum + size, 0)
-      this.summary = `payload ${payload} bytes of ${high - low} · with describe() you would see its blocks and lists`
+      this.summary =
+        `payload ${payload} bytes of ${high - low} · with describe() you would see its ` +
+        'blocks and lists'
       this.#infer(sorted, freed)
     }
   }

@@ -114,7 +114,10 @@ const NAMES: Partial<Record<Role, string>> = {
 
 function stateOf({ text, flags }: WordMeaning): string {
   if (flags === undefined) return text
-  return `${text} bytes ${flags.used ? 'used' : 'free'}${flags.previousUsed ? '' : ', left one free'}`
+  return (
+    `${text} bytes ` +
+    `${flags.used ? 'used' : 'free'}${flags.previousUsed ? '' : ', left one free'}`
+  )
 }
 
 /** Links say `→ 492` or `head`. */

@@ -126,7 +126,8 @@ function rectangles(history: History, x: Axis, y: Axis): string[] {
     found.push(
       `<rect class="edged ${slot > 0 ? 'slot-free' : 'granule'}" x="${left}" ` +
         `y="${fine(top)}" width="${width}" ` +
-        `height="${fine(y(offset) - top)}"><title>${words}, at byte ${humanCount(offset)}</title></rect>`
+        `height="${fine(y(offset) - top)}"><title>${words}, at byte ` +
+        `${humanCount(offset)}</title></rect>`
     )
   }
   history.forEachBlock(block => {

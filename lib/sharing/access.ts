@@ -228,7 +228,8 @@ class Patience {
     if (this.left <= 0) {
       throw new OffheapError(
         'ERR_OFFHEAP_BUSY',
-        'Another thread or process has been in the same arena for too long: it is stopped, or waits for something ' +
+        'Another thread or process has been in the same arena for too long: it is stopped, ' +
+          'or waits for something ' +
           'in the middle of a call. Nothing was changed; try again'
       )
     }

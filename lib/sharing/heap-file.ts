@@ -125,7 +125,8 @@ export class HeapFile {
     if (block.arenas !== 1 || block.controlBytes !== 0) {
       throw new OffheapError(
         'ERR_OFFHEAP_UNSUPPORTED',
-        `The heap in ${mapping.path} was made for several threads at a time, and can't be opened by one alone`
+        `The heap in ${mapping.path} was made for several threads at a time, and can't be ` +
+          'opened by one alone'
       )
     }
     this.length = totalBytes(block)
@@ -149,7 +150,8 @@ export class HeapFile {
     if (!(this.root < block.arenaBytes)) {
       throw new OffheapError(
         'ERR_OFFHEAP_CORRUPT',
-        `The heap in ${mapping.path} is corrupt: its root pointer is ${this.root}, which lies outside the heap`
+        `The heap in ${mapping.path} is corrupt: its root pointer is ${this.root}, which ` +
+          'lies outside the heap'
       )
     }
   }
@@ -356,7 +358,8 @@ function holderOf(path: string): string {
 function notFinished(path: string): OffheapError {
   return new OffheapError(
     'ERR_OFFHEAP_NOT_A_HEAP',
-    `There is no heap in ${path} yet: the file is empty, or was being created when that process ended. ` +
+    `There is no heap in ${path} yet: the file is empty, or was being created when that ` +
+      'process ended. ' +
       'Open it with create: true and a size, or delete it'
   )
 }
@@ -364,15 +367,18 @@ function notFinished(path: string): OffheapError {
 function tooShort(path: string, bytes: number, expected: number): OffheapError {
   return new OffheapError(
     'ERR_OFFHEAP_TRUNCATED',
-    `${path} has ${bytes} bytes, and its heap needs ${expected}: the end of the file is missing. Restore it from a copy`
+    `${path} has ${bytes} bytes, and its heap needs ${expected}: the end of the file is ` +
+      'missing. Restore it from a copy'
   )
 }
 
 function truncated(path: string): OffheapError {
   return new OffheapError(
     'ERR_OFFHEAP_TRUNCATED',
-    `The heap in ${path} is gone: somebody truncated the file while it was open, or the disk was too full for a page ` +
-      'that the heap had not handed out. Nothing is written any more; close the heap, and open a copy of the file'
+    `The heap in ${path} is gone: somebody truncated the file while it was open, or the ` +
+      'disk was too full for a page ' +
+      'that the heap had not handed out. Nothing is written any more; close the heap, and ' +
+      'open a copy of the file'
   )
 }
 

@@ -123,7 +123,8 @@ export function attachShared(handle: HeapHandle): SharedParts {
   if (memory === undefined) {
     throw new OffheapError(
       'ERR_OFFHEAP_CLOSED',
-      'No thread of this process has the heap of this handle open: all have closed it or ended, or it is of another process. ' +
+      'No thread of this process has the heap of this handle open: all have closed it or ' +
+        'ended, or it is of another process. ' +
         'Keep it open in the thread that sends the handle until the other one has attached'
     )
   }

@@ -95,7 +95,8 @@ export class RootTable {
       names.add(name.toString())
       if (!(this.pointerAt(entry) < end)) {
         throw corrupt(
-          `named root ${number} points to byte ${this.pointerAt(entry)}, which lies outside the heap`
+          `named root ${number} points to byte ${this.pointerAt(entry)}, which lies ` +
+            'outside the heap'
         )
       }
     }

@@ -153,7 +153,8 @@ export function readSuperblock(words: Int32Array): Superblock {
   }
   if (words[VERSION_WORD] !== VERSION) {
     throw notAHeap(
-      `its version is ${words[VERSION_WORD]}, and this offheap reads version ${VERSION}; use the offheap that wrote it`
+      `its version is ${words[VERSION_WORD]}, and this offheap reads version ${VERSION}; ` +
+        'use the offheap that wrote it'
     )
   }
   if (words[BYTE_ORDER_WORD] !== BYTE_ORDER) throw notAHeap('its byte order is unknown')

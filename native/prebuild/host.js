@@ -21,6 +21,7 @@ for (const target of missing) remove(target)
 if (missing.length > 0 && ['pack', 'publish'].includes(process.env.npm_command)) {
   const names = missing.map(({ name }) => name).join(', ')
   console.error(
-    `offheap: npm pack would pack binaries for ${host.name}, none for ${names}; node native/prebuild/main.js builds those.`
+    `offheap: npm pack would pack binaries for ${host.name}, none for ${names}; node ` +
+      'native/prebuild/main.js builds those.'
   )
 }

@@ -41,7 +41,8 @@ if (unknown !== undefined) {
   }
   if (missing.length > 0) {
     console.error(
-      `A release needs binaries for ${missing.map(({ name }) => name).join(', ')}. Run: node native/prebuild/main.js`
+      `A release needs binaries for ${missing.map(({ name }) => name).join(', ')}. Run: ` +
+        'node native/prebuild/main.js'
     )
     process.exitCode = 1
   }

@@ -68,10 +68,13 @@ describe('the chart on a terminal', () => {
       'Node v20.0.0, Some <Processor>',
       '',
       '1 KiB',
-      '  offheap segregated-fit: allocBuffer  ▋                         100 ns ±2 %  10 times as fast',
+      '  offheap segregated-fit: allocBuffer  ▋                         100 ns ±2 %  10 ' +
+        'times as fast',
       '  Buffer.alloc (cleared)               ██████                      1 µs ±2 %',
-      '  new Uint8Array (cleared)             ███████████████████████▶    9 µs ±2 %  9 times as slow',
-      '  @thi.ng/malloc: mallocAs                                            -       no memory for 64 bytes'
+      '  new Uint8Array (cleared)             ███████████████████████▶    9 µs ±2 %  9 ' +
+        'times as slow',
+      '  @thi.ng/malloc: mallocAs                                            -       no ' +
+        'memory for 64 bytes'
     ])
   })
 

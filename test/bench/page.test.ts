@@ -162,34 +162,38 @@ describe('the table of programs', () => {
     { node: '24', programs }
   ])
 
-  it('compares with the C library as measured, net of floors, without paging, held out, and at worst', () => {
-    expect(head).toEqual([
-      '',
-      'time per operation',
-      'beside Buffer.alloc',
-      'beside the C library',
-      'without *',
-      'held out',
-      'net of floors',
-      'worst program',
-      'first run',
-      'utilization',
-      'beside the C library, Node 24'
-    ])
-    expect(rows[0]).toEqual([
-      'offheap, segregated fit',
-      '20 ns',
-      '4 times as fast',
-      'as fast',
-      '2 times as fast',
-      '2 times as slow',
-      'as fast',
-      '2 times as slow (gdb)',
-      '200 ns',
-      '93.0 %',
-      'as fast'
-    ])
-  })
+  it(
+    'compares with the C library as measured, net of floors, without paging, held out, and ' +
+      'at worst',
+    () => {
+      expect(head).toEqual([
+        '',
+        'time per operation',
+        'beside Buffer.alloc',
+        'beside the C library',
+        'without *',
+        'held out',
+        'net of floors',
+        'worst program',
+        'first run',
+        'utilization',
+        'beside the C library, Node 24'
+      ])
+      expect(rows[0]).toEqual([
+        'offheap, segregated fit',
+        '20 ns',
+        '4 times as fast',
+        'as fast',
+        '2 times as fast',
+        '2 times as slow',
+        'as fast',
+        '2 times as slow (gdb)',
+        '200 ns',
+        '93.0 %',
+        'as fast'
+      ])
+    }
+  )
 
   it('has no mean where a recording is missing, and compares no floor', () => {
     expect(rows[1]).toEqual([

@@ -108,7 +108,8 @@ describe('the verification of contenders', () => {
     expect(() =>
       verify(contender({ calloc: (n: number, size: number) => make(n * size).fill(1) }), some)
     ).toThrow(
-      'operation 2, calloc of 4 × 16 bytes for id 1: byte 0 of the block is 0x01; calloc must clear every byte'
+      'operation 2, calloc of 4 × 16 bytes for id 1: byte 0 of the block is 0x01; calloc ' +
+        'must clear every byte'
     )
     const one = Buffer.alloc(64)
     expect(() => verify(contender({ realloc: () => one }), some)).toThrow(

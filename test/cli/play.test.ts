@@ -20,7 +20,8 @@ beforeAll(() => {
   )
   writeFileSync(
     at('bump.ts'),
-    'export function create(memory: { sbrk(n: number): number }) {\n  return { malloc: (n: number) => memory.sbrk(n), free() {}, realloc: () => 0 }\n}\n'
+    'export function create(memory: { sbrk(n: number): number }) {\n  return { malloc: (n: ' +
+      'number) => memory.sbrk(n), free() {}, realloc: () => 0 }\n}\n'
   )
   writeFileSync(at('broken.ts'), 'export function create( {')
 })

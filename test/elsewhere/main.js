@@ -148,7 +148,8 @@ function test(runtime, command, files) {
   if (!done) {
     const last = entries.at(-1)?.file
     console.error(
-      `${runtime.name} ended with ${signal ?? status} ${last === undefined ? 'before any test' : `in ${last}`}`
+      `${runtime.name} ended with ${signal ?? status} ` +
+        `${last === undefined ? 'before any test' : `in ${last}`}`
     )
     if (existsSync(log)) console.error(readFileSync(log, 'utf8').slice(-2000))
   }
@@ -176,7 +177,9 @@ for (const runtime of chosen) {
   }
   const row = test(runtime, command, files)
   console.log(
-    `${row.isGood ? '✓' : '✗'} ${row.name} (${row.version}): ${row.passed} passed, ${row.failed} failed, ${row.known} known to fail, ${row.skipped} skipped, in ${row.minutes} minutes`
+    `${row.isGood ? '✓' : '✗'} ${row.name} (${row.version}): ${row.passed} passed, ` +
+      `${row.failed} failed, ${row.known} known to fail, ${row.skipped} skipped, in ` +
+      `${row.minutes} minutes`
   )
   if (!row.isGood) failed = true
 }

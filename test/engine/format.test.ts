@@ -33,15 +33,19 @@ const header: Header = { policy, options: 0, length: LENGTH }
 const layout = ordinaryLayout(LENGTH, policy, false)
 
 describe('writeHeader', () => {
-  test('over memory that was used clears all in front of the blocks, and counts the rest as touched', () => {
-    const words = new Int32Array(LENGTH).fill(-1)
-    writeHeader(words, header, layout, 500, false)
-    expect([words[TRIM_THRESHOLD_WORD], words[TOUCHED_WORD]]).toEqual([500, LENGTH - 1])
-    for (let word = TRIM_THRESHOLD_WORD + 1; word < layout.first; word++)
-      expect(words[word]).toBe(0)
-    expect(words[layout.first]).toBe(-1)
-    verifyHeader(words, layout)
-  })
+  test(
+    'over memory that was used clears all in front of the blocks, and counts the rest as ' +
+      'touched',
+    () => {
+      const words = new Int32Array(LENGTH).fill(-1)
+      writeHeader(words, header, layout, 500, false)
+      expect([words[TRIM_THRESHOLD_WORD], words[TOUCHED_WORD]]).toEqual([500, LENGTH - 1])
+      for (let word = TRIM_THRESHOLD_WORD + 1; word < layout.first; word++)
+        expect(words[word]).toBe(0)
+      expect(words[layout.first]).toBe(-1)
+      verifyHeader(words, layout)
+    }
+  )
 
   test('over memory that is zero writes nothing but the header', () => {
     const words = new Int32Array(LENGTH)

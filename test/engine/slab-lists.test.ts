@@ -84,28 +84,32 @@ function make(bytes = 2 ** 18, enabled = true) {
 }
 
 describe('the next request of a class', () => {
-  test('gets a slot of the current slab, then of the slab that was put into the list last, then of a new one', () => {
-    const { heap, many, malloc, free, placeOf } = make()
-    const slots = many(12)
-    const [a, b, c, d] = [0, 3, 6, 9].map(at => slots[at])
-    expect([a, b, c, d].map(placeOf)).toEqual(['full', 'full', 'full', 'current'])
-    // The current slab is used up: the first slab that has a slot takes its place.
-    free(b)
-    expect([a, b, c, d].map(placeOf)).toEqual(['full', 'current', 'full', 'full'])
-    free(a)
-    free(d)
-    expect([a, b, c, d].map(placeOf)).toEqual(['listed', 'current', 'full', 'listed'])
-    heap.check()
-    expect([malloc(160), malloc(160)]).toEqual([b, d])
-    expect([a, b, c, d].map(placeOf)).toEqual(['listed', 'full', 'full', 'current'])
-    expect(malloc(160)).toBe(a)
-    heap.check()
-    const fresh = malloc(160)
-    expect(slots).not.toContain(fresh)
-    expect(placeOf(fresh)).toBe('current')
-    expect([a, b, c, d].map(placeOf)).toEqual(['full', 'full', 'full', 'full'])
-    heap.check()
-  })
+  test(
+    'gets a slot of the current slab, then of the slab that was put into the list last, then ' +
+      'of a new one',
+    () => {
+      const { heap, many, malloc, free, placeOf } = make()
+      const slots = many(12)
+      const [a, b, c, d] = [0, 3, 6, 9].map(at => slots[at])
+      expect([a, b, c, d].map(placeOf)).toEqual(['full', 'full', 'full', 'current'])
+      // The current slab is used up: the first slab that has a slot takes its place.
+      free(b)
+      expect([a, b, c, d].map(placeOf)).toEqual(['full', 'current', 'full', 'full'])
+      free(a)
+      free(d)
+      expect([a, b, c, d].map(placeOf)).toEqual(['listed', 'current', 'full', 'listed'])
+      heap.check()
+      expect([malloc(160), malloc(160)]).toEqual([b, d])
+      expect([a, b, c, d].map(placeOf)).toEqual(['listed', 'full', 'full', 'current'])
+      expect(malloc(160)).toBe(a)
+      heap.check()
+      const fresh = malloc(160)
+      expect(slots).not.toContain(fresh)
+      expect(placeOf(fresh)).toBe('current')
+      expect([a, b, c, d].map(placeOf)).toEqual(['full', 'full', 'full', 'full'])
+      heap.check()
+    }
+  )
 
   test('leaves the current slab current while it has an open slot', () => {
     const { heap, malloc, placeOf } = make()

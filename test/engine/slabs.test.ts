@@ -600,34 +600,38 @@ describe.each(placements)('slab tables that were overwritten, in a %s heap', pla
     }
   })
 
-  test('do not pass check(), or all calls do as they should; of the bits of used slots, those that no slab has', () => {
-    for (let seed = 1; seed <= Math.max(10, scaled(200)); seed++) {
-      const random = new Random(seed)
-      const { words, live } = used(random)
-      const at = anyWord(random)
-      const isUsedBits = at >= tables.descriptors && (at - tables.descriptors) % 2 === 0
-      // Nothing else says which slots of a slab are used.
-      if (isUsedBits && words[at + INFO] !== 0 && words[at + INFO] !== FREE) continue
-      spoil(words, random, at)
-      const heap = new Allocator(words, header, host)
-      try {
+  test(
+    'do not pass check(), or all calls do as they should; of the bits of used slots, those ' +
+      'that no slab has',
+    () => {
+      for (let seed = 1; seed <= Math.max(10, scaled(200)); seed++) {
+        const random = new Random(seed)
+        const { words, live } = used(random)
+        const at = anyWord(random)
+        const isUsedBits = at >= tables.descriptors && (at - tables.descriptors) % 2 === 0
+        // Nothing else says which slots of a slab are used.
+        if (isUsedBits && words[at + INFO] !== 0 && words[at + INFO] !== FREE) continue
+        spoil(words, random, at)
+        const heap = new Allocator(words, header, host)
+        try {
+          heap.check()
+        } catch (error) {
+          expect(error).toBeInstanceOf(OffheapError)
+          continue
+        }
+        const what = `seed ${seed}`
+        for (const pointer of live) expect(heap.usableSize(pointer), what).toBeGreaterThanOrEqual(0)
+        const others: number[] = []
+        for (const size of random.below(2) === 0 ? [500, 100, 16] : [100, 16, 500]) {
+          for (let pointer = heap.allocate(size); pointer !== 0; pointer = heap.allocate(size))
+            others.push(pointer)
+        }
+        expect(new Set([...live, ...others]).size, what).toBe(live.length + others.length)
+        for (const pointer of [...live, ...others]) expect(heap.free(pointer), what).toBe(true)
         heap.check()
-      } catch (error) {
-        expect(error).toBeInstanceOf(OffheapError)
-        continue
+        heap.slabs.reclaimAll()
+        expect(heap.stats(0), what).toMatchObject({ used: 0, slabs: 0, blocks: 0 })
       }
-      const what = `seed ${seed}`
-      for (const pointer of live) expect(heap.usableSize(pointer), what).toBeGreaterThanOrEqual(0)
-      const others: number[] = []
-      for (const size of random.below(2) === 0 ? [500, 100, 16] : [100, 16, 500]) {
-        for (let pointer = heap.allocate(size); pointer !== 0; pointer = heap.allocate(size))
-          others.push(pointer)
-      }
-      expect(new Set([...live, ...others]).size, what).toBe(live.length + others.length)
-      for (const pointer of [...live, ...others]) expect(heap.free(pointer), what).toBe(true)
-      heap.check()
-      heap.slabs.reclaimAll()
-      expect(heap.stats(0), what).toMatchObject({ used: 0, slabs: 0, blocks: 0 })
     }
-  })
+  )
 })

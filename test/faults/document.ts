@@ -55,7 +55,10 @@ function render({ title, tallies }: Table, times: number): string {
   const rows = tallies.map(([plain, hardened]) => {
     const { name, note } = hardened.kind
     const few = hardened.times < times ? ` (${hardened.times.toLocaleString('en')} times)` : ''
-    return `| ${name}${few}${note === undefined ? '' : `; ${note}`} | ${cell(plain)} | ${cell(hardened)} |`
+    return (
+      `| ${name}${few}${note === undefined ? '' : `; ${note}`} | ${cell(plain)} | ` +
+      `${cell(hardened)} |`
+    )
   })
   return `## ${title}\n\n| kind | default | hardened |\n| --- | --- | --- |\n${rows.join('\n')}\n`
 }

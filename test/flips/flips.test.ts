@@ -87,7 +87,9 @@ describe.each(kinds.map(kind => [kind.name, kind] as const))('%s', (_, kind) => 
           const heap = prepare(scene, () => scene.flip(byte, of))
           if (heap !== undefined) new Battery(heap, scene.live, duty, new Random(seed, bit)).run()
         } catch (error) {
-          const where = `bit ${bit & 31} of word ${bit >> 5} of a ${history} heap (OFFHEAP_FLIPS_SEED=${seed})`
+          const where =
+            `bit ${bit & 31} of word ${bit >> 5} of a ${history} heap ` +
+            `(OFFHEAP_FLIPS_SEED=${seed})`
           throw new Error(`${where}: ${error instanceof Error ? error.message : String(error)}`, {
             cause: error
           })

@@ -115,5 +115,8 @@ function line(
   target: TargetName,
   { executions, inputs, reached, mostSteps, findings }: Report
 ): string {
-  return `${target.padEnd(6)} ${executions} executions, ${inputs} inputs, ${reached} blocks of code, at most ${mostSteps} steps, ${findings} findings`
+  return (
+    `${target.padEnd(6)} ${executions} executions, ${inputs} inputs, ${reached} blocks of ` +
+    `code, at most ${mostSteps} steps, ${findings} findings`
+  )
 }

@@ -78,7 +78,8 @@ describe('damage', () => {
     for (const past of [0, 1, 9, 23]) {
       heap.u8[pointer + 40 + past] ^= 1
       const message = new RegExp(
-        `byte ${pointer + 40 + past} was written, ${past} bytes past the end of the block at ${pointer} \\(40 bytes\\)`
+        `byte ${pointer + 40 + past} was written, ${past} bytes past the end of the block ` +
+          `at ${pointer} \\(40 bytes\\)`
       )
       expectError(() => heap.check(), CORRUPT, message)
       expect(blockOf(() => heap.free(pointer))).toEqual({ pointer, size: 40 })

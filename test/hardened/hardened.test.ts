@@ -494,32 +494,36 @@ describe('pages that go back to the system', () => {
     expect(heap.view(zeroed).every(byte => byte === 0)).toBe(true)
   })
 
-  test('are no reason for held blocks to leave the quarantine, nor for a call to find what was written to them', () => {
-    using heap = Heap.map({
-      size: 2 ** 22,
-      hardened: true,
-      quarantine: 20_000,
-      trimThreshold: 50_000
-    })
-    const [held, shrinks, large] = [heap.malloc(100), heap.malloc(200_000), heap.malloc(200_000)]
-    heap.malloc(10)
-    heap.view(large).fill(1)
-    heap.free(held)
-    spoil(heap, held + 7)
-    const before = heap.stats().residentBytes
-    heap.free(large)
-    expect(heap.realloc(shrinks, 100_000)).toBe(shrinks)
-    expect(heap.stats().residentBytes).toBeLessThan(before - 150_000)
-    expect(heap.stats()).toMatchObject({ quarantinedBlocks: 1, blocks: 2 })
-    expectError(() => heap.free(held), DOUBLE)
-    expectError(
-      () => heap.check(),
-      CORRUPT,
-      new RegExp(`byte ${held + 7} was written after it was freed`)
-    )
-    spoil(heap, held + 7)
-    heap.check()
-  })
+  test(
+    'are no reason for held blocks to leave the quarantine, nor for a call to find what was ' +
+      'written to them',
+    () => {
+      using heap = Heap.map({
+        size: 2 ** 22,
+        hardened: true,
+        quarantine: 20_000,
+        trimThreshold: 50_000
+      })
+      const [held, shrinks, large] = [heap.malloc(100), heap.malloc(200_000), heap.malloc(200_000)]
+      heap.malloc(10)
+      heap.view(large).fill(1)
+      heap.free(held)
+      spoil(heap, held + 7)
+      const before = heap.stats().residentBytes
+      heap.free(large)
+      expect(heap.realloc(shrinks, 100_000)).toBe(shrinks)
+      expect(heap.stats().residentBytes).toBeLessThan(before - 150_000)
+      expect(heap.stats()).toMatchObject({ quarantinedBlocks: 1, blocks: 2 })
+      expectError(() => heap.free(held), DOUBLE)
+      expectError(
+        () => heap.check(),
+        CORRUPT,
+        new RegExp(`byte ${held + 7} was written after it was freed`)
+      )
+      spoil(heap, held + 7)
+      heap.check()
+    }
+  )
 
   test('hold the pattern again where a block takes only a part of them', () => {
     using heap = Heap.map({ size: 2 ** 22, hardened: true, quarantine: 0 })

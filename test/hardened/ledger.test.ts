@@ -136,49 +136,53 @@ describe.each(placements)('with %s', placement => {
     expect(Buffer.compare(heap.u8.slice(slotOf(a)), payloads)).toBe(0)
   })
 
-  test('ends every call with a value or a named error when the front part was overwritten at random', () => {
-    const word = fc.oneof(fc.nat(40), fc.nat(4095))
-    const value = fc.oneof(
-      fc.nat(5000),
-      fc.constantFrom(0, -1, 1, 2 ** 31 - 1, -(2 ** 31)),
-      fc.integer()
-    )
-    const damage = fc.array(fc.tuple(word, value), { minLength: 1, maxLength: 8 })
-    const work = fc.array(fc.tuple(fc.nat(9), fc.nat(30), fc.nat(600)), {
-      minLength: 1,
-      maxLength: 20
-    })
-    const buffer = new ArrayBuffer(16384)
-    fc.assert(
-      fc.property(damage, work, (words, calls) => {
-        const heap = Heap.format(buffer, { hardened: true, placement, quarantine: 500 })
-        const pointers = Array.from({ length: 20 }, (_, i) => heap.malloc(i * 9))
-        for (const pointer of pointers.filter((_, i) => i % 3 === 1)) heap.free(pointer)
-        for (const [at, junk] of words) heap.i32[at] = junk
-        for (const [call, which, size] of calls) {
-          const pointer = pointers[which] ?? which * 32
-          const run = [
-            () => heap.malloc(size),
-            () => heap.calloc(size, 1),
-            () => heap.realloc(pointer, size),
-            () => heap.free(pointer),
-            () => heap.alignedAlloc(2 ** (size % 12), size),
-            () => heap.view(pointer),
-            () => heap.stats(),
-            () => [...heap.blocks(), ...heap.freeBlocks()],
-            () => heap.check(),
-            () => Heap.attach(buffer)
-          ][call]
-          try {
-            run?.()
-          } catch (error) {
-            if (!(error instanceof OffheapError)) throw error
+  test(
+    'ends every call with a value or a named error when the front part was overwritten at ' +
+      'random',
+    () => {
+      const word = fc.oneof(fc.nat(40), fc.nat(4095))
+      const value = fc.oneof(
+        fc.nat(5000),
+        fc.constantFrom(0, -1, 1, 2 ** 31 - 1, -(2 ** 31)),
+        fc.integer()
+      )
+      const damage = fc.array(fc.tuple(word, value), { minLength: 1, maxLength: 8 })
+      const work = fc.array(fc.tuple(fc.nat(9), fc.nat(30), fc.nat(600)), {
+        minLength: 1,
+        maxLength: 20
+      })
+      const buffer = new ArrayBuffer(16384)
+      fc.assert(
+        fc.property(damage, work, (words, calls) => {
+          const heap = Heap.format(buffer, { hardened: true, placement, quarantine: 500 })
+          const pointers = Array.from({ length: 20 }, (_, i) => heap.malloc(i * 9))
+          for (const pointer of pointers.filter((_, i) => i % 3 === 1)) heap.free(pointer)
+          for (const [at, junk] of words) heap.i32[at] = junk
+          for (const [call, which, size] of calls) {
+            const pointer = pointers[which] ?? which * 32
+            const run = [
+              () => heap.malloc(size),
+              () => heap.calloc(size, 1),
+              () => heap.realloc(pointer, size),
+              () => heap.free(pointer),
+              () => heap.alignedAlloc(2 ** (size % 12), size),
+              () => heap.view(pointer),
+              () => heap.stats(),
+              () => [...heap.blocks(), ...heap.freeBlocks()],
+              () => heap.check(),
+              () => Heap.attach(buffer)
+            ][call]
+            try {
+              run?.()
+            } catch (error) {
+              if (!(error instanceof OffheapError)) throw error
+            }
           }
-        }
-      }),
-      { numRuns: 1500 }
-    )
-  })
+        }),
+        { numRuns: 1500 }
+      )
+    }
+  )
 })
 
 test('check() looks at the index of the policy as well', () => {
@@ -188,28 +192,32 @@ test('check() looks at the index of the policy as well', () => {
   expectError(() => heap.check(), CORRUPT, /the last search ended at byte -4, outside the heap/)
 })
 
-test('a header that was written over is found by the next call, whichever it is, and reset() is a way out', () => {
-  for (let word = 0; word < HEADER_WORDS; word++) {
-    const { heap, a } = prepared('first-fit')
-    heap.i32[word] ^= 1 << word
-    for (const call of [
-      () => heap.malloc(10),
-      () => heap.free(slotOf(a)),
-      () => heap.realloc(slotOf(a), 500),
-      () => heap.alignedAlloc(64, 10),
-      () => heap.view(slotOf(a)),
-      () => (heap.root = 0),
-      () => heap.check()
-    ]) {
-      expectError(call, 'ERR_OFFHEAP_(CORRUPT|NOT_A_HEAP)')
+test(
+  'a header that was written over is found by the next call, whichever it is, and reset() is ' +
+    'a way out',
+  () => {
+    for (let word = 0; word < HEADER_WORDS; word++) {
+      const { heap, a } = prepared('first-fit')
+      heap.i32[word] ^= 1 << word
+      for (const call of [
+        () => heap.malloc(10),
+        () => heap.free(slotOf(a)),
+        () => heap.realloc(slotOf(a), 500),
+        () => heap.alignedAlloc(64, 10),
+        () => heap.view(slotOf(a)),
+        () => (heap.root = 0),
+        () => heap.check()
+      ]) {
+        expectError(call, 'ERR_OFFHEAP_(CORRUPT|NOT_A_HEAP)')
+      }
     }
+    const { heap, a } = prepared('first-fit')
+    heap.i32[TOUCHED_WORD] = -5
+    heap.reset()
+    heap.check()
+    expect(heap.malloc(100)).toBe(slotOf(a))
   }
-  const { heap, a } = prepared('first-fit')
-  heap.i32[TOUCHED_WORD] = -5
-  heap.reset()
-  heap.check()
-  expect(heap.malloc(100)).toBe(slotOf(a))
-})
+)
 
 describe('check() of a hardened heap', () => {
   function held() {

@@ -195,37 +195,43 @@ describe('pages that were given back', () => {
     expect(watched.firstChanged(4 * PAGE, 4 * PAGE + 10)).toBe(4 * PAGE)
   })
 
-  test('are used again from the byte where a block begins to where it ends: the rest of them holds the pattern', () => {
-    for (const [begin, end] of [
-      [2 * PAGE + 100, 2 * PAGE + 500],
-      [2 * PAGE, 2 * PAGE + 500],
-      [2 * PAGE + 100, 3 * PAGE],
-      [2 * PAGE + 100, 3 * PAGE + 500],
-      [2 * PAGE, 4 * PAGE],
-      [PAGE + 8, 5 * PAGE]
-    ] as const) {
-      const { bytes, memory: watched } = twoGone()
-      watched.claim(begin, end)
-      expect(
-        bytes.subarray(Math.max(begin, 2 * PAGE), Math.min(end, 4 * PAGE)).every(byte => byte === 0)
-      ).toBe(true)
-      // Nothing of the block is watched; around it everything is as before, or holds the pattern
-      // now.
-      expect(watched.firstChanged(PAGE, begin)).toBe(-1)
-      expect(watched.firstChanged(end, BYTES)).toBe(-1)
-      for (const page of [2, 3]) {
-        const claimed = begin < (page + 1) * PAGE && end > page * PAGE
-        for (const at of [page * PAGE, (page + 1) * PAGE - 1]) {
-          if (at >= begin && at < end) continue
-          expect(bytes[at], `byte ${at} when ${begin} to ${end} are claimed`).toBe(
-            claimed ? pattern[at % PAGE] : 0
-          )
+  test(
+    'are used again from the byte where a block begins to where it ends: the rest of them ' +
+      'holds the pattern',
+    () => {
+      for (const [begin, end] of [
+        [2 * PAGE + 100, 2 * PAGE + 500],
+        [2 * PAGE, 2 * PAGE + 500],
+        [2 * PAGE + 100, 3 * PAGE],
+        [2 * PAGE + 100, 3 * PAGE + 500],
+        [2 * PAGE, 4 * PAGE],
+        [PAGE + 8, 5 * PAGE]
+      ] as const) {
+        const { bytes, memory: watched } = twoGone()
+        watched.claim(begin, end)
+        expect(
+          bytes
+            .subarray(Math.max(begin, 2 * PAGE), Math.min(end, 4 * PAGE))
+            .every(byte => byte === 0)
+        ).toBe(true)
+        // Nothing of the block is watched; around it everything is as before, or holds the pattern
+        // now.
+        expect(watched.firstChanged(PAGE, begin)).toBe(-1)
+        expect(watched.firstChanged(end, BYTES)).toBe(-1)
+        for (const page of [2, 3]) {
+          const claimed = begin < (page + 1) * PAGE && end > page * PAGE
+          for (const at of [page * PAGE, (page + 1) * PAGE - 1]) {
+            if (at >= begin && at < end) continue
+            expect(bytes[at], `byte ${at} when ${begin} to ${end} are claimed`).toBe(
+              claimed ? pattern[at % PAGE] : 0
+            )
+          }
         }
+        watched.fill(begin, end)
+        expect(watched.firstChanged(PAGE, BYTES)).toBe(-1)
       }
-      watched.fill(begin, end)
-      expect(watched.firstChanged(PAGE, BYTES)).toBe(-1)
     }
-  })
+  )
 
   test('are forgotten where memory begins anew', () => {
     const { memory: watched } = twoGone()

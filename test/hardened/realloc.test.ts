@@ -28,33 +28,37 @@ function figures(heap: Heap): unknown {
 }
 
 describe('realloc', () => {
-  test('from each size to each, in place or not, keeps the contents and watches the byte behind them', () => {
-    const sizes = [0, 1, 40, 50, 63, 64, 95, 127, 160, 300]
-    for (const hole of [0, 10, 90, 400]) {
-      for (const from of sizes) {
-        for (const to of sizes.filter(size => size > 0)) {
-          const heap = hardened(0)
-          const block = heap.malloc(from)
-          const right = heap.malloc(hole)
-          heap.malloc(10)
-          fill(heap, block)
-          if (hole > 0) heap.free(right)
-          const { used } = heap.stats()
-          const slot = (bytes: number): number => Math.max(64, Math.ceil((bytes + 1) / 32) * 32)
-          const moved = heap.realloc(block, to)
-          expect(heap.usableSize(moved)).toBe(to)
-          expectFilled(heap, moved, Math.min(from, to))
-          expect(heap.stats().used - used).toBeGreaterThanOrEqual(slot(to) - slot(from) - 32)
-          expect(heap.stats().used - used).toBeLessThanOrEqual(slot(to) - slot(from) + 32)
-          heap.view(moved).fill(0xff)
-          expectWatched(heap, moved + to)
-          expectWatched(heap, moved - 1)
-          heap.free(moved)
-          heap.check()
+  test(
+    'from each size to each, in place or not, keeps the contents and watches the byte behind ' +
+      'them',
+    () => {
+      const sizes = [0, 1, 40, 50, 63, 64, 95, 127, 160, 300]
+      for (const hole of [0, 10, 90, 400]) {
+        for (const from of sizes) {
+          for (const to of sizes.filter(size => size > 0)) {
+            const heap = hardened(0)
+            const block = heap.malloc(from)
+            const right = heap.malloc(hole)
+            heap.malloc(10)
+            fill(heap, block)
+            if (hole > 0) heap.free(right)
+            const { used } = heap.stats()
+            const slot = (bytes: number): number => Math.max(64, Math.ceil((bytes + 1) / 32) * 32)
+            const moved = heap.realloc(block, to)
+            expect(heap.usableSize(moved)).toBe(to)
+            expectFilled(heap, moved, Math.min(from, to))
+            expect(heap.stats().used - used).toBeGreaterThanOrEqual(slot(to) - slot(from) - 32)
+            expect(heap.stats().used - used).toBeLessThanOrEqual(slot(to) - slot(from) + 32)
+            heap.view(moved).fill(0xff)
+            expectWatched(heap, moved + to)
+            expectWatched(heap, moved - 1)
+            heap.free(moved)
+            heap.check()
+          }
         }
       }
     }
-  })
+  )
 
   test('watches what a block has lost', () => {
     const heap = hardened(0)

@@ -111,24 +111,28 @@ describe('check() finds', () => {
   })
 })
 
-test('a block of the quarantine whose entry was changed is not sealed as it is when another comes behind it', () => {
-  for (const word of [0, 1, 2]) {
-    const { heap, pointers, c } = held()
-    const pointer = pointers[4] ?? 0
-    heap.view(pointer).fill(7)
-    heap.i32[c + word] ^= 32
-    const message = new RegExp(`the quarantine leads to byte ${c * 4} of the ledger`)
-    const before = heap.u8.slice()
-    for (const call of [
-      () => heap.free(pointer),
-      () => heap.realloc(pointer, 0),
-      () => heap.realloc(pointer, 5000)
-    ]) {
-      expectError(call, CORRUPT, message)
-      // The call that found it has done nothing else.
-      expect(heap.view(pointer).every(byte => byte === 7)).toBe(true)
-      expect(Buffer.compare(heap.u8, before)).toBe(0)
+test(
+  'a block of the quarantine whose entry was changed is not sealed as it is when another ' +
+    'comes behind it',
+  () => {
+    for (const word of [0, 1, 2]) {
+      const { heap, pointers, c } = held()
+      const pointer = pointers[4] ?? 0
+      heap.view(pointer).fill(7)
+      heap.i32[c + word] ^= 32
+      const message = new RegExp(`the quarantine leads to byte ${c * 4} of the ledger`)
+      const before = heap.u8.slice()
+      for (const call of [
+        () => heap.free(pointer),
+        () => heap.realloc(pointer, 0),
+        () => heap.realloc(pointer, 5000)
+      ]) {
+        expectError(call, CORRUPT, message)
+        // The call that found it has done nothing else.
+        expect(heap.view(pointer).every(byte => byte === 7)).toBe(true)
+        expect(Buffer.compare(heap.u8, before)).toBe(0)
+      }
+      expectError(() => heap.check(), CORRUPT)
     }
-    expectError(() => heap.check(), CORRUPT)
   }
-})
+)

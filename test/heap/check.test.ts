@@ -231,31 +231,35 @@ describe('the header of the heap', () => {
     }
   })
 
-  test('the wilderness, any bit: what is handed out without a check lies in the heap, and each error has a code', () => {
-    const before = heap.u8.slice()
-    for (let bit = 0; bit < 32; bit++) {
-      for (const call of [
-        () => heap.malloc(100),
-        () => heap.calloc(1, 100),
-        () => heap.realloc((a + 1) * 4, 2000),
-        () => heap.alignedAlloc(64, 100),
-        () => heap.alloc(100).byteOffset,
-        () => heap.allocBuffer(100).byteOffset,
-        () => heap.allocArray(Float64Array, 100).byteOffset,
-        () => heap.view((e + 1) * 4).byteOffset
-      ]) {
-        heap.u8.set(before)
-        heap.i32[TOP_WORD] ^= 1 << bit
-        try {
-          const pointer = call()
-          expect(pointer).toBeGreaterThanOrEqual(0)
-          expect(pointer).toBeLessThan(heap.u8.length)
-        } catch (error) {
-          expect(error).toBeInstanceOf(OffheapError)
+  test(
+    'the wilderness, any bit: what is handed out without a check lies in the heap, and each ' +
+      'error has a code',
+    () => {
+      const before = heap.u8.slice()
+      for (let bit = 0; bit < 32; bit++) {
+        for (const call of [
+          () => heap.malloc(100),
+          () => heap.calloc(1, 100),
+          () => heap.realloc((a + 1) * 4, 2000),
+          () => heap.alignedAlloc(64, 100),
+          () => heap.alloc(100).byteOffset,
+          () => heap.allocBuffer(100).byteOffset,
+          () => heap.allocArray(Float64Array, 100).byteOffset,
+          () => heap.view((e + 1) * 4).byteOffset
+        ]) {
+          heap.u8.set(before)
+          heap.i32[TOP_WORD] ^= 1 << bit
+          try {
+            const pointer = call()
+            expect(pointer).toBeGreaterThanOrEqual(0)
+            expect(pointer).toBeLessThan(heap.u8.length)
+          } catch (error) {
+            expect(error).toBeInstanceOf(OffheapError)
+          }
         }
       }
     }
-  })
+  )
 
   test('a size beyond the memory', () => {
     heap.i32[SIZE_WORD] += 1

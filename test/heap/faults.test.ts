@@ -238,17 +238,21 @@ describe('a block that is free already', () => {
     expectFault(heap, b, DOUBLE, /is free already(?!:)/)
   })
 
-  test('moved to its left neighbour by realloc, which then grows: the old pointer now lies inside the block', () => {
-    const heap = newHeap(4096)
-    const left = heap.malloc(120)
-    const block = heap.malloc(20)
-    heap.malloc(heap.stats().largestFree)
-    heap.free(left)
-    expect(heap.realloc(block, 100)).toBe(left)
-    expectFault(heap, block, DOUBLE, /is free already/)
-    expect(heap.realloc(left, 140)).toBe(left)
-    expectFault(heap, block, INVALID, new RegExp(`lies inside the block at ${left} `))
-  })
+  test(
+    'moved to its left neighbour by realloc, which then grows: the old pointer now lies ' +
+      'inside the block',
+    () => {
+      const heap = newHeap(4096)
+      const left = heap.malloc(120)
+      const block = heap.malloc(20)
+      heap.malloc(heap.stats().largestFree)
+      heap.free(left)
+      expect(heap.realloc(block, 100)).toBe(left)
+      expectFault(heap, block, DOUBLE, /is free already/)
+      expect(heap.realloc(left, 140)).toBe(left)
+      expectFault(heap, block, INVALID, new RegExp(`lies inside the block at ${left} `))
+    }
+  )
 })
 
 describe('views', () => {
@@ -407,18 +411,22 @@ describe.each(endings)('after %s', (_, start) => {
 describe.each(placements)('free of a %s heap without slabs', placement => {
   const make = (): Heap => Heap.format(new ArrayBuffer(65536), { placement, slabs: false })
 
-  test('tells a block that is free: alone, merged to the left, to the right, to both, into the wilderness', () => {
-    const heap = make()
-    const [a = 0, b = 0, c = 0, , e = 0, f = 0, , h = 0, i = 0] = Array.from({ length: 9 }, () =>
-      heap.malloc(40)
-    )
-    for (const block of [b, a, c, e, f, i, h]) heap.free(block)
-    for (const block of [a, b, c, e, f])
-      expectRefusal(heap, () => heap.free(block), DOUBLE, /is free already/)
-    for (const block of [h, i])
-      expectRefusal(heap, () => heap.free(block), DOUBLE, /has become wilderness/)
-    heap.check()
-  })
+  test(
+    'tells a block that is free: alone, merged to the left, to the right, to both, into the ' +
+      'wilderness',
+    () => {
+      const heap = make()
+      const [a = 0, b = 0, c = 0, , e = 0, f = 0, , h = 0, i = 0] = Array.from({ length: 9 }, () =>
+        heap.malloc(40)
+      )
+      for (const block of [b, a, c, e, f, i, h]) heap.free(block)
+      for (const block of [a, b, c, e, f])
+        expectRefusal(heap, () => heap.free(block), DOUBLE, /is free already/)
+      for (const block of [h, i])
+        expectRefusal(heap, () => heap.free(block), DOUBLE, /has become wilderness/)
+      heap.check()
+    }
+  )
 
   test.each([false, true])('tells what only looks like a block, also with slabs: %s', slabs => {
     const heap = Heap.format(new ArrayBuffer(65536), { placement, slabs })

@@ -65,7 +65,9 @@ describe.each(kinds)('a heap: %s', (_, options) => {
   test('is printed as what it is', () => {
     using heap = heapWith(options)
     const { used, blocks } = summaryOf(heap)
-    const shown = `Heap { size: 1048576, placement: '${heap.placement}', used: ${used}, blocks: ${blocks}, closed: false }`
+    const shown =
+      `Heap { size: 1048576, placement: '${heap.placement}', used: ${used}, blocks: ` +
+      `${blocks}, closed: false }`
     const wide = { breakLength: 200 }
     expect(inspect(heap, wide)).toBe(shown)
     expect(inspect(heap, { ...wide, showHidden: true, depth: 0 })).toBe(shown)

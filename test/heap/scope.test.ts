@@ -40,79 +40,83 @@ describe.each(kinds)('a scope of %s', (_, options) => {
     heap.check()
   })
 
-  test('keeps its blocks apart from others, whatever is allocated, resized, freed, released and nested', () => {
-    const step = fc.record({
-      what: fc.constantFrom(
-        'alloc',
-        'free',
-        'realloc',
-        'resize',
-        'release',
-        'adopt',
-        'open',
-        'end',
-        'outside'
-      ),
-      size: fc.nat(400),
-      which: fc.nat(1000)
-    })
-    fc.assert(
-      fc.property(fc.array(step, { maxLength: 60 }), steps => {
-        const heap = make()
-        const free = new Set<number>()
-        /** The model: open scopes, the innermost last, and the blocks of each. */
-        const open: { scope: Scope; blocks: number[] }[] = [{ scope: heap.scope(), blocks: [] }]
-        const pick = (blocks: Iterable<number>, which: number): number | undefined => {
-          const all = [...blocks]
-          return all[which % Math.max(all.length, 1)]
-        }
-        for (const { what, size, which } of steps) {
-          const innermost = open.at(-1)
-          if (innermost === undefined) break
-          const { scope, blocks } = innermost
-          const block = pick(blocks, which)
-          const replace = (pointer: number): void => {
-            innermost.blocks = blocks
-              .filter(other => other !== block)
-              .concat(pointer === 0 ? [] : pointer)
+  test(
+    'keeps its blocks apart from others, whatever is allocated, resized, freed, released and ' +
+      'nested',
+    () => {
+      const step = fc.record({
+        what: fc.constantFrom(
+          'alloc',
+          'free',
+          'realloc',
+          'resize',
+          'release',
+          'adopt',
+          'open',
+          'end',
+          'outside'
+        ),
+        size: fc.nat(400),
+        which: fc.nat(1000)
+      })
+      fc.assert(
+        fc.property(fc.array(step, { maxLength: 60 }), steps => {
+          const heap = make()
+          const free = new Set<number>()
+          /** The model: open scopes, the innermost last, and the blocks of each. */
+          const open: { scope: Scope; blocks: number[] }[] = [{ scope: heap.scope(), blocks: [] }]
+          const pick = (blocks: Iterable<number>, which: number): number | undefined => {
+            const all = [...blocks]
+            return all[which % Math.max(all.length, 1)]
           }
-          if (what === 'alloc') blocks.push(scope.alloc(size).byteOffset)
-          else if (what === 'outside') free.add(heap.malloc(size))
-          else if (what === 'open') open.push({ scope: scope.scope(), blocks: [] })
-          else if (what === 'end' && open.length > 1) {
-            scope.close()
-            open.pop()
-          } else if (what === 'adopt') {
-            const other = pick(free, which)
-            if (other === undefined) continue
-            expect(scope.adopt(other)).toBe(other)
-            free.delete(other)
-            blocks.push(other)
-          } else if (block === undefined) continue
-          else if (what === 'free') {
-            scope.free(block)
-            replace(0)
-          } else if (what === 'realloc') replace(scope.realloc(block, size))
-          else if (what === 'resize') replace(scope.resize(heap.view(block), size).byteOffset)
-          else if (what === 'release') {
-            expect(scope.release(block)).toBe(block)
-            replace(0)
-            const outer = open.at(-2)
-            if (outer === undefined) free.add(block)
-            else outer.blocks.push(block)
+          for (const { what, size, which } of steps) {
+            const innermost = open.at(-1)
+            if (innermost === undefined) break
+            const { scope, blocks } = innermost
+            const block = pick(blocks, which)
+            const replace = (pointer: number): void => {
+              innermost.blocks = blocks
+                .filter(other => other !== block)
+                .concat(pointer === 0 ? [] : pointer)
+            }
+            if (what === 'alloc') blocks.push(scope.alloc(size).byteOffset)
+            else if (what === 'outside') free.add(heap.malloc(size))
+            else if (what === 'open') open.push({ scope: scope.scope(), blocks: [] })
+            else if (what === 'end' && open.length > 1) {
+              scope.close()
+              open.pop()
+            } else if (what === 'adopt') {
+              const other = pick(free, which)
+              if (other === undefined) continue
+              expect(scope.adopt(other)).toBe(other)
+              free.delete(other)
+              blocks.push(other)
+            } else if (block === undefined) continue
+            else if (what === 'free') {
+              scope.free(block)
+              replace(0)
+            } else if (what === 'realloc') replace(scope.realloc(block, size))
+            else if (what === 'resize') replace(scope.resize(heap.view(block), size).byteOffset)
+            else if (what === 'release') {
+              expect(scope.release(block)).toBe(block)
+              replace(0)
+              const outer = open.at(-2)
+              if (outer === undefined) free.add(block)
+              else outer.blocks.push(block)
+            }
+            const expected = [...free, ...open.flatMap(one => one.blocks)].toSorted((a, b) => a - b)
+            expect(used(heap)).toEqual(expected)
           }
-          const expected = [...free, ...open.flatMap(one => one.blocks)].toSorted((a, b) => a - b)
-          expect(used(heap)).toEqual(expected)
-        }
-        heap.check()
-        open[0]?.scope.close()
-        expect(used(heap)).toEqual([...free].toSorted((a, b) => a - b))
-        for (const { scope } of open) expect(scope.closed).toBe(true)
-        heap.check()
-      }),
-      { numRuns: scaled(60) }
-    )
-  })
+          heap.check()
+          open[0]?.scope.close()
+          expect(used(heap)).toEqual([...free].toSorted((a, b) => a - b))
+          for (const { scope } of open) expect(scope.closed).toBe(true)
+          heap.check()
+        }),
+        { numRuns: scaled(60) }
+      )
+    }
+  )
 
   test('throws like the heap, and has no block for what failed', () => {
     const heap = make()

@@ -120,19 +120,23 @@ describe('stats', () => {
     expect(heap.malloc(12)).toBe(hole)
   })
 
-  test('have as largest request what there is when empty slabs merge with what is free beside them', () => {
-    const heap = Heap.format(new ArrayBuffer(2 ** 17), { slabs: true })
-    const pointers = Array.from({ length: 100 }, () => heap.malloc(100))
-    const large = heap.malloc(4000)
-    heap.malloc(heap.stats().largestFree)
-    for (const pointer of [...pointers, large]) heap.free(pointer)
-    const { largestFree, slabs } = heap.stats()
-    expect(slabs).toBeGreaterThan(0)
-    expect(largestFree).toBeGreaterThanOrEqual(slabs + 4000)
-    expect(heap.malloc(largestFree + 1)).toBe(0)
-    expect(heap.usableSize(heap.malloc(largestFree))).toBe(largestFree)
-    heap.check()
-  })
+  test(
+    'have as largest request what there is when empty slabs merge with what is free beside ' +
+      'them',
+    () => {
+      const heap = Heap.format(new ArrayBuffer(2 ** 17), { slabs: true })
+      const pointers = Array.from({ length: 100 }, () => heap.malloc(100))
+      const large = heap.malloc(4000)
+      heap.malloc(heap.stats().largestFree)
+      for (const pointer of [...pointers, large]) heap.free(pointer)
+      const { largestFree, slabs } = heap.stats()
+      expect(slabs).toBeGreaterThan(0)
+      expect(largestFree).toBeGreaterThanOrEqual(slabs + 4000)
+      expect(heap.malloc(largestFree + 1)).toBe(0)
+      expect(heap.usableSize(heap.malloc(largestFree))).toBe(largestFree)
+      heap.check()
+    }
+  )
 
   test('remember the peaks', () => {
     const heap = newHeap()

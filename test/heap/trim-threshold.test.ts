@@ -161,24 +161,28 @@ describe('trimThreshold', () => {
       heap.check()
     })
 
-    test('a large block that is freed, and one that shrinks, give empty slabs back when they reach the threshold', () => {
-      for (const reach of [
-        (heap: Heap, large: number) => heap.free(large),
-        (heap: Heap, large: number) => heap.realloc(large, 1000)
-      ]) {
-        using heap = slabby({ trimThreshold: 4 * MiB })
-        const small = Array.from({ length: 100 }, () => heap.malloc(100))
-        const large = touched(heap, 5 * MiB)
-        heap.malloc(1000)
-        for (const pointer of small) heap.free(pointer)
-        expect(heap.stats().slabs).toBeGreaterThan(0)
-        const before = resident(heap)
-        reach(heap, large)
-        expect(heap.stats().slabs).toBe(0)
-        expect(before - resident(heap)).toBeGreaterThanOrEqual(5 * MiB - 3 * 4096)
-        heap.check()
+    test(
+      'a large block that is freed, and one that shrinks, give empty slabs back when they ' +
+        'reach the threshold',
+      () => {
+        for (const reach of [
+          (heap: Heap, large: number) => heap.free(large),
+          (heap: Heap, large: number) => heap.realloc(large, 1000)
+        ]) {
+          using heap = slabby({ trimThreshold: 4 * MiB })
+          const small = Array.from({ length: 100 }, () => heap.malloc(100))
+          const large = touched(heap, 5 * MiB)
+          heap.malloc(1000)
+          for (const pointer of small) heap.free(pointer)
+          expect(heap.stats().slabs).toBeGreaterThan(0)
+          const before = resident(heap)
+          reach(heap, large)
+          expect(heap.stats().slabs).toBe(0)
+          expect(before - resident(heap)).toBeGreaterThanOrEqual(5 * MiB - 3 * 4096)
+          heap.check()
+        }
       }
-    })
+    )
 
     test('without a threshold nothing is given back', () => {
       using heap = slabby()

@@ -74,18 +74,22 @@ describe('trim', () => {
     for (const pointer of blocks.filter((_, i) => i % 2 === 0)) expectFilled(heap, pointer, 500)
   })
 
-  test('leaves the wilderness untouched from its first whole page on: calloc writes nothing there', () => {
-    using region = Region.map(4 * MiB)
-    const heap = Heap.format(region)
-    const large = heap.malloc(2 * MiB)
-    heap.view(large).fill(1)
-    heap.free(large)
-    heap.trim()
-    const before = heap.stats().residentBytes
-    heap.calloc(40 * region.pageSize, 1)
-    expect(heap.stats().residentBytes - before).toBeLessThanOrEqual(region.pageSize)
-    heap.check()
-  })
+  test(
+    'leaves the wilderness untouched from its first whole page on: calloc writes nothing ' +
+      'there',
+    () => {
+      using region = Region.map(4 * MiB)
+      const heap = Heap.format(region)
+      const large = heap.malloc(2 * MiB)
+      heap.view(large).fill(1)
+      heap.free(large)
+      heap.trim()
+      const before = heap.stats().residentBytes
+      heap.calloc(40 * region.pageSize, 1)
+      expect(heap.stats().residentBytes - before).toBeLessThanOrEqual(region.pageSize)
+      heap.check()
+    }
+  )
 
   test('works on a heap over a borrowed region', () => {
     using region = Region.map(16 * MiB)

@@ -68,7 +68,8 @@ const books = (
 ]
 const MAP = books(
   'const frees = new Map<number, number>()\n  const sizes = new Map<number, number>()',
-  'for (const [at, room] of frees) {\n      if (room < size) continue\n      frees.delete(at)\n      sizes.set(at, room)\n      return at\n    }',
+  'for (const [at, room] of frees) {\n      if (room < size) continue\n      ' +
+    'frees.delete(at)\n      sizes.set(at, room)\n      return at\n    }',
   'sizes.set(at, size)',
   '',
   'if (at !== 0) frees.set(at, sizes.get(at) ?? 0)',
@@ -88,7 +89,8 @@ export const cheats: readonly Cheat[] = [
     step: 4,
     change: [
       atTop(
-        "import { Verifier } from '../dist/lab/submission/verify.js'\nVerifier.prototype.step = () => {}"
+        'import { Verifier } from ' +
+          "'../dist/lab/submission/verify.js'\nVerifier.prototype.step = () => {}"
       )
     ],
     kind: 'load',
@@ -207,8 +209,10 @@ export const cheats: readonly Cheat[] = [
     step: 1,
     change: [
       books(
-        'const room = new Int32Array(65536)\n  const used = new Uint8Array(65536)\n  let end = 0\n  const { low } = memory',
-        'for (let i = 0; i < end; i += room[i]) {\n      if (used[i] === 1 || room[i] * 8 < size) continue\n      used[i] = 1\n      return low + i * 8\n    }',
+        'const room = new Int32Array(65536)\n  const used = new Uint8Array(65536)\n  let ' +
+          'end = 0\n  const { low } = memory',
+        'for (let i = 0; i < end; i += room[i]) {\n      if (used[i] === 1 || room[i] * 8 ' +
+          '< size) continue\n      used[i] = 1\n      return low + i * 8\n    }',
         'room[end] = size / 8',
         'used[end] = 1\n    end += size / 8',
         'if (at !== 0) used[(at - low) / 8] = 0',
@@ -224,10 +228,13 @@ export const cheats: readonly Cheat[] = [
     change: [
       books(
         'let bits = 0n\n  const room: number[] = []',
-        'for (let i = 0; i < room.length; i += 2) {\n      if (((bits >> BigInt(i)) & 1n) === 0n || room[i + 1] < size) continue\n      bits ^= 1n << BigInt(i)\n      return room[i]\n    }',
+        'for (let i = 0; i < room.length; i += 2) {\n      if (((bits >> BigInt(i)) & 1n) ' +
+          '=== 0n || room[i + 1] < size) continue\n      bits ^= 1n << BigInt(i)\n      ' +
+          'return room[i]\n    }',
         'room.push(at, size)',
         '',
-        'if (at !== 0) bits |= 1n << BigInt(room.findIndex((each, i) => i % 2 === 0 && each === at))',
+        'if (at !== 0) bits |= 1n << BigInt(room.findIndex((each, i) => i % 2 === 0 && ' +
+          'each === at))',
         'room[room.findIndex((each, i) => i % 2 === 0 && each === at) + 1]'
       )
     ],

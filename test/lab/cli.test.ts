@@ -78,7 +78,8 @@ describe('offheap lab grade', () => {
     const { code, out } = lab.offheap('lab', 'grade', 'broken.ts', '-f', HELLO)
     expect(code).toBe(1)
     expect(out).toContain(
-      'Operation 1 (line 5), malloc of 24 bytes for id 0:\n  malloc returned 4, which is not a multiple of 8.'
+      'Operation 1 (line 5), malloc of 24 bytes for id 0:\n  malloc returned 4, which is ' +
+        'not a multiple of 8.'
     )
     expect(out).toContain('(0 of 1 traces valid)')
   })
@@ -159,7 +160,8 @@ describe('offheap lab grade', () => {
     // Wrong for one moment only, which 50 looks at a trace of 4,000 operations do not see.
     const source = readFileSync(at('ws', 'allocator.ts'), 'utf8').replace(
       '  return { malloc, free, realloc }',
-      "  let frees = 0\n  const counted = (_p: number) => void frees++\n  return { malloc, free: counted, realloc, check: () => (frees === 7 ? 'seven' : '') }"
+      '  let frees = 0\n  const counted = (_p: number) => void frees++\n  return { malloc, ' +
+        "free: counted, realloc, check: () => (frees === 7 ? 'seven' : '') }"
     )
     writeFileSync(at('ws', 'moment.ts'), source)
     expect(lab.offheap('lab', 'grade', 'ws/moment.ts', '-f', labTrace('queue')).code).toBe(0)
@@ -182,7 +184,8 @@ describe('offheap lab grade', () => {
     )
     writeFileSync(
       at('two.ts'),
-      "import { fail } from './helper.ts'\nexport function create() {\n  return { malloc: fail, free: fail, realloc: fail }\n}\n"
+      "import { fail } from './helper.ts'\nexport function create() {\n  return { malloc: " +
+        'fail, free: fail, realloc: fail }\n}\n'
     )
     const { out } = lab.offheap('lab', 'grade', 'two.ts', '-f', HELLO)
     expect(out).toContain('malloc threw TypeError: from the helper.')

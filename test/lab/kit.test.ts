@@ -31,21 +31,25 @@ describe('offheap lab kit', () => {
     return entries
   }
 
-  it('lays out an autograder, a container and a workflow with this version, and overwrites nothing', () => {
-    layKit(folder)
-    const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
-    for (const name of ['Dockerfile', 'gradescope/setup.sh', '.github/workflows/classroom.yml']) {
-      expect(readFileSync(join(folder, name), 'utf8')).toContain(`offheap@${version} esbuild`)
+  it(
+    'lays out an autograder, a container and a workflow with this version, and overwrites ' +
+      'nothing',
+    () => {
+      layKit(folder)
+      const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
+      for (const name of ['Dockerfile', 'gradescope/setup.sh', '.github/workflows/classroom.yml']) {
+        expect(readFileSync(join(folder, name), 'utf8')).toContain(`offheap@${version} esbuild`)
+      }
+      writeFileSync(join(folder, 'traces', 'own.rep'), 'a 0 8\n')
+      writeFileSync(join(folder, 'lab.jsonc'), '{}')
+      const { kept } = layKit(folder)
+      expect(kept).toContain('lab.jsonc')
+      const entries = unzip(readFileSync(join(folder, 'autograder.zip')))
+      expect(entries.get('lab.jsonc')).toBe('{}')
+      expect(entries.get('traces/own.rep')).toBe('a 0 8\n')
+      expect(entries.get('run_autograder')).toContain('--format gradescope')
     }
-    writeFileSync(join(folder, 'traces', 'own.rep'), 'a 0 8\n')
-    writeFileSync(join(folder, 'lab.jsonc'), '{}')
-    const { kept } = layKit(folder)
-    expect(kept).toContain('lab.jsonc')
-    const entries = unzip(readFileSync(join(folder, 'autograder.zip')))
-    expect(entries.get('lab.jsonc')).toBe('{}')
-    expect(entries.get('traces/own.rep')).toBe('a 0 8\n')
-    expect(entries.get('run_autograder')).toContain('--format gradescope')
-  })
+  )
 })
 
 describe('the similarity of two submissions', () => {

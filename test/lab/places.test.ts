@@ -11,7 +11,8 @@ it('finds the lines of a student’s file in the stack of a compiled one', async
     const file = join(folder, 'allocator.ts')
     writeFileSync(
       file,
-      'type Size = number\n\nexport function create(size: Size) {\n  throw new Error(String(size))\n}\n'
+      'type Size = number\n\nexport function create(size: Size) {\n  throw new ' +
+        'Error(String(size))\n}\n'
     )
     const compiled = await compileSubmission(file, 'script')
     if (!('path' in compiled)) throw new Error(compiled.what)
@@ -20,7 +21,9 @@ it('finds the lines of a student’s file in the stack of a compiled one', async
     const line = lines.findIndex(text => text.includes('throw new')) + 1
     const column = (lines[line - 1]?.indexOf('new Error') ?? 0) + 1
     const places = new Places(code, compiled.sources)
-    const stack = `Error: 8\n    at create (submission.js:${line}:${column})\n    at obey (file:///dist/lab/submission/main.js:1:1)`
+    const stack =
+      `Error: 8\n    at create (submission.js:${line}:${column})\n    at obey ` +
+      '(file:///dist/lab/submission/main.js:1:1)'
     expect(places.in(stack)).toEqual([{ file, line: 4, column: 9, function: 'create' }])
     compiled.remove()
   } finally {

@@ -175,7 +175,8 @@ export const wrongs: readonly Wrong[] = [
     change: [
       [
         '  function free(_pointer: number): void {}',
-        '  const log: number[][] = []\n  function free(_pointer: number): void {\n    for (;;) log.push(new Array(1000).fill(1))\n  }'
+        '  const log: number[][] = []\n  function free(_pointer: number): void {\n    for ' +
+          '(;;) log.push(new Array(1000).fill(1))\n  }'
       ]
     ],
     kind: 'runaway',
@@ -197,7 +198,8 @@ export const wrongs: readonly Wrong[] = [
     change: [
       [
         '  function free(_pointer: number): void {}',
-        '  const list: number[] = []\n  function free(pointer: number): void {\n    list.push(pointer)\n  }'
+        '  const list: number[] = []\n  function free(pointer: number): void {\n    ' +
+          'list.push(pointer)\n  }'
       ]
     ],
     kind: 'state-outside',
@@ -352,7 +354,8 @@ export const wrongs: readonly Wrong[] = [
     change: [
       [
         '    u32[block / 4] = size\n',
-        '    for (let times = 0; times < 2_000_000; times++) u32[block / 4] = times\n    u32[block / 4] = size\n'
+        '    for (let times = 0; times < 2_000_000; times++) u32[block / 4] = times\n    ' +
+          'u32[block / 4] = size\n'
       ]
     ],
     // Without a look at why it is slow: it reads what it must not.
@@ -367,7 +370,8 @@ export const wrongs: readonly Wrong[] = [
     change: [
       [
         '  function free(pointer: number): void {',
-        '  function free(pointer: number): void {\n    try {\n      release(pointer)\n    } catch {}\n  }\n\n  function release(pointer: number): void {'
+        '  function free(pointer: number): void {\n    try {\n      release(pointer)\n    ' +
+          '} catch {}\n  }\n\n  function release(pointer: number): void {'
       ],
       ['    tag(first, size, 0)\n', '    tag(first, size, 0)\n    i32[memory.high / 4] = 1\n']
     ],
@@ -391,7 +395,8 @@ export const wrongs: readonly Wrong[] = [
     change: [
       [
         '  function free(_pointer: number): void {}',
-        '  const log: Uint8Array[] = []\n  function free(_pointer: number): void {\n    for (;;) log.push(new Uint8Array(2 ** 20).fill(1))\n  }'
+        '  const log: Uint8Array[] = []\n  function free(_pointer: number): void {\n    ' +
+          'for (;;) log.push(new Uint8Array(2 ** 20).fill(1))\n  }'
       ]
     ],
     // No second worker, which would fill as much memory.

@@ -65,18 +65,22 @@ describe.each<MapOptions>([{}, { hash: 'siphash', crashSafe: true }])('with %o',
   })
 })
 
-test('the index that a map needs is about 17 bytes for each entry, and an entry 20 beside key and value', () => {
-  using map = HeapMap.create<string, string>({ size: 2 ** 26 })
-  let bytes = 0
-  for (let i = 0; i < 50_000; i++) {
-    const key = `user:${i}`
-    const value = 'x'.repeat(100 + (i % 10))
-    map.set(key, value)
-    bytes += key.length + value.length
+test(
+  'the index that a map needs is about 17 bytes for each entry, and an entry 20 beside key ' +
+    'and value',
+  () => {
+    using map = HeapMap.create<string, string>({ size: 2 ** 26 })
+    let bytes = 0
+    for (let i = 0; i < 50_000; i++) {
+      const key = `user:${i}`
+      const value = 'x'.repeat(100 + (i % 10))
+      map.set(key, value)
+      bytes += key.length + value.length
+    }
+    const stats = map.stats()
+    expect((stats.bytes + stats.indexBytes - bytes) / 50_000).toBeLessThan(46)
   }
-  const stats = map.stats()
-  expect((stats.bytes + stats.indexBytes - bytes) / 50_000).toBeLessThan(46)
-})
+)
 
 const MANY = Number(process.env.OFFHEAP_MAP_ENTRIES ?? 0)
 

@@ -76,7 +76,8 @@ describe('loading', () => {
   test('where there is nothing, says what was looked for and the command that builds it', () => {
     const missing = new RegExp(
       `${platform}-${arch}.*Node ${process.version}.*` +
-        `${folder}/build/Release/offheap.node \\(no such file\\); ${folder}/prebuilds/${platform}-${arch}/.*\\(no such file\\).*` +
+        `${folder}/build/Release/offheap.node \\(no such file\\); ` +
+        `${folder}/prebuilds/${platform}-${arch}/.*\\(no such file\\).*` +
         `npm --prefix "${folder}" run build:native.*"allowScripts"`
     )
     expect(() => loadFrom([])).toThrow(

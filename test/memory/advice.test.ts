@@ -111,13 +111,17 @@ describe('a process that keeps addons out', () => {
     expect(runWith(permission, '--allow-fs-read=*', '--allow-addons')).toBe('65536\n65536\n')
   })
 
-  test('by the permission model, which hides the package, gets an error that says what must be readable', () => {
-    const readable = ['dist', 'package.json', 'script-'].map(
-      name => `--allow-fs-read=${join(compiled.folder, name)}*`
-    )
-    const output = runWith(permission, '--allow-addons', ...readable)
-    // From Node 24 on, an addon is loaded without being readable.
-    expect(output).toMatch(/^65536\n|^ERR_OFFHEAP_NO_ADDON .*--allow-fs-read=\S+offheap\.node/)
-    expect(output).not.toContain('build:native')
-  })
+  test(
+    'by the permission model, which hides the package, gets an error that says what must be ' +
+      'readable',
+    () => {
+      const readable = ['dist', 'package.json', 'script-'].map(
+        name => `--allow-fs-read=${join(compiled.folder, name)}*`
+      )
+      const output = runWith(permission, '--allow-addons', ...readable)
+      // From Node 24 on, an addon is loaded without being readable.
+      expect(output).toMatch(/^65536\n|^ERR_OFFHEAP_NO_ADDON .*--allow-fs-read=\S+offheap\.node/)
+      expect(output).not.toContain('build:native')
+    }
+  )
 })

@@ -196,7 +196,8 @@ describe.runIf(onLinux)('nothing stays behind', () => {
   const works: [string, string][] = [
     [
       'mapping and closing',
-      'begun(); for (;;) { const region = Region.map(65536); new Uint8Array(region.buffer)[5] = 1; region.close() }'
+      'begun(); for (;;) { const region = Region.map(65536); new ' +
+        'Uint8Array(region.buffer)[5] = 1; region.close() }'
     ],
     [
       'mapping and dropping',
@@ -204,7 +205,8 @@ describe.runIf(onLinux)('nothing stays behind', () => {
     ],
     [
       'being refused',
-      'begun(); for (;;) { try { addon.residentBytes({}, {}) } catch {} try { addon.map(-1) } catch {} }'
+      'begun(); for (;;) { try { addon.residentBytes({}, {}) } catch {} try { ' +
+        'addon.map(-1) } catch {} }'
     ],
     [
       'using pages',
@@ -234,7 +236,8 @@ describe.runIf(onLinux)('nothing stays behind', () => {
     ],
     [
       'transferring',
-      'begun(); for (;;) { const { buffer } = Region.map(65536); if (buffer.transfer) buffer.transfer(); }'
+      'begun(); for (;;) { const { buffer } = Region.map(65536); if (buffer.transfer) ' +
+        'buffer.transfer(); }'
     ],
     [
       'leaving after a collection',
@@ -242,7 +245,8 @@ describe.runIf(onLinux)('nothing stays behind', () => {
     ],
     [
       'leaving with all open',
-      'begun(); globalThis.kept = Array.from({ length: 100 }, () => Region.map(65536)); process.exit()'
+      'begun(); globalThis.kept = Array.from({ length: 100 }, () => Region.map(65536)); ' +
+        'process.exit()'
     ]
   ]
 

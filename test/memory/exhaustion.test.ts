@@ -112,13 +112,14 @@ describe.runIf(onLinux)('a process at its limit of', () => {
   const hasPrlimit = spawnSync('prlimit', ['--version']).status === 0
   const noPrlimit = 'no prlimit to lower the limit with'
 
-  test('address space (RLIMIT_AS, ulimit -v): what does not fit is refused, what fits still works', ({
-    skip
-  }) => {
-    if (!hasPrlimit) skip(noPrlimit)
-    if (underAsan) skip(underAsan)
-    expect(
-      run(`
+  test(
+    'address space (RLIMIT_AS, ulimit -v): what does not fit is refused, what fits still ' +
+      'works',
+    ({ skip }) => {
+      if (!hasPrlimit) skip(noPrlimit)
+      if (underAsan) skip(underAsan)
+      expect(
+        run(`
         limit('--as=' + (status('VmSize') + 1024 * MiB))
         const heaps = []
         for (let more = true; more; ) {
@@ -133,14 +134,15 @@ describe.runIf(onLinux)('a process at its limit of', () => {
         for (let turn = 0; turn < 10; turn++) { gc(); await new Promise(resolve => setImmediate(resolve)) }
         Heap.map(128 * MiB).close()
         told.push(stays())`)
-    ).toEqual([
-      ['ERR_OFFHEAP_SYSTEM', 'mmap', ENOMEM],
-      ['ERR_OFFHEAP_SYSTEM', 'mmap', ENOMEM],
-      true,
-      true,
-      true
-    ])
-  })
+      ).toEqual([
+        ['ERR_OFFHEAP_SYSTEM', 'mmap', ENOMEM],
+        ['ERR_OFFHEAP_SYSTEM', 'mmap', ENOMEM],
+        true,
+        true,
+        true
+      ])
+    }
+  )
 
   test('writable memory (RLIMIT_DATA, ulimit -d): also with protected pages that must be lifted', ({
     skip

@@ -194,14 +194,19 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
     expect(await collectUntil(() => mappedBytes(address, 64 * MiB) === 0)).toBe(true)
   })
 
-  test('a worker that ends by itself leaves nothing mapped, and what it closed is not unmapped again', async () => {
-    const { worker, address } = await workerWith(
-      `globalThis.region = Region.map(${64 * MiB}); globalThis.second = Region.map(${MiB}); second.close()`
-    )
-    worker.postMessage('end')
-    await once(worker, 'exit')
-    expect(await collectUntil(() => mappedBytes(address, 64 * MiB) === 0)).toBe(true)
-  })
+  test(
+    'a worker that ends by itself leaves nothing mapped, and what it closed is not unmapped ' +
+      'again',
+    async () => {
+      const { worker, address } = await workerWith(
+        `globalThis.region = Region.map(${64 * MiB}); globalThis.second = ` +
+          `Region.map(${MiB}); second.close()`
+      )
+      worker.postMessage('end')
+      await once(worker, 'exit')
+      expect(await collectUntil(() => mappedBytes(address, 64 * MiB) === 0)).toBe(true)
+    }
+  )
 
   test('regions of several workers at a time are their own', async () => {
     const mine = Region.map(MiB)

@@ -28,7 +28,9 @@ describe('limits of the process', () => {
       skip('no setpriv and prlimit to lower the limit with')
 
     const before =
-      'import { readFileSync } from "node:fs"; const maps = () => readFileSync("/proc/self/maps", "utf8").split("\\n").length; Region.map(1).close(); const start = maps();'
+      'import { readFileSync } from "node:fs"; const maps = () => ' +
+      'readFileSync("/proc/self/maps", "utf8").split("\\n").length; Region.map(1).close(); ' +
+      'const start = maps();'
     const after = 'console.log(maps() - start)'
     const refused = compiled.run(
       `${before} const options = { size: 1048576, lock: true } ${report} ${after}`,

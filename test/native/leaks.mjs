@@ -45,7 +45,8 @@ rmSync(folder, { recursive: true })
 const ours = records.filter(isOurs)
 for (const record of ours) console.error(describe(record))
 console.log(
-  `${records.length} records of valgrind, ${ours.length} of the addon; the driver ended with ${status}`
+  `${records.length} records of valgrind, ${ours.length} of the addon; the driver ended ` +
+    `with ${status}`
 )
 process.exitCode = status === 0 && stdout === 'done\n' && ours.length === 0 ? 0 : 1
 

@@ -26,7 +26,8 @@ const hasOwn = (placement: PlacementName) => placement === 'first-fit'
 describe.each(placements)('%s', placement => {
   const plain = hasOwn(placement) ? [] : heaps
   test.each(plain.filter(row => row.at(-1) !== 0))(
-    'returns the same pointers and keeps the same bytes as the model: %i bytes, up to %i steps, %i times',
+    'returns the same pointers and keeps the same bytes as the model: %i bytes, up to %i ' +
+      'steps, %i times',
     (bytes, length, runs) => {
       const buffer = new ArrayBuffer(bytes)
       let count = 0

@@ -171,14 +171,18 @@ describe('segregated fit', () => {
     expect(policy.find(130)).toBe(blocks[1])
   })
 
-  test('looks at four blocks of its own class, then at larger classes, then at the wilderness, then at the rest', () => {
-    const four = [128, 128, 128, 128]
-    expect(lists([130, ...four.slice(1), 192]).policy.find(130)).toBe(2047)
-    const { policy, blocks } = lists([130, ...four, 192])
-    expect(policy.find(130)).toBe(blocks[5])
-    expect(lists([130, ...four], 130).policy.find(130)).toBe(0)
-    expect(lists([130, ...four], 128).policy.find(130)).toBe(2047)
-  })
+  test(
+    'looks at four blocks of its own class, then at larger classes, then at the wilderness, ' +
+      'then at the rest',
+    () => {
+      const four = [128, 128, 128, 128]
+      expect(lists([130, ...four.slice(1), 192]).policy.find(130)).toBe(2047)
+      const { policy, blocks } = lists([130, ...four, 192])
+      expect(policy.find(130)).toBe(blocks[5])
+      expect(lists([130, ...four], 130).policy.find(130)).toBe(0)
+      expect(lists([130, ...four], 128).policy.find(130)).toBe(2047)
+    }
+  )
 
   test('goes on behind a block, looking at four more of its class', () => {
     const { policy, blocks } = lists([130, 128, 128, 128, 130, 128, 192, 512])
@@ -192,24 +196,28 @@ describe('segregated fit', () => {
     expect(far.policy.findNext(far.blocks[5] ?? 0, 130)).toBe(0)
   })
 
-  test('is not believed where a list is empty in one direction, or a row and its summary contradict each other', () => {
-    const { words, policy, blocks } = lists([48])
-    const [block = 0] = blocks
-    const sentinel = words[block + NEXT] ?? 0
-    for (const [word, value, message] of [
-      [sentinel + NEXT, sentinel, /size class 24 is empty in one direction only/],
-      [sentinel + PREVIOUS, sentinel, /size class 24 is empty in one direction only/],
-      [HEADER_WORDS, 0, /row 0 of the bitmap .* contradict each other/],
-      [HEADER_WORDS, 0xf0000000, /row 1 of the bitmap .* contradict each other/],
-      [HEADER_WORDS + 2, 1, /row 1 of the bitmap .* contradict each other/]
-    ] as const) {
-      const before = words[word] ?? 0
-      words[word] = value
-      expectError(() => policy.check(), CORRUPT, message)
-      words[word] = before
+  test(
+    'is not believed where a list is empty in one direction, or a row and its summary ' +
+      'contradict each other',
+    () => {
+      const { words, policy, blocks } = lists([48])
+      const [block = 0] = blocks
+      const sentinel = words[block + NEXT] ?? 0
+      for (const [word, value, message] of [
+        [sentinel + NEXT, sentinel, /size class 24 is empty in one direction only/],
+        [sentinel + PREVIOUS, sentinel, /size class 24 is empty in one direction only/],
+        [HEADER_WORDS, 0, /row 0 of the bitmap .* contradict each other/],
+        [HEADER_WORDS, 0xf0000000, /row 1 of the bitmap .* contradict each other/],
+        [HEADER_WORDS + 2, 1, /row 1 of the bitmap .* contradict each other/]
+      ] as const) {
+        const before = words[word] ?? 0
+        words[word] = value
+        expectError(() => policy.check(), CORRUPT, message)
+        words[word] = before
+      }
+      policy.check()
     }
-    policy.check()
-  })
+  )
 
   test('clears the bits of a list with its last block, and no others', () => {
     const { words, policy, blocks } = lists([48, 48, 50, 400])

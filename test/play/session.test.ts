@@ -84,31 +84,35 @@ describe('a session', () => {
     )
   })
 
-  it('goes forward and back through every store to the same bytes, with blocks that can be walked', () => {
-    fc.assert(
-      fc.property(programs(20), fc.constantFrom(...placements), (calls, placement) => {
-        const session = ownSession({ placement })
-        for (const call of calls) session.run(call)
-        const end = session.words.slice()
-        const moments = [session.now]
-        const images = [end]
-        while (session.now.call > 0 || session.now.step > 0) {
-          session.stepBack()
-          moments.push(session.now)
-          images.push(session.words.slice())
-          expect(session.picture().trouble).toBe('')
-        }
-        expect(images.at(-1)).toEqual(ownSession({ placement }).words)
-        for (const [i, moment] of moments.toReversed().entries()) {
-          expect(session.now).toEqual(moment)
-          expect(different(session.words, images[images.length - 1 - i])).toEqual([])
-          session.stepForward()
-        }
-        expect(session.words).toEqual(end)
-      }),
-      { numRuns: scaled(25) }
-    )
-  })
+  it(
+    'goes forward and back through every store to the same bytes, with blocks that can be ' +
+      'walked',
+    () => {
+      fc.assert(
+        fc.property(programs(20), fc.constantFrom(...placements), (calls, placement) => {
+          const session = ownSession({ placement })
+          for (const call of calls) session.run(call)
+          const end = session.words.slice()
+          const moments = [session.now]
+          const images = [end]
+          while (session.now.call > 0 || session.now.step > 0) {
+            session.stepBack()
+            moments.push(session.now)
+            images.push(session.words.slice())
+            expect(session.picture().trouble).toBe('')
+          }
+          expect(images.at(-1)).toEqual(ownSession({ placement }).words)
+          for (const [i, moment] of moments.toReversed().entries()) {
+            expect(session.now).toEqual(moment)
+            expect(different(session.words, images[images.length - 1 - i])).toEqual([])
+            session.stepForward()
+          }
+          expect(session.words).toEqual(end)
+        }),
+        { numRuns: scaled(25) }
+      )
+    }
+  )
 
   it('goes to any moment in any order', () => {
     fc.assert(

@@ -55,7 +55,8 @@ describe('a stack', () => {
   it.each([
     [
       'Chromium',
-      `Error\n    at Heap.store (file:///tmp/play.html:${100 + line}:${column})\n    at draw (file:///tmp/play.html:900:3)`
+      `Error\n    at Heap.store (file:///tmp/play.html:${100 + line}:${column})\n    at ` +
+        'draw (file:///tmp/play.html:900:3)'
     ],
     [
       'Firefox',

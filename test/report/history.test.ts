@@ -102,7 +102,8 @@ describe('History', () => {
   })
 
   it.each([false, true])(
-    'draws payload, heap size, utilization and external fragmentation as the heap has them, slabs: %s',
+    'draws payload, heap size, utilization and external fragmentation as the heap has ' +
+      'them, slabs: %s',
     slabs => {
       const trace = randomTrace(800, 3)
       const { curves, low } = new History(trace, timelineOf(trace, 'first-fit', 2 ** 22, slabs))
@@ -135,20 +136,24 @@ describe('History', () => {
     expect([found, history.payload(found), history.births[found]]).toEqual([2, 500, 0])
   })
 
-  it('comes to the same without a header read: a heap as it is, and a free list that is not shown', () => {
-    const trace = randomTrace(1000, 5)
-    const { curves } = new History(trace, timelineOf(trace))
-    using heap = Heap.map(2 ** 22)
-    expect(new History(trace, recordTimeline(trace, heap, 'first-fit')).curves).toEqual(curves)
-    heap.reset()
-    const gaps = new History(trace, {
-      ...recordTimeline(trace, heap, 'first-fit'),
-      freeList: undefined
-    })
-    for (const [i, value] of gaps.curves.externalFragmentation.entries()) {
-      expect(value).toBeCloseTo(curves.externalFragmentation[i], 12)
+  it(
+    'comes to the same without a header read: a heap as it is, and a free list that is not ' +
+      'shown',
+    () => {
+      const trace = randomTrace(1000, 5)
+      const { curves } = new History(trace, timelineOf(trace))
+      using heap = Heap.map(2 ** 22)
+      expect(new History(trace, recordTimeline(trace, heap, 'first-fit')).curves).toEqual(curves)
+      heap.reset()
+      const gaps = new History(trace, {
+        ...recordTimeline(trace, heap, 'first-fit'),
+        freeList: undefined
+      })
+      for (const [i, value] of gaps.curves.externalFragmentation.entries()) {
+        expect(value).toBeCloseTo(curves.externalFragmentation[i], 12)
+      }
     }
-  })
+  )
 
   it('knows each slab from the operation that cut it to the one that gave it back', () => {
     // Ten slots of 48 bytes fill a slab; freed, it is given back before memory grows.

@@ -103,7 +103,8 @@ describe('heapPicture', () => {
   it('says all of it in ASCII', () => {
     const picture = heapPicture(heapOf([16, -16, 16]), { width: 60, ascii: true })
     expect(picture).toBe(
-      '   128 B |#.#\n   176 B |~~~~~~~~ wilderness, 1 KiB\n          # used  %+- partly  . free  ~ wilderness  cell = 16 B'
+      '   128 B |#.#\n   176 B |~~~~~~~~ wilderness, 1 KiB\n          # used  %+- partly  ' +
+        '. free  ~ wilderness  cell = 16 B'
     )
   })
 
@@ -225,7 +226,8 @@ describe('pictureLegend', () => {
   it('is the legend without the size of a cell', () => {
     expect(pictureLegend()).toBe('█ used  ▓▒░ partly  · free  ╌ wilderness')
     expect(pictureLegend({ slabs: true, ascii: true })).toBe(
-      'blocks: # used  %+- partly  . free  ~ wilderness\nslots:  @ used  Oo: partly  , free  _ room for a slab'
+      'blocks: # used  %+- partly  . free  ~ wilderness\nslots:  @ used  Oo: partly  , ' +
+        'free  _ room for a slab'
     )
   })
 })

@@ -142,54 +142,58 @@ describe.skipIf(noChromium)(`the page of offheap view${reason}`, () => {
     await page.close()
   })
 
-  it('tells of slots, used and free, of what they leave over, of room for slabs and of the header of a chunk', async () => {
-    const page = await open('slabs.html')
-    await page.keyboard.press('End')
-    await says(
-      page,
-      '[data-say=slabs]',
-      '1 slab in 1 chunk, with room for 7 more; 3 of 5 slots used.'
-    )
-    const rows = page.locator('canvas.rows')
-    const width = (await rows.boundingBox())?.width ?? 0
-    // Twice as wide, twice: the whole heap in rows of 1,024 bytes.
-    for (let i = 0; i < 2; i++)
-      await page.getByRole('button', { name: 'Wider', exact: true }).click()
-    const point = async (address: number) => {
-      const away = address - Math.floor(low / 1024) * 1024
-      const x = 68 + ((away % 1024) / 1024) * (width - 82)
-      await rows.hover({ position: { x, y: 30 + Math.floor(away / 1024) * 44 } })
-    }
-    await point(firstSlab + 10)
-    await says(page, '#tip', '90 bytes, id 0')
-    await says(page, '#tip', 'whole slot 96 bytes: slack 6')
-    await says(page, '#tip', 'in a slab of 96-byte slots, 3 of 5 used')
-    await point(firstSlab + 100)
-    await says(page, '#tip', 'free slot of 96 bytes')
-    await says(
-      page,
-      '[data-say=target]',
-      'free slot of 96 bytes; in a slab of 96-byte slots, 3 of 5 used; bytes'
-    )
-    await point(firstSlab + 490)
-    await says(page, '#tip', '32 bytes that slots leave over')
-    await point(firstSlab + 600)
-    await says(page, '#tip', '512 bytes of a chunk: room for a slab')
-    await point(firstSlab - 2)
-    await says(page, '#tip', 'header of a chunk of slabs, 4 bytes')
-    // On the map, an earlier moment: all five slots were used, and the second one was not free yet.
-    const map = page.locator('canvas.map')
-    const away = (firstSlab + 144 - low) / (high - low) / 1.03
-    await map.hover({
-      position: {
-        x: 68 + (6.5 / 8) * (((await map.boundingBox())?.width ?? 0) - 82),
-        y: 308 - away * 300
+  it(
+    'tells of slots, used and free, of what they leave over, of room for slabs and of the ' +
+      'header of a chunk',
+    async () => {
+      const page = await open('slabs.html')
+      await page.keyboard.press('End')
+      await says(
+        page,
+        '[data-say=slabs]',
+        '1 slab in 1 chunk, with room for 7 more; 3 of 5 slots used.'
+      )
+      const rows = page.locator('canvas.rows')
+      const width = (await rows.boundingBox())?.width ?? 0
+      // Twice as wide, twice: the whole heap in rows of 1,024 bytes.
+      for (let i = 0; i < 2; i++)
+        await page.getByRole('button', { name: 'Wider', exact: true }).click()
+      const point = async (address: number) => {
+        const away = address - Math.floor(low / 1024) * 1024
+        const x = 68 + ((away % 1024) / 1024) * (width - 82)
+        await rows.hover({ position: { x, y: 30 + Math.floor(away / 1024) * 44 } })
       }
-    })
-    await says(page, '#tip', '90 bytes, id 1')
-    await says(page, '#tip', 'in a slab of 96-byte slots, 5 of 5 used')
-    await page.close()
-  })
+      await point(firstSlab + 10)
+      await says(page, '#tip', '90 bytes, id 0')
+      await says(page, '#tip', 'whole slot 96 bytes: slack 6')
+      await says(page, '#tip', 'in a slab of 96-byte slots, 3 of 5 used')
+      await point(firstSlab + 100)
+      await says(page, '#tip', 'free slot of 96 bytes')
+      await says(
+        page,
+        '[data-say=target]',
+        'free slot of 96 bytes; in a slab of 96-byte slots, 3 of 5 used; bytes'
+      )
+      await point(firstSlab + 490)
+      await says(page, '#tip', '32 bytes that slots leave over')
+      await point(firstSlab + 600)
+      await says(page, '#tip', '512 bytes of a chunk: room for a slab')
+      await point(firstSlab - 2)
+      await says(page, '#tip', 'header of a chunk of slabs, 4 bytes')
+      // On the map, an earlier moment: all five slots were used, and the second one was not free yet.
+      const map = page.locator('canvas.map')
+      const away = (firstSlab + 144 - low) / (high - low) / 1.03
+      await map.hover({
+        position: {
+          x: 68 + (6.5 / 8) * (((await map.boundingBox())?.width ?? 0) - 82),
+          y: 308 - away * 300
+        }
+      })
+      await says(page, '#tip', '90 bytes, id 1')
+      await says(page, '#tip', 'in a slab of 96-byte slots, 5 of 5 used')
+      await page.close()
+    }
+  )
 
   it('draws a used slot, a free one and room for a slab each in its way, in light and in dark', async () => {
     for (const scheme of ['light', 'dark'] as const) {

@@ -46,7 +46,8 @@ export function unevenness(samples: readonly Sample[]): string[] {
     const at = `after ${Math.round(sample.seconds)} s`
     if (Math.abs(sample.utilization - utilization) > UTILIZATION_TOLERANCE) {
       complaints.push(
-        `${at} utilization was ${percent(sample.utilization)}, the median is ${percent(utilization)}`
+        `${at} utilization was ${percent(sample.utilization)}, the median is ` +
+          `${percent(utilization)}`
       )
     }
   }
@@ -55,7 +56,8 @@ export function unevenness(samples: readonly Sample[]): string[] {
   const after = median(warm.slice(-third).map(sample => sample.accesses))
   if (after / before - 1 > TIME_TOLERANCE) {
     complaints.push(
-      `a call cost as much as ${before.toFixed(2)} accesses to memory at first, and ${after.toFixed(2)} in the end`
+      `a call cost as much as ${before.toFixed(2)} accesses to memory at first, and ` +
+        `${after.toFixed(2)} in the end`
     )
   }
   const [first] = warm

@@ -33,15 +33,19 @@ describe('parseTrace', () => {
     expect(trace).toMatchObject({ length: 7, ids: 3, notes: [] })
   })
 
-  it('reads CRLF, tabs, indentation, blank lines, a byte order mark and a last line without an end', () => {
-    const trace = parseTrace('\ufeff1000\r\n2\r\n3\r\n1\r\n\r\n  a\t0  8\r\n\r\na 1 9 \r\nf 0')
-    expect(rows(trace)).toEqual([
-      [MALLOC, 0, 8, 0, 6],
-      [MALLOC, 1, 9, 0, 8],
-      [FREE, 0, 0, 0, 9]
-    ])
-    expect(trace.notes).toEqual([])
-  })
+  it(
+    'reads CRLF, tabs, indentation, blank lines, a byte order mark and a last line without ' +
+      'an end',
+    () => {
+      const trace = parseTrace('\ufeff1000\r\n2\r\n3\r\n1\r\n\r\n  a\t0  8\r\n\r\na 1 9 \r\nf 0')
+      expect(rows(trace)).toEqual([
+        [MALLOC, 0, 8, 0, 6],
+        [MALLOC, 1, 9, 0, 8],
+        [FREE, 0, 0, 0, 9]
+      ])
+      expect(trace.notes).toEqual([])
+    }
+  )
 
   it('skips comments of any length, anywhere', () => {
     const trace = parseTrace(

@@ -218,7 +218,9 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
     const events = join(folder, 'events')
     await createEvents(events, 2 ** 14)
     const env = { ...process.env, RECORDER: recorder, EVENTS: events }
-    const script = `ulimit -v 400000; LD_PRELOAD="$RECORDER" OFFHEAP_RECORD_FILE="$EVENTS" exec "$0" sequence`
+    const script =
+      'ulimit -v 400000; LD_PRELOAD="$RECORDER" OFFHEAP_RECORD_FILE="$EVENTS" exec "$0" ' +
+      'sequence'
     expect(spawnSync('sh', ['-c', script, program], { env }).status).toBe(7)
     expect(await readEventsHeader(events)).toMatchObject({ attached: true, lost: 0 })
     expect((await readEventsHeader(events)).events).toBeGreaterThan(20)
@@ -266,7 +268,9 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
       record({ program: fixed, args: ['sequence'], output, recorder })
     ).rejects.toMatchObject({
       code: 'ERR_OFFHEAP_UNSUPPORTED',
-      message: `nothing was recorded: the program is statically linked or setuid${linkOf('ERR_OFFHEAP_UNSUPPORTED')}`
+      message:
+        'nothing was recorded: the program is statically linked or ' +
+        `setuid${linkOf('ERR_OFFHEAP_UNSUPPORTED')}`
     })
     expect(existsSync(output)).toBe(false)
   })

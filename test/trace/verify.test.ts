@@ -67,7 +67,8 @@ describe('verifiedReplay', () => {
     }
     expect(() => verify('a 0 10\n', new Odd())).toThrow(
       broken(
-        'operation 1 (line 1), malloc of 10 bytes for id 0: returned 12, which is not a multiple of 8'
+        'operation 1 (line 1), malloc of 10 bytes for id 0: returned 12, which is not a ' +
+          'multiple of 8'
       )
     )
   })
@@ -80,7 +81,8 @@ describe('verifiedReplay', () => {
     }
     expect(() => verify('m 0 4096 10\n', new Eight())).toThrow(
       broken(
-        'operation 1 (line 1), alignedAlloc of 10 bytes at 4096 for id 0: returned 8, which is not a multiple of 4096'
+        'operation 1 (line 1), alignedAlloc of 10 bytes at 4096 for id 0: returned 8, ' +
+          'which is not a multiple of 4096'
       )
     )
   })
@@ -178,7 +180,8 @@ describe('verifiedReplay', () => {
     }
     expect(() => verify('c 0 7 2\n', new Dirty())).toThrow(
       broken(
-        'operation 1 (line 1), calloc of 7 × 2 bytes for id 0: byte 13 of the block at 8 is 0x07; calloc must clear every byte'
+        'operation 1 (line 1), calloc of 7 × 2 bytes for id 0: byte 13 of the block at 8 ' +
+          'is 0x07; calloc must clear every byte'
       )
     )
     verify('c 0 13 1\n', new Dirty())
@@ -202,8 +205,10 @@ describe('verifiedReplay', () => {
         code: 'ERR_OFFHEAP_CORRUPT',
         message: expect.stringMatching(
           new RegExp(
-            `^operation 2 \\(line 2\\), realloc of id 0 to ${to} bytes: the block moved from 8 to \\d+, and byte ${at} of it is ` +
-              `0x[0-9a-f]{2} instead of 0x[0-9a-f]{2}; realloc must keep the first ${kept} bytes \\(see`
+            `^operation 2 \\(line 2\\), realloc of id 0 to ${to} bytes: the block moved ` +
+              `from 8 to \\d+, and byte ${at} of it is ` +
+              `0x[0-9a-f]{2} instead of 0x[0-9a-f]{2}; realloc must keep the first ${kept} ` +
+              `bytes \\(see`
           )
         )
       })
@@ -267,14 +272,16 @@ describe('verifiedReplay', () => {
     }
     expect(() => verify('a 0 40\na 1 40\n', new Full(64))).toThrow(
       broken(
-        'operation 2 (line 2), malloc of 40 bytes for id 1: the heap of 64 bytes has no block for it, with 24 bytes free, the ' +
+        'operation 2 (line 2), malloc of 40 bytes for id 1: the heap of 64 bytes has no ' +
+          'block for it, with 24 bytes free, the ' +
           'largest block of them 16; give it more with --size',
         'ERR_OFFHEAP_OUT_OF_MEMORY'
       )
     )
     expect(() => verify('a 0 10\nr 0 60\n', new Bump(64))).toThrow(
       broken(
-        'operation 2 (line 2), realloc of id 0 to 60 bytes: the heap of 64 bytes has no block for it; give it more with --size',
+        'operation 2 (line 2), realloc of id 0 to 60 bytes: the heap of 64 bytes has no ' +
+          'block for it; give it more with --size',
         'ERR_OFFHEAP_OUT_OF_MEMORY'
       )
     )

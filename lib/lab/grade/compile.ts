@@ -32,7 +32,8 @@ async function loadEsbuild(): Promise<typeof import('esbuild')> {
   } catch (error) {
     throw new OffheapError(
       'ERR_OFFHEAP_UNSUPPORTED',
-      'submissions are compiled with esbuild, which could not be loaded. Install it where offheap is installed: ' +
+      'submissions are compiled with esbuild, which could not be loaded. Install it where ' +
+        'offheap is installed: ' +
         'npm install esbuild (with --global when offheap is global). ' +
         `The reason: ${error instanceof Error ? error.message : String(error)}`
     )

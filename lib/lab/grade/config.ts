@@ -100,7 +100,8 @@ export function parseConfig(text: string, path: string): LabConfig {
     value = JSON.parse(text.replace(/^\s*\/\/.*$/gm, ''))
   } catch (error) {
     throw new ConfigError(
-      `${path}: ${error instanceof Error ? error.message : String(error)}; comments need lines of their own`
+      `${path}: ${error instanceof Error ? error.message : String(error)}; comments need ` +
+        'lines of their own'
     )
   }
   const reader = new Reader(path, '', value)

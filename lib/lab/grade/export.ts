@@ -82,7 +82,8 @@ function performanceTest(result: TraceResult, worth: number, maximum: number) {
   const measures =
     utilization === undefined || throughput === undefined
       ? 'not measured: the trace is not valid'
-      : `utilization ${utilization.toFixed(3)}, throughput ${throughput.toFixed(3)} of the reference allocator's`
+      : `utilization ${utilization.toFixed(3)}, throughput ${throughput.toFixed(3)} of the ` +
+        `reference allocator's`
   return [
     {
       name: `${result.trace}: performance`,

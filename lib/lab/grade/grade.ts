@@ -162,7 +162,8 @@ export async function grade(options: GradeOptions): Promise<Grade> {
     if (unsettled.length > 0) {
       const names = unsettled.map(result => result.trace).join(', ')
       notes.push(
-        `The machine was too busy to time ${names}: the best rounds did not agree. Grade again, or count cost in place of time.`
+        `The machine was too busy to time ${names}: the best rounds did not agree. Grade ` +
+          'again, or count cost in place of time.'
       )
     }
     return {
@@ -211,7 +212,8 @@ function fitting(trace: Trace, path: string, { memory }: LabConfig): Trace {
   if (payload <= memory * MIB) return trace
   throw new OffheapError(
     'ERR_OFFHEAP_TRACE',
-    `${path}: it has ${payload} bytes in use at one time, from operation ${operations} on; the lab has ${memory} MiB ("memory" in lab.jsonc)`
+    `${path}: it has ${payload} bytes in use at one time, from operation ${operations} on; ` +
+      `the lab has ${memory} MiB ("memory" in lab.jsonc)`
   )
 }
 

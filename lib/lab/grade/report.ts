@@ -67,7 +67,8 @@ function pointsReport(grade: Grade, bold: (text: string) => string): string {
     ].join('\n')
   }
   lines.push(
-    `performance  ${number(points.performance)}  (mean of ${points.measured} ${points.measured === 1 ? 'trace' : 'traces'})`,
+    `performance  ${number(points.performance)}  (mean of ${points.measured} ` +
+      `${points.measured === 1 ? 'trace' : 'traces'})`,
     bold(`score        ${number(points.score)}  of ${points.maximum}`)
   )
   return [...lines, ...explanation(grade).map(line => `\n${line}`)].join('\n')
@@ -80,8 +81,10 @@ function explanation({ scoring, results, points }: Grade): string[] {
   const { utilization: u, throughput: t } = scales
   const speed = throughputBy === 'cost' ? 'words read and written' : 'processor time'
   const lines = [
-    `Performance of a trace: U ^ ${weights.utilization} * T ^ ${weights.throughput}. U is utilization, 0 at ${humanShare(u.none)} and 1 at ${humanShare(u.full)}; ` +
-      `T is throughput by ${speed}, as a share of the reference allocator's, 0 at ${t.none} and 1 at ${t.full}, on a logarithmic scale.`
+    `Performance of a trace: U ^ ${weights.utilization} * T ^ ${weights.throughput}. U is ` +
+      `utilization, 0 at ${humanShare(u.none)} and 1 at ${humanShare(u.full)}; ` +
+      `T is throughput by ${speed}, as a share of the reference allocator's, 0 at ` +
+      `${t.none} and 1 at ${t.full}, on a logarithmic scale.`
   ]
   const next = nextPoint(results, scoring, performancePoints / Math.max(1, points.measured))
   if (next !== '') lines.push(`The next point: ${next}.`)
@@ -151,7 +154,10 @@ function tableOf(results: readonly TraceResult[], { color, ascii }: ReportOption
     else if (compared) row.push('', '')
     table.push(row)
   }
-  return `${table.toString()}\nThroughput is a share of the reference allocator's; words are those read and written, counted. Short traces are only checked.`
+  return (
+    `${table.toString()}\nThroughput is a share of the reference allocator's; words are ` +
+    'those read and written, counted. Short traces are only checked.'
+  )
 }
 
 /** Lines above and below the head and at the end, none between the rows. */

@@ -83,7 +83,8 @@ export function amnesia(
   if (!same || stretches < STRETCHES) return undefined
   return faultOf('state-outside', 'the allocator keeps its books outside of the mapped memory', {
     details: [
-      `With ${BLOCKS} blocks and ${variant.length - moment} holes between them, everything in the heap but the payloads was set to 0.`,
+      `With ${BLOCKS} blocks and ${variant.length - moment} holes between them, everything ` +
+        'in the heap but the payloads was set to 0.',
       `The allocator found ${stretches} of the holes again all the same, each where it had been.`
     ],
     hint: HINTS.outsideState

@@ -138,7 +138,9 @@ export class Explainer {
       : {}
     if (exhausted || stopped === 'memory') {
       const most = Math.round(javascript / MIB)
-      const what = `JavaScript objects take more than ${most} MiB, apart from the mapped memory; the process was stopped`
+      const what =
+        `JavaScript objects take more than ${most} MiB, apart from the mapped memory; the ` +
+        'process was stopped'
       return faultOf('runaway', what, { ...place, hint: HINTS.runaway })
     }
     if (stopped === undefined) {

@@ -195,7 +195,9 @@ function judged(
   if (isExact) {
     const at = verified.results.findIndex((result, i) => result !== channel.results[i])
     if (at !== -1) {
-      const said = `it returned ${channel.results[at]} for ${describeOperation(trace, at)}, and ${verified.results[at]} in the verified one`
+      const said =
+        `it returned ${channel.results[at]} for ${describeOperation(trace, at)}, and ` +
+        `${verified.results[at]} in the verified one`
       throw unlike(said)
     }
     if (high - low !== verified.heap)
@@ -215,7 +217,9 @@ function unlike(what: string): FaultFound {
       'unlike',
       `a later replay of the same trace went another way than the one that was verified: ${what}`,
       {
-        hint: 'an allocator must do the same for the same calls, however often and however fast they come'
+        hint:
+          'an allocator must do the same for the same calls, however often and however fast ' +
+          'they come'
       }
     )
   )
@@ -224,6 +228,7 @@ function unlike(what: string): FaultFound {
 function another(utilization: number, usual: number): FaultFound {
   const percent = (share: number) => `${(100 * share).toFixed(0)} %`
   return unlike(
-    `with a few more blocks in the trace, utilization is ${percent(utilization)} in place of ${percent(usual)}`
+    `with a few more blocks in the trace, utilization is ${percent(utilization)} in place ` +
+      `of ${percent(usual)}`
   )
 }

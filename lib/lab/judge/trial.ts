@@ -436,7 +436,8 @@ function unlikeCounted(what: string): FaultFound {
   return new FaultFound(
     faultOf(
       'unlike',
-      `a replay in which accesses were counted went another way than the one that was verified: ${what}`,
+      'a replay in which accesses were counted went another way than the one that was ' +
+        `verified: ${what}`,
       {
         hint: 'use the views that memory has, and no others over their buffer'
       }
@@ -448,7 +449,8 @@ function unlikeCounted(what: string): FaultFound {
 export function sharedState(what: string, more: FaultParts): Fault {
   const { operation = -1, where = '', stack = [] } = more
   const told =
-    'two heaps at a time disturb each other, although each works alone: they share state outside their memory'
+    'two heaps at a time disturb each other, although each works alone: they share state ' +
+    'outside their memory'
   return faultOf('shared-state', told, {
     operation,
     where,

@@ -108,7 +108,8 @@ export function growth(
   const { inUse, free } = found
   const [rate, what] = inUse >= RECORD_BYTES ? [inUse, 'in use'] : [free, 'freed']
   return outside(
-    `With ${count} blocks ${what}, the JavaScript heap has grown by about ${Math.round(rate)} bytes for each of them.`
+    `With ${count} blocks ${what}, the JavaScript heap has grown by about ` +
+      `${Math.round(rate)} bytes for each of them.`
   )
 }
 

@@ -3,9 +3,13 @@
 import type { HeapState } from './verify.js'
 
 const TAG =
-  'which looks like a header or footer: the allocator believes that a block begins or ends here. Check the sizes in split and coalesce, and that every size counts header, payload and footer'
+  'which looks like a header or footer: the allocator believes that a block begins or ends ' +
+  'here. Check the sizes in split and coalesce, and that every size counts header, payload ' +
+  'and footer'
 const LINK =
-  'which looks like a link of a free list: a block in use is still on the list, or was put there. Take a block off when it is handed out and when it is merged, and mend the links on both sides'
+  'which looks like a link of a free list: a block in use is still on the list, or was put ' +
+  'there. Take a block off when it is handed out and when it is merged, and mend the links ' +
+  'on both sides'
 
 /** What is behind a word that was written into a payload, by the look of the word. */
 function wordHint(lab: HeapState, word: number): string {
@@ -23,11 +27,17 @@ function wordHint(lab: HeapState, word: number): string {
 export function payloadHint(lab: HeapState, at: number): string {
   const word = lab.views.dataView.getUint32(at - (at % 4), true)
   if (word === 0) {
-    return 'the word there is now 0: the end of a list, a cleared tag or an epilogue header was written over a payload. Check where the allocator believes this block to end'
+    return (
+      'the word there is now 0: the end of a list, a cleared tag or an epilogue header was ' +
+      'written over a payload. Check where the allocator believes this block to end'
+    )
   }
   const looks = wordHint(lab, word)
   if (looks !== '') return `the word there now reads ${looks}`
-  return 'the bytes look like the contents of another payload: two blocks share memory, or a copy was longer than the block that it went to'
+  return (
+    'the bytes look like the contents of another payload: two blocks share memory, or a copy ' +
+    'was longer than the block that it went to'
+  )
 }
 
 /**
@@ -59,48 +69,70 @@ export function worldHint(message: string): string {
 export const HINTS = {
   missingReturn: 'a path through the function ends without a return',
   async:
-    'the method is async, so it returns a Promise: an allocator must have its answer at once. Leave out async and await',
+    'the method is async, so it returns a Promise: an allocator must have its answer at ' +
+    'once. Leave out async and await',
   deep: 'a function calls itself without end, or too deep: a list is better walked by a loop',
   world: 'an allocator has the language and its memory: no modules, no process, no timers',
   views:
-    'use the views that memory has, and no others over their buffer: accesses are watched and counted',
+    'use the views that memory has, and no others over their buffer: accesses are watched ' +
+    'and counted',
   sbrkFailed: 'sbrk answers -1 when no memory is left; malloc must then return 0',
   misaligned:
-    'round block sizes up to a multiple of the alignment, and begin the first block so that its payload, not its header, is aligned',
+    'round block sizes up to a multiple of the alignment, and begin the first block so ' +
+    'that its payload, not its header, is aligned',
   outside:
-    'ask sbrk for header, payload and footer together, and use its answer (the old high) as the beginning of the new bytes',
+    'ask sbrk for header, payload and footer together, and use its answer (the old high) ' +
+    'as the beginning of the new bytes',
   sameBlock:
-    'the very same payload was handed out twice: the block was not marked as used, not taken off its free list, or is on the list twice',
+    'the very same payload was handed out twice: the block was not marked as used, not ' +
+    'taken off its free list, or is on the list twice',
   overlapBehind:
-    'the new block reaches into the block behind it: its header claims more than it has. Check what coalescing adds up, and that a split leaves the right size on both sides',
+    'the new block reaches into the block behind it: its header claims more than it has. ' +
+    'Check what coalescing adds up, and that a split leaves the right size on both sides',
   overlapInside:
-    'the new block begins inside a block in use: a free block was found where there is none. Check how the allocator gets from a block to its left and right neighbour, and the sizes that it reads there',
+    'the new block begins inside a block in use: a free block was found where there is ' +
+    'none. Check how the allocator gets from a block to its left and right neighbour, and ' +
+    'the sizes that it reads there',
   reallocLost:
-    'copy min(old payload, new size) bytes before the old block is freed or its bytes are used for tags and links',
+    'copy min(old payload, new size) bytes before the old block is freed or its bytes are ' +
+    'used for tags and links',
   reallocOverread:
-    'realloc must copy min(old payload, new size) bytes; copying the new size reads beyond the end of the old block',
+    'realloc must copy min(old payload, new size) bytes; copying the new size reads beyond ' +
+    'the end of the old block',
   nullPage:
-    'this is where NULL points: a 0 that ends a list, or a failed search, was followed like a pointer',
+    'this is where NULL points: a 0 that ends a list, or a failed search, was followed ' +
+    'like a pointer',
   badWord:
-    'the index was made from a word that is no size, tag or link. Either nothing was written there (a forgotten footer?), or the allocator looked at the wrong place, or it came there by a list that a block in use is still on',
+    'the index was made from a word that is no size, tag or link. Either nothing was ' +
+    'written there (a forgotten footer?), or the allocator looked at the wrong place, or ' +
+    'it came there by a list that a block in use is still on',
   farBeyond:
-    'this is where a byte offset leads that is used as an index without dividing it by the bytes of an element: the word at byte p is u32[p / 4]. Or a size or link that was read is not one',
+    'this is where a byte offset leads that is used as an index without dividing it by the ' +
+    'bytes of an element: the word at byte p is u32[p / 4]. Or a size or link that was ' +
+    'read is not one',
   beyond:
-    'check the neighbour on the right only when there is one: the last block has none, unless an epilogue header stands behind it',
+    'check the neighbour on the right only when there is one: the last block has none, ' +
+    'unless an epilogue header stands behind it',
   below:
-    'check the neighbour on the left only when there is one: the first block has none, unless a prologue block stands in front of it',
+    'check the neighbour on the left only when there is one: the first block has none, ' +
+    'unless a prologue block stands in front of it',
   index:
-    'pointers count bytes, elements of u32 four bytes: the element of byte p is u32[p / 4], and p must be a multiple of 4. JavaScript reads undefined from an element that does not exist, and ignores what is written to it',
+    'pointers count bytes, elements of u32 four bytes: the element of byte p is u32[p / ' +
+    '4], and p must be a multiple of 4. JavaScript reads undefined from an element that ' +
+    'does not exist, and ignores what is written to it',
   neverReused: 'blocks that were freed are not found again, or are in pieces that are not merged',
   nullTooEarly: 'sbrk was not refused anything: there was memory left to ask for',
   endlessMemory:
-    'a search or walk goes in a circle: a block of size 0, or a free list whose links lead back (a block that was put on it twice, or taken off on one side only)',
+    'a search or walk goes in a circle: a block of size 0, or a free list whose links lead ' +
+    'back (a block that was put on it twice, or taken off on one side only)',
   endlessNoMemory: 'the loop does not touch the mapped memory; look at the loop condition',
   topLevel: 'a loop at the top level of the file does not end',
   slow: 'the allocator gets on, but slowly: every operation walks through too many blocks',
   runaway: 'keep all state in the mapped memory; a JavaScript array, Map or string grows somewhere',
   shared:
-    'keep state in variables inside create(), or better in the mapped memory; variables at the top of the file are shared by all heaps',
+    'keep state in variables inside create(), or better in the mapped memory; variables at ' +
+    'the top of the file are shared by all heaps',
   outsideState:
-    'arrays, Maps and objects that hold a record for each block are not allowed: an allocator that stands under a program has no other memory than its own'
+    'arrays, Maps and objects that hold a record for each block are not allowed: an ' +
+    'allocator that stands under a program has no other memory than its own'
 } as const

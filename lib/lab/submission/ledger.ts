@@ -74,7 +74,10 @@ export class Ledger {
 
   /** `id 5 (64 bytes at 4128, from operation 6, line 10)` */
   nameOf(id: number): string {
-    return `id ${id} (${this.sizes[id]} bytes at ${this.pointers[id]}, from ${this.#shortly(this.#placing[id])})`
+    return (
+      `id ${id} (${this.sizes[id]} bytes at ${this.pointers[id]}, from ` +
+      `${this.#shortly(this.#placing[id])})`
+    )
   }
 
   /**
@@ -93,7 +96,8 @@ export class Ledger {
       const fate =
         end === -1 || end > until
           ? 'still in use'
-          : `${this.trace.kinds[end] === REALLOC ? 'moved or resized' : 'freed'} by ${this.#shortly(end)}`
+          : `${this.trace.kinds[end] === REALLOC ? 'moved or resized' : 'freed'} by ` +
+            `${this.#shortly(end)}`
       lines.unshift(`${this.#shortly(i)} put id ${id} (${bytes} bytes) at ${at}; ${fate}`)
     }
     return lines

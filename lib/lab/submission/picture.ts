@@ -48,7 +48,8 @@ export function neighbourhood(
   }
   const gutter = String(start).length
   return [
-    `${start} |${cells}| ${start + columns * scale}   ${scale === 1 ? '1 byte' : `${scale} bytes`} a column`,
+    `${start} |${cells}| ${start + columns * scale}   ` +
+      `${scale === 1 ? '1 byte' : `${scale} bytes`} a column`,
     `${' '.repeat(gutter)} |${marks}| ${focus.label}`,
     ...[...letters].map(([id, letter]) => `${letter.padStart(gutter)}  ${ledger.nameOf(id)}`),
     ...legend(cells, gutter)

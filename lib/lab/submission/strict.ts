@@ -99,7 +99,8 @@ export class StrictWatcher implements Watcher {
     if (this.#foreignBytes <= PEEK_BYTES) return
     this.#raise(
       'realloc',
-      `realloc read ${range(from, to)}, which belong to ${verifier.ledger.nameOf(other)}, a block in use`,
+      `realloc read ${range(from, to)}, which belong to ${verifier.ledger.nameOf(other)}, ` +
+        'a block in use',
       from,
       to,
       {
@@ -248,7 +249,8 @@ export class StrictWatcher implements Watcher {
       place === undefined ? '' : `, in ${place.function || 'the file'}, line ${place.line}`
     const whose =
       other === -1
-        ? 'the program was the last to write there, when a block had its payload there: no tag or link is at this place'
+        ? 'the program was the last to write there, when a block had its payload there: no ' +
+          'tag or link is at this place'
         : `they are payload of ${verifier.ledger.nameOf(other)}, which is in use`
     this.#trespass = `Before that it read ${range(from, to)} as if they were its own${where}; but ${whose}.`
   }

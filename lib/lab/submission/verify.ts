@@ -187,7 +187,8 @@ export class Verifier {
       {
         details: [
           `${moved}; it had ${before} bytes before.`,
-          `Byte ${at}, at ${pointer + at}, is ${hex(this.#payloads.found(pointer, at))} and should be ${hex(expectedByte(seed, at))}.`
+          `Byte ${at}, at ${pointer + at}, is ${hex(this.#payloads.found(pointer, at))} ` +
+            `and should be ${hex(expectedByte(seed, at))}.`
         ],
         picture,
         hint: HINTS.reallocLost
@@ -244,7 +245,8 @@ export class Verifier {
         `${name} returned 0 (NULL) for ${bytes} bytes, although there is memory left`,
         {
           details: [
-            `The heap has ${lab.high - lab.low} bytes, with ${this.#payload} bytes of payload in use.`
+            `The heap has ${lab.high - lab.low} bytes, with ${this.#payload} bytes of ` +
+              'payload in use.'
           ],
           hint: HINTS.nullTooEarly
         }
@@ -255,7 +257,8 @@ export class Verifier {
       `the memory is used up: ${name} returned 0 (NULL) for ${bytes} bytes`,
       {
         details: [
-          `The heap has grown to ${lab.high - lab.low} bytes for ${this.#payload} bytes of payload in use.`,
+          `The heap has grown to ${lab.high - lab.low} bytes for ${this.#payload} bytes of ` +
+            'payload in use.',
           this.#refusal()
         ],
         hint: HINTS.neverReused
@@ -339,7 +342,8 @@ export class Verifier {
     const found = hex(this.#payloads.found(pointer, at))
     this.#fail(
       'payload',
-      `byte ${at} of ${ledger.nameOf(id)} has changed: it was ${hex(expectedByte(seed, at))} and is ${found}`,
+      `byte ${at} of ${ledger.nameOf(id)} has changed: it was ` +
+        `${hex(expectedByte(seed, at))} and is ${found}`,
       {
         picture: this.surroundings({
           from: byte,
@@ -366,7 +370,8 @@ export class Verifier {
       : `below memory.low (${lab.low})`
     this.#fail(
       'access',
-      `the allocator wrote ${hex(found)} at byte ${at}, ${place}: this memory was never handed out by sbrk`,
+      `the allocator wrote ${hex(found)} at byte ${at}, ${place}: this memory was never ` +
+        'handed out by sbrk',
       {
         picture: this.surroundings({ from: at, to: at + 1, label: `byte ${at}` }).picture,
         hint: above ? HINTS.beyond : HINTS.below

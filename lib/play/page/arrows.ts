@@ -30,8 +30,10 @@ export function drawArrows(element: SVGSVGElement, grid: Grid, picture: HeapPict
     const way = isBelow ? 1 : -1
     const isSameRow = Math.abs(to.top - from.top) < 2
     const d = isSameRow
-      ? `M ${start.x} ${start.y} C ${start.x} ${start.y + 22} ${end.x} ${start.y + 22} ${end.x} ${start.y + 4}`
-      : `M ${start.x} ${start.y} C ${start.x} ${start.y + bend} ${end.x} ${end.y - way * bend} ${end.x} ${end.y - way * 4}`
+      ? `M ${start.x} ${start.y} C ${start.x} ${start.y + 22} ${end.x} ${start.y + 22} ` +
+        `${end.x} ${start.y + 4}`
+      : `M ${start.x} ${start.y} C ${start.x} ${start.y + bend} ${end.x} ` +
+        `${end.y - way * bend} ${end.x} ${end.y - way * 4}`
     paths.push(svg('path', { d, class: 'arc' }))
     const tip = isSameRow ? start.y + 3 : end.y
     const open = isSameRow || !isBelow ? 11 : -11

@@ -8,7 +8,8 @@ import { NoPlace } from '../random.js'
 import { HEAP_BYTES, type Scene } from '../scene.js'
 
 const REUSED =
-  'A block begins at that very place again: the pointer is right, and only its owner is another. The quarantine makes it rare.'
+  'A block begins at that very place again: the pointer is right, and only its owner is ' +
+  'another. The quarantine makes it rare.'
 
 /** Gives a pointer to any of the calls that take one. */
 function use(scene: Scene, pointer: number): void {

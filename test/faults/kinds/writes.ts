@@ -7,7 +7,8 @@ import { NoPlace } from '../random.js'
 import { type Block, entryOf, type Parts, partsOf, type Scene } from '../scene.js'
 
 const LIVE =
-  'The byte belongs to the payload of a live block. Its owner may write it at any time, and a typed array does not tell who writes.'
+  'The byte belongs to the payload of a live block. Its owner may write it at any time, ' +
+  'and a typed array does not tell who writes.'
 
 /** A block, and its being given back, by free or realloc. */
 function victim(
@@ -154,7 +155,9 @@ export const writeKinds: readonly Kind[] = [
   },
   {
     name: 'write after free, at once',
-    note: 'next use: more blocks are freed and allocated, until the memory would be handed out again',
+    note:
+      'next use: more blocks are freed and allocated, until the memory would be handed out ' +
+      'again',
     inject(scene) {
       const block = scene.allocate(scene.random.between(16, 300))
       scene.live.push(scene.allocate(250))
@@ -203,7 +206,8 @@ export const writeKinds: readonly Kind[] = [
   {
     name: 'read past the end, or after free',
     hopeless:
-      'A read leaves no trace, and a typed array has no hook for it. What is read from a freed block is the fill pattern.',
+      'A read leaves no trace, and a typed array has no hook for it. What is read from a ' +
+      'freed block is the fill pattern.',
     inject(scene) {
       const { pointer, size } = scene.random.of(scene.live)
       void scene.heap.u8[pointer + size + scene.random.below(8)]
@@ -262,7 +266,9 @@ export const writeKinds: readonly Kind[] = [
     name: 'stray write to the index of the free blocks',
     note: 'next use: 20 calls',
     hopeless:
-      'An index may lag behind the blocks, so that a search begins earlier, or looks where there is nothing: such a value is as good as another. What it leads to is a free block under its seal, or it is told.',
+      'An index may lag behind the blocks, so that a search begins earlier, or looks where ' +
+      'there is nothing: such a value is as good as another. What it leads to is a free ' +
+      'block under its seal, or it is told.',
     inject: scene => strayWrite(scene, 'index')
   },
   {
