@@ -11,19 +11,40 @@ const library =
     ? []
     : [{ find: /^(\.\.\/)+lib\//, replacement: folder('dist') }]
 
-/** Files that take long or need a browser: `npm test` leaves them out. */
+/**
+ * Files that `npm test` leaves out: they take long, or need a browser. What they look at is also
+ * looked at by quicker tests, in one case of each kind where these try every one.
+ */
 const LONG = [
-  'test/faults/*.test.ts',
-  'test/flips/*.test.ts',
-  'test/fuzz/*.test.ts',
-  'test/lab/cheats.test.ts',
-  'test/lab/solutions.test.ts',
-  'test/lab/wrong.test.ts',
-  'test/memory/endurance.test.ts',
-  'test/memory/exhaustion.test.ts',
-  'test/play/page.test.ts',
-  'test/report/view-browser.test.ts'
-]
+  'bench/command',
+  'cli/output',
+  'docs/recipes',
+  'docs/samples',
+  'faults/*',
+  'flips/*',
+  'fuzz/*',
+  'heap/bounds',
+  'heap/node-flags',
+  'heap/stack',
+  'lab/cheats',
+  'lab/kit',
+  'lab/processes',
+  'lab/solutions',
+  'lab/wrong',
+  'map/kills',
+  'map/large',
+  'map/stores',
+  'memory/endurance',
+  'memory/exhaustion',
+  'memory/foreign-faults',
+  'memory/handler',
+  'memory/location',
+  'memory/refused',
+  'play/page',
+  'report/view-browser',
+  'sharing/kills',
+  'sharing/workers'
+].map(name => `test/${name}.test.ts`)
 
 /** The tests with properties that `npm test` tries for a tenth of their length (test/runs.ts). */
 function withProperties(): string[] {

@@ -83,7 +83,12 @@ async function test(major) {
   const code = await run(binary, [...args, ...filters], {
     timeout: LIMIT,
     // Whatever a test starts as `node` is this one.
-    env: { ...process.env, PATH: `${dirname(binary)}${delimiter}${process.env.PATH}` }
+    env: {
+      OFFHEAP_TESTS: 'all',
+      OFFHEAP_RUNS: '0.1',
+      ...process.env,
+      PATH: `${dirname(binary)}${delimiter}${process.env.PATH}`
+    }
   })
   const minutes = ((performance.now() - began) / 60_000).toFixed(1)
   if (!existsSync(report))
