@@ -4,9 +4,8 @@
  * - `fifo`: the oldest entry goes.
  * - `lru`: the one that was not used for the longest time. Each use makes an entry the newest one.
  * - `sieve`: a hand moves from the oldest entry to the newest; it takes the first one that was not
- *   used
- *   since it last came by. A use is one store, and scans evict little that is in use (Zhang, Yang, Yue,
- *   Vigfusson, Rashmi: SIEVE is Simpler than LRU, NSDI 2024).
+ *   used since it last came by. A use is one store, and scans evict little that is in use (Zhang,
+ *   Yang, Yue, Vigfusson, Rashmi: SIEVE is Simpler than LRU, NSDI 2024).
  * - `none`: nothing goes, and what finds no room throws.
  */
 import { COUNT, EXPIRY, HAND, KIND, TIMED, VISITED } from './layout.js'

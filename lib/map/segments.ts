@@ -8,11 +8,9 @@
  *
  * - A slot gets its hash, then its entry: the entry is the commit.
  * - An entry that is taken out is overwritten by those that must move up, one after the other: for
- *   a
- *   moment the moved one is there twice. Then the last slot is emptied.
+ *   a moment the moved one is there twice. Then the last slot is emptied.
  * - New segments and directories are complete before the map refers to them. Until then, and from
- *   then on
- *   until the old ones are freed, `PENDING` and `DOOMED` name what would be lost.
+ *   then on until the old ones are freed, `PENDING` and `DOOMED` name what would be lost.
  */
 import { randomInt } from 'node:crypto'
 import {

@@ -10,8 +10,7 @@
  * falls somewhere into the owner's program:
  * - behind `BUSY = 1`: then the intruder sees it, and waits for the end of the operation;
  * - in front of it: then the owner's look at CALL comes later, sees REVOKE, and the owner takes
- *   LOCK as
- *   everyone does.
+ *   LOCK as everyone does.
  * When the intruder had to wait, it has seen `BUSY = 0`, but on a processor that reorders stores
  * (ARM) not yet all that the owner stored before. A second barrier, now that `BUSY = 0` is behind
  * the owner, sees to that. In the other direction: an owner that was outside all the while must not

@@ -7,8 +7,7 @@
  * - free of a block in another arena goes to an outbox, and from there in batches: see outbox.ts.
  * - A thread whose arena is full moves to a vacant one, or else looks in all arenas.
  * - What concerns the whole heap (stats, check, blocks, reset, trim) is done while this thread is
- *   in all
- *   arenas, which it enters in their order.
+ *   in all arenas, which it enters in their order.
  *
  * This thread holds the lock of one arena at a time, or of all; it waits for nobody while it is in
  * an operation of its own arena; and no code of the caller runs while it holds any. So no two

@@ -11,11 +11,10 @@
  *
  * What keeps the process alive when the file is not what it was:
  * - The file has its full length from the beginning, without disk space. That is reserved ahead, as
- *   the heap
- *   grows: a full disk is an error then, and not a fault.
+ *   the heap grows: a full disk is an error then, and not a fault.
  * - When somebody truncates the file, the addon cuts the pages off it (native/files.h). The head is
- *   zero then,
- *   and the header of the arena says that a call was cut off, so that the next call looks here for the reason.
+ *   zero then, and the header of the arena says that a call was cut off, so that the next call
+ *   looks here for the reason.
  */
 import { randomFillSync } from 'node:crypto'
 import { constants } from 'node:os'
