@@ -1,7 +1,7 @@
 /**
- * Every error that offheap throws by itself. Wrong arguments throw as Node does (`TypeError` with
+ * The errors that offheap throws. Wrong arguments throw as in Node (`TypeError` with
  * `ERR_INVALID_ARG_TYPE`, `RangeError` with `ERR_OUT_OF_RANGE`); everything else is an
- * `OffheapError`, told apart by its `code`.
+ * `OffheapError`, identified by its `code`.
  */
 
 export type OffheapErrorCode =
@@ -10,41 +10,38 @@ export type OffheapErrorCode =
   /** The heap or region was closed, or its buffer was transferred away. */
   | 'ERR_OFFHEAP_CLOSED'
   /**
-   * Not a pointer that this heap handed out: misaligned, outside, inside a block, in the
+   * Not a pointer that this heap returned: misaligned, outside the heap, inside a block, or in the
    * wilderness.
    */
   | 'ERR_OFFHEAP_INVALID_POINTER'
   /** The block at this pointer is already free. */
   | 'ERR_OFFHEAP_DOUBLE_FREE'
-  /** A block that is pinned can't be freed or resized, nor its heap reset or closed. */
+  /** A pinned block can't be freed or resized, and its heap can't be reset or closed. */
   | 'ERR_OFFHEAP_PINNED'
-  /** A view of another buffer. */
+  /** The view shows another buffer. */
   | 'ERR_OFFHEAP_FOREIGN_VIEW'
-  /** The bytes of the heap contradict each other: something wrote where it should not. */
+  /** The bytes of the heap contradict each other: something wrote outside its block. */
   | 'ERR_OFFHEAP_CORRUPT'
-  /** The buffer to attach to does not hold a heap of this layout version. */
+  /** The memory does not hold a heap of this layout version. */
   | 'ERR_OFFHEAP_NOT_A_HEAP'
   /** The heap in this file is open elsewhere. */
   | 'ERR_OFFHEAP_LOCKED'
   /** The heap in this file was not closed, and `recover: false` was given. */
   | 'ERR_OFFHEAP_UNCLEAN'
-  /** The file of the heap is shorter than it was: somebody truncated it. */
+  /** The file of the heap was truncated. */
   | 'ERR_OFFHEAP_TRUNCATED'
-  /**
-   * Another thread or process is in the heap, and did not leave it in time; or too many have it
-   * open.
-   */
+  /** Another thread or process did not leave the heap in time, or too many have it open. */
   | 'ERR_OFFHEAP_BUSY'
-  /** The operating system refused; `errno` and `syscall` say what. */
+  /** A system call failed: see `errno` and `syscall`. */
   | 'ERR_OFFHEAP_SYSTEM'
-  /** This platform, or this build of Node, can't do what was asked. */
+  /** Not supported on this platform, or by this version of Node. */
   | 'ERR_OFFHEAP_UNSUPPORTED'
   /** The native addon is not built for this platform. */
   | 'ERR_OFFHEAP_NO_ADDON'
-  /** A trace that can't be read, or does not make sense; the message names the line. */
+  /** A trace that can't be read or contradicts itself; the message names the line. */
   | 'ERR_OFFHEAP_TRACE'
 
-/** What the system said when it refused. */
+/** Why a system call failed. */
 export interface SystemFault {
   /** The error number, positive, as in `os.constants.errno`. */
   readonly errno: number
@@ -52,19 +49,19 @@ export interface SystemFault {
   readonly syscall: string
 }
 
-/** The block that a fault is about, as a hardened heap tells it. */
+/** The block that an error of a hardened heap is about. */
 export interface FaultyBlock {
-  /** What malloc returned for it. */
+  /** The pointer that malloc returned. */
   readonly pointer: number
-  /** The bytes that were asked for; of free memory, the bytes of the block. */
+  /** The requested size in bytes; the size of the block if it is free memory. */
   readonly size: number
-  /** Where it was allocated: a stack, in a heap with `trackAllocations`. */
+  /** The stack of its allocation, with `trackAllocations`. */
   readonly allocated?: string
-  /** Where it was given back, the same way. */
+  /** The stack where it was freed, with `trackAllocations`. */
   readonly freed?: string
 }
 
-/** Where each code has its paragraph: a file of the package. */
+/** Explains each code; part of the package. */
 const HELP = 'offheap/docs/troubleshooting.md'
 const LINKS = new RegExp(` \\(see ${HELP}#\\w+\\)`, 'g')
 
@@ -74,19 +71,18 @@ export function linkOf(code: OffheapErrorCode): string {
 }
 
 /**
- * An error of offheap's own; `code` tells which, and the message ends with a link to what can be
- * done about it.
+ * An error of offheap. `code` identifies it, and the message ends with a link to its explanation.
  */
 export class OffheapError extends Error {
   override readonly name = 'OffheapError'
   readonly code: OffheapErrorCode
   readonly errno?: number
   readonly syscall?: string
-  /** In a hardened heap, the block that the fault is about. */
+  /** The block that the error is about. Hardened heaps only. */
   readonly block?: FaultyBlock
 
   constructor(code: OffheapErrorCode, message: string, system?: SystemFault, block?: FaultyBlock) {
-    // A message that quotes another error's brings its link along; one is enough.
+    // A message that quotes another error's has its link already: keep only one.
     super(message.replace(LINKS, '') + linkOf(code))
     this.code = code
     if (system !== undefined) {
@@ -108,7 +104,7 @@ export function inspect(value: unknown): string {
   return String(value)
 }
 
-/** Node's own `TypeError` for an argument of the wrong type. */
+/** Node's `TypeError` for an argument of the wrong type. */
 export function invalidType(name: string, expected: string, value: unknown): TypeError {
   const error = new TypeError(
     `The "${name}" argument must be ${expected}. Received ${inspect(value)} (${typeof value})`
@@ -116,7 +112,7 @@ export function invalidType(name: string, expected: string, value: unknown): Typ
   return Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' })
 }
 
-/** Node's own `RangeError` for an argument out of its range. */
+/** Node's `RangeError` for an argument out of range. */
 export function outOfRange(name: string, range: string, value: unknown): RangeError {
   const error = new RangeError(
     `The value of "${name}" is out of range. It must be ${range}. Received ${inspect(value)}`
@@ -125,15 +121,15 @@ export function outOfRange(name: string, range: string, value: unknown): RangeEr
 }
 
 /**
- * Node's own `TypeError` for a value that makes no sense there. `name` is that of a property, such
- * as `options.size`.
+ * Node's `TypeError` for an invalid value. `name` is the name of a property, such as
+ * `options.size`.
  */
 export function invalidValue(name: string, reason: string, value: unknown): TypeError {
   const error = new TypeError(`The property '${name}' ${reason}. Received ${inspect(value)}`)
   return Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' })
 }
 
-/** Node's own `Error` for what can't go on after what happened meanwhile. */
+/** Node's `Error` for an operation that the current state does not allow. */
 export function invalidState(what: string): Error {
   return Object.assign(new Error(`Invalid state: ${what}`), { code: 'ERR_INVALID_STATE' })
 }

@@ -2,54 +2,55 @@
  * What offheap publishes through Node's `diagnostics_channel`, and writes to stderr with
  * NODE_DEBUG=offheap.
  *
- * A subscriber is the caller's code: it may call anything, `close()` included. So nothing is
- * published before it is true:
+ * A subscriber may call anything, `close()` included. So an event is published only after the
+ * operation that caused it is complete:
  *
  * - An operation that may publish runs inside `afterwards`. Its events wait until it is complete,
  *   whether it returns or throws.
- * - The fast path of malloc, free and realloc does without. Where it would have something to
- *   publish (see `isHolding`) it changes nothing and fails, and the slow path does the work inside
+ * - The fast paths of malloc, free and realloc publish no events. When one would have to (see
+ *   `isHolding`), it changes nothing and fails, and the slow path does the work inside
  *   `afterwards`.
  *
- * With nobody listening an event costs one look at a flag. The fast path has none.
+ * Without subscribers, an event costs the check of one flag.
  */
 import { type Channel, channel } from 'node:diagnostics_channel'
 import { debuglog } from 'node:util'
 
-/** The events, by channel. Amounts are in bytes. */
+/** The events, by channel. Sizes are in bytes. */
 export interface Events {
   /** Memory was mapped. */
   'offheap:map': { readonly region: object; readonly size: number }
-  /** Mapped memory was given back by close(). */
+  /** Memory was unmapped by close(). */
   'offheap:close': { readonly region: object; readonly size: number }
-  /** The block space of a heap reached another MiB, or several. */
+  /** The block space of a heap grew past one or more MiB boundaries. */
   'offheap:grow': { readonly heap: object; readonly highWater: number }
   /**
-   * A heap gave free pages back, asked or by itself; `bytes` is what was given, in memory or not.
+   * A heap returned free pages to the system, by trim() or by itself. `bytes` counts resident and
+   * non-resident pages.
    */
   'offheap:trim': { readonly heap: object; readonly bytes: number }
   /** No block could hold a request. */
   'offheap:out-of-memory': { readonly heap: object; readonly requested: number }
-  /** A wrong pointer, a double free, corruption: what is about to be thrown. */
+  /** An error is about to be thrown: a wrong pointer, a double free, or corruption. */
   'offheap:fault': { readonly heap: object; readonly error: Error }
 }
 
 const channels = new Map<string, Channel>()
 const debug = debuglog('offheap')
 
-/** How many operations that publish afterwards are under way, one inside the other. */
+/** The nesting depth of operations that publish afterwards. */
 let holding = 0
-/** Events of operations that are not complete. */
+/** Events of operations in progress. */
 const waiting: (() => void)[] = []
 
-/** Is an operation under way that publishes its events when it is complete? */
+/** Is there an operation in progress that publishes its events when it is complete? */
 export function isHolding(): boolean {
   return holding !== 0
 }
 
 /**
- * Runs an operation, and publishes its events when it is complete. Returns what it returns, and
- * throws what it throws.
+ * Runs an operation, then publishes its events. Returns what the operation returns, and throws what
+ * it throws.
  */
 export function afterwards<Result>(operation: () => Result): Result {
   holding++
@@ -62,8 +63,8 @@ export function afterwards<Result>(operation: () => Result): Result {
 }
 
 /**
- * Publishes an event now, or when the operation under way is complete. `event` is called at once,
- * if somebody listens.
+ * Publishes an event now, or after the operation in progress. `event` is called at once, if the
+ * channel has subscribers.
  */
 export function publish<Name extends keyof Events>(name: Name, event: () => Events[Name]): void {
   let to = channels.get(name)
@@ -78,14 +79,14 @@ export function publish<Name extends keyof Events>(name: Name, event: () => Even
   if (holding === 0) publishWaiting()
 }
 
-/** Publishes what waits, in order. What a subscriber's own calls publish comes behind it. */
+/** Publishes the waiting events in order, followed by those that subscribers cause. */
 function publishWaiting(): void {
   for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) next()
 }
 
 /**
- * Tells the subscribers. What a subscriber throws, Node reports as an uncaught exception, later; so
- * is all else done here.
+ * Calls the subscribers. Node reports an exception of a subscriber as uncaught, on the next tick;
+ * other exceptions are handled the same way here.
  */
 function send(name: string, to: Channel, message: object): void {
   try {
@@ -98,7 +99,7 @@ function send(name: string, to: Channel, message: object): void {
   }
 }
 
-/** The plain values of an event: what a line of text can hold. */
+/** The values of an event that fit in a line of text. */
 function describe(message: object): string {
   return Object.entries(message)
     .filter(([, value]) => typeof value === 'number' || value instanceof Error)

@@ -1,17 +1,17 @@
 /**
- * What heaps and regions are to everything that looks at objects: console.log, JSON.stringify,
- * structuredClone, Object.freeze, proxies.
+ * How heaps and regions appear to console.log, JSON.stringify, structuredClone, Object.freeze and
+ * proxies.
  *
- * Their fields are ordinary ones, so that a proxy can stand for an object; hidden, so that nothing
- * prints or copies them; and never assigned again, so that a frozen object can be closed. What
- * changes lies in objects behind them.
+ * Their fields are ordinary properties, so that a proxy can stand for an object. They are not
+ * enumerable, so that nothing prints or copies them. They are never reassigned, so that a frozen
+ * object can be closed: mutable state is in objects that they refer to.
  */
 import { type InspectOptionsStylized, inspect } from 'node:util'
 
-/** The first argument of a constructor that only the class itself may call. */
+/** The first argument of a private constructor. */
 export const INSIDE: unique symbol = Symbol('inside')
 
-/** The error of a constructor that was called from outside; `instead` says what to call. */
+/** The error of a private constructor that was called from outside; `instead` says what to call. */
 export function illegalConstructor(instead: string): TypeError {
   return Object.assign(new TypeError(`Illegal constructor: use ${instead}`), {
     code: 'ERR_ILLEGAL_CONSTRUCTOR'
@@ -19,14 +19,14 @@ export function illegalConstructor(instead: string): TypeError {
 }
 
 /**
- * The one property that can be seen: a value that can't be cloned, and whose name is in the
+ * The only enumerable property: its value, a symbol, can't be cloned, and is named in the
  * DataCloneError.
  */
 const UNCLONEABLE = 'uncloneable'
 
 /**
- * Hides all fields of a new object, which are final. `instead` ends the message of the error when
- * somebody clones it.
+ * Hides all fields of a new object, and makes them read-only. `instead` is part of the
+ * DataCloneError's message.
  */
 export function seal(object: object, instead: string): void {
   for (const name of Object.keys(object)) {
@@ -37,19 +37,16 @@ export function seal(object: object, instead: string): void {
     })
   }
   if (isSealed(object)) return
-  // A symbol of its own for each, so that two of them are not deeply equal.
+  // Each object has its own symbol, so that no two are deeply equal.
   Object.defineProperty(object, UNCLONEABLE, { value: Symbol(instead), enumerable: true })
 }
 
-/** Is this an object that its class made, or a proxy for one? */
+/** Is this a sealed object, or a proxy for one? */
 export function isSealed(object: object): boolean {
   return Object.hasOwn(object, UNCLONEABLE)
 }
 
-/**
- * What util.inspect, and so console.log, shows of an object: the name of its class, and plain
- * values.
- */
+/** The result of util.inspect, and so of console.log: the name of the class, and plain values. */
 export function inspectAs(
   name: string,
   values: object,

@@ -1,18 +1,18 @@
 /**
- * Options objects of the public functions. They are the caller's: a getter or a proxy in one is
- * code that may do anything. So each option is read once, before anything else happens, and a name
- * that no option has is an error, not a heap that is not what was asked for.
+ * Reads the options of the public functions. A getter or a proxy may run any code, so each option
+ * is read once, before anything else happens. An unknown name is an error: a misspelled option must
+ * not be ignored.
  */
 import { invalidType, invalidValue } from './errors.js'
 
-/** The names of all options of a kind. The compiler sees to it that none is missing. */
+/** The names of all options of an interface. The compiler checks that none is missing. */
 export type OptionNames<Options> = { readonly [Name in keyof Options]-?: true }
 
 /**
- * The options that are not undefined, by value. `call` is the function that they were given to, for
- * messages.
- * @throws TypeError `ERR_INVALID_ARG_TYPE` when they are no object, `ERR_INVALID_ARG_VALUE` for a
- * name that is not in `names`
+ * Returns a copy of the options that are not undefined. `call` is the name of the public function,
+ * for messages.
+ * @throws TypeError `ERR_INVALID_ARG_TYPE` if `options` is not an object, `ERR_INVALID_ARG_VALUE`
+ * for a name that is not in `names`
  */
 export function readOptions<Options extends object>(
   call: string,

@@ -1,4 +1,4 @@
-/** Arguments of the heap's calls, checked before anything changes. */
+/** Checks the arguments of the heap's methods, before anything changes. */
 import { types } from 'node:util'
 import type { Pointer } from '../engine/engine.js'
 import { invalidType, OffheapError, outOfRange } from '../errors.js'
@@ -6,7 +6,10 @@ import { invalidType, OffheapError, outOfRange } from '../errors.js'
 /** A block: its pointer, or a view that begins where its payload begins. */
 export type BlockReference = Pointer | ArrayBufferView
 
-/** An amount of bytes or elements: an integer from 0. Throws as Node does. */
+/**
+ * Checks a number of bytes or elements: an integer from 0. Throws ERR_INVALID_ARG_TYPE,
+ * ERR_OUT_OF_RANGE.
+ */
 export function checkAmount(name: string, value: number): void {
   if (typeof value !== 'number') throw invalidType(name, 'of type number', value)
   if (!Number.isSafeInteger(value) || value < 0) {
@@ -14,7 +17,7 @@ export function checkAmount(name: string, value: number): void {
   }
 }
 
-/** An alignment in bytes: a power of two. Throws as Node does. */
+/** Checks an alignment in bytes: a power of two. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
 export function checkAlignment(value: number): void {
   if (typeof value !== 'number') throw invalidType('alignment', 'of type number', value)
   // The logarithm alone would round 2 ** 50 + 1 to a power of two.
@@ -23,7 +26,7 @@ export function checkAlignment(value: number): void {
   }
 }
 
-/** The error of every call on a heap whose memory is gone. */
+/** The error of every call on a closed heap. */
 export function closedError(): OffheapError {
   return new OffheapError(
     'ERR_OFFHEAP_CLOSED',
@@ -32,7 +35,10 @@ export function closedError(): OffheapError {
   )
 }
 
-/** A pointer by its form alone: an integer from 0. Throws as Node does. */
+/**
+ * Checks that a value can be a pointer: an integer from 0. Throws ERR_INVALID_ARG_TYPE,
+ * ERR_OUT_OF_RANGE.
+ */
 function checkPointer(value: unknown): asserts value is Pointer {
   if (typeof value !== 'number')
     throw invalidType('pointer', 'a pointer (of type number) or a view of a block', value)
@@ -42,8 +48,8 @@ function checkPointer(value: unknown): asserts value is Pointer {
 }
 
 /**
- * Does `view` begin at the byte `offset` of this memory? Then it shows what is written there, for a
- * moment. That takes a third of the time of asking for its buffer, which V8 makes an object for.
+ * Does `view` begin at byte `offset` of this memory? If so, it shows a byte that is written there
+ * and restored. This is faster than reading `view.buffer`, for which V8 creates an object.
  */
 function beginsAt(view: Uint8Array, offset: number, memory: Uint8Array): boolean {
   const byte: number | undefined = memory[offset]
@@ -55,7 +61,7 @@ function beginsAt(view: Uint8Array, offset: number, memory: Uint8Array): boolean
 }
 
 /**
- * The bytes of a view, which may have a `byteLength` of the caller's own; Infinity for a pointer.
+ * The length of a view in bytes; Infinity for a pointer. A caller may have overridden `byteLength`.
  */
 export function lengthOf(reference: BlockReference): number {
   if (!ArrayBuffer.isView(reference)) return Number.POSITIVE_INFINITY
@@ -64,11 +70,10 @@ export function lengthOf(reference: BlockReference): number {
 }
 
 /**
- * The pointer that a pointer or a view of `buffer` stands for. A view may have a `buffer` and a
- * `byteOffset` of the caller's own; each is read once. `memory` is all of the buffer when the
- * contents of the block don't matter any more; without it no byte is touched, so that another
- * thread can be at work on the block. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE,
- * ERR_OFFHEAP_FOREIGN_VIEW.
+ * Converts a pointer, or a view of `buffer`, to a pointer. A caller may have overridden the view's
+ * `buffer` and `byteOffset`, so each is read once. Pass `memory`, the whole buffer, only if the
+ * contents of the block don't matter any more and no other thread uses them; without it, no byte is
+ * touched. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_OFFHEAP_FOREIGN_VIEW.
  */
 export function pointerTo(
   reference: BlockReference,
@@ -94,8 +99,8 @@ export function pointerTo(
 }
 
 /**
- * What `owns` looks for: the pointer that a pointer or a view of `buffer` stands for; 0 for
- * anything else.
+ * Converts a pointer, or a view of `buffer`, to a pointer; returns 0 for anything else. Never
+ * throws.
  */
 export function pointerWithin(reference: unknown, buffer: ArrayBufferLike): Pointer {
   const isOurs = ArrayBuffer.isView(reference) && reference.buffer === buffer

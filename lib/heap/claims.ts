@@ -1,20 +1,19 @@
 /**
- * Claims on blocks, beyond that they are used: pins, which keep a block from being freed, and
- * owners, which free it when they are collected. They belong to one Heap object and are not in the
- * memory.
+ * Claims on used blocks: pins, which keep a block from being freed, and owners, which free it when
+ * they are garbage-collected. They belong to one Heap object and are not stored in the memory.
  *
- * While there are any, the engine asks before it frees or moves a block (`Watch`), and its fast
- * path of free is off. A heap without claims pays nothing for them.
+ * While there are claims, the engine asks before it frees or moves a block (`Watch`), and the fast
+ * path of free is off. A heap without claims pays nothing.
  */
 import type { Engine, Pointer, Watch } from '../engine/engine.js'
 import { OffheapError } from '../errors.js'
 
 /**
- * A pin on a block, made by `heap.pin`. Until it is released the block can't be freed, moved or
- * resized, and its heap not closed.
+ * A pin on a block, returned by `heap.pin`. Until it is released, the block can't be freed, moved
+ * or resized, and its heap can't be reset or closed.
  */
 export interface Pin extends Disposable {
-  /** The block. */
+  /** The pinned block. */
   readonly pointer: Pointer
   /** Releases the pin. A second call does nothing. */
   unpin(): void
@@ -30,14 +29,14 @@ function pinnedError(pointer: Pointer): OffheapError {
 
 export class Claims implements Watch {
   private readonly engine: Engine
-  /** How often each block is pinned, from 1. */
+  /** The number of pins of each pinned block. */
   private readonly pins = new Map<Pointer, number>()
-  /** The owner of each owned block, as a token that the registry knows it by. */
+  /** Each owned block, with the token that the registry has for its owner. */
   private readonly owners = new Map<Pointer, object>()
   private readonly registry: FinalizationRegistry<[Pointer, object]>
   private waiting: (() => void)[] = []
 
-  /** `free` frees a used block whose owner was collected. */
+  /** `free` is called with a used block whose owner was collected. */
   constructor(engine: Engine, free: (pointer: Pointer) => void) {
     this.engine = engine
     this.registry = new FinalizationRegistry(async ([pointer, token]) => {
@@ -46,7 +45,7 @@ export class Claims implements Watch {
     })
   }
 
-  // ---- what the engine asks ---------------------------------------------------------------------
+  // ---- called by the engine ---------------------------------------------------------------------
 
   mayChange(pointer: Pointer): void {
     if (this.pins.has(pointer)) throw pinnedError(pointer)
@@ -58,7 +57,7 @@ export class Claims implements Watch {
 
   // ---- pins -------------------------------------------------------------------------------------
 
-  /** `reference` names the block; while the pin is there, it is kept from the garbage collector. */
+  /** `reference` is the caller's view or pointer; the pin keeps it from being garbage-collected. */
   pin(pointer: Pointer, reference: unknown): Pin {
     this.pins.set(pointer, (this.pins.get(pointer) ?? 0) + 1)
     this.watch()
@@ -81,13 +80,13 @@ export class Claims implements Watch {
     for (const resume of waiting) resume()
   }
 
-  /** Throws ERR_OFFHEAP_PINNED when any block is pinned. */
+  /** Throws ERR_OFFHEAP_PINNED if any block is pinned. */
   mayForget(): void {
     const [pointer] = this.pins.keys()
     if (pointer !== undefined) throw pinnedError(pointer)
   }
 
-  /** Waits until none of these blocks is pinned; of all blocks, by default. */
+  /** Waits until none of these blocks is pinned. Default: all blocks. */
   async unpinned(pointers?: Iterable<Pointer>): Promise<void> {
     const among = pointers === undefined ? undefined : [...pointers]
     const isBusy = (): boolean =>
@@ -97,7 +96,7 @@ export class Claims implements Watch {
 
   // ---- owners -----------------------------------------------------------------------------------
 
-  /** From now on the block is freed when `owner` is collected, and not when an earlier owner is. */
+  /** Frees the block when `owner` is collected. `owner` replaces any earlier owner. */
   own(pointer: Pointer, owner: object): void {
     this.disown(pointer)
     const token = {}

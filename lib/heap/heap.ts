@@ -1,6 +1,6 @@
 /**
- * The heap: the public face. Here arguments are checked, views are made, and events are published;
- * the engine does the work (lib/engine; lib/hardened for hardened heaps).
+ * The public class. It checks arguments, creates views and publishes events; the engine does the
+ * work (lib/engine; lib/hardened for hardened heaps).
  */
 import { type InspectOptionsStylized, inspect } from 'node:util'
 import type {
@@ -72,8 +72,8 @@ import {
 } from './views.js'
 
 /**
- * What a heap holds beside its engine. Like the engine it is an object of its own, so that a frozen
- * heap can be closed.
+ * The mutable state of a heap. It is an object of its own, as the engine is, so that a frozen heap
+ * can be closed.
  */
 interface State<Memory extends ArrayBufferLike> {
   views: Views<Memory>
@@ -83,29 +83,29 @@ interface State<Memory extends ArrayBufferLike> {
   readonly owns: boolean
   readonly handle: HeapHandle | undefined
   readonly onLeaks: ((leaks: readonly Leak[]) => void) | undefined
-  /** Pins and owners of blocks, once there was one. */
+  /** Pins and owners of blocks; undefined before the first one. */
   claims: Claims | undefined
-  /** Another object after each reset(). */
+  /** Identifies the contents of the heap: reset() replaces this object. */
   contents: object
 }
 
-/** More bytes than any string has; a longer Buffer has a negative length on Node 26. */
+/** More bytes than any string has. On Node 26, a longer Buffer has a negative length. */
 const TEXT_LIMIT = 2 ** 31 - 8
 
-/** Integers of 32 bits take the fast path: all sizes and pointers below 2 GiB. */
+/** 32-bit integers take the fast path: all sizes and pointers below 2 GiB. */
 const isInt32 = (value: unknown): value is number =>
   typeof value === 'number' && (value | 0) === value
 
 /**
- * A heap: `malloc`, `calloc`, `realloc` and `free` over one stretch of memory.
+ * A heap: `malloc`, `calloc`, `realloc` and `free` on one contiguous piece of memory.
  *
- * A block is named by its pointer, the byte offset of its payload in the heap; 0 is NULL. Payloads
- * are 8-byte aligned. `heap.u8[pointer]` and the other whole-heap views read and write them;
- * `alloc`, `allocBuffer` and `allocArray` return a view of one block, and `free` takes either.
+ * A pointer is the byte offset of a block's payload in the heap; 0 is NULL. Payloads are 8-byte
+ * aligned. `heap.u8[pointer]` and the other whole-heap views read and write them. `alloc`,
+ * `allocBuffer` and `allocArray` return a view of one block; `free` accepts a pointer or a view.
  *
- * All state is in the memory itself: a heap that was written by another process, or by an earlier
- * run, can be attached to. A wrong argument throws as Node does, and leaves the heap as it was; a
- * wrong pointer throws an `OffheapError`.
+ * All state is in the memory itself, so `Heap.attach` can open a heap that another process, or an
+ * earlier run, has written. Invalid arguments throw Node's errors, wrong pointers throw an
+ * `OffheapError`; both leave the heap untouched.
  */
 export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   /** Which free block a request gets. */
@@ -113,14 +113,14 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   /** The memory of the heap. */
   readonly buffer: Memory
   private readonly engine: Engine
-  /** Those of the engine: the fast path needs no other part of it. */
+  /** The slots of the engine: all that the fast path uses. */
   private readonly slots: Slots
   private readonly state: State<Memory>
 
   /**
-   * Maps a new region of `size` bytes and makes a heap of it; close() gives it back.
-   * Throws ERR_OUT_OF_RANGE, ERR_INVALID_ARG_TYPE, and ERR_OFFHEAP_SYSTEM when the system refuses
-   * the memory.
+   * Maps a new region of `size` bytes and creates a heap on it; close() unmaps it. Throws
+   * ERR_OUT_OF_RANGE, ERR_INVALID_ARG_TYPE, and ERR_OFFHEAP_SYSTEM if the system refuses the
+   * memory.
    */
   static map(options: number | HeapMapOptions): Heap {
     const all =
@@ -149,7 +149,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
       )
     }
     if (size > 0) checkSize(size, plan)
-    // The event of the region is published when the heap stands.
+    // The event of the region is published once the heap is complete.
     return afterwards(() => {
       const region = Region.map({ ...rest, size })
       try {
@@ -162,10 +162,11 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Makes a new, empty heap of memory that the caller provides, over whatever it held. The heap
-   * does not own the memory: close() leaves it as it is. At most 8 GiB of it are used. Threads may
-   * take turns with a heap on a SharedArrayBuffer, but not use it at the same time. Throws
-   * ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE.
+   * Creates an empty heap on memory that the caller provides, and overwrites what was there. The
+   * heap does not own the memory: close() leaves it as it is. Uses at most 8 GiB of it. Threads may
+   * take turns with a heap on a SharedArrayBuffer, but must not use it at the same time. Throws
+   * ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, and ERR_OFFHEAP_CLOSED if the memory is closed or
+   * detached.
    */
   static format(memory: Region | ArrayBuffer, options?: HeapOptions): Heap
   static format<Memory extends ArrayBufferLike>(
@@ -187,10 +188,11 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Opens the heap that the memory holds, written by this process or by another. The heap does not
-   * own the memory. Of a handle from `heap.handle()`: opens that shared heap in this thread. Throws
-   * ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_CORRUPT when an invariant is broken, and
-   * ERR_OFFHEAP_UNSUPPORTED for a heap larger than this Node can view (4 GiB on Node 20).
+   * Opens the heap that the memory holds, written by this process or another. The heap does not own
+   * the memory. Given a handle from `heap.handle()`, opens that shared heap in this thread. Throws
+   * ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_CORRUPT if an invariant is broken, and
+   * ERR_OFFHEAP_UNSUPPORTED for a heap larger than this version of Node can view (4 GiB on Node
+   * 20).
    */
   static attach(memory: Region | ArrayBuffer | HeapHandle): Heap
   static attach<Memory extends ArrayBufferLike>(memory: Region | Memory): Heap<Memory>
@@ -212,13 +214,13 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Opens the heap in a file, whose blocks and contents outlive the process. Whatever is stored in
-   * it reaches the file, also when the process is killed; see docs/heap-files.md for what is
-   * promised. One process at a time has the file open. Throws ERR_OFFHEAP_LOCKED when another has;
-   * ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_TRUNCATED and ERR_OFFHEAP_CORRUPT for what is no heap any
-   * more, or never was; ERR_OFFHEAP_UNCLEAN; ERR_OFFHEAP_SYSTEM when the system refuses;
-   * ERR_OFFHEAP_UNSUPPORTED; ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE and ERR_OUT_OF_RANGE, also
-   * for options that contradict the file.
+   * Opens the heap in a file. Its blocks and their contents outlive the process: every store
+   * reaches the file, even if the process is killed. See docs/heap-files.md for the guarantees.
+   * Only one process at a time can have the file open. Throws ERR_OFFHEAP_LOCKED if another process
+   * has it open; ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_TRUNCATED or ERR_OFFHEAP_CORRUPT if the file
+   * is not a heap, or is damaged; ERR_OFFHEAP_UNCLEAN with `recover: false`; ERR_OFFHEAP_SYSTEM if
+   * a system call fails; ERR_OFFHEAP_UNSUPPORTED; ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE and
+   * ERR_OUT_OF_RANGE, also for options that contradict the file.
    */
   static open(path: string, options: HeapFileOptions = {}): Heap {
     const { file, words, open, finish } = openFile(path, options)
@@ -315,9 +317,9 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   // ---- allocation -------------------------------------------------------------------------------
 
   /**
-   * Returns the pointer of a block of at least `size` bytes, 8-byte aligned, contents undefined; 0
-   * (NULL) when no block is large enough. 0 bytes give a block of its own. Throws
-   * ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_OFFHEAP_CLOSED.
+   * Allocates a block of at least `size` bytes, and returns its pointer; returns 0 (NULL) when out
+   * of memory. The block is 8-byte aligned, its contents are undefined. malloc(0) returns a unique
+   * pointer. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_OFFHEAP_CLOSED.
    */
   malloc(size: number): Pointer {
     if (isInt32(size)) {
@@ -330,8 +332,8 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Returns the pointer of a block of `count` * `size` bytes, all zero; 0 (NULL) when no block is
-   * large enough, or when the product overflows. Throws like malloc.
+   * Allocates a block of `count` * `size` bytes, all zero, and returns its pointer; returns 0
+   * (NULL) when out of memory, or if the product overflows. Throws like malloc.
    */
   calloc(count: number, size: number): Pointer {
     if (!isInt32(count) || count < 0) checkAmount('count', count)
@@ -345,9 +347,9 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Returns the pointer of a block of at least `size` bytes, a multiple of `alignment`, which is a
-   * power of two; 0 (NULL) when no block is large enough. The address in memory is aligned as well,
-   * as far as the region is: to a page, or to 2 MiB with huge pages. Throws like malloc.
+   * Allocates a block of at least `size` bytes, whose pointer is a multiple of `alignment`, a power
+   * of two. Returns its pointer, or 0 (NULL) when out of memory. The address in memory has the same
+   * alignment, up to that of the region: a page, or 2 MiB with huge pages. Throws like malloc.
    */
   alignedAlloc(alignment: number, size: number): Pointer {
     checkAlignment(alignment)
@@ -356,10 +358,10 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Changes the size of a block; the contents up to the smaller size stay. The block stays where it
-   * is when it can. realloc(0, n) is malloc(n); realloc(p, 0) frees and returns 0. Returns the
-   * block's pointer, a new one when it moved; 0 (NULL) when no block is large enough, and then the
-   * block is as it was. Throws like malloc and free.
+   * Changes the size of a block to at least `size` bytes. Keeps the contents up to the smaller
+   * size, and the block's place if possible. Returns the block's pointer, which is a new one if it
+   * moved. Returns 0 (NULL) when out of memory; the block is then unchanged. realloc(0, n) is
+   * malloc(n); realloc(p, 0) frees the block and returns 0. Throws like malloc and free.
    */
   realloc(block: BlockReference, size: number): Pointer {
     if (isInt32(block) && isInt32(size) && size > 0) {
@@ -370,10 +372,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     return this.reallocSlowly(block, size)
   }
 
-  /**
-   * For NULL, for a view, for 0 bytes, for what is beyond 2 GiB, for what finds no room, and for
-   * what is wrong.
-   */
+  /** NULL, views, 0 bytes, 2 GiB and more, no memory, and invalid arguments. */
   private reallocSlowly(block: BlockReference, size: number): Pointer {
     if (block === 0) return this.malloc(size)
     checkAmount('size', size)
@@ -385,10 +384,10 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Frees a block. free(0) does nothing. A view that begins where a block begins stands for the
-   * block. Throws ERR_OFFHEAP_INVALID_POINTER, ERR_OFFHEAP_DOUBLE_FREE, ERR_OFFHEAP_FOREIGN_VIEW,
-   * ERR_OFFHEAP_CORRUPT, ERR_OFFHEAP_CLOSED; ERR_INVALID_ARG_TYPE or ERR_OUT_OF_RANGE for what is
-   * no pointer at all.
+   * Frees a block, given its pointer or a view that begins where the block does. free(0) does
+   * nothing. Throws ERR_OFFHEAP_INVALID_POINTER, ERR_OFFHEAP_DOUBLE_FREE, ERR_OFFHEAP_FOREIGN_VIEW,
+   * ERR_OFFHEAP_PINNED, ERR_OFFHEAP_CORRUPT, ERR_OFFHEAP_CLOSED; ERR_INVALID_ARG_TYPE or
+   * ERR_OUT_OF_RANGE if `block` is neither a pointer nor a view.
    */
   free(block: BlockReference): void {
     if (isInt32(block)) {
@@ -398,9 +397,9 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     this.freeSlowly(block)
   }
 
-  /** For NULL, for a view, for a pointer from 2 GiB on, and for what is wrong. */
+  /** NULL, views, pointers from 2 GiB on, and invalid arguments. */
   private freeSlowly(block: BlockReference): void {
-    // Reading a view may run the caller's code, so it comes before all else.
+    // Reading a view may run the caller's code: do it before anything else.
     const pointer = pointerTo(
       block,
       this.buffer,
@@ -416,33 +415,33 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   // ---- blocks as views --------------------------------------------------------------------------
 
   /**
-   * Returns a block of `length` bytes as a Uint8Array, contents undefined. Throws
-   * ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits.
+   * Allocates a block and returns it as a Uint8Array of `length` bytes, contents undefined. Throws
+   * like malloc, and ERR_OFFHEAP_OUT_OF_MEMORY.
    */
   alloc(length: number): Uint8Array<Memory> {
     return new Uint8Array(this.buffer, this.mustHave(this.malloc(length), length), length)
   }
 
   /**
-   * Returns a block of `length` bytes as a Uint8Array, all zero. Throws ERR_OFFHEAP_OUT_OF_MEMORY
-   * when nothing fits.
+   * Allocates a block and returns it as a Uint8Array of `length` bytes, all zero. Throws like
+   * malloc, and ERR_OFFHEAP_OUT_OF_MEMORY.
    */
   allocZeroed(length: number): Uint8Array<Memory> {
     return new Uint8Array(this.buffer, this.mustHave(this.calloc(length, 1), length), length)
   }
 
   /**
-   * Returns a block of `length` bytes as a Node Buffer, contents undefined. Throws
-   * ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits.
+   * Allocates a block and returns it as a Node Buffer of `length` bytes, contents undefined. Throws
+   * like malloc, and ERR_OFFHEAP_OUT_OF_MEMORY.
    */
   allocBuffer(length: number): Buffer<Memory> {
     return bufferOver(this.buffer, this.mustHave(this.malloc(length), length), length)
   }
 
   /**
-   * Returns a block of `length` elements as a typed array of that class, contents undefined:
-   * `heap.allocArray(Float64Array, 1000)`. Throws ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits, and
-   * what the class throws; then the block is freed.
+   * Allocates a block and returns it as a typed array of `length` elements, contents undefined:
+   * `heap.allocArray(Float64Array, 1000)`. Throws like malloc, and ERR_OFFHEAP_OUT_OF_MEMORY. If
+   * the constructor throws, the block is freed.
    */
   allocArray<View>(
     type: TypedArrayConstructor<View, Memory>,
@@ -459,16 +458,15 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     try {
       return new type(this.buffer, pointer, length)
     } catch (error) {
-      // The class may be the caller's own.
+      // The caller's own class may throw.
       this.freeAfterAll(pointer)
       throw error
     }
   }
 
   /**
-   * Returns the first `length` bytes of a block as a Uint8Array. Default: all that it can hold,
-   * which in a hardened heap is what was asked for. Throws like free, and ERR_OUT_OF_RANGE for more
-   * bytes than the block has.
+   * Returns the first `length` bytes of a block as a Uint8Array. Default: `usableSize` bytes.
+   * Throws like free, and ERR_OUT_OF_RANGE if `length` is more than that.
    */
   view(block: BlockReference, length?: number): Uint8Array<Memory> {
     const pointer = this.used(block, 'view')
@@ -478,9 +476,9 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
 
   /**
    * Resizes the block of a view to `length` elements, as realloc does, and returns a view of the
-   * same kind: a Float64Array for a Float64Array, a Buffer for a Buffer. The elements up to the
-   * smaller length stay. Use only the new view from then on. Throws like free, and
-   * ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits; then the block and the old view are as they were.
+   * same kind: a Float64Array for a Float64Array, a Buffer for a Buffer. Keeps the elements up to
+   * the smaller length. Don't use the old view any more. Throws like free, and
+   * ERR_OFFHEAP_OUT_OF_MEMORY; the block and the old view are then unchanged.
    */
   resize<View extends ArrayBufferView>(view: View, length: number): ViewLike<View, Memory>
   resize(view: ArrayBufferView, length: number): ArrayBufferView<Memory> {
@@ -489,7 +487,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     const bytes = Math.min(length * elementBytes, Number.MAX_SAFE_INTEGER)
     const old = this.used(view, 'resize')
     const isOwned = this.state.claims?.isOwned(old) === true
-    // A block of 0 bytes is one still; realloc(block, 0) would free it.
+    // realloc(block, 0) would free the block.
     const pointer = this.mustHave(this.realloc(old, Math.max(bytes, 1)), bytes)
     const resized = over(this.buffer, pointer, length)
     if (isOwned) this.claims().own(pointer, resized)
@@ -497,9 +495,9 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Returns a copy in a block of its own: of a text as a Buffer of its UTF-8, of a view as a view
-   * of the same kind, of a buffer or of numbers from 0 to 255 as a Uint8Array. Throws
-   * ERR_INVALID_ARG_TYPE, ERR_OFFHEAP_OUT_OF_MEMORY.
+   * Copies a value to a new block, and returns a view of the copy: a Buffer of UTF-8 for a string,
+   * a view of the same kind for a view, a Uint8Array for a buffer or an iterable of numbers from 0
+   * to 255. Throws ERR_INVALID_ARG_TYPE, ERR_OFFHEAP_OUT_OF_MEMORY.
    */
   from(text: string): Buffer<Memory>
   from<View extends ArrayBufferView>(view: View): ViewLike<View, Memory>
@@ -518,10 +516,10 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   // ---- text -------------------------------------------------------------------------------------
 
   /**
-   * Returns a text in a block of its own, as a Buffer of exactly its bytes. `'cstring'` is UTF-8
-   * with a zero byte behind it, which counts. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE for an
-   * unknown encoding, ERR_INVALID_ARG_VALUE for a C string with a zero in it,
-   * ERR_OFFHEAP_OUT_OF_MEMORY.
+   * Copies a string to a new block, and returns a Buffer of exactly its bytes. `'cstring'` is UTF-8
+   * followed by a zero byte, which is part of the Buffer. Throws ERR_INVALID_ARG_TYPE,
+   * ERR_OUT_OF_RANGE for an unknown encoding, ERR_INVALID_ARG_VALUE for a C string with a zero in
+   * it, ERR_OFFHEAP_OUT_OF_MEMORY.
    */
   allocString(text: string, encoding: TextEncoding = 'utf8'): Buffer<Memory> {
     const buffer = this.allocBuffer(textLength(text, encoding))
@@ -529,9 +527,9 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Writes a text to the beginning of a block, and returns the number of bytes written. Throws like
-   * allocString and free, and ERR_OUT_OF_RANGE when the text is longer than the block, or than the
-   * view that stands for it; then nothing is written.
+   * Writes a string to the beginning of a block, and returns the number of bytes written. Throws
+   * like allocString and free, and ERR_OUT_OF_RANGE if the string is longer than the block, or than
+   * the view; nothing is written then.
    */
   writeString(block: BlockReference, text: string, encoding: TextEncoding = 'utf8'): number {
     const length = textLength(text, encoding)
@@ -542,10 +540,10 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Reads the text at the beginning of a block: `length` bytes of it, or for `'cstring'` those
-   * before the first zero byte among them. Default: as many as the view has; of a pointer, all that
-   * the block can hold. Throws like view, and ERR_OUT_OF_RANGE for an unknown encoding and for a C
-   * string without an end.
+   * Reads a string of `length` bytes from the beginning of a block. A `'cstring'` ends before the
+   * first zero byte in them. Default length: that of the view, or `usableSize` for a pointer.
+   * Throws like view, and ERR_OUT_OF_RANGE for an unknown encoding or a C string without a zero
+   * byte.
    */
   readString(block: BlockReference, encoding: TextEncoding = 'utf8', length?: number): string {
     checkEncoding(encoding)
@@ -555,8 +553,8 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   // ---- lifetimes --------------------------------------------------------------------------------
 
   /**
-   * Returns a scope: what is allocated through it is freed at its end. `using scope =
-   * heap.scope()`. Throws ERR_OFFHEAP_CLOSED.
+   * Returns a scope: `using scope = heap.scope()`. Blocks allocated through it are freed at its
+   * end. Throws ERR_OFFHEAP_CLOSED.
    */
   scope(): Scope<Memory> {
     if (!this.engine.open) throw this.gone()
@@ -568,19 +566,20 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Pins a block while asynchronous work uses it: until `unpin()`, or the end of a `using` block,
+   * Pins a block while asynchronous work uses it. Until `unpin()`, or the end of a `using` block,
    * free, realloc, reset and close throw ERR_OFFHEAP_PINNED. A block can be pinned several times.
-   * Pins are of this Heap object; while there are any, free takes its slow path. Throws like free.
+   * Pins belong to this Heap object. While there are any, free takes its slow path. Throws like
+   * free.
    */
   pin(block: BlockReference): Pin {
     return this.claims().pin(this.used(block, 'pin'), block)
   }
 
   /**
-   * Returns a block of `length` bytes as a Uint8Array, contents undefined, that is freed some time
-   * after the view was collected as garbage; free(view) frees it at once. Other views of the same
-   * bytes don't keep it. While there are such blocks, free takes its slow path. Throws
-   * ERR_OFFHEAP_OUT_OF_MEMORY when nothing fits.
+   * Allocates a block and returns it as a Uint8Array of `length` bytes, contents undefined. The
+   * block is freed some time after the view was garbage-collected; free(view) frees it at once.
+   * Other views of the same bytes don't keep it alive. While there are such blocks, free takes its
+   * slow path. Throws like malloc, and ERR_OFFHEAP_OUT_OF_MEMORY.
    */
   owned(length: number): Uint8Array<Memory> {
     const view = this.alloc(length)
@@ -588,19 +587,19 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     return view
   }
 
-  // ---- asking about blocks ----------------------------------------------------------------------
+  // ---- queries ----------------------------------------------------------------------------------
 
   /**
-   * Returns the bytes that a block can hold: what was asked for, or a little more. Throws like
-   * free.
+   * Returns the number of bytes that a block can hold: the requested size, or a little more; in a
+   * hardened heap, exactly the requested size. Throws like free.
    */
   usableSize(block: BlockReference): number {
     return this.engine.usableSize(this.used(block, 'usableSize'))
   }
 
   /**
-   * True when `reference` is the pointer, or a view, of a used block of this heap. Throws
-   * ERR_OFFHEAP_CLOSED only.
+   * Returns true if `reference` is the pointer, or a view, of a used block of this heap. Throws
+   * only ERR_OFFHEAP_CLOSED.
    */
   owns(reference: unknown): boolean {
     const pointer = pointerWithin(reference, this.buffer)
@@ -610,8 +609,8 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * A pointer that is kept in the heap's own header, so that whoever attaches to the memory finds
-   * the data. 0 at first. Set it to 0 or to a used block; throws like free.
+   * A pointer that is stored in the heap's header, so that whoever attaches to the memory finds the
+   * data. Initially 0. Set it to 0 or to a used block. Throws like free.
    */
   get root(): Pointer {
     const { engine } = this
@@ -632,8 +631,8 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   // ---- a heap in a file -------------------------------------------------------------------------
 
   /**
-   * Pointers by name, kept in the file. Its methods throw ERR_OFFHEAP_UNSUPPORTED for a heap that
-   * is not in a file.
+   * Named pointers, stored in the file. Its methods throw ERR_OFFHEAP_UNSUPPORTED if the heap is
+   * not in a file.
    */
   get roots(): Roots {
     return new Roots(
@@ -643,18 +642,18 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * What was recovered when the heap was opened; undefined when it had been closed, or is not in a
-   * file.
+   * The result of the recovery when the heap was opened; undefined if it had been closed, or is not
+   * in a file.
    */
   get recovered(): Recovery | undefined {
     return this.state.recovered
   }
 
   /**
-   * Writes all that was stored so far to the disk, and waits for it: it is there when the machine
-   * loses power later. Returns how often that was done since the file was created. Throws
-   * ERR_OFFHEAP_SYSTEM when the disk refuses, ERR_OFFHEAP_TRUNCATED, ERR_OFFHEAP_CLOSED, and
-   * ERR_OFFHEAP_UNSUPPORTED for a heap that is not in a file.
+   * Writes everything stored so far to the disk, and waits until it is there: it survives a power
+   * failure. Returns the number of syncs since the file was created. Throws ERR_OFFHEAP_SYSTEM if
+   * the disk fails, ERR_OFFHEAP_TRUNCATED, ERR_OFFHEAP_CLOSED, and ERR_OFFHEAP_UNSUPPORTED if the
+   * heap is not in a file.
    */
   sync(): number {
     return this.file('sync').sync()
@@ -707,21 +706,21 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   get u64(): BigUint64Array<Memory> {
     return this.state.views.u64
   }
-  /** Any kind at any byte offset, in the byte order that each call says. */
+  /** Numbers of any type at any byte offset. Each call chooses the byte order. */
   get dataView(): DataView<Memory> {
     return this.state.views.dataView
   }
 
-  // ---- looking at the heap ----------------------------------------------------------------------
+  // ---- inspection -------------------------------------------------------------------------------
 
-  /** True after close(), and after the memory went away under the heap. */
+  /** True after close(), and after the memory was unmapped, detached or truncated. */
   get closed(): boolean {
     return !this.engine.open
   }
 
   /**
-   * Returns figures about the heap, in time proportional to its free blocks; with slabs, to all
-   * blocks. Throws ERR_OFFHEAP_CLOSED.
+   * Returns statistics of the heap. Takes time proportional to the number of free blocks; with
+   * slabs, of all blocks. Throws ERR_OFFHEAP_CLOSED.
    */
   stats(): HeapStats {
     const { engine } = this
@@ -731,8 +730,9 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Iterates all blocks in address order, used and free. The heap must not change meanwhile; throws
-   * ERR_OFFHEAP_CORRUPT where a header leads nowhere, ERR_OFFHEAP_CLOSED.
+   * Iterates over all blocks in address order, used and free. The heap must not change meanwhile.
+   * Throws ERR_OFFHEAP_CORRUPT at an invalid header, ERR_INVALID_STATE if the heap changed,
+   * ERR_OFFHEAP_CLOSED.
    */
   *blocks(): Generator<BlockInfo, void, undefined> {
     const { engine } = this
@@ -741,9 +741,9 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Iterates the free blocks in the order of the placement policy's list or lists. Free slots of
-   * slabs are not among them. The heap must not change meanwhile; throws ERR_OFFHEAP_CORRUPT where
-   * a link leads nowhere, ERR_OFFHEAP_CLOSED.
+   * Iterates over the free blocks, in the order of the placement policy's free list or lists. Free
+   * slots of slabs are not included. The heap must not change meanwhile. Throws ERR_OFFHEAP_CORRUPT
+   * at an invalid link, ERR_INVALID_STATE if the heap changed, ERR_OFFHEAP_CLOSED.
    */
   *freeBlocks(): Generator<BlockInfo, void, undefined> {
     const { engine } = this
@@ -752,8 +752,8 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Yields blocks to a loop that is the caller's code. What it leads astray by changing the heap is
-   * not corruption.
+   * Yields blocks to the caller's loop. A loop that changes the heap can misdirect the iteration;
+   * that is not corruption.
    */
   private *iterate(blocks: Iterable<BlockInfo>): Generator<BlockInfo, void, undefined> {
     try {
@@ -763,7 +763,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
       }
     } catch (error) {
       if (error instanceof OffheapError && error.code === 'ERR_OFFHEAP_CORRUPT') {
-        // Throws when the heap is corrupt indeed.
+        // Throws if the heap is really corrupt.
         this.check()
         throw invalidState(
           'the heap changed while a loop went over its blocks; collect them first: ' +
@@ -775,8 +775,8 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Returns the blocks that were not freed so far, grouped by the stack where they were allocated,
-   * the most bytes first. Throws ERR_OFFHEAP_UNSUPPORTED when the heap was not made with
+   * Returns the blocks that were not freed so far, grouped by the stack of their allocation, the
+   * most bytes first. Throws ERR_OFFHEAP_UNSUPPORTED if the heap was created without
    * `trackAllocations`.
    */
   leaks(): Leak[] {
@@ -790,7 +790,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Verifies every invariant of the heap, in time proportional to its blocks. Throws
+   * Verifies every invariant of the heap. Takes time proportional to the number of blocks. Throws
    * ERR_OFFHEAP_CORRUPT, ERR_OFFHEAP_CLOSED.
    */
   check(): void {
@@ -804,9 +804,9 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Gives whole free pages back to the system: those in the wilderness and those inside free
-   * blocks. Empty slabs become free blocks first. Returns by how many bytes the region's physical
-   * memory shrank; 0 for a heap in an ordinary ArrayBuffer. Throws ERR_OFFHEAP_SYSTEM,
+   * Returns whole free pages to the system: those in the wilderness and those inside free blocks.
+   * Empty slabs become free blocks first. Returns the number of bytes by which the region's
+   * physical memory shrank; 0 for a heap in an ordinary ArrayBuffer. Throws ERR_OFFHEAP_SYSTEM,
    * ERR_OFFHEAP_CLOSED.
    */
   trim(): number {
@@ -822,8 +822,8 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Trims because the threshold was reached: a system that refuses is no reason for the call that
-   * led here to fail.
+   * Trims because the threshold was reached. If the system refuses, the call that led here still
+   * succeeds.
    */
   private trimQuietly(): void {
     const { engine } = this
@@ -838,9 +838,9 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Returns what another thread of this process passes to `Heap.attach`: plain data that can be
-   * posted to it, and names the heap as long as any thread has it open. Throws
-   * ERR_OFFHEAP_UNSUPPORTED for a heap that was not made with `shared: true`, ERR_OFFHEAP_CLOSED.
+   * Returns a handle for `Heap.attach` in another thread of this process: plain data that can be
+   * posted to it. The handle is valid while any thread has the heap open. Throws
+   * ERR_OFFHEAP_UNSUPPORTED if the heap was created without `shared: true`, ERR_OFFHEAP_CLOSED.
    */
   handle(): HeapHandle {
     const { handle } = this.state
@@ -854,8 +854,8 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Forgets every block: the heap is as new, and every pointer into it is stale. Throws
-   * ERR_OFFHEAP_CLOSED, and ERR_OFFHEAP_PINNED while a block is pinned.
+   * Frees all blocks: the heap is as it was when new, and every pointer into it is stale. Throws
+   * ERR_OFFHEAP_CLOSED, and ERR_OFFHEAP_PINNED if a block is pinned.
    */
   reset(): void {
     const { engine, state } = this
@@ -872,10 +872,10 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Ends the heap. A heap from Heap.map detaches every view of its memory and gives it back; one on
-   * borrowed memory lets go of it. A shared heap ends for this thread, and is unmapped when the
-   * last one has closed it or ended. A second close does nothing. Throws ERR_OFFHEAP_PINNED while a
-   * block is pinned.
+   * Closes the heap. A heap from Heap.map or Heap.open detaches every view of its memory and unmaps
+   * it; other memory is left as it is. A shared heap is closed for this thread only, and unmapped
+   * once every thread has closed it or ended. A second close does nothing. Throws
+   * ERR_OFFHEAP_PINNED if a block is pinned.
    */
   close(): void {
     const { engine, state } = this
@@ -887,7 +887,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
       try {
         if (state.owns) state.backing?.close()
       } finally {
-        // Memory that the system refused to unmap is as it was.
+        // If the system refused to unmap the memory, the heap stays open.
         if (!state.owns || state.backing?.closed !== false) {
           engine.close()
           state.views = views
@@ -914,7 +914,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * What JSON.stringify and console.log show of a heap: the figures that take no time. A closed
+   * What JSON.stringify and console.log show of a heap: the figures that need no search. A closed
    * heap has 0 bytes.
    */
   toJSON(): HeapSummary {
@@ -927,16 +927,16 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     return inspectAs('Heap', isSealed(this) ? this.toJSON() : {}, depth, options)
   }
 
-  // ---- inside -----------------------------------------------------------------------------------
+  // ---- internals --------------------------------------------------------------------------------
 
-  /** Why there is nothing to work on: the heap is closed, or its file was truncated. */
+  /** The error for a call without memory: the heap is closed, or its file was truncated. */
   private gone(): OffheapError {
     return this.state.file?.lost() ?? closedError()
   }
 
-  /** The used block that a caller's reference stands for. Throws what is wrong with it. */
+  /** Converts a caller's reference to the pointer of its used block. Throws like free. */
   private used(reference: BlockReference, call: string): Pointer {
-    // Reading a view may run the caller's code, so it comes before all else.
+    // Reading a view may run the caller's code: do it before anything else.
     const pointer = pointerTo(reference, this.buffer, undefined, call)
     const { engine } = this
     if (!engine.open) throw this.gone()
@@ -945,7 +945,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * The first `length` bytes of a block; as many as the view has that stands for it, by default.
+   * The first `length` bytes of a block. Default: the length of the view, if `reference` is one.
    */
   private part(
     reference: BlockReference,
@@ -959,8 +959,8 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * The bytes that a block can hold, or `length` of them. Throws ERR_OUT_OF_RANGE when it can't
-   * hold as many.
+   * The number of bytes that a block can hold, or `length` if that is less. Throws ERR_OUT_OF_RANGE
+   * if it is more.
    */
   private room(pointer: Pointer, length: number | undefined): number {
     if (length !== undefined) checkAmount('length', length)
@@ -971,7 +971,10 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     return length
   }
 
-  /** A new block of `length` bytes, and what `fill` makes of it; freed when that throws. */
+  /**
+   * Allocates a block of `length` bytes and returns the result of `fill`. Frees the block if that
+   * throws.
+   */
   private filled<Result>(length: number, fill: (bytes: Uint8Array<Memory>) => Result): Result {
     const bytes = this.alloc(length)
     try {
@@ -988,14 +991,14 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Frees a block that nobody needs, if it is there still: the caller's code may have freed it, or
+   * Frees a block that is not needed any more, unless the caller's code has already freed it or
    * closed the heap.
    */
   private freeAfterAll(pointer: Pointer): void {
     if (this.engine.open && this.engine.usableSize(pointer) >= 0) this.engine.free(pointer)
   }
 
-  /** Returns NULL (0): no block is large enough. Throws ERR_OFFHEAP_CLOSED. */
+  /** Out of memory: publishes the event and returns NULL (0). Throws ERR_OFFHEAP_CLOSED. */
   private nothing(requested: number): Pointer {
     if (!this.engine.open) throw this.gone()
     const refused = this.state.file?.takeRefusal()
@@ -1004,26 +1007,26 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     return 0
   }
 
-  /** Publishes what is about to be thrown. */
+  /** Publishes an error that is about to be thrown. */
   private fault(error: Error): Error {
     publish('offheap:fault', () => ({ heap: this, error }))
     return error
   }
 
   /**
-   * The pointer of a block that a view is made of. Throws ERR_OFFHEAP_CORRUPT when the heap named
-   * one that it can't have.
+   * Checks that a block lies within the heap before a view of it is created. Throws
+   * ERR_OFFHEAP_CORRUPT.
    */
   private inside(pointer: Pointer, bytes: number): Pointer {
-    // Not the length of a view: on Node 26 a view of 2 ** 31 bytes says a negative one.
+    // Don't use the length of a view: on Node 26, that of a view of 2 ** 31 bytes is negative.
     if (pointer % 8 === 0 && pointer > 0 && pointer + bytes <= this.buffer.byteLength)
       return pointer
     throw this.fault(corrupt(`${bytes} bytes at byte ${pointer} are said to be a block of it`))
   }
 
   /**
-   * The pointer of a block that a view is made of. Throws ERR_OFFHEAP_OUT_OF_MEMORY,
-   * ERR_OFFHEAP_CORRUPT, and ERR_OFFHEAP_CLOSED when a subscriber closed the heap.
+   * Checks that an allocation for a view succeeded. Throws ERR_OFFHEAP_OUT_OF_MEMORY,
+   * ERR_OFFHEAP_CORRUPT, and ERR_OFFHEAP_CLOSED if a subscriber closed the heap.
    */
   private mustHave(pointer: Pointer, bytes: number): Pointer {
     if (!this.engine.open) throw this.gone()

@@ -1,4 +1,4 @@
-/** The kinds of heaps: which engine a header asks for, and where its blocks lie. */
+/** The kinds of heaps: which engine a header selects, and where its blocks are. */
 import { randomInt } from 'node:crypto'
 import { types } from 'node:util'
 import { openAllocator } from '../engine/allocator.js'
@@ -23,16 +23,16 @@ import { isRegion, type Region } from '../memory/region.js'
 import type { PlacementPolicy } from '../placement/placement.js'
 import { closedError } from './arguments.js'
 
-/** What a heap is to be, as the options come to it. */
+/** The checked options of a new heap. */
 export interface Plan {
   readonly policy: PlacementPolicy
   readonly slabs: boolean
   readonly hardened: boolean
-  /** In words of the heap, or of the ledger of a hardened one; 0 for never. */
+  /** In words of the heap, or of the ledger if it is hardened; 0 for never. */
   readonly trimThreshold: number
-  /** Of a hardened heap, in words of its ledger. Default: 1/16 of the heap. */
+  /** Hardened heaps only. In words of the ledger. Default: 1/16 of the heap. */
   readonly quarantine: number | undefined
-  /** Whether stacks are kept, and who gets the leaks at close(). */
+  /** Whether stacks are recorded, and what close() calls with the leaks. */
   readonly tracks: boolean
   readonly onLeaks: ((leaks: readonly Leak[]) => void) | undefined
 }
@@ -46,19 +46,21 @@ function optionsOf({ slabs, hardened }: Plan, words: number): number {
   return hardened ? HARDENED : slabs && chunkGranules(words) > 0 ? WITH_SLABS : 0
 }
 
-/** Verifies that `bytes` bytes of memory are enough for such a heap. Throws ERR_OUT_OF_RANGE. */
+/** Checks that the planned heap fits in `bytes` bytes. Throws ERR_OUT_OF_RANGE. */
 export function checkSize(bytes: number, plan: Plan): void {
   const kind = `${plan.hardened ? 'hardened ' : ''}${plan.policy.name}`
   checkRoom(bytes, kind, words => layoutOf(words, plan.policy, optionsOf(plan, words)))
 }
 
-/** The bytes in front of the first block of such a heap in `bytes` bytes. */
+/** The number of bytes before the first block, in a heap of `bytes` bytes. */
 export function metadataBytes(plan: Plan, bytes: number): number {
   const words = wordsIn(bytes)
   return layoutOf(words, plan.policy, optionsOf(plan, words)).first * 4
 }
 
-/** Writes an empty heap over `buffer`, which is zero when `zeroed`. Returns its words. */
+/**
+ * Formats `buffer`. `zeroed` says that all of its bytes are zero. Returns the words of the heap.
+ */
 export function writeHeap<Memory extends ArrayBufferLike>(
   buffer: Memory,
   plan: Plan,
@@ -72,7 +74,7 @@ export function writeHeap<Memory extends ArrayBufferLike>(
     length: words.length
   }
   const layout = layoutOf(words.length, plan.policy, header.options)
-  // A hardened heap knows what all of its memory holds.
+  // A hardened heap verifies every byte, so each must have a known value.
   if (plan.hardened && !zeroed) words.fill(0)
   writeHeader(words, header, layout, plan.trimThreshold, zeroed || plan.hardened)
   if (plan.hardened) {
@@ -83,8 +85,8 @@ export function writeHeap<Memory extends ArrayBufferLike>(
 }
 
 /**
- * The words of the heap that begins at the first byte of `buffer`, its header verified.
- * Throws ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_UNSUPPORTED.
+ * Verifies the header of the heap in `buffer`, and returns its words. Throws
+ * ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_UNSUPPORTED.
  */
 export function heapIn<Memory extends ArrayBufferLike>(buffer: Memory): Int32Array<Memory> {
   const words = wordsOf(buffer)
@@ -93,7 +95,7 @@ export function heapIn<Memory extends ArrayBufferLike>(buffer: Memory): Int32Arr
   return words.subarray(0, length)
 }
 
-/** The engine at work on the words of a heap whose header is right. */
+/** Opens the engine of a heap whose header was verified. */
 export function openEngine(words: Int32Array, host: Host, tracks: boolean): Engine {
   const header = readHeader(words)
   return header.options === HARDENED
@@ -101,17 +103,14 @@ export function openEngine(words: Int32Array, host: Host, tracks: boolean): Engi
     : openAllocator(words, header, host)
 }
 
-/**
- * How an engine gets memory for the first bytes of a heap in this region, as it grows. See
- * `Host.commit`.
- */
+/** Returns `Host.commit` for a heap in this region: reserves memory for its first bytes. */
 export function committerOf(region: Region): (bytes: number) => boolean {
   return bytes => region.commit(0, Math.ceil(bytes / region.pageSize) * region.pageSize)
 }
 
 /**
- * The bytes of a region or buffer. Throws ERR_INVALID_ARG_TYPE, and ERR_OFFHEAP_CLOSED when they
- * are gone.
+ * Returns the buffer of a region, or the buffer itself. Throws ERR_INVALID_ARG_TYPE, and
+ * ERR_OFFHEAP_CLOSED if the region is closed or the buffer detached.
  */
 export function bufferOf(memory: Region): ArrayBuffer
 export function bufferOf<Memory extends ArrayBufferLike>(
@@ -132,13 +131,13 @@ export function bufferOf(memory: Region | ArrayBufferLike): ArrayBufferLike {
   return buffer
 }
 
-/** Is this a buffer whose length never changes? */
+/** Is this a buffer of fixed length? */
 function isFixed(buffer: unknown): boolean {
   if (types.isSharedArrayBuffer(buffer)) return !buffer.growable
   return types.isArrayBuffer(buffer) && !buffer.resizable
 }
 
-/** Was the memory transferred away? */
+/** Is the buffer detached? */
 function isDetached(buffer: ArrayBufferLike): boolean {
   if (buffer.byteLength !== 0) return false
   try {

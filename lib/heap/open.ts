@@ -1,5 +1,6 @@
 /**
- * Makes a heap of a file: options checked, a new file formatted, one that was not closed recovered.
+ * Opens a heap in a file: checks the options, formats a new file, recovers a heap that was not
+ * closed.
  */
 import type { Engine, Host } from '../engine/engine.js'
 import { corrupt, invalidType, invalidValue, OffheapError, outOfRange } from '../errors.js'
@@ -21,23 +22,23 @@ import { headBytes, UNIT_BYTES } from '../sharing/superblock.js'
 import { checkSize, heapIn, metadataBytes, openEngine, type Plan, writeHeap } from './kinds.js'
 import { planOf } from './options.js'
 
-/** How a heap file is opened. */
+/** The options of Heap.open. */
 export interface HeapFileOptions {
   /**
-   * The bytes of the file, rounded up to whole units of 64 KiB: the most that it will ever have.
-   * Needed to create one. For a file that is there it may be left out, and must be its size if it
-   * is not.
+   * The size of the file in bytes, rounded up to a multiple of 64 KiB. A heap file never grows.
+   * Required to create a file. For an existing file it may be left out; otherwise, it must be the
+   * file's size.
    */
   readonly size?: number
-  /** Creates the file when there is none. Default: false. */
+  /** Whether to create the file if it does not exist. Default: false. */
   readonly create?: boolean
   /** Which free block a request gets, in a new file. Default: `first-fit`. */
   readonly placement?: PlacementName
   /** Whether a new file has slabs. Default: true for `segregated-fit`, false for the others. */
   readonly slabs?: boolean
   /**
-   * Whether a heap that was not closed, because its process was killed, is recovered. If not, it is
-   * refused with ERR_OFFHEAP_UNCLEAN, and the file stays as it is. Default: true.
+   * Whether to recover a heap that was not closed because its process was killed. If false, such a
+   * heap throws ERR_OFFHEAP_UNCLEAN, and the file is not changed. Default: true.
    */
   readonly recover?: boolean
 }
@@ -50,36 +51,36 @@ const fileOptions: OptionNames<HeapFileOptions> = {
   recover: true
 }
 
-/** What the recovery of a heap found. */
+/** The result of a recovery. */
 export interface Recovery {
   /** The number of used blocks and slots. */
   readonly blocks: number
   /**
-   * How many operations were undone that had been cut off: 1 for a realloc whose copy was not
-   * complete, and else 0.
+   * The number of interrupted operations that were undone: 1 if a realloc had not finished its
+   * copy, otherwise 0.
    */
   readonly undone: number
-  /** How long it took. */
+  /** The time that recovery took. */
   readonly milliseconds: number
   /**
-   * Whether the machine stopped since the heap was opened last. Then what was not synced may be
-   * older than the rest.
+   * Whether the machine was restarted since the heap was last opened. If so, pages that were not
+   * synced may hold older data than others.
    */
   readonly rebooted: boolean
 }
 
-/** A heap file that is open, and what a heap is made of. */
+/** An open heap file, and the parts of its heap. */
 export interface OpenedFile {
   readonly file: HeapFile
   readonly words: Int32Array<ArrayBuffer>
   readonly open: (host: Host) => Engine
-  /** Makes the heap ready, with its engine at work. */
+  /** Initializes or recovers the heap, once its engine is open. */
   readonly finish: (engine: Engine) => Recovery | undefined
 }
 
 /**
- * Opens the file. Throws what Heap.open throws; `finish` may as well, and then the file is to be
- * released.
+ * Opens the file. Throws what Heap.open throws. So may `finish`; the caller must then release the
+ * file.
  */
 export function openFile(path: string, options: HeapFileOptions): OpenedFile {
   if (typeof path !== 'string') throw invalidType('path', 'of type string', path)
@@ -125,7 +126,10 @@ function checkBoolean(name: string, value: unknown): void {
   if (typeof value !== 'boolean') throw invalidType(`options.${name}`, 'of type boolean', value)
 }
 
-/** The bytes of the arena in a file of `size` bytes. Throws as Node does. */
+/**
+ * The number of bytes of the arena in a file of `size` bytes. Throws ERR_INVALID_ARG_TYPE,
+ * ERR_OUT_OF_RANGE.
+ */
 function arenaBytesOf(size: number, plan: Plan): number {
   if (typeof size !== 'number') throw invalidType('options.size', 'of type number (bytes)', size)
   const head = headBytes(0)
@@ -159,7 +163,7 @@ function createIn(file: HeapFile, plan: Plan): OpenedFile {
   }
 }
 
-/** Opens the arena of a file that is complete. */
+/** Opens the arena of an existing file. */
 function openIn(
   file: HeapFile,
   placement: PlacementName | undefined,
@@ -176,7 +180,7 @@ function openIn(
     throw corrupt('its header says that it is hardened, which no heap file is')
   if (slabs !== undefined && slabs !== hasSlabs)
     throw outOfRange('options.slabs', `${hasSlabs}, as in the file, or left out`, slabs)
-  // What is in use already must not be in holes, such as a copy of the file may have.
+  // A copy of the file may have holes: make sure that all blocks in use have disk space.
   if (!file.commit(Math.max(words[TOP_WORD], words[FIRST_WORD]) * 4))
     throw file.takeRefusal() ?? corrupt('it has holes')
   const from = words[MOVE_FROM_WORD] * 4

@@ -1,4 +1,4 @@
-/** What a heap can be asked to be, checked before anything is mapped or written. */
+/** The options of heaps, checked before anything is mapped or written. */
 import type { Leak } from '../engine/engine.js'
 import { invalidType, OffheapError, outOfRange } from '../errors.js'
 import { SLOT_BYTES } from '../hardened/layout.js'
@@ -11,68 +11,69 @@ import { MOST_ARENAS } from '../sharing/control.js'
 import { checkAmount } from './arguments.js'
 import type { Plan } from './kinds.js'
 
-/** What a heap is to be like. */
+/** The options of a new heap. */
 export interface HeapOptions {
   /** Which free block a request gets. Default: `first-fit`. */
   readonly placement?: PlacementName
   /**
-   * Serves requests of up to 160 bytes from slabs: slots of one size without headers, a bit each.
-   * Several times as fast for programs with many small blocks, and exact about wrong pointers to
-   * them. A heap of less than 64 KiB has none. Not together with `hardened`. Default: true for
-   * `segregated-fit`, false for the others and for hardened heaps.
+   * Whether to serve requests of up to 160 bytes from slabs: slots of one size, without headers,
+   * with one bit each. Slabs are several times as fast for programs with many small blocks, and
+   * detect every wrong pointer to a slot. A heap of less than 64 KiB has no slabs. Can't be
+   * combined with `hardened`. Default: true for `segregated-fit`, false for other placements and
+   * for hardened heaps.
    */
   readonly slabs?: boolean
   /**
-   * Gives free pages back to the system, as trim() does, each time that blocks of this many bytes
-   * were freed; from 1 to 8 GiB, and only on mapped memory. Default: never.
+   * Returns free pages to the system, as trim() does, each time this many bytes were freed. From 1
+   * to 8 GiB. Mapped memory only. Default: never.
    */
   readonly trimThreshold?: number
   /**
-   * Verifies every pointer exactly, and watches every byte outside of payloads: see
-   * docs/hardening.md. Slower, and a quarter of the memory goes to the watch; a request of 100
-   * bytes takes 128. Default: false.
+   * Whether to verify every pointer exactly, and every byte outside payloads: see
+   * docs/hardening.md. Hardened heaps are slower and use a quarter of their memory for these
+   * checks; a request of 100 bytes takes 128. Default: false.
    */
   readonly hardened?: boolean
   /**
-   * Of a hardened heap: freed blocks are held, up to this many bytes together, before their memory
-   * is used again; from 0 to 8 GiB. Default: 1/16 of the heap.
+   * Hardened heaps only. The total size, in bytes, of freed blocks that are kept before their
+   * memory is reused. From 0 to 8 GiB. Default: 1/16 of the heap.
    */
   readonly quarantine?: number
   /**
-   * Of a hardened heap: whether errors and `leaks()` have the stacks where blocks were allocated
-   * and freed, and close() reports the blocks that were not freed. The stacks belong to this Heap
-   * object, and are not in the memory. Default: false.
+   * Hardened heaps only. Whether errors and `leaks()` include the stacks where blocks were
+   * allocated and freed, and close() reports blocks that were not freed. The stacks belong to this
+   * Heap object and are not stored in the memory. Default: false.
    */
   readonly trackAllocations?: boolean
   /**
-   * With `trackAllocations`: gets the leaks at close(), if there are any. Default: a process
-   * warning `OFFHEAP_LEAK`.
+   * With `trackAllocations`: called with the leaks by close(), if there are any. Default: emits the
+   * process warning `OFFHEAP_LEAK`.
    */
   readonly onLeaks?: (leaks: readonly Leak[]) => void
 }
 
-/** How several threads use a heap. */
+/** The options of a shared heap. */
 export interface SharingOptions {
   /**
    * Whether other threads can use the heap at the same time: see `heap.handle()` and
-   * docs/sharing.md. Not together with `hardened` and `trimThreshold`. Default: false.
+   * docs/sharing.md. Can't be combined with `hardened` or `trimThreshold`. Default: false.
    */
   readonly shared?: boolean
   /**
-   * Of a shared heap: the number of arenas, from 1 to 32. `size` is divided among them, and no
-   * block is larger than an arena. Each thread has an arena of its own, as long as there are
-   * enough. Default: the number of processors, from 2 to 16.
+   * Shared heaps only. The number of arenas, from 1 to 32. `size` is divided among them, and no
+   * block is larger than an arena. Each thread uses an arena of its own, while there are enough.
+   * Default: the number of processors, at least 2 and at most 16.
    */
   readonly arenas?: number
   /**
-   * Of a shared heap: how many milliseconds a call waits for another thread to leave an arena
-   * before it throws ERR_OFFHEAP_BUSY. Default: 10,000.
+   * Shared heaps only. The number of milliseconds that a call waits for another thread to leave an
+   * arena, before it throws ERR_OFFHEAP_BUSY. Default: 10,000.
    */
   readonly busyTimeout?: number
 }
 
 /**
- * The options of a heap, and of the region that it is mapped on; `size` is in bytes, header and
+ * The options of Heap.map: those of a heap, and those of its region. `size` is in bytes, header and
  * index included.
  */
 export interface HeapMapOptions extends HeapOptions, SharingOptions, RegionOptions {}
@@ -96,7 +97,7 @@ export const heapMapOptions: OptionNames<HeapMapOptions> = {
 }
 
 /**
- * Verifies the options of sharing. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE,
+ * Checks the options of a shared heap. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE,
  * ERR_OFFHEAP_UNSUPPORTED.
  */
 export function checkSharing(
@@ -138,7 +139,7 @@ function checkCount(
 }
 
 /**
- * The options of a heap, each read once before, checked. Throws ERR_INVALID_ARG_TYPE,
+ * Checks the options of a heap, which were read once before. Throws ERR_INVALID_ARG_TYPE,
  * ERR_OUT_OF_RANGE.
  */
 export function planOf(options: HeapOptions): Plan {
@@ -181,8 +182,8 @@ export function planOf(options: HeapOptions): Plan {
 }
 
 /**
- * An amount of bytes from `least` to 8 GiB, in words of `wordBytes` bytes; undefined when it was
- * left out.
+ * Converts a number of bytes, from `least` to 8 GiB, to words of `wordBytes` bytes; undefined if it
+ * was left out.
  */
 function wordsOf(
   name: string,

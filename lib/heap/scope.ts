@@ -1,6 +1,6 @@
 /**
- * Scopes: blocks that are freed together. A scope allocates through its heap, and keeps a list of
- * what it got.
+ * Scopes: blocks that are freed together. A scope allocates through its heap and keeps a list of
+ * its blocks.
  */
 import { type InspectOptionsStylized, inspect } from 'node:util'
 import type { Pointer } from '../engine/engine.js'
@@ -10,7 +10,7 @@ import type { BlockReference } from './arguments.js'
 import type { TextEncoding } from './text.js'
 import type { TypedArrayConstructor, ViewLike, ViewOver } from './views.js'
 
-/** What a scope asks of its heap. */
+/** The methods of a heap that a scope uses. */
 export interface Source<Memory extends ArrayBufferLike> {
   readonly closed: boolean
   malloc(size: number): Pointer
@@ -29,20 +29,20 @@ export interface Source<Memory extends ArrayBufferLike> {
   resize<View extends ArrayBufferView>(view: View, length: number): ViewLike<View, Memory>
 }
 
-/** What a scope asks of the inside of its heap. */
+/** The internals of a heap that a scope uses. */
 export interface Inside {
-  /** The pointer of the used block that a reference stands for. Throws what is wrong with it. */
+  /** Converts a reference to the pointer of its used block. Throws like free. */
   used(reference: BlockReference, call: string): Pointer
-  /** Another object after each reset() of the heap: blocks of before are gone. */
+  /** Identifies the contents of the heap: reset() replaces this object. */
   contents(): object
   /** Waits until none of these blocks is pinned. */
   unpinned(pointers: Iterable<Pointer>): Promise<void>
 }
 
 /**
- * Blocks that are freed together, at the end of the scope: `using scope = heap.scope()`. What is
- * allocated through the scope belongs to it, until `release` takes a block out. Each call does what
- * the heap's call of that name does, and throws what it throws; once the scope has ended,
+ * Blocks that are freed together, at the end of the scope: `using scope = heap.scope()`. A block
+ * allocated through the scope belongs to it until `release`. Each method does what the heap's
+ * method of the same name does, and throws the same errors; once the scope has ended, it throws
  * ERR_OFFHEAP_CLOSED.
  */
 export class Scope<Memory extends ArrayBufferLike = ArrayBuffer> {
@@ -62,9 +62,7 @@ export class Scope<Memory extends ArrayBufferLike = ArrayBuffer> {
     seal(this, 'This scope; it belongs to its heap')
   }
 
-  /**
-   * True after the end of the scope, and when close() or reset() of the heap has taken its blocks.
-   */
+  /** True after the end of the scope, and after close() or reset() of the heap. */
   get closed(): boolean {
     return this.state.closed || this.isGone
   }
@@ -106,7 +104,7 @@ export class Scope<Memory extends ArrayBufferLike = ArrayBuffer> {
     return this.keepView(this.open().allocString(text, encoding))
   }
 
-  /** Resizes a block, and adopts it if it was of another scope or of none. */
+  /** Resizes a block, and adopts it if it belonged to another scope or to none. */
   realloc(block: BlockReference, size: number): Pointer {
     const heap = this.open()
     const old = block === 0 ? 0 : this.inside.used(block, 'realloc')
@@ -115,7 +113,7 @@ export class Scope<Memory extends ArrayBufferLike = ArrayBuffer> {
     return this.keep(pointer)
   }
 
-  /** Resizes a view's block, and adopts it if it was of another scope or of none. */
+  /** Resizes the block of a view, and adopts it if it belonged to another scope or to none. */
   resize<View extends ArrayBufferView>(view: View, length: number): ViewLike<View, Memory> {
     const heap = this.open()
     const old = this.inside.used(view, 'resize')
@@ -124,7 +122,7 @@ export class Scope<Memory extends ArrayBufferLike = ArrayBuffer> {
     return this.keepView(resized)
   }
 
-  /** Frees a block before the end. */
+  /** Frees a block before the end of the scope. */
   free(block: BlockReference): void {
     const heap = this.open()
     const pointer = block === 0 ? 0 : this.inside.used(block, 'free')
@@ -132,7 +130,7 @@ export class Scope<Memory extends ArrayBufferLike = ArrayBuffer> {
     this.pointers.delete(pointer)
   }
 
-  /** Takes over a block that was allocated elsewhere, and returns it. */
+  /** Adopts a block that was allocated elsewhere, and returns it. */
   adopt<Block extends BlockReference>(block: Block): Block {
     this.open()
     this.pointers.add(this.inside.used(block, 'adopt'))
@@ -140,8 +138,9 @@ export class Scope<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Returns a block, which outlives this scope: it passes to the scope around it, or else to the
-   * caller, who frees it. Throws ERR_OFFHEAP_INVALID_POINTER when the block is not of this scope.
+   * Removes a block from the scope, and returns it. The block now belongs to the outer scope, or to
+   * the caller if there is none. Throws ERR_OFFHEAP_INVALID_POINTER if the block does not belong to
+   * this scope.
    */
   release<Block extends BlockReference>(block: Block): Block {
     this.open()
@@ -156,7 +155,7 @@ export class Scope<Memory extends ArrayBufferLike = ArrayBuffer> {
     return block
   }
 
-  /** Returns a new scope in this one; it ends with this one at the latest. */
+  /** Returns a nested scope, which ends when this one does, if not before. */
   scope(): Scope<Memory> {
     this.open()
     const inner = new Scope(this.heap, this.inside, this)
@@ -165,9 +164,9 @@ export class Scope<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Ends the scope: frees its blocks, and those of the scopes in it, the newest first. A second
-   * close does nothing. When a block can't be freed (it is pinned, or its caller freed it
-   * elsewhere), the others are freed, then the error is thrown; close may be called again.
+   * Ends the scope: frees its blocks and those of its nested scopes, the newest first. A second
+   * close does nothing. If a block can't be freed (it is pinned, or was freed elsewhere), the
+   * others are freed, then the error is thrown; close may be called again.
    */
   close(): void {
     if (this.isGone) this.pointers.clear()
@@ -199,7 +198,7 @@ export class Scope<Memory extends ArrayBufferLike = ArrayBuffer> {
     return 'Scope'
   }
 
-  /** What JSON.stringify and console.log show of a scope: how many blocks it has. */
+  /** What JSON.stringify and console.log show of a scope: the number of its blocks. */
   toJSON(): { blocks: number; closed: boolean } {
     const { closed } = this
     return { blocks: closed ? 0 : this.pointers.size, closed }
@@ -217,12 +216,12 @@ export class Scope<Memory extends ArrayBufferLike = ArrayBuffer> {
     return this.heap
   }
 
-  /** Did close() or reset() of the heap take the blocks? */
+  /** Were the blocks freed by close() or reset() of the heap? */
   private get isGone(): boolean {
     return this.heap.closed || this.inside.contents() !== this.contents
   }
 
-  /** A subscriber to an event of the call that allocated the block may have ended the scope. */
+  /** Adds a new block. A subscriber to an event of its allocation may have ended the scope. */
   private keep(pointer: Pointer): Pointer {
     if (pointer !== 0 && this.closed && !this.isGone) this.heap.free(pointer)
     this.open()
@@ -244,7 +243,7 @@ export class Scope<Memory extends ArrayBufferLike = ArrayBuffer> {
 const isPinned = (error: unknown): boolean =>
   error instanceof OffheapError && error.code === 'ERR_OFFHEAP_PINNED'
 
-/** What the action throws; nothing when it throws nothing. */
+/** Runs the action. Returns what it throws, in an array, or an empty array. */
 function errorsOf(action: () => void): unknown[] {
   try {
     action()

@@ -1,16 +1,10 @@
-/**
- * Text in a heap: which encodings there are, how many bytes a text takes, and how it is written and
- * read.
- */
+/** Strings in a heap: encodings, the length of a string in bytes, reading and writing. */
 import { invalidType, invalidValue, outOfRange } from '../errors.js'
 
-/**
- * How text is written: an encoding of Buffer, or `'cstring'`, which is UTF-8 with a zero byte
- * behind it, as C has it.
- */
+/** An encoding of Buffer, or `'cstring'`: UTF-8 followed by a zero byte, as in C. */
 export type TextEncoding = BufferEncoding | 'cstring'
 
-/** Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE for an encoding that there isn't. */
+/** Throws ERR_INVALID_ARG_TYPE, and ERR_OUT_OF_RANGE for an unknown encoding. */
 export function checkEncoding(encoding: TextEncoding): void {
   if (typeof encoding !== 'string') throw invalidType('encoding', 'of type string', encoding)
   if (encoding !== 'cstring' && !Buffer.isEncoding(encoding)) {
@@ -19,8 +13,8 @@ export function checkEncoding(encoding: TextEncoding): void {
 }
 
 /**
- * The bytes that a text takes, its zero byte included.
- * Throws as checkEncoding does, and ERR_INVALID_ARG_VALUE for a C string with a zero in it.
+ * The length of a string in bytes, the zero byte of a C string included. Throws like checkEncoding,
+ * and ERR_INVALID_ARG_VALUE for a C string with a zero in it.
  */
 export function textLength(text: string, encoding: TextEncoding): number {
   if (typeof text !== 'string') throw invalidType('text', 'of type string', text)
@@ -32,8 +26,8 @@ export function textLength(text: string, encoding: TextEncoding): number {
 }
 
 /**
- * Writes a text into memory with room for it. Returns its bytes: of hexadecimal and base64 text
- * only those before a wrong character.
+ * Writes a string to memory with room for it. Returns the number of bytes written. Hexadecimal and
+ * base64 strings are written up to the first invalid character.
  */
 export function writeText(to: Buffer, text: string, encoding: TextEncoding): number {
   if (encoding !== 'cstring') return to.write(text, encoding)
@@ -43,8 +37,8 @@ export function writeText(to: Buffer, text: string, encoding: TextEncoding): num
 }
 
 /**
- * Reads the text that fills `from`; a C string ends before its zero. Throws ERR_OUT_OF_RANGE when
- * it has none.
+ * Reads the string that fills `from`; a C string ends before its zero byte. Throws ERR_OUT_OF_RANGE
+ * if a C string has no zero byte.
  */
 export function readText(from: Buffer, encoding: TextEncoding): string {
   if (encoding !== 'cstring') return from.toString(encoding)

@@ -1,7 +1,4 @@
-/**
- * Views of a heap's memory: the whole heap as numbers of each kind, and views of one block that are
- * like another view.
- */
+/** Views of a heap's memory: the whole heap as typed arrays, and views of one block. */
 import { types } from 'node:util'
 import { invalidType } from '../errors.js'
 
@@ -17,7 +14,7 @@ type BufferMaker = new <Memory extends ArrayBufferLike>(
   length: number
 ) => Buffer<Memory>
 
-/** The typed arrays over memory of one kind, by name. */
+/** The typed arrays over one type of buffer, by name. */
 interface TypedArrays<Memory extends ArrayBufferLike> {
   readonly Int8Array: Int8Array<Memory>
   readonly Uint8Array: Uint8Array<Memory>
@@ -33,8 +30,8 @@ interface TypedArrays<Memory extends ArrayBufferLike> {
 }
 
 /**
- * A typed array over that memory, where the compiler takes it for one over an ArrayBuffer; any
- * other view as it is.
+ * The type of a view over `Memory`: typed arrays whose type says ArrayBuffer are adapted, other
+ * views stay.
  */
 export type ViewOver<View, Memory extends ArrayBufferLike> = View extends {
   readonly [Symbol.toStringTag]: infer Name extends keyof TypedArrays<Memory>
@@ -44,7 +41,7 @@ export type ViewOver<View, Memory extends ArrayBufferLike> = View extends {
     : View
   : View
 
-/** Node's own class of Buffers: its constructor takes 14 ns where Buffer.from takes 25. */
+/** Node's internal class of Buffers. Its constructor is faster than Buffer.from. */
 const NodeBuffer: unknown = Reflect.get(Buffer, Symbol.species)
 
 function makesBuffers(type: unknown): type is BufferMaker {
@@ -78,7 +75,7 @@ function isOver<Memory extends ArrayBufferLike>(
   return view.buffer === buffer
 }
 
-/** The type of a view of a heap that is of the same kind as `View`. */
+/** The type of a view of a heap, of the same kind as `View`. */
 export type ViewLike<
   View extends ArrayBufferView,
   Memory extends ArrayBufferLike = ArrayBuffer
@@ -90,7 +87,7 @@ export type ViewLike<
       ? DataView<Memory>
       : ArrayBufferView<Memory>
 
-/** A kind of view: the bytes of an element, and how to make one of `length` elements. */
+/** A kind of view: the size of its elements, and how to create one. */
 export interface Kind {
   readonly elementBytes: number
   over<Memory extends ArrayBufferLike>(
@@ -110,14 +107,14 @@ const DATA: Kind = {
   over: (buffer, byteOffset, length) => new DataView(buffer, byteOffset, length)
 }
 
-/** Is this a typed array class? Each makes views of memory of any kind. */
+/** Is this a typed array class? Each creates views of any type of buffer. */
 function makesViews<Memory extends ArrayBufferLike>(
   type: unknown
 ): type is TypedArrayConstructor<ArrayBufferView<Memory>, Memory> {
   return typeof type === 'function' && 'BYTES_PER_ELEMENT' in type
 }
 
-/** The kind of a typed array class; undefined when it is none. */
+/** The kind of a typed array class; undefined if `type` is not one. */
 function kindOfClass(type: unknown): Kind | undefined {
   if (typeof type !== 'function' || !('BYTES_PER_ELEMENT' in type)) return undefined
   return {
@@ -133,25 +130,22 @@ function kindOfClass(type: unknown): Kind | undefined {
   }
 }
 
-/**
- * The kinds of typed arrays, by the names of their classes. Not every Node has all of them:
- * Float16Array came with Node 24.
- */
+/** The kinds of typed arrays, by class name. Node before version 24 has no Float16Array. */
 const KINDS = new Map<unknown, Kind | undefined>(
   Object.getOwnPropertyNames(globalThis)
     .filter(name => /^(Big)?(Ui|I)nt\d+(Clamped)?Array$|^Float\d+Array$/.test(name))
     .map(name => [name, kindOfClass(Reflect.get(globalThis, name))])
 )
 
-/** The name of a typed array's class, whatever properties a caller gave it. */
+/** Reads the class name of a typed array, even if a caller has overridden the property. */
 const nameOf: unknown = Object.getOwnPropertyDescriptor(
   Object.getPrototypeOf(Uint8Array.prototype),
   Symbol.toStringTag
 )?.get
 
 /**
- * The kind of a view; a subclass counts as what it extends. Throws ERR_INVALID_ARG_TYPE for what is
- * no view.
+ * The kind of a view. A subclass counts as the class it extends. Throws ERR_INVALID_ARG_TYPE if
+ * `view` is not a view.
  */
 export function kindOf(view: ArrayBufferView): Kind {
   if (!ArrayBuffer.isView(view))
@@ -163,10 +157,7 @@ export function kindOf(view: ArrayBufferView): Kind {
   return kind
 }
 
-/**
- * The bytes that a heap is to copy, and the kind of view that the copy gets. Throws
- * ERR_INVALID_ARG_TYPE.
- */
+/** Returns the bytes to copy, and the kind of view for the copy. Throws ERR_INVALID_ARG_TYPE. */
 export function bytesOf(source: ArrayBufferView | ArrayBufferLike | Iterable<number>): {
   bytes: Uint8Array
   kind: Kind
@@ -182,7 +173,7 @@ export function bytesOf(source: ArrayBufferView | ArrayBufferLike | Iterable<num
   throw invalidType('source', 'a string, a view, a buffer or an iterable of numbers', source)
 }
 
-/** The memory of a heap as numbers of each kind. */
+/** The memory of a heap as typed arrays. */
 export interface Views<Memory extends ArrayBufferLike = ArrayBuffer> {
   readonly u8: Uint8Array<Memory>
   readonly i8: Int8Array<Memory>
