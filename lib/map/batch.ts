@@ -1,13 +1,13 @@
 /**
- * Many keys at once: all are hashed, then all slots are read, then all entries, and only then is
- * anything compared. Memory is far away in a large map, and so the processor waits for many answers
- * at the same time.
+ * Looks up many keys at once: hashes all of them, then reads all slots, then all entries, and only
+ * then compares keys. In a large map most of these reads miss the processor's caches; this way, it
+ * waits for many at the same time.
  */
 import { keys, type MapKey } from './keys.js'
 import { KIND } from './layout.js'
 import type { Table } from './table.js'
 
-/** The keys of one batch. */
+/** The most keys in a batch. */
 const BATCH = 64
 
 const at = new Int32Array(BATCH)
@@ -18,8 +18,8 @@ const guess = new Int32Array(BATCH)
 const found: number[] = new Array(BATCH).fill(0)
 
 /**
- * Finds the entries of keys, from `begin` on, as many as fit in one batch. Calls `visit` with the
- * index and the entry (0: none) of each. Returns where the next batch begins.
+ * Looks up the keys from index `begin` on, as many as fit in one batch. Calls `visit` with the
+ * index and the entry (0 if there is none) of each. Returns the index where the next batch begins.
  */
 export function findBatch(
   table: Table,

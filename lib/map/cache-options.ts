@@ -1,7 +1,4 @@
-/**
- * The options of a HeapCache: those of lru-cache that it has, by the same names, beside those of
- * every map.
- */
+/** The options of a HeapCache: those of every map, and some of lru-cache's, with the same names. */
 import { type OptionNames, readOptions } from '../options.js'
 import type { MapKey } from './keys.js'
 import {
@@ -14,46 +11,49 @@ import {
 } from './options.js'
 import type { Reason } from './room.js'
 
-/** What `fetchMethod` gets beside the key and the expired value, if there is one. */
+/** The third argument of `fetchMethod`. */
 export interface FetchContext {
-  /** Aborted when the key was set or deleted meanwhile: then what is fetched is not stored. */
+  /** Aborted if the key is set or deleted meanwhile; the fetched value is then not stored. */
   readonly signal: AbortSignal
-  /** What `fetch` was given. */
+  /** The `context` option of `fetch`. */
   readonly context?: unknown
 }
 
-/** How a cache behaves. This belongs to the object, not to the memory: give it to `open` again. */
+/**
+ * The behaviour of a cache. It belongs to the object and is not stored in the memory: pass it to
+ * `open` again.
+ */
 export interface CacheBehaviour<K extends MapKey, V> {
-  /** Whether an expired value is returned, once, before it is removed. Default: false. */
+  /** Whether `get` returns an expired value, once, before it is removed. Default: false. */
   readonly allowStale?: boolean
-  /** Whether `get` renews the time of an entry. Default: false. */
+  /** Whether `get` restarts the TTL of an entry. Default: false. */
   readonly updateAgeOnGet?: boolean
-  /** Whether `has` renews the time of an entry. Default: false. */
+  /** Whether `has` restarts the TTL of an entry. Default: false. */
   readonly updateAgeOnHas?: boolean
-  /** Whether an entry that is set again keeps its time. Default: false. */
+  /** Whether an entry that is set again keeps its expiry time. Default: false. */
   readonly noUpdateTTL?: boolean
-  /** Whether `get` leaves an expired entry where it is. Default: false. */
+  /** Whether `get` does not remove an expired entry. Default: false. */
   readonly noDeleteOnStaleGet?: boolean
-  /** Whether `dispose` is not called for a value that another one replaces. Default: false. */
+  /** Whether `dispose` is not called for a value that `set` replaces. Default: false. */
   readonly noDisposeOnSet?: boolean
   /**
-   * Called with a copy of each value that left the cache, its key, and why, when the call that
-   * removed it is done. It may use the cache.
+   * Called with a copy of each removed value, its key and the reason, after the call that removed
+   * it is complete. May use the cache.
    */
   readonly dispose?: (value: V, key: K, reason: Reason) => void
-  /** What `fetch` calls for a key that is not there. Undefined is not stored. */
+  /** Called by `fetch` for a key without a value. Undefined is not stored. */
   readonly fetchMethod?: (
     key: K,
     stale: V | undefined,
     options: FetchContext
   ) => V | undefined | PromiseLike<V | undefined>
-  /** Whether `fetch` returns an expired value when `fetchMethod` fails. Default: false. */
+  /** Whether `fetch` returns the expired value if `fetchMethod` fails. Default: false. */
   readonly allowStaleOnFetchRejection?: boolean
-  /** Whether an expired entry stays when `fetchMethod` fails. Default: false. */
+  /** Whether the expired entry is kept if `fetchMethod` fails. Default: false. */
   readonly noDeleteOnFetchRejection?: boolean
 }
 
-/** What a cache is to be like. */
+/** The options of HeapCache.create. */
 export interface CacheOptions<K extends MapKey = string, V = unknown>
   extends MapOptions,
     CacheBehaviour<K, V> {}
@@ -77,9 +77,9 @@ export interface CacheSetOptions extends SetOptions {
 }
 
 export interface FetchOptions extends GetOptions, CacheSetOptions {
-  /** Whether `fetchMethod` is called although there is a value. Default: false. */
+  /** Whether to call `fetchMethod` even if there is a value. Default: false. */
   readonly forceRefresh?: boolean
-  /** Handed to `fetchMethod`. */
+  /** Passed to `fetchMethod`. */
   readonly context?: unknown
   readonly allowStaleOnFetchRejection?: boolean
   readonly noDeleteOnFetchRejection?: boolean
@@ -132,7 +132,7 @@ const FLAGS = [
   'forceRefresh'
 ]
 
-/** Options of one call, each read once, those that are flags checked. */
+/** Reads the options of one call, each once, and checks flags and TTLs. */
 function read<Options extends object>(
   call: string,
   options: Options | undefined,
@@ -151,7 +151,7 @@ export const readHas = (options?: HasOptions) => read('has', options, hasNames)
 export const readSet = (options?: CacheSetOptions) => read('set', options, setNames)
 export const readFetch = (options?: FetchOptions) => read('fetch', options, fetchNames)
 
-/** How a cache behaves, checked. */
+/** Reads and checks the behaviour of a cache. */
 export function readBehaviour<K extends MapKey, V>(
   call: string,
   options: CacheBehaviour<K, V>
@@ -162,7 +162,10 @@ export function readBehaviour<K extends MapKey, V>(
   return behaviour
 }
 
-/** The options of a new cache: what its memory keeps, and how the object behaves. */
+/**
+ * Splits the options of a new cache: `map` is stored in the memory, `behaviour` belongs to the
+ * object.
+ */
 export function readCache<K extends MapKey, V>(
   call: string,
   options: CacheOptions<K, V>

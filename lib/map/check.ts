@@ -1,4 +1,4 @@
-/** Verifies every invariant of a map, in time proportional to its entries. */
+/** Verifies every invariant of a map. Takes time proportional to the number of entries. */
 import { corrupt } from '../errors.js'
 import { hashOfEntry, segmentsOf } from './directory.js'
 import {
@@ -29,7 +29,7 @@ import {
 import type { Table } from './table.js'
 
 function must(holds: boolean, what: string): void {
-  if (!holds) throw corrupt(`${what}; this is a map`)
+  if (!holds) throw corrupt(`in a map, ${what}`)
 }
 
 /** Throws ERR_OFFHEAP_CORRUPT, and ERR_OFFHEAP_CLOSED. */
@@ -44,35 +44,38 @@ export function check(table: Table): void {
   )
   must(
     m[at + COUNT] === indexed.size,
-    `it has ${indexed.size} entries, and counts ${m[at + COUNT]}`
+    `there are ${indexed.size} entries, but the header counts ${m[at + COUNT]}`
   )
   must(
     m[at + TIMED_COUNT] === listed.timed,
-    `${listed.timed} entries are timed, and it counts ${m[at + TIMED_COUNT]}`
+    `${listed.timed} entries have a TTL, but the header counts ${m[at + TIMED_COUNT]}`
   )
   const bytes = f64[at / 2 + BYTES_F64]
-  must(bytes === listed.bytes, `its entries have ${listed.bytes} bytes, and it counts ${bytes}`)
+  must(
+    bytes === listed.bytes,
+    `the entries have ${listed.bytes} bytes, but the header counts ${bytes}`
+  )
 }
 
-/** The entries that the index refers to. */
+/** Checks the index. Returns the entries that it refers to. */
 function checkIndex({ memory, segments }: Table): Set<number> {
   const { heap, m } = memory
   const { directory, depth, slots } = segments
   const entries = new Set<number>()
   must(
     heap.owns(directory * 4) && m[directory + DEPTH] === depth,
-    `its directory at byte ${directory * 4} is none`
+    `the directory at byte ${directory * 4} is not a directory`
   )
   let covered = 0
   for (const segment of segmentsOf(memory, directory)) {
     const where = `the segment at byte ${segment * 4}`
-    must(heap.owns(segment * 4), `${where} is no block`)
+    must(heap.owns(segment * 4), `${where} is not a used block`)
     const span = 2 ** (depth - m[segment + LOCAL_DEPTH])
     must(m[segment + PREFIX] * span === covered, `${where} has the prefix ${m[segment + PREFIX]}`)
     for (let i = 0; i < span; i++) {
       must(
         m[directory + DIRECTORY_WORDS + covered + i] << 1 === segment,
-        `${where} is missing in the directory`
+        `${where} is missing from the directory`
       )
     }
     covered += span
@@ -83,32 +86,29 @@ function checkIndex({ memory, segments }: Table): Set<number> {
       if (entry === 0) continue
       count++
       const which = `the entry at byte ${entry * 4}`
-      must(heap.owns(entry * 4), `${which} is no block`)
+      must(heap.owns(entry * 4), `${which} is not a used block`)
       must(!entries.has(entry), `${which} has two slots`)
       entries.add(entry)
-      must((m[entry + KIND] & MARK) === 0, `${which} was left marked`)
+      must((m[entry + KIND] & MARK) === 0, `${which} is still marked`)
       const end = valueAt(entry, m[entry + KIND]) + (m[entry + VALUE_BYTES] >>> 0)
-      must(end <= entry * 4 + heap.usableSize(entry * 4), `${which} ends behind its block`)
+      must(end <= entry * 4 + heap.usableSize(entry * 4), `${which} ends after its block`)
       const hash = hashOfEntry(m, entry, segments)
-      must(m[entry + HASH] === hash && m[slot] === hash, `${which} has another hash than its key`)
-      must(
-        segments.segmentOf(hash) === segment,
-        `${which} is in another segment than its hash says`
-      )
+      must(m[entry + HASH] === hash && m[slot] === hash, `${which} has the wrong hash for its key`)
+      must(segments.segmentOf(hash) === segment, `${which} is in the wrong segment for its hash`)
       for (let j = hash & (slots - 1); j !== i; j = (j + 1) & (slots - 1)) {
         must(
           m[segment + SEGMENT_WORDS + 2 * j + 1] !== 0,
-          `${which} can't be found from its first slot`
+          `${which} can't be reached from its first slot`
         )
       }
     }
     must(
       m[segment + SEGMENT_COUNT] === count,
-      `${where} has ${count} entries, and counts ${m[segment + SEGMENT_COUNT]}`
+      `${where} has ${count} entries, but counts ${m[segment + SEGMENT_COUNT]}`
     )
     must(count <= capacityOf(slots), `${where} is too full`)
   }
-  must(covered === 2 ** depth, `its directory ends at ${covered} of ${2 ** depth} segments`)
+  must(covered === 2 ** depth, `the directory ends after ${covered} of ${2 ** depth} segments`)
   return entries
 }
 
@@ -123,12 +123,9 @@ function checkOrder(
   let older = 0
   for (let entry = m[at + OLDEST] << 1; entry !== 0; entry = m[entry + NEWER] << 1) {
     const which = `the entry at byte ${entry * 4}`
-    must(indexed.has(entry), `${which} is in the order, and not in the index`)
+    must(indexed.has(entry), `${which} is in the order, but not in the index`)
     must(!seen.has(entry), `${which} is twice in the order`)
-    must(
-      m[entry + OLDER] << 1 === older,
-      `${which} has another older neighbour than the one before it`
-    )
+    must(m[entry + OLDER] << 1 === older, `${which} is not linked to the entry before it`)
     must((m[entry + KIND] & KEY_BYTES_MASK) >= 0, `${which} has no key`)
     seen.add(entry)
     bytes += heap.usableSize(entry * 4) + 4
@@ -137,7 +134,7 @@ function checkOrder(
   }
   must(
     m[at + NEWEST] << 1 === older,
-    `the newest entry is at byte ${older * 4}, and it names another`
+    `the newest entry is at byte ${older * 4}, but the header names another`
   )
   for (const word of [HAND, SWEEP]) {
     const entry = m[at + word] << 1

@@ -1,12 +1,12 @@
-/** The values that left a cache, for a function of the user's that wants to know. */
+/** Reports the values that left a cache to the user's `dispose`. */
 import type { MapKey } from './keys.js'
 import type { Reason } from './room.js'
 import type { Table } from './table.js'
 
 /**
- * Calls `dispose` for what left the table, but not for values that were replaced if
- * `withoutReplaced`, nor for one that was replaced by its equal. Throws what `dispose` throws
- * first, when it was called for all.
+ * Calls `dispose` for the values that left the table, except for a value that was replaced by
+ * itself and, with `withoutReplaced`, for all replaced values. If `dispose` throws, it is still
+ * called for the others; then the first error is thrown.
  */
 export function disposeOf<K extends MapKey, V>(
   table: Table,
@@ -15,7 +15,7 @@ export function disposeOf<K extends MapKey, V>(
   replacedBy: V | undefined
 ): void {
   const { departed = [] } = table
-  // The function may remove entries as well.
+  // `dispose` may remove more entries.
   table.departed = []
   const errors: unknown[] = []
   for (const { key, value, reason } of departed) {

@@ -1,6 +1,6 @@
 /**
- * Directories and segments as blocks of the heap: made, filled, walked, freed. segments.ts decides
- * when.
+ * Creates, fills, walks and frees directories and segments, which are blocks of the heap.
+ * segments.ts decides when.
  */
 import { corrupt } from '../errors.js'
 import { hashOf } from './hash.js'
@@ -23,10 +23,10 @@ import {
 } from './layout.js'
 import type { MapMemory } from './memory.js'
 
-/** The length of a cache line: slots that are probed together lie on one. */
+/** The length of a cache line. Segments are aligned to it, so that a probe touches few lines. */
 const LINE = 64
 
-/** Returns the word of a new, empty segment; 0 without memory. */
+/** Returns the word of a new, empty segment; 0 when out of memory. */
 export function makeSegment(
   { heap, m }: MapMemory,
   slots: number,
@@ -42,7 +42,7 @@ export function makeSegment(
   return segment
 }
 
-/** Returns the word of a new directory without segments; 0 without memory. */
+/** Returns the word of a new directory without segments; 0 when out of memory. */
 export function makeDirectory(
   { heap, m }: MapMemory,
   depth: number,
@@ -59,7 +59,7 @@ export function makeDirectory(
   return directory
 }
 
-/** The segments of a directory, each once. One that is not complete has 0 for some. */
+/** Iterates over the segments of a directory, each once. An incomplete directory has 0 for some. */
 export function* segmentsOf(
   { m }: MapMemory,
   directory: number
@@ -81,7 +81,7 @@ export function freeDirectory(memory: MapMemory, directory: number): void {
   heap.free(directory * 4)
 }
 
-/** The hash of the key of an entry, computed anew. */
+/** Computes the hash of an entry's key. */
 export function hashOfEntry(
   m: Int32Array,
   entry: number,
@@ -91,7 +91,7 @@ export function hashOfEntry(
   return hashOf(m, keyAt(entry, kind), kind & KEY_BYTES_MASK, hashKind, seedA, seedB)
 }
 
-/** Puts an entry in the first empty slot. There must be one. */
+/** Puts an entry in the first empty slot. There must be an empty slot. */
 export function put(
   m: Int32Array,
   segment: number,
@@ -110,7 +110,7 @@ export function put(
   m[segment + SEGMENT_COUNT]++
 }
 
-/** Empties slot `i`: the entries behind it that must move up do so, one after the other. */
+/** Empties slot `i`, and moves up the entries after it that need it, one by one. */
 export function eraseSlot(m: Int32Array, segment: number, mask: number, i: number): void {
   const slots = segment + SEGMENT_WORDS
   let hole = i
@@ -125,8 +125,8 @@ export function eraseSlot(m: Int32Array, segment: number, mask: number, i: numbe
 }
 
 /**
- * Puts all entries of one directory in another, whose segments are all of one depth. False when a
- * segment is too small.
+ * Copies all entries of one directory to another, whose segments all have the same depth. Returns
+ * false if a segment is too small.
  */
 export function fill(
   memory: MapMemory,

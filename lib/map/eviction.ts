@@ -1,12 +1,12 @@
 /**
- * Which entry goes when a map is full. Each policy is one order of the entries:
+ * Which entry is evicted when a map is full. Each policy is an order of the entries:
  *
- * - `fifo`: the oldest entry goes.
- * - `lru`: the one that was not used for the longest time. Each use makes an entry the newest one.
- * - `sieve`: a hand moves from the oldest entry to the newest; it takes the first one that was not
- *   used since it last came by. A use is one store, and scans evict little that is in use (Zhang,
- *   Yang, Yue, Vigfusson, Rashmi: SIEVE is Simpler than LRU, NSDI 2024).
- * - `none`: nothing goes, and what finds no room throws.
+ * - `fifo`: evicts the oldest entry.
+ * - `lru`: evicts the least recently used entry. Each use makes an entry the newest one.
+ * - `sieve`: a hand moves from the oldest entry to the newest, and evicts the first one that was
+ *   not used since the hand last passed it. A use costs one store, and scans evict few entries that
+ *   are in use (Zhang, Yang, Yue, Vigfusson, Rashmi: SIEVE is Simpler than LRU, NSDI 2024).
+ * - `none`: evicts nothing; storing an entry that has no room throws.
  */
 import { COUNT, EXPIRY, HAND, KIND, TIMED, VISITED } from './layout.js'
 import type { MapMemory } from './memory.js'
@@ -14,18 +14,18 @@ import type { Order } from './order.js'
 import { readNumber } from './values.js'
 
 export type EvictionPolicy = 'none' | 'fifo' | 'sieve' | 'lru'
-/** By the number in the header. */
+/** The index of a policy is its number in the header. */
 export const policies: readonly EvictionPolicy[] = ['none', 'fifo', 'sieve', 'lru']
 
-/** The most entries that the hand passes in one call: then it takes the one where it stands. */
+/** The most entries that the hand passes in one call. Then it evicts the entry that it is at. */
 const MOST_PASSED = 256
 
-/** Has the time of the entry passed? */
+/** Has the entry expired? */
 export function isExpired(m: Int32Array, entry: number): boolean {
   return (m[entry + KIND] & TIMED) !== 0 && readNumber(m, entry + EXPIRY) < Date.now()
 }
 
-/** The entry that goes next, any but `keep`; 0 when there is none. */
+/** The entry to evict next, but not `keep`; 0 if there is none. */
 export function victim(
   policy: EvictionPolicy,
   memory: MapMemory,
@@ -53,7 +53,7 @@ function sift({ m, at }: MapMemory, order: Order, keep: number): number {
   return entry
 }
 
-/** An entry is used. */
+/** Records a use of an entry. */
 export function touch(policy: EvictionPolicy, { m }: MapMemory, order: Order, entry: number): void {
   if (policy === 'sieve') {
     const kind = m[entry + KIND]

@@ -1,6 +1,6 @@
 /**
- * Loads that are under way: who asks for a key meanwhile gets the same promise, so that each key is
- * loaded once at a time.
+ * Loads in progress. Whoever asks for the same key meanwhile gets the same promise, so that each
+ * key is loaded only once at a time.
  */
 import type { MapKey } from './keys.js'
 
@@ -13,8 +13,9 @@ export class Flights<V> {
   private readonly flights = new Map<string, Flight<V>>()
 
   /**
-   * The promise of the flight of a key, or of a new one. `load` gets a signal that `cancel` aborts;
-   * `land` stores what was loaded, unless the flight was cancelled.
+   * Returns the promise of the load of a key, which it starts if there is none. `load` is called
+   * with a signal that `cancel` aborts. `land` stores the loaded value, unless the load was
+   * cancelled.
    */
   join(
     key: MapKey,
@@ -37,13 +38,13 @@ export class Flights<V> {
         if (this.flights.get(name)?.abort === abort) this.flights.delete(name)
       }
     }
-    // The flight is known before its load begins, which may ask for the same key.
+    // Register the flight before its load begins, which may ask for the same key.
     const promise = Promise.resolve().then(fly)
     this.flights.set(name, { promise, abort })
     return promise
   }
 
-  /** What is loaded for this key will not be stored: it was set or deleted meanwhile. */
+  /** The key was set or deleted: the value that is being loaded must not be stored. */
   cancel(key: MapKey): void {
     if (this.flights.size === 0) return
     const name = nameOf(key)
@@ -60,6 +61,6 @@ export class Flights<V> {
   }
 }
 
-/** One string for each key: those of bytes begin with another letter. */
+/** A unique string for each key. Strings and bytes have different first letters. */
 const nameOf = (key: MapKey): string =>
   typeof key === 'string' ? `s${key}` : `b${Buffer.from(key).toString('latin1')}`

@@ -1,14 +1,13 @@
 /**
- * The hashes of keys, over the 32-bit words that a key is packed into.
+ * Hashes of keys, computed over the 32-bit words that a key is packed into.
  *
- * The usual one mixes each word into two lanes, each with a seed of 32 bits, and combines them with
- * MurmurHash3's finalizer. It is fast, and whoever doesn't know the seeds finds no collisions by
- * looking at the code; it is no cryptographic hash. HalfSipHash-1-3 is for keys that strangers
- * choose (https://github.com/veorq/SipHash); a map changes to it by itself when too many keys
- * collide.
+ * The default mixes each word into two lanes, each with a 32-bit seed, and combines them with
+ * MurmurHash3's finalizer. It is fast, and collisions can't be constructed without knowing the
+ * seeds, but it is not a cryptographic hash. HalfSipHash-1-3 (https://github.com/veorq/SipHash) is
+ * for keys from untrusted sources; a map switches to it by itself when too many keys collide.
  */
 
-/** Which hash a map uses. */
+/** The kinds of hashes, as numbers in the directory. */
 export const MIXED = 0
 export const SIPHASH = 1
 
@@ -27,7 +26,7 @@ export function mixB(lane: number, word: number): number {
   return mixed ^ (mixed >>> 13)
 }
 
-/** The hash of both lanes: 32 bits, as a signed number. */
+/** Combines both lanes to a hash of 32 bits, as a signed number. */
 export function finish(a: number, b: number): number {
   let h = a ^ ((b << 16) | (b >>> 16))
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
@@ -35,7 +34,7 @@ export function finish(a: number, b: number): number {
   return h ^ (h >>> 16)
 }
 
-/** The mixed hash of `bytes` bytes from word `at` on, the last word padded with zeros. */
+/** The default hash of `bytes` bytes from word `at` on, the last word padded with zeros. */
 export function mixedHash(
   words: Int32Array,
   at: number,
@@ -95,7 +94,7 @@ export function halfSipHash(
   return v1 ^ v3
 }
 
-/** The hash of such a kind. */
+/** The hash of the given kind. */
 export function hashOf(
   words: Int32Array,
   at: number,

@@ -1,4 +1,4 @@
-/** HeapCache: a cache whose entries lie in a heap, with the names and the meaning of lru-cache. */
+/** HeapCache: a cache whose entries live in a heap, with an API like that of lru-cache. */
 import { Heap } from '../heap/heap.js'
 import { INSIDE, illegalConstructor } from '../inspect.js'
 import { findBatch } from './batch.js'
@@ -32,13 +32,13 @@ import { Value } from './values.js'
 import { visit } from './visit.js'
 
 /**
- * A cache in a heap: what is not used for long leaves it when it is full. Its options and methods
- * have the names and the meaning that they have in lru-cache, so that one can stand for the other.
- * What differs: values are copied, as in a HeapMap; sizes are bytes that are really taken; the
- * policy is `sieve`, unless `eviction` is `lru`; `dispose` is called when the call is done, with a
- * copy of the value.
+ * A cache in a heap: when it is full, it evicts entries that were not used recently. Options and
+ * methods have the same names and meanings as in lru-cache. The differences: values are copied, as
+ * in a HeapMap; sizes are the bytes that entries really take; the default policy is `sieve`;
+ * `dispose` is called after the call is complete, with a copy of the value.
  *
- * Loops go from the newest entry to the oldest; with `lru`, from the last used to the first.
+ * Iteration goes from the newest entry to the oldest; with `lru`, from the most to the least
+ * recently used.
  */
 export class HeapCache<K extends MapKey = string, V = unknown> {
   private readonly opened: Opened
@@ -49,7 +49,7 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
   private misses = 0
 
   /**
-   * Makes an empty cache, in a heap that is given or in one of its own, which close() ends. Throws
+   * Creates an empty cache in the given heap, or in a new heap, which close() closes. Throws
    * ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ERR_OFFHEAP_OUT_OF_MEMORY.
    */
   static create<K extends MapKey = string, V = unknown>(
@@ -65,9 +65,9 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
   }
 
   /**
-   * Opens the cache whose header is at `pointer`: limits, policy and TTL are those it was made
-   * with. A cache that was cut off within a call is made whole first. Throws ERR_OFFHEAP_NOT_A_HEAP
-   * when there is none.
+   * Opens the cache whose header is at `pointer`. Default: the root of the heap. Limits, policy and
+   * TTL are those it was created with. Recovers a cache that was interrupted during a call. Throws
+   * ERR_OFFHEAP_NOT_A_HEAP if there is no cache.
    */
   static open<K extends MapKey = string, V = unknown>(
     heap: Heap,
@@ -94,22 +94,22 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     if (behaviour.dispose !== undefined) this.table.departed = []
   }
 
-  /** The heap that the cache lies in. */
+  /** The heap that holds the cache. */
   get heap(): Heap {
     return this.table.memory.heap
   }
 
-  /** The pointer of the cache's header: what `HeapCache.open` takes. */
+  /** The pointer of the cache's header, for `HeapCache.open`. */
   get pointer(): number {
     return this.opened.pointer
   }
 
-  /** The number of entries. Expired ones count until they are removed. */
+  /** The number of entries, including expired ones that were not removed yet. */
   get size(): number {
     return this.table.count
   }
 
-  /** The bytes that the entries take from the heap. */
+  /** The number of bytes that the entries take in the heap. */
   get calculatedSize(): number {
     return this.stats().bytes
   }
@@ -117,8 +117,8 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
   // ---- reading ----------------------------------------------------------------------------------
 
   /**
-   * Returns the value of a key; undefined when there is none. An expired one is removed, and
-   * returned only with `allowStale`.
+   * Returns the value of a key; undefined if there is none. An expired entry is removed, and its
+   * value returned only with `allowStale`.
    */
   get(key: K, options?: GetOptions): V | undefined {
     const { table, behaviour } = this
@@ -144,7 +144,7 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     return value
   }
 
-  /** Returns the value of a key, and does not count as a use. */
+  /** Returns the value of a key, without counting as a use. */
   peek(key: K, options?: PeekOptions): V | undefined {
     const { table } = this
     const { allowStale } = { ...this.behaviour, ...readPeek(options) }
@@ -154,7 +154,7 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
       : table.read(entry)
   }
 
-  /** Is there an entry with this key, whose time has not passed? */
+  /** Returns whether there is an entry with this key that has not expired. */
   has(key: K, options?: HasOptions): boolean {
     const { table, behaviour } = this
     const updates = readHas(options).updateAgeOnHas ?? behaviour.updateAgeOnHas
@@ -165,8 +165,8 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
   }
 
   /**
-   * Returns the values of many keys, undefined where there is none: faster than one `get` for each
-   * in large caches.
+   * Returns the values of many keys, undefined for those without one. In large caches this is
+   * faster than a `get` for each.
    */
   getMany(keys: readonly K[]): (V | undefined)[] {
     const { table } = this
@@ -181,7 +181,8 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
   }
 
   /**
-   * Returns the bytes of a value where they lie, until the cache changes: see HeapMap's `getView`.
+   * Returns a view of the bytes of a value, valid until the cache changes: see `getView` of
+   * HeapMap.
    */
   getView(key: K): Uint8Array<ArrayBuffer> | undefined {
     const entry = this.count(this.table.find(key))
@@ -195,8 +196,8 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
   }
 
   /**
-   * Copies the bytes that `getView` shows to the beginning of `target`, and returns how many there
-   * are. Throws ERR_OUT_OF_RANGE when it is too short.
+   * Copies the bytes that `getView` shows to the beginning of `target`, and returns their number;
+   * undefined if there is no value. Throws ERR_OUT_OF_RANGE if `target` is too short.
    */
   getInto(key: K, target: Uint8Array): number | undefined {
     checkTarget(target)
@@ -205,15 +206,15 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
   }
 
   /**
-   * Returns how long the entry of a key will live, in milliseconds: Infinity for ever, 0 when there
-   * is none.
+   * Returns the time until the entry of a key expires, in milliseconds: Infinity if it never
+   * expires, 0 if there is no entry.
    */
   getRemainingTTL(key: K): number {
     const entry = this.table.find(key)
     return entry === 0 ? 0 : this.table.remaining(entry)
   }
 
-  /** Counts a hit or a miss, and the use. Returns the entry; 0 when it is expired. */
+  /** Counts a hit or a miss, and the use. Returns the entry; 0 if it has expired. */
   private count(entry: number): number {
     const { table } = this
     if (entry === 0 || table.isExpired(entry)) {
@@ -225,7 +226,7 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     return entry
   }
 
-  /** The time of an entry begins anew. */
+  /** Restarts the TTL of an entry. */
   private renew(entry: number): void {
     const time = this.table.timeOf(entry)
     if (time !== undefined)
@@ -235,10 +236,10 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
   // ---- changing ---------------------------------------------------------------------------------
 
   /**
-   * Stores a copy of a value. Undefined deletes. What is larger than `maxEntrySize` is not stored,
-   * and an entry with this key is removed. Throws ERR_INVALID_ARG_TYPE for what can't be stored
-   * (functions, symbols, BigInts), and ERR_OFFHEAP_OUT_OF_MEMORY when evicting a bounded number of
-   * entries gave no room.
+   * Stores a copy of a value. Undefined deletes the entry. A value larger than `maxEntrySize` is
+   * not stored, and an existing entry with this key is removed. Throws ERR_INVALID_ARG_TYPE for a
+   * value that can't be stored (a function, symbol or BigInt), and ERR_OFFHEAP_OUT_OF_MEMORY if
+   * there is no room even after a bounded number of evictions.
    */
   set(key: K, value: V | undefined, options?: CacheSetOptions): this {
     if (value === undefined) {
@@ -269,16 +270,16 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     return this
   }
 
-  /** Stores all of these pairs of keys and values. */
+  /** Stores many entries: pairs of keys and values. */
   setMany(entries: Iterable<readonly [K, V]>, options?: CacheSetOptions): this {
     for (const [key, value] of entries) this.set(key, value, options)
     return this
   }
 
   /**
-   * Returns a promise of the value of a key. When there is none, `fetchMethod` makes it, once for
-   * all who ask meanwhile. With `allowStale` an expired value is returned at once, while another is
-   * fetched.
+   * Returns a promise of the value of a key. If there is none, calls `fetchMethod`, once for all
+   * callers that ask meanwhile. With `allowStale`, an expired value is returned at once while a new
+   * one is fetched.
    */
   async fetch(key: K, options?: FetchOptions): Promise<V | undefined> {
     const { table, behaviour } = this
@@ -313,12 +314,12 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
       throw error
     })
     if (!isStale || given.allowStale !== true) return settled
-    // Nobody waits for what replaces a value that is returned already.
+    // Nobody waits for the new value: the stale one is returned.
     settled.catch(() => {})
     return stale
   }
 
-  /** What could not be fetched anew is removed, if it is expired. */
+  /** Removes an expired entry that could not be fetched again. */
   private deleteStale(key: K): void {
     if (this.table.memory.open === false) return
     const entry = this.table.find(key)
@@ -327,7 +328,7 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     this.disposeDeparted()
   }
 
-  /** Removes the entry of a key. False when there is none. */
+  /** Removes the entry of a key. Returns false if there is none. */
   delete(key: K): boolean {
     const { table } = this
     const entry = table.find(key)
@@ -338,9 +339,7 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     return true
   }
 
-  /**
-   * Evicts the entry that is next to go, and returns its value; undefined when the cache is empty.
-   */
+  /** Evicts the next entry, and returns its value; undefined if the cache is empty. */
   pop(): V | undefined {
     const { table } = this
     const { departed } = table
@@ -355,7 +354,7 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     return value
   }
 
-  /** Removes all entries. The memory of the index is given back too. */
+  /** Removes all entries, and frees the memory of the index. */
   clear(): void {
     this.flights.cancelAll()
     this.table.clear()
@@ -363,8 +362,8 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
   }
 
   /**
-   * Looks at up to `budget` entries that may expire, and removes those whose time has passed.
-   * Returns how many. Default: all.
+   * Checks up to `budget` entries, and removes those that have expired. Returns the number of
+   * removed entries. Default: all entries.
    */
   purgeStale(budget = Number.MAX_SAFE_INTEGER): number {
     const { table } = this
@@ -373,14 +372,14 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     return removed
   }
 
-  /** Calls `dispose` for what left. */
+  /** Calls `dispose` for the values that were removed. */
   private disposeDeparted(withoutReplaced = false, replacedBy?: V): void {
     const { table, behaviour } = this
     if (table.departed === undefined || table.departed.length === 0) return
     disposeOf(table, behaviour.dispose, withoutReplaced, replacedBy)
   }
 
-  // ---- visiting ---------------------------------------------------------------------------------
+  // ---- iteration --------------------------------------------------------------------------------
 
   *entries(): Generator<[K, V], undefined, undefined> {
     for (const entry of this.visit(true)) yield [this.table.keyOf(entry), this.table.read(entry)]
@@ -394,17 +393,17 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     for (const entry of this.visit(true)) yield this.table.read(entry)
   }
 
-  /** Like `entries`, from the oldest entry to the newest. */
+  /** Iterates over pairs of keys and values, from the oldest entry to the newest. */
   *rentries(): Generator<[K, V], undefined, undefined> {
     for (const entry of this.visit(false)) yield [this.table.keyOf(entry), this.table.read(entry)]
   }
 
-  /** Like `keys`, from the oldest entry to the newest. */
+  /** Iterates over the keys, from the oldest entry to the newest. */
   *rkeys(): Generator<K, undefined, undefined> {
     for (const entry of this.visit(false)) yield this.table.keyOf(entry)
   }
 
-  /** Like `values`, from the oldest entry to the newest. */
+  /** Iterates over the values, from the oldest entry to the newest. */
   *rvalues(): Generator<V, undefined, undefined> {
     for (const entry of this.visit(false)) yield this.table.read(entry)
   }
@@ -413,13 +412,18 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     return this.entries()
   }
 
-  /** Calls `callback` with each value, its key and the cache. */
+  /**
+   * Calls `callback` with each value, its key and the cache, from the newest entry to the oldest.
+   */
   forEach(callback: (value: V, key: K, cache: this) => void, thisArg: unknown = this): void {
     functionOf('callback', callback)
     for (const [key, value] of this.entries()) callback.call(thisArg, value, key, this)
   }
 
-  /** Returns the first value, from the newest on, for which `test` returns true. */
+  /**
+   * Returns the first value, from the newest on, for which `test` returns true; undefined if there
+   * is none.
+   */
   find(test: (value: V, key: K, cache: this) => boolean): V | undefined {
     functionOf('test', test)
     for (const [key, value] of this.entries()) if (test(value, key, this)) return value
@@ -427,9 +431,9 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
   }
 
   /**
-   * The entries, without those that are expired unless `allowStale` is true. From the oldest on it
-   * ends after as many as there are when it begins: with `lru`, a `get` in the loop would bring
-   * more for ever.
+   * Iterates over the entries. Includes expired ones only with `allowStale`. From the oldest on, it
+   * ends after the initial number of entries: with `lru`, a `get` in the loop makes entries the
+   * newest, so the loop might never end.
    */
   private visit(backwards: boolean): Generator<number, undefined, undefined> {
     const { table, behaviour } = this
@@ -439,13 +443,13 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
 
   // ---- the whole cache --------------------------------------------------------------------------
 
-  /** Returns figures about the cache, in time proportional to its index. */
+  /** Returns statistics of the cache. Takes time proportional to the size of the index. */
   stats(): MapStats {
     return statsOf(this.table, this.hits, this.misses)
   }
 
   /**
-   * Verifies every invariant of the cache, in time proportional to its entries. Throws
+   * Verifies every invariant of the cache. Takes time proportional to the number of entries. Throws
    * ERR_OFFHEAP_CORRUPT.
    */
   check(): void {
@@ -453,15 +457,15 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
   }
 
   /**
-   * Lets go of the cache. A heap of its own is closed; in a heap that was given the cache stays,
-   * and can be opened again.
+   * Closes the cache. A heap that `create` made for it is closed, too. In a given heap, the cache
+   * stays and can be opened again.
    */
   close(): void {
     this.flights.cancelAll()
     close(this.opened)
   }
 
-  /** Frees every block of the cache, and closes it. */
+  /** Frees all blocks of the cache, and closes it. */
   destroy(): void {
     this.flights.cancelAll()
     destroy(this.opened)

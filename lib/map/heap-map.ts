@@ -1,4 +1,4 @@
-/** HeapMap: a Map whose entries lie in a heap, where the garbage collector never looks. */
+/** HeapMap: a Map whose entries live in a heap, out of reach of the garbage collector. */
 import { Heap } from '../heap/heap.js'
 import { INSIDE, illegalConstructor } from '../inspect.js'
 import { readOptions } from '../options.js'
@@ -24,10 +24,10 @@ import type { Table, Time } from './table.js'
 import { Value } from './values.js'
 import { visit } from './visit.js'
 
-/** What `fetch` calls for a key that is not there. */
+/** Called by `fetch` for a key without a value. */
 export type Load<K, V> = (key: K, options: { readonly signal: AbortSignal }) => V | PromiseLike<V>
 
-/** The time of an entry that is set with these options. */
+/** The expiry time of an entry that is set with these options. */
 function timeFrom(table: Table, options: SetOptions | undefined): Time | undefined {
   const ttl = options === undefined ? undefined : readOptions('set', options, setOptions).ttl
   return table.timeFrom(ttl === undefined ? undefined : ttlOf('options.ttl', ttl))
@@ -35,15 +35,16 @@ function timeFrom(table: Table, options: SetOptions | undefined): Time | undefin
 
 /**
  * A map in a heap. Keys are strings or bytes (Uint8Array). Values are strings, numbers, bytes,
- * undefined, and what JSON can hold: they are copied, so that what `get` returns is never the
- * object that was set. Bytes come back as a Uint8Array, objects as JSON.parse makes them.
+ * undefined, and everything that JSON can represent. They are copied: `get` never returns the
+ * object that was set. Bytes are returned as a Uint8Array, objects as JSON.parse creates them.
  *
- * It means what `Map` means wherever Map has the same method: entries are visited in the order in
- * which they were first set, an entry that is set again keeps its place, and what is added during a
- * loop is visited.
+ * Methods that `Map` has too behave as in Map: iteration is in the order in which entries were
+ * first set, an entry that is set again keeps its place, and entries added during an iteration are
+ * visited.
  *
- * All of it is in the memory of the heap; one thread uses it at a time. Each method throws
- * ERR_OFFHEAP_CLOSED after close(), and ERR_OFFHEAP_CORRUPT when the memory was overwritten.
+ * All state is in the memory of the heap. Only one thread at a time may use the map. Each method
+ * throws ERR_OFFHEAP_CLOSED after close(), and ERR_OFFHEAP_CORRUPT if it finds that the memory was
+ * overwritten.
  */
 export class HeapMap<K extends MapKey = string, V = unknown> {
   private readonly opened: Opened
@@ -53,8 +54,8 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
   private misses = 0
 
   /**
-   * Makes an empty map, in a heap that is given or in one of its own, which close() ends. To find
-   * it again, keep `map.pointer`, for example as `heap.root`; a heap of the map's own has it there.
+   * Creates an empty map in the given heap, or in a new heap, which close() closes. To find the map
+   * again, keep `map.pointer`, for example in `heap.root`; a heap created for the map has it there.
    * Throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
    * ERR_OFFHEAP_OUT_OF_MEMORY.
    */
@@ -68,9 +69,8 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
   }
 
   /**
-   * Opens the map whose header is at `pointer`. A map that was cut off within a call is made whole
-   * first. Throws ERR_OFFHEAP_NOT_A_HEAP when there is none. Default of `pointer`: the root of the
-   * heap.
+   * Opens the map whose header is at `pointer`. Default: the root of the heap. Recovers a map that
+   * was interrupted during a call. Throws ERR_OFFHEAP_NOT_A_HEAP if there is no map.
    */
   static open<K extends MapKey = string, V = unknown>(
     heap: Heap,
@@ -85,45 +85,45 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
     this.table = opened.table
   }
 
-  /** The heap that the map lies in. */
+  /** The heap that holds the map. */
   get heap(): Heap {
     return this.table.memory.heap
   }
 
-  /** The pointer of the map's header: what `HeapMap.open` takes. */
+  /** The pointer of the map's header, for `HeapMap.open`. */
   get pointer(): number {
     return this.opened.pointer
   }
 
-  /** The number of entries. Expired ones count until they are removed. */
+  /** The number of entries, including expired ones that were not removed yet. */
   get size(): number {
     return this.table.count
   }
 
   // ---- reading ----------------------------------------------------------------------------------
 
-  /** Returns the value of a key; undefined when there is none, or when its time has passed. */
+  /** Returns the value of a key; undefined if there is none, or if it has expired. */
   get(key: K): V | undefined {
     const entry = this.use(key)
     return entry === 0 ? undefined : this.table.read(entry)
   }
 
-  /** Returns the value of a key, and does not count as a use. */
+  /** Returns the value of a key, without counting as a use. */
   peek(key: K): V | undefined {
     const { table } = this
     const entry = table.find(key)
     return entry === 0 || table.isExpired(entry) ? undefined : table.read(entry)
   }
 
-  /** Is there an entry with this key, whose time has not passed? */
+  /** Returns whether there is an entry with this key that has not expired. */
   has(key: K): boolean {
     const entry = this.table.find(key)
     return entry !== 0 && !this.table.isExpired(entry)
   }
 
   /**
-   * Returns the values of many keys, undefined where there is none: faster than one `get` for each
-   * in large maps.
+   * Returns the values of many keys, undefined for those without one. In large maps this is faster
+   * than a `get` for each.
    */
   getMany(keys: readonly K[]): (V | undefined)[] {
     const { table } = this
@@ -143,10 +143,10 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
   }
 
   /**
-   * Returns the bytes of a value where they lie, without a copy; undefined when there is none. Of a
-   * string or of JSON it is the text, in UTF-8 (in UTF-16 for a string with a lone surrogate), of a
-   * number 8 bytes. It is valid until the next call that changes the map: then it may show
-   * anything. Don't write to it.
+   * Returns a view of the bytes of a value, without copying them; undefined if there is none. A
+   * string or JSON is shown as UTF-8 (as UTF-16 if it has a lone surrogate), a number as 8 bytes.
+   * The view is valid until the next call that changes the map; after that, it may show anything.
+   * Don't write to it.
    */
   getView(key: K): Uint8Array<ArrayBuffer> | undefined {
     const entry = this.use(key)
@@ -160,8 +160,8 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
   }
 
   /**
-   * Copies the bytes that `getView` shows to the beginning of `target`. Returns how many there are;
-   * undefined when there is no such entry. Throws ERR_OUT_OF_RANGE when `target` is too short.
+   * Copies the bytes that `getView` shows to the beginning of `target`, and returns their number;
+   * undefined if there is no value. Throws ERR_OUT_OF_RANGE if `target` is too short.
    */
   getInto(key: K, target: Uint8Array): number | undefined {
     checkTarget(target)
@@ -170,8 +170,8 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
   }
 
   /**
-   * Returns how long the entry of a key will live, in milliseconds: Infinity for ever, 0 when there
-   * is none.
+   * Returns the time until the entry of a key expires, in milliseconds: Infinity if it never
+   * expires, 0 if there is no entry.
    */
   getRemainingTTL(key: K): number {
     const { table } = this
@@ -179,7 +179,10 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
     return entry === 0 ? 0 : table.remaining(entry)
   }
 
-  /** The entry of a key, which is used now; 0 when there is none. An expired one is removed. */
+  /**
+   * Finds the entry of a key and counts the use; returns 0 if there is none. Removes an expired
+   * entry.
+   */
   private use(key: K): number {
     const { table } = this
     const entry = table.find(key)
@@ -200,9 +203,9 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
   // ---- changing ---------------------------------------------------------------------------------
 
   /**
-   * Stores a copy of a value. Throws ERR_INVALID_ARG_TYPE for what can't be stored (functions,
-   * symbols, BigInts), what JSON.stringify throws, and ERR_OFFHEAP_OUT_OF_MEMORY when the map has
-   * no room for it and may evict nothing for it; then the entry is as it was.
+   * Stores a copy of a value. Throws ERR_INVALID_ARG_TYPE for a value that can't be stored (a
+   * function, symbol or BigInt), the errors of JSON.stringify, and ERR_OFFHEAP_OUT_OF_MEMORY if
+   * there is no room for the entry and nothing to evict; an existing entry is then unchanged.
    */
   set(key: K, value: V, options?: SetOptions): this {
     const stored = new Value(value)
@@ -210,22 +213,20 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
     return this
   }
 
-  /** Stores all of these pairs of keys and values. */
+  /** Stores many entries: pairs of keys and values. */
   setMany(entries: Iterable<readonly [K, V]>, options?: SetOptions): this {
     for (const [key, value] of entries) this.set(key, value, options)
     return this
   }
 
-  /**
-   * Returns the value of a key; when there is none, stores `value` and returns it as it was stored.
-   */
+  /** Returns the value of a key. If there is none, stores `value` and returns the stored copy. */
   getOrInsert(key: K, value: V): V {
     return this.getOrInsertComputed(key, () => value)
   }
 
   /**
-   * Returns the value of a key; when there is none, stores what `compute` returns, and returns
-   * that.
+   * Returns the value of a key. If there is none, stores the result of `compute` and returns the
+   * stored copy.
    */
   getOrInsertComputed(key: K, compute: (key: K) => V): V {
     functionOf('compute', compute)
@@ -237,9 +238,9 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
   }
 
   /**
-   * Returns a promise of the value of a key. When there is none, `load` makes it, once for all who
-   * ask meanwhile, and it is stored. When the key is set or deleted before that, the signal that
-   * `load` got is aborted, and what it loads is not stored.
+   * Returns a promise of the value of a key. If there is none, calls `load`, once for all callers
+   * that ask meanwhile, and stores the result. If the key is set or deleted before that, the signal
+   * that was passed to `load` is aborted, and the result is not stored.
    */
   async fetch(key: K, load: Load<K, V>, options?: SetOptions): Promise<V> {
     functionOf('load', load)
@@ -252,7 +253,7 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
     )
   }
 
-  /** Removes the entry of a key. False when there is none. */
+  /** Removes the entry of a key. Returns false if there is none. */
   delete(key: K): boolean {
     const { table } = this
     const entry = table.find(key)
@@ -263,15 +264,15 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
     return isThere
   }
 
-  /** Removes all entries. The memory of the index is given back too. */
+  /** Removes all entries, and frees the memory of the index. */
   clear(): void {
     this.flights.cancelAll()
     this.table.clear()
   }
 
   /**
-   * Looks at up to `budget` entries that may expire, and removes those whose time has passed.
-   * Returns how many. Default: all.
+   * Checks up to `budget` entries, and removes those that have expired. Returns the number of
+   * removed entries. Default: all entries.
    */
   purgeStale(budget = Number.MAX_SAFE_INTEGER): number {
     const { table } = this
@@ -283,7 +284,7 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
     if (!this.table.put(key, value, time)) throw outOfMemory(value.bytes)
   }
 
-  // ---- visiting ---------------------------------------------------------------------------------
+  // ---- iteration --------------------------------------------------------------------------------
 
   *entries(): Generator<[K, V], undefined, undefined> {
     for (const entry of this.visit()) yield [this.table.keyOf(entry), this.table.read(entry)]
@@ -309,9 +310,10 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
   }
 
   /**
-   * Returns some keys, at least `count` of them until the end, and where to go on: begin with
-   * cursor 0, and go on until it is 0 again. A key that is there all the time is returned at least
-   * once, whatever changes meanwhile, and most often exactly once. The order is none.
+   * Returns the next keys, at least `count` unless the end is reached, in no particular order, and
+   * the cursor for the next call. Begin with cursor 0, and stop when it is 0 again. A key that is
+   * there during the whole scan is returned at least once, whatever changes meanwhile, and usually
+   * exactly once.
    */
   scan(cursor = 0, count = 10): { cursor: number; keys: K[] } {
     const { table } = this
@@ -323,8 +325,8 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
   }
 
   /**
-   * The entries whose time has not passed: in Map's order, or with `lru` from the last used to the
-   * first.
+   * Iterates over the entries that have not expired: in the order of Map; with `lru`, from the most
+   * to the least recently used.
    */
   private visit(): Generator<number, undefined, undefined> {
     return visit(this.table, this.table.policy === 'lru', false, Number.POSITIVE_INFINITY)
@@ -332,13 +334,13 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
 
   // ---- the whole map ----------------------------------------------------------------------------
 
-  /** Returns figures about the map, in time proportional to its index. */
+  /** Returns statistics of the map. Takes time proportional to the size of the index. */
   stats(): MapStats {
     return statsOf(this.table, this.hits, this.misses)
   }
 
   /**
-   * Verifies every invariant of the map, in time proportional to its entries. Throws
+   * Verifies every invariant of the map. Takes time proportional to the number of entries. Throws
    * ERR_OFFHEAP_CORRUPT.
    */
   check(): void {
@@ -346,15 +348,15 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
   }
 
   /**
-   * Lets go of the map. A heap of its own is closed; in a heap that was given the map stays, and
-   * can be opened again.
+   * Closes the map. A heap that `create` made for it is closed, too. In a given heap, the map stays
+   * and can be opened again.
    */
   close(): void {
     this.flights.cancelAll()
     close(this.opened)
   }
 
-  /** Frees every block of the map, and closes it. */
+  /** Frees all blocks of the map, and closes it. */
   destroy(): void {
     this.flights.cancelAll()
     destroy(this.opened)

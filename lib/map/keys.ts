@@ -1,6 +1,6 @@
 /**
- * The key that a call is about: packed into words, padded with zeros, hashed. So it is compared
- * with the key of an entry word by word, and nothing is decoded.
+ * The key of a call, packed into words, padded with zeros, and hashed, so that it is compared with
+ * the keys of entries word by word, without decoding.
  */
 import { types } from 'node:util'
 import { invalidType, outOfRange } from '../errors.js'
@@ -8,7 +8,7 @@ import { finish, hashOf, mixA, mixB, SIPHASH } from './hash.js'
 import { KEY_ENCODING_SHIFT, MOST_KEY_BYTES } from './layout.js'
 import { encodingOf, RAW, Text, UTF16 } from './text.js'
 
-/** What a map takes as a key. */
+/** The type of keys. */
 export type MapKey = string | Uint8Array
 
 /** The hash that an index uses: its kind and its seeds. */
@@ -24,28 +24,28 @@ const SHORT = 40
 /** Room for one key of the largest size, or for a batch of shorter ones. */
 const SCRATCH_WORDS = MOST_KEY_BYTES / 2
 
-/**
- * Packs keys into one stretch of memory. Each key that is packed at word 0 replaces those before.
- */
+/** Packs keys into one buffer. A key that is packed at word 0 replaces all previous ones. */
 export class Keys {
   readonly words = new Int32Array(SCRATCH_WORDS)
-  /** The word at which the last packed key begins. */
+  /** The first word of the last packed key. */
   at = 0
-  /** Of that key: the bits of an entry's `kind` that it asks for, its bytes, and its hash. */
+  /**
+   * The last packed key: the bits of `kind` that its entry must have, its length in bytes, and its
+   * hash.
+   */
   kind = 0
   bytes = 0
   hash = 0
   /**
-   * Counts what was packed. Whoever called the code of others finds out here whether its key is
-   * still there.
+   * Counts packed keys. After a call of the user's code, tells whether a packed key is still there.
    */
   serial = 0
   private readonly u8 = new Uint8Array(this.words.buffer)
   private readonly text = new Text(this.u8)
 
   /**
-   * Packs a key at a word. Throws ERR_INVALID_ARG_TYPE, and ERR_OUT_OF_RANGE for a key of more than
-   * 65,536 bytes.
+   * Packs a key at word `at`. Throws ERR_INVALID_ARG_TYPE, and ERR_OUT_OF_RANGE for a key of more
+   * than 65,536 bytes.
    */
   pack(key: MapKey, hashing: Hashing, at = 0): void {
     this.serial++
@@ -88,11 +88,11 @@ export class Keys {
     this.kind = length
     this.bytes = length
     this.hash = finish(a, b)
-    // Other characters than those of ASCII take more than a byte.
+    // The key is not ASCII: its characters may take several bytes.
     if (seen > 127) this.packLong(key, hashing, at)
   }
 
-  /** Does a key that is packed at this word certainly fit behind those before it? */
+  /** Does a key certainly fit at this word, after the previous keys? */
   hasRoom(key: MapKey, at: number): boolean {
     if (at === 0) return true
     const words =
@@ -142,10 +142,10 @@ const { get: byteLength } =
     Object.getOwnPropertyDescriptor(TypedArray.prototype, 'byteLength')) ||
   {}
 
-/** The bytes that an array really has: a property of the same name may have been put over it. */
+/** The length of an array in bytes, even if a caller has overridden `byteLength`. */
 export function bytesOf(array: Uint8Array): number {
   return byteLength === undefined ? array.byteLength : Number(byteLength.call(array))
 }
 
-/** The keys of this thread: one call at a time packs any, whichever map it is about. */
+/** Shared by all maps of this thread: only one call at a time packs keys. */
 export const keys = new Keys()

@@ -1,7 +1,4 @@
-/**
- * How a map begins and ends: made in a heap of its own or in one that is given, opened, closed,
- * destroyed.
- */
+/** Creates, opens, closes and destroys maps, in a given heap or in a heap of their own. */
 import { invalidType, invalidValue, OffheapError, outOfRange } from '../errors.js'
 import { Heap } from '../heap/heap.js'
 import { freeDirectory } from './directory.js'
@@ -28,17 +25,17 @@ import { outOfMemory } from './room.js'
 import { randomSeeds, Segments } from './segments.js'
 import { Table } from './table.js'
 
-/** The heap of a map that has none: pages that nothing was written to take no memory. */
+/** The size of a map's own heap. Pages that were never written take no memory. */
 const DEFAULT_HEAP_BYTES = 2 ** 30
 
-/** A table, and whether its heap ends with it. */
+/** An open map. `ownsHeap` says whether closing the map closes the heap. */
 export interface Opened {
   readonly table: Table
   readonly pointer: number
   readonly ownsHeap: boolean
 }
 
-/** Makes a map. `heap` is undefined when it is to have one of its own. */
+/** Creates a map. If `heap` is undefined, also creates a heap for it. */
 export function create(heap: Heap | undefined, options: MapOptions): Opened {
   const { eviction = 'none', hash = 'mixed', size = DEFAULT_HEAP_BYTES } = options
   const format = LAYOUT_VERSION | (policies.indexOf(policyOf(eviction)) << POLICY_SHIFT)
@@ -50,7 +47,7 @@ export function create(heap: Heap | undefined, options: MapOptions): Opened {
   if (hash !== 'mixed' && hash !== 'siphash')
     throw outOfRange('options.hash', "'mixed' or 'siphash'", hash)
   if (heap !== undefined && options.size !== undefined) {
-    throw invalidValue('options.size', 'is for maps with a heap of their own', options.size)
+    throw invalidValue('options.size', 'must be left out when a heap is given', options.size)
   }
   const ownsHeap = heap === undefined
   const home = heap ?? Heap.map({ size, placement: 'segregated-fit', slabs: false })
@@ -79,17 +76,19 @@ export function create(heap: Heap | undefined, options: MapOptions): Opened {
   }
 }
 
-/** Opens the map whose header is at `pointer`, and makes it whole if it was cut off. */
+/** Opens the map whose header is at `pointer`, and recovers it if a call was interrupted. */
 export function open(heap: Heap, pointer: number): Opened {
   if (!(heap instanceof Heap)) throw invalidType('heap', 'a Heap', heap)
   if (!heap.owns(pointer)) throw notAMap(`no block of the heap begins at byte ${pointer}`)
   const { i32 } = heap
   if (heap.usableSize(pointer) < HEADER_BYTES || i32[pointer / 4 + MAGIC_WORD] !== MAGIC) {
-    throw notAMap(`the block at byte ${pointer} is something else`)
+    throw notAMap(`the block at byte ${pointer} does not hold the header of a map`)
   }
   const version = i32[pointer / 4 + FORMAT_WORD] & 0xff
   if (version !== LAYOUT_VERSION)
-    throw notAMap(`it has the layout version ${version}, and not ${LAYOUT_VERSION}`)
+    throw notAMap(
+      `its layout version is ${version}, but this offheap reads version ${LAYOUT_VERSION}`
+    )
   const table = new Table(heap, pointer)
   if (isCut(table)) recover(table)
   return { table, pointer, ownsHeap: false }
@@ -99,7 +98,7 @@ function notAMap(why: string): OffheapError {
   return new OffheapError('ERR_OFFHEAP_NOT_A_HEAP', `There is no map here: ${why}`)
 }
 
-/** Lets go of the memory; a heap of the map's own ends. */
+/** Closes a map, and its own heap if it has one. */
 export function close({ table, ownsHeap }: Opened): void {
   const { heap } = table.memory
   table.memory.close()
@@ -107,7 +106,7 @@ export function close({ table, ownsHeap }: Opened): void {
   if (ownsHeap) heap.close()
 }
 
-/** Frees every block of a map. */
+/** Frees all blocks of a map, and closes it. */
 export function destroy(opened: Opened): void {
   const { table, pointer, ownsHeap } = opened
   const { memory, segments } = table

@@ -1,4 +1,4 @@
-/** The memory that a map lies in: views of the heap, and where the map's header is. */
+/** The memory of a map: views of the heap, and the place of the map's header. */
 import { corrupt, OffheapError } from '../errors.js'
 import type { Heap } from '../heap/heap.js'
 import { CHANGES, MAGIC, MAGIC_WORD, PENDING, PENDING_WORDS } from './layout.js'
@@ -9,16 +9,16 @@ const NOTHING = new ArrayBuffer(0)
 export class MapMemory {
   readonly heap: Heap
   /**
-   * The index of the header's first word in `m`; half of it is the index of its first number in
+   * The index of the header's first word in `m`. Half of it is the index of its first number in
    * `f64`.
    */
   readonly at: number
-  /** All of the heap. A heap that was closed has views of length 0. */
+  /** Views of the whole heap. Those of a closed heap have length 0. */
   m: Int32Array<ArrayBuffer>
   f64: Float64Array<ArrayBuffer>
   u8: Uint8Array<ArrayBuffer>
   text: Text
-  /** The bytes of the heap. */
+  /** The size of the heap in bytes. */
   private readonly limit: number
 
   constructor(heap: Heap, pointer: number) {
@@ -31,12 +31,12 @@ export class MapMemory {
     this.limit = heap.buffer.byteLength
   }
 
-  /** Is there a map at the header? */
+  /** Is there still a map at the header? */
   get open(): boolean {
     return this.m[this.at + MAGIC_WORD] === MAGIC
   }
 
-  /** Lets go of the memory: every call of the map throws from now on. */
+  /** Drops the memory: every later call of the map throws. */
   close(): void {
     this.m = new Int32Array(NOTHING)
     this.f64 = new Float64Array(NOTHING)
@@ -44,7 +44,7 @@ export class MapMemory {
     this.text = new Text(this.u8)
   }
 
-  /** Throws what is wrong when there is no map at the header. */
+  /** Throws ERR_OFFHEAP_CLOSED or ERR_OFFHEAP_CORRUPT if there is no map at the header. */
   checkOpen(): void {
     if (this.open) return
     if (this.m.length === 0) {
@@ -56,25 +56,23 @@ export class MapMemory {
     throw corrupt('the header of a map was overwritten, or its block was freed')
   }
 
-  /**
-   * Bytes that an entry says it has. Throws ERR_OFFHEAP_CORRUPT when they are outside of the heap.
-   */
+  /** Checks the range of a key or value. Throws ERR_OFFHEAP_CORRUPT if it lies outside the heap. */
   checkRange(at: number, bytes: number): void {
     if (!(at + bytes <= this.limit))
-      throw corrupt(`an entry of a map ends at byte ${at + bytes}, behind the heap`)
+      throw corrupt(`an entry of a map ends at byte ${at + bytes}, outside the heap`)
   }
 
-  /** A change begins: whoever finds the map like this recovers it. */
+  /** Begins a change. A map that is opened in this state is recovered. */
   begin(): void {
     this.m[this.at + CHANGES] |= 1
   }
 
-  /** The change is complete. */
+  /** Ends a change. */
   end(): void {
     this.m[this.at + CHANGES] = (this.m[this.at + CHANGES] | 1) + 1
   }
 
-  /** The change is complete but for this block, to which nothing refers any more. */
+  /** Ends a change that left one unused block: frees the block. */
   finish(old: number): void {
     const { m, at } = this
     this.heap.free(old * 4)

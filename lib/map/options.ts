@@ -1,40 +1,43 @@
-/** What a map can be asked to be, checked before anything is mapped or written. */
+/** The options of maps, checked before anything is mapped or written. */
 import { invalidType, outOfRange } from '../errors.js'
 import type { OptionNames } from '../options.js'
 import { type EvictionPolicy, policies } from './eviction.js'
 
-/** What a map is to be like. Amounts are in bytes, times in milliseconds. */
+/** The options of a new map. Sizes are in bytes, times in milliseconds. */
 export interface MapOptions {
   /**
-   * The bytes of the heap that the map makes for itself; not together with a heap that is given.
-   * Memory is taken as it is needed. Default: 1 GiB.
+   * The size of the map's own heap; must be left out when a heap is given. Pages take memory once
+   * they are used. Default: 1 GiB.
    */
   readonly size?: number
   /**
-   * Which entry goes when the map is full: `none`, `fifo`, `lru` or `sieve`. Default: `none`, and
-   * `sieve` for a HeapCache.
+   * Which entry to evict when the map is full: `none`, `fifo`, `lru` or `sieve`. Default: `none`;
+   * for a HeapCache, `sieve`.
    */
   readonly eviction?: EvictionPolicy
-  /** The most entries. Default: as many as the heap has room for. */
+  /** The most entries. Default: limited only by the heap. */
   readonly max?: number
   /**
-   * The most bytes that all entries together take from the heap, their keys and headers included.
-   * Default: as many as there are.
+   * The most bytes that all entries together take in the heap, keys and headers included. Default:
+   * limited only by the heap.
    */
   readonly maxSize?: number
-  /** The most bytes of one entry, its key and header included. Default: `maxSize`. */
+  /** The most bytes that one entry takes, key and header included. Default: `maxSize`. */
   readonly maxEntrySize?: number
-  /** How long entries live, unless `set` says otherwise. 0 and Infinity: for ever. Default: 0. */
+  /**
+   * The time that entries live, unless `set` has its own `ttl`. 0 and Infinity mean forever.
+   * Default: 0.
+   */
   readonly ttl?: number
   /**
-   * How keys are hashed, always with a random seed: `mixed`, or `siphash`, which is slower, for
-   * keys that strangers choose. A map changes to `siphash` by itself when too many hashes collide.
-   * Default: `mixed`.
+   * How keys are hashed, always with a random seed: `mixed`, or the slower `siphash`, for keys from
+   * untrusted sources. A map switches to `siphash` by itself when too many hashes collide. Default:
+   * `mixed`.
    */
   readonly hash?: 'mixed' | 'siphash'
   /**
-   * Whether a process that ends at any moment, in the middle of a call too, leaves a map from which
-   * every completed call can be read: then values are never overwritten in place. Default: false.
+   * Whether the effects of all completed calls survive a process that is killed at any moment, even
+   * during a call. Values are then never overwritten in place. Default: false.
    */
   readonly crashSafe?: boolean
 }
@@ -50,15 +53,18 @@ export const mapOptions: OptionNames<MapOptions> = {
   crashSafe: true
 }
 
-/** What one call of `set` is to do. */
+/** The options of `set`. */
 export interface SetOptions {
-  /** How long the entry lives, in milliseconds; 0 and Infinity: for ever. Default: the map's. */
+  /**
+   * The time that the entry lives, in milliseconds; 0 and Infinity mean forever. Default: the map's
+   * `ttl`.
+   */
   readonly ttl?: number
 }
 
 export const setOptions: OptionNames<SetOptions> = { ttl: true }
 
-/** A limit: an integer from 1; 0 when it was left out. */
+/** Checks a limit: an integer from 1; returns 0 if it was left out. */
 export function limitOf(name: string, value: number | undefined): number {
   if (value === undefined) return 0
   if (typeof value !== 'number') throw invalidType(name, 'of type number', value)
@@ -69,8 +75,8 @@ export function limitOf(name: string, value: number | undefined): number {
 }
 
 /**
- * A time to live: 0 for ever. Throws ERR_INVALID_ARG_TYPE, and ERR_OUT_OF_RANGE for NaN and for
- * less than 0.
+ * Checks a time to live; returns 0 for forever. Throws ERR_INVALID_ARG_TYPE, and ERR_OUT_OF_RANGE
+ * for NaN and negative numbers.
  */
 export function ttlOf(name: string, value: unknown): number {
   if (value === undefined) return 0
@@ -79,7 +85,7 @@ export function ttlOf(name: string, value: unknown): number {
   return value === Number.POSITIVE_INFINITY ? 0 : value
 }
 
-/** A number of a whole, such as how many entries a call may look at. */
+/** Checks an integer from 0, such as the number of entries that a call may look at. */
 export function countOf(name: string, value: number): number {
   if (typeof value !== 'number') throw invalidType(name, 'of type number', value)
   if (!Number.isSafeInteger(value) || value < 0) throw outOfRange(name, 'an integer from 0', value)

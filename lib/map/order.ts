@@ -1,11 +1,11 @@
 /**
  * The order of the entries: a doubly linked list from the oldest to the newest, and the iterators
- * that are under way on it. An entry that leaves the list moves the iterators that stand at it.
+ * in progress on it. Removing an entry moves the iterators that stand at it.
  */
 import { HAND, NEWER, NEWEST, OLDER, OLDEST, SWEEP } from './layout.js'
 import type { MapMemory } from './memory.js'
 
-/** An iterator: the entry that it visited last, 0 before the first one. */
+/** An iterator: the last entry that it visited, 0 before the first one. */
 export interface Cursor {
   last: number
   /** From the newest to the oldest. */
@@ -14,7 +14,7 @@ export interface Cursor {
 
 export class Order {
   private readonly memory: MapMemory
-  /** The iterators under way. One that was abandoned is forgotten when it was collected. */
+  /** The iterators in progress. Abandoned ones are dropped after they were garbage-collected. */
   private cursors: WeakRef<Cursor>[] = []
 
   constructor(memory: MapMemory) {
@@ -29,7 +29,7 @@ export class Order {
     return this.memory.m[entry + NEWER] << 1
   }
 
-  /** Appends an entry, whose own links are written already: see `linksOfNewest`. */
+  /** Appends an entry whose own links were written by `linkAsNewest`. */
   append(entry: number): void {
     const { m, at } = this.memory
     const newest = m[at + NEWEST] << 1
@@ -37,14 +37,14 @@ export class Order {
     m[at + NEWEST] = entry >>> 1
   }
 
-  /** Writes the links that an entry has as the newest one. */
+  /** Writes the links that an entry needs to become the newest one. */
   linkAsNewest(entry: number): void {
     const { m, at } = this.memory
     m[entry + OLDER] = m[at + NEWEST]
     m[entry + NEWER] = 0
   }
 
-  /** Takes an entry out of the list. */
+  /** Removes an entry from the list. */
   unlink(entry: number): void {
     const { m, at } = this.memory
     const older = m[entry + OLDER]
@@ -56,7 +56,7 @@ export class Order {
     if (this.cursors.length !== 0) this.moveCursors(entry, older << 1, newer << 1)
   }
 
-  /** Puts another entry in the place of one. */
+  /** Replaces an entry by another in the same place. */
   replace(entry: number, by: number): void {
     const { m, at } = this.memory
     const older = m[entry + OLDER]
@@ -68,7 +68,7 @@ export class Order {
     if (this.cursors.length !== 0) this.moveCursors(entry, by, by)
   }
 
-  /** Makes an entry the newest one. */
+  /** Moves an entry to the end: makes it the newest one. */
   renew(entry: number): void {
     const { m, at } = this.memory
     if (m[at + NEWEST] << 1 === entry) return
@@ -79,7 +79,7 @@ export class Order {
     this.memory.end()
   }
 
-  /** Forgets all entries. */
+  /** Removes all entries from the list. */
   clear(): void {
     const { m, at } = this.memory
     for (const word of [OLDEST, NEWEST, HAND, SWEEP]) m[at + word] = 0
@@ -94,7 +94,7 @@ export class Order {
     return cursor
   }
 
-  /** Moves an iterator on, and returns the entry where it now stands; 0 at the end. */
+  /** Moves an iterator to the next entry, and returns that; 0 at the end. */
   step(cursor: Cursor): number {
     const { m, at } = this.memory
     const { last, backwards } = cursor
@@ -116,7 +116,8 @@ export class Order {
   }
 
   /**
-   * Iterators that stand at an entry which leaves its place go to a neighbour that they visited.
+   * Moves iterators off an entry that leaves its place, to the neighbour that they visited before
+   * it.
    */
   private moveCursors(entry: number, older: number, newer: number): void {
     for (const cursor of this.live()) {

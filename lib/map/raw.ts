@@ -1,6 +1,6 @@
 /**
- * The bytes of a value where they lie: of a string or of JSON the text, of a number 8 bytes, of
- * bytes themselves.
+ * Access to the stored bytes of a value: the text of a string or JSON, the 8 bytes of a number, or
+ * bytes as they are.
  */
 import { types } from 'node:util'
 import { invalidType, outOfRange } from '../errors.js'
@@ -8,7 +8,7 @@ import { bytesOf } from './keys.js'
 import { KIND, VALUE_BYTES, valueAt } from './layout.js'
 import type { MapMemory } from './memory.js'
 
-/** Where the value of an entry lies. */
+/** The place of an entry's value. */
 function rangeOf(memory: MapMemory, entry: number): { at: number; bytes: number } {
   const at = valueAt(entry, memory.m[entry + KIND])
   const bytes = memory.m[entry + VALUE_BYTES] >>> 0
@@ -16,7 +16,7 @@ function rangeOf(memory: MapMemory, entry: number): { at: number; bytes: number 
   return { at, bytes }
 }
 
-/** The bytes themselves, until the map changes. */
+/** A view of the bytes, valid until the map changes. */
 export function viewOf(memory: MapMemory, entry: number): Uint8Array<ArrayBuffer> {
   const { at, bytes } = rangeOf(memory, entry)
   return memory.u8.subarray(at, at + bytes)
@@ -31,8 +31,8 @@ export function copyOf(memory: MapMemory, entry: number): Buffer<ArrayBuffer> {
 }
 
 /**
- * Copies the bytes to the beginning of an array, which must have room for them. Returns how many
- * they are.
+ * Copies the bytes to the beginning of an array, and returns their number. Throws ERR_OUT_OF_RANGE
+ * if the array is too short.
  */
 export function copyInto(memory: MapMemory, entry: number, target: Uint8Array): number {
   const { at, bytes } = rangeOf(memory, entry)

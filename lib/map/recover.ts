@@ -1,8 +1,7 @@
 /**
- * Makes a map whole that was cut off within a call: `CHANGES` is odd. The slots of the index say
- * which entries there are; hashes, counts and the order are made again from them. What a cut call
- * had taken from the heap, or had not given back yet, is freed. Recovery may be cut off as well,
- * and runs again.
+ * Recovers a map that was interrupted during a call: `CHANGES` is odd. The slots of the index
+ * determine the entries; hashes, counts and the order are rebuilt from them. Blocks that the call
+ * had allocated, or had not freed yet, are freed. If recovery itself is interrupted, it runs again.
  */
 import { eraseSlot, hashOfEntry, segmentsOf } from './directory.js'
 import {
@@ -30,7 +29,7 @@ import {
 } from './layout.js'
 import type { Table } from './table.js'
 
-/** Was the map cut off within a call? */
+/** Was the map interrupted during a call? */
 export function isCut({ memory: { m, at } }: Table): boolean {
   return (m[at + CHANGES] & 1) === 1
 }
@@ -51,7 +50,7 @@ export function recover(table: Table): void {
   memory.end()
 }
 
-/** Calls back with each slot that has an entry. */
+/** Calls `visit` with each slot that has an entry. */
 function eachSlot(
   { memory, segments }: Table,
   visit: (slot: number, entry: number, segment: number) => void
@@ -71,7 +70,10 @@ function clearMarks(table: Table): void {
   })
 }
 
-/** Hashes of slots and entries, entries that are in two slots, counts. Marks every entry. */
+/**
+ * Rebuilds the hashes of slots and entries, removes second slots of entries, and counts. Marks
+ * every entry.
+ */
 function recoverSlots(table: Table): void {
   const { memory, segments } = table
   const { m, at } = memory
@@ -86,7 +88,7 @@ function recoverSlots(table: Table): void {
       m[slot] = hashOfEntry(m, entry, segments)
       m[entry + HASH] = m[slot]
     }
-    // Of two slots with one entry the first that a search comes to stays.
+    // If an entry has two slots, keep the one that a search finds first.
     let own = 0
     for (let i = 0; i < slots; i++) {
       const entry = m[first + 2 * i + 1] << 1
@@ -96,7 +98,7 @@ function recoverSlots(table: Table): void {
       while (m[first + 2 * j + 1] << 1 !== entry) j = (j + 1) & mask
       if (j !== i) {
         eraseSlot(m, segment, mask, i)
-        // What moved up stands here now.
+        // Look at the entry that moved up to this slot.
         i--
       } else own++
     }
@@ -110,7 +112,7 @@ function recoverSlots(table: Table): void {
 }
 
 /**
- * The order as far as it can be followed, then the entries that are not in it: those that were not
+ * Rebuilds the order: keeps it as far as it can be followed, then appends the entries that were not
  * linked yet.
  */
 function recoverOrder(table: Table): void {
@@ -136,7 +138,7 @@ function recoverOrder(table: Table): void {
     const entry = next
     next = m[entry + NEWER] << 1
     if (isMarked(entry)) append(entry)
-    // An entry that was just replaced: its successor has its place.
+    // The entry was just replaced: its successor takes its place.
     else if (entry === replaced && isMarked(made)) append(made)
   }
   eachSlot(table, (_, entry) => append(entry))
@@ -148,7 +150,7 @@ function recoverOrder(table: Table): void {
   m[at + SWEEP] = 0
 }
 
-/** Frees the blocks that are not the map's. */
+/** Frees the pending blocks that the map does not use. */
 function freePending(table: Table): void {
   const { memory, segments } = table
   const { heap, m, at } = memory
@@ -170,8 +172,7 @@ function freePending(table: Table): void {
 }
 
 /**
- * Frees a directory that was given up: what is left of its entries, unless the map has them, and of
- * its segments.
+ * Frees a discarded directory, its segments, and those of its entries that the map does not use.
  */
 function freeDoomed(table: Table, directory: number): void {
   const { memory } = table

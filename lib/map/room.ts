@@ -1,6 +1,6 @@
 /**
- * Room for an entry: in the heap, in the index, within the limits. A map that may evict makes it;
- * another throws.
+ * Makes room for an entry: in the heap, in the index, and within the limits. Evicts other entries
+ * if the policy allows; otherwise throws.
  */
 import { OffheapError } from '../errors.js'
 import { type EvictionPolicy, isExpired, victim } from './eviction.js'
@@ -17,13 +17,13 @@ import type { MapMemory } from './memory.js'
 import type { Order } from './order.js'
 import type { Segments } from './segments.js'
 
-/** Why a value left the map, in lru-cache's words. */
+/** Why a value was removed, with the names that lru-cache uses. */
 export type Reason = 'set' | 'delete' | 'evict' | 'expire'
 
-/** A block's own header, which its usable bytes don't count. */
+/** The header of a block, which `usableSize` does not include. */
 export const BLOCK_BYTES = 4
 
-/** What can have room. */
+/** The parts of a table that this file uses. */
 export interface Roomy {
   readonly memory: MapMemory
   readonly segments: Segments
@@ -32,7 +32,7 @@ export interface Roomy {
   remove(entry: number, reason: Reason): void
 }
 
-/** No memory for an entry. */
+/** The error when there is no room for an entry. */
 export function outOfMemory(bytes: number): OffheapError {
   return new OffheapError(
     'ERR_OFFHEAP_OUT_OF_MEMORY',
@@ -41,15 +41,15 @@ export function outOfMemory(bytes: number): OffheapError {
   )
 }
 
-/** Is the entry larger than entries may be, or than all together may be? */
+/** Is the entry larger than the limit for one entry, or for all entries? */
 export function isTooLarge({ f64, at }: MapMemory, bytes: number): boolean {
   const most = f64[at / 2 + MAX_ENTRY_BYTES_F64] || f64[at / 2 + MAX_BYTES_F64]
   return most !== 0 && bytes + BLOCK_BYTES > most
 }
 
 /**
- * Evicts the entry that the policy says, but not `keep`. Returns the bytes that are free now; 0
- * when there is none to evict.
+ * Evicts the entry that the policy selects, but not `keep`. Returns the number of freed bytes; 0 if
+ * there is nothing to evict.
  */
 export function evict(table: Roomy, keep: number): number {
   const { memory } = table
@@ -64,15 +64,15 @@ export function evict(table: Roomy, keep: number): number {
 }
 
 /**
- * The word of a block for an entry: entries are evicted for it when the heap is full, but for
- * `keep`. Throws ERR_OFFHEAP_OUT_OF_MEMORY.
+ * Allocates a block for an entry, and returns its first word. If the heap is full, evicts entries,
+ * but not `keep`. Throws ERR_OFFHEAP_OUT_OF_MEMORY.
  */
 export function allocate(table: Roomy, bytes: number, keep: number): number {
   const { heap } = table.memory
   const pointer = heap.malloc(bytes)
   if (pointer !== 0) return pointer / 4
-  // Small entries that go may lie apart: a large one gets several times its size, in larger and
-  // larger steps.
+  // Evicted entries may be small and far apart: for a large one, evict several times its size, in
+  // growing steps.
   const most = 16 * bytes + 65_536
   const isHopeless = bytes >= heap.buffer.byteLength
   for (let freed = 0, step = 1; !isHopeless && freed < most; step *= 2) {
@@ -86,14 +86,14 @@ export function allocate(table: Roomy, bytes: number, keep: number): number {
 }
 
 /**
- * Makes room in the index for a hash: by memory, else by eviction. Throws
+ * Makes room in the index for a hash: grows the index or, without memory, evicts entries. Throws
  * ERR_OFFHEAP_OUT_OF_MEMORY.
  */
 export function growIndex(table: Roomy, hash: number, bytes: number): void {
   const { segments, memory } = table
   if (segments.grow(hash)) return
   if (table.policy === 'none') throw outOfMemory(bytes)
-  // What is evicted may lie apart, and be too little for a segment.
+  // Evicted entries may be far apart, so evict more than a segment needs.
   const needed = 3 * (segments.slots * 8 + 64)
   for (let freed = 0, last = -1; freed < needed && freed !== last; ) {
     last = freed
@@ -113,8 +113,8 @@ export function growIndex(table: Roomy, hash: number, bytes: number): void {
 }
 
 /**
- * Evicts until an entry of so many bytes, in the place of `old` if that is one, keeps the limits.
- * Throws ERR_OFFHEAP_OUT_OF_MEMORY.
+ * Evicts until an entry of `bytes` bytes, which may replace `old`, fits within the limits. Throws
+ * ERR_OFFHEAP_OUT_OF_MEMORY.
  */
 export function keepLimits(table: Roomy, old: number, bytes: number): void {
   const { heap, m, f64, at } = table.memory
@@ -131,8 +131,8 @@ export function keepLimits(table: Roomy, old: number, bytes: number): void {
 }
 
 /**
- * Evicts while all entries together take more bytes than they may: a block can be larger than what
- * it holds.
+ * Evicts while all entries together exceed the limit: a block can be larger than the entry that it
+ * holds.
  */
 export function keepBytes(table: Roomy, keep: number): void {
   const { f64, at } = table.memory

@@ -1,7 +1,7 @@
 /**
- * A walk over the entries in the order of the index, a segment at a time, for maps that change
- * meanwhile: what is there from the first call to the last comes at least once. A segment that
- * splits hands its range of hashes to two others, so the walk goes on where it was.
+ * Iterates over the entries in the order of the index, a segment at a time, while the map may
+ * change: an entry that is there from the first call to the last is returned at least once. When a
+ * segment splits, two others take over its range of hashes, so the scan continues where it was.
  */
 import { outOfRange } from '../errors.js'
 import { LOCAL_DEPTH, MOST_DEPTH, PREFIX, REBUILDS, SEGMENT_WORDS } from './layout.js'
@@ -9,13 +9,13 @@ import { countOf } from './options.js'
 import type { Table } from './table.js'
 
 /**
- * The cursor: how far in the space of hashes, in steps of the smallest range; above it how often
- * the hash changed.
+ * The number of steps in a scan: each is the smallest range of hashes that a segment can have. A
+ * cursor is a step, plus STEPS times the number of rebuilds.
  */
 const STEPS = 2 ** MOST_DEPTH
 
 /**
- * The entries of the next segments, at least `count` of them unless these are the last; and the
+ * Returns the entries of the next segments, at least `count` unless the end is reached, and the
  * next cursor, 0 at the end.
  */
 export function scan(
@@ -29,7 +29,7 @@ export function scan(
   segments.ready()
   const { m, at } = memory
   const rebuilds = m[at + REBUILDS]
-  // With another hash every entry is elsewhere: begin again.
+  // If the hash was changed, every entry is elsewhere: begin again.
   let step = Math.floor(cursor / STEPS) === rebuilds ? cursor % STEPS : 0
   const entries: number[] = []
   while (step < STEPS && entries.length < count) {

@@ -1,16 +1,16 @@
 /**
  * The index of a map: extendible hashing (Fagin, Nievergelt, Pippenger, Strong, 1979). A directory
- * of segments, chosen by the top bits of the hash; in each, linear probing. A full segment is split
- * in two; when it was the only one for its prefix, the directory doubles first. So the longest
- * pause is a split, however large the map is.
+ * of segments, selected by the top bits of the hash; linear probing in each segment. A full segment
+ * is split in two; if its prefix uses all bits of the directory, the directory is doubled first. So
+ * the longest pause is one split, however large the map is.
  *
- * Stores are in an order in which the index is whole after any of them:
+ * The order of stores keeps the index valid after every single one:
  *
- * - A slot gets its hash, then its entry: the entry is the commit.
- * - An entry that is taken out is overwritten by those that must move up, one after the other: for
- *   a moment the moved one is there twice. Then the last slot is emptied.
- * - New segments and directories are complete before the map refers to them. Until then, and from
- *   then on until the old ones are freed, `PENDING` and `DOOMED` name what would be lost.
+ * - A slot gets its hash, then its entry: the store of the entry is the commit.
+ * - A removed entry is overwritten by the entries that must move up, one by one. Each is there
+ *   twice for a moment. Then the last slot is emptied.
+ * - New segments and directories are complete before the map refers to them. Until then, and until
+ *   the old ones are freed, `PENDING` and `DOOMED` refer to the blocks that would be lost.
  */
 import { randomInt } from 'node:crypto'
 import {
@@ -53,13 +53,13 @@ import {
 } from './layout.js'
 import type { MapMemory } from './memory.js'
 
-/** Seeds that nobody can guess. */
+/** Returns new random seeds. */
 export const randomSeeds = () => ({ seedA: randomInt(2 ** 32) | 0, seedB: randomInt(2 ** 32) | 0 })
 
-/** So many keys with the same 32 bits of hash in one search are no coincidence. */
+/** This many keys with the same 32-bit hash in one search are no coincidence. */
 const MOST_ALIKE = 8
 
-/** Does the entry have the key that is packed? */
+/** Does the entry have the packed key? */
 function sameKey(m: Int32Array, entry: number, { words, at, kind, bytes }: Keys): boolean {
   const found = m[entry + KIND]
   if ((found & KEY_MASK) !== kind) return false
@@ -74,12 +74,12 @@ export class Segments implements Hashing {
   hashKind = 0
   seedA = 0
   seedB = 0
-  /** What the directory says, as long as its generation is the same. */
+  /** A copy of the directory's header, valid while its generation is the same. */
   private generation = -1
   private first = 0
   private shift = 31
   private mask = 0
-  /** The entries that `find` met with the hash of another key. */
+  /** The number of entries with the right hash but another key that `find` has met. */
   private alike = 0
   /** The slot of the entry that the last `find` found. */
   private slot = 0
@@ -89,7 +89,7 @@ export class Segments implements Hashing {
     this.memory = memory
   }
 
-  /** The first index of a new map. False without memory. */
+  /** Creates the index of a new map. Returns false when out of memory. */
   static make(memory: MapMemory, hashing: Hashing): boolean {
     const directory = makeDirectory(memory, 0, LEAST_SLOTS, hashing)
     const segment = directory === 0 ? 0 : makeSegment(memory, LEAST_SLOTS, 0, 0)
@@ -104,15 +104,15 @@ export class Segments implements Hashing {
   }
 
   /**
-   * The first call of every call of a map: throws when the map is closed, and reads the directory
-   * if it changed.
+   * Begins every call of a map: throws if the map is closed, and reads the directory again if it
+   * changed.
    */
   ready(): void {
     const { m, at } = this.memory
     if (m[at + GENERATION] !== this.generation) this.reload()
   }
 
-  /** The memory is gone: the next `ready` is to find out. */
+  /** Makes the next `ready` check the memory: it was closed. */
   forget(): void {
     this.generation = -1
   }
@@ -149,7 +149,7 @@ export class Segments implements Hashing {
 
   // ---- entries ----------------------------------------------------------------------------------
 
-  /** The entry with the key that is packed; 0 when there is none. */
+  /** Finds the entry with the packed key; 0 if there is none. */
   find(key: Keys): number {
     const { m } = this.memory
     const { mask } = this
@@ -173,30 +173,29 @@ export class Segments implements Hashing {
   }
 
   /**
-   * The reference of the entry where the search for a hash begins: most often the one that is
-   * looked for.
+   * The reference of the first entry that a search for this hash looks at: usually the right one.
    */
   guess(hash: number): number {
     const { m } = this.memory
     return m[this.segmentOf(hash) + SEGMENT_WORDS + 2 * (hash & this.mask) + 1]
   }
 
-  /** Is there no room for another entry with this hash? */
+  /** Is the segment for this hash full? */
   isFull(hash: number): boolean {
     return this.memory.m[this.segmentOf(hash) + SEGMENT_COUNT] >= capacityOf(this.mask + 1)
   }
 
-  /** Puts in an entry whose key is not there. There must be room. */
+  /** Inserts an entry whose key is not in the index. The segment must not be full. */
   insert(hash: number, entry: number): void {
     put(this.memory.m, this.segmentOf(hash), this.mask, hash, entry)
   }
 
-  /** Puts another entry in the place of the one that the last `find` found. */
+  /** Replaces the entry that the last `find` found. */
   replace(entry: number): void {
     this.memory.m[this.slot + 1] = entry >>> 1
   }
 
-  /** Takes out an entry. */
+  /** Removes an entry. */
   erase(entry: number): void {
     const { m } = this.memory
     const { mask } = this
@@ -215,9 +214,9 @@ export class Segments implements Hashing {
   // ---- growing ----------------------------------------------------------------------------------
 
   /**
-   * Makes room for another entry with this hash, or a part of the way to it. False when the heap
-   * has no memory for it; then nothing changed. Subscribers to events may run, so the caller begins
-   * anew.
+   * Makes room for another entry with this hash, or takes a step towards it. Returns false when out
+   * of memory; nothing has changed then. Subscribers to events may have run, so the caller must
+   * begin again.
    */
   grow(hash: number): boolean {
     const { m, at } = this.memory
@@ -225,24 +224,21 @@ export class Segments implements Hashing {
     if (slots < MOST_SLOTS) return this.remake(this, 0, slots * 2, false)
     const segment = this.segmentOf(hash)
     if (m[segment + LOCAL_DEPTH] < depth) return this.split(segment)
-    // A directory that is far larger than so many entries need: their hashes are no longer as good
-    // as random.
+    // If the directory is far larger than this number of entries needs, their hashes are not random
+    // any more.
     return depth < MOST_DEPTH && 2 ** depth <= 4 + m[at + COUNT] / 128
       ? this.double()
       : this.rehash()
   }
 
-  /**
-   * Did searches meet more entries with the hash of another key than random hashes give? Answers
-   * once.
-   */
+  /** Did searches meet more colliding hashes than chance explains? Resets the count. */
   wasAttacked(): boolean {
     const { alike } = this
     if (alike !== 0) this.alike = 0
     return alike >= MOST_ALIKE && this.hashKind !== SIPHASH
   }
 
-  /** Indexes all entries by SipHash, with a new key. False when the heap has no memory for it. */
+  /** Rebuilds the index with SipHash and a new key. Returns false when out of memory. */
   rehash(): boolean {
     const { m, at } = this.memory
     const hashing = { hashKind: SIPHASH, ...randomSeeds() }
@@ -252,7 +248,7 @@ export class Segments implements Hashing {
     return true
   }
 
-  /** Puts all entries in a new directory, with segments of one size. */
+  /** Moves all entries to a new directory, with segments of one size. */
   private remake(hashing: Hashing, depth: number, slots: number, rehashes: boolean): boolean {
     const { memory } = this
     const { m, at } = memory
@@ -260,7 +256,7 @@ export class Segments implements Hashing {
     memory.begin()
     const made = this.build(hashing, depth, slots)
     const old = this.directory
-    // When a subscriber changed the map meanwhile, the caller tries again.
+    // If a subscriber changed the map meanwhile, the caller tries again.
     const isCurrent = keys.serial === serial
     if (made !== 0 && isCurrent && fill(memory, old, made, rehashes ? hashing : undefined)) {
       this.adopt(made, old)
@@ -273,7 +269,10 @@ export class Segments implements Hashing {
     return made !== 0
   }
 
-  /** A new directory with all its segments, named by `DOOMED`; 0 without memory. */
+  /**
+   * Creates a directory with all its segments, referred to by `DOOMED`; returns 0 when out of
+   * memory.
+   */
   private build(hashing: Hashing, depth: number, slots: number): number {
     const { memory } = this
     const { m, at } = memory
@@ -292,7 +291,7 @@ export class Segments implements Hashing {
     return directory
   }
 
-  /** Another directory takes the place of this one, by one store. */
+  /** Replaces the current directory, in one store. */
   private adopt(directory: number, old: number): void {
     const { m, at } = this.memory
     m[at + DOOMED + 1] = old >>> 1
@@ -302,7 +301,7 @@ export class Segments implements Hashing {
     this.reload()
   }
 
-  /** Entries get the hashes of their slots. */
+  /** Copies the hashes of the slots to the entries. */
   private copyHashes(): void {
     const { m } = this.memory
     for (const segment of segmentsOf(this.memory, this.directory)) {
@@ -313,7 +312,7 @@ export class Segments implements Hashing {
     }
   }
 
-  /** Replaces the directory by one of twice the length. */
+  /** Replaces the directory with one twice as long. */
   private double(): boolean {
     const { memory } = this
     const { m, at } = memory
@@ -340,7 +339,7 @@ export class Segments implements Hashing {
     return true
   }
 
-  /** Replaces a segment by two, each with half of its hashes. */
+  /** Replaces a segment with two, each for half of its hashes. */
   private split(segment: number): boolean {
     const { memory, mask } = this
     const { m, at } = memory
@@ -371,7 +370,7 @@ export class Segments implements Hashing {
     return true
   }
 
-  /** Makes the directory refer to a segment wherever the segment's prefix says so. */
+  /** Sets all references in the directory that match the segment's prefix. */
   point(segment: number): void {
     const { m } = this.memory
     const span = 2 ** (this.depth - m[segment + LOCAL_DEPTH])
@@ -380,8 +379,8 @@ export class Segments implements Hashing {
   }
 
   /**
-   * Puts an index without entries in the place of this one. Returns the old directory, with which
-   * the caller frees the entries; 0 without memory.
+   * Replaces the index with an empty one. Returns the old directory, so that the caller can free
+   * its entries; 0 when out of memory.
    */
   clear(): number {
     const old = this.directory

@@ -1,4 +1,4 @@
-/** Figures about a map. */
+/** Statistics of a map. */
 
 import { segmentsOf } from './directory.js'
 import {
@@ -13,25 +13,24 @@ import {
 import type { Table } from './table.js'
 
 export interface MapStats {
-  /** The number of entries, expired ones that were not removed yet included. */
+  /** The number of entries, including expired ones that were not removed yet. */
   readonly entries: number
   /**
-   * The bytes that the entries take from the heap: keys, values, their headers and those of their
-   * blocks.
+   * The number of bytes that the entries take in the heap: keys, values, and the headers of entries
+   * and blocks.
    */
   readonly bytes: number
-  /** The bytes of the index. */
+  /** The size of the index in bytes. */
   readonly indexBytes: number
-  /** Calls through this object that found an entry, and those that found none. */
+  /** The number of lookups through this object that found an entry, and of those that did not. */
   readonly hits: number
   readonly misses: number
   /**
-   * Entries that were evicted, and entries that were removed because their time had passed, since
-   * the map was made.
+   * The number of entries that were evicted, and of those that expired, since the map was created.
    */
   readonly evicted: number
   readonly expired: number
-  /** How often the map chose another hash because too many were alike. */
+  /** The number of times that the map changed its hash because too many keys collided. */
   readonly rebuilds: number
 }
 

@@ -1,10 +1,10 @@
 /**
- * The entries of a map: found, stored, removed, evicted. HeapMap and HeapCache are two faces of it,
- * which check arguments and call the user's functions.
+ * Finds, stores, removes and evicts the entries of a map. HeapMap and HeapCache are its two public
+ * classes; they check arguments and call the user's functions.
  *
- * A call that changes the map asks for all the memory it needs first. Asking may run the caller's
- * code (a subscriber to the events of the heap), so a call whose key is no longer packed begins
- * again. From there to the end nothing but this code runs.
+ * A call that changes the map first allocates all the memory it needs. That may run the caller's
+ * code (a subscriber to the events of the heap), so if the packed key was replaced meanwhile, the
+ * call begins again. After that, no other code runs until the end of the call.
  */
 import { invalidState } from '../errors.js'
 import type { Heap } from '../heap/heap.js'
@@ -57,26 +57,24 @@ import { Segments } from './segments.js'
 import { RAW } from './text.js'
 import { readNumber, readValue, type Stored, type Value, writeNumber } from './values.js'
 
-/**
- * When an entry expires, in milliseconds since the epoch, and how long it lives from each renewal.
- */
+/** The expiry time of an entry, in milliseconds since the epoch, and its TTL. */
 export interface Time {
   readonly expiry: number
   readonly ttl: number
 }
 
-/** A value that left the map, for whoever wants to know. */
+/** A value that left the map, to be passed to `dispose`. */
 export interface Departure {
   readonly key: Stored
   readonly value: Stored
   readonly reason: Reason
 }
 
-/** The entries that each `set` looks at, for expired ones. */
+/** The number of entries that each `set` checks for expiry. */
 const SWEPT = 2
 /**
- * How often a call begins again because subscribers changed the map; a map that grows needs some of
- * them too.
+ * The most times that a call begins. It begins again when a subscriber changed the map, and when
+ * the map has grown.
  */
 const MOST_TRIES = 100
 
@@ -85,11 +83,11 @@ export class Table implements Roomy {
   readonly segments: Segments
   readonly order: Order
   readonly policy: EvictionPolicy
-  /** Values that left since they were last taken; undefined when nobody wants them. */
+  /** The values that left since they were last reported; undefined if nobody listens. */
   departed: Departure[] | undefined
   private readonly crashSafe: boolean
 
-  /** Over a map that lies at `pointer` of the heap. */
+  /** For the map whose header is at `pointer`. */
   constructor(heap: Heap, pointer: number) {
     this.memory = new MapMemory(heap, pointer)
     this.segments = new Segments(this.memory)
@@ -105,7 +103,7 @@ export class Table implements Roomy {
     return m[at + COUNT]
   }
 
-  /** The entry with this key, expired or not; 0 when there is none. */
+  /** Finds the entry with this key, expired or not; 0 if there is none. */
   find(key: MapKey): number {
     const { segments } = this
     segments.ready()
@@ -117,21 +115,22 @@ export class Table implements Roomy {
     return isExpired(this.memory.m, entry)
   }
 
-  /** The time of the entry; undefined when it lives for ever. */
+  /** The expiry time of the entry; undefined if it never expires. */
   timeOf(entry: number): Time | undefined {
     const { m } = this.memory
     if ((m[entry + KIND] & TIMED) === 0) return undefined
     return { expiry: readNumber(m, entry + EXPIRY), ttl: readNumber(m, entry + ENTRY_TTL) }
   }
 
-  /** How long the entry will live, in milliseconds. */
+  /** The time until the entry expires, in milliseconds. */
   remaining(entry: number): number {
     const time = this.timeOf(entry)
     return time === undefined ? Number.POSITIVE_INFINITY : Math.max(0, time.expiry - Date.now())
   }
 
   /**
-   * The time of an entry that is set now; `ttl` is what the call says, undefined for the map's own.
+   * The expiry time of an entry that is set now. `ttl` is the option of the call, undefined for
+   * that of the map.
    */
   timeFrom(ttl: number | undefined): Time | undefined {
     this.segments.ready()
@@ -148,7 +147,7 @@ export class Table implements Roomy {
     return readValue(this.memory, entry)
   }
 
-  /** The key of an entry: what type of keys a map has is known to its caller. */
+  /** The key of an entry. Its type is known only to the caller. */
   keyOf(entry: number): Stored {
     const { m, u8, text } = this.memory
     const kind = m[entry + KIND]
@@ -162,9 +161,8 @@ export class Table implements Roomy {
   // ---- storing ----------------------------------------------------------------------------------
 
   /**
-   * Stores a value, which lives for ever when `time` is undefined. False when the
-   * entry is larger than entries may be. Throws ERR_OFFHEAP_OUT_OF_MEMORY; then the entry is as it
-   * was.
+   * Stores a value, which never expires if `time` is undefined. Returns false if the entry is
+   * larger than the limit. Throws ERR_OFFHEAP_OUT_OF_MEMORY; an existing entry is then unchanged.
    */
   put(key: MapKey, value: Value, time: Time | undefined): boolean {
     const { segments, memory } = this
@@ -192,7 +190,7 @@ export class Table implements Roomy {
         memory.heap.free(made * 4)
         continue
       }
-      // What was evicted may have moved the slot of the entry.
+      // Evictions may have moved the slot of the entry.
       const hasChanged = m[at + CHANGES] !== changes
       this.write(made, value, time)
       if (entry === 0) this.link(made)
@@ -206,7 +204,7 @@ export class Table implements Roomy {
     throw invalidState('the map changed each time that it was about to store an entry')
   }
 
-  /** Writes a new entry, all but its links. */
+  /** Writes a new entry, except for its links. */
   private write(made: number, value: Value, time: Time | undefined): void {
     const { memory } = this
     const { m, at } = memory
@@ -223,7 +221,7 @@ export class Table implements Roomy {
     value.write(memory, (begin + words) * 4)
   }
 
-  /** Makes a written entry a part of the map: the store of its slot is the commit. */
+  /** Adds a written entry to the map: the store of its slot is the commit. */
   private link(made: number): void {
     const { memory, order } = this
     const { m, at } = memory
@@ -236,7 +234,7 @@ export class Table implements Roomy {
     memory.end()
   }
 
-  /** Puts a written entry in the place of one with the same key, which is freed. */
+  /** Replaces an entry with a written one of the same key, and frees it. */
   private exchange(entry: number, made: number): void {
     const { memory, order } = this
     const { m, at } = memory
@@ -254,8 +252,8 @@ export class Table implements Roomy {
   }
 
   /**
-   * Writes a value over an old one of about its size. False when it doesn't fit, and when a crash
-   * must not find half of it.
+   * Overwrites a value with one of about the same size. Returns false if it doesn't fit, or if the
+   * map must survive crashes.
    */
   private overwrite(entry: number, value: Value, time: Time | undefined, bytes: number): boolean {
     const { memory } = this
@@ -276,14 +274,14 @@ export class Table implements Roomy {
     return true
   }
 
-  /** Changes when an entry expires. It must be a timed one. */
+  /** Changes the expiry time of an entry, which must have one. */
   setTime(entry: number, { expiry, ttl }: Time): void {
     const { m } = this.memory
     writeNumber(m, entry + EXPIRY, expiry)
     writeNumber(m, entry + ENTRY_TTL, ttl)
   }
 
-  /** Counts an entry, or no longer, among all. */
+  /** Adds an entry to the totals, or subtracts it. */
   private account(entry: number, sign: number): void {
     const { heap, m, f64, at } = this.memory
     f64[at / 2 + BYTES_F64] += sign * (heap.usableSize(entry * 4) + BLOCK_BYTES)
@@ -307,8 +305,8 @@ export class Table implements Roomy {
   }
 
   /**
-   * Looks at so many entries, from where the last look ended, and removes those that are expired,
-   * but not `keep`.
+   * Checks `most` entries, from where the last sweep ended, and removes those that have expired,
+   * but not `keep`. Returns the number of removed entries.
    */
   sweep(most: number, keep = 0): number {
     const { order, memory } = this
@@ -333,7 +331,7 @@ export class Table implements Roomy {
     if (this.departed !== undefined) this.noteAll()
     memory.begin()
     let old = segments.clear()
-    // A heap that has no room for an empty index has it when some entries are gone.
+    // If the heap has no room for an empty index, remove entries until it has.
     while (old === 0 && order.oldest !== 0) {
       this.remove(order.oldest, 'delete')
       memory.begin()
@@ -365,7 +363,7 @@ export class Table implements Roomy {
     }
   }
 
-  /** Keeps what leaves the map, for whoever wants to know. */
+  /** Notes a value that leaves the map, if anybody listens. */
   private note(entry: number, reason: Reason): void {
     this.departed?.push({ key: this.keyOf(entry), value: this.read(entry), reason })
   }

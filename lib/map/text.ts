@@ -1,6 +1,6 @@
 /**
- * Strings as bytes. There are three encodings, each exact: ASCII, UTF-8, and UTF-16 for strings
- * with a lone surrogate, which UTF-8 can't hold. A string has one of them only, so that equal
+ * Strings as bytes. There are three encodings: ASCII, UTF-8, and UTF-16 for strings with a lone
+ * surrogate, which UTF-8 can't represent. Each string has exactly one of them, so that equal
  * strings have equal bytes.
  */
 import type { Heap } from '../heap/heap.js'
@@ -12,8 +12,8 @@ export const UTF16 = 2
 export const RAW = 3
 
 /**
- * The methods of Node's Buffers behind `toString` and `write`, which take the encoding from a
- * string each time.
+ * The methods of Buffer behind `toString` and `write`, which parse the name of the encoding in each
+ * call.
  */
 interface TextBuffer extends Buffer<ArrayBuffer> {
   latin1Slice(start: number, end: number): string
@@ -27,14 +27,14 @@ interface TextBuffer extends Buffer<ArrayBuffer> {
 const METHODS = ['latin1Slice', 'utf8Slice', 'ucs2Slice', 'latin1Write', 'utf8Write', 'ucs2Write']
 
 /**
- * Node documents none of these methods, though all that it has had for years: a runtime may be
- * without them.
+ * These methods are not documented, though Node has had them for years; another runtime may not
+ * have them.
  */
 function isTextBuffer(buffer: Buffer<ArrayBuffer>): buffer is TextBuffer {
   return METHODS.every(name => typeof Reflect.get(buffer, name) === 'function')
 }
 
-/** A lone surrogate: in a Unicode pattern, pairs are one character. */
+/** A lone surrogate: with the u flag, a surrogate pair is one character. */
 const LONE = /\p{Surrogate}/u
 
 /** The encoding of a string that takes `bytes` bytes as UTF-8. */
@@ -44,15 +44,12 @@ export function encodingOf(text: string, bytes: number): number {
 }
 
 /**
- * The longest string that is made of single characters: for longer ones a call of the runtime is
- * faster.
+ * The longest string that is built character by character: for longer ones, a call of the runtime
+ * is faster.
  */
 const SHORT = 16
 
-/**
- * Reads and writes strings in the memory of a buffer. Offsets and lengths are in bytes, within the
- * memory.
- */
+/** Reads and writes strings in a piece of memory. Offsets and lengths are in bytes. */
 export class Text {
   private readonly buffer: Buffer<ArrayBuffer>
   private readonly fast: TextBuffer | undefined
@@ -62,7 +59,7 @@ export class Text {
     this.fast = isTextBuffer(this.buffer) ? this.buffer : undefined
   }
 
-  /** Over the memory of a heap. */
+  /** For the memory of a heap. */
   static of(heap: Heap): Text {
     return new Text(heap.u8)
   }

@@ -1,6 +1,6 @@
 /**
- * Values as bytes. What a value is decides how it is kept: strings and bytes as they are, numbers
- * in 8 bytes, undefined in none, everything else as JSON.
+ * Values as bytes: strings and bytes are stored as they are, numbers in 8 bytes, undefined in none,
+ * everything else as JSON.
  */
 import { types } from 'node:util'
 import { invalidType, outOfRange } from '../errors.js'
@@ -9,30 +9,30 @@ import { KIND, VALUE_BYTES, VALUE_KIND_MASK, VALUE_KIND_SHIFT, valueAt } from '.
 import type { MapMemory } from './memory.js'
 import { ASCII, encodingOf, RAW, UTF8, UTF16 } from './text.js'
 
-/** The kinds of values. Those of strings and bytes are the encodings of text.ts. */
+/** The kinds of values. For strings and bytes, the kind is the encoding: see text.ts. */
 const NUMBER = 4
 const JSON_ASCII = 5
 const JSON_UTF8 = 6
 const UNDEFINED = 7
 
-/** An entry has 32 bits for the bytes of its value, and a heap 8 GiB at most. */
+/** The header of an entry has 32 bits for the length of its value. */
 const MOST_VALUE_BYTES = 2 ** 32 - 1
 
-/** What was stored is known to whoever stored it, as it is with JSON.parse. */
+/** The type of a stored value is known only to the caller, as with JSON.parse. */
 export type Stored = ReturnType<typeof JSON.parse>
 
-/** A number as the two words that it is kept in. */
+/** Converts between a number and the two words that store it. */
 const float = new Float64Array(1)
 const halves = new Int32Array(float.buffer)
 
-/** Writes a number of 64 bits to two words. */
+/** Writes a 64-bit number to two words. */
 export function writeNumber(m: Int32Array, at: number, value: number): void {
   float[0] = value
   m[at] = halves[0]
   m[at + 1] = halves[1]
 }
 
-/** Reads a number of 64 bits from two words. */
+/** Reads a 64-bit number from two words. */
 export function readNumber(m: Int32Array, at: number): number {
   halves[0] = m[at]
   halves[1] = m[at + 1]
@@ -48,8 +48,8 @@ export class Value {
   private array: Uint8Array | undefined
 
   /**
-   * Reads a value; of an object its JSON, which may run the caller's code. Throws
-   * ERR_INVALID_ARG_TYPE for what JSON can't hold, and what JSON.stringify throws.
+   * Reads a value. Converts an object to JSON, which may run the caller's code. Throws
+   * ERR_INVALID_ARG_TYPE for a value that JSON can't represent, and the errors of JSON.stringify.
    */
   constructor(value: unknown) {
     if (typeof value === 'string') this.setText(value, ASCII, UTF8)
@@ -80,8 +80,7 @@ export class Value {
   }
 
   /**
-   * Takes a copy of bytes that lie in the memory of the map, where they may be freed before they
-   * are read.
+   * Copies bytes that are in the memory of the map, where they may be freed before they are read.
    */
   leave(buffer: ArrayBuffer): void {
     if (this.array?.buffer === buffer) this.array = this.array.slice()

@@ -1,9 +1,9 @@
-/** Loops over the entries of a table, which may change meanwhile. */
+/** Iteration over the entries of a table, which may change meanwhile. */
 import type { Table } from './table.js'
 
 /**
- * Visits the entries, from the newest to the oldest if `backwards`; expired ones only if `stale`.
- * Visits `most` at the most.
+ * Visits at most `most` entries, from the oldest to the newest, or the other way if `backwards`.
+ * Includes expired entries if `stale`.
  */
 export function* visit(
   table: Table,
