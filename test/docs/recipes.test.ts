@@ -413,6 +413,89 @@ test('the commands that the pages name run, and what they show are figures of th
   expect(shape(page('struct-arrays.md'))).toContain(shape(out.split('\n').slice(1).join('\n')))
   const { out: index } = await offheap.recipe('durable-index.js', '2000')
   expect(shape(page('durable-index.md'))).toContain(shape(index.split('\n').slice(1).join('\n')))
+  const { out: requests } = await offheap.recipe('http-cache.js', '2000', '1')
+  expect(shape(page('http-cache.md'))).toContain(shape(requests.split('\n').slice(1).join('\n')))
   const { out: table } = await offheap.recipe('lru-cache.js', '2000')
   expect(shape(page('lru-cache.md'))).toContain(shape(table.split('\n').slice(1).join('\n')))
+})
+
+describe('the cache handler', () => {
+  const head = `
+    import { spawnSync } from 'node:child_process'
+    import { mkdtempSync, rmSync } from 'node:fs'
+    import { tmpdir } from 'node:os'
+    import { join } from 'node:path'
+    import CacheHandler from './cache-handler.js'
+    const folder = mkdtempSync(join(tmpdir(), 'offheap-'))
+    process.on('exit', () => rmSync(folder, { recursive: true }))
+    const file = join(folder, 'cache.heap')
+  `
+
+  test('has what a process left that was killed, Buffers and Maps too', async () => {
+    await passes(`${head}
+      const { signal } = spawnSync(process.execPath, ['--input-type=module', '-e', \`
+        import CacheHandler from \${JSON.stringify(new URL('cache-handler.js', import.meta.url).href)}
+        const handler = new CacheHandler({ file: \${JSON.stringify(file)} })
+        const value = { html: 'ü', bytes: Buffer.from([1, 2]), map: new Map([[1, 'one']]) }
+        await handler.set('/a', value, { tags: ['x', 'y'] })
+        await handler.set('/b', { html: 'b' })
+        process.kill(process.pid, 'SIGKILL')
+      \`])
+      assert.equal(signal, 'SIGKILL')
+      const handler = new CacheHandler({ file })
+      const { value, tags, lastModified } = await handler.get('/a')
+      assert.deepEqual(value, { html: 'ü', bytes: Buffer.from([1, 2]), map: new Map([[1, 'one']]) })
+      assert.deepEqual(tags, ['x', 'y'])
+      assert.equal(typeof lastModified, 'number')
+      assert.equal(await handler.get('/none'), null)
+      handler.close()`)
+  })
+
+  test('forgets what has a tag that was revalidated, and nothing else', async () => {
+    await passes(`${head}
+      const handler = new CacheHandler({ file, size: 2 ** 22 })
+      await handler.set('/a', 1, { tags: ['x', 'y'] })
+      await handler.set('/b', 2, { tags: ['z'] })
+      await handler.revalidateTag(['y', 'unknown'])
+      assert.equal(await handler.get('/a'), null)
+      const second = new CacheHandler({ file })
+      assert.equal((await second.get('/b')).value, 2)
+      handler.close()`)
+  })
+
+  test('keeps what it has room for, and loses the rest without an error', async () => {
+    await passes(`${head}
+      const handler = new CacheHandler({ file, size: 2 ** 20 })
+      for (let i = 0; i < 500; i++) await handler.set('/' + i, 'x'.repeat(10_000))
+      assert.equal((await handler.get('/499')).value.length, 10_000)
+      await handler.set('/499', 'x'.repeat(2 ** 21))
+      assert.equal(await handler.get('/499'), null)
+      handler.close()`)
+  })
+})
+
+test('the HTTP server makes a page once for all who ask, and answers other methods with 405', async () => {
+  await passes(`
+    import { once } from 'node:events'
+    import { cachingServer, pageCache } from './http-cache.js'
+    let made = 0
+    const cache = pageCache(2 ** 24)
+    const render = async path => {
+      if (path === '/broken') throw new Error('on purpose')
+      return path + ++made
+    }
+    const server = cachingServer(cache, render).listen(0)
+    await once(server, 'listening')
+    const base = 'http://localhost:' + server.address().port
+    const ask = async (path, options) => {
+      const answer = await fetch(base + path, options)
+      return answer.status + ' ' + (await answer.text())
+    }
+    assert.deepEqual(await Promise.all([ask('/a'), ask('/a'), ask('/b')]), ['200 /a1', '200 /a1', '200 /b2'])
+    assert.equal(await ask('/a'), '200 /a1')
+    assert.equal(await ask('/broken'), '502 ')
+    assert.equal(await ask('/a', { method: 'POST' }), '405 ')
+    server.close()
+    server.closeAllConnections()
+    cache.close()`)
 })
