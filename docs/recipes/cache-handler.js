@@ -3,6 +3,7 @@
  * next.config.js), on a heap file: what was rendered before a restart is there after it, also after
  * kill -9, and takes no room in the heap of V8.
  */
+import { existsSync } from 'node:fs'
 import { deserialize, serialize } from 'node:v8'
 import { Heap } from 'offheap'
 import { HeapCache, HeapMap } from 'offheap/map'
@@ -12,7 +13,8 @@ const stores = new Map()
 
 /** The cache in a file, and when each tag was last revalidated. */
 function open(path, size) {
-  const heap = Heap.open(path, { size, create: true, placement: 'segregated-fit' })
+  const made = { size, create: true, placement: 'segregated-fit' }
+  const heap = Heap.open(path, existsSync(path) ? {} : made)
   const { roots } = heap
   const entriesAt = roots.get('entries')
   const tagsAt = roots.get('tags')
@@ -29,7 +31,7 @@ export default class CacheHandler {
   #path
   #store
 
-  /** A file of at most `size` bytes; when it is full, what is used least goes. */
+  /** A new file has at most `size` bytes; when it is full, what is used least goes. */
   constructor({ file = process.env.CACHE_FILE ?? 'cache.heap', size = 2 ** 28 } = {}) {
     if (!stores.has(file)) stores.set(file, open(file, size))
     this.#path = file

@@ -93,7 +93,7 @@ async function measure(name, cache, pages, seconds) {
 }
 
 function line(name, cells) {
-  console.log(name.padEnd(10) + cells.map(cell => cell.padStart(17)).join(''))
+  console.log(name.padEnd(10) + cells.map(cell => cell.padStart(16)).join(''))
 }
 
 /** Requests from a thread of their own, over ten connections. */
@@ -122,7 +122,7 @@ async function main(pages, seconds, name) {
   else if (name === 'HeapCache') await measure(name, pageCache(pages * 500), pages, seconds)
   else {
     console.log(`${pages.toLocaleString('en-US')} pages, Node ${process.version}`)
-    const head = ['requests a second', 'slowest request', 'worst GC pause', 'worst loop delay']
+    const head = ['requests a s', 'slowest request', 'worst GC pause', 'worst delay']
     line('cache', [...head, 'resident'])
     for (const each of ['HeapCache', 'Map']) {
       const args = [fileURLToPath(import.meta.url), `${pages}`, `${seconds}`, each]
