@@ -18,10 +18,8 @@ function open(path, size) {
   const { roots } = heap
   const entriesAt = roots.get('entries')
   const tagsAt = roots.get('tags')
-  const entries = entriesAt
-    ? HeapCache.open(heap, entriesAt)
-    : HeapCache.create(heap, { crashSafe: true })
-  const tags = tagsAt ? HeapMap.open(heap, tagsAt) : HeapMap.create(heap, { crashSafe: true })
+  const entries = entriesAt ? HeapCache.open(heap, entriesAt) : HeapCache.create(heap)
+  const tags = tagsAt ? HeapMap.open(heap, tagsAt) : HeapMap.create(heap)
   roots.set('entries', entries.pointer)
   roots.set('tags', tags.pointer)
   return { heap, entries, tags }

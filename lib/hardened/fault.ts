@@ -66,7 +66,7 @@ export class Faults {
       const bytes = requestedOf(words, block)
       if (slot === pointer) return this.entry(block)
       const why =
-        `lies inside the block at ${slot} (${bytes} bytes); only its beginning can be ` + `given`
+        `lies inside the block at ${slot} (${bytes} bytes); only its beginning ` + 'can be given'
       return this.invalid(call, pointer, why, this.block(slot, bytes))
     }
     return corrupt(`no block covers byte ${pointer}`)

@@ -631,6 +631,14 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   // ---- a heap in a file -------------------------------------------------------------------------
 
   /**
+   * The path of the file that the heap is in; undefined if it is in none. Throws ERR_OFFHEAP_CLOSED.
+   */
+  get path(): string | undefined {
+    if (!this.engine.open) throw this.gone()
+    return this.state.file?.path
+  }
+
+  /**
    * Named pointers, stored in the file. Its methods throw ERR_OFFHEAP_UNSUPPORTED if the heap is
    * not in a file.
    */

@@ -39,7 +39,8 @@ export interface Opened {
 export function create(heap: Heap | undefined, options: MapOptions): Opened {
   const { eviction = 'none', hash = 'mixed', size = DEFAULT_HEAP_BYTES } = options
   const format = LAYOUT_VERSION | (policies.indexOf(policyOf(eviction)) << POLICY_SHIFT)
-  const flags = flagOf('options.crashSafe', options.crashSafe) ? CRASH_SAFE : 0
+  const crashSafe = options.crashSafe ?? heap?.path !== undefined
+  const flags = flagOf('options.crashSafe', crashSafe) ? CRASH_SAFE : 0
   const max = limitOf('options.max', options.max)
   const maxSize = limitOf('options.maxSize', options.maxSize)
   const maxEntrySize = limitOf('options.maxEntrySize', options.maxEntrySize)

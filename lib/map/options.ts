@@ -37,7 +37,8 @@ export interface MapOptions {
   readonly hash?: 'mixed' | 'siphash'
   /**
    * Whether the effects of all completed calls survive a process that is killed at any moment, even
-   * during a call. Values are then never overwritten in place. Default: false.
+   * during a call. Values are then never overwritten in place. Default: true in a heap file, false
+   * elsewhere.
    */
   readonly crashSafe?: boolean
 }

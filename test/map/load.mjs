@@ -12,7 +12,7 @@ const { HeapMap } = await import(maps)
 const { apply } = await import('./load-steps.mjs')
 
 const heap = Heap.open(path, { size: 2 ** 22, create: true })
-const map = HeapMap.create(heap, { crashSafe: true, eviction: policy, max: 3000 })
+const map = HeapMap.create(heap, { eviction: policy, max: 3000 })
 heap.root = map.pointer
 const journal = openSync(`${path}.journal`, 'w')
 const done = Buffer.alloc(4)

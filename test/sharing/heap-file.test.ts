@@ -196,6 +196,16 @@ describe('the options of Heap.open', () => {
   })
 })
 
+test('a heap knows the path of its file, until it is closed', () => {
+  const path = newPath()
+  const heap = create(path)
+  expect(heap.path).toBe(path)
+  heap.close()
+  expectError(() => heap.path, 'ERR_OFFHEAP_CLOSED')
+  using other = Heap.map(MIB)
+  expect(other.path).toBeUndefined()
+})
+
 describe('named roots', () => {
   test('are kept by name', () => {
     const path = newPath()

@@ -23,7 +23,7 @@ function passes(body: string): string {
     import assert from 'node:assert/strict'
     import { once } from 'node:events'
     import { Worker } from 'node:worker_threads'
-    const head = ${JSON.stringify(`import { parentPort, workerData } from 'node:worker_threads'\nimport { Heap } from ` + `${JSON.stringify(compiled.heap)}\n`)}
+    const head = ${JSON.stringify(`import { parentPort, workerData } from 'node:worker_threads'\nimport { Heap } from ${JSON.stringify(compiled.heap)}\n`)}
     function start(body, data) {
       const url = new URL('data:text/javascript,' + encodeURIComponent(head + body))
       const worker = new Worker(url, { workerData: data })

@@ -203,7 +203,7 @@ td:nth-child(-n+5):not(:nth-child(2)) { text-align: right; font-variant-numeric:
 ${body}
 </tbody></table>
 <h2>Much in common</h2>
-${similar.length === 0 ? '<p>No two submissions.</p>' : `<ul>\n${similar.join('\n')}\n</ul>\n<p>The share of the shorter one that the other has ` + 'too, whatever the names. Look at both before you say anything.</p>'}
+${similar.length === 0 ? '<p>No two submissions.</p>' : `<ul>\n${similar.join('\n')}\n</ul>\n<p>The share of the shorter one that the other has too, whatever the names. Look at both before you say anything.</p>`}
 </html>
 `
 }

@@ -71,7 +71,7 @@ export class HeapStrip {
     context.lineWidth = 2
     context.strokeRect(from - 1, TOP - 2, to - from + 2, HEIGHT + 4)
     const text =
-      `bytes ${window.start.toLocaleString('en-US')} … (${humanBytes(window.bytes)} ` + `below)`
+      `bytes ${window.start.toLocaleString('en-US')} … ` + `(${humanBytes(window.bytes)} below)`
     const half = context.measureText(text).width / 2
     context.fillText(
       text,
