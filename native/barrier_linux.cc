@@ -11,24 +11,30 @@ namespace {
 
 // As in linux/membarrier.h, which old headers don't have.
 constexpr int kQuery = 0;
+constexpr int kGlobalExpedited = 1 << 1;
+constexpr int kRegisterGlobalExpedited = 1 << 2;
 constexpr int kPrivateExpedited = 1 << 3;
 constexpr int kRegisterPrivateExpedited = 1 << 4;
 
 long Membarrier(int command) { return syscall(SYS_membarrier, command, 0, 0); }
 
-bool Register() {
+bool Register(int command, int registration) {
   const long commands = Membarrier(kQuery);
-  return commands > 0 && (commands & kPrivateExpedited) != 0 && Membarrier(kRegisterPrivateExpedited) == 0;
+  return commands > 0 && (commands & command) != 0 && Membarrier(registration) == 0;
 }
 
 }  // namespace
 
-bool Available() {
-  static const bool available = Register();
+bool Available(Reach reach) {
+  if (reach == Reach::process) {
+    static const bool available = Register(kPrivateExpedited, kRegisterPrivateExpedited);
+    return available;
+  }
+  static const bool available = Register(kGlobalExpedited, kRegisterGlobalExpedited);
   return available;
 }
 
-void Everywhere() { Membarrier(kPrivateExpedited); }
+void Everywhere(Reach reach) { Membarrier(reach == Reach::process ? kPrivateExpedited : kGlobalExpedited); }
 
 void Sleep(uint32_t microseconds) {
   timespec time;

@@ -6,9 +6,9 @@
 
 namespace barrier {
 
-bool Available() { return false; }
+bool Available(Reach) { return false; }
 
-void Everywhere() {}
+void Everywhere(Reach) {}
 
 void Sleep(uint32_t microseconds) {
   timespec time;

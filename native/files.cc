@@ -5,8 +5,13 @@
 // object and what V8 keeps behind it, which a system call on another thread may hold for longer.
 // close() replaces the pages by zero pages, closes the file and detaches the buffers; the last user
 // unmaps.
+//
+// A file that several processes share has lives in its head (lib/sharing/control.ts), and a byte to
+// lock for each. A thread that claims a life locks its byte first, and keeps the lock for as long
+// as it has the file open. So a life whose byte is not locked is that of a process that was killed.
 #include "files.h"
 
+#include <cerrno>
 #include <new>
 
 #include "face.h"
@@ -27,14 +32,40 @@ struct Opened {
   files::File file;
   bool closed = false;
   std::atomic<int> users{1};
+  // The word that says whether this thread lives, and what it holds meanwhile.
+  std::atomic<int32_t>* life = nullptr;
+  int32_t living = 0;
+  // Is the hook at the end of the environment one of the users?
+  std::atomic<bool> hooked{false};
 
-  void Drop() {
-    if (users.fetch_sub(1) != 1) return;
+  // Others see the life end after all that this thread has stored: the exchange has release order.
+  void EndLife() {
+    if (life == nullptr) return;
+    int32_t expected = living;
+    life->compare_exchange_strong(expected, (living + 1) & 0x7fffff);
+    life = nullptr;
+  }
+
+  void LetGo() {
+    EndLife();
     files::Unmap(&file);
     files::Close(&file);
-    delete this;
+  }
+
+  void Drop() {
+    const int left = users.fetch_sub(1) - 1;
+    if (left == (hooked ? 1 : 0)) LetGo();
+    if (left == 0) delete this;
   }
 };
+
+// Node calls this when the thread has no request under way any more.
+void OnEnvironmentEnd(void* data) {
+  Opened* opened = static_cast<Opened*>(data);
+  opened->hooked = false;
+  opened->EndLife();
+  opened->Drop();
+}
 
 void FinalizeHandle(napi_env, void* data, void*) { static_cast<Opened*>(data)->Drop(); }
 
@@ -67,16 +98,17 @@ void Must(Napi::Env env, const pages::Failure& failure) {
   if (failure) ThrowSystem(env, failure);
 }
 
-// openFile(path, write, create) → handle
+// openFile(path, write, create, own) → handle
 Napi::Value OpenFile(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (!info[0].IsString()) ThrowType(env, "path must be a string");
   const std::string path = info[0].As<Napi::String>().Utf8Value();
   const bool write = Flag(info, 1, "write");
   const bool create = Flag(info, 2, "create");
+  const bool own = Flag(info, 3, "own");
   Opened* opened = new (std::nothrow) Opened();
   if (opened == nullptr) ThrowSystem(env, {ENOMEM, "malloc"});
-  if (const pages::Failure failure = files::Open(path.c_str(), write, create, &opened->file)) {
+  if (const pages::Failure failure = files::Open(path.c_str(), write, create, own, &opened->file)) {
     delete opened;
     ThrowSystem(env, failure);
   }
@@ -89,12 +121,69 @@ Napi::Value OpenFile(const Napi::CallbackInfo& info) {
   return handle;
 }
 
-// isFileLocked(handle) → boolean
+// Sets a lock. False when that of another open file excludes it.
+bool TryLock(Napi::Env env, const files::File& file, uint64_t byte, files::Lock lock) {
+  const pages::Failure failure = files::SetLock(file, byte, lock);
+  if (failure && failure.error == EAGAIN) return false;
+  Must(env, failure);
+  return true;
+}
+
+// lockFile(handle, byte, lock) → false when the lock of another open file excludes it. The lock is
+// 0 for none, 1 for one that others can share, 2 for an exclusive one.
+Napi::Value LockFile(const Napi::CallbackInfo& info) {
+  const Opened* opened = LiveFile(info);
+  const size_t byte = Bytes(info, 1, "byte");
+  const size_t lock = Bytes(info, 2, "lock");
+  if (lock > 2) ThrowRange(info.Env(), "lock must be from 0 to 2");
+  const files::Lock kinds[] = {files::Lock::none, files::Lock::shared, files::Lock::exclusive};
+  return Napi::Boolean::New(info.Env(), TryLock(info.Env(), opened->file, byte, kinds[lock]));
+}
+
+// isFileLocked(handle, byte) → boolean: by another open file
 Napi::Value IsFileLocked(const Napi::CallbackInfo& info) {
   bool locked = false;
-  Must(info.Env(), files::IsLocked(LiveFile(info)->file, &locked));
+  Must(info.Env(), files::IsLocked(LiveFile(info)->file, Bytes(info, 1, "byte"), &locked));
   return Napi::Boolean::New(info.Env(), locked);
 }
+
+// claimFile(handle, offset, count, byte) → the token of this thread; 0 when all `count` lives, words
+// from byte `offset` of the head on, are taken. Their bytes to lock begin at `byte`. One call, so
+// that a thread that ends has either no life or one that ends with it.
+Napi::Value ClaimFile(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Opened* opened = MappedFile(info);
+  const size_t offset = Bytes(info, 1, "offset");
+  const size_t count = Bytes(info, 2, "count");
+  const size_t byte = Bytes(info, 3, "byte");
+  if (opened->life != nullptr || offset % 4 != 0 || count > 256 || offset + 4 * count > opened->file.head) {
+    ThrowRange(env, "lives must lie in the head, and a thread has one");
+  }
+  for (size_t index = 0; index < count; index++) {
+    if (!TryLock(env, opened->file, byte + index, files::Lock::exclusive)) continue;
+    opened->users.fetch_add(1);
+    opened->hooked = true;
+    if (napi_add_env_cleanup_hook(env, OnEnvironmentEnd, opened) != napi_ok) {
+      opened->hooked = false;
+      opened->users.fetch_sub(1);
+      ThrowCode(env, "ERR_OFFHEAP_UNSUPPORTED", "this environment of Node is ending");
+    }
+    auto* life = reinterpret_cast<std::atomic<int32_t>*>(opened->file.start + offset + 4 * index);
+    int32_t value = life->load();
+    int32_t next;
+    // A life that is odd is of somebody who was killed: nobody else can have the lock.
+    do {
+      next = static_cast<int32_t>((static_cast<uint32_t>(value) + 1) | 1) & 0x7fffff;
+    } while (!life->compare_exchange_weak(value, next));
+    opened->life = life;
+    opened->living = next;
+    return Napi::Number::New(env, static_cast<double>((next << 8) | static_cast<int32_t>(index)));
+  }
+  return Napi::Number::New(env, 0);
+}
+
+static_assert(sizeof(std::atomic<int32_t>) == 4 && std::atomic<int32_t>::is_always_lock_free,
+              "a life is a word that other processes read as well");
 
 // fileLength(handle) → number
 Napi::Value FileLength(const Napi::CallbackInfo& info) {
@@ -248,6 +337,7 @@ Napi::Value CloseFile(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Opened* opened = HandleOf(info);
   if (opened->closed) return env.Undefined();
+  opened->EndLife();
   if (opened->file.start != nullptr) {
     Must(env, files::Retire(&opened->file));
     Detach(env, info[1], opened->file.start);
@@ -255,6 +345,10 @@ Napi::Value CloseFile(const Napi::CallbackInfo& info) {
   }
   opened->closed = true;
   files::Close(&opened->file);
+  if (opened->hooked.exchange(false)) {
+    napi_remove_env_cleanup_hook(env, OnEnvironmentEnd, opened);
+    opened->Drop();
+  }
   return env.Undefined();
 }
 
@@ -272,6 +366,8 @@ Napi::Value BootId(const Napi::CallbackInfo& info) {
 
 void InitFiles(Napi::Env env, Napi::Object exports) {
   exports.Set("openFile", Napi::Function::New(env, OpenFile, "openFile"));
+  exports.Set("lockFile", Napi::Function::New(env, LockFile, "lockFile"));
+  exports.Set("claimFile", Napi::Function::New(env, ClaimFile, "claimFile"));
   exports.Set("isFileLocked", Napi::Function::New(env, IsFileLocked, "isFileLocked"));
   exports.Set("fileLength", Napi::Function::New(env, FileLength, "fileLength"));
   exports.Set("readFile", Napi::Function::New(env, ReadFile, "readFile"));

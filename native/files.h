@@ -41,13 +41,22 @@ struct File {
   int watch = -1;
 };
 
-// Opens a file, for reading and writing, and locks it against all others that do; or for reading
-// alone, without a lock. `create`: makes an empty file when there is none. A file that is locked
-// already is EAGAIN of the call "lock".
-pages::Failure Open(const char* path, bool write, bool create, File* file);
+// Opens a file, for reading and writing or for reading alone. `create`: makes an empty file when
+// there is none. `own`: the file may be in a folder where anyone can make files, so it is made for
+// this user alone, and refused (EPERM) if it is a link or belongs to another user.
+pages::Failure Open(const char* path, bool write, bool create, bool own, File* file);
 
-// Does another open file hold the lock? The file was opened for reading.
-pages::Failure IsLocked(const File& file, bool* locked);
+// What an open file can hold of a byte: several can share it, or one can have it exclusively.
+enum class Lock { none, shared, exclusive };
+
+// Sets the lock of this open file on one byte, which need not exist. EAGAIN of the call "lock" when
+// another open file has a lock that excludes it; then an earlier lock stays. Locks belong to the
+// open file, not to the process, and end with its last descriptor and page, also when the process
+// is killed. On macOS there is only byte 0.
+pages::Failure SetLock(const File& file, uint64_t byte, Lock lock);
+
+// Does another open file have any lock on the byte?
+pages::Failure IsLocked(const File& file, uint64_t byte, bool* locked);
 
 // The length of the file, in bytes.
 pages::Failure Length(const File& file, uint64_t* bytes);

@@ -144,21 +144,16 @@ int BeginWatch(const File& file) {
 
 // ---- locks --------------------------------------------------------------------------------------
 
-// Locks of open files: they belong to the opened file, not to the process, and end with it.
-pages::Failure Lock(int descriptor) {
 #if defined(F_OFD_SETLK)
-  struct flock first = {};
-  first.l_type = F_WRLCK;
-  first.l_whence = SEEK_SET;
-  first.l_len = 1;
-  if (fcntl(descriptor, F_OFD_SETLK, &first) == 0) return {};
-  if (errno == EACCES) errno = EAGAIN;
-#else
-  if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) return {};
-  if (errno == EWOULDBLOCK) errno = EAGAIN;
-#endif
-  return Refused("lock");
+struct flock RangeOf(uint64_t byte, short type) {
+  struct flock range = {};
+  range.l_type = type;
+  range.l_whence = SEEK_SET;
+  range.l_start = static_cast<off_t>(byte);
+  range.l_len = 1;
+  return range;
 }
+#endif
 
 // The descriptor is a number that other code of the process can close, and open another file as.
 pages::Failure Verify(const File& file, struct stat* status) {
@@ -187,23 +182,24 @@ pages::Failure WriteBack(const File& file, uint64_t offset, uint64_t length) {
 
 }  // namespace
 
-pages::Failure Open(const char* path, bool write, bool create, File* file) {
+pages::Failure Open(const char* path, bool write, bool create, bool own, File* file) {
   int flags = O_CLOEXEC | (write ? O_RDWR : O_RDONLY);
   if (create) flags |= O_CREAT;
+  if (own) flags |= O_NOFOLLOW;
   int descriptor;
   do {
     // Without blocking: opening a pipe would wait for its other end.
-    descriptor = open(path, flags | O_NONBLOCK, 0666);
+    descriptor = open(path, flags | O_NONBLOCK, own ? 0600 : 0666);
   } while (descriptor < 0 && errno == EINTR);
-  if (descriptor < 0) return Refused("open");
+  if (descriptor < 0) return {own && errno == ELOOP ? EPERM : errno, "open"};
   struct stat status;
   pages::Failure failure;
   if (fstat(descriptor, &status) != 0) {
     failure = Refused("fstat");
   } else if (!S_ISREG(status.st_mode)) {
     failure = {S_ISDIR(status.st_mode) ? EISDIR : EINVAL, "open"};
-  } else if (write) {
-    failure = Lock(descriptor);
+  } else if (own && status.st_uid != geteuid()) {
+    failure = {EPERM, "open"};
   }
   if (failure) {
     close(descriptor);
@@ -216,17 +212,31 @@ pages::Failure Open(const char* path, bool write, bool create, File* file) {
   return {};
 }
 
-pages::Failure IsLocked(const File& file, bool* locked) {
+pages::Failure SetLock(const File& file, uint64_t byte, Lock lock) {
+  if (const pages::Failure failure = Verify(file)) return failure;
+#if defined(F_OFD_SETLK)
+  const short type = lock == Lock::exclusive ? F_WRLCK : lock == Lock::shared ? F_RDLCK : F_UNLCK;
+  struct flock range = RangeOf(byte, type);
+  if (fcntl(file.descriptor, F_OFD_SETLK, &range) == 0) return {};
+  if (errno == EACCES) errno = EAGAIN;
+#else
+  if (byte != 0) return {ENOTSUP, "lock"};
+  const int type = lock == Lock::exclusive ? LOCK_EX : lock == Lock::shared ? LOCK_SH : LOCK_UN;
+  if (flock(file.descriptor, type | LOCK_NB) == 0) return {};
+  if (errno == EWOULDBLOCK) errno = EAGAIN;
+#endif
+  return Refused("lock");
+}
+
+pages::Failure IsLocked(const File& file, uint64_t byte, bool* locked) {
   if (const pages::Failure failure = Verify(file)) return failure;
 #if defined(F_OFD_GETLK)
-  struct flock first = {};
-  first.l_type = F_RDLCK;
-  first.l_whence = SEEK_SET;
-  first.l_len = 1;
-  if (fcntl(file.descriptor, F_OFD_GETLK, &first) != 0) return Refused("lock");
-  *locked = first.l_type != F_UNLCK;
+  struct flock range = RangeOf(byte, F_WRLCK);
+  if (fcntl(file.descriptor, F_OFD_GETLK, &range) != 0) return Refused("lock");
+  *locked = range.l_type != F_UNLCK;
 #else
-  *locked = flock(file.descriptor, LOCK_SH | LOCK_NB) != 0;
+  if (byte != 0) return {ENOTSUP, "lock"};
+  *locked = flock(file.descriptor, LOCK_EX | LOCK_NB) != 0;
   if (*locked && errno != EWOULDBLOCK) return Refused("lock");
   if (!*locked) flock(file.descriptor, LOCK_UN);
 #endif

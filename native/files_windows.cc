@@ -13,8 +13,9 @@ constexpr pages::Failure kUnsupported{ENOTSUP, "CreateFileMapping"};
 
 }  // namespace
 
-pages::Failure Open(const char*, bool, bool, File*) { return kUnsupported; }
-pages::Failure IsLocked(const File&, bool*) { return kUnsupported; }
+pages::Failure Open(const char*, bool, bool, bool, File*) { return kUnsupported; }
+pages::Failure SetLock(const File&, uint64_t, Lock) { return kUnsupported; }
+pages::Failure IsLocked(const File&, uint64_t, bool*) { return kUnsupported; }
 pages::Failure Length(const File&, uint64_t*) { return kUnsupported; }
 pages::Failure Read(const File&, void*, size_t, uint64_t, size_t*) { return kUnsupported; }
 pages::Failure Write(const File&, const void*, size_t, uint64_t) { return kUnsupported; }

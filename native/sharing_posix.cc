@@ -344,10 +344,12 @@ Napi::Value ResidentBytes(const Napi::CallbackInfo& info) {
   return Napi::Number::New(env, static_cast<double>(bytes));
 }
 
-// barrier(): false when this system has none
+// barrier(across): false when this system has none
 Napi::Value Barrier(const Napi::CallbackInfo& info) {
-  const bool available = barrier::Available();
-  if (available) barrier::Everywhere();
+  const bool across = Flag(info, 0, "across");
+  const barrier::Reach reach = across ? barrier::Reach::across : barrier::Reach::process;
+  const bool available = barrier::Available(reach);
+  if (available) barrier::Everywhere(reach);
   return Napi::Boolean::New(info.Env(), available);
 }
 

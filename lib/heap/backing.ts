@@ -2,6 +2,7 @@
 import type { Engine, Host, Leak, Pages } from '../engine/engine.js'
 import type { HeapFile } from '../sharing/heap-file.js'
 import type { HeapHandle } from '../sharing/open.js'
+import type { SharedFile } from '../sharing/shared-file.js'
 
 /** Mapped memory: a `Region` is one. */
 export interface Backing extends Pages {
@@ -23,7 +24,7 @@ export interface Parts<Memory extends ArrayBufferLike> {
   /** Reserves memory for the first bytes of the heap; undefined if no call is needed. */
   readonly commit: ((bytes: number) => boolean) | undefined
   /** The file that the heap is in. */
-  readonly file: HeapFile | undefined
+  readonly file: HeapFile | SharedFile | undefined
   /** Whether close() of the heap closes the backing. */
   readonly owns: boolean
   /** Identifies the heap in messages to other threads; undefined if it is not shared. */

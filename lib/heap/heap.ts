@@ -20,7 +20,7 @@ import { INSIDE, illegalConstructor, inspectAs, isSealed, seal } from '../inspec
 import { isRegion, Region } from '../memory/region.js'
 import { readOptions } from '../options.js'
 import type { PlacementName } from '../placement/placement.js'
-import { about, type HeapFile } from '../sharing/heap-file.js'
+import { about, type HeapFile, type Recovery } from '../sharing/heap-file.js'
 import {
   attachShared,
   type HeapHandle,
@@ -28,6 +28,7 @@ import {
   mapShared,
   type SharedParts
 } from '../sharing/open.js'
+import type { SharedFile } from '../sharing/shared-file.js'
 import {
   type BlockReference,
   checkAlignment,
@@ -48,7 +49,7 @@ import {
   type Plan,
   writeHeap
 } from './kinds.js'
-import { type HeapFileOptions, openFile, type Recovery } from './open.js'
+import { type HeapFileOptions, openFile } from './open.js'
 import {
   checkSharing,
   type HeapMapOptions,
@@ -78,7 +79,7 @@ import {
 interface State<Memory extends ArrayBufferLike> {
   views: Views<Memory>
   readonly backing: Backing | undefined
-  readonly file: HeapFile | undefined
+  readonly file: HeapFile | SharedFile | undefined
   recovered: Recovery | undefined
   readonly owns: boolean
   readonly handle: HeapHandle | undefined
@@ -223,10 +224,9 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
    * ERR_OUT_OF_RANGE, also for options that contradict the file.
    */
   static open(path: string, options: HeapFileOptions = {}): Heap {
-    const { file, words, open, finish } = openFile(path, options)
+    const { file, words, commit, open, finish } = openFile(path, options)
     return afterwards(() => {
       try {
-        const commit = (bytes: number): boolean => file.commit(bytes)
         const heap = new Heap(INSIDE, {
           words,
           open,
@@ -403,7 +403,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     const pointer = pointerTo(
       block,
       this.buffer,
-      this.state.handle === undefined ? this.state.views.u8 : undefined,
+      this.isShared ? undefined : this.state.views.u8,
       'free'
     )
     const { engine } = this
@@ -667,8 +667,14 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     return this.file('sync').sync()
   }
 
+  /** Can other threads be at work on the blocks? */
+  private get isShared(): boolean {
+    const { handle, file } = this.state
+    return handle !== undefined || file?.isShared === true
+  }
+
   /** The file of the heap. */
-  private file(call: string): HeapFile {
+  private file(call: string): HeapFile | SharedFile {
     if (!this.engine.open) throw this.gone()
     const { file } = this.state
     if (file !== undefined) return file
@@ -854,6 +860,12 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     const { handle } = this.state
     if (!this.engine.open) throw closedError()
     if (handle !== undefined) return handle
+    if (this.state.file?.isShared) {
+      throw new OffheapError(
+        'ERR_OFFHEAP_UNSUPPORTED',
+        'A heap in a file is opened by its path in every thread: Heap.open(path, { shared: true })'
+      )
+    }
     throw new OffheapError(
       'ERR_OFFHEAP_UNSUPPORTED',
       'This heap belongs to one thread; make it with Heap.map({ size, shared: true }) to ' +

@@ -14,13 +14,16 @@ import {
   TOP_WORD,
   WITH_SLABS
 } from '../layout/header.js'
+import { chunkGranules } from '../layout/slab.js'
 import { bytes } from '../memory/refusal.js'
 import { type OptionNames, readOptions } from '../options.js'
 import type { PlacementName } from '../placement/placement.js'
-import { about, HeapFile } from '../sharing/heap-file.js'
-import { headBytes, UNIT_BYTES } from '../sharing/superblock.js'
+import { about, HeapFile, type Recovery } from '../sharing/heap-file.js'
+import { DEFAULT_TIMEOUT, geometryOfFile } from '../sharing/open.js'
+import { SharedFile } from '../sharing/shared-file.js'
+import { type Geometry, headBytes, totalBytes, UNIT_BYTES } from '../sharing/superblock.js'
 import { checkSize, heapIn, metadataBytes, openEngine, type Plan, writeHeap } from './kinds.js'
-import { planOf } from './options.js'
+import { checkSharing, planOf, type SharingOptions } from './options.js'
 
 /** The options of Heap.open. */
 export interface HeapFileOptions {
@@ -41,6 +44,24 @@ export interface HeapFileOptions {
    * heap throws ERR_OFFHEAP_UNCLEAN, and the file is not changed. Default: true.
    */
   readonly recover?: boolean
+  /**
+   * Whether other processes, and other threads of this one, can have the file open at the same
+   * time: see docs/sharing.md. A file is made for that or for one process at a time, and is opened
+   * as it was made. Needs Linux. Default: false.
+   */
+  readonly shared?: boolean
+  /**
+   * The number of arenas of a new file that is shared, from 1 to 32. `size` is divided among them,
+   * and no block is larger than an arena. Each thread of each process has an arena of its own, as
+   * long as there are enough. Default: the number of processors, from 2 to 16. For a file that is
+   * there it may be left out, and must be its number if it is not.
+   */
+  readonly arenas?: number
+  /**
+   * Of a file that is shared: how many milliseconds a call of this thread waits for another thread
+   * or process before it throws ERR_OFFHEAP_BUSY. Default: 10,000.
+   */
+  readonly busyTimeout?: number
 }
 
 const fileOptions: OptionNames<HeapFileOptions> = {
@@ -48,31 +69,17 @@ const fileOptions: OptionNames<HeapFileOptions> = {
   create: true,
   placement: true,
   slabs: true,
-  recover: true
-}
-
-/** The result of a recovery. */
-export interface Recovery {
-  /** The number of used blocks and slots. */
-  readonly blocks: number
-  /**
-   * The number of interrupted operations that were undone: 1 if a realloc had not finished its
-   * copy, otherwise 0.
-   */
-  readonly undone: number
-  /** The time that recovery took. */
-  readonly milliseconds: number
-  /**
-   * Whether the machine was restarted since the heap was last opened. If so, pages that were not
-   * synced may hold older data than others.
-   */
-  readonly rebooted: boolean
+  recover: true,
+  shared: true,
+  arenas: true,
+  busyTimeout: true
 }
 
 /** An open heap file, and the parts of its heap. */
 export interface OpenedFile {
-  readonly file: HeapFile
+  readonly file: HeapFile | SharedFile
   readonly words: Int32Array<ArrayBuffer>
+  readonly commit: ((bytes: number) => boolean) | undefined
   readonly open: (host: Host) => Engine
   /** Initializes or recovers the heap, once its engine is open. */
   readonly finish: (engine: Engine) => Recovery | undefined
@@ -91,7 +98,8 @@ export function openFile(path: string, options: HeapFileOptions): OpenedFile {
     create = false,
     recover = true,
     placement,
-    slabs
+    slabs,
+    ...sharing
   } = readOptions('Heap.open', options, fileOptions)
   checkBoolean('create', create)
   checkBoolean('recover', recover)
@@ -99,6 +107,9 @@ export function openFile(path: string, options: HeapFileOptions): OpenedFile {
     ...(placement === undefined ? {} : { placement }),
     ...(slabs === undefined ? {} : { slabs })
   })
+  checkSharing(sharing, plan)
+  if (sharing.shared)
+    return openShared(path, { ...sharing, size, create, recover, placement, slabs }, plan)
   const arenaBytes = size === undefined ? undefined : arenaBytesOf(size, plan)
   if (create && arenaBytes === undefined)
     throw invalidType('options.size', 'of type number (bytes) to create a file', size)
@@ -109,17 +120,29 @@ export function openFile(path: string, options: HeapFileOptions): OpenedFile {
       const has = file.body.byteLength + headBytes(0)
       throw outOfRange('options.size', `${has} bytes, the size of ${path}, or left out`, size)
     }
-    if (file.unclean && !recover) {
-      throw new OffheapError(
-        'ERR_OFFHEAP_UNCLEAN',
-        `The heap in ${path} was not closed. Open it with recover: true, or use "offheap recover"`
-      )
-    }
+    if (file.unclean && !recover) throw unclean(path)
     return openIn(file, placement, slabs)
   } catch (error) {
     file.release()
     throw about(path, error)
   }
+}
+
+function unclean(path: string): OffheapError {
+  return new OffheapError(
+    'ERR_OFFHEAP_UNCLEAN',
+    `The heap in ${path} was not closed. Open it with recover: true, or use "offheap recover"`
+  )
+}
+
+function checkPlacement(wanted: PlacementName | undefined, found: PlacementName): void {
+  if (wanted === undefined || wanted === found) return
+  throw outOfRange('options.placement', `'${found}', as in the file, or left out`, wanted)
+}
+
+function checkSlabs(wanted: boolean | undefined, found: boolean): void {
+  if (wanted === undefined || wanted === found) return
+  throw outOfRange('options.slabs', `${found}, as in the file, or left out`, wanted)
 }
 
 function checkBoolean(name: string, value: unknown): void {
@@ -154,6 +177,7 @@ function createIn(file: HeapFile, plan: Plan): OpenedFile {
   return {
     file,
     words,
+    commit: bytes => file.commit(bytes),
     open: host => openEngine(words, host, false),
     finish: engine => {
       engine.reset()
@@ -178,8 +202,7 @@ function openIn(
   }
   if (words[OPTIONS_WORD] !== 0 && !hasSlabs)
     throw corrupt('its header says that it is hardened, which no heap file is')
-  if (slabs !== undefined && slabs !== hasSlabs)
-    throw outOfRange('options.slabs', `${hasSlabs}, as in the file, or left out`, slabs)
+  checkSlabs(slabs, hasSlabs)
   // A copy of the file may have holes: make sure that all blocks in use have disk space.
   if (!file.commit(Math.max(words[TOP_WORD], words[FIRST_WORD]) * 4))
     throw file.takeRefusal() ?? corrupt('it has holes')
@@ -188,15 +211,10 @@ function openIn(
   return {
     file,
     words,
+    commit: bytes => file.commit(bytes),
     open: host => {
       const engine = openEngine(words, host, false)
-      if (placement !== undefined && placement !== engine.placement) {
-        throw outOfRange(
-          'options.placement',
-          `'${engine.placement}', as in the file, or left out`,
-          placement
-        )
-      }
+      checkPlacement(placement, engine.placement)
       return engine
     },
     finish: engine => {
@@ -215,4 +233,63 @@ function openIn(
       return { blocks, undone, milliseconds: performance.now() - start, rebooted }
     }
   }
+}
+
+/** The options of a file that is shared, each read once before. */
+interface SharedOptions extends SharingOptions {
+  readonly size: number | undefined
+  readonly create: boolean
+  readonly recover: boolean
+  readonly placement: PlacementName | undefined
+  readonly slabs: boolean | undefined
+}
+
+/** Opens a file that other processes can have open as well. */
+function openShared(path: string, options: SharedOptions, plan: Plan): OpenedFile {
+  const { size, arenas, create, recover, placement, slabs, busyTimeout } = options
+  if ((size !== undefined && typeof size !== 'number') || (create && size === undefined))
+    throw invalidType('options.size', 'of type number (bytes) to create a file', size)
+  const wanted = create && size !== undefined ? sharedGeometry(size, arenas, plan) : undefined
+  const file = SharedFile.open(path, wanted, busyTimeout ?? DEFAULT_TIMEOUT)
+  try {
+    if (file.isNew) file.format(plan.policy, hasSlabs(plan, file.geometry))
+    else {
+      const { policy, options: found } = file.header()
+      checkGeometry(path, size, arenas, file.geometry)
+      checkPlacement(placement, policy.name)
+      checkSlabs(slabs, found === WITH_SLABS)
+      if (file.unclean && !recover) throw unclean(path)
+    }
+    const { words } = file
+    const open = (host: Host): Engine => file.attach(host)
+    return { file, words, commit: undefined, open, finish: () => file.begin() }
+  } catch (error) {
+    file.release()
+    throw about(path, error)
+  }
+}
+
+const hasSlabs = ({ slabs }: Plan, { arenaBytes }: Geometry): boolean =>
+  slabs && chunkGranules(arenaBytes / 4) > 0
+
+/** How a new file of `size` bytes is divided. Throws ERR_OUT_OF_RANGE. */
+function sharedGeometry(size: number, arenas: number | undefined, plan: Plan): Geometry {
+  const geometry = geometryOfFile(size, arenas)
+  checkSize(geometry.arenaBytes, plan)
+  return geometry
+}
+
+/** Verifies that a file is as the options say. Throws ERR_OUT_OF_RANGE. */
+function checkGeometry(
+  path: string,
+  size: number | undefined,
+  arenas: number | undefined,
+  found: Geometry
+): void {
+  if (arenas !== undefined && arenas !== found.arenas)
+    throw outOfRange('options.arenas', `${found.arenas}, as in the file, or left out`, arenas)
+  if (size === undefined) return
+  if (geometryOfFile(size, found.arenas).arenaBytes === found.arenaBytes) return
+  const has = totalBytes(found)
+  throw outOfRange('options.size', `${has} bytes, the size of ${path}, or left out`, size)
 }

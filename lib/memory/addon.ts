@@ -35,8 +35,19 @@ export type Access = 0 | 1 | 2
 /** What `native/files.cc` exports: heap files. Sizes, offsets and lengths are in bytes. */
 export interface FileAddon {
   readonly pageSize: number
-  openFile(path: string, write: boolean, create: boolean): Handle
-  isFileLocked(handle: Handle): boolean
+  openFile(path: string, write: boolean, create: boolean, own: boolean): Handle
+  /**
+   * Locks a byte of the file: 0 for not at all, 1 for a lock that others can share, 2 for an
+   * exclusive one. False, with nothing changed, when the lock of another open file excludes it.
+   */
+  lockFile(handle: Handle, byte: number, lock: 0 | 1 | 2): boolean
+  /** Has another open file any lock on the byte? */
+  isFileLocked(handle: Handle, byte: number): boolean
+  /**
+   * Makes this thread one of those that live, as `shareClaim` does, for as long as it has the file
+   * open. The lives have bytes to lock, the first of which is `byte`.
+   */
+  claimFile(handle: Handle, offset: number, count: number, byte: number): number
   fileLength(handle: Handle): number
   readFile(handle: Handle, bytes: Uint8Array, offset: number): number
   writeFile(handle: Handle, bytes: Uint8Array, offset: number): void
@@ -98,9 +109,10 @@ export interface Addon extends FileAddon {
   shareDecommit(handle: Handle, offset: number, length: number): void
   shareResidentBytes(handle: Handle): number
   /**
-   * Makes all running threads of the process execute a memory barrier. False on systems that can't.
+   * Makes all running threads of the process execute a memory barrier; `across`, those of all
+   * processes that have called this with it before. False on systems that can't.
    */
-  barrier(): boolean
+  barrier(across: boolean): boolean
   /** Sleeps for up to 10,000 microseconds. */
   sleep(microseconds: number): void
 }
@@ -242,7 +254,7 @@ function isAddon(value: unknown): value is Addon {
     value !== null &&
     'map' in value &&
     'faults' in value &&
-    'openFile' in value &&
+    'claimFile' in value &&
     typeof value.map === 'function'
   )
 }

@@ -4,17 +4,27 @@
  * is no matter here.
  */
 import { constants } from 'node:os'
-import { OffheapError, type SystemFault } from '../errors.js'
+import { invalidValue, OffheapError, type SystemFault } from '../errors.js'
 import { addon, type FileAddon, type Handle } from './addon.js'
 import { missingOf, systemFault } from './refusal.js'
 
 const { errno } = constants
 
 /**
- * `read`: to look at, without a lock, and mapped with pages of its own. `write`: locked. `create`:
- * the same, and a file that is not there is made.
+ * `read`: to look at, and mapped with pages of its own. `write`: to read and write. `create`: the
+ * same, and a file that is not there is made.
  */
 export type FileMode = 'read' | 'write' | 'create'
+
+/** What an open file can hold of a byte. Others can hold a `shared` lock at the same time. */
+export type FileLock = 'none' | 'shared' | 'exclusive'
+
+const LOCKS = { none: 0, shared: 1, exclusive: 2 } as const
+
+/** What the path of a named region in memory begins with. */
+const REGION = 'shm:'
+/** Where Linux has files in memory, and what the names of ours begin with there. */
+const REGIONS = '/dev/shm/offheap-'
 
 /**
  * Words of the body that are set when the file is lost: the first, how far apart in bytes, how
@@ -48,25 +58,17 @@ export class FileMapping {
   }
 
   /**
-   * Opens a file. Throws ERR_OFFHEAP_SYSTEM, and ERR_OFFHEAP_LOCKED when another open file has the
-   * lock. The message of the latter is the caller's to complete: `holder` says who it is.
+   * Opens a file, or the region in memory that `shm:name` names, without a lock. Throws
+   * ERR_OFFHEAP_SYSTEM, ERR_OFFHEAP_UNSUPPORTED, ERR_INVALID_ARG_VALUE.
    */
-  static open(path: string, mode: FileMode, holder: () => string): FileMapping {
+  static open(path: string, mode: FileMode): FileMapping {
     const native = addon()
+    const isRegion = path.startsWith(REGION)
+    const place = isRegion ? placeOf(path) : path
     try {
-      return new FileMapping(
-        native,
-        native.openFile(path, mode !== 'read', mode === 'create'),
-        path,
-        mode
-      )
+      const handle = native.openFile(place, mode !== 'read', mode === 'create', isRegion)
+      return new FileMapping(native, handle, path, mode)
     } catch (error) {
-      if (systemFault(error)?.syscall === 'lock') {
-        throw new OffheapError(
-          'ERR_OFFHEAP_LOCKED',
-          `The heap in ${path} is in use${holder()}. Close it there first`
-        )
-      }
       throw refusalOf(error, path, 'open')
     }
   }
@@ -81,9 +83,28 @@ export class FileMapping {
     return this.ask('look at', () => this.native.fileLength(this.handle))
   }
 
-  /** Has another open file the lock? For a file in mode `read`. */
-  isLocked(): boolean {
-    return this.ask('look at', () => this.native.isFileLocked(this.handle))
+  /**
+   * Sets the lock of this open file on a byte, which need not exist. False, with nothing changed,
+   * when another open file has a lock that excludes it. Locks end when the file is closed, and when
+   * the process ends, however it ends.
+   */
+  lock(byte: number, lock: FileLock): boolean {
+    return this.ask('lock', () => this.native.lockFile(this.handle, byte, LOCKS[lock]))
+  }
+
+  /** Has another open file a lock on the byte? */
+  isLocked(byte: number): boolean {
+    return this.ask('look at', () => this.native.isFileLocked(this.handle, byte))
+  }
+
+  /**
+   * Makes this thread one of those that live: one of `count` words from byte `offset` of the head
+   * on is odd from now on, until the file is closed or the thread ends. If its process is killed
+   * the word stays odd, but the lock of its byte, one of those from `byte` on, ends. Returns a
+   * token of that life, or 0 when all are taken.
+   */
+  claim(offset: number, count: number, byte: number): number {
+    return this.ask('lock', () => this.native.claimFile(this.handle, offset, count, byte))
   }
 
   /** Reads up to `length` bytes from an offset on, as many as the file has. */
@@ -170,6 +191,20 @@ export function bootId(): Int32Array {
   }
 }
 
+/** The file behind a named region in memory. Throws ERR_INVALID_ARG_VALUE, ERR_OFFHEAP_UNSUPPORTED. */
+function placeOf(path: string): string {
+  const name = path.slice(REGION.length)
+  if (!/^[\w.-]{1,200}$/.test(name)) {
+    const rule = "must be 'shm:' and a name of 1 to 200 letters, digits, '.', '-' and '_'"
+    throw invalidValue('path', rule, path)
+  }
+  if (process.platform === 'linux') return REGIONS + name
+  throw new OffheapError(
+    'ERR_OFFHEAP_UNSUPPORTED',
+    `${path}: named regions in memory need Linux. Use a file instead`
+  )
+}
+
 function refusalOf(error: unknown, path: string, verb: string): unknown {
   const fault = systemFault(error)
   if (fault === undefined) {
@@ -184,17 +219,19 @@ function refusalOf(error: unknown, path: string, verb: string): unknown {
   const missing = missingOf(fault)
   if (missing !== undefined)
     return new OffheapError('ERR_OFFHEAP_UNSUPPORTED', `${what}: ${missing}`, fault)
-  return new OffheapError('ERR_OFFHEAP_SYSTEM', `${what}: ${meaning(fault)}`, fault)
+  return new OffheapError('ERR_OFFHEAP_SYSTEM', `${what}: ${meaning(fault, path)}`, fault)
 }
 
-function meaning({ errno: number, syscall }: SystemFault): string {
+function meaning({ errno: number, syscall }: SystemFault, path: string): string {
   switch (number) {
     case errno.ENOENT:
       return 'there is no such file, or no such folder. With create: true the file is made'
     case errno.EACCES:
     case errno.EPERM:
     case errno.EROFS:
-      return 'this process must be allowed to read and to write it'
+      return path.startsWith(REGION) && number === errno.EPERM
+        ? 'it belongs to another user. Choose another name, or use a file'
+        : 'this process must be allowed to read and to write it'
     case errno.EISDIR:
     case errno.EINVAL:
       return syscall === 'open'

@@ -113,10 +113,11 @@ function sharingAddon(): Addon {
 }
 
 /**
- * Makes all running threads of the process execute a memory barrier. False on systems that can't.
+ * Makes all running threads of the process execute a memory barrier; `across`, those of all
+ * processes that have called this with it before. False on systems that can't.
  */
-export function barrier(): boolean {
-  return addon().barrier()
+export function barrier(across = false): boolean {
+  return addon().barrier(across)
 }
 
 /** Lets this thread sleep, for up to 10,000 microseconds. */

@@ -20,14 +20,38 @@
  * Where the system has no such barrier (macOS), BUSY and CALL are atomic for the owner too, and
  * nothing else is needed.
  *
+ * All of this holds between processes as well, for the words are in pages that they share. The
+ * barrier must reach the threads of all processes then: on Linux that is another command of
+ * membarrier (GLOBAL_EXPEDITED), for which each process registers before it claims a life. A thread
+ * that is stopped, or waits for a processor, executes a barrier when it is switched out and in.
+ *
  * All other hand-overs are by LOCK, an atomic compare-and-exchange in, an atomic store out.
  *
  * A thread that ends takes nothing along. LOCK and OWNER hold tokens, whose lives (control.ts) end
  * with their threads, in whatever way; whoever meets the token of a thread that is gone takes its
  * place, and recovers the arena if the thread was in the middle of an operation.
+ *
+ * A process that is killed can't end its lives. But it loses the locks that it held on their bytes
+ * in the file, and it does so after its last store, since its pages of the file hold them as well.
+ * So whoever waits for a thread asks for that lock from time to time, and ends the life for it
+ * (`confirm`). The life is read first and then the lock: a living one has its lock before the life
+ * is odd, and until after it is even. The exchange fails when somebody else has ended it meanwhile,
+ * or claimed it anew.
  */
 import { OffheapError } from '../errors.js'
-import { BUSY, CALL, CROWDED, DAMAGED, LOCK, lifeOf, livingOf, OWNER, REVOKE } from './control.js'
+import {
+  BUSY,
+  CALL,
+  CROWDED,
+  DAMAGED,
+  endedOf,
+  indexOf,
+  LOCK,
+  lifeOf,
+  livingOf,
+  OWNER,
+  REVOKE
+} from './control.js'
 
 /** What the system has for threads that share memory. */
 export interface System {
@@ -39,6 +63,11 @@ export interface System {
   barrier(): void
   /** Lets this thread sleep. */
   sleep(microseconds: number): void
+  /**
+   * Of a heap of several processes: is nobody there who holds the life with this index? The own one
+   * must not be asked for.
+   */
+  readonly isUnclaimed?: (index: number) => boolean
 }
 
 /** So often a waiting thread looks before it sleeps. */
@@ -67,6 +96,20 @@ export class Access {
     return token !== 0 && Atomics.load(this.words, lifeOf(token)) === livingOf(token)
   }
 
+  /** Ends the life of a thread whose process was killed. */
+  private confirm(token: number): void {
+    const { isUnclaimed } = this.system
+    if (isUnclaimed === undefined || token === this.me || !this.lives(token)) return
+    if (!isUnclaimed(indexOf(token))) return
+    const living = livingOf(token)
+    Atomics.compareExchange(this.words, lifeOf(token), living, endedOf(living))
+  }
+
+  /** Makes sure that the arena is vacant if the process of its owner was killed. */
+  confirmOwner(record: number): void {
+    this.confirm(Atomics.load(this.words, record + OWNER))
+  }
+
   /** Does the arena belong to nobody who is still there? */
   isVacant(record: number): boolean {
     return !this.lives(Atomics.load(this.words, record + OWNER))
@@ -77,8 +120,10 @@ export class Access {
    * DAMAGED. Throws ERR_OFFHEAP_BUSY, with nothing changed.
    */
   enter(record: number): void {
-    const patience = new Patience(this.system, this.patience)
-    while (!this.lock(record)) patience.wait()
+    const patience = new Patience(this.system, this.patience, 'the same arena')
+    while (!this.lock(record)) {
+      if (patience.wait()) this.confirm(Atomics.load(this.words, record + LOCK))
+    }
     try {
       this.evict(record, patience)
     } catch (error) {
@@ -188,7 +233,7 @@ export class Access {
         this.bury(record)
         return
       }
-      patience.wait()
+      if (patience.wait()) this.confirm(owner)
     }
     if (system.reorders && !system.fenced) system.barrier()
   }
@@ -210,30 +255,32 @@ export class Access {
 /**
  * A thread that waits looks often at first, then sleeps longer and longer, and gives up in the end.
  */
-class Patience {
-  private readonly system: System
+export class Patience {
+  private readonly system: Pick<System, 'sleep'>
+  private readonly place: string
   private left: number
   private spins = SPINS
   private pause = FIRST_SLEEP
 
-  constructor(system: System, milliseconds: number) {
+  constructor(system: Pick<System, 'sleep'>, milliseconds: number, place: string) {
     this.system = system
+    this.place = place
     this.left = milliseconds * 1000
   }
 
-  /** Throws ERR_OFFHEAP_BUSY. */
-  wait(): void {
-    if (this.spins-- > 0) return
+  /** Waits a little. Returns whether it slept for that. Throws ERR_OFFHEAP_BUSY. */
+  wait(): boolean {
+    if (this.spins-- > 0) return false
     if (this.left <= 0) {
       throw new OffheapError(
         'ERR_OFFHEAP_BUSY',
-        'Another thread or process has been in the same arena for too long: it is stopped, ' +
-          'or waits for something ' +
-          'in the middle of a call. Nothing was changed; try again'
+        `Another thread or process has been in ${this.place} for too long: it is stopped, or ` +
+          'waits for something in the middle of a call. Nothing was changed; try again'
       )
     }
     this.system.sleep(this.pause)
     this.left -= this.pause
     this.pause = Math.min(2 * this.pause, LONGEST_SLEEP)
+    return true
   }
 }

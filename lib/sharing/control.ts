@@ -1,6 +1,7 @@
 /**
- * The control area of a shared heap: what its threads tell each other. It lies behind the
- * superblock (superblock.ts), in the head, so no pointer and no view of the heap reaches it.
+ * The control area of a shared heap: what its threads tell each other, those of one process or, if
+ * the heap is in a file, of several. It lies behind the superblock (superblock.ts), in the head, so
+ * no pointer and no view of the heap reaches it.
  *
  *     ┌────────────┬───────────────────────┬──────────────────────────────────────────────┐
  *     │ lives      │ a record for each     │ an outbox for each pair of arenas:           │
@@ -9,11 +10,12 @@
  *
  *     life      one for each thread that is attached: odd while it lives. It is raised by one when the
  *               thread attaches, and again when the thread closes the heap or ends, however it ends.
+ *               Only a process that is killed leaves it odd; then others raise it (access.ts).
  *     token     life << 8 | its index. Names a thread for good: the next thread has another life.
  *
- *     record    ┌──────┬──────┬────────────┬──────┬───────┬─────────┬────────────┐
- *               │ BUSY │ CALL │  14 words  │ LOCK │ OWNER │ DAMAGED │  13 words  │
- *               └──────┴──────┴────────────┴──────┴───────┴─────────┴────────────┘
+ *     record    ┌──────┬──────┬────────────┬──────┬───────┬─────────┬───────┬────────────┐
+ *               │ BUSY │ CALL │  14 words  │ LOCK │ OWNER │ DAMAGED │ TRIMS │  12 words  │
+ *               └──────┴──────┴────────────┴──────┴───────┴─────────┴───────┴────────────┘
  *               a cache line for the owner   and one for all others
  *
  *     half      ┌───────┬───────┬──────────────────────────────────────────┐
@@ -58,6 +60,8 @@ export const OWNER = 17
  * 1 when a thread ended in the middle of an operation in the arena, which must be recovered first.
  */
 export const DAMAGED = 18
+/** How often pages of the arena were given back, modulo 2 ** 32. Of a heap in a file. */
+export const TRIMS = 19
 
 /** The words of a half of an outbox. */
 export const HALF_WORDS = 32
@@ -89,5 +93,48 @@ export function outboxOf(arenas: number, from: number, to: number): number {
 }
 
 /** Which life a token names, as a word of the head, and what it is while the thread lives. */
-export const lifeOf = (token: number): number => LIVES_AT + (token & (LIVES - 1))
+export const indexOf = (token: number): number => token & (LIVES - 1)
+export const lifeOf = (token: number): number => LIVES_AT + indexOf(token)
 export const livingOf = (token: number): number => token >>> 8
+/** What a life that ends becomes. */
+export const endedOf = (life: number): number => (life + 1) & 0x7fffff
+
+/**
+ * Prepares the control area for the first thread that opens the heap while nobody else has it open:
+ * no life goes on, and no arena is anybody's. An arena that somebody was in is DAMAGED, and so are
+ * all if `isUnclean`. What waits in outboxes stays, unless the machine stopped (`forgets`): then it
+ * may be older than the arenas. The area may hold anything, and be left after any store.
+ */
+export function adopt(
+  words: Int32Array,
+  arenas: number,
+  isUnclean: boolean,
+  forgets: boolean
+): void {
+  for (let life = LIVES_AT; life < LIVES_AT + LIVES; life++) {
+    if (words[life] !== (words[life] & 0x7ffffe)) words[life] = endedOf(words[life] | 1)
+  }
+  for (let arena = 0; arena < arenas; arena++) {
+    const record = recordOf(arena)
+    const isInUse = words[record + BUSY] !== 0 || words[record + LOCK] !== 0
+    // First: until then the words below say it.
+    if (isUnclean || isInUse) words[record + DAMAGED] = 1
+    const isDamaged = words[record + DAMAGED] !== 0
+    words[record + BUSY] = 0
+    words[record + LOCK] = 0
+    words[record + OWNER] = 0
+    let call = isDamaged ? REVOKE : 0
+    for (let from = 0; from < arenas; from++) {
+      const first = outboxOf(arenas, from, arena)
+      for (const half of [first, first + HALF_WORDS]) {
+        const isSound = words[half + COUNT] >= 0 && words[half + COUNT] <= BATCH
+        if (forgets || !isSound) words.fill(0, half, half + HALF_WORDS)
+        if (words[half + STATE] !== FILLING) {
+          words[half + STATE] = POSTED
+          call |= MAIL
+        }
+      }
+    }
+    words[record + CALL] = call
+  }
+}

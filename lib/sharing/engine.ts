@@ -34,7 +34,7 @@ import { OffheapError } from '../errors.js'
 import { CUT, FIRST_WORD, PENDING_WORD } from '../layout/header.js'
 import type { PlacementName } from '../placement/placement.js'
 import type { Access } from './access.js'
-import { BUSY, CALL, MAIL } from './control.js'
+import { BUSY, CALL, MAIL, TRIMS } from './control.js'
 import type { Outboxes } from './outbox.js'
 import { sumOf } from './stats.js'
 import { ROOT_WORD, UNIT_BYTES } from './superblock.js'
@@ -48,6 +48,18 @@ export interface Arena {
   readonly record: number
   readonly words: Int32Array
   readonly allocator: Allocator
+  /** Its TRIMS when this thread looked last. */
+  trims: number
+}
+
+/** What the arenas are in, if it is a file. `arena` is the index of one. */
+export interface Storage {
+  /** Why the pages are not the file's any more; undefined as long as they are. */
+  lost(): OffheapError | undefined
+  /** Makes sure that there is disk space for the first `bytes` bytes. False if there is none. */
+  commit(arena: number, bytes: number): boolean
+  /** Only up to the top of the arena there is disk space for certain. */
+  forget(arena: number): void
 }
 
 /**
@@ -89,6 +101,7 @@ export class SharedEngine implements Engine {
   private watcher: Watch | undefined
   /** True when an arena reached another MiB in the call under way. */
   private grew = false
+  private readonly storage: Storage | undefined
 
   constructor(
     head: Int32Array,
@@ -98,24 +111,27 @@ export class SharedEngine implements Engine {
     access: Access,
     outboxes: Outboxes,
     fenced: boolean,
-    host: Host
+    host: Host,
+    storage: Storage | undefined
   ) {
-    const inner: Host = {
-      commit: undefined,
+    const hostOf = (arena: number): Host => ({
+      commit: storage && (bytes => storage.commit(arena, bytes)),
+      ...(storage === undefined ? {} : { lost: () => storage.lost() }),
       grown: () => {
         this.grew = true
       },
       trim: () => {},
       fault: error => host.fault(error),
       calls: host.calls
-    }
+    })
+    this.storage = storage
     this.head = head
     this.words = words
     this.host = host
     this.access = access
     this.outboxes = outboxes
     this.fenced = fenced
-    this.arenas = Array.from({ length: count }, (_, index) => openArena(index, inner))
+    this.arenas = Array.from({ length: count }, (_, index) => openArena(index, hostOf(index)))
     const [first] = this.arenas
     this.home = first
     this.placement = first.allocator.placement
@@ -127,7 +143,7 @@ export class SharedEngine implements Engine {
   }
 
   get open(): boolean {
-    return this.words.length !== 0
+    return this.words.length !== 0 && this.storage?.lost() === undefined
   }
 
   // ---- the own arena ----------------------------------------------------------------------------
@@ -317,7 +333,9 @@ export class SharedEngine implements Engine {
    */
   private move(work: (arena: Arena) => Pointer): Pointer {
     for (const arena of this.arenas) {
-      if (arena === this.home || !this.access.enterVacant(arena.record)) continue
+      if (arena === this.home) continue
+      this.access.confirmOwner(arena.record)
+      if (!this.access.enterVacant(arena.record)) continue
       const pointer = this.during(arena, () => {
         const found = work(arena)
         if (found !== 0) this.settleIn(arena)
@@ -331,6 +349,7 @@ export class SharedEngine implements Engine {
   /** Looks for a vacant arena; while there is none, this thread shares one with others. */
   private settle(): void {
     for (const arena of this.arenas) {
+      this.access.confirmOwner(arena.record)
       if (!this.access.enterVacant(arena.record)) continue
       this.during(arena, () => this.settleIn(arena))
       return
@@ -422,6 +441,7 @@ export class SharedEngine implements Engine {
   /** Recovers an arena in which an operation was cut off, and frees what was posted to it. */
   private tidy(arena: Arena): void {
     const { record, words, allocator } = arena
+    this.look(arena)
     const isCut = words[PENDING_WORD] === CUT
     if (isCut || this.access.isDamaged(record)) {
       recover(allocator)
@@ -436,6 +456,30 @@ export class SharedEngine implements Engine {
       this.outboxes.receive(arena.index, pointer => receive(arena, pointer))
     }
     this.access.mend(record)
+  }
+
+  /**
+   * Looks what became of the pages of an arena that this thread is in. Throws
+   * ERR_OFFHEAP_TRUNCATED.
+   */
+  private look(arena: Arena): void {
+    const { storage } = this
+    if (storage === undefined) return
+    const lost = storage.lost()
+    if (lost !== undefined) throw lost
+    const trims = Atomics.load(this.head, arena.record + TRIMS)
+    if (trims === arena.trims) return
+    arena.trims = trims
+    storage.forget(arena.index)
+    arena.allocator.blocks.uncommit()
+  }
+
+  /** Has all threads look, before pages of an arena that this thread is in are given back. */
+  private announceTrim(arena: Arena): void {
+    if (this.storage === undefined) return
+    arena.trims = (Atomics.add(this.head, arena.record + TRIMS, 1) + 1) | 0
+    // The owner looks when it has left its fast path.
+    Atomics.or(this.head, arena.record + CALL, MAIL)
   }
 
   /**
@@ -601,7 +645,9 @@ export class SharedEngine implements Engine {
     return this.everywhere(() => {
       const { pageSize } = pages
       let bytes = 0
-      for (const { allocator, base } of this.arenas) {
+      for (const arena of this.arenas) {
+        const { allocator, base } = arena
+        this.announceTrim(arena)
         bytes += allocator.trim({
           pageSize,
           decommit: (offset, length) => pages.decommit(base + offset, length)
@@ -618,9 +664,19 @@ export class SharedEngine implements Engine {
     })
   }
 
+  /** Recovers what was cut off, and frees what waits to be handed over. */
+  tidyAll(): void {
+    this.everywhere(() => {})
+  }
+
+  /** Does some work, such as on the head, while no other thread does any. It must not throw. */
+  exclusively<Result>(work: () => Result): Result {
+    return this.at(this.arenas[0], work)
+  }
+
   /** Gives up the arena of this thread: what the next thread finds there is in order. */
   leave(): void {
-    if (!this.open || !this.owns) return
+    if (this.words.length === 0 || !this.owns) return
     try {
       this.inside(this.home, ({ index }) => this.outboxes.flush(index))
     } catch (error) {

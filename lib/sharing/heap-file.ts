@@ -1,6 +1,7 @@
 /**
- * A heap file: the superblock and one arena, mapped. This file opens it, tells in what state it was
- * left, and takes it from one state to the next; lib/heap/open.ts makes a heap of its arena.
+ * A heap file: the superblock and the arenas, mapped. This file opens it, tells in what state it was
+ * left, and takes it from one state to the next; lib/heap/open.ts makes a heap of its arena. One
+ * that several processes have open at a time has several arenas: see shared-file.ts.
  *
  *     created ──▶ FORMATTING ──▶ OPEN ──▶ SYNCED   close(), with everything on the disk
  *                                 ▲  └──▶ CLOSED   close(), when the disk refused
@@ -19,8 +20,9 @@
 import { randomFillSync } from 'node:crypto'
 import { constants } from 'node:os'
 import { OffheapError } from '../errors.js'
-import { CUT, HEADER_WORDS, PENDING_WORD, TOP_WORD } from '../layout/header.js'
+import { CUT, PENDING_WORD, TOP_WORD } from '../layout/header.js'
 import { bootId, FileMapping } from '../memory/file-mapping.js'
+import { controlBytesFor, MOST_ARENAS } from './control.js'
 import { RootTable } from './roots.js'
 import {
   BOOT_ID_WORD,
@@ -51,9 +53,33 @@ import {
 
 const { errno } = constants
 
+/** The byte that is locked by whoever has the file open: shared, or for one alone. */
+export const USE_BYTE = 0
+
+/** The result of a recovery. */
+export interface Recovery {
+  /** The number of used blocks and slots. */
+  readonly blocks: number
+  /**
+   * The number of interrupted operations that were undone: 1 if a realloc had not finished its
+   * copy, otherwise 0. In a shared file, 1 for each arena.
+   */
+  readonly undone: number
+  /** The time that recovery took. */
+  readonly milliseconds: number
+  /**
+   * Whether the machine was restarted since the heap was last opened. If so, pages that were not
+   * synced may hold older data than others.
+   */
+  readonly rebooted: boolean
+}
+
 export class HeapFile {
   readonly path: string
-  /** The arena: all that a heap sees of the file. */
+  /** Whether it is for several processes at a time. */
+  readonly isShared: boolean
+  readonly geometry: Geometry
+  /** The arenas: all that a heap sees of the file. */
   readonly body: ArrayBuffer
   /** Is this a new file, whose arena is not written yet? */
   readonly isNew: boolean
@@ -62,29 +88,28 @@ export class HeapFile {
   /** Did the machine stop since? */
   readonly rebooted: boolean
   readonly roots: RootTable
+  readonly head: Int32Array
   private readonly mapping: FileMapping
-  private readonly head: Int32Array
-  /** The header of the arena. */
-  private readonly header: Int32Array
-  /** Where the arena begins in the file, in bytes. */
+  private readonly words: Int32Array
+  /** Where the first arena begins in the file, in bytes. */
   readonly headBytes: number
   private readonly length: number
-  /** Disk space is reserved for the body up to here. */
-  private reserved = 0
+  /** Up to where disk space is reserved for each arena, in bytes of the arena. */
+  private readonly reserved: number[]
   /** Why disk space was refused, until somebody asks. */
   private refused: OffheapError | undefined
   private isClosed = false
 
   /**
-   * Opens and locks the file, and makes it when `size`, the bytes of the arena, is given and there
-   * is none.
+   * Opens and locks the file for this process alone, and makes it when `size`, the bytes of the
+   * arena, is given and there is none. Throws ERR_OFFHEAP_LOCKED.
    */
   static open(path: string, size: number | undefined): HeapFile {
-    const mapping = FileMapping.open(path, size === undefined ? 'write' : 'create', () =>
-      holderOf(path)
-    )
+    const mapping = FileMapping.open(path, size === undefined ? 'write' : 'create')
     try {
-      return new HeapFile(mapping, size)
+      if (!mapping.lock(USE_BYTE, 'exclusive')) throw inUse(path)
+      const geometry = size && { arenas: 1, arenaBytes: size, controlBytes: 0 }
+      return new HeapFile(mapping, geometry || undefined, false)
     } catch (error) {
       mapping.close()
       throw error
@@ -100,34 +125,32 @@ export class HeapFile {
     readonly block: Superblock
     readonly inUse: boolean
   } {
-    const mapping = FileMapping.open(path, 'read', () => '')
+    const mapping = FileMapping.open(path, 'read')
     try {
       const block = readSuperblockOf(mapping)
       if (block.state === FORMATTING) throw notFinished(path)
-      return { file: new HeapFile(mapping, undefined), block, inUse: mapping.isLocked() }
+      const file = new HeapFile(mapping, undefined, block.controlBytes > 0)
+      return { file, block, inUse: mapping.isLocked(USE_BYTE) }
     } catch (error) {
       mapping.close()
       throw error
     }
   }
 
-  private constructor(mapping: FileMapping, size: number | undefined) {
+  /** Of a file that is locked. A new one is given `geometry`. */
+  constructor(mapping: FileMapping, geometry: Geometry | undefined, isShared: boolean) {
     this.mapping = mapping
     this.path = mapping.path
+    this.isShared = isShared
     const found = superblockIn(mapping)
     this.isNew = found === undefined || found.state === FORMATTING
     if (this.isNew) {
-      if (size === undefined) throw notFinished(mapping.path)
-      create(mapping, { arenas: 1, arenaBytes: size, controlBytes: 0 })
+      if (geometry === undefined) throw notFinished(mapping.path)
+      create(mapping, geometry)
     }
     const block = found === undefined || this.isNew ? readSuperblockOf(mapping) : found
-    if (block.arenas !== 1 || block.controlBytes !== 0) {
-      throw new OffheapError(
-        'ERR_OFFHEAP_UNSUPPORTED',
-        `The heap in ${mapping.path} was made for several threads at a time, and can't be ` +
-          'opened by one alone'
-      )
-    }
+    verifyKind(mapping.path, block, isShared)
+    this.geometry = block
     this.length = totalBytes(block)
     this.headBytes = headBytes(block.controlBytes)
     if (mapping.byteLength < this.length)
@@ -135,21 +158,28 @@ export class HeapFile {
     const boot = bootId()
     this.rebooted = !this.isNew && !sameId(block.bootId, idAt(boot, 0))
     this.unclean = block.state === OPEN || (block.state === CLOSED && this.rebooted)
-    const marks = { offset: PENDING_WORD * 4, stride: 0, count: 1, value: CUT }
+    const { arenas, arenaBytes } = block
+    const marks = { offset: PENDING_WORD * 4, stride: arenaBytes, count: arenas, value: CUT }
+    const bodyBytes = arenas * arenaBytes
     // Without disk space for it, a store into the head would be a fault.
     if (mapping.mode !== 'read') mapping.reserve(0, this.headBytes + UNIT_BYTES)
-    const { head, body } = mapping.map(this.headBytes, block.arenaBytes, marks)
+    const { head, body } = mapping.map(this.headBytes, bodyBytes, marks)
     this.head = new Int32Array(head)
     this.body = body
-    this.header = new Int32Array(body, 0, HEADER_WORDS)
+    this.words = new Int32Array(body)
+    this.reserved = new Array<number>(arenas).fill(0)
     const roots = rootsAt(block.controlBytes) / 4
     this.roots = new RootTable(this.head.subarray(roots, roots + (ROOTS * ROOT_BYTES) / 4))
-    if (this.isNew) return
-    this.roots.check(block.arenaBytes)
-    if (!(this.root < block.arenaBytes)) {
+    if (!this.isNew) this.verifyRoots(bodyBytes)
+  }
+
+  /** Throws ERR_OFFHEAP_CORRUPT. */
+  private verifyRoots(bodyBytes: number): void {
+    this.roots.check(bodyBytes)
+    if (!(this.root < bodyBytes)) {
       throw new OffheapError(
         'ERR_OFFHEAP_CORRUPT',
-        `The heap in ${mapping.path} is corrupt: its root pointer is ${this.root}, which ` +
+        `The heap in ${this.path} is corrupt: its root pointer is ${this.root}, which ` +
           'lies outside the heap'
       )
     }
@@ -172,11 +202,11 @@ export class HeapFile {
 
   /** The root pointer, in bytes of the arena; 0 is NULL. */
   get root(): number {
-    return (this.head[ROOT_WORD] >>> 0) * 8
+    return (Atomics.load(this.head, ROOT_WORD) >>> 0) * 8
   }
 
   set root(pointer: number) {
-    this.head[ROOT_WORD] = pointer / 8
+    Atomics.store(this.head, ROOT_WORD, pointer / 8)
   }
 
   // ---- what may go wrong ------------------------------------------------------------------------
@@ -196,23 +226,35 @@ export class HeapFile {
   }
 
   /**
-   * Reserves disk space for the first `bytes` bytes of the arena. False when the system refuses:
+   * Reserves disk space for the first `bytes` bytes of an arena. False when the system refuses:
    * `takeRefusal` has the error. Throws ERR_OFFHEAP_TRUNCATED.
    */
-  commit(bytes: number): boolean {
-    if (bytes <= this.reserved) return true
+  commit(bytes: number, arena = 0): boolean {
+    const { pageSize, geometry } = this
+    const begin = this.reserved[arena]
+    if (bytes <= begin) return true
     this.verifyLength()
-    const end = Math.min(Math.ceil(bytes / this.pageSize) * this.pageSize, this.body.byteLength)
+    const end = Math.min(Math.ceil(bytes / pageSize) * pageSize, geometry.arenaBytes)
     try {
-      this.mapping.reserve(this.headBytes + this.reserved, end - this.reserved)
+      this.mapping.reserve(this.headBytes + arena * geometry.arenaBytes + begin, end - begin)
     } catch (error) {
       if (!(error instanceof OffheapError)) throw error
       this.refused = error
       return false
     }
-    this.reserved = end
+    this.reserved[arena] = end
     this.refused = undefined
     return true
+  }
+
+  /** Only up to the top of the arena there is disk space for certain. */
+  forget(arena: number): void {
+    this.reserved[arena] = Math.floor(this.topOf(arena) / this.pageSize) * this.pageSize
+  }
+
+  /** The top of an arena, in bytes of the arena. */
+  private topOf(arena: number): number {
+    return this.words[(arena * this.geometry.arenaBytes) / 4 + TOP_WORD] * 4
   }
 
   /** Why `commit` said no, if it did since this was asked last. */
@@ -233,13 +275,16 @@ export class HeapFile {
   }
 
   /**
-   * Takes whole pages of the arena out of memory; they are zero afterwards. The disk space of the
+   * Takes whole pages of an arena out of memory; they are zero afterwards. The disk space of its
    * wilderness is given back. That of free blocks stays reserved, so that they can always be used
    * again.
    */
   decommit(offset: number, length: number): void {
     this.verifyLength()
-    const keep = offset < this.header[TOP_WORD] * 4
+    const { arenaBytes } = this.geometry
+    const arena = Math.floor(offset / arenaBytes)
+    const within = offset - arena * arenaBytes
+    const keep = within < this.topOf(arena)
     try {
       this.mapping.clear(this.headBytes + offset, length, keep)
     } catch (error) {
@@ -247,7 +292,7 @@ export class HeapFile {
       if (keep && error instanceof OffheapError && error.errno === errno.EOPNOTSUPP) return
       throw error
     }
-    if (!keep) this.reserved = Math.min(this.reserved, offset)
+    if (!keep) this.reserved[arena] = Math.min(this.reserved[arena], within)
   }
 
   // ---- the disk ---------------------------------------------------------------------------------
@@ -260,9 +305,9 @@ export class HeapFile {
     this.verifyLength()
     this.mapping.sync(0, this.length)
     this.mapping.flush()
-    this.head[GENERATION_WORD] = (this.head[GENERATION_WORD] + 1) | 0
+    const generation = Atomics.add(this.head, GENERATION_WORD, 1) + 1
     this.syncHead()
-    return this.head[GENERATION_WORD] >>> 0
+    return generation >>> 0
   }
 
   private syncHead(): void {
@@ -327,6 +372,33 @@ export function about(path: string, error: unknown): unknown {
 }
 
 /**
+ * Verifies that a file is for several processes at a time, or for one, as it is to be opened.
+ * Throws ERR_OFFHEAP_UNSUPPORTED, ERR_OFFHEAP_NOT_A_HEAP.
+ */
+function verifyKind(path: string, block: Superblock, isShared: boolean): void {
+  const { arenas, controlBytes } = block
+  if (controlBytes === 0 && arenas === 1) {
+    if (!isShared) return
+    throw new OffheapError(
+      'ERR_OFFHEAP_UNSUPPORTED',
+      `The heap in ${path} was made for one process at a time: open it without "shared"`
+    )
+  }
+  if (arenas > MOST_ARENAS || controlBytes !== controlBytesFor(arenas)) {
+    throw new OffheapError(
+      'ERR_OFFHEAP_NOT_A_HEAP',
+      `There is no usable heap in ${path}: it says that ${arenas} arenas have a control area of ` +
+        `${controlBytes} bytes`
+    )
+  }
+  if (isShared) return
+  throw new OffheapError(
+    'ERR_OFFHEAP_UNSUPPORTED',
+    `The heap in ${path} was made for several processes at a time: open it with shared: true`
+  )
+}
+
+/**
  * Writes the superblock of a new file, and gives the file its length. The superblock comes first,
  * in one piece: a file that is not empty says from then on that it is being written.
  */
@@ -339,18 +411,26 @@ function create(mapping: FileMapping, geometry: Geometry): void {
   mapping.resize(totalBytes(geometry))
 }
 
-/** Who has the lock, as far as the file says it. */
+/** The error for a file that others have open, and that can't be opened by this process, too. */
+export function inUse(path: string): OffheapError {
+  return new OffheapError('ERR_OFFHEAP_LOCKED', `The heap in ${path} is in use${holderOf(path)}`)
+}
+
+/** Who has the lock, as far as the file says it, and what to do about it. */
 function holderOf(path: string): string {
+  const advice = '. Close it there first'
   try {
-    const mapping = FileMapping.open(path, 'read', () => '')
+    const mapping = FileMapping.open(path, 'read')
     try {
-      const { holder, state } = readSuperblockOf(mapping)
-      return state === OPEN && holder > 0 ? ` by process ${holder}` : ''
+      const { holder, state, controlBytes } = readSuperblockOf(mapping)
+      const who = state === OPEN && holder > 0 ? ` by process ${holder}` : ''
+      if (controlBytes === 0) return who + advice
+      return `${who}, and shared by all that open it with shared: true${advice}`
     } finally {
       mapping.close()
     }
   } catch {
-    return ''
+    return advice
   }
 }
 

@@ -12,7 +12,7 @@ import {
   verifyHeader,
   writeHeader
 } from '../engine/format.js'
-import { invalidValue, OffheapError, outOfRange } from '../errors.js'
+import { corrupt, invalidValue, OffheapError, outOfRange } from '../errors.js'
 import { WITH_SLABS } from '../layout/header.js'
 import { chunkGranules } from '../layout/slab.js'
 import type { RegionOptions } from '../memory/region.js'
@@ -20,7 +20,7 @@ import { barrier, SharedMemory, sleep } from '../memory/shared-memory.js'
 import type { PlacementPolicy } from '../placement/placement.js'
 import { Access, type System } from './access.js'
 import { controlBytesFor, LIVES, LIVES_AT, recordOf } from './control.js'
-import { type Arena, SharedEngine } from './engine.js'
+import { type Arena, SharedEngine, type Storage } from './engine.js'
 import { Outboxes } from './outbox.js'
 import {
   type Geometry,
@@ -68,7 +68,7 @@ export interface SharedParts {
 
 /** More bytes than this no heap has: its words have int32 indexes, and Node 20 views 4 GiB. */
 const MOST_BYTES = Math.min(2 ** 33, constants.MAX_LENGTH) - UNIT_BYTES
-const DEFAULT_TIMEOUT = 10_000
+export const DEFAULT_TIMEOUT = 10_000
 /** By default a heap has an arena for each processor, within these bounds. */
 const [FEWEST, MOST] = [2, 16]
 
@@ -188,12 +188,17 @@ function openShared(
   const me = memory.claim(LIVES_AT * 4, LIVES)
   if (me === 0) {
     memory.close()
-    throw new OffheapError(
-      'ERR_OFFHEAP_BUSY',
-      `${LIVES} threads have this heap open, and no more can; close it in one of them first`
-    )
+    throw noLives()
   }
   return engineOn(head, words, geometry, me, systemHere(), host)
+}
+
+/** The error for a thread that finds all lives taken. */
+export function noLives(): OffheapError {
+  return new OffheapError(
+    'ERR_OFFHEAP_BUSY',
+    `${LIVES} threads have this heap open, and no more can; close it in one of them first`
+  )
 }
 
 /**
@@ -205,17 +210,18 @@ export function engineOn(
   { arenas, arenaBytes }: Geometry,
   me: number,
   system: System,
-  host: Host
+  host: Host,
+  patience = head[PATIENCE_WORD],
+  storage?: Storage
 ): SharedEngine {
   const length = arenaBytes / 4
   const openArena = (index: number, inner: Host): Arena => {
     const arena = words.subarray(index * length, (index + 1) * length)
-    const header = readHeader(arena)
-    verifyHeader(arena, ordinaryLayout(header.length, header.policy, header.options === WITH_SLABS))
-    const allocator = openAllocator(arena, header, inner)
-    return { index, base: index * arenaBytes, record: recordOf(index), words: arena, allocator }
+    const allocator = openAllocator(arena, headerOf(arena), inner)
+    const [base, record] = [index * arenaBytes, recordOf(index)]
+    return { index, base, record, words: arena, allocator, trims: -1 }
   }
-  const access = new Access(head, me, system, head[PATIENCE_WORD])
+  const access = new Access(head, me, system, patience)
   return new SharedEngine(
     head,
     words,
@@ -224,15 +230,32 @@ export function engineOn(
     access,
     new Outboxes(head, arenas),
     system.fenced,
-    host
+    host,
+    storage
   )
 }
 
-function systemHere(): System {
-  const { arch } = process
-  return { fenced: !barrier(), reorders: arch !== 'x64' && arch !== 'ia32', barrier, sleep }
+/** The header of an arena, verified. Throws ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_CORRUPT. */
+export function headerOf(arena: Int32Array): Header {
+  const header = readHeader(arena)
+  const { length, policy, options } = header
+  if (length !== arena.length) {
+    throw corrupt(`an arena says that it has ${length * 4} bytes, and has ${arena.length * 4}`)
+  }
+  if (options !== 0 && options !== WITH_SLABS)
+    throw corrupt('an arena says that it is hardened, which none of a shared heap is')
+  verifyHeader(arena, ordinaryLayout(length, policy, options === WITH_SLABS))
+  return header
 }
 
+/** Does this processor reorder stores, or loads? */
+export const reorders = process.arch !== 'x64' && process.arch !== 'ia32'
+
+function systemHere(): System {
+  return { fenced: !barrier(), reorders, barrier: () => void barrier(), sleep }
+}
+
+/** How a heap whose arenas have `size` bytes together is divided. Throws ERR_OUT_OF_RANGE. */
 function geometryOf(size: number, wanted: number | undefined): Geometry {
   if (!(Number.isInteger(size) && size >= 1 && size <= MOST_BYTES)) {
     throw outOfRange(
@@ -241,15 +264,31 @@ function geometryOf(size: number, wanted: number | undefined): Geometry {
       size
     )
   }
-  const byDefault = Math.min(
-    Math.max(availableParallelism(), FEWEST),
-    MOST,
-    Math.max(1, Math.floor(size / UNIT_BYTES))
-  )
-  const arenas = wanted ?? byDefault
+  return divided(size, wanted ?? arenasFor(size))
+}
+
+/** How a file of `size` bytes is divided, head included. Throws ERR_OUT_OF_RANGE. */
+export function geometryOfFile(size: number, wanted: number | undefined): Geometry {
+  const arenas = wanted ?? arenasFor(size)
+  const head = headBytes(controlBytesFor(arenas))
+  const most = MOST_BYTES + head
+  if (!(Number.isInteger(size) && size > head && size <= most)) {
+    const range = `an integer from ${head + 1} to ${most} bytes in a file of ${arenas} arenas`
+    throw outOfRange('options.size', range, size)
+  }
+  return divided(size - head, arenas)
+}
+
+/** By default, an arena for each processor. */
+function arenasFor(size: number): number {
+  const fit = Math.max(1, Math.floor(size / UNIT_BYTES))
+  return Math.min(Math.max(availableParallelism(), FEWEST), MOST, fit)
+}
+
+function divided(bytes: number, arenas: number): Geometry {
   // In whole units, and no more than can be viewed.
   const units = Math.min(
-    Math.ceil(size / arenas / UNIT_BYTES),
+    Math.ceil(bytes / arenas / UNIT_BYTES),
     Math.floor(MOST_BYTES / arenas / UNIT_BYTES)
   )
   return { arenas, arenaBytes: units * UNIT_BYTES, controlBytes: controlBytesFor(arenas) }

@@ -68,8 +68,13 @@ export const OPEN = 1
 export const CLOSED = 2
 /** Closed, and every byte is on the disk. */
 export const SYNCED = 3
-/** How many milliseconds a call waits for another thread. Of a heap that is shared. */
+/** How many milliseconds a call waits for another thread. Of a heap that is in no file. */
 export const PATIENCE_WORD = 10
+/**
+ * 1 when the owners of arenas use atomic operations, because not every process can make the others
+ * execute a memory barrier. Of a shared heap in a file; set by whoever opens it first.
+ */
+export const FENCE_WORD = 11
 /** The process that opened it last. */
 export const HOLDER_WORD = 17
 /** How often `sync` has completed; modulo 2 ** 32. */

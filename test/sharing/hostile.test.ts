@@ -94,12 +94,13 @@ test.each<[what: string, change: (words: Int32Array) => void, code: string, mess
     /has 196608 bytes/
   ],
   [
-    'for several threads',
+    'with several arenas',
     w => void w.set([1, 3], ARENA_UNITS_WORD),
-    'UNSUPPORTED',
-    /several threads/
+    'NOT_A_HEAP',
+    /3 arenas have a control area of 0 bytes/
   ],
-  ['with a control area', w => void w.set([8], CONTROL_WORD), 'UNSUPPORTED', /several threads/],
+  ['with a control area', w => void w.set([8], CONTROL_WORD), 'NOT_A_HEAP', /control area of 1024/],
+  ['that is shared', w => void w.set([11], CONTROL_WORD), 'UNSUPPORTED', /with shared: true/],
   [
     'with a huge arena',
     w => void w.set([100_000], ARENA_UNITS_WORD),
