@@ -22,6 +22,7 @@ import { Worker } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Heap, type HeapFileOptions, OffheapError } from '../../lib/index.js'
 import { FileMapping } from '../../lib/memory/file-mapping.js'
+import { barrier } from '../../lib/memory/shared-memory.js'
 import { HALF_WORDS, LIVES, LIVES_AT, outboxOf, recordOf } from '../../lib/sharing/control.js'
 import {
   BOOT_ID_WORD,
@@ -42,6 +43,10 @@ const REGION = `test-${process.pid}`
 const REGION_PATH = `/dev/shm/offheap-${REGION}`
 
 const folder = newFolder()
+/** The URL of a compiled file of lib/memory. */
+const memoryUrl = (name: string): string =>
+  JSON.stringify(compiled.region.replace('region.js', `${name}.js`))
+
 let compiled: Compiled
 beforeAll(() => {
   compiled = compile('heap')
@@ -465,6 +470,79 @@ describe.runIf(process.platform === 'linux')('a process that is stopped', () => 
     readFileSync(`/proc/${child.pid}/stat`, 'utf8')
       .replace(/^.*\) /, '')
       .slice(0, 1)
+})
+
+describe.runIf(process.platform === 'linux')('a process that looks at the heap', () => {
+  test('finds it between two calls of every other process', async () => {
+    const path = newPath()
+    using heap = create(path, { size: MIB, arenas: 2 })
+    heap.root = heap.calloc(COUNTS + 20, 4)
+    const { counts } = partsOf(heap, heap.root)
+    const child = await launch(path, '0', '1')
+    for (let looks = 0; looks < 500; looks++) heap.check()
+    const done = Atomics.load(counts, 0)
+    while (Atomics.load(counts, 0) === done) {
+      expect(child.exitCode).toBeNull()
+      await setTimeout(1)
+    }
+    await kill(child)
+    heap.check()
+  })
+})
+
+describe.runIf(process.platform === 'linux')('the barrier', () => {
+  // What access.ts says, without a heap. Without the barrier, additions are lost.
+  test.runIf(barrier(true))('reaches the threads of other processes', async () => {
+    const path = newPath()
+    writeFileSync(path, new Uint8Array(2 * 65536))
+    const mapping = FileMapping.open(path, 'write')
+    const { head } = mapping.map(65536, 65536, { offset: 0, stride: 0, count: 0, value: 0 })
+    const words = new Int32Array(head)
+    const owner = `
+      import { FileMapping } from ${memoryUrl('file-mapping')}
+      import { barrier } from ${memoryUrl('shared-memory')}
+      barrier(true)
+      const mapping = FileMapping.open(${JSON.stringify(path)}, 'write')
+      const marks = { offset: 0, stride: 0, count: 0, value: 0 }
+      const words = new Int32Array(mapping.map(65536, 65536, marks).head)
+      function work(words) {
+        let done = 0
+        for (let i = 0; i < 100_000; i++) {
+          words[0] = 1
+          if (words[1] === 0) {
+            words[32]++
+            done++
+          }
+          words[0] = 0
+        }
+        return done
+      }
+      let sum = 0
+      for (Atomics.store(words, 64, 1); Atomics.load(words, 65) === 0; ) sum += work(words)
+      Atomics.store(words, 66, sum)`
+    const child = spawn(process.execPath, ['--input-type=module', '-e', owner], {
+      stdio: ['ignore', 'inherit', 'inherit']
+    })
+    const ended = once(child, 'exit')
+    while (Atomics.load(words, 64) === 0) await setTimeout(1)
+    const added = intrude(words, KILLS > 10 ? 100_000 : 10_000)
+    Atomics.store(words, 65, 1)
+    await ended
+    expect(Atomics.load(words, 32)).toBe((Atomics.load(words, 66) + added) | 0)
+    mapping.close()
+  })
+
+  function intrude(words: Int32Array, times: number): number {
+    for (let i = 0; i < times; i++) {
+      Atomics.store(words, 1, 1)
+      barrier(true)
+      while (Atomics.load(words, 0) !== 0) {}
+      words[32]++
+      Atomics.store(words, 1, 0)
+      for (let pause = 0; pause < 200; pause++) Atomics.load(words, 96)
+    }
+    return times
+  }
 })
 
 describe.runIf(process.platform === 'linux')('processes that are killed at any moment', () => {
