@@ -1,4 +1,4 @@
-/** The results for a terminal: a bar for each contender, to one scale for each size. */
+/** The results for a terminal: a bar for each contender, with one scale for each size. */
 import picocolors from 'picocolors'
 import { humanBytes } from '../report/sizes.js'
 import { labelOf } from './contenders.js'
@@ -17,7 +17,7 @@ const PARTS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉']
 const LONGEST_BAR = 40
 const SHORTEST_BAR = 8
 
-/** A bar of a share of `cells`. A longer one is cut, and ends in an arrow. */
+/** A bar for a share of `cells`. A bar that is too long is cut off, with an arrow at its end. */
 function bar(share: number, cells: number, ascii: boolean): string {
   if (share > 1) return (ascii ? '#' : '█').repeat(cells - 1) + (ascii ? '>' : '▶')
   const eighths = Math.max(1, Math.round(share * cells * 8))

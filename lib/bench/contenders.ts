@@ -17,12 +17,12 @@ export const CONTENDERS = [
 
 export type ContenderName = (typeof CONTENDERS)[number]
 
-/** The contender that others are compared with: what most programs use. */
+/** The contender that others are compared with: the one that most programs use. */
 export const BASE: ContenderName = 'Buffer.alloc'
 
 type Options = Omit<Work, 'size' | 'live'>
 
-/** Its calls, as a program would write them. */
+/** The calls of each contender, as a program would write them. */
 export function labelOf(name: ContenderName, { as, cleared }: Options): string {
   switch (name) {
     case 'first-fit':
@@ -44,7 +44,7 @@ export function labelOf(name: ContenderName, { as, cleared }: Options): string {
 }
 
 /**
- * The part of @thi.ng/malloc that is needed. The package is optional, so its types are not
+ * The part of @thi.ng/malloc that is used. The package is optional, so its types may not be
  * available.
  */
 interface Pool {
@@ -67,7 +67,7 @@ function poolFile(folder = process.cwd()): string | undefined {
     try {
       return createRequire(from).resolve('@thi.ng/malloc')
     } catch {
-      // It isn't there.
+      // Not installed here.
     }
   }
   return undefined

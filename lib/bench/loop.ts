@@ -1,7 +1,4 @@
-/**
- * The timed loop, once for numbers and once for objects, and a check beforehand that a contender
- * works.
- */
+/** The timed loop, once for numbers and once for objects, and a check that a contender works. */
 import {
   type Allocator,
   PAGE_BYTES,

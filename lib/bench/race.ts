@@ -18,8 +18,8 @@ export interface Figure {
   /** Half the distance between the quartiles, divided by the median. */
   readonly spread: number
   /**
-   * The median over the rounds of how many times as fast as Buffer.alloc it is. NaN if one of them
-   * failed.
+   * How many times as fast as Buffer.alloc the contender is: the median over the rounds. NaN if one
+   * of them failed.
    */
   readonly timesAsFast: number
   readonly samples: readonly number[]
@@ -93,7 +93,7 @@ function figureOf({ contender, rounds, error }: Runner, base: Runner | undefined
   return { contender, ns: median(samples), spread: spread(samples), timesAsFast, samples }
 }
 
-/** In the order of `contenders`. One that fails has an error instead of samples. */
+/** Returns results in the order of `contenders`. One that fails has an error instead of samples. */
 export async function race(
   contenders: readonly ContenderName[],
   work: Work,

@@ -36,7 +36,7 @@ export function digits(value: number): string {
   return value >= 99.5 ? String(Math.round(value)) : String(Number(value.toPrecision(2)))
 }
 
-/** Smaller ratios count as equal. */
+/** Ratios below this count as equal. */
 const EVEN = 1.03
 
 /** A ratio in words: `3.2 times as fast`, `1.4 times as slow`, `as fast`. */

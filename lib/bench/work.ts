@@ -1,7 +1,7 @@
 /**
- * What `offheap bench` measures: `live` blocks of one size are alive, and one after another is
- * freed and replaced by a new one. A byte in every page of each new block is written, so that
- * memory which the system has only promised is paid for.
+ * What `offheap bench` measures: there are `live` blocks of one size, and one after another is
+ * freed and replaced by a new one. A byte in every page of each new block is written, so that page
+ * faults are included.
  */
 
 /** What an allocation returns: a number, a Buffer, or a Uint8Array. */
@@ -19,7 +19,7 @@ export interface Work {
   readonly cleared: boolean
 }
 
-/** The most live bytes: twice that must fit into this machine's memory. */
+/** The most live bytes: twice as much must fit into this machine's memory. */
 export const MOST_LIVE_BYTES = 2 ** 30
 
 export const PAGE_BYTES = 4096

@@ -1,4 +1,4 @@
-/** Arguments of several subcommands. */
+/** Arguments that several subcommands share. */
 
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -24,12 +24,14 @@ export function parseBytes(text: string): number {
   return bytes
 }
 
-/** A mistake in the command line that commander can't see; ends the command with exit code 2. */
+/**
+ * An error in the command line that commander doesn't detect; ends the command with exit code 2.
+ */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** A path that leads to no trace. */
+/** A path without a trace. */
 export interface Refused {
   readonly path: string
   readonly reason: string
@@ -70,7 +72,7 @@ function whyNot(path: string, error: unknown): string {
   return `can't look into ${path}: ${error instanceof Error ? error.message : String(error)}`
 }
 
-/** Finds all trace files. Throws `UsageError` for a path that leads to none. */
+/** Finds all trace files. Throws `UsageError` for a path without one. */
 export async function findTraces(paths: readonly string[]): Promise<string[]> {
   const { found, refused } = await lookForTraces(paths)
   for (const { reason } of refused) throw new UsageError(reason)

@@ -1,4 +1,6 @@
-/** `offheap bench`: the time to allocate blocks of some sizes, beside Node's own Buffers. */
+/**
+ * `offheap bench`: compares the time to allocate blocks of some sizes with that of Node's Buffers.
+ */
 
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { type As, KINDS, MOST_LIVE_BYTES } from '../bench/work.js'

@@ -1,4 +1,4 @@
-/** `offheap inspect`: what a heap file is and holds. */
+/** `offheap inspect`: shows the state and contents of a heap file. */
 import { Command } from 'commander'
 import type { Io } from './io.js'
 
@@ -18,7 +18,7 @@ export function inspectCommand(io: Io, done: (code: number) => void): Command {
       const report = inspectFile(path, io)
       const { picture, ...plain } = report
       io.out.write(`${json ? JSON.stringify(plain, null, 2) : fileReportText(report)}\n`)
-      // Of a heap that somebody works on, contradictions mean nothing.
+      // A heap that is in use may look inconsistent.
       if (report.fault !== undefined && report.state !== 'open') done(1)
     })
 }

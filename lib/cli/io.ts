@@ -43,7 +43,7 @@ export function wantsColor(environment: NodeJS.ProcessEnv, isTerminal: boolean):
 }
 
 /**
- * Is the locale's character set another than UTF-8? Without a locale, as in containers, it is
+ * Does the locale have a character set other than UTF-8? Without a locale, as in containers, assume
  * UTF-8.
  */
 export function isAscii(environment: NodeJS.ProcessEnv): boolean {

@@ -156,7 +156,7 @@ function gradeAllCommand(io: Io, done: (code: number) => void): Command {
     .action(async (folder: string, options: GradeAllCommandOptions) => {
       const { csvOf, gradeAll, htmlOf } = await import('../lab/kit/grade-all.js')
       if (!existsSync(folder)) throw new UsageError(`there is no folder ${folder}`)
-      // Not what a student handed in beside an allocator.
+      // Ignore other files that a student submitted.
       const nowhere = join(folder, 'allocator.ts')
       const { labsFolder } = await import('../lab/kit/init.js')
       const config = await configFor(nowhere, {
@@ -282,8 +282,8 @@ async function watchAndGrade(io: Io, file: string, options: GradeCommandOptions)
 }
 
 /**
- * Resolves when one of the files was written since then, in milliseconds of the epoch. Folders are
- * watched: editors replace files.
+ * Resolves when one of the files was written after `since`, in milliseconds since the epoch.
+ * Watches folders, because editors replace files.
  */
 function changed(files: readonly string[], since: number): Promise<void> {
   return new Promise(done => {
@@ -300,7 +300,7 @@ function changed(files: readonly string[], since: number): Promise<void> {
         if (name !== null && files.includes(join(folder, name))) settle()
       })
     )
-    // It may have been saved while the last version was graded.
+    // A file may have been saved while the last version was graded.
     if (files.some(file => (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0) > since))
       settle()
   })

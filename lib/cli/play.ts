@@ -1,4 +1,4 @@
-/** `offheap play`: a page on which one makes calls and sees each store. */
+/** `offheap play`: a page to make calls and step through them store by store. */
 
 import { basename } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
@@ -18,9 +18,9 @@ interface PlayOptions {
   readonly output?: string
 }
 
-/** The page compares and copies the whole memory, so it is small. */
+/** The page compares and copies the whole memory, so the heap is small. */
 const MOST_BYTES = 16 * 2 ** 20
-/** Of a lab's allocator, when no trace says how much it needs. */
+/** The size for a lab's allocator, without a trace. */
 const SUBMISSION_BYTES = 2 ** 16
 
 export function playCommand(io: Io): Command {
@@ -101,7 +101,7 @@ async function play(io: Io, allocator: string | undefined, options: PlayOptions)
     io.out.write(`${output}: ${humanBytes(Buffer.byteLength(page))}\n`)
     return
   }
-  // Report a mistake in the file here too, and not only in the browser.
+  // Report an error in the file here too, not only in the browser.
   await makePage()
   const { servePage } = await import('../play/serve.js')
   const { url } = await servePage(makePage)

@@ -1,6 +1,4 @@
-/**
- * The whole command line. `main.ts` runs it on the real terminal, tests on streams of their own.
- */
+/** The command line. `main.ts` runs it on the real terminal, tests on streams of their own. */
 
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'

@@ -1,20 +1,20 @@
-/** The progress bar of long work: on stderr, and only while somebody looks at it. */
+/** The progress bar of long operations: on stderr, and only on a terminal. */
 
 import type { Io } from './io.js'
 
 export interface Progress {
-  /** Shows how far the work is, from 0 to `total`, and what is being done. */
+  /** Shows the progress, from 0 to `total`, and the current step. */
   update(done: number, what: string): void
-  /** Clears the bar away. */
+  /** Clears the bar. */
   stop(): void
 }
 
-/** Cells of the bar. */
+/** The length of the bar in cells. */
 const CELLS = 30
-/** To the first column, and clear the line: ECMA-48, CR and EL. */
+/** Moves to the first column and clears the line: CR and EL of ECMA-48. */
 const CLEAR = '\r\u001b[K'
 
-/** Starts a bar that ends at `total`. */
+/** Starts a progress bar that ends at `total`. */
 export function startProgress(
   io: Pick<Io, 'err' | 'interactive' | 'ascii' | 'width'>,
   total: number

@@ -1,4 +1,4 @@
-/** `offheap view`: what allocators do with a trace, as a page to look at or as a still picture. */
+/** `offheap view`: shows what allocators do with a trace, as a page or as a picture. */
 
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { isPlacement, placements } from '../placement/policies.js'
@@ -9,7 +9,7 @@ import type { Io } from './io.js'
 import { writeOutput } from './output.js'
 import { startProgress } from './progress.js'
 
-/** An allocator to look at: a placement of the built-in heap, or a file of a lab's. */
+/** An allocator to show: a placement of the built-in heap, or the file of a lab's allocator. */
 interface Choice {
   readonly kind: 'placement' | 'file'
   readonly name: string
@@ -22,10 +22,13 @@ interface ViewOptions {
   readonly slabs?: boolean
 }
 
-/** So many fit side by side. */
+/** The most allocators that fit side by side. */
 const MOST_ALLOCATORS = 2
 
-/** A description takes time in proportion to the heap, and there is one for each operation. */
+/**
+ * A description takes time proportional to the size of the heap, and there is one for each
+ * operation.
+ */
 const MOST_DESCRIBED = 20_000
 
 export function viewCommand(io: Io): Command {
@@ -117,7 +120,7 @@ async function view(
   )
 }
 
-/** What the heaps are to be like. */
+/** The options of the heaps. */
 interface Wishes {
   readonly size: number | undefined
   readonly slabs: boolean | undefined

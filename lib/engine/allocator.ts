@@ -4,8 +4,8 @@
  * threshold.
  *
  * The fast path is in slots.ts: one store does it all. Everything here takes several stores. A call
- * that is cut off between them, by an exhausted stack for example, leaves PENDING_WORD at CUT, and
- * the next call recovers the heap first.
+ * that is interrupted between them, for example by an exhausted stack, leaves PENDING_WORD at CUT,
+ * and the next call recovers the heap first.
  */
 import { OffheapError } from '../errors.js'
 import { blockOf, pointerOf, sizeOf, wordsFor } from '../layout/block.js'
@@ -52,13 +52,13 @@ import { describe, eachBlock } from './walk.js'
 /** Up to this many words, a loop copies or clears faster than a method of the typed array. */
 const SMALL = 16
 
-/** The words that hold `bytes` bytes, of a block or a slot. */
+/** The number of words that hold `bytes` bytes of a block or a slot. */
 const wordsIn = (bytes: number): number =>
   (bytes | 0) === bytes ? (bytes + 3) >>> 2 : Math.ceil(bytes / 4)
 
 /**
- * The allocator at work on the words of a heap whose header is right. The build gives some
- * placements one of their own (lib/bundle).
+ * Opens the allocator of a heap whose header was verified. The build creates a specialized one for
+ * some placements (lib/bundle).
  */
 export function openAllocator(words: Int32Array, header: Header, host: Host): Allocator {
   return new Allocator(words, header, host)
@@ -66,7 +66,7 @@ export function openAllocator(words: Int32Array, header: Header, host: Host): Al
 
 export class Allocator implements Engine {
   readonly placement: PlacementName
-  /** The words of the heap; empty after close(), and when the memory is gone. */
+  /** The words of the heap; empty after close(), and after the memory was detached. */
   words: Int32Array
   blocks: Blocks
   slabs: Slabs
@@ -85,7 +85,7 @@ export class Allocator implements Engine {
   private readonly layout: Layout
   private readonly host: Host
 
-  /** Opens the words of a heap whose header is written. */
+  /** Opens a heap whose header is written. */
   constructor(words: Int32Array, header: Header, host: Host) {
     this.header = header
     this.host = host
@@ -121,7 +121,7 @@ export class Allocator implements Engine {
 
   // ---- calls of several stores ------------------------------------------------------------------
 
-  /** Repairs what a call that was cut off left behind. Throws ERR_OFFHEAP_CORRUPT. */
+  /** Repairs the heap after an interrupted call. Throws ERR_OFFHEAP_CORRUPT. */
   private recover(): void {
     const { words } = this
     if (words.length === 0 || words[PENDING_WORD] === 0) return
@@ -139,9 +139,7 @@ export class Allocator implements Engine {
     this.due.settle()
   }
 
-  /**
-   * Returns the error for a call that ended early. An error of our own was found before any change.
-   */
+  /** Returns the error of a call that failed. An OffheapError is thrown before any change. */
   private failed(error: unknown): unknown {
     const lost = this.host.lost?.()
     if (lost !== undefined) return lost
@@ -157,7 +155,7 @@ export class Allocator implements Engine {
     try {
       return this.serve(bytes)
     } catch (error) {
-      // No call before this: the stack may be exhausted.
+      // No call before this store: the stack may be exhausted.
       words[PENDING_WORD] = CUT
       throw this.failed(error)
     }
@@ -202,10 +200,10 @@ export class Allocator implements Engine {
 
   allocateZeroed(bytes: number): Pointer {
     const { words } = this
-    // Memory from here on was never written before this call.
+    // Memory from this word on was never written before this call.
     const touched = words[TOUCHED_WORD]
     let pointer = 0
-    // Due work runs the caller's code, so the block must be zero first.
+    // Due work may run the caller's code: clear the block first.
     this.holds = true
     try {
       pointer = this.allocate(bytes)
@@ -234,7 +232,7 @@ export class Allocator implements Engine {
       this.settle()
       return pointer
     } catch (error) {
-      // No call before this: the stack may be exhausted.
+      // No call before this store: the stack may be exhausted.
       words[PENDING_WORD] = CUT
       throw this.failed(error)
     }
@@ -262,14 +260,15 @@ export class Allocator implements Engine {
       if (this.checksFrees) return this.freeChecked(pointer)
       return this.release(pointer)
     } catch (error) {
-      // No call before this: the stack may be exhausted.
+      // No call before this store: the stack may be exhausted.
       words[PENDING_WORD] = CUT
       throw this.failed(error)
     }
   }
 
   /**
-   * Frees the used slot or block at `pointer`. False, with nothing changed, when none begins there.
+   * Frees the used slot or block at `pointer`. Returns false, changing nothing, if none begins
+   * there.
    */
   release(pointer: Pointer): boolean {
     if ((pointer & 7) !== 0) return false
@@ -311,13 +310,13 @@ export class Allocator implements Engine {
       if (words[PENDING_WORD] !== 0) this.settle()
       return resized
     } catch (error) {
-      // No call before this: the stack may be exhausted.
+      // No call before this store: the stack may be exhausted.
       words[PENDING_WORD] = CUT
       throw this.failed(error)
     }
   }
 
-  /** Resizes a slot. Keeps it, even if it is too large, when there is no other room. */
+  /** Resizes a slot. Keeps a slot that is too large if there is no other room. */
   private resizeSlot(pointer: Pointer, slot: number, bytes: number): Pointer {
     if (bytes <= slot && bytes > tooFewFor(slot)) return pointer
     const moved = this.move(pointer, slot, bytes)
@@ -343,7 +342,8 @@ export class Allocator implements Engine {
       this.due.countFreed(have)
       return moved
     }
-    // A slot would have served, or the search for another place freed a chunk after the block.
+    // Try in place: a slot was only preferred, and the search may have freed a chunk after the
+    // block.
     return blocks.resizeInPlace(block, have, need) ? pointer : 0
   }
 
@@ -460,7 +460,7 @@ export class Allocator implements Engine {
       this.settle()
       return bytes
     } catch (error) {
-      // No call before this: the stack may be exhausted.
+      // No call before this store: the stack may be exhausted.
       words[PENDING_WORD] = CUT
       throw this.failed(error)
     }
@@ -470,11 +470,11 @@ export class Allocator implements Engine {
     const { words, header, layout } = this
     const isNew = words[HIGH_WATER_WORD] === layout.first && words[TOUCHED_WORD] === layout.first
     words[PENDING_WORD] = CUT
-    // The commit. Recovery clears the slab tables up to the high water, so that one sinks after
+    // The commit. Recovery clears the slab tables up to the high-water mark, so lower that after
     // them.
     words[TOP_WORD] = layout.first
     words[PEAK_USED_WORD] = 0
-    // A new heap of 8 GiB has 160 MiB of tables, which nothing has touched.
+    // A new heap of 8 GiB has 160 MiB of tables, which were never touched.
     if (!isNew) this.slabs.reset()
     clearHeader(words, header, layout)
     words[PENDING_WORD] = CUT

@@ -1,10 +1,11 @@
 /**
- * The algorithm of the heap, for every placement policy: blocks are cut off the wilderness, split,
- * merged, resized and taken back. Arguments are word indexes and sizes in words;
+ * The algorithm of the heap, for every placement policy: takes blocks from the wilderness, splits,
+ * merges, resizes and frees them. Arguments are word indexes and sizes in words;
  * lib/layout/block.ts draws a block. Which free block a request gets is the policy's decision
  * (lib/placement).
  *
- * Two invariants hold after every call: no two free blocks touch, and none touches the wilderness.
+ * Two invariants hold after every call: no two free blocks are adjacent, and none is adjacent to
+ * the wilderness.
  *
  * The order of stores is part of the algorithm. After every single store the blocks can be walked
  * from the first to `top`, and everything else can be rebuilt from that walk (recover.ts):
@@ -47,7 +48,7 @@ const COMMIT_WORDS = 2 ** 18
 export type Commit = (end: number) => boolean
 
 export class Blocks {
-  /** The heap as 32-bit words; empty when its memory is gone. */
+  /** The heap as 32-bit words; empty if its memory was detached. */
   readonly words: Int32Array
   readonly policy: Placement
   /** The first block. */
@@ -82,8 +83,8 @@ export class Blocks {
   }
 
   /**
-   * Commits memory up to the word `end`, and more. False when it is beyond the heap, and when the
-   * system has none.
+   * Commits memory up to the word `end`, and more. Returns false if `end` is beyond the heap, or if
+   * the system has no memory.
    */
   private prepare(end: number): boolean {
     const { limit, commit } = this
@@ -95,12 +96,15 @@ export class Blocks {
     return true
   }
 
-  /** The wilderness was given back: the system is asked again before it is used. */
+  /** The wilderness was returned to the system: commit it again before it is used. */
   uncommit(): void {
     if (this.commit !== undefined) this.ready = 0
   }
 
-  /** Makes a used block of at least `need` words of the free block `block`, and returns it. */
+  /**
+   * Makes the free block `block` a used block of at least `need` words, and returns it. Splits it
+   * if the remainder is large enough.
+   */
   place(block: number, need: number): number {
     const words = this.words
     const header = words[block]
@@ -133,7 +137,7 @@ export class Blocks {
   }
 
   /**
-   * Cuts a used block of `need` words off the wilderness, and returns it; 0 when there is too
+   * Takes a used block of `need` words from the wilderness, and returns it; 0 if there is too
    * little.
    */
   extend(need: number): number {
@@ -177,8 +181,8 @@ export class Blocks {
   }
 
   /**
-   * Does a used block begin here? Judges by its own header and its right neighbour's, in constant
-   * time. False for every block when the memory is gone.
+   * Does a used block begin here? Decides by its own header and that of its right neighbour, in
+   * constant time. False for every block if the memory was detached.
    */
   isUsed(block: number): boolean {
     const words = this.words
@@ -216,7 +220,7 @@ export class Blocks {
   private coalesce(left: number, block: number, next: number, nextHeader: number): void {
     const { words, policy } = this
     if (next === words[TOP_WORD]) {
-      // It becomes part of the wilderness.
+      // The block becomes part of the wilderness.
       if (left !== block) policy.remove(left, block - left)
       words[TOP_WORD] = left
       return
@@ -334,8 +338,8 @@ export class Blocks {
 
   /**
    * Returns a used block of at least `need` words whose payload begins at a multiple of `alignment`
-   * words, or 0. A block that fits wherever it lies comes first, by the policy; then the
-   * wilderness; then any free block in which an aligned one fits.
+   * words, or 0. Tries a block with room for any gap, chosen by the policy; then the wilderness;
+   * then any free block in which an aligned one fits.
    */
   allocateAligned(alignment: number, need: number): number {
     const padded = need + alignment + 2
@@ -366,7 +370,10 @@ export class Blocks {
     return this.canExtend(gapBefore(top, alignment) + need) ? top : 0
   }
 
-  /** Makes an aligned block in the free block `block`; the gap before it and the rest stay free. */
+  /**
+   * Makes an aligned used block inside the free block `block`; the gap before it and the remainder
+   * stay free.
+   */
   placeAligned(block: number, alignment: number, need: number): number {
     const words = this.words
     if (block === words[TOP_WORD]) return this.extendAligned(alignment, need)
@@ -393,7 +400,7 @@ export class Blocks {
     return aligned
   }
 
-  /** Cuts an aligned block off the wilderness; 0 if there is too little room. */
+  /** Takes an aligned block from the wilderness; 0 if there is too little room. */
   private extendAligned(alignment: number, need: number): number {
     const { words, policy } = this
     const block = words[TOP_WORD]

@@ -1,6 +1,4 @@
-/**
- * The invariants of slabs, stated as code: what chunks, records, descriptors and lists say agrees.
- */
+/** The invariants of slabs, stated as code: chunks, records, descriptors and lists agree. */
 import { corrupt } from '../errors.js'
 import { HIGH_WATER_WORD, TOUCHED_WORD } from '../layout/header.js'
 import {
@@ -66,8 +64,8 @@ export function checkSlabs(words: Int32Array, slabs: Slabs): void {
     )
   }
   checkOpenChunks(words, slabs, open)
-  // Look beyond the blocks too, where later blocks would be taken for chunks; not in untouched
-  // pages.
+  // Check the descriptors beyond the blocks too, where later blocks would be taken for chunks; but
+  // not in untouched pages.
   const touched = slabs.granuleOf(Math.max(words[HIGH_WATER_WORD], words[TOUCHED_WORD]) * 4)
   const end = Math.min(slabs.granules, touched - (touched % GRANULES_IN_PAGE) + GRANULES_IN_PAGE)
   for (let granule = 0; granule < end; granule++) {
@@ -91,7 +89,7 @@ function checkChunk(
     const info = words[slabs.descriptorOf(granule) + INFO]
     if (info === FREE) {
       free |= 0x80000000 >>> (granule - first)
-      if (used !== 0) throw wrong(granule, 'it is no slab, but has used slots')
+      if (used !== 0) throw wrong(granule, 'it is not a slab, but has used slots')
       continue
     }
     const sizeClass = info & CLASS_MASK
@@ -111,7 +109,7 @@ function checkChunk(
     if (flags !== FULL && flags !== CURRENT && flags !== LISTED)
       throw wrong(granule, 'its state is unknown')
     if (flags !== LISTED && ((info >>> NEXT_SHIFT) & NEXT_MASK) !== 0)
-      throw wrong(granule, 'it is in no list, and has a next')
+      throw wrong(granule, 'it is in no list, but has a next')
   }
   return free
 }

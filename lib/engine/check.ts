@@ -23,8 +23,8 @@ export function checkBlocks(words: Int32Array, policy: Placement): void {
 }
 
 /**
- * Verifies that blocks tile the heap, flags and footers agree, no two free blocks touch, and the
- * counters are right. Returns the free blocks.
+ * Verifies that blocks tile the heap, flags and footers agree, no two free blocks are adjacent, and
+ * the counters are correct. Returns the free blocks.
  */
 function checkTiles(words: Int32Array): Set<number> {
   const free = new Set<number>()

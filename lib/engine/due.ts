@@ -1,10 +1,10 @@
 /**
- * Work that becomes due in the middle of a call, and is done at its end: the event of a heap that
- * grew, and a trim when enough was freed. Both run the caller's code, so the heap must be
+ * Work that becomes due in the middle of a call, and is done at its end: the event that the heap
+ * has grown, and a trim after enough was freed. Both may run the caller's code, so the heap must be
  * consistent and the call complete.
  *
- * The trim threshold spreads the cost of looking at all free blocks over that many freed bytes, so
- * a program that frees and allocates the same block repeatedly makes no system call for each.
+ * The trim threshold spreads the cost of a trim over that many freed bytes: a program that frees
+ * and allocates the same block repeatedly does not make a system call each time.
  */
 import { DUE, FREED_WORD, PENDING_WORD, TRIM_THRESHOLD_WORD } from '../layout/header.js'
 import type { Blocks } from './blocks.js'

@@ -1,7 +1,7 @@
 /**
  * The interface between a heap and its engine. There are two engines: the allocator (allocator.ts),
  * and the hardened engine (lib/hardened), which verifies everything and keeps its ledger in an
- * allocator's blocks. Pointers are byte offsets, and amounts are bytes.
+ * allocator's blocks. Pointers are byte offsets; sizes are in bytes.
  */
 
 import type { OffheapError } from '../errors.js'
@@ -21,7 +21,7 @@ export interface BlockInfo {
   readonly size: number
   readonly used: boolean
   /**
-   * For a slot: the slot size of its slab, in bytes. 0 for a granule of a chunk that is no slab.
+   * For a slot: the slot size of its slab, in bytes. 0 for a granule of a chunk that is not a slab.
    */
   readonly slab?: number
   /**
@@ -45,12 +45,12 @@ export interface HeapStats {
   readonly blocks: number
   /** The number of free blocks between them. Free slots don't count. */
   readonly freeBlocks: number
-  /** Of a hardened heap: the bytes, and the number, of freed blocks in the quarantine. */
+  /** Hardened heaps only. The bytes, and the number, of freed blocks in the quarantine. */
   readonly quarantined: number
   readonly quarantinedBlocks: number
   /** The bytes of the chunks that slabs are in. */
   readonly slabs: number
-  /** The largest n for which malloc(n) would succeed now; 0 when nothing fits. */
+  /** The largest n for which malloc(n) would succeed now; 0 if none would. */
   readonly largestFree: number
   /** The most bytes that used blocks ever had. A chunk of slabs counts as a whole. */
   readonly peakUsed: number
@@ -64,7 +64,7 @@ export interface HeapStats {
    */
   readonly highWater: number
   /**
-   * The bytes of the heap in physical memory; the whole size when the heap is not on mapped memory.
+   * The bytes of the heap in physical memory; the whole size if the heap is not on mapped memory.
    */
   readonly residentBytes: number
 }
@@ -103,7 +103,8 @@ export interface Host {
    */
   readonly commit: ((bytes: number) => boolean) | undefined
   /**
-   * Returns why the memory changed underneath; undefined as long as it did not. Absent if it can't.
+   * Returns an error if the memory was lost, for example because its file was truncated. Absent if
+   * that can't happen.
    */
   readonly lost?: () => OffheapError | undefined
   /** Called as the last step of a call in which the block space reached another MiB. */
@@ -114,7 +115,7 @@ export interface Host {
   trim(): void
   /** Called before a hardened engine throws `error`. */
   fault(error: Error): void
-  /** The heap's public functions: recorded stacks begin above them. */
+  /** The public methods of the heap: recorded stacks begin at their callers. */
   readonly calls: Calls
 }
 
@@ -127,9 +128,9 @@ export interface Calls {
   free(block: Pointer): void
 }
 
-/** Whoever must be asked before a block is freed: see `Engine.watch`. */
+/** Asked before a block is freed: see `Engine.watch`. */
 export interface Watch {
-  /** Throws when the used block at `pointer` may be neither freed nor resized. Changes nothing. */
+  /** Throws if the used block at `pointer` must not be freed or resized. Changes nothing. */
   mayChange(pointer: Pointer): void
   /** The block at `pointer` was freed, or has moved away. */
   freed(pointer: Pointer): void
@@ -137,7 +138,7 @@ export interface Watch {
 
 export interface Engine {
   readonly placement: PlacementName
-  /** False after close(), and when the memory is gone. */
+  /** False after close(), and after the memory was detached or lost. */
   readonly open: boolean
   /** The fast path of malloc, free and realloc, which bypasses the engine. */
   readonly slots: Slots
@@ -155,13 +156,13 @@ export interface Engine {
    */
   resize(pointer: Pointer, bytes: number): Pointer
   /**
-   * From now on `free` and `resize` ask and inform `watch`, and `slots` neither frees nor resizes.
-   * Undefined ends that.
+   * Makes `free` and `resize` ask and inform `watch`, and turns off freeing and resizing by
+   * `slots`. Undefined ends this.
    */
   watch(watch: Watch | undefined): void
   /**
-   * Returns the bytes that the used block at `pointer`, any integer, can hold; -1 if none begins
-   * there.
+   * Returns the number of bytes that the used block at `pointer`, any integer, can hold; -1 if none
+   * begins there.
    */
   usableSize(pointer: Pointer): number
   /** Returns the error to throw for a pointer that one of the calls above refused. */
@@ -182,15 +183,13 @@ export interface Engine {
   /** Verifies every invariant. Throws ERR_OFFHEAP_CORRUPT. */
   check(): void
   /**
-   * Returns whole free pages to the system. Returns their bytes, resident or not. Throws
-   * ERR_OFFHEAP_SYSTEM.
+   * Returns whole free pages to the system. The result is their size in bytes, resident or not.
+   * Throws ERR_OFFHEAP_SYSTEM.
    */
   trim(pages: Pages): number
-  /** Forgets every block. */
+  /** Frees all blocks. */
   reset(): void
-  /**
-   * Releases the memory: from now on `open` is false, and the engine holds and allocates no block.
-   */
+  /** Releases the memory: `open` becomes false, and the engine has no blocks and allocates none. */
   close(): void
   /**
    * The blocks that were not freed so far, the most bytes first; undefined if they are not tracked.

@@ -34,11 +34,11 @@ import { chunkGranules, slabLayout } from '../layout/slab.js'
 import type { PlacementPolicy } from '../placement/placement.js'
 import { policyNumbered } from '../placement/policies.js'
 
-/** Where the blocks of a heap lie, as word indexes. */
+/** The place of the blocks of a heap, as word indexes. */
 export interface Layout {
   /** The first block: on an odd word, so that payloads are 8-byte aligned. */
   readonly first: number
-  /** Where the wilderness ends, with one word more. */
+  /** One word after the end of the wilderness. */
   readonly end: number
 }
 
@@ -62,19 +62,19 @@ export function ordinaryLayout(words: number, policy: PlacementPolicy, slabs: bo
  * indexes.
  */
 const MOST_BYTES = MAXIMUM_HEAP_BYTES - 8
-/** At most this many bytes can be viewed by this Node: 4 GiB on Node 20. */
+/** The most bytes that this version of Node can view: 4 GiB on Node 20. */
 const VIEWABLE_BYTES = Math.min(MOST_BYTES, constants.MAX_LENGTH)
 
 /**
- * The words of a new heap in `bytes` bytes of memory: whole units of 8 bytes, as many as can be
- * used.
+ * The number of words of a new heap in `bytes` bytes of memory: as many whole units of 8 bytes as
+ * possible.
  */
 export function wordsIn(bytes: number): number {
   return Math.floor(Math.min(bytes, VIEWABLE_BYTES) / 8) * 2
 }
 
 /**
- * The words of `buffer` that a heap in it can use. A view of words reaches further than one of
+ * The words of `buffer` that a heap in it can use. A view of words can cover more than one of
  * bytes.
  */
 export function wordsOf<Memory extends ArrayBufferLike>(buffer: Memory): Int32Array<Memory> {
@@ -82,8 +82,8 @@ export function wordsOf<Memory extends ArrayBufferLike>(buffer: Memory): Int32Ar
 }
 
 /**
- * Verifies that `layout`, for a number of words, has room for a block. Throws ERR_OUT_OF_RANGE with
- * the smallest size that has.
+ * Checks that a heap of `bytes` bytes has room for a block. Throws ERR_OUT_OF_RANGE, which names
+ * the smallest size that does.
  */
 export function checkRoom(bytes: number, kind: string, layout: (words: number) => Layout): void {
   const hasRoom = (words: number): boolean => {
@@ -91,7 +91,7 @@ export function checkRoom(bytes: number, kind: string, layout: (words: number) =
     return first + MINIMUM_WORDS < end
   }
   if (hasRoom(wordsIn(bytes))) return
-  // A larger heap has a larger index: look for the smallest that has room for its own.
+  // A larger heap has a larger index: search for the smallest size that has room for both.
   let least = HEADER_WORDS
   while (!hasRoom(least)) least += 2
   throw outOfRange('size', `at least ${least * 4} bytes for a ${kind} heap`, bytes)
@@ -112,8 +112,8 @@ export function writeHeader(
 }
 
 /**
- * Empties a heap: no block, no root. What was touched stays touched. Reads no word of the header,
- * so a heap whose header was overwritten is sound afterwards.
+ * Empties a heap: no blocks, no root. Keeps the record of what was touched. Trusts no word of the
+ * header, so it also repairs a heap whose header was overwritten.
  */
 export function clearHeader(
   words: Int32Array,
@@ -152,8 +152,7 @@ function isBlockEnd(word: number, { first, end }: Layout): boolean {
 }
 
 /**
- * Reads what kind of heap begins with `words`. Throws ERR_OFFHEAP_NOT_A_HEAP,
- * ERR_OFFHEAP_UNSUPPORTED.
+ * Reads the kind of a heap from its header. Throws ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_UNSUPPORTED.
  */
 export function readHeader(words: Int32Array): Header {
   if (words.length < HEADER_WORDS || words[MAGIC_WORD] !== MAGIC) {

@@ -7,7 +7,9 @@ import { FIRST_WORD, FREED_WORD, TOP_WORD, TOUCHED_WORD } from '../layout/header
 import type { Placement } from '../placement/placement.js'
 import type { Pages } from './engine.js'
 
-/** Returns the number of bytes given back, resident or not. Throws ERR_OFFHEAP_SYSTEM. */
+/**
+ * Returns the number of bytes returned to the system, resident or not. Throws ERR_OFFHEAP_SYSTEM.
+ */
 export function trimPages(words: Int32Array, policy: Placement, pages: Pages): number {
   const { pageSize } = pages
   let bytes = 0
@@ -34,7 +36,7 @@ export function trimPages(words: Int32Array, policy: Placement, pages: Pages): n
     give((block + policy.keptWords) * 4, (block + size - 1) * 4)
   }
   give(top * 4, Math.min(Math.ceil((touched * 4) / pageSize) * pageSize, words.byteLength))
-  // A last page that does not belong to the heap alone stays, and is cleared instead.
+  // If the last page does not belong to the heap alone, clear the heap's part of it instead.
   const shared = Math.floor(words.byteLength / pageSize) * (pageSize / 4)
   if (top <= shared) words.fill(0, shared, touched)
   // The wilderness is zero again from its first whole page on.

@@ -1,9 +1,10 @@
 /**
- * Recovery: repairs a heap whose last call was cut off after any single store. It walks the blocks
- * by their headers, which are valid at every moment (see blocks.ts and slabs.ts), and rebuilds the
- * rest: flags, footers, counters, the policy's lists and index, the slab tables.
+ * Recovery: repairs a heap whose last call was interrupted after any single store. It walks the
+ * blocks by their headers, which are valid at every moment (see blocks.ts and slabs.ts), and
+ * rebuilds everything else: flags, footers, counters, the policy's lists and index, the slab
+ * tables.
  *
- * Recovery may itself be cut off after any store, and run again.
+ * Recovery may itself be interrupted after any store, and run again.
  */
 import { corrupt } from '../errors.js'
 import { MINIMUM_WORDS, PREVIOUS_USED, sizeOf, USED } from '../layout/block.js'
@@ -38,7 +39,7 @@ export function recover(heap: Recoverable): void {
   const { words, blocks, slabs } = heap
   const free = tile(words, blocks.first)
   blocks.policy.reset()
-  // From the last block to the first, so that each goes to the front of a list.
+  // Go from the last block to the first, so that each goes to the front of its list.
   for (const [block, size] of free.reverse()) blocks.policy.put(block, size)
   slabs.rebuild(possibleChunks(words, slabs))
   undoMove(heap)
@@ -62,7 +63,7 @@ function possibleChunks(words: Int32Array, slabs: Slabs): Set<number> {
  */
 function tile(words: Int32Array, first: number): [block: number, size: number][] {
   const top = words[TOP_WORD]
-  // Before anything changes, can the blocks be walked at all?
+  // Before changing anything, make sure that the blocks can be walked.
   for (let block = first; block < top; ) {
     const size = sizeOf(words[block])
     const end = block + size
@@ -81,7 +82,7 @@ function tile(words: Int32Array, first: number): [block: number, size: number][]
   const flagOf = (): number => (run === 0 ? PREVIOUS_USED : 0)
   const endRun = (end: number): void => {
     if (run === 0) return
-    // The header last: until then a walk visits the blocks of the run one by one.
+    // Write the header last: until then, a walk visits the blocks of the run one by one.
     words[end - 1] = end - run
     words[run] = ((end - run) << 1) | PREVIOUS_USED
     free.push([run, end - run])
@@ -95,7 +96,7 @@ function tile(words: Int32Array, first: number): [block: number, size: number][]
       if (run === 0) run = block
     } else {
       const header = (size << 1) | flagOf() | USED
-      // Most are right: pages of a file that nothing is stored in need not be written.
+      // Store only what is wrong: pages of a file that don't change need not be written.
       if (words[block] !== header) words[block] = header
       endRun(block)
       used += size
@@ -113,7 +114,9 @@ function tile(words: Int32Array, first: number): [block: number, size: number][]
   return free
 }
 
-/** Undoes a realloc that was cut off: keeps the old block if it is still used, else the new one. */
+/**
+ * Undoes an interrupted realloc: keeps the old block if it is still used, otherwise the new one.
+ */
 function undoMove(heap: Recoverable): void {
   const { words } = heap
   const from = words[MOVE_FROM_WORD] * 4

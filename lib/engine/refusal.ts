@@ -1,6 +1,6 @@
 /**
- * Says what is wrong with a pointer. The calls themselves only find out that something is wrong, in
- * a few instructions; this walks the whole heap to say what.
+ * Finds out what is wrong with a pointer. The calls themselves only detect, in a few instructions,
+ * that something is wrong; this walks the whole heap to find out what.
  */
 import { corrupt, OffheapError } from '../errors.js'
 import { blockOf, pointerOf } from '../layout/block.js'
@@ -10,8 +10,8 @@ import type { Slabs } from './slabs.js'
 import { eachBlock } from './walk.js'
 
 /**
- * The error for `pointer`, an integer from 0, where no used block begins. The heap begins at the
- * pointer `base` of its caller: 0, but for the arenas of a shared heap.
+ * The error for `pointer`, an integer from 0, where no used block begins. `base` is the caller's
+ * pointer of the first byte of the heap: 0, except for arenas of a shared heap.
  */
 export function refusalOf(
   words: Int32Array,
@@ -50,7 +50,7 @@ export function refusalOf(
     }
     return corrupt(`${where} and the one after it disagree about which of them is used`)
   }
-  // Blocks tile the heap, and slots leave something over.
+  // Only the end of a slab belongs to no block and no slot.
   return invalid(call, given, 'lies between the slots of a slab')
 }
 

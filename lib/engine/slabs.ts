@@ -1,16 +1,16 @@
 /**
- * Slabs: small requests are served from slots of one size, without headers, searches or merging
- * (Bonwick, "The slab allocator", 1994; the bits beside the slots as in Zig's and mimalloc's
- * pages). lib/layout/slab.ts draws chunks, granules and the tables.
+ * Slabs serve small requests from slots of one size, without headers, searches or merging (Bonwick,
+ * "The slab allocator", 1994; with bits apart from the slots, as in the pages of Zig and mimalloc).
+ * lib/layout/slab.ts draws chunks, granules and the tables.
  *
- * - Each class has one current slab, whose lowest open slot the next request gets.
- * - A slab without an open slot is FULL, and in no list. The first slot that is freed in it makes
- *   it the current slab, if that one is used up, or puts it into the list of its class.
- * - A slab that becomes empty is counted, and stays where it is. `reclaim` drops it before memory
+ * - Each class has one current slab: the next request gets its lowest open slot.
+ * - A slab without an open slot is FULL, and in no list. When its first slot is freed, it becomes
+ *   the current slab if that one is full, otherwise it goes into the list of its class.
+ * - A slab that becomes empty is counted, and stays in its list. `reclaim` removes it before memory
  *   grows.
  *
- * The fast path is slots.ts: it takes slots from current slabs, and gives them back. Here is what
- * happens when a slab is used up, or was.
+ * The fast path, slots.ts, takes slots from current slabs and frees slots. This file handles slabs
+ * that become full, or were.
  */
 import { corrupt } from '../errors.js'
 import { HIGH_WATER_WORD } from '../layout/header.js'
@@ -67,7 +67,7 @@ export class Slabs {
   private readonly words: Int32Array
   private readonly blocks: Blocks
   private readonly due: Due
-  /** The granules of the heap; 0 when it has no slabs. */
+  /** The number of granules of the heap; 0 if it has no slabs. */
   readonly granules: number
   readonly chunkGranules: number
   readonly chunkWords: number
@@ -83,7 +83,8 @@ export class Slabs {
   private readonly lastStep: Int32Array
 
   /**
-   * The slabs of a heap whose slab tables begin at the word `index`; none when `enabled` is false.
+   * The slabs of a heap whose slab tables begin at the word `index`. If `enabled` is false, there
+   * are none.
    */
   constructor(words: Int32Array, blocks: Blocks, index: number, enabled: boolean, due: Due) {
     const { state, records, descriptors } = slabLayout(words.length, index)
@@ -105,7 +106,7 @@ export class Slabs {
     this.lastStep = Int32Array.from(SLOT_BYTES, (_, sizeClass) => STEP_CLASS.lastIndexOf(sizeClass))
   }
 
-  /** Forgets every slab. Pages of the tables that hold nothing are left untouched. */
+  /** Removes all slabs. Does not touch pages of the tables that are zero. */
   reset(): void {
     const { words } = this
     const end = this.granules === 0 ? 0 : this.descriptors + 2 * this.granules
@@ -115,8 +116,8 @@ export class Slabs {
   // ---- slots ------------------------------------------------------------------------------------
 
   /**
-   * Makes sure that the current slab has an open slot for `bytes` bytes: if it is used up, another
-   * slab of the class, or a new one, takes its place. Returns false when out of memory.
+   * Makes sure that the current slab has an open slot for `bytes` bytes: if it is full, replaces it
+   * with another slab of the class, or a new one. Returns false when out of memory.
    */
   refill(bytes: number): boolean {
     const { words, state, descriptors, starts } = this
@@ -154,7 +155,7 @@ export class Slabs {
     return true
   }
 
-  /** Allocates a slot of any larger class, as the last resort. Returns 0 if none has one. */
+  /** Allocates a slot of any larger class, as a last resort. Returns 0 if there is none. */
   borrow(bytes: number): number {
     for (let sizeClass = this.classes[(bytes + 15) >>> 4] + 1; sizeClass < CLASSES; sizeClass++) {
       const size = SLOT_BYTES[sizeClass]
@@ -166,9 +167,9 @@ export class Slabs {
   }
 
   /**
-   * Frees the used slot at `pointer`, any integer, of any slab. The first slot that is freed in a
-   * slab that was FULL makes it current, if the current one is used up, or listed. False, with
-   * nothing changed, when no used slot begins there.
+   * Frees the used slot at `pointer`, any integer, of any slab. A slab that was FULL becomes
+   * current, if the current one is full, or listed. Returns false, changing nothing, if no used
+   * slot begins there.
    */
   release(pointer: number): boolean {
     if (this.slots.holds(pointer) === 0) return false
@@ -192,11 +193,12 @@ export class Slabs {
     } else {
       this.push((descriptor - this.descriptors) >> 1)
     }
-    // A slab counts as freed when it stops being full, so that freeing a slot needs no counter.
+    // For the trim threshold, a slab counts as freed when it stops being full, so that freeing a
+    // slot needs no counter.
     this.due.countFreed(GRANULE_WORDS)
   }
 
-  /** Marks the current slab of an entry, which is used up, as FULL, if there is one. */
+  /** Marks the current slab of an entry, if there is one, as FULL. */
   private markFull(entry: number): void {
     const words = this.words
     const info = words[entry + ENTRY_INFO]
@@ -212,7 +214,10 @@ export class Slabs {
     this.push(granule)
   }
 
-  /** Makes the slab with this descriptor the current one of its class. 0: no slab is. */
+  /**
+   * Makes the slab with this descriptor the current one of its class. With 0, the class has no
+   * current slab.
+   */
   private setCurrent(sizeClass: number, descriptor: number, kind: number): void {
     const words = this.words
     const info = descriptor === 0 ? 0 : kind | CURRENT
@@ -282,7 +287,7 @@ export class Slabs {
     return (this.words[this.descriptorOf(granule) + INFO] >>> NEXT_SHIFT) & NEXT_MASK
   }
 
-  /** Throws ERR_OFFHEAP_CORRUPT if a list leads to something that is no slab of its class. */
+  /** Throws ERR_OFFHEAP_CORRUPT if a list leads to anything but a slab of its class. */
   verifyListed(granule: number, sizeClass: number): void {
     const isInside = granule > 0 && granule < this.granules
     if (
@@ -324,7 +329,7 @@ export class Slabs {
 
   // ---- chunks -----------------------------------------------------------------------------------
 
-  /** Makes a slab of a class, in no list yet. Returns 0 if there is no memory for a chunk. */
+  /** Creates a slab of a class, in no list yet. Returns 0 when out of memory. */
   private newSlab(sizeClass: number): number {
     const { words, state } = this
     if (words[state + OPEN_CHUNKS] === 0) this.reclaim(RECLAIM_STEPS)
@@ -414,7 +419,7 @@ export class Slabs {
 
   /**
    * Called before memory grows by `need` words for an ordinary block. Reclaims empty slabs each
-   * time that growth took half a chunk. Returns true if a chunk was given back.
+   * time that memory has grown by half a chunk. Returns true if a chunk was freed.
    */
   reclaimFor(need: number): boolean {
     const { words, state } = this
@@ -425,7 +430,7 @@ export class Slabs {
     return this.reclaim(RECLAIM_STEPS)
   }
 
-  /** Drops every empty slab, and gives back every empty chunk. Returns true if there was one. */
+  /** Removes every empty slab, and frees every empty chunk. Returns true if a chunk was freed. */
   reclaimAll(): boolean {
     if (this.granules === 0) return false
     for (let sizeClass = 1; sizeClass < CLASSES; sizeClass++) this.retireEmpty(sizeClass)
@@ -441,9 +446,9 @@ export class Slabs {
   }
 
   /**
-   * Looks at up to `steps` listed slabs, class by class from where the last reclaim ended, as long
-   * as there are empty ones. Drops those, and moves the others to the end of their list. Returns
-   * true if a chunk was given back.
+   * Checks up to `steps` listed slabs, class by class from where the last reclaim ended, while
+   * there are empty ones. Removes those, and moves the others to the end of their list. Returns
+   * true if a chunk was freed.
    */
   private reclaim(steps: number): boolean {
     const { words, state } = this
@@ -473,8 +478,8 @@ export class Slabs {
   }
 
   /**
-   * Frees the granule of an empty slab that is in no list. Keeps a chunk that gets empty, or gives
-   * it back.
+   * Frees the granule of an empty slab that is in no list. Keeps a chunk that becomes empty, or
+   * frees it.
    */
   private drop(granule: number): void {
     const { words, state } = this
@@ -489,7 +494,7 @@ export class Slabs {
       this.releaseChunk(record)
   }
 
-  /** Gives an empty chunk back to the blocks. */
+  /** Frees the block of an empty chunk. */
   private releaseChunk(record: number): void {
     const { words, state } = this
     const granule = ((record - this.records) / RECORD_WORDS) * this.chunkGranules

@@ -1,7 +1,7 @@
 /**
  * Slots: the fast path of malloc, free and realloc in a heap with slabs. `take`, `give` and `suits`
- * need one store at most, and no other block. They rely on the tables (lib/layout/slab.ts)
- * only where a wrong value can do no harm; slabs.ts has the slow paths, which verify each step.
+ * need one store at most, and no other block. They rely on the tables (lib/layout/slab.ts) only
+ * where a wrong value does no harm; the slow paths in slabs.ts verify each step.
  *
  * The store of `used` is the commit of malloc and of free. Everything else can be rebuilt
  * (recover.ts).
@@ -25,8 +25,8 @@ const unitOf = (pointer: number): number =>
   (pointer | 0) === pointer ? pointer >>> 4 : Math.floor(pointer / UNIT_BYTES)
 
 /**
- * A payload that shrinks to this many bytes or fewer moves out of its slot of `size` bytes: about
- * 3/4.
+ * realloc moves a payload out of its slot of `size` bytes if it shrinks to this many bytes or
+ * fewer: about 3/4.
  */
 export const tooFewFor = (size: number): number => Math.max(0, size - UNIT_BYTES - (size >> 2))
 
@@ -35,7 +35,7 @@ export class Slots {
   limit: number
   private words: Int32Array
   private doubles: Float64Array
-  /** The units of the heap, and those below 2 GiB; 0 when it has no slabs. */
+  /** The number of units of the heap, and of those below 2 GiB; 0 if it has no slabs. */
   private units: number
   private near: number
   private readonly state: number
@@ -45,8 +45,8 @@ export class Slots {
   private readonly tooFew: Int32Array
 
   /**
-   * The slots of a heap of `granules` granules whose slab tables begin at the word `index`; 0 when
-   * it has no slabs.
+   * The slots of a heap whose slab tables begin at the word `index`. `granules` is 0 if it has no
+   * slabs.
    */
   constructor(words: Int32Array, index: number, granules: number) {
     const { state, descriptors } = slabLayout(words.length, index)
@@ -65,7 +65,7 @@ export class Slots {
     this.tooFew = this.sizes.map(tooFewFor)
   }
 
-  /** Releases the memory. From now on there is no slot. */
+  /** Releases the memory: there are no slots any more. */
   close(): void {
     this.words = new Int32Array(0)
     this.doubles = new Float64Array(0)
@@ -75,7 +75,8 @@ export class Slots {
   }
 
   /**
-   * While it is off, `give` and `suits` return false: every free and realloc takes the slow path.
+   * While the fast path is off, `give` and `suits` return false: every free and realloc takes the
+   * slow path.
    */
   setFast(isOn: boolean): void {
     this.near = isOn ? Math.min(this.units, 2 ** 31 / UNIT_BYTES) : 0
@@ -97,13 +98,13 @@ export class Slots {
     return ((((descriptor - this.descriptors) << 4) + unit) | 0) * UNIT_BYTES
   }
 
-  /** A slot as `take(bytes)` returns it, with its first `bytes` bytes zero; 0 when it has none. */
+  /** Like `take(bytes)`, but clears the first `bytes` bytes. */
   takeZeroed(bytes: number): number {
     const slot = this.take(bytes)
     if (slot === 0) return 0
     const doubles = this.doubles
     const begin = (slot / 8) | 0
-    // Slots are whole units of 16 bytes. So little is cleared faster by a loop than by a method.
+    // A slot is whole units of 16 bytes, so few that a loop is faster than a method.
     const end = begin + (((bytes + 15) >>> 4) << 1)
     for (let double = begin; double < end; double += 2) {
       doubles[double] = 0
@@ -128,7 +129,7 @@ export class Slots {
    * one in a list, and from 2 GiB on.
    */
   give(pointer: number): boolean {
-    // A negative pointer gets the unit number of one from 2 GiB on.
+    // A negative pointer gets the unit of a pointer from 2 GiB on.
     const unit = pointer >>> 4
     if (unit << 4 !== pointer || unit >= this.near) return false
     const words = this.words
@@ -147,7 +148,7 @@ export class Slots {
    * they fit and take more than about 3/4 of it? False for slots from 2 GiB on.
    */
   suits(pointer: number, bytes: number): boolean {
-    // A negative pointer gets the unit number of one from 2 GiB on.
+    // A negative pointer gets the unit of a pointer from 2 GiB on.
     const unit = pointer >>> 4
     if (unit << 4 !== pointer || unit >= this.near) return false
     const words = this.words
@@ -167,7 +168,7 @@ export class Slots {
     return this.sizes[words[(descriptor + INFO) | 0] & CLASS_MASK]
   }
 
-  /** Is this byte, at any integer, inside a chunk? Then no ordinary block begins there. */
+  /** Is this byte, any integer, inside a chunk? If so, no ordinary block begins there. */
   covers(pointer: number): boolean {
     const unit = unitOf(pointer)
     if (!(pointer > 0 && unit < this.units)) return false

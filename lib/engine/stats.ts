@@ -1,4 +1,4 @@
-/** Figures about a heap, in bytes. */
+/** Statistics of a heap, in bytes. */
 import { MINIMUM_WORDS, sizeOf, USED } from '../layout/block.js'
 import {
   BLOCKS_WORD,
@@ -20,8 +20,8 @@ export function highWaterOf(words: Int32Array): number {
 }
 
 /**
- * Reads the figures, in time proportional to the number of free blocks, or of all blocks in a heap
- * with slabs. Throws ERR_OFFHEAP_CORRUPT for links or headers that lead nowhere.
+ * Computes the statistics. Takes time proportional to the number of free blocks, or of all blocks
+ * in a heap with slabs. Throws ERR_OFFHEAP_CORRUPT for invalid links or headers.
  */
 export function readStats(
   words: Int32Array,
@@ -71,7 +71,7 @@ interface Slots {
   readonly used: number
   readonly usedBytes: number
   readonly freeBytes: number
-  /** The size of the largest slot that can be handed out. */
+  /** The size of the largest slot that can be allocated. */
   readonly largestOpen: number
 }
 
@@ -97,7 +97,7 @@ function countSlots(words: Int32Array, slabs: Slabs): Slots {
   return { chunks, empty, used, usedBytes, freeBytes, largestOpen }
 }
 
-/** The largest free block, in words, that there would be if empty chunks were given back. */
+/** The size, in words, of the largest free block that there would be if empty chunks were freed. */
 function largestWhenReclaimed(words: Int32Array, slabs: Slabs, end: number): number {
   let largest = 0
   let run = 0

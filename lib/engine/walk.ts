@@ -1,5 +1,5 @@
 /**
- * A walk over the blocks of a heap in address order. Trusts no byte: an impossible header is an
+ * Walks over the blocks of a heap in address order. Trusts no byte: an impossible header is an
  * error.
  */
 import { corrupt } from '../errors.js'
@@ -38,7 +38,7 @@ export function* walk(words: Int32Array): Generator<number, void, undefined> {
   }
 }
 
-/** What a caller sees of the block at a word index. */
+/** Describes the block at a word index for a caller. */
 export function describe(words: Int32Array, block: number): BlockInfo {
   return {
     pointer: pointerOf(block),
@@ -56,7 +56,7 @@ export function* eachBlock(words: Int32Array, slabs: Slabs): Generator<BlockInfo
   }
 }
 
-/** Is the block a chunk of slabs? The descriptor of its first granule tells. */
+/** Is the block a chunk of slabs? Decides by the descriptor of its first granule. */
 export function isChunk(words: Int32Array, slabs: Slabs, block: number): boolean {
   const granule = (block + 1) / GRANULE_WORDS
   return (

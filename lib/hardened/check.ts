@@ -1,5 +1,5 @@
 /**
- * The invariants of a hardened heap besides those of its ledger: every seal, every unowned byte.
+ * The invariants of a hardened heap, except those of its ledger: every seal, every unowned byte.
  */
 import { checkBlocks } from '../engine/check.js'
 import { walk } from '../engine/walk.js'

@@ -1,7 +1,7 @@
 /**
- * The hardened engine: it verifies each pointer, each neighbour and each byte between blocks. It is
- * slower, and needs more memory; docs/hardening.md says how much. Headers and links are kept in a
- * ledger, away from the blocks (layout.ts).
+ * The hardened engine: verifies each pointer, each neighbour and each byte between blocks.
+ * docs/hardening.md says how much slower it is, and how much more memory it takes. Headers and
+ * links are stored in a ledger, apart from the blocks (layout.ts).
  */
 import type {
   BlockInfo,
@@ -47,7 +47,7 @@ export class HardenedEngine implements Engine {
   private readonly stacks: Stacks | undefined
   private watcher: Watch | undefined
 
-  /** Opens the memory of a heap whose header is written. `tracks`: whether stacks are kept. */
+  /** Opens a heap whose header is written. `tracks`: whether stacks are recorded. */
   constructor(heap: Int32Array, header: Header, host: Host, tracks: boolean) {
     this.placement = header.policy.name
     this.heap = heap
@@ -73,7 +73,7 @@ export class HardenedEngine implements Engine {
 
   allocateZeroed(bytes: number): Pointer {
     const stack = this.here('calloc')
-    // Memory that was never touched is zero: that was verified.
+    // Memory that was never touched was verified to be zero.
     const touched = slotOf(this.ledger.words[TOUCHED_WORD])
     return this.given(stack, bytes, () => {
       const block = this.ledger.give(this.need(bytes), bytes)
@@ -191,7 +191,7 @@ export class HardenedEngine implements Engine {
 
   trim(pages: Pages): number {
     const { memory } = this.ledger
-    // Collect all ranges first: a ledger that contradicts itself must not give anything back.
+    // Collect all ranges first: if the ledger is corrupt, nothing must be returned to the system.
     const ranges = this.reporting(() => {
       this.ledger.verifyHeader()
       return [...freeSlotPages(this.ledger, pages.pageSize)]
@@ -207,8 +207,8 @@ export class HardenedEngine implements Engine {
   }
 
   /**
-   * Trims after a call that is complete. Damage found here is reported; later calls and check()
-   * throw it.
+   * Trims after a complete call. Damage found here is only reported; later calls and check() throw
+   * it.
    */
   private trimQuietly(): void {
     try {
@@ -235,7 +235,7 @@ export class HardenedEngine implements Engine {
 
   // ---- inside -----------------------------------------------------------------------------------
 
-  /** The words of the ledger that a request of `bytes` needs. */
+  /** The number of ledger words that a request of `bytes` needs. */
   private need(bytes: number): number {
     return bytes > this.heap.byteLength ? TOO_LARGE : ledgerWordsFor(bytes)
   }
@@ -257,7 +257,7 @@ export class HardenedEngine implements Engine {
     })
   }
 
-  /** The stack above the heap's public call, if stacks are kept. */
+  /** The stack above the heap's public method, if stacks are recorded. */
   private here(...names: (keyof Calls)[]): string | undefined {
     if (this.stacks === undefined) return undefined
     for (const name of names) {

@@ -1,6 +1,6 @@
 /**
  * The errors of a hardened heap: what is wrong with a pointer, or which unowned byte was written.
- * Each carries the block that it is about, and the stacks if they are kept.
+ * Each includes the block that it is about, and its stacks if they are recorded.
  */
 import type { Pointer } from '../engine/engine.js'
 import { walk } from '../engine/walk.js'
@@ -19,7 +19,7 @@ export function requestedOf(words: Int32Array, block: number): number {
 export class Faults {
   private readonly words: Int32Array
   private readonly seals: Seals
-  /** The stacks, if they are kept. */
+  /** The stacks, if they are recorded. */
   stacks: Stacks | undefined
 
   constructor(words: Int32Array, seals: Seals) {
@@ -27,7 +27,7 @@ export class Faults {
     this.seals = seals
   }
 
-  /** The error for `pointer`, which is no used block's. */
+  /** The error for `pointer`, where no used block begins. */
   ofPointer(call: string, pointer: Pointer): Error {
     const words = this.words
     if (pointer === 0) return this.invalid(call, pointer, 'is NULL')
@@ -59,7 +59,7 @@ export class Faults {
         const bytes = held ? requestedOf(words, block) : size * SLOT_BYTES
         const place =
           slot === pointer ? '' : `: it is part of the block at ${slot} (${bytes} bytes)`
-        // The block that the caller means has been merged into a free block that begins elsewhere.
+        // The caller's block has been merged into a free block that begins elsewhere.
         const meant = held ? slot : pointer
         return this.doubleFree(call, pointer, `is free already${place}`, meant, bytes)
       }

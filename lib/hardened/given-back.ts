@@ -1,7 +1,7 @@
 /**
- * Notes about the pages of a hardened heap that were given back to the system: they hold zeros
- * instead of the pattern. When a block is handed out in such a page, the memory around it is filled
- * again. An overwritten note could make that destroy payloads, so each note has a checksum. One
+ * Notes about the pages of a hardened heap that were returned to the system: they are zero instead
+ * of holding the pattern. When a block is allocated in such a page, the memory around it is filled
+ * again. With an overwritten note, that could destroy payloads, so each note has a checksum. One
  * word for 8 pages:
  *
  *     ┌────────────────────────────────────────────────┬─────────────────────┐

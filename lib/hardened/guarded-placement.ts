@@ -1,8 +1,8 @@
 /**
  * A guard around a placement policy. Before the policy removes a free block from its lists, the
  * block must agree with its seal, and both neighbours in the list must name it and agree with
- * theirs (safe unlinking). What the policy changed is sealed again. So an overwritten header,
- * footer or link is found when it is used next, and is not followed.
+ * theirs (safe unlinking). Blocks that the policy changed are sealed again. So an overwritten
+ * header, footer or link is detected before it is used.
  *
  * The policy chooses a block's neighbours by its index and its trees, which have no seals. They are
  * verified afterwards: the seals of the neighbours must match the links that they had before,
@@ -121,7 +121,8 @@ export class GuardedPlacement implements Placement {
     const { words, seals } = this
     const next = words[to + NEXT]
     const previous = words[to + PREVIOUS]
-    // Each neighbour was sealed when it was linked to the other one, where the block is now.
+    // Each neighbour was sealed when it was linked to the other one, before the block was put
+    // between them.
     this.verifyLinks(next, words[next + NEXT], previous)
     this.verifyLinks(previous, next, words[previous + PREVIOUS])
     this.sealLinked(next)
@@ -183,7 +184,7 @@ export class GuardedPlacement implements Placement {
       throw overwritten(block)
   }
 
-  /** Can this be the sentinel of a list? Its links lie in the header or in the index. */
+  /** Can this be the sentinel of a list? Its links are in the header or in the index. */
   private isSentinel(block: number): boolean {
     return block === FREE_LIST || (block + NEXT >= HEADER_WORDS && block + PREVIOUS < this.indexEnd)
   }

@@ -1,6 +1,5 @@
 /**
- * Where things lie in a hardened heap. It has two parts, which keep headers and links away from the
- * payloads:
+ * The layout of a hardened heap. It has two parts, which separate headers and links from payloads:
  *
  *     byte 0                                           1/4                                     end
  *     ┌────────┬────────────┬───────┬───────┬────────────────┬──────────────────────────────────┐
@@ -48,7 +47,7 @@ export const PAGES_IN_WORD = 8
 /** The least number of words between the ledger and the first slot. */
 const GUARD_WORDS = 8
 
-/** Where the parts after the policy's index lie, as word indexes. */
+/** The parts after the policy's index, as word indexes. */
 export interface HardenedLayout {
   /** One word for every four words of the ledger. */
   readonly seals: number
@@ -80,13 +79,13 @@ export function pageWords(words: number): number {
   return Math.ceil((words * 4) / PAGE_UNIT / PAGES_IN_WORD)
 }
 
-/** Where the blocks of the ledger lie, in a heap of `words` words. */
+/** The place of the ledger's blocks, in a heap of `words` words. */
 export function layoutOfLedger(words: number, policy: PlacementPolicy): Layout {
   const end = ledgerWords(words)
   return { first: hardenedLayout(words, HEADER_WORDS + policy.indexWords(end)).first, end }
 }
 
-/** No block of the ledger lies before this word, so seals are counted from here. */
+/** No block of the ledger begins before this word, so seals are counted from here. */
 export function sealOrigin(ledger: number): number {
   return ledger >> SCALE_SHIFT
 }

@@ -1,7 +1,7 @@
 /**
  * The ledger of a hardened heap and the slots that belong to its blocks. The ordinary algorithm
- * (lib/engine/blocks.ts) manages the ledger. A slot is verified when it is handed out, sealed, and
- * given a red zone after the payload; when it is freed it is verified, filled, and held in the
+ * (lib/engine/blocks.ts) manages the ledger. When a slot is allocated, it is verified, sealed, and
+ * given a red zone after the payload. When it is freed, it is verified, filled, and put into the
  * quarantine.
  *
  * Each corruption is reported once: unowned memory is filled again, and the call that found the
@@ -84,7 +84,7 @@ export class Ledger {
     this.quarantine.reset()
     this.isNew = false
     this.guard.reset()
-    // An underflow of the first block shows here.
+    // A write before the first block is detected here.
     memory.fill(slotOf(first) - SLOT_BYTES, slotOf(first))
     seals.sealHeader()
   }
@@ -138,8 +138,8 @@ export class Ledger {
   }
 
   /**
-   * Allocates `need` words for a payload of `bytes`. Returns 0 if none are free, in the quarantine
-   * either.
+   * Allocates `need` words for a payload of `bytes`. Returns 0 if there is no memory, even in the
+   * quarantine.
    */
   give(need: number, bytes: number): number {
     if (need > this.words.length) return 0
@@ -159,7 +159,7 @@ export class Ledger {
       this.blocks.allocateAligned(alignment, need) ||
       (this.flush() ? this.blocks.allocateAligned(alignment, need) : 0)
     if (block === 0) return 0
-    // The gap before it was never touched, and is ordinary free memory now.
+    // The gap before the block was never touched, and is now ordinary free memory.
     const gap = slotOf(Math.min(block, touched))
     const changed = this.memory.firstTouched(gap, slotOf(block))
     this.memory.fill(gap, slotOf(block))
@@ -219,7 +219,8 @@ export class Ledger {
   }
 
   /**
-   * Does a used block begin here, under its seal? False for every block when the memory is gone.
+   * Does a used block begin here, and agree with its seal? False for every block if the memory was
+   * detached.
    */
   isUsed(block: number): boolean {
     return (
@@ -271,12 +272,13 @@ export class Ledger {
   }
 
   /**
-   * Makes room in the quarantine for `size` words. Throws for a block that was written to in there.
+   * Makes room in the quarantine for `size` words. Throws if a block was written to while it was
+   * there.
    */
   private makeRoom(size: number): void {
     if (!this.quarantine.admits(size)) return
     while (this.quarantine.isFullFor(size) && this.letGo());
-    // Now, before the block that comes in has lost its contents, or was replaced by another.
+    // Throw before the new block has lost its contents, or was replaced by another.
     this.quarantine.verifyNewest()
   }
 
@@ -287,7 +289,7 @@ export class Ledger {
     const size = sizeOf(this.words[block])
     if (this.quarantine.admits(size)) this.quarantine.push(block)
     else this.returnToFree(block)
-    // Last: a block that can't be freed must keep its contents.
+    // Fill it last: a block that can't be freed must keep its contents.
     this.memory.fill(slotOf(block), slotOf(block + size))
   }
 
@@ -343,7 +345,7 @@ export class Ledger {
       this.hold(block)
       return moved
     }
-    // The quarantine was emptied for this, which may have made room after the block.
+    // The quarantine was emptied for the allocation, which may have made room after the block.
     return this.roomBehind(block, have) >= need - have ? this.growTo(block, have, need, bytes) : 0
   }
 

@@ -1,10 +1,10 @@
 /**
- * The contents of unowned memory, and whether they changed. All unowned bytes (free blocks, blocks
- * in the quarantine, red zones, wilderness that was used before) hold one pattern, so any other
- * byte was written by mistake. The pattern comes from the key and has 256 bytes. None of them is 0
- * or 255, the most frequent bytes of stray writes.
+ * Fills unowned memory, and detects changes in it. All unowned bytes (free blocks, blocks in the
+ * quarantine, red zones, wilderness that was used before) hold one pattern, so any other byte was
+ * written by mistake. The pattern comes from the key and has 256 bytes. None of them is 0 or 255,
+ * the most frequent bytes of stray writes.
  *
- * Pages that were given back to the system are zero instead: see given-back.ts.
+ * Pages that were returned to the system are zero instead: see given-back.ts.
  */
 import { GivenBack } from './given-back.js'
 import { PAGE_UNIT } from './layout.js'

@@ -1,8 +1,8 @@
 /**
  * The quarantine: freed blocks wait here, first in, first out, before their memory is used again.
- * Until then a second free is always detected, and a write to the block is found when it leaves. To
- * the allocator a block in the quarantine is used. The queue is linked through the ledger, and the
- * total size of its blocks is limited:
+ * Until then a second free is always detected, and a write to the block is detected when it leaves.
+ * The allocator treats a block in the quarantine as used. The queue is linked through the ledger,
+ * and the total size of its blocks is limited:
  *
  *     OLDEST ──▶ block ──▶ block ──▶ block ◀── NEWEST
  */
@@ -34,12 +34,12 @@ export class Quarantine {
     for (const word of [HELD_WORD, QUARANTINED_WORD, OLDEST_WORD, NEWEST_WORD]) this.words[word] = 0
   }
 
-  /** Can a block of `size` words be held at all? */
+  /** Is the quarantine large enough for a block of `size` words? */
   admits(size: number): boolean {
     return size <= this.words[QUARANTINE_LIMIT_WORD]
   }
 
-  /** Must the oldest block leave before one of `size` words comes in? */
+  /** Must the oldest block leave to make room for one of `size` words? */
   isFullFor(size: number): boolean {
     return this.words[HELD_WORD] + size > this.words[QUARANTINE_LIMIT_WORD]
   }

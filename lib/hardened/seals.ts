@@ -1,6 +1,6 @@
 /**
- * Seals: for every block of the ledger a keyed checksum over its header, size and links, kept in a
- * table of its own. A pointer is valid if it leads to the seal of a used block, and a header, a
+ * Seals: a keyed checksum for every block of the ledger, over its header, size and links, stored in
+ * a separate table. A pointer is valid if it leads to the seal of a used block, and a header, a
  * size or a link is used only if it agrees with its seal. A seal covers the address too, so a copy
  * of it is invalid elsewhere. The header of the heap has a seal of its own.
  *
@@ -43,7 +43,7 @@ export class Seals {
     this.multipliers[HEADER_SEAL_WORD] = 0
   }
 
-  /** Has the block this kind, with the size and the words that were sealed? */
+  /** Does the seal say that the block has this kind, and its current size and words? */
   holds(kind: Kind, block: number): boolean {
     const words = this.words
     const header = words[block]
@@ -116,7 +116,7 @@ export class Seals {
     this.words.fill(0, this.table, this.placeOf(end) + 1)
   }
 
-  /** Is the heap's header as the last call left it? */
+  /** Is the heap's header unchanged since the last call? */
   headerHolds(): boolean {
     return this.words[HEADER_SEAL_WORD] === this.headerSeal()
   }

@@ -1,7 +1,7 @@
 /**
- * The stacks where blocks were allocated and freed, for a heap with `trackAllocations`. They are
- * strings of this Heap object, and not in the region. Equal stacks are kept once. Of freed blocks,
- * only the last ones are remembered.
+ * The stacks where blocks were allocated and freed, for a heap with `trackAllocations`. They belong
+ * to this Heap object and are not stored in the memory. Equal stacks are stored once. Only the most
+ * recently freed blocks are remembered.
  */
 import type { Leak, Pointer } from '../engine/engine.js'
 import type { FaultyBlock } from '../errors.js'
@@ -98,7 +98,7 @@ function stackAbove(call: Caller): string {
   }
 }
 
-/** The leaks as one text, for a warning. */
+/** The leaks as text, for a warning. */
 export function leakReport(leaks: readonly Leak[]): string {
   const total = leaks.reduce(
     (sum, { count, bytes }) => ({ count: sum.count + count, bytes: sum.bytes + bytes }),

@@ -1,5 +1,5 @@
 /**
- * Figures about a hardened heap, and its blocks as a caller sees them: those of the ledger, times
+ * Statistics of a hardened heap, and its blocks as a caller sees them: those of the ledger, times
  * four.
  */
 import type { BlockInfo, HeapStats } from '../engine/engine.js'
@@ -37,7 +37,10 @@ export function* sealedBlocks({
   }
 }
 
-/** Reads the figures, in time proportional to the number of blocks. Throws ERR_OFFHEAP_CORRUPT. */
+/**
+ * Computes the statistics. Takes time proportional to the number of blocks. Throws
+ * ERR_OFFHEAP_CORRUPT.
+ */
 export function readHardenedStats(ledger: Ledger, residentBytes: number): HeapStats {
   const { words } = ledger
   const first = slotOf(words[FIRST_WORD])
@@ -64,7 +67,7 @@ export function readHardenedStats(ledger: Ledger, residentBytes: number): HeapSt
     quarantined: words[HELD_WORD] * SLOT_BYTES,
     slabs: 0,
     quarantinedBlocks: words[QUARANTINED_WORD],
-    // At least one byte is red zone.
+    // Subtract at least one byte of red zone.
     largestFree: largest >= MINIMUM_WORDS ? largest * SLOT_BYTES - 1 : 0,
     peakUsed: words[PEAK_LIVE_WORD] * SLOT_BYTES,
     top,

@@ -1,6 +1,6 @@
 /**
- * What a block looks like in memory. The heap's bytes are seen as 32-bit words, and a block is
- * named by the index of its first word (byte offset / 4): an int32 for every heap up to 8 GiB.
+ * The layout of a block in memory. The heap is an array of 32-bit words, and a block is identified
+ * by the index of its first word (byte offset / 4): an int32 for every heap up to 8 GiB.
  *
  *     used block                              free block
  *     ┌──────────────────────────┐ block      ┌──────────────────────────┐ block
@@ -26,12 +26,12 @@
 
 /** This block is used. */
 export const USED = 1
-/** The left neighbour is used; there is no footer in front of this block. */
+/** The left neighbour is used, so there is no footer before this block. */
 export const PREVIOUS_USED = 2
 
-/** The word of a free block that names the next free block. */
+/** The word of a free block that refers to the next free block. */
 export const NEXT = 1
-/** The word of a free block that names the previous free block. */
+/** The word of a free block that refers to the previous free block. */
 export const PREVIOUS = 2
 
 /** The smallest block, in words: header, next, previous, footer. */
@@ -39,8 +39,8 @@ export const MINIMUM_WORDS = 4
 /** A heap addresses at most this many bytes: its words must have int32 indexes. */
 export const MAXIMUM_HEAP_BYTES = 2 ** 33
 
-// Constants, here and in free-list.ts, and not function declarations: V8 checks at each inlined
-// call whether a declaration was assigned to.
+// Use constants here and in free-list.ts, not function declarations: V8 checks at each inlined call
+// whether a declaration was reassigned.
 
 /** The size of a block, in words, from its header. */
 export const sizeOf = (header: number): number => (header >>> 1) & ~1
@@ -49,15 +49,15 @@ export const sizeOf = (header: number): number => (header >>> 1) & ~1
 export const headerOf = (size: number, flags: number): number => (size << 1) | flags
 
 /**
- * Writes the header and the footer of a free block. Its left neighbour is used: no two free blocks
- * touch.
+ * Writes the header and the footer of a free block. Its left neighbour is used, because no two free
+ * blocks are adjacent.
  */
 export const writeFree = (words: Int32Array, block: number, size: number): void => {
   words[block] = (size << 1) | PREVIOUS_USED
   words[block + size - 1] = size
 }
 
-/** The payload's byte offset: a block's public name. */
+/** The pointer of a block: the byte offset of its payload. */
 export const pointerOf = (block: number): number => (block + 1) * 4
 
 /** The block whose pointer this is; any integer is allowed. */

@@ -10,8 +10,8 @@
  *     │        │ (lib/placement)    │                          │ (block.ts)  │ or given back │
  *     └────────┴────────────────────┴──────────────────────────┴─────────────┴───────────────┘
  *
- * The names below are word indexes. Positions in the heap are word indexes too, and amounts are
- * numbers of words. Words are in the machine's byte order.
+ * The constants below are word indexes. Positions in the heap are word indexes too, and sizes are
+ * in words. Words are in the machine's byte order.
  */
 
 /** 'offh': this is a heap. */
@@ -28,7 +28,7 @@ export const PLACEMENT_WORD = 3
 export const FIRST_WORD = 4
 /** Where the wilderness begins. */
 export const TOP_WORD = 5
-/** From here to the end no byte was ever written: all are zero. */
+/** From this word to the end, no byte was ever written: all are zero. */
 export const TOUCHED_WORD = 6
 /** The highest value that `top` ever had. */
 export const HIGH_WATER_WORD = 7
@@ -45,7 +45,7 @@ export const WITH_SLABS = 1
 /** The heap is hardened: this header describes its ledger. See lib/hardened/layout.ts. */
 export const HARDENED = 2
 /**
- * The free list's sentinel, laid out like a free block: `next` and `previous` are the words behind
+ * The free list's sentinel, laid out like a free block: `next` and `previous` are the words after
  * it.
  */
 export const FREE_LIST = 13
@@ -55,7 +55,7 @@ export const FREED_WORD = 17
 /** The payloads that a realloc is moving from and to, as word indexes; 0 when it is moving none. */
 export const MOVE_FROM_WORD = 18
 export const MOVE_TO_WORD = 19
-/** Of a hardened heap: the key of its checks. */
+/** Hardened heaps only, up to HEADER_SEAL_WORD. The key of the checksums. */
 export const KEY_WORD = 20
 /** The most words that used blocks outside the quarantine ever had. */
 export const PEAK_LIVE_WORD = 21
@@ -71,7 +71,7 @@ export const NEWEST_WORD = 26
 /** A checksum over all other words of this header. */
 export const HEADER_SEAL_WORD = 27
 /**
- * DUE: an event or a trim is due at the end of this call. CUT: a call was cut off between two
+ * DUE: an event or a trim is due at the end of this call. CUT: a call was interrupted between two
  * stores, and the next call must recover the heap first (lib/engine/recover.ts). Otherwise 0.
  */
 export const PENDING_WORD = 28

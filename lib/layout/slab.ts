@@ -1,7 +1,7 @@
 /**
- * What slabs look like in memory. A slab is a granule of 512 bytes, cut into slots of one size, and
- * serves small requests: a slot has no header, only a bit. The state of a slab lies in its
- * descriptor, away from the slots, out of reach of a write past the end of one.
+ * The layout of slabs in memory. A slab is a granule of 512 bytes, divided into slots of one size
+ * for small requests. A slot has no header, only a bit. The state of a slab is in its descriptor,
+ * apart from the slots, out of reach of a write past the end of a slot.
  *
  * Granules come in chunks. A chunk is an ordinary used block of the heap whose payload begins at a
  * multiple of the chunk's size; its last word is the header of the next block, so its last granule
@@ -32,7 +32,8 @@
  *     info         31     30        29       28 … 5           4      3 … 0
  *                  FULL   CURRENT   LISTED   next granule     LAST   class
  *
- * An info of 0: this granule is in no chunk. FREE: it is in a chunk, but is no slab.
+ * If info is 0, the granule is in no chunk. If it is FREE, the granule is in a chunk, but is not a
+ * slab.
  */
 import { sizeOf, USED } from './block.js'
 
@@ -44,7 +45,7 @@ export const UNIT_BYTES = 16
 /** The units of a granule: one for each bit of a word. */
 export const UNITS = GRANULE_BYTES / UNIT_BYTES
 
-/** The slot sizes of the classes, in bytes. Class 0 is no class. */
+/** The slot sizes of the classes, in bytes. There is no class 0. */
 export const SLOT_BYTES: readonly number[] = [0, 16, 32, 48, 64, 80, 96, 128, 160]
 export const CLASSES = SLOT_BYTES.length
 /** Requests of up to this many bytes can be served from slabs. */
@@ -63,11 +64,11 @@ export const NEXT_MASK = 0xffffff
 export const LISTED = 1 << 29
 /** The next request of its class is served from this slab. */
 export const CURRENT = 1 << 30
-/** This slab had no open slot when it was last looked at: it is neither listed nor current. */
+/** This slab had no open slot when it was last checked: it is neither listed nor current. */
 export const FULL = 1 << 31
 /** The class and the three flags that say where a slab is. */
 export const STATE_MASK = FULL | CURRENT | LISTED | CLASS_MASK
-/** The info of a granule that belongs to a chunk and is no slab. */
+/** The info of a granule that belongs to a chunk, but is not a slab. */
 export const FREE = CURRENT | LISTED
 
 /**
@@ -88,7 +89,9 @@ export const ENTRY_INFO = 2
 /** For each class its list: the first and the last granule. */
 export const HEADS = 48
 export const TAILS = 64
-/** How many chunks there are, how many of them have no slab, and the first with a free granule. */
+/**
+ * The number of chunks, the number of those without slabs, and the first chunk with a free granule.
+ */
 export const CHUNKS = 80
 export const EMPTY_CHUNKS = 81
 export const OPEN_CHUNKS = 82
@@ -97,20 +100,20 @@ export const OPEN_CHUNKS = 82
  */
 export const CURSOR = 83
 export const GROWTH = 84
-/** How many slabs in lists have no used slot. */
+/** The number of slabs in lists without used slots. */
 export const EMPTY_SLABS = 85
 export const STATE_WORDS = 96
 
-/** Heaps of fewer words than this have no slabs, and small ones have small chunks. */
+/** The fewest words of a heap with slabs. Small heaps have small chunks. */
 const SMALLEST_HEAP = 2 ** 14
 
-/** The granules of a chunk, in a heap of `words` words; 0 when it has no slabs. */
+/** The number of granules in a chunk, in a heap of `words` words; 0 if it has no slabs. */
 export function chunkGranules(words: number): number {
   if (words < SMALLEST_HEAP) return 0
   return words < 2 ** 16 ? 2 : words < 2 ** 18 ? 4 : 8
 }
 
-/** Where the parts of the slab tables lie in a heap of `words` words, as word indexes. */
+/** The parts of the slab tables in a heap, as word indexes. */
 export interface SlabLayout {
   readonly state: number
   readonly records: number
@@ -118,7 +121,7 @@ export interface SlabLayout {
   readonly end: number
 }
 
-/** The slab tables behind the word `index`; empty in a heap that is too small. */
+/** The layout of the slab tables after the word `index`; empty in a heap that is too small. */
 export function slabLayout(words: number, index: number): SlabLayout {
   const granules = chunkGranules(words)
   if (granules === 0) return { state: index, records: index, descriptors: index, end: index }

@@ -57,9 +57,7 @@ class BestFit extends SizeClasses implements Placement {
     )
   }
 
-  /**
-   * Returns a block of the next larger size that has one, which is all that its only caller needs.
-   */
+  /** Returns a block of the next larger size; its only caller needs no more. */
   findNext(block: number, _size: number): number {
     return this.find(sizeOf(this.words[block]) + 2)
   }

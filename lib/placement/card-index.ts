@@ -1,7 +1,7 @@
 /**
  * A free list in address order with an index over it. The index finds both the place of a block in
- * the list and the first block that is large enough, without a walk. The heap is divided into cards
- * of 4 KiB:
+ * the list and the first block that is large enough, without walking the list. The heap is divided
+ * into cards of 4 KiB:
  *
  *     cards     │ 0           │ 1           │ 2           │ 3           │ …
  *     FIRST     │ block       │ 0: none     │ block       │ block       │   word: first free block
@@ -66,7 +66,7 @@ function layoutOf(words: number, index: number) {
   }
 }
 
-/** How many words of index a heap of `words` words needs. */
+/** The number of words of an index for a heap of `words` words. */
 export function cardIndexWords(words: number): number {
   return layoutOf(words, 0).end
 }
@@ -77,7 +77,7 @@ export const endOf = (card: number): number => ((card + 1) << CARD_SHIFT) >>> 0
 export class CardIndex {
   readonly keptWords = LINKED_WORDS
   protected readonly words: Int32Array
-  /** How many cards there are. */
+  /** The number of cards. */
   readonly cards: number
   private readonly sentinel: number
   /** The word indexes of FIRST and of its end. */
@@ -90,7 +90,7 @@ export class CardIndex {
   /** The byte offset of BOUND. */
   private readonly bounds: number
 
-  /** An index at the word `index`, over the list of `sentinel`, which lies before all blocks. */
+  /** An index at the word `index`, over the list of `sentinel`, which is before all blocks. */
   constructor(words: Int32Array, index: number, sentinel: number) {
     const { cards, levels, end } = layoutOf(words.length, index)
     this.words = words
@@ -276,7 +276,7 @@ export class CardIndex {
     this.setBound(this.levels[level + 1] + (index >> FAMILY_SHIFT), largest)
   }
 
-  /** Adds a free block that touches no other. */
+  /** Adds a free block that is adjacent to no other. */
   put(block: number, size: number): void {
     const words = this.words
     const card = block >>> CARD_SHIFT

@@ -102,7 +102,7 @@ export class FirstFit extends CardIndex implements Placement {
   override check(): void {
     const { words, classes } = this
     for (const card of this.checkCards().keys()) {
-      // The bound, not the class of the largest block: a block below the bound moves no hint.
+      // Use the bound, not the class of the largest block: a block below the bound moves no hint.
       const bound = this.boundOf(card)
       if (bound >= classes) throw wrong(card, 'its largest free block')
       for (let sizeClass = bound; sizeClass >= 0; sizeClass--) {

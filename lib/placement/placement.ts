@@ -3,8 +3,8 @@
  * footers (lib/engine/blocks.ts); a policy keeps the free blocks in its lists, with an index over
  * them if it has one, and answers `find`. One file for each policy.
  *
- * Blocks and sizes are in words, as in lib/layout/block.ts. A policy sees free blocks only: no used
- * block, and nothing of the wilderness.
+ * Blocks and sizes are in words, as in lib/layout/block.ts. A policy sees only free blocks, not
+ * used ones or the wilderness.
  *
  * The engine decides when headers and footers are written, so that the blocks can be walked after
  * every single store: after `split`, before `put` and `merge`. A policy therefore uses the sizes
@@ -32,17 +32,17 @@ export interface Placement {
    * Returns the next block after `block` that `find(size)` could have returned; 0 if there is none.
    */
   findNext(block: number, size: number): number
-  /** Adds a free block that touches no other free block. */
+  /** Adds a free block that is adjacent to no other free block. */
   put(block: number, size: number): void
   /** Removes a free block. */
   remove(block: number, size: number): void
   /**
-   * The front of `block` is handed out: its last `restSize` words, from `rest` on, are a free block
-   * now.
+   * The front of `block` becomes used: its last `restSize` words, from `rest` on, are now a free
+   * block.
    */
   split(block: number, size: number, rest: number, restSize: number): void
   /**
-   * The free block `from` becomes part of the free block `to`, with no other free block between
+   * The free block `from` becomes part of the free block `to`. There is no other free block between
    * them.
    */
   merge(from: number, fromSize: number, to: number, toSize: number): void

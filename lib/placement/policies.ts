@@ -21,7 +21,7 @@ export function isPlacement(name: unknown): name is PlacementName {
   return placements.some(known => known === name)
 }
 
-/** Returns the policy of that name. Throws ERR_INVALID_ARG_TYPE or ERR_OUT_OF_RANGE. */
+/** Returns the policy with this name. Throws ERR_INVALID_ARG_TYPE or ERR_OUT_OF_RANGE. */
 export function policyNamed(name: PlacementName): PlacementPolicy {
   const policy = policies.get(name)
   if (policy !== undefined) return policy

@@ -91,7 +91,8 @@ export class SegregatedFit extends SizeClasses implements Placement {
     const previous = words[block + PREVIOUS]
     words[previous + NEXT] = next
     words[next + PREVIOUS] = previous
-    // Both neighbours are the sentinel. An overwritten link leads to no list.
+    // If both neighbours are the same, they are the sentinel. An overwritten link may lead to no
+    // list.
     const emptied = (next - this.lists) >> 1
     if (next === previous && emptied >>> 0 < this.classes) this.unmark(emptied)
   }

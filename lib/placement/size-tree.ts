@@ -24,7 +24,7 @@ const RIGHT = 4
 export const TREE_WORDS = RIGHT + 1
 /** No block: 0 in memory. */
 const NONE = 1
-/** No tree is as deep as this; only a cycle is. */
+/** Only a cycle is as deep as this. */
 const DEEPEST = 512
 
 /** Inserts a block of `size` words into the tree at `root`, and into the list of `sentinel`. */
@@ -124,7 +124,8 @@ export function smallestFrom(words: Int32Array, root: number, size: number): num
 }
 
 /**
- * Yields the blocks of the tree at `root`, in order. Throws ERR_OFFHEAP_CORRUPT if it is no treap.
+ * Yields the blocks of the tree at `root`, in order. Throws ERR_OFFHEAP_CORRUPT if it is not a
+ * treap.
  */
 export function* treeOf(words: Int32Array, root: number): Generator<number, void, undefined> {
   const above: number[] = []

@@ -1,19 +1,18 @@
 /**
- * A timeline's target that shows whole blocks and the free list, for an allocator that describes
- * its own heap (heap-description.ts).
+ * A target for a timeline that shows whole blocks and the free list, for an allocator that
+ * describes its heap (heap-description.ts).
  */
 
 import { OffheapError } from '../errors.js'
 import { type BlockDescription, type HeapDescription, readDescription } from './heap-description.js'
 import type { TimelineTarget } from './timeline.js'
 
-/** A target that shows where its heap begins and ends. */
+/** A target that shows the bounds of its heap. */
 export type BoundedTarget = TimelineTarget & Required<Pick<TimelineTarget, 'extent'>>
 
 /**
- * Adds insight to `target` by `describe`, which is called once after each operation. Its methods
- * throw an `OffheapError` `ERR_OFFHEAP_CORRUPT` for a description that makes no sense, and for one
- * without the block of a pointer.
+ * Adds to `target` what `describe` returns, which is called once after each operation. Its methods
+ * throw ERR_OFFHEAP_CORRUPT for an invalid description, and for one without the block of a pointer.
  */
 export function describedTarget(target: BoundedTarget, describe: () => unknown): TimelineTarget {
   let known: HeapDescription | undefined
@@ -32,7 +31,7 @@ export function describedTarget(target: BoundedTarget, describe: () => unknown):
     if (block?.used && pointer < block.offset + block.size) return block
     throw wrong(`describe(): no used block holds the pointer ${pointer}`)
   }
-  /** A call makes the last description stale. */
+  /** After a call, the last description is stale. */
   const after = <Result>(result: Result): Result => {
     known = undefined
     return result

@@ -1,4 +1,4 @@
-/** What a heap file is and holds, without a change to it: `offheap inspect`. */
+/** Reports the state and contents of a heap file without changing it: `offheap inspect`. */
 import type { HeapStats } from '../engine/engine.js'
 import { Heap } from '../heap/heap.js'
 import { CUT, MAGIC, MAGIC_WORD, PENDING_WORD } from '../layout/header.js'
@@ -12,35 +12,32 @@ export interface FileReport {
   /** The bytes of the file. */
   readonly size: number
   /**
-   * `open`: in use, by a process that lives. `dead`: in use when its process, or the machine,
+   * `open`: in use by a running process. `dead`: was in use when its process, or the machine,
    * stopped.
    */
   readonly state: 'open' | 'dead' | 'closed'
-  /** Whether every byte was written to the disk when it was closed. */
+  /** Whether everything was written to the disk when the file was closed. */
   readonly synced: boolean
-  /** The process that opened it last. */
+  /** The last process that opened the file. */
   readonly holder: number
   /** Whether the machine stopped since then. */
   readonly rebooted: boolean
   readonly version: number
   readonly id: string
-  /** How often it was synced. */
+  /** The number of syncs. */
   readonly generation: number
   readonly root: number
   /** The named roots. */
   readonly roots: Readonly<Record<string, number>>
   readonly placement: string | undefined
   readonly stats: HeapStats | undefined
-  /**
-   * What check() found wrong; undefined when nothing is, for a dead heap after a recovery of these
-   * pages.
-   */
+  /** The error of check(), if any; for a dead heap, after recovery of a copy. */
   readonly fault: string | undefined
   /** The heap as text. */
   readonly picture: string | undefined
 }
 
-/** Looks at a file. Throws what Heap.open throws for a file that holds no heap. */
+/** Inspects a file. Throws like Heap.open if the file is not a heap. */
 export function inspectFile(path: string, options: PictureOptions): FileReport {
   const { file, block, inUse } = HeapFile.look(path)
   try {
@@ -48,7 +45,7 @@ export function inspectFile(path: string, options: PictureOptions): FileReport {
       file.roots.keys().map(name => [name, file.roots.get(name) ?? 0])
     )
     const words = new Int32Array(file.body)
-    // In pages of our own: what recovery would make of it.
+    // Recover a copy in memory, to show what recovery would do.
     if ((inUse || file.unclean) && words[MAGIC_WORD] === MAGIC) words[PENDING_WORD] = CUT
     let heap: Heap | undefined
     let fault: string | undefined

@@ -60,7 +60,7 @@ export class FreeListRecorder {
   }
 
   /**
-   * Walks both lists at once. Any edits that lead from one to the other are correct; few are
+   * Walks both lists at once. Any edits that lead from one to the other are correct; fewer are
    * better.
    */
   #compare(before: readonly number[], now: readonly number[]): void {

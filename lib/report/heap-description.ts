@@ -1,22 +1,19 @@
 /**
- * What an allocator says of its own heap: its blocks in address order, and its free blocks in the
- * order of its list. A lab's allocator may have a `describe()` that returns this. Nothing of it is
- * believed: it is read here, and what makes no sense is refused with a sentence.
+ * An allocator's description of its own heap: its blocks in address order, and its free blocks in
+ * list order. A lab's allocator may have a `describe()` that returns this. It is not trusted: this
+ * file reads it, and refuses what is invalid with a message.
  */
 
-/** A block, as `describe()` says it. */
+/** A block, as `describe()` returns it. */
 export interface BlockDescription {
-  /** Byte offset of the block's first byte: of its header, if it has one. */
+  /** The byte offset of the block: of its header, if it has one. */
   readonly offset: number
-  /** Bytes of the whole block: header, payload and footer. */
+  /** The bytes of the whole block: header, payload and footer. */
   readonly size: number
   readonly used: boolean
-  /**
-   * Bytes in front of the payload that belong to the block. Default: up to the payload, as far as
-   * that is known.
-   */
+  /** The bytes of the block before its payload. Default: up to the payload, if that is known. */
   readonly header?: number
-  /** Bytes at the end of the block that hold its boundary tag. Default: 0. */
+  /** The bytes of the boundary tag at the end of the block. Default: 0. */
   readonly footer?: number
 }
 
@@ -27,23 +24,22 @@ export interface DescribedHeap {
   readonly freeList?: Iterable<number>
 }
 
-/** A description that was read. */
+/** A description after it was read and checked. */
 export interface HeapDescription {
   readonly blocks: readonly BlockDescription[]
   /**
-   * The offsets of the free blocks, in the order of the list or lists; undefined when nothing was
-   * said of them.
+   * The offsets of the free blocks, in the order of the list or lists; undefined if they were not
+   * described.
    */
   readonly freeList: readonly number[] | undefined
 }
 
-/** No heap that is looked at has more. */
+/** The most entries that are read. */
 const MOST_BLOCKS = 2 ** 20
 
 /**
- * Reads what `describe()` returned, of a heap from byte `low` to byte `high`. Returns a sentence
- * that says what is wrong with it, if something is; runs the iterators that it was given, and
- * returns what they throw the same way.
+ * Reads what `describe()` returned, for a heap from byte `low` to byte `high`. Returns a message if
+ * it is invalid, or if one of its iterators throws.
  */
 export function readDescription(
   value: unknown,

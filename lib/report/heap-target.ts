@@ -1,4 +1,4 @@
-/** Makes a target for a timeline of a heap of this library, with everything that it can show. */
+/** Creates a timeline's target for a heap of this library, with everything that it can show. */
 
 import type { Heap } from '../heap/heap.js'
 import { SlabTables } from './slab-tables.js'

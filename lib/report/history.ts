@@ -1,6 +1,6 @@
 /**
- * All moments of a timeline: when each block came and went, curves of what the heap held and
- * wasted, and a way to any moment, forward or back, in the time of a few hundred operations.
+ * All moments of a timeline: the lifetime of each block, curves of used and wasted memory, and
+ * access to any moment in the time of a few hundred operations.
  */
 
 import { FREE, REALLOC, type Trace } from '../trace/trace.js'
@@ -9,17 +9,17 @@ import { Blocks, type Keyframe, Moment } from './moment.js'
 import { SlabHistory } from './slab-history.js'
 import type { Timeline } from './timeline.js'
 
-/** Figures after each number of operations, 0 … length. Bytes, or shares from 0 to 1. */
+/** Figures after each number of operations, 0 … length: bytes, or shares from 0 to 1. */
 export interface Curves {
   /** The payload bytes that were allocated. */
   readonly payload: Float64Array
-  /** Bytes from the heap's beginning to its end at that time. */
+  /** The size of the heap at that time. */
   readonly heap: Float64Array
   /** Peak payload so far / largest heap so far: what the CS:APP malloc lab grades. */
   readonly utilization: Float64Array
   /**
    * 1 - largest free block / all bytes in free blocks: the share of the free memory that no single
-   * request can have. Free slots of slabs don't count.
+   * request can get. Free slots of slabs don't count.
    */
   readonly externalFragmentation: Float64Array
 }

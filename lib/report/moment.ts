@@ -29,8 +29,8 @@ export interface Keyframe {
 }
 
 /**
- * What is the same at all moments. A block is named by the operation that made it as it is: a
- * malloc, or the last realloc.
+ * What is the same at all moments. A block is identified by the operation that allocated it: a
+ * malloc, or its last realloc.
  */
 export class Blocks {
   readonly trace: Trace

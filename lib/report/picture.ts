@@ -1,8 +1,7 @@
 /**
- * A heap as text: a strip of cells in address order, cut into rows. The glyph of a cell, and its
- * colour where there is any, shows how much of the cell is used. Slabs have glyphs of their own,
- * made of dots. The wilderness, often most of the region, is one labelled row after the blocks, so
- * that the blocks get all the resolution.
+ * A heap as text: cells in address order, in rows. The glyph and the colour of a cell show how much
+ * of it is used. Slabs have glyphs of their own, made of dots. The wilderness, often most of the
+ * region, is one labelled row after the blocks, so that the blocks get all the resolution.
  */
 
 import picocolors from 'picocolors'
@@ -16,7 +15,8 @@ export interface PictureSource {
    */
   stats(): { readonly size: number; readonly top: number; readonly wilderness: number }
   /**
-   * Every block in address order; of a chunk of slabs, its slots and the granules that are no slab.
+   * Every block in address order; for a chunk of slabs, its slots and the granules that are not
+   * slabs.
    */
   blocks(): Iterable<PictureBlock>
 }
@@ -27,7 +27,7 @@ export interface PictureBlock {
   readonly size: number
   readonly used: boolean
   /**
-   * For a slot the slot size of its slab; 0 for a granule that is no slab; undefined for other
+   * For a slot, the slot size of its slab; 0 for a granule that is not a slab; undefined for other
    * blocks.
    */
   readonly slab?: number
@@ -52,7 +52,7 @@ type Shades = readonly [string, string, string, string, string]
 interface Glyphs {
   readonly blocks: Shades
   readonly slots: Shades
-  /** Granules of a chunk that are no slab. */
+  /** Granules of a chunk that are not slabs. */
   readonly granule: string
   readonly wilderness: string
   readonly wall: string
@@ -131,7 +131,7 @@ interface Strip {
    */
   readonly used: Float64Array
   readonly free: Float64Array
-  /** Of slots, used or free, and of granules that are no slab. */
+  /** Of slots, used or free, and of granules that are not slabs. */
   readonly slots: Float64Array
   readonly granules: Float64Array
 }

@@ -33,7 +33,7 @@ export interface SlabColors {
 }
 
 /**
- * Colours of slabs: used slots, free slots, granules that are no slab. The last two are hatched.
+ * Colours of slabs: used slots, free slots, granules that are not slabs. The last two are hatched.
  */
 export const SLAB_COLORS = {
   light: {

@@ -11,7 +11,7 @@ export interface Granule {
   readonly offset: number
   /** In bytes; the last granule of a chunk has 4 fewer than the others. */
   readonly size: number
-  /** The slot size of the slab in bytes; 0 if it is no slab. */
+  /** The slot size of the slab in bytes; 0 if it is not a slab. */
   readonly slot: number
   /** True for the first granule of a chunk, which the chunk's header precedes. */
   readonly first: boolean
@@ -57,7 +57,7 @@ export class SlabHistory {
   }
 }
 
-/** The number of slots of a slab; 0 for a granule that is no slab. */
+/** The number of slots of a slab; 0 for a granule that is not a slab. */
 export function slotsOf({ size, slot }: Granule): number {
   return slot === 0 ? 0 : Math.floor(size / slot)
 }

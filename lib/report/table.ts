@@ -1,5 +1,5 @@
 /**
- * The table of a replay: a line for each trace, and the means of several. Blocks are those at the
+ * The table of a replay: a line for each trace, and the means over several. Blocks are those at the
  * peak.
  */
 

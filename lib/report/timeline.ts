@@ -24,18 +24,18 @@ import type { SlabEdits } from './slab-edits.js'
 import { SlabRecorder, type SlabTables } from './slab-tables.js'
 
 /**
- * An allocator to record, with as much insight as it gives. `Heap` has the first two methods;
+ * An allocator to record, with as much detail as it can show. `Heap` has the first two methods;
  * heap-target.ts makes a target with all of them.
  */
 export interface TimelineTarget extends ReplayTarget {
-  /** The payload bytes that the block can hold. Default: what was requested. */
+  /** The payload bytes that the block can hold. Default: the requested bytes. */
   usableSize?(pointer: number): number
   /**
    * The free blocks in list order, headers included. Without it, a view shows gaps between
    * payloads.
    */
   freeBlocks?(): Iterable<{ readonly offset: number; readonly size: number }>
-  /** The bytes of header before each payload and of footer behind it. Default: 4, and 0. */
+  /** The bytes of header before each payload, and of footer after it. Default: 4, and 0. */
   tags?(): { readonly header: number; readonly footer: number }
   /** The current bounds of the heap. Default: from the lowest block ever to the highest one now. */
   extent?(): { readonly low: number; readonly high: number }

@@ -1,7 +1,7 @@
 /**
- * The still picture of `offheap view --svg`: address against time, for a paper or a slide. A short
- * trace has a rectangle for each block; a long one is drawn on a fine grid with joined cells, to
- * keep the file small.
+ * The picture of `offheap view --svg`: address against time, for a paper or a slide. A short trace
+ * has a rectangle for each block; a long one is drawn on a fine grid with joined cells, to keep the
+ * file small.
  */
 
 import { describeOperation } from '../trace/trace.js'
@@ -192,7 +192,7 @@ function kindOf(history: History, block: number): string {
 
 /**
  * The kind of each cell (its index in KINDS, plus 1), at the moment of the middle of its column: a
- * used block or slot if these cover half of it, else an unused part of a chunk, else 0.
+ * used block or slot if these cover half of it, otherwise an unused part of a chunk, otherwise 0.
  */
 function coverGrid(history: History, span: number, columns: number, rows: number): Uint8Array {
   const grid = new Uint8Array(columns * rows)

@@ -69,7 +69,7 @@ export async function readEventsHeader(path: string): Promise<EventsHeader> {
 interface LiveBlock {
   readonly id: number
   size: number
-  /** The bytes that it takes in a heap with generous headers. */
+  /** The bytes that the block takes in a heap with generous headers. */
   space: number
 }
 
@@ -152,10 +152,7 @@ export class Translation {
     this.#live.set(address, block)
   }
 
-  /**
-   * Ends a block that is still noted at an address which is handed out again: its free was not
-   * seen.
-   */
+  /** Ends a block whose address was returned again: its free was not recorded. */
   #vacate(lines: string[], address: number): void {
     if (this.#live.has(address)) this.#free(lines, address)
   }
@@ -193,13 +190,13 @@ export class Translation {
       this.failed++
       if (moving !== undefined) this.#put(lines, moving.address, moving.block)
     } else if (size === 0) {
-      // In a trace realloc to 0 frees; some allocators return a new empty block.
+      // In a trace, realloc to 0 bytes frees; some allocators return a new empty block.
       if (moving !== undefined) this.#end(lines, moving.block)
       if (address !== 0) lines.push(`a ${this.#add(lines, address, 0)} 0`)
     } else if (moving === undefined) {
       lines.push(`a ${this.#add(lines, address, size)} ${size}`)
     } else {
-      // First, before it grows: the two were never alive together.
+      // End the old block first: the two were never alive together.
       this.#vacate(lines, address)
       this.#resize(moving.block, size, spaceOf(size))
       this.#put(lines, address, moving.block)

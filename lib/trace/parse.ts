@@ -88,7 +88,7 @@ interface Figure {
 }
 
 /**
- * Maps each id of the file to the next dense id when it first appears, and knows which have a
+ * Maps each id of the file to the next dense id when it first appears, and records which have a
  * block.
  */
 class Ids {

@@ -47,7 +47,9 @@ export class Payloads {
     for (let i = Math.max(from, lastWord * 4); i < to; i++) u8[pointer + i] = byteAt(seed, i)
   }
 
-  /** The index of the first of `length` bytes that is not as `fill` wrote it; -1 if all are. */
+  /**
+   * The index of the first of `length` bytes that differs from what `fill` wrote; -1 if none does.
+   */
   firstChanged(pointer: number, seed: number, length: number): number {
     const i32 = this.#i32
     const words = this.#wordsOf(length)

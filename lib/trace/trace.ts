@@ -36,8 +36,8 @@ export interface Trace {
   /** Oddities of the file that were tolerated, in words. */
   readonly notes?: readonly string[]
   /**
-   * What counts of it in CS:APP's malloc lab, when its header says so: 0 that it is valid,
-   * 1 utilization and throughput, 2 utilization, 3 throughput.
+   * What is graded in CS:APP's malloc lab, according to the header: 0 only validity, 1 utilization
+   * and throughput, 2 utilization, 3 throughput.
    */
   readonly weight?: Weight
 }

@@ -45,7 +45,7 @@ export interface Verifiable<P> {
     free(pointer: P): void
     alignedAlloc(alignment: number, size: number): P
   }
-  /** The value that stands for NULL. */
+  /** The value of NULL. */
   readonly none: P
   /** Every payload begins at a multiple of this, in bytes. */
   readonly alignment: number

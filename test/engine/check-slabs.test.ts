@@ -94,7 +94,7 @@ const wrong: [what: string, change: Change, message: RegExp][] = [
   [
     'a free granule with a used slot',
     ({ granules }) => [granules[5], 1],
-    /granule at byte GRANULE5: it is no slab, but has used slots/
+    /granule at byte GRANULE5: it is not a slab, but has used slots/
   ],
   [
     'no class',
@@ -127,7 +127,7 @@ const wrong: [what: string, change: Change, message: RegExp][] = [
   ['no flag', flags(2, 0), /its state is unknown/],
   ['two flags', flags(2, FULL | LISTED), /its state is unknown/],
   ['three flags', flags(2, FULL | LISTED | CURRENT), /its state is unknown/],
-  ['a next of a full slab', flags(2, FULL | (1 << NEXT_SHIFT)), /in no list, and has a next/],
+  ['a next of a full slab', flags(2, FULL | (1 << NEXT_SHIFT)), /in no list, but has a next/],
   [
     'a next of the current slab',
     flags(4, CURRENT | (1 << NEXT_SHIFT)),
