@@ -27,13 +27,17 @@ describe('limits of the process', () => {
     if (spawnSync(command, [...words, 'true']).status !== 0)
       skip('no setpriv and prlimit to lower the limit with')
 
-    const before =
-      'import { readFileSync } from "node:fs"; const maps = () => ' +
-      'readFileSync("/proc/self/maps", "utf8").split("\\n").length; Region.map(1).close(); ' +
-      'const start = maps();'
-    const after = 'console.log(maps() - start)'
+    // V8's own threads may map a few pieces meanwhile: a hundred refusals tell what one leaves.
     const refused = compiled.run(
-      `${before} const options = { size: 1048576, lock: true } ${report} ${after}`,
+      `import { readFileSync } from 'node:fs'
+       const maps = () => readFileSync('/proc/self/maps', 'utf8').split('\\n').length
+       const options = { size: 1048576, lock: true }
+       ${report}
+       const start = maps()
+       for (let left = 100; left > 0; left--) {
+         try { Region.map(options) } catch {}
+       }
+       console.log(maps() - start)`,
       limited
     )
     const [error = '', growth] = refused.stdout.split('\n')
@@ -43,7 +47,7 @@ describe('limits of the process', () => {
       syscall: 'mlock'
     })
     expect(JSON.parse(error).message).toMatch(/RLIMIT_MEMLOCK.* 64 KiB /)
-    expect(Number(growth)).toBeLessThanOrEqual(2)
+    expect(Number(growth)).toBeLessThan(50)
 
     const granted = compiled.run(`const options = { size: 8192, lock: true } ${report}`, limited)
     expect(JSON.parse(granted.stdout)).toEqual({ resident: 8192 })
