@@ -12,11 +12,17 @@ export function recoverCommand(io: Io): Command {
     )
     .argument('<file>', 'a file that Heap.open made')
     .action(async (path: string) => {
-      const [{ Heap }, { humanCount }] = await Promise.all([
+      const [{ Heap }, { HeapFile, inUse }, { humanCount }] = await Promise.all([
         import('../heap/heap.js'),
+        import('../sharing/heap-file.js'),
         import('../report/sizes.js')
       ])
-      const heap = Heap.open(path)
+      const { file, inUse: isInUse } = HeapFile.look(path)
+      const { isShared: shared } = file
+      file.release()
+      // One that is shared could be joined, but what others work on needs no recovery.
+      if (isInUse) throw inUse(path)
+      const heap = Heap.open(path, { shared })
       const { recovered } = heap
       try {
         heap.check()

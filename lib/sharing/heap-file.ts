@@ -185,6 +185,11 @@ export class HeapFile {
     }
   }
 
+  /** Has another open file a lock on the byte? */
+  isLocked(byte: number): boolean {
+    return this.mapping.isLocked(byte)
+  }
+
   /** The heap is in use from now on: until close(), whoever finds the file has to recover it. */
   begin(): void {
     const { head } = this

@@ -294,8 +294,8 @@ function divided(bytes: number, arenas: number): Geometry {
   return { arenas, arenaBytes: units * UNIT_BYTES, controlBytes: controlBytesFor(arenas) }
 }
 
-/** For the arenas of a heap that nobody has yet. */
-const QUIET: Host = {
+/** For the arenas of a heap that nobody has yet, or that is looked at. */
+export const QUIET: Host = {
   commit: undefined,
   grown: () => {},
   trim: () => {},

@@ -29,7 +29,7 @@ import { Patience, type System } from './access.js'
 import { adopt, LIVES, LIVES_AT } from './control.js'
 import type { SharedEngine, Storage } from './engine.js'
 import { HeapFile, inUse, type Recovery, USE_BYTE } from './heap-file.js'
-import { engineOn, headerOf, noLives, reorders, writeShared } from './open.js'
+import { engineOn, headerOf, noLives, QUIET, reorders, writeShared } from './open.js'
 import type { RootTable } from './roots.js'
 import { FENCE_WORD, type Geometry } from './superblock.js'
 
@@ -315,6 +315,29 @@ export class SharedFile {
   release(): void {
     this.file.release()
   }
+}
+
+/**
+ * The engine of a file that is looked at, on pages of its own: nobody else is at work on these, and
+ * what others left in the middle is recovered there. `isInUse`: nor may it be what it seems.
+ */
+export function engineToLook(
+  { head, body, geometry, unclean }: HeapFile,
+  isInUse: boolean
+): Engine {
+  const words = new Int32Array(body)
+  adopt(head, geometry.arenas, unclean || isInUse, false)
+  const living = head[LIVES_AT] + 1
+  head[LIVES_AT] = living
+  const system: System = { fenced: true, reorders, barrier: () => {}, sleep: () => {} }
+  return engineOn(head, words, geometry, living << 8, system, QUIET, 0)
+}
+
+/** How many threads have a file open that is looked at. */
+export function countThreads(file: HeapFile): number {
+  let count = 0
+  for (let index = 0; index < LIVES; index++) if (file.isLocked(LIFE_BYTE + index)) count++
+  return count
 }
 
 /** Waits until nobody else is about to open or to close the file. Throws ERR_OFFHEAP_BUSY. */

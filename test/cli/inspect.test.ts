@@ -69,6 +69,41 @@ describe('offheap inspect', () => {
     heap.check()
   })
 
+  test.runIf(process.platform === 'linux')(
+    'shows a heap that several threads have open',
+    async () => {
+      const options = { shared: true, arenas: 2 }
+      const one = Heap.open(at('shared.heap'), { size: 2 ** 20, create: true, ...options })
+      const two = Heap.open(at('shared.heap'), options)
+      for (const heap of [one, two, two]) heap.malloc(1000)
+      const open = await unchanged('shared.heap', '--json')
+      expect(open.code).toBe(0)
+      expect(JSON.parse(open.out)).toMatchObject({
+        state: 'open',
+        shared: true,
+        arenas: 2,
+        threads: 2,
+        stats: { blocks: 3 }
+      })
+      const { out } = await unchanged('shared.heap')
+      expect(out).toMatch(/ state +open, in 2 threads, last by process \d+:/)
+      expect(out).toMatch(/ arenas +2\n/)
+      expect((await offheap(['recover', at('shared.heap')])).err).toMatch(/is in use by process/)
+      copyFileSync(at('shared.heap'), at('shared-dead.heap'))
+      one.check()
+      one.close()
+      two.close()
+      const closed = await unchanged('shared.heap')
+      expect(closed.out).toMatch(/ state +closed, every byte on the disk\n/)
+      expect(closed.out).toMatch(/ check +nothing is wrong\n/)
+      const dead = await unchanged('shared-dead.heap', '--json')
+      expect(JSON.parse(dead.out)).toMatchObject({ state: 'dead', threads: 0 })
+      const recovered = await offheap(['recover', at('shared-dead.heap')])
+      expect(recovered.out).toMatch(/recovered 3 blocks in/)
+      expect((await offheap(['recover', at('shared-dead.heap')])).out).toMatch(/was closed/)
+    }
+  )
+
   test('prints JSON', async () => {
     const { out } = await unchanged('dead.heap', '--json')
     const report: unknown = JSON.parse(out)

@@ -1,11 +1,13 @@
 /**
  * A thread that ends after any single store of a call, with other threads attached: the next thread
  * finds a sound heap, in which the call was made or was not. The stores include those of every
- * hand-over between arenas. The thread that recovers may end after any store as well.
+ * hand-over between arenas. The thread that recovers may end after any store as well. So may one
+ * that opens the heap when all others are gone, as of a file whose processes were killed.
  */
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { PlacementName } from '../../lib/index.js'
+import { adopt, BUSY, DAMAGED, LOCK, recordOf } from '../../lib/sharing/control.js'
 import { scaled } from '../runs.js'
 import { attach, copyOf, end, type Memory, newMemory, usedIn } from './support.js'
 import { replay, unwatchAtomics, watch, watchAtomics } from './watched.js'
@@ -41,20 +43,24 @@ afterEach(unwatchAtomics)
 
 /**
  * What a new thread finds in a copy of the memory: the used blocks. `cut`: another new thread ends
- * after so many stores.
+ * after so many stores. `alone`: all threads have ended, without a word.
  */
-function found(memory: Memory, cut = -1): number[] {
+function found(memory: Memory, cut = -1, alone = false): number[] {
   if (cut >= 0) {
     const first = watch(copyOf(memory))
+    if (alone) adopt(first.head, ARENAS, cut % 2 === 0, false)
     const [engine, token] = attach(first)
     engine.check()
     const again = copyOf(memory)
     for (const store of first.log.slice(0, cut % (first.log.length + 1))) replay(again, store)
     // It may have ended before it lived.
-    if (Atomics.load(again.head, 1024 + (token & 0xff)) === token >>> 8) end(again, token)
-    return found(again)
+    const lives = Atomics.load(again.head, 1024 + (token & 0xff)) === token >>> 8
+    if (lives && !alone) end(again, token)
+    return found(again, -1, alone)
   }
-  const [engine] = attach(copyOf(memory))
+  const copy = copyOf(memory)
+  if (alone) adopt(copy.head, ARENAS, false, false)
+  const [engine] = attach(copy)
   engine.check()
   return usedIn(engine)
 }
@@ -106,8 +112,9 @@ function expectAllPrefixes(placement: PlacementName, slabs: boolean, runs: numbe
         for (let count = 0; count <= stores.length; count++) {
           if (count > 0) replay(before, stores[count - 1])
           const cut = copyOf(before)
-          end(cut, token)
-          const used = found(cut, (salt + count) % 3 === 0 ? salt * 31 + count * 7 : -1)
+          const alone = (salt + count) % 2 === 0
+          if (!alone) end(cut, token)
+          const used = found(cut, (salt + count) % 3 === 0 ? salt * 31 + count * 7 : -1, alone)
           if (!allowed.has(String(used)) && kind !== 'reset') {
             expect(
               `${kind} ${size} of ${chosen}, after ${count} of ${stores.length} stores: ${used}`
@@ -143,4 +150,20 @@ describe('a thread that ends after any single store', () => {
   ] as const)('leaves a sound heap: %s, with slabs: %s', (placement, slabs) => {
     expectAllPrefixes(placement, slabs, scaled(10) || 1)
   })
+})
+
+test('who adopts a heap may end after any store, and no arena that somebody was in is forgotten', () => {
+  for (const word of [BUSY, LOCK]) {
+    const memory = newMemory(ARENAS, 'first-fit', false)
+    memory.head[recordOf(1) + word] = 257
+    const watched = watch(copyOf(memory))
+    adopt(watched.head, ARENAS, false, false)
+    for (let count = 0; count <= watched.log.length; count++) {
+      const cut = copyOf(memory)
+      for (const store of watched.log.slice(0, count)) replay(cut, store)
+      adopt(cut.head, ARENAS, false, false)
+      expect(cut.head[recordOf(1) + DAMAGED]).toBe(1)
+      expect(cut.head[recordOf(0) + DAMAGED]).toBe(0)
+    }
+  }
 })
