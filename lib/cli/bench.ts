@@ -34,9 +34,9 @@ function count(text: string): number {
 /** The subcommand; calls `done` with the exit code. */
 export function benchCommand(io: Io, done: (code: number) => void): Command {
   return new Command('bench')
-    .summary('time per allocation, beside Buffer.alloc and others')
+    .summary('compare the time per allocation with Buffer.alloc and others')
     .description(
-      'Measures the time per allocation for each size: this heap beside Buffer.alloc, ' +
+      'Measures the time per allocation for each size: this heap, Buffer.alloc, ' +
         'Buffer.allocUnsafe, Uint8Array and, if it is installed, @thi.ng/malloc.'
     )
     .option(
@@ -56,7 +56,7 @@ export function benchCommand(io: Io, done: (code: number) => void): Command {
       'after',
       `
 Takes about four seconds for each size. docs/reading-benchmarks.md explains how to measure recorded
-programs, and beside C and WebAssembly.
+programs, and how to compare with allocators in C and WebAssembly.
 
 Examples:
   offheap bench --sizes 100,2000 --live 50000

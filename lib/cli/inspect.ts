@@ -5,14 +5,14 @@ import type { Io } from './io.js'
 /** Calls `done` with the exit code: 1 if something is wrong with the heap. */
 export function inspectCommand(io: Io, done: (code: number) => void): Command {
   return new Command('inspect')
-    .summary('show what a heap file holds')
+    .summary('show the state and contents of a heap file')
     .description(
-      'Shows the state, figures, roots and a picture of a heap file, and verifies it. ' +
-        'Changes no byte of it. ' +
-        'Of a heap that was not closed, it shows what recovery would make of it.'
+      'Shows the state, statistics, roots and a picture of a heap file, and verifies it. ' +
+        'Changes no byte of the file. ' +
+        'For a heap that was not closed, shows the result of a recovery.'
     )
-    .argument('<file>', 'a file that Heap.open made')
-    .option('--json', 'print it as JSON, without the picture')
+    .argument('<file>', 'a file that Heap.open created')
+    .option('--json', 'print the report as JSON, without the picture')
     .action(async (path: string, { json = false }: { json?: boolean }) => {
       const { fileReportText, inspectFile } = await import('../report/file-report.js')
       const report = inspectFile(path, io)

@@ -30,7 +30,7 @@ interface GradeCommandOptions {
 const EXIT_CODES = `
 Exit codes:
   0  every trace is valid
-  1  a trace is not valid, or the submission as a whole
+  1  a trace, or the submission as a whole, is not valid
   2  the command line, the configuration or a trace file is wrong
   3  every trace is valid, but the machine was too busy to time them: grade again`
 
@@ -61,9 +61,10 @@ export function labCommand(io: Io, done: (code: number) => void): Command {
 
 function initCommand(io: Io): Command {
   return new Command('init')
+    .summary('create a workspace for a student')
     .description(
-      'lay out a workspace: a first allocator, the handout, traces, editor settings; ' +
-        'overwrites nothing'
+      'Creates a workspace with a first allocator, the handout, traces and editor settings. ' +
+        'Overwrites nothing.'
     )
     .argument('<dir>', 'folder to fill; created if it does not exist')
     .action(async (folder: string) => {
@@ -80,20 +81,21 @@ function initCommand(io: Io): Command {
 
 function gradeCommand(io: Io, done: (code: number) => void): Command {
   return new Command('grade')
+    .summary('grade an allocator')
     .description(
-      'grade an allocator: is it valid on every trace, how much memory does it waste, how ' +
-        'fast is it'
+      'Grades an allocator: whether it is valid on every trace, how much memory it wastes, ' +
+        'and how fast it is.'
     )
     .argument('<file>', 'the TypeScript or JavaScript file that exports create(memory)')
     .option(
       '-t, --traces <dir>',
-      'folder of .rep or .rep.gz files (default: traces/ beside the file, else those that ship)'
+      "folder of .rep or .rep.gz files (default: traces/ beside the file, or else the lab's)"
     )
-    .option('-f, --file <trace>', 'grade this trace alone')
+    .option('-f, --file <trace>', 'grade only this trace')
     .option('--step <n>', 'the traces and thresholds of this step of the handout', number(1, 100))
     .option(
       '--config <file>',
-      'weights and thresholds (default: lab.jsonc beside the file, else the one that ships)'
+      "weights and thresholds (default: lab.jsonc beside the file, or else the lab's)"
     )
     .option('--check-every', 'compare all payloads and call check() after every operation; slow')
     .option('--timeout <seconds>', 'stop a trace that takes longer', number(0.1, 3600))
@@ -102,7 +104,7 @@ function gradeCommand(io: Io, done: (code: number) => void): Command {
         .choices(['text', 'json', 'gradescope'])
         .default('text')
     )
-    .option('--json', 'the same as --format json')
+    .option('--json', 'short for --format json')
     .option(
       '-o, --output <file>',
       'write the result here (default: to the terminal; gradescope: results.json)'
@@ -117,11 +119,12 @@ function gradeCommand(io: Io, done: (code: number) => void): Command {
 
 function kitCommand(io: Io): Command {
   return new Command('kit')
+    .summary('write the files that a course needs for grading')
     .description(
-      'write what a course grades with: a Gradescope autograder, a Dockerfile, ' +
-        'a workflow for GitHub Classroom'
+      'Writes the files that a course needs for grading: a Gradescope autograder, a Dockerfile ' +
+        'and a workflow for GitHub Classroom. Overwrites nothing.'
     )
-    .argument('<dir>', 'folder to fill; made when it is not there')
+    .argument('<dir>', 'folder to fill; created if it does not exist')
     .action(async (folder: string) => {
       const { layKit } = await import('../lab/kit/kit.js')
       const { written, kept } = layKit(folder)
@@ -138,16 +141,19 @@ interface GradeAllCommandOptions extends Pick<GradeCommandOptions, 'traces' | 's
 
 function gradeAllCommand(io: Io, done: (code: number) => void): Command {
   return new Command('grade-all')
-    .description('grade every submission in a folder; grades that are in .grades/ already are kept')
+    .summary('grade every submission in a folder')
+    .description(
+      'Grades every submission in a folder, except those whose grades are already in .grades/.'
+    )
     .argument(
       '<dir>',
-      'holds a folder with an allocator.ts for each student, or a .ts file for each'
+      'folder of submissions: a folder with an allocator.ts, or a .ts file, for each student'
     )
-    .option('-t, --traces <dir>', 'folder of .rep or .rep.gz files (default: those that ship)')
+    .option('-t, --traces <dir>', "folder of .rep or .rep.gz files (default: the lab's)")
     .option('--step <n>', 'the traces and thresholds of this step of the handout', number(1, 100))
-    .option('--config <file>', 'weights and thresholds (default: the one that ships)')
+    .option('--config <file>', "weights and thresholds (default: the lab's)")
     .option('--csv <file>', 'write a table here')
-    .option('--html <file>', 'write a leaderboard here, and which submissions have much in common')
+    .option('--html <file>', 'write a leaderboard here, with a list of similar submissions')
     .option(
       '-j, --jobs <n>',
       'submissions at a time (default: one for every two cores)',

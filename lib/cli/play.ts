@@ -25,11 +25,11 @@ const SUBMISSION_BYTES = 2 ** 16
 
 export function playCommand(io: Io): Command {
   return new Command('play')
-    .summary('a page on which you make calls and see every word change')
+    .summary('open a page to make calls and step through them store by store')
     .description(
       'Opens a page on which you type or click malloc, free and realloc, see every word ' +
         'of the heap, and step through each call, store by store, with the source beside it. ' +
-        "Serves the page to this machine's browsers, or writes it as one file."
+        'Serves the page to browsers on this machine, or writes it to a file.'
     )
     .argument('[allocator]', "a lab's allocator.ts (default: the allocator of offheap itself)")
     .addOption(
@@ -44,22 +44,22 @@ export function playCommand(io: Io): Command {
     .option('--slabs', 'serve small requests from slabs')
     .option(
       '-s, --size <bytes>',
-      'size of the heap: 1K, 2K, 4K, 8K, 64K or 256K; of a lab any (default: 4K, or ample ' +
-        'for the trace)',
+      "size of the heap: 1K, 2K, 4K, 8K, 64K or 256K; any for a lab's allocator (default: 4K, " +
+        'or ample for the trace)',
       parseBytes
     )
     .option('-t, --trace <file>', 'begin with the calls of a .rep or .rep.gz file')
     .option(
       '--at <operation>',
-      'of the trace, take this many operations, and stop before the last of them',
+      'with --trace: make this many calls, and stop before the last of them',
       parseOperation
     )
     .option('-o, --output <file>', 'write the page to a file instead of serving it')
     .addHelpText(
       'after',
       `
-The address of the page holds everything you did: copy it, and it opens at the same moment again.
-With an allocator of your own, save the file and reload the page.
+The address of the page contains your calls and options: copy it to open the page at the same moment
+again. If you change your own allocator, save the file and reload the page.
 
 Examples:
   offheap play

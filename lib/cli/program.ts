@@ -27,7 +27,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   const program = new Command('offheap')
     .description(
       'malloc, free, calloc and realloc on mapped memory: record programs, replay them, ' +
-        'look at the heap'
+        'inspect heaps'
     )
     .version(version())
     .enablePositionalOptions()

@@ -8,9 +8,10 @@ import { type RecordSummary, record } from '../trace/record.js'
  */
 export function recordCommand(): Command {
   return new Command('record')
+    .summary('record the allocations of a program as a .rep trace (Linux)')
     .description(
-      'record the malloc, calloc, realloc, memalign and free calls of a program as a .rep ' +
-        'trace (Linux)'
+      'Records the calls of malloc, calloc, realloc, memalign and free that a program makes, ' +
+        'as a .rep trace (Linux).'
     )
     .usage('-o FILE -- PROGRAM [ARGUMENTS...]')
     .requiredOption('-o, --output <file>', 'trace to write; gzipped if the name ends in .gz')
@@ -19,8 +20,8 @@ export function recordCommand(): Command {
     .addHelpText(
       'after',
       `
-Threads are recorded, child processes are not: record a script's interpreter or a wrapper's program
-itself. The exit code is the program's own, or 128 + the signal's number.
+Threads are recorded, child processes are not: for a script, record its interpreter; for a wrapper,
+the program that it starts. The exit code is that of the program, or 128 + the signal's number.
 
 Example:
   offheap record -o sqlite.rep.gz -- sqlite3 :memory: "select 1"`

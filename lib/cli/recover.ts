@@ -8,9 +8,9 @@ export function recoverCommand(io: Io): Command {
     .description(
       'Recovers a heap file whose process was killed, verifies it, writes it to the disk ' +
         'and closes it. ' +
-        'Heap.open does the same when the file is used next.'
+        'The next Heap.open of the file would recover it as well.'
     )
-    .argument('<file>', 'a file that Heap.open made')
+    .argument('<file>', 'a file that Heap.open created')
     .action(async (path: string) => {
       const [{ Heap }, { HeapFile, inUse }, { humanCount }] = await Promise.all([
         import('../heap/heap.js'),

@@ -45,11 +45,11 @@ export function replayCommand(io: Io, done: (code: number) => void): Command {
         .choices(placements)
         .default(placements[0])
     )
-    .option('--slabs', 'serve small requests from slabs (segregated-fit does)')
-    .option('--no-slabs', 'give every request a block of its own')
+    .option('--slabs', 'serve small requests from slabs (default for segregated-fit)')
+    .option('--no-slabs', 'serve every request from a block of its own')
     .option(
       '--verify',
-      'check every byte, alignment and overlap in a first replay, and the whole heap at intervals'
+      'first check every byte, alignment and overlap, and the whole heap at intervals'
     )
     .option('--json', 'print the results as JSON')
     .action(async (paths: string[], options: ReplayOptions) => {

@@ -35,10 +35,10 @@ export function viewCommand(io: Io): Command {
   // In the order of the command line, whichever option each came from.
   const choices: Choice[] = []
   return new Command('view')
-    .summary('a page that shows the heap at every moment of a trace')
+    .summary('write a page that shows the heap at every moment of a trace')
     .description(
-      'Writes one HTML page, which needs no network: address against time, the heap at each ' +
-        'moment with its free list and its slabs, and curves of what it holds and wastes.'
+      'Writes an HTML page that needs no network: address against time, the heap at each ' +
+        'moment with its free list and slabs, and curves of used and wasted memory.'
     )
     .argument('<trace>', 'a .rep or .rep.gz file')
     .requiredOption('-o, --output <file>', 'page or picture to write')
@@ -60,14 +60,14 @@ export function viewCommand(io: Io): Command {
       'size of each heap, such as 64MiB (default: ample for the trace)',
       parseBytes
     )
-    .option('--slabs', 'serve small requests from slabs (segregated-fit does)')
-    .option('--no-slabs', 'give every request a block of its own, which the placement finds')
-    .option('--svg', 'a still picture instead, address against time, for a paper or a slide')
+    .option('--slabs', 'serve small requests from slabs (default for segregated-fit)')
+    .option('--no-slabs', 'serve every request from a block of its own')
+    .option('--svg', 'write a picture of address against time instead, for a paper or a slide')
     .addHelpText(
       'after',
       `
 Give --placement and --allocator twice, or one of each, for two heaps side by side.
---slabs and --no-slabs are for built-in heaps: both of them, when there are two.
+--slabs and --no-slabs apply to all built-in heaps.
 
 Examples:
   offheap view sqlite.rep.gz -o heap.html
