@@ -1,11 +1,11 @@
 /**
- * Records programs afresh, for figures that nobody could tune to: `node bench/held-out.js FOLDER`.
- * A design is chosen by traces/; when it no longer changes, these say how good it is:
+ * Records other programs, which no change was tuned for: `node bench/held-out.js FOLDER`. Design
+ * decisions are based on traces/; these recordings show how well the result generalizes:
  *
  *     node bench/held-out.js /tmp/held-out
  *     npm run bench -- --targets --traces /tmp/held-out ../shared/traces
  *
- * Programs that this machine doesn't have are left out. Linux only, as `offheap record` is.
+ * Skips programs that this machine doesn't have. Linux only, like `offheap record`.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -14,17 +14,24 @@ import { fileURLToPath } from 'node:url'
 
 const OFFHEAP = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
 
-/** With fewer operations, a recording says more about starting up than about allocating. */
+/** A recording with fewer operations shows only the start of a program. */
 const LEAST_OPERATIONS = 2000
 
 const INPUTS = {
   'words.cc': `#include <map>
 #include <string>
 #include <vector>
-int main() { std::map<std::string, std::vector<int>> words; words["a"].push_back(1); return words.size(); }
+int main() {
+  std::map<std::string, std::vector<int>> words;
+  words["a"].push_back(1);
+  return words.size();
+}
 `,
   'words.rs': `use std::collections::HashMap;
-fn main() { let mut words: HashMap<String, Vec<u32>> = HashMap::new(); words.entry("a".into()).or_default().push(1); }
+fn main() {
+  let mut words: HashMap<String, Vec<u32>> = HashMap::new();
+  words.entry("a".into()).or_default().push(1);
+}
 `,
   'lists.cmake': `foreach(i RANGE 800)
   set(list "\${list};item\${i}")
@@ -74,7 +81,7 @@ const PROGRAMS = {
   zstd: ['zstd', '-q', '-c', '-r', '/usr/include/linux']
 }
 
-/** The first line that a command prints; '' when there is no such command. */
+/** The first line that a command prints; '' if there is no such command. */
 function output(command, ...args) {
   const { stdout } = spawnSync(command, args, { encoding: 'utf8' })
   return stdout?.split('\n')[0] ?? ''

@@ -60,7 +60,7 @@ function contenderList(text: string): string[] {
   return ids
 }
 
-/** The named ones of what there is, all when none is named. */
+/** The named entries, or all if none is named. */
 function chosen<T>(
   only: readonly string[] | undefined,
   all: ReadonlyMap<string, T>
@@ -169,8 +169,7 @@ async function runParts(options: Options, settings: Settings): Promise<PartResul
 }
 
 /**
- * A quick page is there to be tried out: it goes elsewhere, and leaves the one of the documentation
- * alone.
+ * A quick page is a draft: it is written elsewhere and does not replace that of the documentation.
  */
 async function runPage(
   options: Options,
@@ -230,23 +229,23 @@ Examples:
 
 const program = new Command('bench')
   .description('Measures offheap against other allocators, each in a process of its own, in turns.')
-  .option('--quick', 'within a minute: fewer contenders, cases and rounds')
-  .option('--map', 'HeapMap and HeapCache beside Map, lru-cache, lmdb and better-sqlite3')
-  .option('--targets', 'only the numbers that the project set itself, beside what was measured')
+  .option('--quick', 'less than a minute: fewer contenders, cases and rounds')
+  .option('--map', 'HeapMap and HeapCache, compared with Map, lru-cache, lmdb and better-sqlite3')
+  .option('--targets', "only the project's own targets, compared with the measurements")
   .option(
     '--compare <ids>',
-    'only these contenders on the recordings, beside the last of them',
+    'only these contenders on the recordings, compared with the last of them',
     contenderList
   )
   .option(
     '--only <names...>',
     'parts to run, such as recordings, churn, sizes; with --targets its own'
   )
-  .option('--contenders <ids>', 'who takes part (comma-separated)', contenderList)
+  .option('--contenders <ids>', 'the contenders, comma-separated', contenderList)
   .option('--rounds <n>', 'rounds, each with one sample of every contender (default: 5)', positive)
   .option('--sample-ms <n>', 'least milliseconds of a sample (default: 100)', positive)
   .addOption(
-    new Option('--clock <clock>', 'cpu: the time of the thread, for a busy machine')
+    new Option('--clock <clock>', 'wall or cpu: the CPU time of the thread, for a busy machine')
       .choices(['wall', 'cpu'])
       .default('wall')
   )
@@ -256,14 +255,14 @@ const program = new Command('bench')
     'with --targets: a built checkout of an earlier version, to compare with'
   )
   .option('--traces <paths...>', 'traces to replay, or folders of them', [SHIPPED])
-  .option('--json <file>', 'write everything that was measured to this file')
-  .option('--docs', 'measure what docs/benchmarks.md shows, and write it')
+  .option('--json <file>', 'write all measurements to this file')
+  .option('--docs', 'measure and write docs/benchmarks.md')
   .addHelpText('after', CONTENDERS)
   .action(run)
 
 guardOutput()
 try {
-  // Commander would end the process before what it wrote has arrived, or has not.
+  // Otherwise, commander would end the process before its output is written.
   await program.exitOverride().parseAsync()
 } catch (error) {
   if (!(error instanceof CommanderError))

@@ -1,4 +1,4 @@
-/** Where the benchmark finds what isn't compiled TypeScript. This file runs from bench/build/. */
+/** Paths of files that are not compiled TypeScript. This file runs from bench/build/. */
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 
@@ -13,5 +13,5 @@ export const DLMALLOC = `${ROOT}bench/wasm/dlmalloc.wasm`
 export const TLSF_SOURCE = `${ROOT}bench/wasm/tlsf.as`
 export const TLSF = `${ROOT}bench/wasm/build/tlsf.wasm`
 export const CHILD = fileURLToPath(new URL('./process/child.js', import.meta.url))
-/** The folder of the recordings that ship. */
+/** The folder of the recordings in the package. */
 export const SHIPPED = `${ROOT}traces`

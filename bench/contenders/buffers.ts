@@ -1,4 +1,4 @@
-/** The memory of Node and JavaScript themselves. */
+/** Node's and JavaScript's own memory. */
 import type { Allocator } from '../work/replay.js'
 import { type Bytes, objects, type Subject } from './subject.js'
 
@@ -25,8 +25,8 @@ function buffers(make: Make, zeroed: Make): Subject<Bytes> {
 }
 
 /**
- * By contender. Functions, so that a process makes only its own: the calls in a loop have one
- * target.
+ * By contender. Functions, so that a process creates only its own contender: then each call in a
+ * loop has one target.
  */
 export const BUFFERS: Readonly<Record<string, () => Subject<Bytes>>> = {
   'Buffer.alloc': () =>

@@ -1,26 +1,23 @@
-/**
- * Who takes part, by name: what the tables call them, and what they can be asked to do. open.ts
- * opens one.
- */
+/** The contenders by id: their names in the tables, and what they support. open.ts opens one. */
 import { placements } from '#lib/placement/policies.js'
 import { FRONT, type HeapName, heapLabel, heapName } from './heap-names.js'
 
 export interface Contender {
   readonly id: string
   readonly label: string
-  /** Where its loop runs: JavaScript, or the C++ addon of the benchmark. */
+  /** Whether its loop is in JavaScript or in the C++ addon of the benchmark. */
   readonly loop: 'js' | 'c++'
-  /** Whether it hands out Buffers or Uint8Arrays instead of pointers. */
+  /** Whether it returns Buffers or Uint8Arrays instead of pointers. */
   readonly buffers: boolean
-  /** More live blocks than this take it minutes: it isn't asked. */
+  /** The most live blocks: with more, it would take minutes. */
   readonly maxLive: number
-  /** A library that is loaded in place of the system's malloc, for the whole process. */
+  /** A library that replaces the system's malloc in the whole process. */
   readonly preload?: string
-  /** For a heap of this library: which one. */
+  /** For a heap of this library: its kind. */
   readonly heap?: HeapName
 }
 
-/** The loops that allocate nothing, by where they run. Their time is part of every other figure. */
+/** The loops that allocate nothing, by language. Their time is part of every other figure. */
 export const FLOORS = { js: 'floor-js', 'c++': 'floor-c++' } as const
 
 function contender(id: string, label: string, rest: Partial<Contender> = {}): Contender {
@@ -31,9 +28,7 @@ function ofHeap(id: string, heap: HeapName): Contender {
   return contender(id, heapLabel(heap), { heap, buffers: heap.flags.get('views') === true })
 }
 
-/**
- * Ids of our heaps that take part; any other that heap-names.ts can read may be asked for by name.
- */
+/** The ids of our heaps in a whole run; others that heap-names.ts can read may be named. */
 const HEAPS: readonly string[] = [
   'first-fit',
   `first-fit+${FRONT.flag}`,
@@ -80,7 +75,7 @@ export function contenderOf(id: string): Contender {
   return found
 }
 
-/** The ids of everyone who takes part in a whole run, in the order of the tables. */
+/** The ids of all contenders of a whole run, in the order of the tables. */
 export const ALL: readonly string[] = [...HEAPS, ...OTHERS.map(one => one.id)]
 
 export function isFloor(id: string): boolean {

@@ -1,6 +1,5 @@
 /**
- * How a heap of ours is named among the contenders: a placement, then flags, then the folder of
- * another build.
+ * The ids of our heaps: a placement, then flags, then the folder of another build.
  *
  *     first-fit                            as Heap.map makes it by default
  *     segregated-fit-slabs                 an option switched off; + switches it on
@@ -12,13 +11,13 @@ import { basename } from 'node:path'
 import type { PlacementName } from '#lib/placement/placement.js'
 import { isPlacement, placements } from '#lib/placement/policies.js'
 
-/** What serves small requests in front of a placement: its flag here, in words, and its option. */
+/** The option that serves small requests: its flag, in words, and its name. */
 export const FRONT = { flag: 'slabs', words: 'slabs', option: 'slabs' } as const
 
 /** Flags that are boolean options of a heap. */
 export const OPTION_FLAGS: ReadonlyMap<string, string> = new Map([['slabs', 'slabs']])
 
-/** In words: when switched on, and when off. */
+/** In words: if switched on, and if switched off. */
 const WORDS: ReadonlyMap<string, readonly [on: string, off: string]> = new Map([
   ['slabs', ['slabs', 'no slabs']],
   ['closed', ['after another heap was closed', '']],
@@ -34,7 +33,7 @@ export interface HeapName {
 
 const PATTERN = new RegExp(`^(${placements.join('|')})((?:[+-][a-z]+)*)(?:@(.+))?$`)
 
-/** The heap that an id names; undefined if it names none. */
+/** Parses the id of a heap; undefined if it is not one. */
 export function heapName(id: string): HeapName | undefined {
   const [, placement, signed = '', folder] = PATTERN.exec(id) ?? []
   if (!isPlacement(placement)) return undefined
@@ -53,9 +52,7 @@ export function heapLabel({ placement, flags, folder }: HeapName): string {
   return [`offheap ${name}`, ...words.filter(word => word !== ''), ...build].join(', ')
 }
 
-/**
- * The options that the flags stand for; of other builds, ones that this build's types don't have.
- */
+/** The options for the flags. Other builds may have options that this build's types don't have. */
 export function heapOptions({ placement, flags }: HeapName): { readonly placement: PlacementName } {
   const options = [...flags].flatMap(([flag, on]) => {
     const option = OPTION_FLAGS.get(flag)

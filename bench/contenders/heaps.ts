@@ -1,4 +1,4 @@
-/** Our own heaps: of this build, or of another checkout's. */
+/** Our own heaps, of this build or that of another checkout. */
 
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -6,7 +6,7 @@ import type { PlacementName } from '#lib/placement/placement.js'
 import { type HeapName, heapOptions } from './heap-names.js'
 import { type Bytes, numbers, type Opened, objects, type Subject } from './subject.js'
 
-/** The part of a Heap that is needed; other builds have at least this. */
+/** The part of a Heap that is used; other builds have at least this. */
 interface AnyHeap {
   readonly u8: Uint8Array
   malloc(size: number): number
@@ -32,13 +32,13 @@ async function heapClass(folder: string | undefined): Promise<HeapClass> {
 }
 
 /**
- * The most memory ever in use: block space up to its highest top, and what the index of so much
- * takes. An index is made for the whole region, of which most was never touched; so its size is
- * taken for a heap just as large as needed: a fixed part and a share of the block space, found from
+ * The most memory ever in use: block space up to the high-water mark, and its index. The real index
+ * covers the whole region, most of which was never touched, so the size of the index of a heap of
+ * the needed size is computed instead: a fixed part and a share of the block space, measured with
  * two small heaps.
  */
 function mostMemory(Heap: HeapClass, heap: AnyHeap, name: HeapName): number {
-  // They are not closed: that would slow every typed array of the process from here on.
+  // Don't close these heaps: that would slow down every typed array of the process.
   const metadata = (size: number) => Heap.map({ ...heapOptions(name), size }).stats().metadata
   const [small, large] = [2 ** 20, 2 ** 24]
   const share = (metadata(large) - metadata(small)) / (large - small)
@@ -75,10 +75,10 @@ function views(heap: AnyHeap): Subject<Bytes> {
   }
 }
 
-/** Opens a heap of `size` bytes; a byte of it costs nothing before it is touched. */
+/** Opens a heap of `size` bytes. Bytes that are not touched cost nothing. */
 export async function openHeap(name: HeapName, size: number): Promise<Opened> {
   const Heap = await heapClass(name.folder)
-  // V8 then checks at every access to a typed array, for good, whether its buffer was detached.
+  // From then on, V8 checks at every access to a typed array whether its buffer was detached.
   if (name.flags.get('closed') === true)
     Heap.map({ placement: name.placement, size: 2 ** 20 }).close()
   const heap = Heap.map({ ...heapOptions(name), size })

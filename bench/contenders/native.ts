@@ -4,11 +4,11 @@ import type { Allocator, Columns } from '../work/replay.js'
 import { contenderOf, FLOORS } from './contenders.js'
 
 export interface Native extends Allocator<number> {
-  /** From now on the loops call a library that LD_PRELOAD loaded; false when it did not. */
+  /** Makes the loops call a library that LD_PRELOAD loaded. Returns false if it was not loaded. */
   useLibrary(file: string): boolean
-  /** From now on the loops call functions that do nothing. */
+  /** Makes the loops call functions that do nothing. */
   allocateNothing(): void
-  /** Whether the functions below take the CPU time of the thread instead of that on the wall. */
+  /** Whether the functions below measure the CPU time of the thread instead of elapsed time. */
   useCpuTime(use: boolean): void
   /** CPU time of the thread, in ns. */
   cpuTime(): number
@@ -34,9 +34,7 @@ export function openNative(): Native {
   return require(ADDON)
 }
 
-/**
- * The addon, as the contender needs it. Throws when its library was not loaded into this process.
- */
+/** The addon, set up for the contender. Throws if its library was not loaded into this process. */
 export function openNativeFor(id: string): Native {
   const native = openNative()
   const { preload } = contenderOf(id)

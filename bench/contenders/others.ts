@@ -1,4 +1,4 @@
-/** Allocators of others that are called from JavaScript, and the loop that allocates nothing. */
+/** Other allocators that are called from JavaScript, and the loop that allocates nothing. */
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -16,7 +16,7 @@ interface WasmExports {
   free(pointer: number): void
 }
 
-// Node's types leave WebAssembly to those of browsers; this is all of it that is needed here.
+// The part of WebAssembly that is used here; Node's types don't include it.
 declare const WebAssembly: {
   readonly Module: new (bytes: Uint8Array) => object
   readonly Instance: new (module: object, imports: object) => { readonly exports: WasmExports }
@@ -27,7 +27,7 @@ function openWasm(file: string): Subject<number> {
   const { memory, malloc, calloc, realloc, aligned_alloc, free } = exports
   return {
     ...numbers,
-    // TLSF has no aligned allocation: it gets as many bytes more as a caller would have to ask for.
+    // TLSF has no aligned allocation: request as many additional bytes as a caller would have to.
     allocator: {
       malloc,
       calloc,
@@ -68,7 +68,7 @@ function openCalls(): Subject<number> {
   }
 }
 
-/** Never 0, even for 0 bytes, since that would be NULL. */
+/** Never 0, even for 0 bytes: that would be NULL. */
 const NOTHING: Allocator<number> = {
   malloc: size => size + 8,
   calloc: (_count, size) => size + 8,
@@ -101,8 +101,8 @@ interface Made {
 }
 
 /**
- * An allocator of a module that is being tried out: `module:FILE#ARGUMENT`. What it lacks is made
- * of malloc, as a caller would.
+ * An experimental allocator in a module: `module:FILE#ARGUMENT`. Methods that it lacks are
+ * implemented with malloc.
  */
 export async function openModule(id: string, size: number): Promise<Subject<number>> {
   const [file = '', argument = ''] = id.replace('module:', '').split('#')

@@ -1,6 +1,6 @@
 /**
- * Builds what the benchmark needs once: the C++ loop, and TLSF as WebAssembly. What can't be is
- * left out.
+ * Builds what the benchmark needs: the C++ loop, and TLSF as WebAssembly. Leaves out what can't be
+ * built.
  */
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
@@ -10,7 +10,7 @@ import { ADDON, DLMALLOC, NATIVE, ROOT, require, TLSF, TLSF_SOURCE } from '../pa
 import { ALL, contenderOf } from './contenders.js'
 import { environmentFor } from './native.js'
 
-/** A contender that can't take part, and why. */
+/** A contender that can't run on this machine, and why. */
 export interface Absent {
   readonly id: string
   readonly reason: string
@@ -64,7 +64,7 @@ function buildTlsf(): string {
   return compiled.status === 0 ? '' : `TLSF did not compile: ${lastLine(compiled.stderr)}`
 }
 
-/** Why a library can't be loaded in place of the system's malloc, or ''. */
+/** Why a library can't replace the system's malloc; '' if it can. */
 function preloadProblem(id: string, preload: string): string {
   if (process.platform !== 'linux') return 'it is loaded by LD_PRELOAD, which only Linux has'
   const script =
@@ -74,7 +74,7 @@ function preloadProblem(id: string, preload: string): string {
   return `${preload} is not installed (on Debian: apt-get install libmimalloc2.0 libjemalloc2)`
 }
 
-/** Builds what these contenders need. Returns those that can't take part on this machine. */
+/** Builds what these contenders need. Returns those that can't run on this machine. */
 export async function setUp(wanted: readonly string[] = ALL): Promise<Absent[]> {
   const absent: Absent[] = []
   const leaveOut = (reason: string, ...ids: string[]) => {

@@ -5,24 +5,22 @@ import type { Allocator, Table } from '../work/replay.js'
 export interface Subject<P> {
   readonly allocator: Allocator<P>
   readonly none: P
-  /** The payload of a block, or nothing when the contender has none. */
+  /** The payload of a block; undefined if the contender has none. */
   bytes(pointer: P, size: number): Uint8Array | undefined
-  /** Bytes that every payload is aligned to. */
+  /** The alignment of every payload in bytes. */
   readonly alignment: number
-  /**
-   * Whether alignedAlloc keeps its promise; some have none, and are asked for more bytes instead.
-   */
+  /** Whether alignedAlloc aligns; contenders without it are asked for more bytes instead. */
   readonly aligns: boolean
   table(slots: number): Table<P>
-  /** The most bytes of memory ever in use, the index's share included, where it can be known. */
+  /** The most bytes of memory ever in use, including the index; absent if it is unknown. */
   mostMemory?(): number
-  /** Verifies the allocator's own invariants, where it can. */
+  /** Verifies the allocator's own invariants; absent if it can't. */
   check?(): void
 }
 
 export type Bytes = Uint8Array | undefined
 
-/** A contender opened: one that hands out pointers, or one that hands out Buffers. */
+/** An open contender: one that returns pointers, or one that returns Buffers. */
 export type Opened = { readonly pointers: Subject<number> } | { readonly buffers: Subject<Bytes> }
 
 /** The common part of contenders that return numbers. */

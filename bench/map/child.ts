@@ -18,7 +18,9 @@ function random(below: number): number {
   return Math.floor((state / 2 ** 32) * below)
 }
 
-/** Numbers that are used as web pages are: half of them are among a few (Zipf, exponent 0.99). */
+/**
+ * Numbers with the popularity of web pages: half of the uses are of a few (Zipf, exponent 0.99).
+ */
 function zipf(below: number): number {
   return Math.min(below - 1, Math.floor(below ** (random(1 << 24) / (1 << 24)) - 1))
 }
@@ -26,10 +28,10 @@ function zipf(below: number): number {
 const keyOf = (number: number): string => `user:${number}`
 const filler = 'abcdefghijklmnopqrstuvwxyz'.repeat(Math.ceil(bytes / 26))
 
-/** A value as a program has it: a string made just now. */
+/** A value as in a program: a newly created string. */
 const valueFor = (number: number): string => (String(number) + filler).slice(0, bytes)
 
-/** Nanoseconds of processor time, of all threads: the collector's are part of the price. */
+/** Nanoseconds of processor time, of all threads: that of the collector is part of the cost. */
 function time(subject: Subject, count: number, call: (index: number) => void): number {
   const before = process.cpuUsage()
   subject.all(() => {
@@ -93,7 +95,7 @@ async function measure(): Promise<Figures> {
     for (const { duration } of list.getEntries()) longest = Math.max(longest, duration)
   })
   observer.observe({ entryTypes: ['gc'] })
-  // New keys come; a cache lets others go.
+  // Set new keys; a cache evicts others.
   const churn = time(subject, Math.min(entries, calls), i =>
     subject.set(keyOf(entries + i), valueFor(i))
   )

@@ -1,4 +1,6 @@
-/** Who keeps the entries: one file for all, since each is a few calls of a library. */
+/**
+ * The maps and caches that are compared, all in one file, because each is a few calls of a library.
+ */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
@@ -11,12 +13,12 @@ export interface Subject {
   get(key: string): string | undefined
   set(key: string, value: string): unknown
   getMany?(keys: readonly string[]): readonly (string | undefined)[]
-  /** Runs many calls, in one transaction if there are such. */
+  /** Runs many calls, in one transaction if the library has transactions. */
   all(calls: () => void): void
   close(): void
 }
 
-/** The packages that are installed in this folder, and are no part of the library. */
+/** Packages that are installed only in this folder. */
 const require = createRequire(`${ROOT}bench/map/package.json`)
 
 const plain = (calls: () => void): void => calls()
@@ -29,7 +31,7 @@ function folder(): { path: string; remove: () => void } {
   return { path, remove: () => rmSync(path, { recursive: true }) }
 }
 
-/** Each of them, with room for `entries` entries, and no more in a cache. */
+/** Creates each of them with room for `entries` entries, which is the limit of a cache. */
 export const MAKERS: Readonly<Record<string, (entries: number, bytes: number) => Subject>> = {
   Map: () => {
     const map = new Map<string, string>()

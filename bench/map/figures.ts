@@ -1,6 +1,6 @@
 /**
- * What is measured of each contender. Times are nanoseconds a call, if their label says nothing
- * else.
+ * The measurements of each contender. Times are nanoseconds per call, unless the label says
+ * otherwise.
  */
 export const LABELS = {
   insert: 'insert',

@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- --map`: maps and caches, each in a process of its own, in turns; a table for
- * each size.
+ * `npm run bench -- --map`: measures maps and caches, each in a process of its own, in turns;
+ * prints a table for each size.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -13,10 +13,10 @@ import { FIGURES, type Figure, type Figures, LABELS } from './figures.js'
 const CHILD = fileURLToPath(new URL('./child.js', import.meta.url))
 const FOLDER = `${ROOT}bench/map`
 
-/** The packages to measure beside, which are installed for it. */
+/** The packages to compare with, which are installed for this. */
 const PACKAGES = ['lru-cache', 'lmdb', 'better-sqlite3']
 
-/** How many entries, and the bytes of each value. */
+/** The number of entries, and the bytes of each value. */
 export interface MapCase {
   readonly entries: number
   readonly bytes: number
@@ -55,7 +55,7 @@ export function installMaps(): readonly string[] {
       execFileSync('npm', ['--prefix', FOLDER, '--silent', ...words], { stdio: 'pipe' })
     npm('ci', '--ignore-scripts', '--no-audit', '--no-fund')
     try {
-      // Its binary is downloaded, or compiled.
+      // This package downloads or compiles its binary.
       npm('rebuild', 'better-sqlite3')
     } catch (error) {
       const [why] = String(error).split('\n')
@@ -65,7 +65,7 @@ export function installMaps(): readonly string[] {
   return PACKAGES.filter(name => !works(name))
 }
 
-/** The figures of all rounds of one contender; what went wrong, if anything did. */
+/** The figures of all rounds of one contender, or an error. */
 interface Rounds {
   readonly figures: Figures[]
   error?: string
@@ -108,7 +108,7 @@ export function raceMaps(
   return results
 }
 
-/** One row for each contender: medians, and in brackets how they compare with those of Map. */
+/** One row for each contender: medians, and in brackets the comparison with Map. */
 export function mapGrid({ entries, bytes }: MapCase, results: ReadonlyMap<string, Rounds>): Grid {
   const of = (name: string, figure: Figure): number =>
     median(results.get(name)?.figures.map(one => one[figure]) ?? [Number.NaN])

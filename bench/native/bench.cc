@@ -1,7 +1,7 @@
-// The C++ side of the benchmark: malloc and free of the C library, or of a library that LD_PRELOAD
-// put in its place, replayed in one loop over the same columns as the JavaScript loop
-// (../work/replay.ts), and malloc and free as one Node-API call each. Plain node_api.h, without a
-// C++ wrapper, so that the calls cost as little as they can.
+// The C++ side of the benchmark: malloc and free of the C library, or of a library loaded with
+// LD_PRELOAD, in one loop over the same columns as the JavaScript loop (../work/replay.ts), and
+// malloc and free with one Node-API call each. Uses plain node_api.h, without a C++ wrapper, to
+// keep the calls as cheap as possible.
 
 #include <dlfcn.h>
 #include <node_api.h>
@@ -25,9 +25,9 @@ struct Allocator {
   void (*free)(void*);
 };
 
-// The functions of a library that is loaded already; returns false when it isn't, or lacks one. The
-// address that the linker gives for malloc is that of a jump in the executable: these calls are
-// without it, and so are all alike.
+// Looks up the functions of a loaded library; returns false if it isn't loaded, or lacks one. The
+// linker's address of malloc is that of a jump in the executable; these addresses avoid it, so that
+// all libraries are called alike.
 bool FindIn(const char* file, Allocator* found) {
   void* library = dlopen(file, RTLD_NOW | RTLD_NOLOAD);
   if (library == nullptr) return false;
@@ -58,8 +58,8 @@ struct Columns {
 
 enum Kind { MALLOC, CALLOC, REALLOC, ALIGNED, FREE };
 
-// The floor of the loops: what they take when allocating takes nothing. As in the JavaScript loop,
-// malloc returns its size.
+// The floor of the loops: their time without allocation. As in the JavaScript loop, malloc returns
+// its size.
 void* NoMalloc(size_t size) { return reinterpret_cast<void*>(size); }
 void* NoCalloc(size_t, size_t size) { return reinterpret_cast<void*>(size); }
 void* NoRealloc(void* pointer, size_t) { return pointer; }
@@ -77,7 +77,8 @@ bool use_cpu_time = false;
 
 double Now() {
   if (use_cpu_time) return CpuTime();
-  return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration<double, std::nano>(now).count();
 }
 
 // The allocator is passed by value: its functions stay in registers or on the stack, and each is an
@@ -95,7 +96,8 @@ void Replay(const Allocator a, const Columns& c, void** slots_to_pointers, size_
   }
 }
 
-// The same operations with every payload filled and compared. Returns what went wrong, or nothing.
+// Replays the same operations, and fills and compares every payload. Returns an error message, or
+// nothing.
 std::string Verify(const Allocator& a, const Columns& c, size_t length) {
   std::vector<size_t> sizes(table.size());
   auto intact = [&](size_t slot, size_t bytes) {
@@ -127,7 +129,9 @@ std::string Verify(const Allocator& a, const Columns& c, size_t length) {
       }
     }
     if (table[slot] == nullptr) return where + "no memory";
-    if (c.kinds[i] == REALLOC && !intact(slot, before < size ? before : size)) return where + "realloc lost bytes";
+    if (c.kinds[i] == REALLOC && !intact(slot, before < size ? before : size)) {
+      return where + "realloc lost bytes";
+    }
     if (reinterpret_cast<uintptr_t>(table[slot]) % (c.kinds[i] == ALIGNED ? c.extras[i] : 8) != 0) {
       return where + "misaligned";
     }
@@ -135,7 +139,9 @@ std::string Verify(const Allocator& a, const Columns& c, size_t length) {
     sizes[slot] = size;
   }
   for (size_t slot = 0; slot < table.size(); slot++) {
-    if (table[slot] != nullptr && !intact(slot, sizes[slot])) return "at the end: a payload was overwritten";
+    if (table[slot] != nullptr && !intact(slot, sizes[slot])) {
+      return "at the end: a payload was overwritten";
+    }
     a.free(table[slot]);
     table[slot] = nullptr;
   }
@@ -186,12 +192,12 @@ const Element* ToArray(napi_env env, napi_value value) {
 }
 
 Columns ToColumns(napi_env env, const Arguments& a) {
-  return {ToArray<uint8_t>(env, a.values[0]), ToArray<int32_t>(env, a.values[1]), ToArray<int32_t>(env, a.values[2]),
-          ToArray<int32_t>(env, a.values[3])};
+  return {ToArray<uint8_t>(env, a.values[0]), ToArray<int32_t>(env, a.values[1]),
+          ToArray<int32_t>(env, a.values[2]), ToArray<int32_t>(env, a.values[3])};
 }
 
-// useLibrary(file): from now on the functions of a library that LD_PRELOAD loaded. Returns whether
-// it is there.
+// useLibrary(file): makes the loops call a library that LD_PRELOAD loaded. Returns whether it is
+// loaded.
 napi_value UseLibrary(napi_env env, napi_callback_info info) {
   Arguments a(env, info);
   char file[256] = "";
@@ -204,14 +210,14 @@ napi_value UseLibrary(napi_env env, napi_callback_info info) {
   return value;
 }
 
-// allocateNothing(): from now on the loops show their own floor.
+// allocateNothing(): makes the loops measure their own floor.
 napi_value AllocateNothing(napi_env, napi_callback_info) {
   allocator = {NoMalloc, NoCalloc, NoRealloc, NoAligned, NoFree};
   nothing = true;
   return nullptr;
 }
 
-// useCpuTime(use): what the loops below take their time by.
+// useCpuTime(use): selects the clock of the loops below.
 napi_value UseCpuTime(napi_env env, napi_callback_info info) {
   Arguments a(env, info);
   napi_get_value_bool(env, a.values[0], &use_cpu_time);
@@ -221,7 +227,7 @@ napi_value UseCpuTime(napi_env env, napi_callback_info info) {
 // cpuTime(): of this thread, in nanoseconds.
 napi_value ThreadTime(napi_env env, napi_callback_info) { return FromNumber(env, CpuTime()); }
 
-// faults(): page faults that needed no reading from a disk, of this process (of this thread, on
+// faults(): the number of page faults without disk access, of this process (of this thread, on
 // Linux).
 napi_value Faults(napi_env env, napi_callback_info) {
 #ifdef RUSAGE_THREAD
@@ -252,15 +258,15 @@ napi_value ReplayColumns(napi_env env, napi_callback_info info) {
   return FromNumber(env, Now() - begin);
 }
 
-// verify(kinds, slots, sizes, extras, length): what went wrong, or "".
+// verify(kinds, slots, sizes, extras, length): an error message, or "".
 napi_value VerifyColumns(napi_env env, napi_callback_info info) {
   Arguments a(env, info);
   if (nothing) return FromString(env, "");
-  const std::string problem = Verify(allocator, ToColumns(env, a), static_cast<size_t>(ToNumber(env, a.values[4])));
-  return FromString(env, problem);
+  const auto length = static_cast<size_t>(ToNumber(env, a.values[4]));
+  return FromString(env, Verify(allocator, ToColumns(env, a), length));
 }
 
-// freeSlots(slots): frees what a replay left alive.
+// freeSlots(slots): frees the blocks that a replay left allocated.
 napi_value FreeSlots(napi_env env, napi_callback_info info) {
   Arguments a(env, info);
   void* data = nullptr;
@@ -329,7 +335,8 @@ napi_value CallCalloc(napi_env env, napi_callback_info info) {
 
 napi_value CallRealloc(napi_env env, napi_callback_info info) {
   Arguments a(env, info);
-  return FromPointer(env, std::realloc(ToPointer(env, a.values[0]), static_cast<size_t>(ToNumber(env, a.values[1]))));
+  const auto size = static_cast<size_t>(ToNumber(env, a.values[1]));
+  return FromPointer(env, std::realloc(ToPointer(env, a.values[0]), size));
 }
 
 napi_value CallAlignedAlloc(napi_env env, napi_callback_info info) {
@@ -337,7 +344,8 @@ napi_value CallAlignedAlloc(napi_env env, napi_callback_info info) {
   void* pointer = nullptr;
   const auto alignment = static_cast<size_t>(ToNumber(env, a.values[0]));
   const auto size = static_cast<size_t>(ToNumber(env, a.values[1]));
-  if (posix_memalign(&pointer, alignment < sizeof(void*) ? sizeof(void*) : alignment, size) != 0) pointer = nullptr;
+  const size_t least = alignment < sizeof(void*) ? sizeof(void*) : alignment;
+  if (posix_memalign(&pointer, least, size) != 0) pointer = nullptr;
   return FromPointer(env, pointer);
 }
 
@@ -353,7 +361,8 @@ napi_value Bytes(napi_env env, napi_callback_info info) {
   Arguments a(env, info);
   napi_value buffer;
   const auto size = static_cast<size_t>(ToNumber(env, a.values[1]));
-  napi_create_external_arraybuffer(env, ToPointer(env, a.values[0]), size, nullptr, nullptr, &buffer);
+  void* block = ToPointer(env, a.values[0]);
+  napi_create_external_arraybuffer(env, block, size, nullptr, nullptr, &buffer);
   return buffer;
 }
 

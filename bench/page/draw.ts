@@ -1,14 +1,13 @@
 /**
- * The two kinds of pictures of docs/benchmarks.md, drawn as SVG: lines over a logarithmic scale,
- * and a row of dots for each program. Each line and each dot is named where it is, so that there is
- * no legend to look up.
+ * The two kinds of pictures in docs/benchmarks.md, as SVG: lines over a logarithmic scale, and a
+ * row of dots for each program. Lines and dots are labelled directly, without a legend.
  */
 import { humanTime } from '#lib/bench/results.js'
 
 export interface Line {
   readonly label: string
   readonly color: string
-  /** ns at each x; NaN where there is none. */
+  /** ns at each x; NaN if there is no value. */
   readonly values: readonly number[]
 }
 
@@ -36,7 +35,7 @@ function logScale([low, high]: readonly [number, number], from: number, to: numb
   return value => from + (Math.log(value / low) / span) * (to - from)
 }
 
-/** The nearest of 1, 2, 5, 10, 20, … that is not above, or not below. */
+/** The nearest of 1, 2, 5, 10, 20, … that is not above, or not below, the value. */
 function step(value: number, up: boolean): number {
   const power = 10 ** Math.floor(Math.log10(value))
   const steps = [1, 2, 5, 10].map(one => one * power)
@@ -53,7 +52,7 @@ function domainOf(lines: readonly Line[]): [number, number] {
   return [low, Math.max(step(Math.max(...known), true), low * 10)]
 }
 
-/** The powers of ten in a domain; between them 2 and 5, where there are few. */
+/** The powers of ten in a domain; also 2 and 5 between them, if there are few. */
 function ticksOf([low, high]: readonly [number, number]): number[] {
   const first = Math.floor(Math.log10(low))
   const count = Math.ceil(Math.log10(high)) - first
@@ -65,8 +64,8 @@ function ticksOf([low, high]: readonly [number, number]): number[] {
 }
 
 /**
- * Moves positions apart until neighbours are at least as far from each other as `gaps` says, and
- * all lie between `low` and `high`; their order stays.
+ * Moves positions apart until neighbours have at least the distances in `gaps`, and all are between
+ * `low` and `high`. Keeps their order.
  */
 export function apart(
   positions: readonly number[],
@@ -130,8 +129,8 @@ function documentOf({ title, subtitle }: Labels, height: number, parts: readonly
 }
 
 /**
- * Lines from left to right, named at their right ends. `x`: the values and what the axis calls
- * them.
+ * Lines from left to right, labelled at their right ends. `x`: the values and their labels on the
+ * axis.
  */
 export function lineChart(
   labels: Labels,
@@ -150,7 +149,7 @@ export function lineChart(
     parts.push(rule(box.left, yScale(tick), box.right, yScale(tick)))
     parts.push(text(box.left - 8, yScale(tick) + 4, humanTime(tick), 'text-anchor="end"'))
   }
-  // Every second label where there are many.
+  // If there are many labels, show every second one.
   const every = x.length > 8 ? 2 : 1
   for (const [i, { value, label }] of x.entries()) {
     if (i % every === 0)
@@ -187,10 +186,10 @@ export function lineChart(
   return documentOf(labels, height, parts)
 }
 
-/** About so wide is a character of a name, in bold. */
+/** The approximate width of a bold character. */
 const CHARACTER = 7
 
-/** A row of dots for each program, named above the first row. */
+/** A row of dots for each program, labelled above the first row. */
 export function dotChart(
   labels: Labels,
   rows: readonly string[],

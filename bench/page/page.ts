@@ -1,7 +1,7 @@
 /**
- * docs/benchmarks.md: three questions that a reader has, each with a picture and a table. What was
- * measured is kept in docs/bench/, a few kilobytes for each version of Node, and the page is made
- * of all of them.
+ * Creates docs/benchmarks.md: three questions of a reader, each with a picture and a table. The
+ * measurements are stored in docs/bench/, a few kilobytes for each version of Node, and the page is
+ * created from all of them.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { ROOT } from '../paths.js'
@@ -17,16 +17,16 @@ import { markdown } from './table.js'
 /** The measurements on one version of Node. */
 export interface Figures {
   readonly environment: Environment
-  /** The clock of the times. */
+  /** The clock that measured the times. */
   readonly clock: Clock
-  /** Who could not take part, and why. */
+  /** The contenders that could not run, and why. */
   readonly absent: Readonly<Record<string, string>>
   readonly live: Series
   readonly sizes: Series
   readonly programs: Programs
 }
 
-/** Calls `onStep` with what is being measured. `quick`: few cases, to try out the page. */
+/** Calls `onStep` with what is being measured. `quick`: few cases, for a draft. */
 export async function measurePage(
   environment: Environment,
   absent: Readonly<Record<string, string>>,
@@ -52,7 +52,7 @@ function major(figures: Figures): string {
   return figures.environment.node.replace(/^v(\d+).*/, '$1')
 }
 
-/** By the names of their files. */
+/** The pictures by file name. */
 export function pictures(figures: Figures): Map<string, string> {
   const { node, cpu } = figures.environment
   const subtitle = `Node ${node}, ${cpu}; lower is faster`
@@ -85,7 +85,7 @@ export function pictures(figures: Figures): Map<string, string> {
   ])
 }
 
-/** The page, from what was measured on each version of Node; the pictures are of the first. */
+/** The page, from the measurements on each version of Node; the pictures show the first. */
 export function page(all: readonly Figures[]): string {
   const machines = all.map(({ environment: { node, cpu, system, date }, clock }) => {
     const by = clock === 'cpu' ? ', by CPU time on a machine that had other work' : ''
@@ -98,19 +98,20 @@ export function page(all: readonly Figures[]): string {
     '',
     '<!-- Made by `npm run bench -- --docs`. Don’t edit it. -->',
     '',
-    `Measured with ${machines.join('; ')}. [Reading the benchmarks](reading-benchmarks.md) ` +
-      `says how, and how to measure on your machine:`,
-    '`npx offheap bench` for your sizes, `npm run bench -- --traces` for your program.',
+    `Measured with ${machines.join('; ')}.`,
+    '[Reading the benchmarks](reading-benchmarks.md) explains how. To measure on your machine, ' +
+      'use',
+    '`npx offheap bench` for your sizes and `npm run bench -- --traces` for your program.',
     '',
-    '“3 times as fast” is a third of the time, “3 times as slow” three times the time; both ' +
-      'are said of the row. Ratios are made',
-    'within a round of samples.',
+    '“3 times as fast” means a third of the time, “3 times as slow” three times the time, for ' +
+      'the contender',
+    'of the row. Ratios are computed within a round of samples.',
     '',
     '## Is it faster than what I use?',
     '',
-    'A program keeps blocks of 1 to 512 bytes and replaces them at random. `Buffer.alloc` ' +
-      'also pays for the garbage collector, which has',
-    'to look at every Buffer that is alive.',
+    'A program keeps blocks of 1 to 512 bytes and replaces them at random. `Buffer.alloc` also ' +
+      'pays for the',
+    'garbage collector, which has to visit every live Buffer.',
     '',
     '![Time by blocks alive](bench/churn.svg)',
     '',
@@ -118,9 +119,10 @@ export function page(all: readonly Figures[]): string {
     '',
     '## Is it faster for my sizes?',
     '',
-    '1,000 blocks of a size are alive, of large ones at most 64 MiB, and one after the ' +
-      'other is freed and allocated anew; a byte of each',
-    'page is written. This is what `npx offheap bench` measures.',
+    'There are 1,000 live blocks of one size, at most 64 MiB in all, and one after another is ' +
+      'freed and',
+    'replaced by a new one; a byte of each page is written. This is what `npx offheap bench` ' +
+      'measures.',
     '',
     '![Time by size](bench/sizes.svg)',
     '',
@@ -128,9 +130,9 @@ export function page(all: readonly Figures[]): string {
     '',
     '## Is it faster for my program?',
     '',
-    'The allocations of real programs, in their sizes and their order. The C library and ' +
-      'mimalloc are called from C++, which no JavaScript',
-    'program gets.',
+    'The allocations of real programs, with their sizes and in their order. The C library and ' +
+      'mimalloc are',
+    'called from C++; no JavaScript program can do that.',
     '',
     '![Time by program](bench/recordings.svg)',
     '',
@@ -143,11 +145,12 @@ export function page(all: readonly Figures[]): string {
   return text.join('\n')
 }
 
-/** Where the page belongs. */
+/** The folder of the page. */
 export const DOCS = `${ROOT}docs`
 
 /**
- * Writes the figures, and makes the pictures and the page of all that there are. Returns the files.
+ * Writes the figures, and creates the pictures and the page from all stored figures. Returns the
+ * files.
  */
 export function writePage(figures: Figures, folder: string): string[] {
   const data = `${folder}/bench`
@@ -161,7 +164,7 @@ export function writePage(figures: Figures, folder: string): string[] {
   const written = [own]
   const [first] = all
   if (first !== undefined) {
-    // Pictures that an earlier page had go.
+    // Remove the pictures of an earlier page.
     for (const name of readdirSync(data)) if (name.endsWith('.svg')) rmSync(`${data}/${name}`)
     for (const [name, svg] of pictures(first)) {
       writeFileSync(`${data}/${name}.svg`, svg)

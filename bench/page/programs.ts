@@ -1,4 +1,4 @@
-/** For my program? Recorded programs, each with its own sizes and order. */
+/** Is it faster for my program? Recorded programs, each with its own sizes and order. */
 import { asFast, humanTime } from '#lib/bench/results.js'
 import { geometricMean, mean, median, spread } from '#lib/bench/statistics.js'
 import { isFloor } from '../contenders/contenders.js'
@@ -39,7 +39,7 @@ const PICTURED = [
   'mimalloc'
 ]
 
-/** Those of which a fresh process is measured too. */
+/** The contenders that are also measured in a fresh process. */
 const COLD = [
   'segregated-fit',
   'first-fit',
@@ -55,7 +55,7 @@ interface Row {
   readonly ns: readonly (number | null)[]
   readonly spread: readonly (number | null)[]
   /**
-   * How many times as fast as Buffer.alloc, and as the C library; as measured, and net of the
+   * How many times as fast as Buffer.alloc, and as the C library, as measured and net of the
    * floors.
    */
   readonly besideAlloc: readonly (number | null)[]
@@ -69,9 +69,9 @@ interface Row {
 export interface Programs {
   readonly recordings: readonly {
     readonly label: string
-    /** Not among those that ship, by which the design was chosen. */
+    /** Not one of the recordings in the package, which design decisions are based on. */
     readonly heldOut: boolean
-    /** The C library pays for pages. */
+    /** The C library spends its time on page faults. */
     readonly paging: boolean
   }[]
   readonly samples: number
@@ -128,9 +128,7 @@ export function programsPicture({ recordings, rows }: Programs, labels: Labels):
   )
 }
 
-/**
- * The mean of `of` over those recordings that are chosen; undefined when one of them is missing.
- */
+/** The mean over the chosen recordings, computed by `of`; undefined if one of them is missing. */
 function over(
   values: readonly (number | null)[],
   chosen: readonly boolean[],
@@ -213,9 +211,9 @@ export function programsTable(
       `${(median(spreads) * 100).toFixed(0)} % around the median, at worst ` +
       `${(Math.max(0, ...spreads) * 100).toFixed(0)} %.`,
     '*First run*: in a fresh process, before V8 has compiled anything. *Net of floors*: ' +
-      'each loop’s own time taken off.'
+      'without the time of the loop itself.'
   ]
   if (hasPaging) notes.push('*: recordings for which the C library pays for pages.')
-  if (hasHeldOut) notes.push('*Held out*: recordings by which nothing was chosen.')
+  if (hasHeldOut) notes.push('*Held out*: recordings that no choice of the design was based on.')
   return { head, rows: rows.map(row => [nameOf(row.id), ...cells(row)]), note: notes.join(' ') }
 }

@@ -1,6 +1,6 @@
 /**
- * Contenders over a scale, of blocks alive or of sizes: what is kept of a measurement, its picture,
- * its table.
+ * Contenders over a scale of live blocks or of sizes: the stored measurement, its picture, its
+ * table.
  */
 import { asFast, digits, humanTime } from '#lib/bench/results.js'
 import { geometricMean, median } from '#lib/bench/statistics.js'
@@ -10,9 +10,9 @@ import type { Table } from './table.js'
 
 export interface Row {
   readonly id: string
-  /** ns for each x; null where it was not measured, or failed. */
+  /** ns for each x; null if it was not measured, or failed. */
   readonly ns: readonly (number | null)[]
-  /** Half the distance between the quartiles, as a part of the median. */
+  /** Half the distance between the quartiles, divided by the median. */
   readonly spread: readonly (number | null)[]
   /** How many times as fast as Buffer.alloc in the same round: the median. */
   readonly times: readonly (number | null)[]
@@ -20,17 +20,17 @@ export interface Row {
 
 export interface Series {
   readonly x: readonly { readonly value: number; readonly label: string }[]
-  /** Samples of each figure, at least. */
+  /** The least number of samples of a figure. */
   readonly samples: number
   readonly rows: readonly Row[]
 }
 
-/** Three digits are enough to keep; NaN becomes null. */
+/** Rounds to three digits; NaN becomes null. */
 export function kept(value: number): number | null {
   return Number.isFinite(value) ? Number(value.toPrecision(3)) : null
 }
 
-/** The picture of those that were chosen: at most six. */
+/** The picture of the chosen contenders, at most six. */
 export function seriesPicture(
   series: Series,
   chosen: readonly string[],
@@ -49,8 +49,8 @@ export function seriesPicture(
 const BASE = 'Buffer.alloc'
 
 /**
- * `12 times as fast (3.1 … 40)`: the mean over the columns; least and most, below 1 where it is
- * slower.
+ * `12 times as fast (3.1 … 40)`: the mean over the columns; the lowest and highest ratio, below 1
+ * where it is slower.
  */
 function beside({ id, times }: Row): string {
   const known = times.flatMap(value => value ?? [])
@@ -59,7 +59,7 @@ function beside({ id, times }: Row): string {
   return `${asFast(geometricMean(known))} (${digits(low)} … ${digits(high)})`
 }
 
-/** The table of the first series; of the others, how they compare with Buffer.alloc. */
+/** The table of the first series; for the others, only the comparison with Buffer.alloc. */
 export function seriesTable(
   all: readonly { readonly node: string; readonly series: Series }[]
 ): Table {
@@ -86,7 +86,7 @@ export function seriesTable(
       `distance between the quartiles is ` +
       `${(median(spreads) * 100).toFixed(0)} % of the median, at worst ` +
       `${(Math.max(0, ...spreads) * 100).toFixed(0)} %. ` +
-      'In brackets: least and most times as fast, less than 1 where it is slower. A dash: ' +
+      'In brackets: the lowest and highest ratio, below 1 where it is slower. A dash: ' +
       'it would take minutes, or it failed.'
   }
 }

@@ -1,4 +1,4 @@
-/** For my sizes? What `offheap bench` measures, over many sizes. */
+/** Is it faster for my sizes? What `offheap bench` measures, for many sizes. */
 import { BASE, type ContenderName } from '#lib/bench/contenders.js'
 import { DEFAULT_RACE, type Figure, race } from '#lib/bench/race.js'
 import { humanBytes } from '#lib/report/sizes.js'
@@ -8,11 +8,11 @@ import { kept, type Row, type Series } from './series.js'
 const SIZES = Array.from({ length: 11 }, (_, step) => 16 * 4 ** step)
 const QUICK = [64, 65_536]
 
-/** How many blocks are alive: fewer of large ones, so that all fit into memory. */
+/** The number of live blocks: fewer for large ones, so that all fit into memory. */
 const LIVE = 1000
 const LIVE_BYTES = 2 ** 26
 
-/** Handing out Buffers; and the first of them, pointers. */
+/** These return Buffers; the first of them is also measured with pointers. */
 const CONTENDERS: readonly ContenderName[] = [
   'segregated-fit',
   'first-fit',
@@ -21,7 +21,7 @@ const CONTENDERS: readonly ContenderName[] = [
   'new Uint8Array'
 ]
 
-/** By the id of the row: who, and what is handed out. */
+/** By the id of the row: the contender, and what it returns. */
 const ROWS = [
   ['segregated-fit', 'segregated-fit', 'pointer'],
   ['segregated-fit+views', 'segregated-fit', 'buffer'],

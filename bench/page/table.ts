@@ -2,7 +2,7 @@
 
 export interface Table {
   readonly head: readonly string[]
-  /** The first cell of each is its name; numbers stand to the right. */
+  /** The first cell of each row is its name; numbers are aligned to the right. */
   readonly rows: readonly (readonly string[])[]
   readonly note: string
 }

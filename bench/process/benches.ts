@@ -1,4 +1,4 @@
-/** A contender at its work, whichever loop it has. */
+/** A contender and its work, in whichever loop. */
 import { readTrace } from '#lib/trace/read.js'
 import { contenderOf } from '../contenders/contenders.js'
 import { type Native, nativeColumns, openNative, openNativeFor } from '../contenders/native.js'
@@ -13,7 +13,7 @@ import type { Clock, Facts } from './entry.js'
 import { verify } from './verify.js'
 
 export interface Bench {
-  /** Checks the contender's work; throws when it is wrong. */
+  /** Verifies the contender's work; throws if it is wrong. */
   verify(): void
   /** Does the work once. Returns its time and its number of operations. */
   once(): { ms: number; operations: number }
@@ -26,7 +26,7 @@ export interface Bench {
 /** Milliseconds since some moment. */
 type Now = () => number
 
-/** The region of a heap for repeated work; a byte of it costs nothing before it is touched. */
+/** The size of the heap for repeated work. Bytes that are not touched cost nothing. */
 const HEAP_BYTES = 2 ** 30
 
 function clockOf(clock: Clock): Now {
@@ -39,7 +39,7 @@ async function columnsOf(work: ColumnWork): Promise<Columns> {
   return work.kind === 'trace' ? fromTrace(await readTrace(work.path)) : synthetic(work)
 }
 
-/** Random work is uniform, so this many of its operations are enough to verify. */
+/** Random work is uniform, so verifying this many operations is enough. */
 const VERIFIED = 20_000
 
 function verifiedPart(columns: Columns): Columns {
@@ -118,7 +118,7 @@ function jsReplay<P>(subject: Subject<P>, columns: Columns, now: Now): Bench {
   }
 }
 
-/** The number of pairs in a call, which should last about a millisecond for any size. */
+/** The number of pairs in a call, so that it takes about a millisecond for any size. */
 function pairCount(size: number): number {
   return Math.max(1, Math.min(20_000, Math.floor(2 ** 26 / size)))
 }
@@ -159,7 +159,7 @@ function jsPairs<P>(subject: Subject<P>, { size, cleared }: PairWork, now: Now):
   }
 }
 
-/** Opens a contender and makes its work ready. */
+/** Opens a contender and prepares its work. */
 export async function openBench(
   id: string,
   work: ColumnWork | PairWork,

@@ -1,5 +1,6 @@
 /**
- * The process that measures one contender at one piece of work, round by round, as its parent asks.
+ * The process that measures one contender at one piece of work, round by round, on request of its
+ * parent.
  */
 import { type Bench, openBench } from './benches.js'
 import type { Answer, Entry, Facts, Question } from './entry.js'

@@ -2,8 +2,8 @@
 import type { Work } from '../work/work.js'
 
 /**
- * What time is taken by: `wall`, or `cpu`, the CPU time of the thread, which a busy machine spoils
- * less. Garbage collection on other threads is in neither.
+ * The clock: `wall`, or `cpu`, the CPU time of the thread, which other load affects less. Neither
+ * includes garbage collection on other threads.
  */
 export type Clock = 'wall' | 'cpu'
 
@@ -14,7 +14,7 @@ export interface Entry {
   /** Operations before the first sample. */
   readonly warmOperations: number
   readonly clock: Clock
-  /** Stop after the first run of the new process: only its facts are needed. */
+  /** Stop after the first run of a new process: only its facts are needed. */
   readonly once: boolean
 }
 
@@ -47,10 +47,11 @@ export type Answer =
 export interface Measurement {
   readonly contender: string
   readonly work: Work
-  /** ns per operation in each round; empty when it failed, or was asked for facts only. */
+  /** ns per operation in each round; empty if it failed, or if only facts were requested. */
   readonly samples: readonly number[]
   /**
-   * Of each process that was started for it: one, or one in each round when the work is done once.
+   * The facts of each process: one process, or one in each round if the work is done once per
+   * process.
    */
   readonly facts: readonly Facts[]
   /** Why nothing was measured. */

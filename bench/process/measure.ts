@@ -1,7 +1,6 @@
 /**
- * Measures contenders against each other: each in its own process, all of them ready before the
- * first sample, then one sample each in turn, round after round. Only one of the processes works at
- * a time.
+ * Compares contenders: each runs in its own process, all are ready before the first sample, then
+ * each takes one sample per round, in turns. Only one process works at a time.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { environmentFor } from '../contenders/native.js'
@@ -18,7 +17,7 @@ export interface MeasureOptions {
   onStep?(entry: Entry): void
 }
 
-/** Who needs longer for one answer has hung, on a machine however busy. */
+/** A process that needs longer for an answer hangs, however busy the machine is. */
 const LIMIT_MS = 600_000
 
 function ask(child: ChildProcess, message: Entry | Question): Promise<Answer> {
@@ -77,9 +76,7 @@ function result(
   return { contender, work, samples: [], facts: [], error }
 }
 
-/**
- * Measures the entries against each other. A contender that fails has an error instead of samples.
- */
+/** Compares the entries. A contender that fails has an error instead of samples. */
 export async function measure(
   entries: readonly Entry[],
   options: MeasureOptions

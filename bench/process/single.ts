@@ -1,6 +1,6 @@
 /**
- * Work that a process does once: what a million live blocks cost the garbage collector, and what
- * pages cost that nobody touched before.
+ * Work that a process does once: the cost of a million live blocks for the garbage collector, and
+ * the cost of pages that were never touched.
  */
 import { PerformanceObserver } from 'node:perf_hooks'
 import { setTimeout } from 'node:timers/promises'
@@ -73,7 +73,7 @@ function touchedNatively(id: string, { size, count }: FreshWork): Facts {
   return { fresh, warm: native.touch(size, count) / pages }
 }
 
-/** Does the work; the figures are described with `Facts`. */
+/** Does the work. `Facts` describes the figures. */
 export async function single(contender: string, work: SingleWork): Promise<Facts> {
   if (work.kind === 'fresh') {
     if (contenderOf(contender).loop === 'c++') return touchedNatively(contender, work)

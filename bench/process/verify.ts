@@ -1,6 +1,6 @@
 /**
- * Replays columns once with every payload filled and compared, outside every timing: a contender
- * that loses bytes, overlaps blocks or misaligns them is not measured.
+ * Replays columns once, untimed, and fills and compares every payload: a contender that loses
+ * bytes, overlaps blocks or misaligns them is not measured.
  */
 import { NULL_ID, type Trace } from '#lib/trace/trace.js'
 import { VerifiedReplay } from '#lib/trace/verify.js'
@@ -8,7 +8,7 @@ import { inView, type Verifiable } from '#lib/trace/verify-target.js'
 import type { Subject } from '../contenders/subject.js'
 import type { Columns } from '../work/replay.js'
 
-/** The part of a contender that the verification needs. */
+/** The part of a contender that the verification uses. */
 export type Contender<P> = Pick<
   Subject<P>,
   'allocator' | 'none' | 'bytes' | 'alignment' | 'aligns' | 'check'
@@ -53,7 +53,7 @@ function targetOf<P>({
   }
 }
 
-/** Slots are ids, but for the last: NULL. */
+/** Slots are ids, except for the last, which is NULL. */
 function traceOf({ name, kinds, slots, sizes, extras, slotCount }: Columns): Trace {
   return {
     name,

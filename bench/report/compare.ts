@@ -15,7 +15,7 @@ function nameOf(id: string): string {
   return id.startsWith('module:') ? contenderOf(id).label : id
 }
 
-/** ns, and half the distance between the quartiles, when there are enough samples. */
+/** ns and, if there are enough samples, half the distance between the quartiles. */
 function figure(race: Race, id: string): string {
   const samples = race.samples(id)
   if (samples.length === 0) return race.error(id) ?? '-'
@@ -27,7 +27,7 @@ function meanOf(races: readonly Race[], of: (race: Race) => number): number {
   return geometricMean(races.map(of).filter(value => !Number.isNaN(value)))
 }
 
-/** Each contender but the last has its ratios to the last, and its utilization, beside its ns. */
+/** Each contender except the last has its ns, its ratios to the last, and its utilization. */
 export function compareGrid({ contenders, races }: Compared): Grid {
   const base = contenders.at(-1) ?? ''
   const others = contenders.slice(0, -1)

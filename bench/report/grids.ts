@@ -1,4 +1,4 @@
-/** Measurements as tables: a row for each contender, and who is faster, in words. */
+/** Measurements as tables: a row for each contender, with comparisons in words. */
 import { geometricMean, median, netOf, ratio, significant, spread } from '#lib/bench/statistics.js'
 import { contenderOf, FLOORS, isFloor } from '../contenders/contenders.js'
 import type { Measurement } from '../process/entry.js'
@@ -55,7 +55,7 @@ export function columnsOf({ facts, cases }: PartResult): Column[] {
   })
 }
 
-/** Differences smaller than this are none. */
+/** Ratios below this count as equal. */
 const EVEN = 1.03
 
 /** `2x faster`, `1.4x slower`, `as fast`. */
@@ -65,8 +65,8 @@ function words(ratio: number): string {
 }
 
 /**
- * How fast ours is beside another, from the ratios by column; and where it is the other way round,
- * if it is anywhere: `3x faster, but slower at 64 B`.
+ * Compares ours with another contender, from the ratios by column, and names columns where it is
+ * the other way round: `3x faster, but slower at 64 B`.
  */
 export function comparison(ratios: ReadonlyMap<string, number>): string {
   if (ratios.size === 0) return ''
@@ -107,7 +107,7 @@ function ratiosOf(
   return ratios
 }
 
-/** With fewer samples there is no spread to speak of. */
+/** With fewer samples, the spread means nothing. */
 export const LEAST_SAMPLES = 3
 
 function noteOf(spreads: readonly number[], hasDashes: boolean): string {
@@ -120,7 +120,7 @@ function noteOf(spreads: readonly number[], hasDashes: boolean): string {
   return `${spread}${hasDashes ? ' A dash: it would take minutes, or it failed.' : ''}`
 }
 
-/** Figures about memory: they are the same in each run, and no time. */
+/** Figures about memory, which are the same in each run. */
 const ABOUT_MEMORY = ['utilization', 'overNeeded']
 
 export function gridOf(part: PartResult): Grid {
@@ -128,7 +128,7 @@ export function gridOf(part: PartResult): Grid {
   const ids = [...new Set(columns.flatMap(column => [...column.series.keys()]))]
   const aboutMemory = part.facts.some(fact => ABOUT_MEMORY.includes(fact))
   const compared = aboutMemory ? [] : part.ours.filter(id => ids.includes(id))
-  // Of several figures about one run, the first is the one that decides.
+  // If there are several figures about a run, the first one is compared.
   const deciding = part.facts.length > 1 ? columns.slice(0, 1) : columns
   const hasFloor = columns.some(({ series }) => samplesOf(series, FLOORS.js).length > 0)
   const spreads: number[] = []

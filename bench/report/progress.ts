@@ -28,8 +28,7 @@ function lines(name: string, total: number): Progress {
 }
 
 /**
- * Starts a bar on a terminal, lines elsewhere. `total`: how many steps there will be; 0 when that
- * is unknown.
+ * Starts a bar on a terminal, or lines elsewhere. `total`: the number of steps; 0 if it is unknown.
  */
 export function startProgress(name: string, total: number): Progress {
   const { stderr } = process

@@ -18,13 +18,13 @@ export interface Results {
   readonly environment: Environment
   readonly rounds: number
   readonly sampleMs: number
-  /** Who could not take part, and why. */
+  /** The contenders that could not run, and why. */
   readonly absent: Readonly<Record<string, string>>
   targets?: readonly TargetRow[]
   parts?: readonly PartResult[]
 }
 
-/** This machine, with the Node that measures. */
+/** This machine, and the Node binary that measures. */
 export function environment(node: string): Environment {
   const version = execFileSync(node, ['--version'], { encoding: 'utf8' }).trim()
   const cpu = cpus()[0]?.model ?? 'unknown processor'

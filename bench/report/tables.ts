@@ -1,4 +1,4 @@
-/** Tables for the terminal, and the same as Markdown. */
+/** Tables for the terminal. */
 import Table from 'cli-table3'
 import { type TargetRow, verdict } from '../run/targets.js'
 import type { Grid } from './grids.js'

@@ -1,6 +1,6 @@
 /**
- * A few contenders on a few recordings, for whoever tunes an allocator:
- * `npm run bench -- --compare segregated-fit,glibc --traces ../shared/traces`.
+ * A few contenders on a few recordings, to tune an allocator: `npm run bench -- --compare
+ * segregated-fit,glibc --traces ../shared/traces`.
  */
 import { FLOORS } from '../contenders/contenders.js'
 import type { Race } from './race.js'

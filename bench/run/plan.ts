@@ -19,11 +19,11 @@ export interface Part {
   readonly title: string
   readonly cases: readonly Case[]
   readonly contenders: readonly string[]
-  /** Our configurations that the others are compared with. */
+  /** Our configurations, which the others are compared with. */
   readonly ours: readonly string[]
-  /** Facts that a fresh process finds out each time, instead of ns in a warm one. */
+  /** Facts to measure in a fresh process each time, instead of ns in a warm one. */
   readonly facts: readonly string[]
-  /** Whether the facts are the same every time: then one process is enough. */
+  /** Whether the facts are the same every time, so that one process is enough. */
   readonly exact: boolean
 }
 
@@ -58,7 +58,7 @@ async function traceCases(
   return cases.filter(one => shortest.includes(one))
 }
 
-/** The parts of a run. `has`: whether a contender can take part. */
+/** The parts of a run. `has`: whether a contender can run on this machine. */
 export async function plan(
   scale: Scale,
   traces: readonly string[],
@@ -151,8 +151,7 @@ export async function plan(
       'growth',
       'Arrays that grow by realloc: ns per operation',
       [{ label: 'to 256 KiB', work: { kind: 'growth' }, live: 8 }],
-      // @thi.ng/malloc loses the old block when a realloc moves, and is full before the work is
-      // done.
+      // @thi.ng/malloc loses the old block when a realloc moves it, and runs out of memory.
       pointers.filter(id => id !== 'thi.ng')
     ),
     part(

@@ -3,7 +3,9 @@ import { median, netOf, ratio } from '#lib/bench/statistics.js'
 import { contenderOf, FLOORS } from '../contenders/contenders.js'
 import type { Measurement } from '../process/entry.js'
 
-/** From this many page faults per 1,000 operations on, mostly the system is measured. */
+/**
+ * With this many page faults per 1,000 operations or more, most of the time is that of the system.
+ */
 export const MANY_FAULTS = 5
 
 export class Race {
@@ -17,17 +19,17 @@ export class Race {
     return [...this.#measured.keys()]
   }
 
-  /** ns per operation in each round; empty when it was not measured or failed. */
+  /** ns per operation in each round; empty if it was not measured or failed. */
   samples(id: string): readonly number[] {
     return this.#measured.get(id)?.samples ?? []
   }
 
-  /** ns per operation; NaN when there are none. */
+  /** The median ns per operation; NaN if there are no samples. */
   median(id: string): number {
     return median(this.samples(id))
   }
 
-  /** A figure beside the samples: the median over the processes, NaN when there is none. */
+  /** A fact: the median over the processes; NaN if there is none. */
   fact(id: string, name: string): number {
     return median(this.#measured.get(id)?.facts.flatMap(facts => facts[name] ?? []) ?? [])
   }
@@ -37,14 +39,14 @@ export class Race {
     return this.#measured.get(id)?.error?.split('\n')[0]
   }
 
-  /** ours / theirs as measured; NaN when one of them is not there. */
+  /** ours / theirs as measured; NaN if one of them is missing. */
   ratio(ours: string, theirs: string): number {
     return ratio(this.samples(ours), this.samples(theirs))
   }
 
   /**
-   * The ratio net of floors: without the time of each contender's loop, where it was measured too.
-   * NaN when that leaves nothing.
+   * The ratio net of floors: without the time of each contender's loop, if it was measured too. NaN
+   * if nothing remains.
    */
   netRatio(ours: string, theirs: string): number {
     const value = ratio(this.#net(ours), this.#net(theirs))
@@ -52,8 +54,8 @@ export class Race {
   }
 
   /**
-   * Whether the C library spends its time in page faults: it gives memory back and fetches it
-   * again.
+   * Whether the C library spends its time on page faults: it returns memory to the system and gets
+   * it back.
    */
   get paysForPages(): boolean {
     return this.fact('glibc', 'faults') > MANY_FAULTS

@@ -1,4 +1,4 @@
-/** Runs a part of a plan, one case after another, and keeps the measurements. */
+/** Runs a part of a plan, one case after another, and collects the measurements. */
 import { contenderOf } from '../contenders/contenders.js'
 import type { Asked, Measurement } from '../process/entry.js'
 import type { Case, Part } from './plan.js'
@@ -12,7 +12,7 @@ export interface CaseResult {
 export interface PartResult {
   readonly name: string
   readonly title: string
-  /** Whose configurations the others are compared with. */
+  /** Our configurations, which the others are compared with. */
   readonly ours: readonly string[]
   readonly facts: readonly string[]
   readonly cases: readonly CaseResult[]

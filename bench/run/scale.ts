@@ -1,8 +1,8 @@
-/** The scale of a run: everything, or what takes less than a minute. */
+/** The scale of a run: everything, or a part that takes less than a minute. */
 import { ALL, FLOORS } from '../contenders/contenders.js'
 
 export interface Scale {
-  /** The parts; all when undefined. */
+  /** The parts; undefined for all. */
   readonly parts?: readonly string[]
   readonly live: readonly number[]
   readonly holes: readonly number[]
@@ -11,7 +11,7 @@ export interface Scale {
   readonly freshBlocks: number
   /** The most operations in a trace. */
   readonly longestTrace: number
-  /** The most traces, of which the shortest are taken. */
+  /** The most traces; the shortest ones are used. */
   readonly mostTraces: number
   readonly contenders: readonly string[]
 }

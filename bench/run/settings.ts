@@ -10,20 +10,17 @@ export interface Settings {
   /** Operations before the first sample. */
   readonly warmOperations: number
   readonly clock: Clock
-  /** The Node binary of the processes that measure. */
+  /** The Node binary that measures. */
   readonly node: string
   /** Paths of the recordings. */
   readonly traces: readonly string[]
-  /** Whether a contender can take part on this machine. */
+  /** Whether a contender can run on this machine. */
   has(id: string): boolean
   /** Called after each sample and each start. */
   onStep?(entry: Entry): void
 }
 
-/**
- * Measures entries against each other, in warm processes; or `once`, each in a fresh one every
- * round.
- */
+/** Compares entries in warm processes or, with `once`, in a fresh process every round. */
 export function measureAll(
   asked: readonly Asked[],
   settings: Settings,
@@ -34,7 +31,7 @@ export function measureAll(
   return (once ? measureOnce : measure)(entries, settings)
 }
 
-/** Contenders against each other at one piece of work; those that are not there are left out. */
+/** Compares contenders at one piece of work. Leaves out those that can't run. */
 export async function race(
   ids: readonly string[],
   work: Asked['work'],

@@ -1,6 +1,6 @@
 /**
- * The numbers that the project set itself, each beside what was measured:
- * `npm run bench -- --targets`. For contributors; docs/benchmarks.md is for readers.
+ * The project's own targets, each with its measurement: `npm run bench -- --targets`. For
+ * contributors; docs/benchmarks.md is for users.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -20,20 +20,20 @@ export interface TargetRow {
   readonly bound: number
   readonly stretch: number
   readonly atLeast?: boolean
-  /** NaN when a contender that it needs is not there. */
+  /** NaN if a contender that it needs is missing. */
   readonly measured: number
   /**
-   * Without the recordings for which the C library pays for pages; where that makes a difference.
+   * The value without the recordings for which the C library pays for pages, if it is different.
    */
   readonly withoutPaging?: number
-  /** When each side's floor is taken off; where there is one. */
+  /** The value net of the floors, if there are floors. */
   readonly net?: number
-  /** The figures behind it, a line each. */
+  /** The underlying figures, one on each line. */
   readonly detail: readonly string[]
 }
 
 export interface TargetSettings extends Settings {
-  /** A checkout of an earlier version, built, to compare the default heap with. */
+  /** A built checkout of an earlier version, to compare the default heap with. */
   readonly before?: string
 }
 
@@ -46,7 +46,7 @@ const SEGREGATED = `segregated-fit+${FRONT.flag}`
 const FASTEST_OF = [DEFAULT, FIRST, SEGREGATED, `segregated-fit-${FRONT.flag}`]
 const IN_FLOORS = Object.values(FLOORS)
 
-/** Traces with at most this many operations are short: a script, not a server. */
+/** The most operations of a short trace: a script, not a server. */
 const SHORT = 50_000
 
 type Named = readonly [label: string, race: Race]
@@ -142,7 +142,7 @@ const recordings: Group = async settings => {
   return rows.map(row => ({ ...row, detail: [...row.detail, ...floors] }))
 }
 
-/** The fastest of our configurations against another. */
+/** Compares the fastest of our configurations with another contender. */
 function fastest(measure: string, [bound, stretch]: Goal, work: Work, theirs: string): Group {
   return async settings => {
     const measured = await race([...FASTEST_OF, theirs, ...IN_FLOORS], work, settings)
@@ -218,10 +218,7 @@ const smallBuffers: Group = async settings => {
   return rows
 }
 
-/**
- * A figure about memory, the same in each run: of our configurations, the goal is that of
- * segregated fit.
- */
+/** A figure about memory, the same in each run. The target is for segregated fit. */
 function memory(
   measure: string,
   [bound, stretch]: Goal,
@@ -246,7 +243,7 @@ function memory(
   }
 }
 
-/** Rooms whose lines are counted; those that there are. */
+/** The folders whose lines are counted, if they exist. */
 const COUNTED = ['layout', 'block', 'placement', 'engine', 'heap']
 
 const lines: Group = async () => {
@@ -271,7 +268,7 @@ const lines: Group = async () => {
 
 const churn = (live: number): Work => ({ kind: 'churn', live, least: 1, largest: 512 })
 
-/** By the names that `--only` takes. */
+/** By the names for `--only`. */
 export const TARGET_GROUPS: ReadonlyMap<string, Group> = new Map([
   ['recordings', recordings],
   ['churn10k', fastest('churn, 10k live, up to 512 B', [1.5, 1], churn(10_000), 'glibc')],
@@ -298,7 +295,7 @@ export const TARGET_GROUPS: ReadonlyMap<string, Group> = new Map([
   ['lines', lines]
 ])
 
-/** The verdict about a row: whether the number is reached. */
+/** Whether the target of a row is reached. */
 export function verdict({ measured, bound, stretch, atLeast = false }: TargetRow): string {
   if (Number.isNaN(measured)) return 'not measured'
   const reaches = (goal: number) => (atLeast ? measured >= goal : measured <= goal)

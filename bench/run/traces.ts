@@ -2,7 +2,7 @@
 import { relative } from 'node:path'
 import { traceName } from '#lib/trace/read.js'
 
-/** The names of the recordings; the whole path where two have the same name. */
+/** The names of the recordings; the whole path if two have the same name. */
 export function traceLabels(paths: readonly string[]): string[] {
   const names = paths.map(traceName)
   return names.map((name, i) => {

@@ -5,7 +5,7 @@
  */
 import { CALLOC, type Columns, FREE, REALLOC } from './replay.js'
 
-/** The part of a trace that is needed; lib/trace's Trace has it. */
+/** The part of a trace that is used; the Trace of lib/trace has it. */
 export interface Operations {
   readonly name: string
   readonly length: number
@@ -19,8 +19,8 @@ export interface Operations {
 const INT32_MAX = 2 ** 31 - 1
 
 /**
- * A trace as columns. What means the same to every allocator is written in one way: `realloc` to 0
- * bytes is a free, and NULL has a slot of its own, so that the loops need no branch for them.
+ * Converts a trace to columns. `realloc` to 0 bytes becomes a free, and NULL gets a slot of its
+ * own, so that the loops need no branches for them.
  */
 export function fromTrace(trace: Operations): Columns {
   const { length, ids, idOf } = trace
@@ -52,7 +52,7 @@ export function fromTrace(trace: Operations): Columns {
   }
 }
 
-/** Most blocks alive at the same time. */
+/** The most live blocks at the same time. */
 export function peakLive(columns: Columns): number {
   const live = new Uint8Array(columns.slotCount)
   let count = 0
@@ -83,14 +83,15 @@ function peakOf(columns: Columns, bytesOf: (size: number) => number): number {
   return peak
 }
 
-/** Most bytes asked for and not yet freed, at the same time. */
+/** The most requested and not yet freed bytes at the same time. */
 export function peakPayload(columns: Columns): number {
   return peakOf(columns, size => size)
 }
 
 /**
- * The least block space that the work needs, however blocks are placed: the most that live blocks
- * take together, each with a header of 4 bytes, in multiples of 8 bytes, at least 16.
+ * The least block space that the work needs, however blocks are placed: the maximum of the live
+ * blocks' total size, each with a header of 4 bytes, rounded up to a multiple of 8 bytes, at least
+ * 16.
  */
 export function neededBytes(columns: Columns): number {
   return peakOf(columns, size => Math.max(16, Math.ceil((size + 4) / 8) * 8))

@@ -1,15 +1,15 @@
 /**
- * The loops that every allocator called from JavaScript is measured with. A process opens one
- * allocator only, so that the calls in a loop have one target.
+ * The loops for all allocators that are called from JavaScript. A process opens only one allocator,
+ * so that each call in a loop has one target.
  *
- * The loops are generators, though they yield nothing, because V8 never inlines the body of one. An
- * ordinary function is inlined into the one that takes the time as soon as the middle compiler of
- * Node 22 and later gets to it; there the loop stays, and the best compiler never sees it: malloc
- * and free of 64 bytes took 16 ns instead of 10.
+ * The loops are generators that yield nothing, because V8 never inlines the body of a generator.
+ * The mid-tier compiler of Node 22 and later inlines an ordinary function into its caller, which
+ * measures the time; the loop then runs there and is never compiled by the optimizing compiler,
+ * which is much slower.
  */
-// The kinds of operations are here, where they are told apart: an imported constant is read from
-// memory, and asked whether it has a value yet, at each operation. In the C++ loop they are
-// constants as well.
+// The kinds of operations are defined in this file, which uses them: an imported constant is loaded
+// from memory and checked for initialization at each operation. In the C++ loop they are constants
+// as well.
 export const MALLOC = 0
 export const CALLOC = 1
 export const REALLOC = 2
@@ -24,20 +24,20 @@ export interface Columns {
   /** One of MALLOC … FREE for each operation. */
   readonly kinds: Uint8Array
   /**
-   * Which slot of the pointer table each operation works on. The last slot is never allocated: it
-   * stands for NULL.
+   * The slot of the pointer table that each operation works on. The last slot is never allocated:
+   * it is NULL.
    */
   readonly slots: Int32Array
   /** Bytes; for CALLOC the size of an element; 0 for FREE. */
   readonly sizes: Int32Array
   /** CALLOC: number of elements; ALIGNED: alignment in bytes; else 0. */
   readonly extras: Int32Array
-  /** Slots of the pointer table, the one for NULL included. */
+  /** The number of slots of the pointer table, including that for NULL. */
   readonly slotCount: number
-  /** Operations before this index bring the heap into its state and are not timed. */
+  /** The number of operations that prepare the heap and are not timed. */
   readonly start: number
   /**
-   * Whether the timed operations leave every slot as live as they found it, and can run again at
+   * Whether the timed operations leave the same slots live as before, so that they can run again at
    * once.
    */
   readonly steady: boolean
@@ -55,10 +55,7 @@ export interface Allocator<P> {
   free(pointer: P): void
 }
 
-/**
- * Where the loop keeps what the allocator returned: a typed array for numbers, an array for
- * objects.
- */
+/** Where the loop stores pointers: a typed array for numbers, an array for objects. */
 export interface Table<P> {
   [slot: number]: P
   readonly length: number
@@ -116,7 +113,8 @@ function* replaying<P>(
 }
 
 /**
- * Frees what the trace left alive, so that the next replay starts from an empty heap. Not timed.
+ * Frees the blocks that the trace left allocated, so that the next replay starts with an empty
+ * heap. Not timed.
  */
 export function freeAll<P>(
   allocator: Allocator<P>,

@@ -1,4 +1,4 @@
-/** Work that is made up, from a fixed seed: the same columns on every machine. */
+/** Synthetic work, from a fixed seed: the same columns on every machine. */
 import type { Columns } from './replay.js'
 import { FREE, MALLOC, REALLOC } from './replay.js'
 import type { ColumnWork, TraceWork } from './work.js'
@@ -75,8 +75,8 @@ export function churn(
 }
 
 /**
- * Fragmentation: twice `holes` blocks of 16 to 64 bytes, every second one freed, so that `holes`
- * free blocks stand between used ones. Timed: 1,000 blocks of 1 to 512 bytes churn, so that most
+ * Fragmentation: twice `holes` blocks of 16 to 64 bytes, every second one freed, so that there are
+ * `holes` free blocks between used ones. Timed: 1,000 blocks of 1 to 512 bytes churn, so that most
  * requests are larger than every hole.
  */
 export function fragmented(holes: number, pairs = 200_000): Columns {
@@ -112,7 +112,7 @@ export function growth(repeats = 50): Columns {
   return writer.finish('growth', arrays, 0, true)
 }
 
-/** Blocks of the first kind that stay, of those of `pinning`. */
+/** One in this many of the first blocks of `pinning` stays. */
 const PINNED_EVERY = 25
 
 /**
@@ -133,7 +133,7 @@ export function pinning(count = 100_000): Columns {
   return writer.finish('pinning', count + refills, 0, false)
 }
 
-/** The columns of synthetic work. */
+/** The columns of a piece of synthetic work. */
 export function synthetic(work: Exclude<ColumnWork, TraceWork>): Columns {
   switch (work.kind) {
     case 'churn':

@@ -1,7 +1,4 @@
-/**
- * What a contender can be asked to do, as data: it crosses from the parent to the process that
- * measures.
- */
+/** The kinds of work, as data: the parent sends it to the process that measures. */
 
 /** A recorded trace, replayed whole. */
 export interface TraceWork {

@@ -30,13 +30,15 @@ export function viewPage(source: ViewSource): string {
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:">
+<meta http-equiv="Content-Security-Policy"
+content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:">
 <link rel="icon" href="data:,">
 <title>${escapeHtml(`${trace.name}: ${names}`)}</title>
 <style>${inline('main.css')}${colors()}</style>
 </head>
 <body>
-<header><h1>${escapeHtml(trace.name)}</h1><span id="about"></span><button id="theme" type="button">Light or dark</button></header>
+<header><h1>${escapeHtml(trace.name)}</h1><span id="about"></span>
+<button id="theme" type="button">Light or dark</button></header>
 <main>
 ${CONTROLS}
 <div id="panels"></div>
@@ -78,41 +80,64 @@ const curve = (color: string, text: string, dashed = '') =>
   `<span class="key"><i class="line${dashed}" ` +
   `style="border-color:var(--${color})"></i>${text} <b data-say="${color}"></b></span>`
 
+const ROWS_LABEL =
+  'A part of the heap: blocks with their headers, slots of slabs, free blocks and the arrows ' +
+  'of the free list'
+const CURVES_LABEL = 'Curves over time: payload, heap size, utilization and external fragmentation'
+
 const PANEL = `<template id="panel"><section class="panel">
 <div class="title"><h2></h2><span class="said" data-say="result"></span></div>
 <div class="parts">
 <section class="of-map"><h3>Address, from the heap's beginning, against time</h3>
-<canvas class="map" role="img" aria-label="Address against time: every block from the operation that made it to the one that freed it"></canvas>
+<canvas class="map" role="img"
+aria-label="Address against time: every block, from its allocation to its free"></canvas>
 <div class="frame"></div></section>
-<section class="of-heap"><h3>The heap at this moment, <span data-say="blocks"></span> blocks in use</h3>
-<canvas class="strip" role="img" aria-label="The whole heap in one strip, with the part that is shown below"></canvas>
-<canvas class="rows" role="img" aria-label="A part of the heap: blocks with their headers, slots of slabs, free blocks and the arrows of the free list"></canvas>
-<div class="bar small"><button class="lower" type="button">Lower</button><button class="higher" type="button">Higher</button>
-<button class="closer" type="button">Closer</button><button class="wider" type="button">Wider</button>
+<section class="of-heap">
+<h3>The heap at this moment, <span data-say="blocks"></span> blocks in use</h3>
+<canvas class="strip" role="img"
+aria-label="The whole heap in one strip, with the part that is shown below"></canvas>
+<canvas class="rows" role="img" aria-label="${ROWS_LABEL}"></canvas>
+<div class="bar small"><button class="lower" type="button">Lower</button>
+<button class="higher" type="button">Higher</button>
+<button class="closer" type="button">Closer</button>
+<button class="wider" type="button">Wider</button>
 <label><input class="follow" type="checkbox" checked> follow the operation</label></div>
 <p class="said" data-say="list"></p>
 <p class="said" data-say="slabs"></p>
 <p class="said" data-say="target" role="status"></p></section>
 <section class="of-curves"><h3>What the heap holds and wastes</h3>
-<div class="keys">${curve('payload', 'payload')}${curve('heap', 'heap')}${curve('utilization', 'utilization', ' dashed')}${curve('fragmentation', 'external fragmentation')}</div>
-<canvas class="curves" role="img" aria-label="Curves over time: payload, heap size, utilization and external fragmentation"></canvas></section>
+<div class="keys">${curve('payload', 'payload')}${curve('heap', 'heap')}
+${curve('utilization', 'utilization', ' dashed')}
+${curve('fragmentation', 'external fragmentation')}</div>
+<canvas class="curves" role="img" aria-label="${CURVES_LABEL}"></canvas></section>
 </div></section></template>`
 
-const SLAB_KEYS = `<div class="keys" aria-label="Colours of slabs">Slabs: ${key('slot', 'used slot')}
+const SLAB_KEYS = `<div class="keys" aria-label="Colours of slabs">
+Slabs: ${key('slot', 'used slot')}
 <span class="key"><i class="slot-free"></i>free slot</span>
 <span class="key"><i class="granule"></i>room for a slab</span></div>
-<p>Small requests get slots. A slab is 512 bytes, cut into slots of one size without headers; slabs lie in chunks, which are blocks of
-the heap. Free slots are not in the free list, and don't count in external fragmentation.</p>`
+<p>Small requests get slots. A slab is 512 bytes, divided into slots of one size without headers;
+slabs are in chunks, which are blocks of the heap. Free slots are not in the free list, and don't
+count in external fragmentation.</p>`
+
+const BETWEEN_KEY = key('between', 'no payload: headers, footers, padding or free')
+const hasFooters = ({ footerBytes }: Timeline): boolean => footerBytes > 0
 
 const footer = (timelines: readonly Timeline[]) => `<footer>
 <div class="keys" aria-label="Colours">Blocks by size: <span id="sizes" class="keys"></span>
-${key('header', timelines.some(({ footerBytes }) => footerBytes > 0) ? 'header, footer' : 'header')}${key('slack', 'slack: rounding, rests')}${key('free', 'free')}${key('free-edge', 'in the free list, with arrows in list order')}${timelines.every(({ wholeBlocks }) => wholeBlocks) ? '' : key('between', 'no payload: headers, footers, padding or free')}</div>
+${key('header', timelines.some(hasFooters) ? 'header, footer' : 'header')}
+${key('slack', 'slack: rounding, remainders')}${key('free', 'free')}
+${key('free-edge', 'in the free list, with arrows in list order')}
+${timelines.every(({ wholeBlocks }) => wholeBlocks) ? '' : BETWEEN_KEY}</div>
 ${timelines.some(({ slabs }) => slabs !== undefined) ? SLAB_KEYS : ''}
-<p>Utilization is the peak payload so far over the largest heap so far. External fragmentation is 1 − the largest free block over all
-free bytes between the blocks. Click a plot to go there, drag over the map to look closer, point at a block to learn about it.</p>
-<p><kbd>←</kbd> <kbd>→</kbd> one operation, with <kbd>Shift</kbd> 100, <kbd>PgUp</kbd> <kbd>PgDn</kbd> 1,000; <kbd>Home</kbd> <kbd>End</kbd>;
-<kbd>Space</kbd> play; <kbd>p</kbd> peak; <kbd>+</kbd> <kbd>−</kbd> <kbd>0</kbd> zoom; <kbd>n</kbd> <kbd>N</kbd> along the free list;
-<kbd>b</kbd> <kbd>B</kbd> from block to block; <kbd>f</kbd> follow; <kbd>t</kbd> light or dark; <kbd>Esc</kbd> points at nothing.</p>
+<p>Utilization is the peak payload so far, divided by the largest heap so far. External
+fragmentation is 1 − the largest free block, divided by all free bytes between the blocks. Click a
+plot to go there, drag over the map to zoom in, point at a block for details.</p>
+<p><kbd>←</kbd> <kbd>→</kbd> one operation, with <kbd>Shift</kbd> 100,
+<kbd>PgUp</kbd> <kbd>PgDn</kbd> 1,000; <kbd>Home</kbd> <kbd>End</kbd>; <kbd>Space</kbd> play;
+<kbd>p</kbd> peak; <kbd>+</kbd> <kbd>−</kbd> <kbd>0</kbd> zoom;
+<kbd>n</kbd> <kbd>N</kbd> along the free list; <kbd>b</kbd> <kbd>B</kbd> from block to block;
+<kbd>f</kbd> follow; <kbd>t</kbd> light or dark; <kbd>Esc</kbd> points at nothing.</p>
 </footer>`
 
 function inline(name: string): string {
@@ -145,7 +170,10 @@ function colors(): string {
     named(SLAB_COLORS.light)
   const dark =
     list('size', SIZE_COLORS.dark) + list('size-ink', SIZE_COLORS.darkInk) + named(SLAB_COLORS.dark)
-  return `:root{${light}}@media(prefers-color-scheme:dark){:root:not([data-theme=light]){${dark}}}:root[data-theme=dark]{${dark}}`
+  return (
+    `:root{${light}}@media(prefers-color-scheme:dark){:root:not([data-theme=light]){${dark}}}` +
+    `:root[data-theme=dark]{${dark}}`
+  )
 }
 
 /** Escapes text for an element or a quoted attribute. */

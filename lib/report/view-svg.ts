@@ -42,7 +42,8 @@ export function viewSvg({ trace, timelines }: ViewSource): string {
     (history, i) =>
       `<g transform="translate(0 ${i * PANEL_HEIGHT})">\n${drawPanel(history, span)}\n</g>`
   )
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-labelledby="title">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}"
+ width="${WIDTH}" height="${height}" role="img" aria-labelledby="title">
 <title id="title">${escapeHtml(title)}</title>
 <style>${style(slabs)}</style>
 ${slabs ? `${PATTERNS}\n` : ''}<rect class="page" width="${WIDTH}" height="${height}"/>
@@ -276,20 +277,29 @@ function legend(slabs: boolean): string {
 
 /** Hatching, so that free slots and room for slabs differ from free blocks even without colour. */
 const PATTERNS = `<defs>
-<pattern id="slot-free" width="4" height="4" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect class="slot-base" width="4" height="4"/><rect class="slot-line" width="1" height="4"/></pattern>
-<pattern id="granule" width="4" height="4" patternUnits="userSpaceOnUse"><rect class="granule-base" width="4" height="4"/><rect class="granule-line" width="4" height="1"/></pattern>
+<pattern id="slot-free" width="4" height="4" patternUnits="userSpaceOnUse"
+ patternTransform="rotate(45)"><rect class="slot-base" width="4" height="4"/>
+<rect class="slot-line" width="1" height="4"/></pattern>
+<pattern id="granule" width="4" height="4" patternUnits="userSpaceOnUse">
+<rect class="granule-base" width="4" height="4"/>
+<rect class="granule-line" width="4" height="1"/></pattern>
 </defs>`
 
 function style(slabs: boolean): string {
   const sizes = (colors: readonly string[]) =>
     colors.map((color, i) => `.s${i}{fill:${color}}`).join('')
   const ofSlabs = ({ slot, slotFree, slotLines, granule, granuleLines }: SlabColors) =>
-    `.slot{fill:${slot}}.slot-base{fill:${slotFree}}.slot-line{fill:${slotLines}}.granule-base{fill:${granule}}.granule-line{fill:${granuleLines}}`
+    `.slot{fill:${slot}}.slot-base{fill:${slotFree}}.slot-line{fill:${slotLines}}` +
+    `.granule-base{fill:${granule}}.granule-line{fill:${granuleLines}}`
   const light = sizes(SIZE_COLORS.light) + (slabs ? ofSlabs(SLAB_COLORS.light) : '')
   const dark = sizes(SIZE_COLORS.dark) + (slabs ? ofSlabs(SLAB_COLORS.dark) : '')
-  return `text{font:12px system-ui,sans-serif}.heading{font-size:14px;font-weight:600}.right{text-anchor:end}.middle{text-anchor:middle}
-.edged{stroke:#fff;stroke-width:.4}.page{fill:#fff}.plot{fill:#f1f4f8}.free{fill:#fde6cf}.heading{fill:#1a2130}.label{fill:#5a6579}${light}
-${slabs ? '.slot-free{fill:url(#slot-free)}.granule{fill:url(#granule)}\n' : ''}@media(prefers-color-scheme:dark){.edged{stroke:#161d29}.page{fill:#161d29}.plot{fill:#10161f}.free{fill:#41301f}.heading{fill:#e8edf6}.label{fill:#9aa7bb}${dark}}`
+  return `text{font:12px system-ui,sans-serif}.heading{font-size:14px;font-weight:600}
+.right{text-anchor:end}.middle{text-anchor:middle}
+.edged{stroke:#fff;stroke-width:.4}.page{fill:#fff}.plot{fill:#f1f4f8}.free{fill:#fde6cf}
+.heading{fill:#1a2130}.label{fill:#5a6579}${light}
+${slabs ? '.slot-free{fill:url(#slot-free)}.granule{fill:url(#granule)}\n' : ''}\
+@media(prefers-color-scheme:dark){.edged{stroke:#161d29}.page{fill:#161d29}.plot{fill:#10161f}
+.free{fill:#41301f}.heading{fill:#e8edf6}.label{fill:#9aa7bb}${dark}}`
 }
 
 /** Rounds to hundredths. */

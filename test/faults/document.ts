@@ -25,25 +25,29 @@ export function documentOf(
   const injections = all.flat().reduce((sum, tally) => sum + tally.times, 0)
   return `# Table of faults
 
-What happens when a program does something wrong with a heap: ${all.length} kinds of misuse, each put ${times.toLocaleString('en')} times into a busy heap, at
-random places; fewer times where the number stands beside the kind. No injection ended the process, hung, or threw an error without
-a code: the command fails at the first that does, and when the hardened heap misses a kind that can be told.
+What happens when a program misuses a heap: ${all.length} kinds of misuse, each injected
+${times.toLocaleString('en')} times into a busy heap, at random places; fewer times where a number
+follows the kind. No injection ended the process, hung, or threw an error without a code. The command
+fails if one does, and if the hardened heap misses a kind that can be detected.
 
 \`\`\`sh
 node test/check.js faults                               # this table: ${injections.toLocaleString('en')} injections
 OFFHEAP_FAULTS_SEED=${seed} node test/check.js faults  # exactly this one
 \`\`\`
 
-Seed ${seed}, ${placement}, a heap of ${HEAP_BYTES / 1024} KiB with 10 to 60 used blocks; the hardened one holds back ${quarantine / 1024} KiB of freed
-blocks. After each injection the heap is put back byte by byte. The columns say when the fault was told, for how many of the injections:
+Seed ${seed}, ${placement}, a heap of ${HEAP_BYTES / 1024} KiB with 10 to 60 used blocks; the
+quarantine of the hardened heap has ${quarantine / 1024} KiB. After each injection the heap is
+restored byte by byte. The columns show when the misuse was detected, and for which share of the
+injections:
 
-- **at once**: by the very call that was wrong. No heap can tell a wrong write at once, for writes go to a typed array.
-- **at the next use**: by the next call that gives the block back, or hands its memory out again.
-- **later**: by \`check()\`, or when all blocks are given back.
+- **at once**: by the wrong call itself. A wrong write is never detected at once, because it goes to a
+  typed array.
+- **at the next use**: by the next call that frees the block or allocates its memory again.
+- **later**: by \`check()\`, or when all blocks are freed.
 - **missed**: not at all.
 
 ${tables.map(table => render(table, times)).join('\n')}
-## What a hardened heap can't tell
+## What a hardened heap can't detect
 
 ${hopeless.map(([, { kind }]) => `- **${kind.name}.** ${kind.hopeless}`).join('\n')}
 

@@ -77,10 +77,7 @@ export async function runWorkers(
   })
   await worker.terminate()
   return [
-    tallyOf(
-      { name: 'a view that was posted to a worker, freed on the heap of the worker' },
-      posted
-    ),
+    tallyOf({ name: "a view that was posted to a worker, freed in the worker's heap" }, posted),
     tallyOf({ name: 'use of a heap in a worker after close() there' }, closed),
     tallyOf({ name: 'use of a heap whose buffer was transferred to a worker' }, transferred)
   ]

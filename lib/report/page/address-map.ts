@@ -1,6 +1,6 @@
 /**
- * Address, from the heap's beginning, against time: every block is a rectangle from its making to
- * its end.
+ * Address, from the heap's beginning, against time: every block is a rectangle from its allocation
+ * to its free.
  */
 
 import { sizeClassOf } from '../size-classes.js'
@@ -56,9 +56,7 @@ export class AddressMap {
     context.fill()
   }
 
-  /**
-   * From operations to pixels across, from byte offsets to pixels down: low addresses lie below.
-   */
+  /** Converts operations to x, and byte offsets to y: low addresses are at the bottom. */
   scales({ time, addresses }: View): [Scale, Scale] {
     const { width, height } = this.stage
     const { low } = this.#subject.history
@@ -117,7 +115,7 @@ export class AddressMap {
     }
   }
 
-  /** What chunks of slabs have besides used slots: free ones, and granules that are no slab. */
+  /** The unused parts of chunks: free slots, and granules that are not slabs. */
   #drawSlabs(context: CanvasRenderingContext2D, view: View, x: Scale, y: Scale): void {
     const { history } = this.#subject
     const slots = slotPattern(view.theme)
@@ -136,7 +134,7 @@ export class AddressMap {
     }
   }
 
-  /** The heap from its beginning to its end: what no block covers is free. */
+  /** The heap from its beginning to its end. The part that no block covers is free. */
   #drawHeap(context: CanvasRenderingContext2D, view: View, x: Scale, y: Scale): void {
     const { history } = this.#subject
     const { heap } = history.curves
@@ -199,9 +197,9 @@ export class AddressMap {
 }
 
 /**
- * How high to draw a block. Large ones get an edge that tells them apart. Many small ones share a
- * pixel, each with its part of it: painted one over the other these would stay pale where there is
- * no hole at all, so each gets a little more.
+ * The height of a block in the drawing. Large blocks get an edge that separates them. Many small
+ * blocks share a pixel, each with its part of it. Painted over each other they would look pale even
+ * without holes, so each gets a little more.
  */
 function visible(height: number): number {
   if (height > 3) return height - 0.7

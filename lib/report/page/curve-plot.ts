@@ -59,7 +59,7 @@ export class CurvePlot {
     return scale(time, MARGIN.left, this.stage.width - MARGIN.right)
   }
 
-  /** Where the upper plot ends and the lower begins. */
+  /** The boundary between the upper and the lower plot. */
   #plots(): { upper: Span; lower: Span } {
     const height = this.stage.height - MARGIN.top - MARGIN.bottom - GAP
     const middle = MARGIN.top + Math.round(height * 0.5)
@@ -119,7 +119,10 @@ export class CurvePlot {
   }
 }
 
-/** One curve as steps; where several operations share a pixel, the whole range of their values. */
+/**
+ * Draws one curve as steps. If several operations share a pixel, draws the whole range of their
+ * values.
+ */
 function drawCurve(
   context: CanvasRenderingContext2D,
   curve: Curve,

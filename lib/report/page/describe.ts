@@ -1,4 +1,4 @@
-/** Blocks and moments in words, for the eye and for a screen reader. */
+/** Descriptions of blocks and moments, on the page and for screen readers. */
 
 import { describeOperation, type Trace } from '../../trace/trace.js'
 import type { Moment } from '../moment.js'
@@ -6,7 +6,7 @@ import { humanBytes, humanCount } from '../sizes.js'
 import { type Granule, slotsOf, usedSlotsOf } from '../slab-history.js'
 import type { SlabTarget, Subject, Target } from './view.js'
 
-/** What happened last, as a sentence. */
+/** The last operation, as a sentence. */
 export function describeMoment(trace: Trace, operations: number): string {
   if (operations === 0) return 'Before the first operation.'
   return `After ${describeOperation(trace, operations - 1)}.`
@@ -28,8 +28,7 @@ export function describeResult({ history }: Subject, operations: number): string
 }
 
 /**
- * What a block is, in lines: size, place, who made it, age. `operations` is the moment it is seen
- * in.
+ * A block in lines: size, place, the operation that allocated it, age. `operations` is the moment.
  */
 export function describeTarget(subject: Subject, target: Target, operations: number): string[] {
   const { offset, size } = subject.extent(target)
@@ -84,7 +83,7 @@ export function describeTarget(subject: Subject, target: Target, operations: num
   return lines
 }
 
-/** What a part of a chunk is that no block is in. */
+/** A part of a chunk without a block. */
 function describeInSlab({ kind, size, granule }: SlabTarget, moment: Moment): string[] {
   const bytes = `${humanCount(size)} bytes`
   if (kind === 'slot') return [`free slot of ${bytes}`, describeSlab(granule, moment)]
@@ -103,7 +102,7 @@ function describeSlab(slab: Granule, moment: Moment): string {
   )
 }
 
-/** All slabs in one line; nothing for a heap that never has any. */
+/** All slabs in one line; '' for a heap that never has any. */
 export function describeSlabs({ history, now }: Subject): string {
   if (history.slabs.all.length === 0) return ''
   let chunks = 0

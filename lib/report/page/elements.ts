@@ -1,20 +1,20 @@
-/** The few things that every part of the page needs of the document. */
+/** The parts of the DOM that the whole page uses. */
 
-/** The first element that matches, which must be there and be of that class. */
+/** The first element that matches the selector. It must exist and have this class. */
 export function find<T extends Element>(root: ParentNode, selector: string, type: new () => T): T {
   const found = root.querySelector(selector)
   if (!(found instanceof type)) throw new Error(`the page has no ${selector}`)
   return found
 }
 
-/** A canvas that is as sharp as the screen and drawn in CSS pixels. */
+/** A canvas with the resolution of the screen, drawn in CSS pixels. */
 export class Stage {
   readonly canvas: HTMLCanvasElement
   readonly context: CanvasRenderingContext2D
   /** CSS pixels. */
   width = 0
   height = 0
-  /** Device pixels for one of CSS. */
+  /** Device pixels for a CSS pixel. */
   ratio = 1
 
   constructor(canvas: HTMLCanvasElement) {
@@ -24,7 +24,7 @@ export class Stage {
     this.context = context
   }
 
-  /** Takes the size that the layout gave the canvas; true when it is another than before. */
+  /** Adapts the canvas to its size in the layout. Returns true if the size has changed. */
   fit(): boolean {
     const { clientWidth: width, clientHeight: height } = this.canvas
     const ratio = window.devicePixelRatio || 1
@@ -37,7 +37,7 @@ export class Stage {
     return true
   }
 
-  /** An empty canvas, in CSS pixels. */
+  /** Clears the canvas. */
   clear(): CanvasRenderingContext2D {
     this.context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0)
     this.context.clearRect(0, 0, this.width, this.height)
@@ -50,7 +50,7 @@ export class Layer {
   readonly #canvas = document.createElement('canvas')
   #key = ''
 
-  /** Draws the layer anew when `key` is another than last time, and copies it to the stage. */
+  /** Draws the layer again if `key` has changed, and copies it to the stage. */
   show(stage: Stage, key: string, draw: (context: CanvasRenderingContext2D) => void): void {
     const whole = `${key} ${stage.width} ${stage.height} ${stage.ratio}`
     if (whole !== this.#key) {

@@ -1,6 +1,6 @@
 /**
- * The heap at the moment, a window of it, in rows of bytes: headers, payloads, slack, slabs, free
- * blocks and the list's arrows.
+ * A window of the heap at the current moment, in rows of bytes: headers, payloads, slack, slabs,
+ * free blocks and the arrows of the free list.
  */
 
 import { sizeClassOf } from '../size-classes.js'
@@ -11,7 +11,7 @@ import { granulePattern, slotPattern } from './slab-patterns.js'
 import { SMALL_FONT } from './theme.js'
 import { betweenBlocks, MARGIN, type Subject, type Target, type View } from './view.js'
 
-/** The part of the heap in the rows. */
+/** The part of the heap that the rows show. */
 export interface HeapWindow {
   readonly start: number
   readonly bytes: number
@@ -19,20 +19,20 @@ export interface HeapWindow {
 
 export const ROWS = 8
 const ROW_HEIGHT = 24
-/** From one row to the next; the room between is for the arrows. */
+/** The distance of rows, with room for arrows. */
 const ROW_PITCH = 44
 const TOP = 20
-/** From the middle of a row to that of the text below it. */
+/** The distance from the middle of a row to that of the text below it. */
 const BELOW = 23
-/** A block's text needs so many pixels besides its own width. */
+/** The margin of a block's text in pixels. */
 const PADDING = 6
 
-/** One row of pixels that a stretch of bytes takes. */
+/** The part of a range of bytes in one row. */
 interface Piece {
   readonly x: number
   readonly y: number
   readonly width: number
-  /** Whether the stretch begins and ends in this piece. */
+  /** Whether the range begins and ends in this piece. */
   readonly first: boolean
   readonly last: boolean
 }
@@ -73,14 +73,17 @@ export class HeapRows {
     return this.window.start + row * this.#bytesPerRow + column
   }
 
-  /** Moves the window so that `address` is in it; stays where that is so already. */
+  /** Moves the window, if necessary, so that it contains `address`. */
   reveal(address: number): void {
     const { start, bytes } = this.window
     if (address >= start && address < start + bytes) return
     this.move(address - bytes / 2)
   }
 
-  /** Begins the window at the row that holds `address`, within the heap at its largest. */
+  /**
+   * Moves the beginning of the window to the row of `address`, within the largest extent of the
+   * heap.
+   */
   move(address: number): void {
     const { history } = this.#subject
     const row = this.#bytesPerRow
@@ -89,7 +92,7 @@ export class HeapRows {
     this.window = { ...this.window, start: Math.floor(wanted / row) * row }
   }
 
-  /** Shows `bytes`, a power of two, around the middle of what was shown. */
+  /** Changes the size of the window to `bytes`, a power of two, and keeps its middle. */
   resize(bytes: number): void {
     const { start, bytes: before } = this.window
     this.window = { start, bytes }
@@ -160,7 +163,7 @@ export class HeapRows {
     this.#write(context, pointers[block], payload, `${payload}`)
   }
 
-  /** Chunks of slabs, but for the used slots. */
+  /** Draws chunks of slabs, except for used slots. */
   #drawSlabs(context: CanvasRenderingContext2D, view: View): void {
     const { history, now } = this.#subject
     for (const granule of history.slabs.at(now.operations)) {
@@ -189,7 +192,7 @@ export class HeapRows {
     this.#write(context, offset, size, 'room for a slab', BELOW)
   }
 
-  /** A slab's free slots, what they leave over, and a line below with words. */
+  /** Draws a slab's free slots, the rest of the slab, and a line below with text. */
   #drawSlab(context: CanvasRenderingContext2D, { theme }: View, slab: Granule): void {
     const { now, history } = this.#subject
     const { offset, size, slot } = slab
@@ -247,7 +250,7 @@ export class HeapRows {
       const from = freeOffsets[place]
       const to = freeOffsets[place + 1]
       if (!this.#shows(from, freeSizes[place]) && !this.#shows(to, freeSizes[place + 1])) continue
-      // An arrow begins at the word that names the next free block, behind the header.
+      // An arrow begins at the word that refers to the next free block, after the header.
       drawArrow(context, this.#point(from + headerBytes + 2), this.#point(to), this.stage.height)
     }
   }
@@ -263,7 +266,7 @@ export class HeapRows {
     }
   }
 
-  /** Whether the target is in the heap at this moment: one that was pointed at may be gone. */
+  /** Is the target in the heap at this moment? A block that was pointed at may have been freed. */
   #isHere(target: Target): boolean {
     const { now, history } = this.#subject
     const { offset } = this.#subject.extent(target)
@@ -280,7 +283,7 @@ export class HeapRows {
     return offset < start + bytes && offset + size > start
   }
 
-  /** The rows' pieces of a stretch of bytes, as far as the window goes. */
+  /** The pieces of a range of bytes in the rows, within the window. */
   *#pieces(offset: number, size: number): Generator<Piece> {
     const { start, bytes } = this.window
     const row = this.#bytesPerRow
@@ -303,8 +306,8 @@ export class HeapRows {
   }
 
   /**
-   * Where an address is on the canvas: the middle of its row, above or below the canvas for what is
-   * not in the window.
+   * The place of an address on the canvas: the middle of its row, which is above or below the
+   * canvas if the address is not in the window.
    */
   #point(address: number): Point {
     const row = this.#bytesPerRow
@@ -331,14 +334,15 @@ export class HeapRows {
     context.strokeRect(x + 0.5, y + 0.5, Math.max(1, width - 2), ROW_HEIGHT - 1)
   }
 
-  /** A line below a piece, which keeps what belongs together. */
+  /** Draws a line below a piece that groups its parts. */
   #underline(context: CanvasRenderingContext2D, { x, y, width, last }: Piece, color: string): void {
     context.fillStyle = color
     context.fillRect(x, y + ROW_HEIGHT + 2, last && width > 3 ? width - 1 : width, 2)
   }
 
   /**
-   * Text into the widest piece of a stretch, or `below` its middle; false when there is no room.
+   * Writes text into the widest piece of a range, or `below` its middle. Returns false if there is
+   * no room.
    */
   #write(
     context: CanvasRenderingContext2D,

@@ -1,4 +1,4 @@
-/** The whole heap at the moment in one strip, with the window that the rows below show. */
+/** The whole heap at the current moment in one strip, with the window that the rows below show. */
 
 import { humanBytes } from '../sizes.js'
 import { Stage } from './elements.js'
@@ -31,7 +31,7 @@ export class HeapStrip {
     this.#span = span
   }
 
-  /** From addresses to pixels across. */
+  /** Converts addresses to x. */
   get x(): Scale {
     return scale(this.#span, MARGIN.left, this.stage.width - MARGIN.right)
   }

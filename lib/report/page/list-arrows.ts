@@ -1,6 +1,6 @@
 /** Arrows from each free block to the next one of its list. */
 
-/** A place in a row of bytes: how far across, and where its row begins and ends. */
+/** A place in a row of bytes: its x, and the top and bottom of the row. */
 export interface Point {
   readonly x: number
   readonly top: number
@@ -9,7 +9,7 @@ export interface Point {
 
 const HEAD = 6
 
-/** An arrow between two places; one of them may lie above or below a canvas of that height. */
+/** Draws an arrow between two places. One of them may be above or below a canvas of this height. */
 export function drawArrow(
   context: CanvasRenderingContext2D,
   from: Point,
@@ -19,7 +19,7 @@ export function drawArrow(
   const across = Math.abs(to.x - from.x)
   context.beginPath()
   if (from.top === to.top) {
-    // In one row: an arc above it.
+    // In the same row, draw an arc above it.
     const lift = Math.min(18, 7 + across / 12)
     context.moveTo(from.x, from.top)
     context.bezierCurveTo(from.x, from.top - lift, to.x, to.top - lift, to.x, to.top - 1)
@@ -38,12 +38,12 @@ export function drawArrow(
   arrowhead(context, to.x, endY, down ? 1 : -1)
 }
 
-/** What lies far away is drawn at the edge. */
+/** A place far outside is drawn at the edge. */
 function clamp(y: number, height: number): number {
   return Math.min(height, Math.max(0, y))
 }
 
-/** A tip at (x, y) that points down (1) or up (-1). */
+/** Draws a tip at (x, y) that points down (1) or up (-1). */
 function arrowhead(
   context: CanvasRenderingContext2D,
   x: number,

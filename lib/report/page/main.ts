@@ -1,4 +1,4 @@
-/** The page: reads its data, makes a panel for each allocator, and keeps them on one clock. */
+/** The page: reads its data, creates a panel for each allocator, and synchronizes them. */
 
 import { History } from '../history.js'
 import { SIZE_CLASSES, sizeClassName } from '../size-classes.js'
@@ -21,7 +21,7 @@ class Player implements Page {
   readonly #addresses: Span
   #requested = false
   #playing = false
-  /** When the last frame of playing was, and the part of an operation that was left over. */
+  /** The time of the last animation frame, and the remaining fraction of an operation. */
   #last = 0
   #rest = 0
 
@@ -124,7 +124,7 @@ class Player implements Page {
     for (const panel of this.#panels) panel.draw()
   }
 
-  /** Moves the window of time along when the moment leaves it. */
+  /** Moves the window of time if the current moment leaves it. */
   #keepInSight(): void {
     const { now, time } = this.view
     if (now >= time.from && now <= time.to) return
@@ -147,7 +147,7 @@ class Player implements Page {
     const control = button('play')
     control.textContent = playing ? '❚❚' : '▶'
     control.setAttribute('aria-label', playing ? 'Pause' : 'Play')
-    // Nobody can listen to 60 sentences a second.
+    // A screen reader can't announce 60 sentences a second.
     find(document, '#moment', HTMLElement).ariaLive = playing ? 'off' : 'polite'
     if (playing && this.view.now === this.#length) this.view.now = 0
     this.refresh()
@@ -257,7 +257,7 @@ function clip(span: Span, whole: Span, least: number): Span {
   return { from, to: from + length }
 }
 
-/** What the colours mean. */
+/** The legend of the colours. */
 function fillLegend(): void {
   const legend = find(document, '#sizes', HTMLElement)
   for (const index of SIZE_CLASSES.keys()) {

@@ -1,6 +1,6 @@
 /**
- * One allocator's part of the page: its map, its heap at the moment and its curves, and what the
- * pointer does on them.
+ * The part of the page for one allocator: its map, its heap at the current moment, its curves, and
+ * the reactions to the pointer.
  */
 
 import type { History } from '../history.js'
@@ -13,23 +13,23 @@ import { HeapRows, ROWS } from './heap-rows.js'
 import { HeapStrip } from './heap-strip.js'
 import { MARGIN, type Span, Subject, type Target, type View } from './view.js'
 
-/** What a panel asks of the page. */
+/** The methods of the page that a panel uses. */
 export interface Page {
   readonly view: View
   /** Goes to a moment. */
   go(operations: number): void
-  /** Shows other stretches of time and addresses, in all panels. */
+  /** Shows other ranges of time and addresses, in all panels. */
   show(time: Span, addresses: Span): void
   /** Draws again. */
   refresh(): void
-  /** Text beside the pointer, in lines; none hides it. */
+  /** Shows text beside the pointer, in lines; hides it without lines. */
   tip(lines: readonly string[], event: PointerEvent): void
 }
 
 /** The fewest and the most bytes that the rows show, powers of two. */
 const CLOSEST = 16 * ROWS
 const WIDEST = 8192 * ROWS
-/** A press that moves so many pixels is a drag. */
+/** A press that moves this many pixels is a drag. */
 const DRAG = 5
 
 export class Panel {
@@ -43,7 +43,7 @@ export class Panel {
   readonly #frame: HTMLElement
 
   /**
-   * `element` is a copy of the page's template; `largest` is the bytes of the largest heap of all
+   * `element` is a copy of the page's template. `largest` is the size of the largest heap of all
    * panels.
    */
   constructor(element: HTMLElement, history: History, largest: number, page: Page) {
@@ -96,7 +96,7 @@ export class Panel {
   }
 
   /**
-   * Points at the next (1) or previous (-1) block of the free list, or in address order, and shows
+   * Selects the next (1) or previous (-1) block of the free list, or in address order, and shows
    * it.
    */
   select(order: 'list' | 'address', by: 1 | -1): void {
@@ -138,7 +138,7 @@ export class Panel {
     return { kind: 'used', block: now.blocks[(index + now.count) % now.count] }
   }
 
-  /** Keeps the place of the last operation in the rows. */
+  /** Keeps the block of the last operation visible in the rows. */
   #followOperation(): void {
     const { history, now } = this.subject
     if (now.operations === 0) return
@@ -152,7 +152,7 @@ export class Panel {
     if (element.textContent !== text) element.textContent = text
   }
 
-  /** Outlines what is pointed at in `operations`, and tells of it beside the pointer. */
+  /** Outlines the target at moment `operations`, and describes it beside the pointer. */
   #point(target: Target | undefined, operations: number, event: PointerEvent): void {
     this.subject.target = target
     this.#page.tip(
@@ -202,7 +202,7 @@ export class Panel {
         operations <= subject.history.trace.length
       if (!inside) return this.#point(undefined, operations, event)
       const target = subject.at(subject.momentAt(operations), y.invert(event.offsetY))
-      // The list belongs to another moment, so free memory is only told of in the rows.
+      // The free list belongs to another moment, so only the rows describe free memory.
       this.#point(target?.kind === 'used' ? target : undefined, operations, event)
     })
     canvas.addEventListener('pointerup', event => {

@@ -1,6 +1,6 @@
 /**
- * Lines on free slots and on granules that are no slab, so that they differ from free blocks
- * without colour too.
+ * Hatching of free slots and of granules that are not slabs, so that they differ from free blocks
+ * even without colour.
  */
 
 import type { Theme } from './theme.js'
@@ -16,7 +16,7 @@ export function slotPattern(theme: Theme): CanvasPattern {
   return patterns(theme).slot
 }
 
-/** Level lines for granules that are no slab. */
+/** Horizontal lines for granules that are not slabs. */
 export function granulePattern(theme: Theme): CanvasPattern {
   return patterns(theme).granule
 }
@@ -38,7 +38,7 @@ function patterns(theme: Theme) {
   return drawn
 }
 
-/** A square that repeats. */
+/** A repeated square. */
 function tile(
   base: string,
   lines: string,

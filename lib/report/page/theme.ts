@@ -1,4 +1,4 @@
-/** The colours of the page, as its style sheet says them, for what is drawn on canvas. */
+/** The colours of the page's style sheet, for canvas drawings. */
 
 import { SIZE_CLASSES } from '../size-classes.js'
 
@@ -14,11 +14,11 @@ export interface Theme {
   readonly slack: string
   readonly free: string
   readonly freeEdge: string
-  /** What lies between payloads, of an allocator that doesn't describe its heap. */
+  /** The space between payloads, for an allocator that doesn't describe its heap. */
   readonly between: string
   /**
-   * A used slot, what is written on it, a free slot and its lines, a granule that is no slab and
-   * its lines.
+   * A used slot and the text on it, a free slot and its lines, a granule that is not a slab and its
+   * lines.
    */
   readonly slot: string
   readonly slotInk: string
@@ -30,7 +30,7 @@ export interface Theme {
   readonly heap: string
   readonly utilization: string
   readonly fragmentation: string
-  /** One for each size class, and what is written on it. */
+  /** One for each size class, and for the text on it. */
   readonly sizes: readonly string[]
   readonly sizeInks: readonly string[]
 }
@@ -38,7 +38,7 @@ export interface Theme {
 export const FONT = '12px system-ui, sans-serif'
 export const SMALL_FONT = '11px system-ui, sans-serif'
 
-/** What the reader chose, or else what the system says. */
+/** The reader's choice or, without one, the system's setting. */
 export function currentTheme(): Theme {
   const root = document.documentElement
   const chosen = root.dataset.theme

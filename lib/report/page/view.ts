@@ -1,6 +1,6 @@
 /**
- * What all parts of the page share: the moment, the window of time and addresses, the block that is
- * pointed at.
+ * The state that all parts of the page share: the moment, the window of time and addresses, the
+ * selected block.
  */
 
 import type { History } from '../history.js'
@@ -8,14 +8,14 @@ import type { Moment } from '../moment.js'
 import { CHUNK_HEADER_BYTES, type Granule, slotsOf } from '../slab-history.js'
 import type { Theme } from './theme.js'
 
-/** A stretch of operations or of addresses. */
+/** A range of operations or of addresses. */
 export interface Span {
   readonly from: number
   readonly to: number
 }
 
 /**
- * A block in use, by the operation that made it, a stretch of free memory, or an unused part of a
+ * A used block, by the operation that allocated it, a range of free memory, or an unused part of a
  * chunk of slabs.
  */
 export type Target =
@@ -28,10 +28,7 @@ export type Target =
     }
   | SlabTarget
 
-/**
- * A free slot, what the slots leave over at a slab's end, a granule that is no slab, or a chunk's
- * header.
- */
+/** A free slot, the rest at a slab's end, a granule that is not a slab, or a chunk's header. */
 export interface SlabTarget {
   readonly kind: 'slot' | 'rest' | 'granule' | 'chunk'
   readonly offset: number
@@ -40,7 +37,7 @@ export interface SlabTarget {
 }
 
 export interface View {
-  /** Operations so far. */
+  /** The number of operations so far. */
   now: number
   time: Span
   /** In bytes from each heap's beginning, so that heaps that begin elsewhere can be compared. */
@@ -48,7 +45,7 @@ export interface View {
   theme: Theme
 }
 
-/** One allocator, its moment now, and one more for looking elsewhere. */
+/** One allocator, its current moment, and one more to look at other moments. */
 export class Subject {
   readonly history: History
   readonly now: Moment
@@ -63,8 +60,7 @@ export class Subject {
   }
 
   /**
-   * The moment after `operations` operations; `probe` moves there when it is not the one that is
-   * shown.
+   * The moment after `operations` operations. If it is not the current one, `probe` moves there.
    */
   momentAt(operations: number): Moment {
     if (operations === this.now.operations) return this.now
@@ -72,7 +68,7 @@ export class Subject {
     return this.probe
   }
 
-  /** What lies at `address` in that moment; undefined outside the heap. */
+  /** The target at `address` in that moment; undefined outside the heap. */
   at(moment: Moment, address: number): Target | undefined {
     const { history } = this
     const index = moment.find(address)
@@ -91,7 +87,7 @@ export class Subject {
     return { kind: 'free', offset: begin, size: end - begin, place: -1 }
   }
 
-  /** The free block at a place of the list. */
+  /** The free block at a position in the list. */
   free(moment: Moment, place: number): Target {
     return { kind: 'free', offset: moment.freeOffsets[place], size: moment.freeSizes[place], place }
   }
@@ -115,7 +111,7 @@ export class Subject {
     return { kind: 'rest', offset, size: begin + size - offset, granule }
   }
 
-  /** Where the target lies: byte offset and bytes. */
+  /** The place of a target: byte offset and bytes. */
   extent(target: Target): { offset: number; size: number } {
     if (target.kind !== 'used') return target
     return { offset: this.history.offset(target.block), size: this.history.size(target.block) }
@@ -127,10 +123,10 @@ export function betweenBlocks({ timeline }: History, theme: Theme): string {
   return timeline.freeList !== undefined || timeline.wholeBlocks ? theme.free : theme.between
 }
 
-/** Space around the plots, the same in all so that one lies above another; CSS pixels. */
+/** The margins of the plots in CSS pixels, the same in all, so that they are aligned. */
 export const MARGIN = { left: 68, right: 14, top: 8, bottom: 22 }
 
-/** From values to pixels and back. */
+/** Converts values to pixels and back. */
 export interface Scale {
   (value: number): number
   invert(pixel: number): number
@@ -143,8 +139,7 @@ export function scale(span: Span, from: number, to: number): Scale {
 }
 
 /**
- * About `count` round values inside a span: 1, 2 or 5 times a power of ten; or powers of two for
- * bytes.
+ * About `count` round values in a range: 1, 2 or 5 times a power of ten; powers of two for bytes.
  */
 export function ticks(span: Span, count: number, binary: boolean): number[] {
   const raw = (span.to - span.from) / count

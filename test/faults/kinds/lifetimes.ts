@@ -70,7 +70,7 @@ export const lifetimeKinds: readonly Kind[] = [
     }
   },
   {
-    name: 'use of a heap whose buffer was transferred away',
+    name: 'use of a heap whose buffer was transferred',
     inject(scene) {
       const heap = Heap.format(new ArrayBuffer(HEAP_BYTES), scene.options)
       const pointer = scene.random.of(busy(scene, heap))

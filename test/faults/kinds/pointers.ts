@@ -8,8 +8,8 @@ import { NoPlace } from '../random.js'
 import { HEAP_BYTES, type Scene } from '../scene.js'
 
 const REUSED =
-  'A block begins at that very place again: the pointer is right, and only its owner is ' +
-  'another. The quarantine makes it rare.'
+  'A block begins at the same address again, so the pointer is valid; only the owner has ' +
+  'changed. The quarantine makes this rare.'
 
 /** Gives a pointer to any of the calls that take one. */
 function use(scene: Scene, pointer: number): void {
@@ -36,7 +36,7 @@ export const pointerKinds: readonly Kind[] = [
   },
   {
     name: 'double free after 30 other calls',
-    note: 'the default heap may have handed the memory out again by then',
+    note: 'by then, the default heap may have allocated the memory again',
     inject(scene) {
       const { pointer } = scene.take()
       scene.heap.free(pointer)
@@ -45,7 +45,7 @@ export const pointerKinds: readonly Kind[] = [
     }
   },
   {
-    name: 'double free, when the very memory belongs to another block by now',
+    name: 'double free, when another block begins at the same address',
     hopeless: REUSED,
     inject(scene) {
       // Between two used blocks, a hole stays as it is until a block of the same size takes it.
@@ -61,7 +61,7 @@ export const pointerKinds: readonly Kind[] = [
     }
   },
   {
-    name: 'free of a stale pointer, when another block covers the place',
+    name: 'free of a stale pointer into another block',
     inject(scene) {
       const row = Array.from({ length: 8 }, () => scene.allocate(2500).pointer)
       const [a = 0, b = 0, , ...others] = row
@@ -100,7 +100,7 @@ export const pointerKinds: readonly Kind[] = [
     }
   },
   {
-    name: 'pointer into a block whose bytes look like the headers of blocks',
+    name: 'pointer into a block whose bytes look like headers',
     inject(scene) {
       const { pointer, size } = scene.allocate(scene.random.between(128, 400))
       const { heap } = scene
@@ -115,7 +115,7 @@ export const pointerKinds: readonly Kind[] = [
     }
   },
   {
-    name: 'pointer outside of the heap',
+    name: 'pointer outside the heap',
     inject(scene) {
       use(scene, HEAP_BYTES + 8 * scene.random.below(2 ** 30))
     }
@@ -134,7 +134,7 @@ export const pointerKinds: readonly Kind[] = [
     }
   },
   {
-    name: 'no pointer at all: NaN, a fraction, negative, huge, a string, an object',
+    name: 'not a pointer: NaN, a fraction, negative, huge, a string, an object',
     inject(scene) {
       const values = [
         Number.NaN,
@@ -170,7 +170,7 @@ export const pointerKinds: readonly Kind[] = [
   },
   {
     name: 'pointer of another heap, where a block begins in this one',
-    hopeless: 'A number that is right here is right. Views know their heap; give those.',
+    hopeless: 'The number is a valid pointer here. Use views, which belong to one heap.',
     inject(scene) {
       scene.heap.free(scene.random.of(scene.live).pointer)
     }
@@ -184,7 +184,7 @@ export const pointerKinds: readonly Kind[] = [
   },
   {
     name: 'block that is never freed',
-    note: 'caught at close(), with `trackAllocations`',
+    note: 'detected by close(), with `trackAllocations`',
     atMost: 1000,
     inject(scene) {
       if (!scene.options.hardened) return

@@ -66,7 +66,7 @@ export const regionKinds: readonly Kind[] = [
     }
   },
   {
-    name: 'attach to a heap of which 512 bytes among the blocks were overwritten',
+    name: 'attach to a heap with 512 overwritten bytes among the blocks',
     inject(scene) {
       const bytes = copyOf(scene)
       const { metadata, top } = scene.heap.stats()
@@ -77,7 +77,7 @@ export const regionKinds: readonly Kind[] = [
     }
   },
   {
-    name: 'memory formatted anew under a Heap that is in use',
+    name: 'memory formatted again under a Heap in use',
     inject(scene) {
       const { pointer } = scene.random.of(scene.live)
       scene.live = []

@@ -7,8 +7,8 @@ import { NoPlace } from '../random.js'
 import { type Block, entryOf, type Parts, partsOf, type Scene } from '../scene.js'
 
 const LIVE =
-  'The byte belongs to the payload of a live block. Its owner may write it at any time, ' +
-  'and a typed array does not tell who writes.'
+  'The byte belongs to the payload of a live block. Its owner may write to it at any time, ' +
+  'and a typed array does not know who writes.'
 
 /** A block, and its being given back, by free or realloc. */
 function victim(
@@ -78,8 +78,8 @@ export const writeKinds: readonly Kind[] = [
     }
   },
   {
-    name: 'overflow by one byte that is 0, as of a string',
-    note: 'injections where the byte was 0 before are made again elsewhere',
+    name: 'overflow by one byte that is 0, as in a C string',
+    note: 'injections where the byte was already 0 are repeated elsewhere',
     inject(scene) {
       const { block, giveBack } = victim(
         scene,
@@ -90,7 +90,7 @@ export const writeKinds: readonly Kind[] = [
     }
   },
   {
-    name: 'overflow by 2 to 16 bytes, into the header and the links behind',
+    name: 'overflow by 2 to 16 bytes, into the next header and links',
     inject(scene) {
       const { block, giveBack } = victim(scene)
       scene.spoil(
@@ -122,7 +122,7 @@ export const writeKinds: readonly Kind[] = [
     }
   },
   {
-    name: 'overflow, then free of the block behind instead',
+    name: 'overflow, then free of the block after it',
     inject(scene) {
       const pointers = scene.live.map(({ pointer }) => pointer).sort((a, b) => a - b)
       const { block } = victim(scene, ({ pointer }) => pointer !== pointers.at(-1))
@@ -154,9 +154,9 @@ export const writeKinds: readonly Kind[] = [
     }
   },
   {
-    name: 'write after free, at once',
+    name: 'write immediately after free',
     note:
-      'next use: more blocks are freed and allocated, until the memory would be handed out ' +
+      'next use: more blocks are freed and allocated, until the memory would be allocated ' +
       'again',
     inject(scene) {
       const block = scene.allocate(scene.random.between(16, 300))
@@ -168,7 +168,7 @@ export const writeKinds: readonly Kind[] = [
     }
   },
   {
-    name: 'write after free, long after',
+    name: 'write long after free',
     inject(scene) {
       const block = freed(scene, scene.random.between(16, 300))
       const at = block.pointer + scene.random.below(block.size)
@@ -206,8 +206,8 @@ export const writeKinds: readonly Kind[] = [
   {
     name: 'read past the end, or after free',
     hopeless:
-      'A read leaves no trace, and a typed array has no hook for it. What is read from a ' +
-      'freed block is the fill pattern.',
+      'A read leaves no trace, and a typed array has no hook for it. A read from a freed ' +
+      'block returns the fill pattern.',
     inject(scene) {
       const { pointer, size } = scene.random.of(scene.live)
       void scene.heap.u8[pointer + size + scene.random.below(8)]
@@ -222,8 +222,8 @@ export const writeKinds: readonly Kind[] = [
     }
   },
   {
-    name: 'stray write to memory that was never handed out',
-    note: 'next use: it is handed out',
+    name: 'stray write to memory that was never allocated',
+    note: 'next use: it is allocated',
     inject(scene) {
       const { top, highWater, metadata, size } = scene.heap.stats()
       const begin = metadata + highWater + 64
@@ -246,7 +246,7 @@ export const writeKinds: readonly Kind[] = [
   },
   {
     name: 'stray write to the header, the links or the footer of a free block',
-    note: 'in a hardened heap: in the ledger; next use: the block in front of it is given back',
+    note: 'in a hardened heap: in the ledger; next use: the block before it is freed',
     inject(scene) {
       const blocks = [...scene.heap.blocks()]
       const isFree = new Set(blocks.filter(({ used, quarantined }) => !used && !quarantined))
@@ -266,9 +266,9 @@ export const writeKinds: readonly Kind[] = [
     name: 'stray write to the index of the free blocks',
     note: 'next use: 20 calls',
     hopeless:
-      'An index may lag behind the blocks, so that a search begins earlier, or looks where ' +
-      'there is nothing: such a value is as good as another. What it leads to is a free ' +
-      'block under its seal, or it is told.',
+      'The index may lag behind the blocks, so that a search begins too early or finds ' +
+      'nothing: such a value is valid. A free block that it leads to must agree with its ' +
+      'seal, otherwise the call throws.',
     inject: scene => strayWrite(scene, 'index')
   },
   {
@@ -278,7 +278,7 @@ export const writeKinds: readonly Kind[] = [
     inject: scene => strayWrite(scene, 'seals')
   },
   {
-    name: 'stray write to the notes on pages that were given back',
+    name: 'stray write to the notes about pages returned to the system',
     note: 'next use: 20 calls',
     only: 'hardened',
     inject: scene => strayWrite(scene, 'notes')
