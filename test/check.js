@@ -55,7 +55,8 @@ const checks = {
   },
   kills: {
     about:
-      'kills 1,000 processes (OFFHEAP_KILLS) that work on a heap file, and 200 that recover one',
+      'kills 1,000 processes (OFFHEAP_KILLS) that work on a heap file, 200 that recover one, and ' +
+      '300 that share one',
     commands: [['vitest', 'run', 'test/sharing/kills.test.ts']],
     variables: { OFFHEAP_KILLS: '1000' }
   },

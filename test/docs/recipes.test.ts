@@ -499,3 +499,117 @@ test('the HTTP server makes a page once for all who ask, and answers other metho
     server.closeAllConnections()
     cache.close()`)
 })
+
+describe.runIf(process.platform === 'linux')('the shared cache', () => {
+  const head = `
+    import { rmSync } from 'node:fs'
+    import { createCache, SharedCache } from './shared-cache.js'
+    const name = 'recipe-test-' + process.pid
+    const options = { size: 2 ** 20, create: true, shared: true, arenas: 2 }
+    const open = () => Heap.open('shm:' + name, options)
+    const heap = open()
+    process.on('exit', () => rmSync('/dev/shm/offheap-' + name))
+  `
+
+  test('gives what was set last, or nothing, and stays within its heap', async () => {
+    await passes(`${head}
+      createCache(heap, 64)
+      const caches = [heap, open(), open()].map(heap => new SharedCache(heap))
+      const set = new Map()
+      let hits = 0
+      for (let i = 0; i < 20_000; i++) {
+        const key = 'key ' + (i * 7919) % 200
+        const value = Buffer.alloc((i * 31) % 9000, i)
+        const cache = caches[i % 3]
+        if (i % 3 === 0) {
+          assert.equal(cache.set(key, value), true)
+          set.set(key, value)
+        } else if (i % 50 === 0) {
+          cache.delete(key)
+        } else {
+          const found = cache.get(key)
+          if (found !== undefined) assert.deepEqual(found, set.get(key))
+          if (found !== undefined) hits++
+        }
+      }
+      assert.ok(hits > 1000)
+      assert.equal(caches[0].set('too large', Buffer.alloc(2 ** 20)), false)
+      heap.check()
+      // The table, and an entry for each bucket at most.
+      assert.ok(heap.stats().blocks <= 65)`)
+  })
+
+  test('does so for several processes, of which some are killed', async () => {
+    await passes(`${head}
+      import { spawn } from 'node:child_process'
+      import { once } from 'node:events'
+      createCache(heap, 256)
+      const code = \`
+        import { Heap } from 'offheap'
+        import { SharedCache } from './shared-cache.js'
+        const cache = new SharedCache(Heap.open('shm:\${name}', { shared: true }))
+        for (let i = 0; ; i++) {
+          const key = 'key ' + Math.floor(Math.random() * 300)
+          const found = cache.get(key)
+          if (found === undefined) cache.set(key, Buffer.from(key.repeat(1 + Math.random() * 500)))
+          else if (found.toString() !== key.repeat(found.length / key.length)) throw new Error(key)
+          if (i === 1000) console.log('at work')
+        }\`
+      const start = async () => {
+        const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
+          cwd: import.meta.dirname, stdio: ['ignore', 'pipe', 'inherit']
+        })
+        await once(child.stdout, 'data')
+        return child
+      }
+      for (let round = 0; round < 2; round++) {
+        const children = await Promise.all([start(), start()])
+        for (const child of children) {
+          const ended = once(child, 'exit')
+          child.kill('SIGKILL')
+          assert.deepEqual(await ended, [null, 'SIGKILL'])
+        }
+      }
+      heap.check()
+      // The table, the entries, and two blocks in the hands of each process that was killed.
+      assert.ok(heap.stats().blocks <= 1 + 256 + 8)`)
+  })
+
+  test('serves a cluster, and survives the death of a worker', async () => {
+    await passes(`
+      import { spawn } from 'node:child_process'
+      import { createServer } from 'node:http'
+      import { once } from 'node:events'
+      import { readFileSync, rmSync } from 'node:fs'
+      const name = 'recipe-cluster-' + process.pid
+      // A port that nobody has.
+      const server = createServer().listen(0)
+      await once(server, 'listening')
+      const { port } = server.address()
+      server.close()
+      await once(server, 'close')
+      const primary = spawn(process.execPath, ['cluster-server.js', 'shm:' + name], {
+        cwd: import.meta.dirname, stdio: 'inherit', env: { ...process.env, PORT: port, WORKERS: 2 }
+      })
+      const ask = async () => {
+        for (;;) {
+          try {
+            const response = await fetch('http://localhost:' + port + '/page', { headers: { connection: 'close' } })
+            return [response.headers.get('x-cache'), await response.text()]
+          } catch {
+            await new Promise(resolve => setTimeout(resolve, 10))
+          }
+        }
+      }
+      const [first, page] = await ask()
+      assert.equal(first, 'miss')
+      const ids = readFileSync('/proc/' + primary.pid + '/task/' + primary.pid + '/children', 'utf8').trim().split(' ')
+      // Whichever of them answered: none that is there knew the page before, but the cache does.
+      for (const id of ids) process.kill(Number(id), 'SIGKILL')
+      assert.deepEqual(await ask(), ['hit', page])
+      const ended = once(primary, 'exit')
+      primary.kill()
+      await ended
+      rmSync('/dev/shm/offheap-' + name)`)
+  })
+})

@@ -2,20 +2,26 @@
  * Processes that are killed, with SIGKILL, while they work on a heap file and while they recover
  * one. Nothing that was allocated before the last call is lost, nothing that was not is there, and
  * no byte has changed. OFFHEAP_KILLS=1000 kills as many under load, and a fifth as many during
- * recovery.
+ * recovery, and 300 of several processes that share a file.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { on, once } from 'node:events'
 import { closeSync, openSync, readSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { placements } from '../../lib/index.js'
+import { Heap, placements } from '../../lib/index.js'
 import { OPEN, STATE_WORD } from '../../lib/sharing/superblock.js'
 import { type Compiled, compile } from '../memory/compiled.js'
 import { newFolder } from './folder.js'
+import { kill as killHolder, launch } from './holders.js'
+import { COUNTS, judge as judgeLedger, partsOf } from './ledger.mjs'
 
 const KILLS = Number(process.env.OFFHEAP_KILLS ?? 4)
+/** Of each kind of shared heap. */
+const HOLDERS = Math.max(2, Math.ceil(KILLS * 0.15))
+const REGION = `test-kills-${process.pid}`
 const SCRIPT = fileURLToPath(new URL('load.mjs', import.meta.url))
 const folder = newFolder()
 
@@ -26,6 +32,7 @@ beforeAll(() => {
 afterAll(() => {
   compiled.remove()
   rmSync(folder, { recursive: true })
+  rmSync(`/dev/shm/offheap-${REGION}`, { force: true })
 })
 
 const kinds = placements.flatMap(placement => [false, true].map(slabs => ({ placement, slabs })))
@@ -154,3 +161,46 @@ function stateOf(path: string): number {
     closeSync(file)
   }
 }
+
+describe.runIf(process.platform === 'linux')('processes that are killed at any moment', () => {
+  test.each([
+    ['file', { arenas: 4, placement: 'first-fit', slabs: false, size: 2 ** 23 }],
+    [`shm:${REGION}`, { arenas: 2, placement: 'segregated-fit', slabs: true, size: 2 ** 22 }]
+  ] as const)('lose no block of a %s, and hold nobody up', async (name, options) => {
+    const path = name === 'file' ? join(folder, 'shared.heap') : name
+    const heap = Heap.open(path, { ...options, create: true, shared: true })
+    heap.root = heap.calloc(COUNTS + 600, 4)
+    const parts = partsOf(heap, heap.root)
+    const { counts } = parts
+    let seeds = 1000 * options.arenas
+    const start = (index: number): Promise<ChildProcess> =>
+      launch(compiled, path, String(index), String(seeds++))
+    const children = await Promise.all([0, 1, 2].map(start))
+    let operations = 0
+    for (let killed = 0; killed < HOLDERS; killed++) {
+      await setTimeout(killed % 7)
+      const index = killed % 3
+      await killHolder(children[index])
+      // The others go on meanwhile: nobody waits for the one that was killed.
+      const others = [1, 2].map(other => (index + other) % 3)
+      const before = others.map(other => Atomics.load(counts, other))
+      while (others.some((other, i) => Atomics.load(counts, other) === before[i])) {
+        for (const other of others) expect(children[other].exitCode).toBeNull()
+        await setTimeout(1)
+      }
+      if (killed % 3 === 0) heap.check()
+      operations += Atomics.exchange(counts, index, 0)
+      children[index] = await start(index)
+    }
+    for (const child of children) await killHolder(child)
+    const rest = judgeLedger(heap, parts)
+    // The block of the ledger, and at most two in the hands of each: those of a realloc.
+    expect(rest).toBeGreaterThanOrEqual(1)
+    expect(rest).toBeLessThanOrEqual(1 + 2 * (HOLDERS + 3))
+    heap.close()
+    expect(Heap.open(path, { shared: true }).recovered).toBeUndefined()
+    if (process.env.OFFHEAP_KILLS) {
+      console.log(`${name}: ${HOLDERS} kills, ${operations} operations, ${rest} blocks left`)
+    }
+  })
+})

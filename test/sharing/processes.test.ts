@@ -1,10 +1,10 @@
 /**
  * Processes that have one heap open at a time, in a file or in a named region: who may open it, what
  * each sees of the others, and what becomes of the heap when one of them is killed or stopped.
- * `OFFHEAP_KILLS=1000` kills 300 of them.
+ * kills.test.ts kills many more.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { on, once } from 'node:events'
+import { once } from 'node:events'
 import {
   chownSync,
   copyFileSync,
@@ -17,7 +17,6 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Heap, type HeapFileOptions, OffheapError } from '../../lib/index.js'
@@ -34,11 +33,10 @@ import {
 import { expectError } from '../heap/support.js'
 import { type Compiled, compile } from '../memory/compiled.js'
 import { newFolder } from './folder.js'
-import { COUNTS, judge, partsOf } from './ledger.mjs'
+import { kill, launch } from './holders.js'
+import { COUNTS, partsOf } from './ledger.mjs'
 
 const MIB = 2 ** 20
-const KILLS = Math.ceil(Number(process.env.OFFHEAP_KILLS ?? 10) * 0.3)
-const SCRIPT = fileURLToPath(new URL('ledger.mjs', import.meta.url))
 const REGION = `test-${process.pid}`
 const REGION_PATH = `/dev/shm/offheap-${REGION}`
 
@@ -382,24 +380,6 @@ describe.runIf(process.platform === 'linux')('a shared file that nobody closed',
   })
 })
 
-/** Starts a process on the file, and waits until it is at work. */
-async function launch(path: string, ...args: string[]): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [SCRIPT, compiled.heap, path, ...args], {
-    stdio: ['ignore', 'pipe', 'inherit']
-  })
-  for await (const text of on(child.stdout, 'data', { close: ['end'] }))
-    if (String(text).includes('ready')) break
-  return child
-}
-
-async function kill(child: ChildProcess): Promise<void> {
-  expect(child.exitCode).toBeNull()
-  const ended = once(child, 'exit')
-  child.kill('SIGKILL')
-  await ended
-  expect(child.signalCode).toBe('SIGKILL')
-}
-
 describe.runIf(process.platform === 'linux')('a named region in memory', () => {
   test('is a heap for all processes of the user, until it is deleted', async () => {
     const heap = create(`shm:${REGION}-a`)
@@ -407,7 +387,7 @@ describe.runIf(process.platform === 'linux')('a named region in memory', () => {
     expect(statSync(file).mode & 0o777).toBe(0o600)
     heap.root = heap.calloc(COUNTS + 100, 4)
     const { counts } = partsOf(heap, heap.root)
-    const child = await launch(`shm:${REGION}-a`, '0', '1')
+    const child = await launch(compiled, `shm:${REGION}-a`, '0', '1')
     while (Atomics.load(counts, 0) < 100) await setTimeout(1)
     await kill(child)
     heap.close()
@@ -441,7 +421,7 @@ describe.runIf(process.platform === 'linux')('a process that is stopped', () => 
     const path = newPath()
     using heap = create(path, { busyTimeout: 20 })
     for (let i = 0; i < 2000; i++) heap.malloc(8)
-    const child = await launch(path, 'look')
+    const child = await launch(compiled, path, 'look')
     const before = heap.stats().blocks
     // It is in the heap nearly always.
     for (let code = ''; code !== 'ERR_OFFHEAP_BUSY'; ) {
@@ -478,7 +458,7 @@ describe.runIf(process.platform === 'linux')('a process that looks at the heap',
     using heap = create(path, { size: MIB, arenas: 2 })
     heap.root = heap.calloc(COUNTS + 20, 4)
     const { counts } = partsOf(heap, heap.root)
-    const child = await launch(path, '0', '1')
+    const child = await launch(compiled, path, '0', '1')
     for (let looks = 0; looks < 500; looks++) heap.check()
     const done = Atomics.load(counts, 0)
     while (Atomics.load(counts, 0) === done) {
@@ -525,7 +505,7 @@ describe.runIf(process.platform === 'linux')('the barrier', () => {
     })
     const ended = once(child, 'exit')
     while (Atomics.load(words, 64) === 0) await setTimeout(1)
-    const added = intrude(words, KILLS > 10 ? 100_000 : 10_000)
+    const added = intrude(words, 10_000)
     Atomics.store(words, 65, 1)
     await ended
     expect(Atomics.load(words, 32)).toBe((Atomics.load(words, 66) + added) | 0)
@@ -543,47 +523,4 @@ describe.runIf(process.platform === 'linux')('the barrier', () => {
     }
     return times
   }
-})
-
-describe.runIf(process.platform === 'linux')('processes that are killed at any moment', () => {
-  test.each([
-    ['file', { arenas: 4, placement: 'first-fit', slabs: false, size: 2 ** 23 }],
-    [`shm:${REGION}`, { arenas: 2, placement: 'segregated-fit', slabs: true, size: 2 ** 22 }]
-  ] as const)('lose no block of a %s, and hold nobody up', async (name, options) => {
-    const path = name === 'file' ? newPath() : name
-    const heap = Heap.open(path, { ...options, create: true, shared: true })
-    heap.root = heap.calloc(COUNTS + 600, 4)
-    const parts = partsOf(heap, heap.root)
-    const { counts } = parts
-    let seeds = 1000 * options.arenas
-    const start = (index: number): Promise<ChildProcess> =>
-      launch(path, String(index), String(seeds++))
-    const children = await Promise.all([0, 1, 2].map(start))
-    let operations = 0
-    for (let killed = 0; killed < KILLS; killed++) {
-      await setTimeout(killed % 7)
-      const index = killed % 3
-      await kill(children[index])
-      // The others go on meanwhile: nobody waits for the one that was killed.
-      const others = [1, 2].map(other => (index + other) % 3)
-      const before = others.map(other => Atomics.load(counts, other))
-      while (others.some((other, i) => Atomics.load(counts, other) === before[i])) {
-        for (const other of others) expect(children[other].exitCode).toBeNull()
-        await setTimeout(1)
-      }
-      if (killed % 3 === 0) heap.check()
-      operations += Atomics.exchange(counts, index, 0)
-      children[index] = await start(index)
-    }
-    for (const child of children) await kill(child)
-    const rest = judge(heap, parts)
-    // The block of the ledger, and at most two in the hands of each: those of a realloc.
-    expect(rest).toBeGreaterThanOrEqual(1)
-    expect(rest).toBeLessThanOrEqual(1 + 2 * (KILLS + 3))
-    heap.close()
-    expect(Heap.open(path, { shared: true }).recovered).toBeUndefined()
-    if (process.env.OFFHEAP_KILLS) {
-      console.log(`${name}: ${KILLS} kills, ${operations} operations, ${rest} blocks left`)
-    }
-  })
 })
