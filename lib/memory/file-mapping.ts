@@ -7,6 +7,7 @@ import { constants } from 'node:os'
 import { invalidValue, OffheapError, type SystemFault } from '../errors.js'
 import { addon, type FileAddon, type Handle } from './addon.js'
 import { missingOf, systemFault } from './refusal.js'
+import { guardZlib } from './zlib.js'
 
 const { errno } = constants
 
@@ -170,6 +171,7 @@ export class FileMapping {
    * later.
    */
   close(): void {
+    guardZlib()
     this.ask('unmap', () => this.native.closeFile(this.handle, this.pages?.head, this.pages?.body))
   }
 

@@ -10,6 +10,7 @@ import { INSIDE, illegalConstructor, inspectAs, isSealed, seal } from '../inspec
 import { type OptionNames, readOptions } from '../options.js'
 import { type Access, type Addon, addon, type Mapped } from './addon.js'
 import { refusal } from './refusal.js'
+import { guardZlib } from './zlib.js'
 
 export interface RegionOptions {
   /**
@@ -237,8 +238,7 @@ export class Region {
    *
    * Asynchronous work that still uses a view (`fs.read`, `crypto`, a socket) does no harm: it reads
    * zeros, and what it writes is lost. So the addresses stay reserved until the buffer and its
-   * views are collected. zlib is an exception: Node ends the process when zlib meets a detached
-   * buffer that it has not read to its end.
+   * views are collected. zlib fails with `ERR_OFFHEAP_CLOSED` when it has more to read.
    * @throws OffheapError `ERR_OFFHEAP_SYSTEM` when the system refuses; then the region is open, and
    * as it was
    */
@@ -248,6 +248,7 @@ export class Region {
       return
     }
     const size = this.byteLength
+    guardZlib()
     this.ask('give back', size, ({ handle, buffer }) => this.addon.close(handle, buffer))
     this.state.closed = true
     publish('offheap:close', () => ({ region: this, size }))

@@ -8,6 +8,7 @@ import { OffheapError } from '../errors.js'
 import { type Addon, addon, type Shared } from './addon.js'
 import { refusal } from './refusal.js'
 import { type RegionOptions, settingsOf } from './region.js'
+import { guardZlib } from './zlib.js'
 
 export class SharedMemory {
   /** By this, other threads of the process find the memory. */
@@ -91,6 +92,7 @@ export class SharedMemory {
   }
 
   close(): void {
+    guardZlib()
     this.addon.shareClose(this.shared.handle, this.head, this.buffer)
   }
 

@@ -1,8 +1,10 @@
 /**
  * Pins and owned blocks: what may not be freed yet, and what is freed when nobody has it any more.
  */
+import { randomFillSync } from 'node:crypto'
+import { once } from 'node:events'
 import { promisify } from 'node:util'
-import { deflate, inflateSync } from 'node:zlib'
+import { createDeflate, deflate, inflateSync } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Heap, type HeapOptions, type Pin } from '../../lib/index.js'
@@ -192,6 +194,25 @@ test('a pin around asynchronous work keeps the heap until its result is there', 
   expect(inflateSync(await work)).toHaveLength(100_000)
   heap.free(input)
   heap.close()
+})
+
+test('without a pin, close makes zlib fail, and leaves zlib as it was', async () => {
+  const heap = Heap.map(2 ** 20)
+  const input = randomFillSync(heap.alloc(500_000))
+  const stream = createDeflate()
+  stream.end(input)
+  // Nobody reads: it stops in the middle of its input.
+  while (stream.readableLength < stream.readableHighWaterMark)
+    await new Promise(resolve => setImmediate(resolve))
+  heap.close()
+  const failed = once(stream, 'error')
+  stream.resume()
+  const [error] = await failed
+  expect(error).toMatchObject({
+    code: 'ERR_OFFHEAP_CLOSED',
+    message: expect.stringContaining('Pin it')
+  })
+  expect(inflateSync(await promisify(deflate)(Buffer.alloc(300_000, 'abc')))).toHaveLength(300_000)
 })
 
 test('a pin shows its block, and can not be changed', () => {
