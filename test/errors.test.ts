@@ -14,7 +14,7 @@ describe('OffheapError', () => {
     expect('errno' in error && error.errno !== undefined).toBe(false)
   })
 
-  test('ends its message with a link to the paragraph on its code, once', () => {
+  test('ends its message with a link to the section about its code, once', () => {
     const inner = new OffheapError('ERR_OFFHEAP_CLOSED', 'it is closed')
     expect(inner.message).toBe(
       'it is closed (see offheap/docs/troubleshooting.md#err_offheap_closed)'
@@ -29,7 +29,7 @@ describe('OffheapError', () => {
     )
   })
 
-  test('every code has its paragraph there, under a heading that its link leads to', () => {
+  test('has a section for every code, with the heading that the link names', () => {
     const source = readFileSync(new URL('../lib/errors.ts', import.meta.url), 'utf8')
     const codes = [...source.matchAll(/^ {2}\| '(ERR_OFFHEAP_\w+)'/gm)].map(([, code]) => code)
     expect(codes.length).toBeGreaterThan(10)
@@ -40,7 +40,7 @@ describe('OffheapError', () => {
     expect(paragraphs.toSorted()).toEqual(codes.toSorted())
   })
 
-  test('carries what the system said', () => {
+  test('has errno and syscall of the system', () => {
     const error = new OffheapError('ERR_OFFHEAP_SYSTEM', 'no memory', {
       errno: 12,
       syscall: 'mmap'
@@ -50,7 +50,7 @@ describe('OffheapError', () => {
 })
 
 describe("Node's own errors", () => {
-  test('a wrong type', () => {
+  test('for a wrong type', () => {
     const error = invalidType('size', 'of type number', '8')
     expect(error).toBeInstanceOf(TypeError)
     expect(error).toMatchObject({
@@ -59,7 +59,7 @@ describe("Node's own errors", () => {
     })
   })
 
-  test('a wrong value', () => {
+  test('for a wrong value', () => {
     const error = outOfRange('size', 'an integer from 0', -1)
     expect(error).toBeInstanceOf(RangeError)
     expect(error).toMatchObject({
@@ -68,7 +68,7 @@ describe("Node's own errors", () => {
     })
   })
 
-  test('a corrupt heap says what, and what to do', () => {
+  test('corrupt() says what is wrong, and what to do', () => {
     const error = corrupt('the block at byte 132 is free twice')
     expect(error.code).toBe('ERR_OFFHEAP_CORRUPT')
     expect(error.message).toMatch(

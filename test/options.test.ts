@@ -47,7 +47,7 @@ const functions: [
 ]
 
 describe.each(functions)('%s', (name, call, fine, other) => {
-  test('refuses an option that it has not, and names those it has', () => {
+  test('rejects an unknown option, and lists the known ones', () => {
     for (const unknown of [
       'placment',
       'Placement',
@@ -71,7 +71,7 @@ describe.each(functions)('%s', (name, call, fine, other) => {
     }
   })
 
-  test('takes its options, undefined ones and inherited ones', () => {
+  test('accepts its options, including undefined and inherited ones', () => {
     expect(() => call({ ...fine, [other]: undefined })).not.toThrow()
     expect(() => call(Object.create(fine))).not.toThrow()
     expect(() => call(Object.freeze({ ...fine }))).not.toThrow()
@@ -92,14 +92,14 @@ describe.each(functions)('%s', (name, call, fine, other) => {
     expect(reads.toSorted()).toEqual(Object.keys(fine).toSorted())
   })
 
-  test('refuses what is no object', () => {
+  test('rejects anything but an object', () => {
     for (const options of [null, 'first-fit', true, Symbol('options'), 8n, () => 8]) {
       expect(errorOf(() => call(options)).code).toBe('ERR_INVALID_ARG_TYPE')
     }
   })
 })
 
-test('record refuses an option that it has not', async () => {
+test('record rejects an unknown option', async () => {
   const options = { program: 'true', output: '/nowhere/trace', argz: ['1'] }
   await expect(record(options)).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' })
   await expect(Reflect.apply(record, undefined, [null])).rejects.toMatchObject({
@@ -130,7 +130,7 @@ describe('a getter among the options', () => {
     }
   })
 
-  test('that uses the memory, or closes it, runs before anything is written there', () => {
+  test('runs before anything is written, even if it uses or closes the memory', () => {
     const region = Region.map(65536)
     const first = Heap.format(region)
     const pointer = first.malloc(100)

@@ -48,7 +48,7 @@ describe('wantsColor', () => {
 })
 
 describe('isAscii', () => {
-  it('is what the locale says', () => {
+  it('follows the locale', () => {
     expect(isAscii({ LANG: 'de_DE.UTF-8' })).toBe(false)
     expect(isAscii({ LANG: 'C.utf8' })).toBe(false)
     expect(isAscii({})).toBe(false)

@@ -38,7 +38,7 @@ async function unchanged(
 }
 
 describe('offheap inspect', () => {
-  test('shows state, figures, roots, a picture and the check of a closed heap', async () => {
+  test('shows state, statistics, roots, a picture and the check of a closed heap', async () => {
     const { code, out, err } = await unchanged('closed.heap')
     expect({ code, err }).toEqual({ code: 0, err: '' })
     expect(out).toMatch(/ state +closed, every byte on the disk\n/)
@@ -49,14 +49,14 @@ describe('offheap inspect', () => {
     expect(out).toMatch(/wilderness/)
   })
 
-  test('shows what recovery would make of a dead heap', async () => {
+  test('shows the result of a recovery of a dead heap', async () => {
     const { code, out } = await unchanged('dead.heap')
     expect(code).toBe(0)
     expect(out).toMatch(/ state +not closed by process \d+; opening it recovers it\n/)
     expect(out).toMatch(/ check +nothing is wrong, once recovered\n/)
   })
 
-  test('tells a heap that is open from a dead one', async () => {
+  test('distinguishes an open heap from a dead one', async () => {
     using heap = Heap.open(at('open.heap'), { size: 2 ** 18, create: true })
     heap.malloc(100)
     const { code, out } = await unchanged('open.heap', '--json')
@@ -120,7 +120,7 @@ describe('offheap inspect', () => {
     expect(report).not.toHaveProperty('picture')
   })
 
-  test('ends with 1, and says what is wrong', async () => {
+  test('exits with 1, and reports what is wrong', async () => {
     const corrupt = await unchanged('corrupt.heap')
     expect(corrupt.code).toBe(1)
     expect(corrupt.out).toMatch(/ check +The heap is corrupt/)
@@ -149,7 +149,7 @@ describe('offheap recover', () => {
     expect(heap.recovered).toBeUndefined()
   })
 
-  test('leaves an open heap alone', async () => {
+  test('does not change an open heap', async () => {
     using heap = Heap.open(at('used.heap'), { size: 2 ** 18, create: true })
     const { code, err } = await offheap(['recover', at('used.heap')])
     expect(code).toBe(1)
@@ -157,7 +157,7 @@ describe('offheap recover', () => {
     heap.check()
   })
 
-  test('is refused by a heap that contradicts itself', async () => {
+  test('refuses an inconsistent heap', async () => {
     copyFileSync(at('corrupt.heap'), at('bad.heap'))
     const { code, err } = await offheap(['recover', at('bad.heap')])
     expect(code).toBe(1)

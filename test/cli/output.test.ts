@@ -71,7 +71,7 @@ function onFull<Result>(use: (full: number) => Result): Result {
 }
 
 describe.skipIf(why !== '')(`output that fails${why === '' ? '' : ` (skipped: ${why})`}`, () => {
-  it('is tried with every subcommand', async () => {
+  it('every subcommand is tested', async () => {
     const { out } = await offheap(['--help'])
     const listed = Array.from(out.matchAll(/^ {2}([a-z]+) .*/gm), ([, name]) => name).filter(
       name => name !== 'help'
@@ -82,7 +82,7 @@ describe.skipIf(why !== '')(`output that fails${why === '' ? '' : ` (skipped: ${
   })
 
   describe.each(Object.entries(COMMANDS))('offheap %s', (_name, args) => {
-    it('ends with a sentence when the disk is full', () => {
+    it('ends with a message if the disk is full', () => {
       expect(onFull(full => run(args, full, 'pipe'))).toMatchObject({
         code: 1,
         err: expect.stringMatching(
@@ -91,14 +91,14 @@ describe.skipIf(why !== '')(`output that fails${why === '' ? '' : ` (skipped: ${
       })
     })
 
-    it('ends in silence when its reader is gone', () => {
+    it('ends silently if its reader is gone', () => {
       const { code, err } = run(args, gone, 'pipe')
       expect(err).not.toMatch(/EPIPE|^ +at /m)
       expect(code).toBe(141)
     })
   })
 
-  it('errors that nobody takes change no exit code', () => {
+  it("errors that can't be written change no exit code", () => {
     for (const args of [
       ['replay', 'bad.rep'],
       ['replay', 'bad.rep', 'small.rep']
@@ -113,7 +113,7 @@ describe.skipIf(why !== '')(`output that fails${why === '' ? '' : ` (skipped: ${
     })
   })
 
-  it('a file that can’t be written is named', async () => {
+  it('names a file that can’t be written', async () => {
     for (const args of [
       ['view', 'small.rep', '--svg', '-o', '/dev/full'],
       ['lab', 'grade', 'allocator.ts', '--file', 'small.rep', '-o', '/dev/full']
@@ -137,7 +137,7 @@ describe('guardOutput', () => {
   }
   const failure = (code: string) => Object.assign(new Error(`${code}: told`), { code })
 
-  it('tells any failure but that of a reader who left', () => {
+  it('reports any failure except that of a reader that left', () => {
     const { stdout, stderr, codes } = guarded()
     stdout.emit('error', failure('EPIPE'))
     expect(stderr.read()).toBe(null)
@@ -146,7 +146,7 @@ describe('guardOutput', () => {
     expect(codes).toEqual([141, 1])
   })
 
-  it('goes on without standard error', () => {
+  it('continues without standard error', () => {
     const { stderr, codes } = guarded()
     stderr.emit('error', failure('EPIPE'))
     expect(codes).toEqual([])

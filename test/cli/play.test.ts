@@ -36,7 +36,7 @@ function configOf(name: string) {
 }
 
 describe('offheap play', () => {
-  it('writes a page of less than 600 KiB, and says how large it is', async () => {
+  it('writes a page of less than 600 KiB, and reports its size', async () => {
     const { code, out, err } = await offheap(['play', '-o', at('play.html')])
     expect({ code, err }).toEqual({ code: 0, err: '' })
     const [, kib] = /play\.html: (\d+) KiB\n$/.exec(out) ?? []
@@ -97,7 +97,7 @@ describe('offheap play', () => {
 })
 
 describe('the server of the page', () => {
-  it('makes the page anew for each load, and tells what is wrong with it', async () => {
+  it('creates the page again for each load, and reports errors', async () => {
     let loads = 0
     const server = await servePage(async () => {
       loads++
@@ -119,7 +119,7 @@ describe('the server of the page', () => {
     await server.close()
   })
 
-  it('answers to no other name', async () => {
+  it('rejects requests for any other host name', async () => {
     const server = await servePage(async () => 'page')
     const request = get(server.url, { headers: { host: 'evil.example' } })
     const [response] = await once(request, 'response')

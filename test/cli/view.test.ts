@@ -52,7 +52,7 @@ describe('offheap view', () => {
     ])
   })
 
-  it('writes a page and says how large it is', async () => {
+  it('writes a page and reports its size', async () => {
     const { code, out, err } = await offheap(['view', at('small.rep'), '-o', at('heap.html')])
     expect({ code, err }).toEqual({ code: 0, err: '' })
     expect(out).toMatch(/heap\.html: 6 operations, \d+(\.\d+)? KiB\n$/)
@@ -62,7 +62,7 @@ describe('offheap view', () => {
     ])
   })
 
-  it('puts a file and a placement side by side, in the order of the command line', async () => {
+  it('shows a file and a placement side by side, in the order of the command line', async () => {
     const page = at('two.html')
     const args = ['view', at('small.rep'), '-a', at('bump.ts'), '-p', 'first-fit', '-o', page]
     expect((await offheap(args)).code).toBe(0)
@@ -113,7 +113,7 @@ describe('offheap view', () => {
     expect(err).toContain(file)
   })
 
-  it('says which operation a small heap had no room for', async () => {
+  it('reports the operation for which a small heap had no room', async () => {
     writeFileSync(at('large.rep'), 'a 0 8\na 1 1000000\n')
     const { code, err } = await offheap([
       'view',

@@ -36,7 +36,7 @@ describe.each([false, true])('an allocator with slabs: %s', slabs => {
     return { words, heap }
   }
 
-  test('finds no pointer between those it gave, whatever the bytes there look like', () => {
+  test('recognizes no pointer except those it returned, whatever the bytes look like', () => {
     const { words, heap } = make()
     const pointers = [20, 48, 500, 20].map(bytes => heap.allocate(bytes))
     for (const pointer of pointers) {
@@ -69,7 +69,7 @@ describe.each([false, true])('an allocator with slabs: %s', slabs => {
     heap.check()
   })
 
-  test('has no block at an alignment, or of a size, that the heap does not have', () => {
+  test('returns 0 for an alignment or a size that is larger than the heap', () => {
     const { words, heap } = make()
     for (const alignment of [2 ** 16, 2 ** 17, 2 ** 40])
       expect(heap.allocateAligned(alignment, 8)).toBe(0)
@@ -81,7 +81,7 @@ describe.each([false, true])('an allocator with slabs: %s', slabs => {
     heap.check()
   })
 
-  test('clears as much as was asked for, and nothing that was never touched', () => {
+  test('clears exactly the requested bytes, and nothing that was never touched', () => {
     for (const bytes of [1, 4, 5, 60, 64, 65, 68, 69, 160, 1000]) {
       const { words, heap } = make()
       const pointer = heap.allocate(bytes)
@@ -126,7 +126,7 @@ describe('an allocator with slabs', () => {
     return { words, heap, grownCount: () => grown }
   }
 
-  test('moves a block that shrinks into a slot, and a slot that grows beyond all into a block', () => {
+  test('moves a shrinking block into a slot, and a growing slot into a block', () => {
     const { heap } = make()
     const [a, b] = [heap.allocate(500), heap.allocate(500)]
     heap.allocate(500)
@@ -140,7 +140,7 @@ describe('an allocator with slabs', () => {
     heap.check()
   })
 
-  test('shrinks a block in its place when there is no room for a slot', () => {
+  test('shrinks a block in place if there is no room for a slot', () => {
     const { heap } = make()
     const block = heap.allocate(500)
     while (heap.blocks.allocate(4) !== 0);
@@ -149,7 +149,7 @@ describe('an allocator with slabs', () => {
     heap.check()
   })
 
-  test('says that it grew in the very call that made the slab', () => {
+  test('reports growth in the call that creates the slab', () => {
     const { words, heap, grownCount } = make(-1)
     let told = 0
     while (words[TOP_WORD] < 2 ** 18 + 5000) {
@@ -160,7 +160,7 @@ describe('an allocator with slabs', () => {
     expect(grownCount()).toBe(1)
   })
 
-  test('gives empty slabs back before a realloc that moves makes the heap grow', () => {
+  test('reclaims empty slabs before a moving realloc grows the heap', () => {
     const { words, heap } = make()
     const block = heap.allocate(500)
     const slots = Array.from({ length: 601 }, () => heap.allocate(160))
@@ -172,7 +172,7 @@ describe('an allocator with slabs', () => {
     heap.check()
   })
 
-  test('counts what realloc frees for the trim threshold, and nothing when it grows', () => {
+  test('counts bytes freed by realloc for the trim threshold, but not bytes gained', () => {
     const { words, heap } = make(100_000)
     const block = heap.allocate(2000)
     heap.resize(block, 4000)

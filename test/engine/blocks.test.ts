@@ -56,8 +56,8 @@ function expectNoChange(made: Made, call: () => unknown, message: RegExp): void 
   expectSameWords(made.words, before)
 }
 
-describe('place', () => {
-  test('takes no block that is outside, used, or smaller than it should be', () => {
+describe('place()', () => {
+  test('refuses a block that is outside the heap, used, or too small', () => {
     const made = make()
     const { words, blocks, row } = made
     const [used, free, last] = row(20, 20, 20)
@@ -84,7 +84,7 @@ describe('place', () => {
     expect(blocks.place(free, 20)).toBe(free)
   })
 
-  test('splits off what is a block, and hands out what is none', () => {
+  test('splits off a remainder that is large enough for a block', () => {
     const { blocks, row, sizes } = make()
     const [a, b] = row(20, 20)
       .filter((_, i) => i === 0)
@@ -98,8 +98,8 @@ describe('place', () => {
   })
 })
 
-describe('free', () => {
-  test('believes no boundary tag that leads out of the heap, or forward, or to another size', () => {
+describe('free()', () => {
+  test('does not follow a boundary tag that leads outside, forward, or to another size', () => {
     const made = make()
     const { words, blocks, row } = made
     const [left, block] = row(20, 20)
@@ -142,8 +142,8 @@ describe('free', () => {
   })
 })
 
-describe('room', () => {
-  test('of the wilderness is used to its last word: by malloc, by growing, and by moving', () => {
+describe('blocks', () => {
+  test('of the wilderness use its last word: by malloc, by growing, and by moving', () => {
     const all = (): Made & { block: number; rest: number } => {
       const made = make()
       const [block] = made.row(20)
@@ -167,7 +167,7 @@ describe('room', () => {
     fourth.heap.check()
   })
 
-  test('behind an aligned block stays free when it is a block', () => {
+  test('with alignment leave a free remainder if it is large enough', () => {
     for (const [rest, expected] of [
       [4, 'u16 f16 u12 f4 u4'],
       [2, 'u16 f16 u14 u4'],
@@ -186,7 +186,7 @@ describe('room', () => {
     }
   })
 
-  test('growth is reported at each multiple of 1 MiB, also when it is exactly 1 MiB', () => {
+  test('report growth at each multiple of 1 MiB, even if it is reached exactly', () => {
     const made = make(2 ** 20)
     made.heap.allocate(2 ** 20 - 4)
     expect(made.grownCount()).toBe(1)

@@ -51,14 +51,14 @@ const kinds = placements.flatMap(name =>
 )
 
 describe.each(kinds)('%s, slabs %s: a heap that commits memory as it grows', (_, slabs, policy) => {
-  test('asks once for many blocks', () => {
+  test('commits memory for many blocks at once', () => {
     const { heap, system } = make(policy, slabs, BYTES)
     for (let i = 0; i < 1000; i++) expect(heap.allocate(1000)).toBeGreaterThan(0)
     expect(system.calls).toBeGreaterThan(0)
     expect(system.calls).toBeLessThan(8)
   })
 
-  test('is full where the memory of the system ends, and serves again when there is more', () => {
+  test('is full when the system has no memory, and works again when it has', () => {
     const { heap, words, system, first } = make(policy, slabs, 0)
     system.available = first + 2 ** 20
     let last = 0
@@ -78,7 +78,7 @@ describe.each(kinds)('%s, slabs %s: a heap that commits memory as it grows', (_,
     expect(heap.allocate(5000)).toBe(top + 4)
   })
 
-  test('never writes beyond what it asked for', () => {
+  test('never writes beyond committed memory', () => {
     const step = fc.record({
       kind: fc.nat(4),
       bytes: fc.oneof(fc.nat(200), fc.nat(200_000)),

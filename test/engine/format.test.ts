@@ -33,21 +33,17 @@ const header: Header = { policy, options: 0, length: LENGTH }
 const layout = ordinaryLayout(LENGTH, policy, false)
 
 describe('writeHeader', () => {
-  test(
-    'over memory that was used clears all in front of the blocks, and counts the rest as ' +
-      'touched',
-    () => {
-      const words = new Int32Array(LENGTH).fill(-1)
-      writeHeader(words, header, layout, 500, false)
-      expect([words[TRIM_THRESHOLD_WORD], words[TOUCHED_WORD]]).toEqual([500, LENGTH - 1])
-      for (let word = TRIM_THRESHOLD_WORD + 1; word < layout.first; word++)
-        expect(words[word]).toBe(0)
-      expect(words[layout.first]).toBe(-1)
-      verifyHeader(words, layout)
-    }
-  )
+  test('on used memory clears all before the blocks, and records the rest as touched', () => {
+    const words = new Int32Array(LENGTH).fill(-1)
+    writeHeader(words, header, layout, 500, false)
+    expect([words[TRIM_THRESHOLD_WORD], words[TOUCHED_WORD]]).toEqual([500, LENGTH - 1])
+    for (let word = TRIM_THRESHOLD_WORD + 1; word < layout.first; word++)
+      expect(words[word]).toBe(0)
+    expect(words[layout.first]).toBe(-1)
+    verifyHeader(words, layout)
+  })
 
-  test('over memory that is zero writes nothing but the header', () => {
+  test('on zeroed memory writes only the header', () => {
     const words = new Int32Array(LENGTH)
     words[HEADER_WORDS] = 7
     writeHeader(words, header, layout, 0, true)
@@ -55,7 +51,7 @@ describe('writeHeader', () => {
   })
 })
 
-test('clearHeader believes no word', () => {
+test('clearHeader trusts no word of the header', () => {
   const words = new Int32Array(LENGTH)
   writeHeader(words, header, layout, 0, true)
   for (const [touched, expected] of [
@@ -79,7 +75,7 @@ test('clearHeader believes no word', () => {
   }
 })
 
-describe('what is no heap', () => {
+describe('readHeader refuses', () => {
   /** A header that stands, and what is changed of it. */
   const changed = (words: Record<number, number>, length = LENGTH): Int32Array => {
     const all = new Int32Array(LENGTH)
@@ -114,7 +110,7 @@ describe('what is no heap', () => {
     expectError(() => readHeader(words), 'ERR_OFFHEAP_NOT_A_HEAP', message)
   })
 
-  test.each([3, -1])('something to do that is unknown (%i)', pending => {
+  test.each([3, -1])('an unknown pending state (%i)', pending => {
     const words = changed({ [PENDING_WORD]: pending })
     const message = new RegExp(
       `word ${PENDING_WORD} of its header is ${pending}, but should be 0, 1 or 2`

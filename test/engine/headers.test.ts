@@ -11,7 +11,7 @@ describe.each([false, true])('with slabs: %s', slabs => {
   const make = (): Heap => Heap.format(new ArrayBuffer(65536), { slabs })
 
   test.each([800, 3000])(
-    'a pointer into the header is refused, where it passes for a used block too (%i)',
+    'a pointer into the header is refused, even if the header looks like a used block (%i)',
     bytes => {
       const heap = make()
       // Whatever size the words of the header say, the next header, in here, seems to confirm it.
@@ -66,11 +66,11 @@ describe.each([false, true])('with slabs: %s', slabs => {
     expectNoCall(headerOf(words, USED | PREVIOUS_USED), false, 'ERR_OFFHEAP_CORRUPT')
   })
 
-  test('a header that lost its mark of a used block is seen', () => {
+  test('a header without its USED bit is detected', () => {
     expectNoCall(headerOf(52, PREVIOUS_USED), true, 'ERR_OFFHEAP_DOUBLE_FREE')
   })
 
-  test('a neighbour that does not know that the block is used is seen', () => {
+  test('a neighbour whose PREVIOUS_USED bit is clear is detected', () => {
     const heap = make()
     const [block, next] = [heap.malloc(200), heap.malloc(200)]
     heap.i32[next / 4 - 1] = headerOf(52, USED)

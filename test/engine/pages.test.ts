@@ -76,7 +76,7 @@ describe('trim', () => {
     expect(given).toEqual([])
   })
 
-  test('clears the free rest of a last page that is not the heap’s alone, and no used byte of it', () => {
+  test('clears the free part of a last page that the heap shares, and no used byte of it', () => {
     for (const used of [500, 5000]) {
       // Half a page more than whole ones.
       const { words, heap, pages } = make(2 ** 14 + 512)

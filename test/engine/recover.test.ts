@@ -95,7 +95,7 @@ const kinds = (['first-fit', 'segregated-fit'] as const).flatMap(placement =>
   [false, true].map(slabs => [placement, slabs] as const)
 )
 
-describe.each(kinds)('a %s heap (slabs: %s) with a call that was cut off', (placement, slabs) => {
+describe.each(kinds)('a %s heap (slabs: %s) with an interrupted call', (placement, slabs) => {
   const header = headerFor(placement, slabs)
 
   /**
@@ -171,7 +171,7 @@ describe('recovery', () => {
     return { words, heap }
   }
 
-  test('counts, and raises what it finds too low', () => {
+  test('counts, and raises values that are too low', () => {
     const { words, heap } = cut(words => {
       words[USED_WORD] = 1
       words[BLOCKS_WORD] = 77
@@ -210,7 +210,7 @@ describe('recovery', () => {
     heap.check()
   })
 
-  test('does not follow what was due and is not done', () => {
+  test('skips due work that was not done', () => {
     const { words, heap } = cut(words => {
       words[BLOCKS_WORD] += 70
     })
@@ -219,7 +219,7 @@ describe('recovery', () => {
     expect(words[PENDING_WORD]).toBe(0)
   })
 
-  test('leaves what is higher', () => {
+  test('keeps values that are higher', () => {
     const { words, heap } = cut(words => {
       words[HIGH_WATER_WORD] = 4000
       words[TOUCHED_WORD] = 5000
@@ -231,7 +231,7 @@ describe('recovery', () => {
     ])
   })
 
-  test('ends a last block that was being grown at the top', () => {
+  test('ends a last block that was growing at the top', () => {
     const { words, heap } = cut((words, [, , last]) => {
       words[last] = headerOf(60, USED | PREVIOUS_USED)
     })
@@ -250,12 +250,13 @@ describe('recovery', () => {
       words[last] = wrong
     })
     const before = words.slice()
-    const message = `byte ${last * 4} says ${(wrong >> 2) * 8} bytes, so recovery can't continue there`
-    expectError(() => heap.allocate(8), 'ERR_OFFHEAP_CORRUPT', new RegExp(message))
+    const says = `byte ${last * 4} says ${(wrong >> 2) * 8} bytes`
+    const message = new RegExp(`${says}, so recovery can't continue there`)
+    expectError(() => heap.allocate(8), 'ERR_OFFHEAP_CORRUPT', message)
     expectSameWords(words, before)
   })
 
-  test('of a realloc keeps the old block while that is used, and else the new one', () => {
+  test('of a realloc keeps the old block if it is still used, otherwise the new one', () => {
     for (const [freed, kept] of [
       [-1, 0],
       [0, 1]
@@ -275,7 +276,7 @@ describe('recovery', () => {
     }
   })
 
-  test('of a move without a second block does nothing', () => {
+  test('does nothing for a move without a second block', () => {
     for (const word of [MOVE_FROM_WORD, MOVE_TO_WORD]) {
       const { words, heap } = cut((words, [first]) => {
         words[word] = first + 1
@@ -285,7 +286,7 @@ describe('recovery', () => {
     }
   })
 
-  test('finds each slab where it belongs, and no chunk where there is none', () => {
+  test('finds each slab, and no chunk where there is none', () => {
     const slabHeader = headerFor('first-fit', true)
     const words = format(slabHeader)
     const heap = new Allocator(words, slabHeader, host)
@@ -307,7 +308,7 @@ describe('recovery', () => {
     expect(words[infoOf(larger)]).toBe(0)
   })
 
-  test('finds no chunk in a free block of its size and place', () => {
+  test('finds no chunk in a free block of the same size and place', () => {
     const slabHeader = headerFor('first-fit', true)
     const words = format(slabHeader)
     const heap = new Allocator(words, slabHeader, host)
@@ -323,7 +324,7 @@ describe('recovery', () => {
     heap.check()
   })
 
-  test('believes no used slots of what is no slab', () => {
+  test('ignores used bits of granules that are not slabs', () => {
     const slabHeader = headerFor('first-fit', true)
     const words = format(slabHeader)
     const heap = new Allocator(words, slabHeader, host)

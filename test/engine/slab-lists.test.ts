@@ -84,34 +84,30 @@ function make(bytes = 2 ** 18, enabled = true) {
 }
 
 describe('the next request of a class', () => {
-  test(
-    'gets a slot of the current slab, then of the slab that was put into the list last, then ' +
-      'of a new one',
-    () => {
-      const { heap, many, malloc, free, placeOf } = make()
-      const slots = many(12)
-      const [a, b, c, d] = [0, 3, 6, 9].map(at => slots[at])
-      expect([a, b, c, d].map(placeOf)).toEqual(['full', 'full', 'full', 'current'])
-      // The current slab is used up: the first slab that has a slot takes its place.
-      free(b)
-      expect([a, b, c, d].map(placeOf)).toEqual(['full', 'current', 'full', 'full'])
-      free(a)
-      free(d)
-      expect([a, b, c, d].map(placeOf)).toEqual(['listed', 'current', 'full', 'listed'])
-      heap.check()
-      expect([malloc(160), malloc(160)]).toEqual([b, d])
-      expect([a, b, c, d].map(placeOf)).toEqual(['listed', 'full', 'full', 'current'])
-      expect(malloc(160)).toBe(a)
-      heap.check()
-      const fresh = malloc(160)
-      expect(slots).not.toContain(fresh)
-      expect(placeOf(fresh)).toBe('current')
-      expect([a, b, c, d].map(placeOf)).toEqual(['full', 'full', 'full', 'full'])
-      heap.check()
-    }
-  )
+  test('gets a slot of the current slab, then of listed slabs, the last added first', () => {
+    const { heap, many, malloc, free, placeOf } = make()
+    const slots = many(12)
+    const [a, b, c, d] = [0, 3, 6, 9].map(at => slots[at])
+    expect([a, b, c, d].map(placeOf)).toEqual(['full', 'full', 'full', 'current'])
+    // The current slab is used up: the first slab that has a slot takes its place.
+    free(b)
+    expect([a, b, c, d].map(placeOf)).toEqual(['full', 'current', 'full', 'full'])
+    free(a)
+    free(d)
+    expect([a, b, c, d].map(placeOf)).toEqual(['listed', 'current', 'full', 'listed'])
+    heap.check()
+    expect([malloc(160), malloc(160)]).toEqual([b, d])
+    expect([a, b, c, d].map(placeOf)).toEqual(['listed', 'full', 'full', 'current'])
+    expect(malloc(160)).toBe(a)
+    heap.check()
+    const fresh = malloc(160)
+    expect(slots).not.toContain(fresh)
+    expect(placeOf(fresh)).toBe('current')
+    expect([a, b, c, d].map(placeOf)).toEqual(['full', 'full', 'full', 'full'])
+    heap.check()
+  })
 
-  test('leaves the current slab current while it has an open slot', () => {
+  test('uses the current slab while it has an open slot', () => {
     const { heap, malloc, placeOf } = make()
     const first = malloc(160)
     expect(heap.allocateAligned(16, 160)).toBe(first + 160)
@@ -121,7 +117,7 @@ describe('the next request of a class', () => {
     expect(malloc(160)).toBe(first + 320)
   })
 
-  test('passes by a slab in the list whose bits say that it has no open slot', () => {
+  test('skips a slab in the list whose bits say that it has no open slot', () => {
     const { words, heap, many, malloc, free, placeOf, descriptorOf, state } = make()
     const slots = many(10)
     const [a, b] = [slots[0], slots[3]]
@@ -137,7 +133,7 @@ describe('the next request of a class', () => {
     heap.check()
   })
 
-  test('gets a block instead of a slot while there is one, when there is no room for a chunk', () => {
+  test('gets a block instead of a slot if there is no room for a chunk', () => {
     const { heap, malloc } = make(2 ** 16)
     const first = malloc(16)
     const blocks: number[] = []
@@ -154,7 +150,7 @@ describe('the next request of a class', () => {
     heap.check()
   })
 
-  test('gets no slot of a smaller class, however short memory is', () => {
+  test('gets no slot of a smaller class, even if memory is short', () => {
     const { heap, malloc, slabs } = make(2 ** 16)
     const [small, medium] = [malloc(16), malloc(48)]
     while (heap.blocks.allocate(4) !== 0);
@@ -184,7 +180,7 @@ describe('the next request of a class', () => {
     heap.check()
   })
 
-  test('gets a slot of a larger class that is listed when memory is short', () => {
+  test('gets a slot of a larger class in a list if memory is short', () => {
     const { heap, many, free, placeOf } = make(2 ** 16)
     const slots = many(5)
     while (heap.blocks.allocate(4) !== 0);
@@ -195,7 +191,7 @@ describe('the next request of a class', () => {
     heap.check()
   })
 
-  test('gets a slot of the next larger class that has one when memory is short', () => {
+  test('gets a slot of the next larger class that has one if memory is short', () => {
     const { heap, malloc, slabs } = make(2 ** 16)
     const [small, large] = [malloc(16), malloc(100)]
     while (heap.blocks.allocate(4) !== 0);
@@ -213,7 +209,7 @@ describe('the next request of a class', () => {
 })
 
 describe('memory that grows', () => {
-  test('looks for empty slabs each time that more than half a chunk was asked for', () => {
+  test('reclaims empty slabs after every half chunk of growth', () => {
     const { many, free, slabs, state } = make()
     expect(slabs.reclaimFor(10_000)).toBe(false)
     const slots = many(31)
@@ -232,7 +228,7 @@ describe('memory that grows', () => {
     expect(state(GROWTH)).toBe(0)
   })
 
-  test('drops empty slabs, and puts the others at the end of their list', () => {
+  test('removes empty slabs, and moves the others to the end of their list', () => {
     const { heap, many, free, slabs, placeOf, state, malloc } = make()
     const slots = many(31)
     const firsts = slots.filter((_, i) => i % 3 === 0)
@@ -253,7 +249,7 @@ describe('memory that grows', () => {
     heap.check()
   })
 
-  test('looks at 256 slabs at most, and next time at those behind them', () => {
+  test('checks at most 256 slabs, and continues after them next time', () => {
     const { heap, many, free, slabs, state } = make(2 ** 20)
     const slots = many(1201)
     // 400 slabs, the last of the list empty.
@@ -267,7 +263,7 @@ describe('memory that grows', () => {
     heap.check()
   })
 
-  test('begins with another class each time, so that none waits for ever', () => {
+  test('begins with another class each time, so that each gets its turn', () => {
     const { words, many, free, slabs, placeOf } = make(2 ** 20)
     // An empty slab of 48 bytes, and 300 listed ones of 160 bytes.
     const small = many(11, 48)
@@ -320,7 +316,7 @@ describe('a chunk', () => {
     for (const block of blocks) heap.blocks.free(block)
   }
 
-  test('lies in a free block that has room for it at its place', () => {
+  test('is placed in a free block with room at an aligned place', () => {
     const { words, heap, malloc, slabs } = make()
     holes(heap, [2 * slabs.chunkWords + 4])
     const top = words[TOP_WORD]
@@ -329,7 +325,7 @@ describe('a chunk', () => {
     heap.check()
   })
 
-  test('lies in one of the first 16 that are large enough, or at the top', () => {
+  test('is placed in one of the first 16 large enough blocks, or at the top', () => {
     for (const [count, atTop] of [
       [15, false],
       [16, true]
@@ -345,7 +341,7 @@ describe('a chunk', () => {
     }
   })
 
-  test('lies at the very end of the heap, too', () => {
+  test('can be placed at the very end of the heap', () => {
     const { words, heap, malloc } = make()
     while (heap.slots.holds(malloc(160)) === 160);
     expect(words[TOP_WORD]).toBe(words.length - 1)
@@ -372,7 +368,7 @@ describe('empty slabs', () => {
     heap.check()
   })
 
-  test('of a chunk make it empty, whatever is in the next one', () => {
+  test('make their chunk empty, whatever is in the next one', () => {
     const { heap, many, free, slabs } = make()
     const slots = many(13)
     const [first, second] = [slots[0], slots[12]].map(slot => slot / 4 - 1)
@@ -383,8 +379,8 @@ describe('empty slabs', () => {
   })
 })
 
-describe('figures', () => {
-  test('name the largest slot when nothing else is left', () => {
+describe('stats()', () => {
+  test('reports the largest slot if nothing else is free', () => {
     const first = make(2 ** 16)
     first.malloc(16)
     while (first.heap.blocks.allocate(4) !== 0);
@@ -397,7 +393,7 @@ describe('figures', () => {
     expect(second.heap.stats(0).largestFree).toBe(128)
   })
 
-  test('count an empty chunk, and what is free around it, as one', () => {
+  test('counts an empty chunk and its free neighbours as one block', () => {
     const { heap, malloc, free } = make()
     const { largestFree } = heap.stats(0)
     const block = heap.allocate(3000)
@@ -406,7 +402,7 @@ describe('figures', () => {
     expect(heap.allocate(largestFree)).toBeGreaterThan(0)
   })
 
-  test('show a free granule as large as it is', () => {
+  test('shows a free granule with its real size', () => {
     const { heap, malloc } = make()
     malloc(160)
     const free = [...heap.eachBlock()].filter(block => block.slab === 0)
@@ -423,7 +419,7 @@ describe('reclaimAll', () => {
     expectSameWords(words, before)
   })
 
-  test('says whether it gave a chunk back', () => {
+  test('returns whether a chunk was freed', () => {
     const { heap, many, free, slabs, words, placeOf } = make()
     expect(slabs.reclaimAll()).toBe(false)
     const slots = many(13)
@@ -442,7 +438,7 @@ describe('reclaimAll', () => {
     heap.check()
   })
 
-  test('ends where the list of chunks does not, or leads elsewhere', () => {
+  test('throws if the list of chunks has no end, or leads elsewhere', () => {
     for (const place of [
       'itself',
       'within a record',
@@ -468,7 +464,7 @@ describe('reclaimAll', () => {
   })
 })
 
-describe('tables that were overwritten', () => {
+describe('overwritten slab tables', () => {
   const CORRUPT = 'ERR_OFFHEAP_CORRUPT'
   type Made = ReturnType<typeof make>
 
@@ -518,7 +514,7 @@ describe('tables that were overwritten', () => {
     )
   })
 
-  test('with a current slab that says it is none, which then serves no request', () => {
+  test('whose current slab is marked as a free granule serve no request', () => {
     const { words, heap, malloc, slots, descriptorOf } = scene()
     const current = slots[9]
     words[descriptorOf(current) + INFO] = FREE
@@ -527,7 +523,7 @@ describe('tables that were overwritten', () => {
     expect(words[descriptorOf(current) + INFO]).toBe(FREE)
   })
 
-  test('with a current slab that is none, which is then left alone', () => {
+  test('whose current slab is not a slab leave that granule alone', () => {
     const { words, slabs, slots, free, many, descriptorOf } = scene()
     // Used up.
     many(2)
@@ -538,7 +534,7 @@ describe('tables that were overwritten', () => {
     expect(slabs.currentOf(CLASS)).toBe(Math.floor(slots[6] / GRANULE_BYTES))
   })
 
-  test('with an entry whose descriptor is none', () => {
+  test('have no current slab if the descriptor of its entry is invalid', () => {
     const { words, slabs } = scene()
     const entry = slabs.state + (STEP_CLASS.indexOf(CLASS) << ENTRY_SHIFT)
     const current = words[entry]
@@ -563,7 +559,7 @@ describe('tables that were overwritten', () => {
     expect(slabs.currentOf(CLASS)).toBe(0)
   })
 
-  test('with a list that leads behind the last granule, where what looks like a slab is none', () => {
+  test('throw for a list that leads past the last granule, to bytes that look like a slab', () => {
     for (const call of [
       ({ malloc }: Made) => malloc(160),
       ({ slabs }: Made) => slabs.reclaimFor(2 ** 20)
@@ -608,23 +604,26 @@ describe('tables that were overwritten', () => {
     expectError(() => malloc(16), CORRUPT, message)
   })
 
-  test.each([RECORD_NEXT, RECORD_PREVIOUS])('with a chunk whose neighbour (%i) is none', word => {
-    for (const place of ['within a record', 'behind the records', 'in front of them'] as const) {
-      const { words, slabs, state, many } = make()
-      many(1)
-      const record = state(OPEN_CHUNKS)
-      const wrong = {
-        'within a record': record + 1,
-        'behind the records': slabs.descriptors,
-        'in front of them': slabs.records - RECORD_WORDS
+  test.each([RECORD_NEXT, RECORD_PREVIOUS])(
+    'throw for a chunk whose neighbour (%i) is not a chunk',
+    word => {
+      for (const place of ['within a record', 'behind the records', 'in front of them'] as const) {
+        const { words, slabs, state, many } = make()
+        many(1)
+        const record = state(OPEN_CHUNKS)
+        const wrong = {
+          'within a record': record + 1,
+          'behind the records': slabs.descriptors,
+          'in front of them': slabs.records - RECORD_WORDS
+        }
+        words[record + word] = wrong[place]
+        const message = new RegExp(`list of chunks leads from byte ${record * 4} to where`)
+        expectError(() => many(12), CORRUPT, message)
       }
-      words[record + word] = wrong[place]
-      const message = new RegExp(`list of chunks leads from byte ${record * 4} to where`)
-      expectError(() => many(12), CORRUPT, message)
     }
-  })
+  )
 
-  test('with a chunk that is no used block', () => {
+  test('throw for a chunk that is not a used block', () => {
     const { words, slabs, many, free } = make()
     const slots = many(13)
     free(...slots.slice(0, 12))

@@ -72,7 +72,7 @@ function expectConsistent(heap: Heap): void {
 }
 
 describe('slots', () => {
-  test('of every size lie at multiples of 16, and have the size of their class', () => {
+  test('of every size begin at multiples of 16, and have the size of their class', () => {
     const heap = make(2 * MiB)
     for (let size = 0; size <= LARGEST_SLOT; size++) {
       for (const pointer of many(heap, 40, size)) {
@@ -86,7 +86,7 @@ describe('slots', () => {
     expectConsistent(heap)
   })
 
-  test('are for requests of up to 160 bytes, and for an alignment of 16', () => {
+  test('serve requests of up to 160 bytes, and alignments of 16', () => {
     const heap = make()
     const isSlot = (pointer: number): boolean =>
       [...heap.blocks()].some(block => block.pointer === pointer && block.slab !== undefined)
@@ -97,7 +97,7 @@ describe('slots', () => {
     expect(isSlot(heap.calloc(10, 10))).toBe(true)
   })
 
-  test('lie side by side, and the one that was freed is used again', () => {
+  test('are side by side, and a freed slot is reused', () => {
     const heap = make()
     const [a, b, c] = many(heap, 3, 48)
     expect([b - a, c - b]).toEqual([48, 48])
@@ -105,7 +105,7 @@ describe('slots', () => {
     expect(heap.malloc(40)).toBe(b)
   })
 
-  test('that are used again have zeros for calloc, up to what was asked for', () => {
+  test('that are reused are cleared by calloc, up to the requested size', () => {
     const heap = make()
     for (const size of SIZES) {
       const pointers = many(heap, 100, size)
@@ -119,7 +119,7 @@ describe('slots', () => {
     heap.check()
   })
 
-  test('are none in heaps of less than 64 KiB', () => {
+  test('do not exist in heaps of less than 64 KiB', () => {
     const heap = make(64 * KiB - 8)
     const plain = Heap.format(new ArrayBuffer(64 * KiB - 8))
     expect(many(heap, 50, 20)).toEqual(many(plain, 50, 20))
@@ -134,7 +134,7 @@ describe('slots', () => {
     )
   })
 
-  test('are the default of segregated fit alone', () => {
+  test('are the default only for segregated fit', () => {
     for (const placement of placements) {
       const heap = Heap.format(new ArrayBuffer(256 * KiB), { placement })
       heap.malloc(8)
@@ -166,7 +166,7 @@ describe.each(placements)('pointers to slots of a %s heap', placement => {
     return { heap, live: new Set(all.filter(pointer => !stale.includes(pointer))), stale }
   }
 
-  test('are exact: nothing else in a chunk is one, whatever its bytes look like', () => {
+  test('are exact: nothing else in a chunk is a pointer, whatever its bytes look like', () => {
     const { heap, live } = scene()
     const slots = [...heap.blocks()].filter(block => block.slab !== undefined)
     const [begin, end] = [slots[0].pointer, slots.at(-1)?.pointer ?? 0]
@@ -190,7 +190,7 @@ describe.each(placements)('pointers to slots of a %s heap', placement => {
     heap.check()
   })
 
-  test('that are stale are refused for as long as nothing else gets the slot', () => {
+  test('are refused when stale, until the slot is allocated again', () => {
     const { heap, stale } = scene()
     for (const pointer of stale)
       expectRefusal(heap, () => heap.free(pointer), DOUBLE, /is free already/)
@@ -202,8 +202,8 @@ describe.each(placements)('pointers to slots of a %s heap', placement => {
   })
 })
 
-describe('what is wrong with a pointer', () => {
-  test('into a slot, to a free slot, between slots, to a free granule', () => {
+describe('the error for a wrong pointer', () => {
+  test('into a slot, to a free slot, between slots, or to a free granule says so', () => {
     const heap = make()
     const [a, b] = many(heap, 2, 48)
     heap.free(b)
@@ -226,7 +226,7 @@ describe('what is wrong with a pointer', () => {
     )
   })
 
-  test('to the block that a chunk is, whose first slot is free', () => {
+  test('to the block of a chunk whose first slot is free says so', () => {
     const heap = make()
     const [a, b] = many(heap, 2, 48)
     heap.free(a)
@@ -238,7 +238,7 @@ describe('what is wrong with a pointer', () => {
 })
 
 describe('realloc', () => {
-  test('within a slot keeps it while more than about 3/4 of it is used', () => {
+  test('keeps a slot while more than about 3/4 of it is used', () => {
     const heap = make()
     const pointer = heap.malloc(160)
     fill(heap, pointer)
@@ -253,7 +253,7 @@ describe('realloc', () => {
     heap.check()
   })
 
-  test('out of a slot and back into one takes the contents along', () => {
+  test('moves out of a slot and back into one with the contents', () => {
     const heap = make()
     let pointer = heap.malloc(1)
     let written = 0
@@ -276,7 +276,7 @@ describe('realloc', () => {
     expectRefusal(heap, () => heap.realloc(pointer, 8), DOUBLE)
   })
 
-  test('that finds no room leaves the slot as it was, and one that shrinks never fails', () => {
+  test('without memory leaves the slot unchanged, and never fails to shrink', () => {
     const heap = make(64 * KiB)
     const slot = heap.malloc(160)
     fill(heap, slot)
@@ -302,26 +302,29 @@ describe('the memory of empty slabs', () => {
     heap.check()
   })
 
-  test.each(placements)('is given back before a %s heap refuses a request', placement => {
-    for (const call of [
-      (heap: Heap, size: number) => heap.malloc(size),
-      (heap: Heap, size: number) => heap.calloc(size, 1),
-      (heap: Heap, size: number) => heap.alignedAlloc(64, size - 128),
-      (heap: Heap, size: number, block: number) => heap.realloc(block, size)
-    ]) {
-      const heap = make(256 * KiB, { placement })
-      const block = heap.malloc(200)
-      const slots: number[] = []
-      for (let slot = heap.malloc(32); slot !== 0; slot = heap.malloc(32)) slots.push(slot)
-      for (const pointer of slots) heap.free(pointer)
-      const { largestFree } = heap.stats()
-      expect(largestFree).toBeGreaterThan(240 * KiB)
-      expect(call(heap, largestFree, block)).toBeGreaterThan(0)
-      expectConsistent(heap)
+  test.each(placements)(
+    'is reclaimed before a %s heap reports that it is out of memory',
+    placement => {
+      for (const call of [
+        (heap: Heap, size: number) => heap.malloc(size),
+        (heap: Heap, size: number) => heap.calloc(size, 1),
+        (heap: Heap, size: number) => heap.alignedAlloc(64, size - 128),
+        (heap: Heap, size: number, block: number) => heap.realloc(block, size)
+      ]) {
+        const heap = make(256 * KiB, { placement })
+        const block = heap.malloc(200)
+        const slots: number[] = []
+        for (let slot = heap.malloc(32); slot !== 0; slot = heap.malloc(32)) slots.push(slot)
+        for (const pointer of slots) heap.free(pointer)
+        const { largestFree } = heap.stats()
+        expect(largestFree).toBeGreaterThan(240 * KiB)
+        expect(call(heap, largestFree, block)).toBeGreaterThan(0)
+        expectConsistent(heap)
+      }
     }
-  })
+  )
 
-  test('goes to slots of another size', () => {
+  test('is used for slots of another size', () => {
     const heap = make(256 * KiB)
     const slots: number[] = []
     for (let slot = heap.malloc(16); slot !== 0; slot = heap.malloc(16)) slots.push(slot)
@@ -333,7 +336,7 @@ describe('the memory of empty slabs', () => {
     expectConsistent(heap)
   })
 
-  test('goes back to the system with trim()', () => {
+  test('is returned to the system by trim()', () => {
     using heap = Heap.map({ size: 8 * MiB, slabs: true })
     const keep = heap.malloc(48)
     fill(heap, keep)
@@ -371,7 +374,7 @@ describe('the memory of empty slabs', () => {
 })
 
 describe('a heap with slabs', () => {
-  test('that is reset gives the same pointers again', () => {
+  test('returns the same pointers again after reset', () => {
     const heap = make()
     const script = (): number[] => {
       const pointers = Array.from({ length: 900 }, (_, i) => heap.malloc((i * 7) % 300))
@@ -387,7 +390,7 @@ describe('a heap with slabs', () => {
     expect(script()).toEqual(first)
   })
 
-  test('is the same to whoever attaches, also in turns', () => {
+  test('can be attached to, even in turns', () => {
     using region = Region.map(MiB)
     const heaps = [Heap.format(region, { slabs: true }), Heap.attach(region)]
     const live: number[] = []
@@ -408,7 +411,7 @@ describe('a heap with slabs', () => {
     for (const heap of heaps) expectConsistent(heap)
   })
 
-  test('agrees with itself after any calls, and largestFree is the most that succeeds', () => {
+  test('is consistent after any calls, and largestFree is exact', () => {
     const step = fc.record({
       kind: fc.nat(6),
       size: fc.oneof(fc.nat(170), fc.nat(170), fc.nat(6000)),
@@ -498,7 +501,7 @@ function counted(words: Int32Array): { watched: Int32Array; restart: () => void 
   }
 }
 
-describe.each(placements)('slab tables that were overwritten, in a %s heap', placement => {
+describe.each(placements)('overwritten slab tables of a %s heap', placement => {
   const length = 2 ** 14
   const policy = policyNamed(placement)
   const header: Header = { policy, options: WITH_SLABS, length }
@@ -542,7 +545,7 @@ describe.each(placements)('slab tables that were overwritten, in a %s heap', pla
     words[at] = random.below(2) === 0 ? words[at] ^ (1 << random.below(32)) : random.of(values)
   }
 
-  test('end every call in a value or in an error with a code, and reset() is a new beginning', () => {
+  test('end every call with a value or a named error, and reset() repairs them', () => {
     for (let seed = 1; seed <= Math.max(10, scaled(80)); seed++) {
       const random = new Random(seed)
       const { words, live } = used(random)
@@ -600,38 +603,34 @@ describe.each(placements)('slab tables that were overwritten, in a %s heap', pla
     }
   })
 
-  test(
-    'do not pass check(), or all calls do as they should; of the bits of used slots, those ' +
-      'that no slab has',
-    () => {
-      for (let seed = 1; seed <= Math.max(10, scaled(200)); seed++) {
-        const random = new Random(seed)
-        const { words, live } = used(random)
-        const at = anyWord(random)
-        const isUsedBits = at >= tables.descriptors && (at - tables.descriptors) % 2 === 0
-        // Nothing else says which slots of a slab are used.
-        if (isUsedBits && words[at + INFO] !== 0 && words[at + INFO] !== FREE) continue
-        spoil(words, random, at)
-        const heap = new Allocator(words, header, host)
-        try {
-          heap.check()
-        } catch (error) {
-          expect(error).toBeInstanceOf(OffheapError)
-          continue
-        }
-        const what = `seed ${seed}`
-        for (const pointer of live) expect(heap.usableSize(pointer), what).toBeGreaterThanOrEqual(0)
-        const others: number[] = []
-        for (const size of random.below(2) === 0 ? [500, 100, 16] : [100, 16, 500]) {
-          for (let pointer = heap.allocate(size); pointer !== 0; pointer = heap.allocate(size))
-            others.push(pointer)
-        }
-        expect(new Set([...live, ...others]).size, what).toBe(live.length + others.length)
-        for (const pointer of [...live, ...others]) expect(heap.free(pointer), what).toBe(true)
+  test('are detected by check() or do no harm; wrong used bits are', () => {
+    for (let seed = 1; seed <= Math.max(10, scaled(200)); seed++) {
+      const random = new Random(seed)
+      const { words, live } = used(random)
+      const at = anyWord(random)
+      const isUsedBits = at >= tables.descriptors && (at - tables.descriptors) % 2 === 0
+      // Nothing else says which slots of a slab are used.
+      if (isUsedBits && words[at + INFO] !== 0 && words[at + INFO] !== FREE) continue
+      spoil(words, random, at)
+      const heap = new Allocator(words, header, host)
+      try {
         heap.check()
-        heap.slabs.reclaimAll()
-        expect(heap.stats(0), what).toMatchObject({ used: 0, slabs: 0, blocks: 0 })
+      } catch (error) {
+        expect(error).toBeInstanceOf(OffheapError)
+        continue
       }
+      const what = `seed ${seed}`
+      for (const pointer of live) expect(heap.usableSize(pointer), what).toBeGreaterThanOrEqual(0)
+      const others: number[] = []
+      for (const size of random.below(2) === 0 ? [500, 100, 16] : [100, 16, 500]) {
+        for (let pointer = heap.allocate(size); pointer !== 0; pointer = heap.allocate(size))
+          others.push(pointer)
+      }
+      expect(new Set([...live, ...others]).size, what).toBe(live.length + others.length)
+      for (const pointer of [...live, ...others]) expect(heap.free(pointer), what).toBe(true)
+      heap.check()
+      heap.slabs.reclaimAll()
+      expect(heap.stats(0), what).toMatchObject({ used: 0, slabs: 0, blocks: 0 })
     }
-  )
+  })
 })

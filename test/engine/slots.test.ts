@@ -46,7 +46,7 @@ function make() {
   }
 }
 
-test('a negative pointer is none, though it has the bits of one from 2 GiB on', () => {
+test('a negative pointer is not a slot, even with the bits of one from 2 GiB on', () => {
   // What a heap of 8 GiB would be: the tables alone, as far as they are looked at.
   const words = new Int32Array(2 ** 25)
   const slots = new Slots(words, HEADER_WORDS, 2 ** 24)
@@ -86,7 +86,7 @@ describe('a slot', () => {
     else expect(heap.resize(pointer, size + 1)).not.toBe(pointer)
   })
 
-  test('is the one that was announced, and open until it is taken', () => {
+  test('is the one that next() announced, and stays open until it is taken', () => {
     const { heap, slots } = make()
     expect(slots.next(40)).toBe(0)
     const first = heap.allocate(40)
@@ -98,7 +98,7 @@ describe('a slot', () => {
     expect([slots.next(40), slots.take(40)]).toEqual([0, 0])
   })
 
-  test('begins where it was handed out and nowhere else', () => {
+  test('begins where take() returned it, and nowhere else', () => {
     const { heap, slots } = make()
     const [pointer, open] = [heap.allocate(48), heap.allocate(48)]
     heap.free(open)
@@ -129,7 +129,7 @@ describe('a slot', () => {
     ])
   })
 
-  test('of a slab that is full is given back by the slow path, which makes the slab current', () => {
+  test('of a full slab is freed by the slow path, which makes the slab current', () => {
     const { heap, slots } = make()
     const all = Array.from({ length: 4 }, () => heap.allocate(160))
     expect(slots.give(all[0])).toBe(false)
@@ -138,7 +138,7 @@ describe('a slot', () => {
     heap.check()
   })
 
-  test('is covered by a chunk, as all bytes of the chunk are, and no others', () => {
+  test('is covered by its chunk, as are all bytes of the chunk, and no others', () => {
     const { heap, slots } = make()
     const slot = heap.allocate(16)
     const block = heap.allocate(1000)
@@ -150,7 +150,7 @@ describe('a slot', () => {
   })
 })
 
-describe('a descriptor that was overwritten', () => {
+describe('an overwritten descriptor', () => {
   test('serves no request, and holds no slot of an unknown class', () => {
     const { words, heap, slots } = make()
     const pointer = heap.allocate(48)
@@ -167,7 +167,7 @@ describe('a descriptor that was overwritten', () => {
 })
 
 describe('without a slab', () => {
-  test('no slot is taken, given or found: where there are none, and when the memory is gone', () => {
+  test('no slot is taken, given or found: without slabs, and without memory', () => {
     const { heap, slots } = make()
     const pointer = heap.allocate(48)
     heap.close()
@@ -184,8 +184,8 @@ describe('without a slab', () => {
   })
 })
 
-describe('bytes outside of the tables', () => {
-  test('in front of the first granule of a chunk, and behind the last of the heap, hold no slot', () => {
+describe('bytes outside the tables', () => {
+  test('before the first granule of a chunk, or after the last of the heap, hold no slot', () => {
     const { words, heap, slots, tables } = make()
     heap.allocate(16)
     for (const [pointer, descriptor] of [
@@ -203,7 +203,7 @@ describe('bytes outside of the tables', () => {
     }
   })
 
-  test('are no entry, whatever they say', () => {
+  test('are not an entry, whatever they contain', () => {
     const { words, heap, slots, tables } = make()
     heap.allocate(16)
     const block = heap.allocate(40_000)
@@ -224,7 +224,7 @@ describe('bytes outside of the tables', () => {
     expect(heap.free(block)).toBe(true)
   })
 
-  test('are no descriptor of a slot beyond the heap', () => {
+  test('are not a descriptor of a slot beyond the heap', () => {
     const heap = Heap.format(new ArrayBuffer(65536), { slabs: true })
     heap.malloc(16)
     const block = heap.malloc(40_000)
@@ -245,7 +245,7 @@ describe('bytes outside of the tables', () => {
 })
 
 describe.skipIf(constants.MAX_LENGTH < 6 * GiB)('slots beyond 4 GiB', () => {
-  test('are slots like others', () => {
+  test('behave like other slots', () => {
     using heap = Heap.map({ size: 6 * GiB, slabs: true })
     heap.malloc(4.5 * GiB)
     for (const size of SIZES) {

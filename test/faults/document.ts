@@ -27,12 +27,14 @@ export function documentOf(
 
 What happens when a program misuses a heap: ${all.length} kinds of misuse, each injected
 ${times.toLocaleString('en')} times into a busy heap, at random places; fewer times where a number
-follows the kind. No injection ended the process, hung, or threw an error without a code. The command
-fails if one does, and if the hardened heap misses a kind that can be detected.
+follows the kind. No injection ended the process, hung, or threw an error without a code. The
+command fails if one does, and if the hardened heap misses a kind that can be detected.
 
 \`\`\`sh
-node test/check.js faults                               # this table: ${injections.toLocaleString('en')} injections
-OFFHEAP_FAULTS_SEED=${seed} node test/check.js faults  # exactly this one
+# This table: ${injections.toLocaleString('en')} injections.
+node test/check.js faults
+# The same injections again.
+OFFHEAP_FAULTS_SEED=${seed} node test/check.js faults
 \`\`\`
 
 Seed ${seed}, ${placement}, a heap of ${HEAP_BYTES / 1024} KiB with 10 to 60 used blocks; the
@@ -40,8 +42,8 @@ quarantine of the hardened heap has ${quarantine / 1024} KiB. After each injecti
 restored byte by byte. The columns show when the misuse was detected, and for which share of the
 injections:
 
-- **at once**: by the wrong call itself. A wrong write is never detected at once, because it goes to a
-  typed array.
+- **at once**: by the wrong call itself. A wrong write is never detected at once, because it goes to
+  a typed array.
 - **at the next use**: by the next call that frees the block or allocates its memory again.
 - **later**: by \`check()\`, or when all blocks are freed.
 - **missed**: not at all.
@@ -51,7 +53,8 @@ ${tables.map(table => render(table, times)).join('\n')}
 
 ${hopeless.map(([, { kind }]) => `- **${kind.name}.** ${kind.hopeless}`).join('\n')}
 
-The hardened heap missed none of the other kinds. [hardening.md](hardening.md) says how it works and what it costs.
+The hardened heap missed none of the other kinds. [The hardened heap](hardening.md) explains how it
+works, and what it costs.
 `
 }
 

@@ -52,7 +52,7 @@ afterAll(async () => {
   compiled?.remove()
 })
 
-test.each(heaps)('a busy heap without a fault has none (%o)', options => {
+test.each(heaps)('a busy heap without misuse throws no error (%o)', options => {
   for (let i = 0; i < 50; i++) {
     const scene = new Scene(options, new Random(seed, i))
     for (let k = 0; k < 5; k++) {

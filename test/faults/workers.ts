@@ -30,7 +30,8 @@ parentPort.on('message', message => {
     const pointer = heap.malloc(40)
     const view = heap.alloc(40)
     heap.close()
-    const calls = [() => heap.free(pointer), () => heap.free(view), () => heap.malloc(8), () => heap.check()]
+    const frees = [() => heap.free(pointer), () => heap.free(view)]
+  const calls = [...frees, () => heap.malloc(8), () => heap.check()]
     parentPort.postMessage(codeOf(calls[Math.floor(Math.random() * calls.length)]))
   } else {
     parentPort.postMessage(codeOf(() => own.free(message)))

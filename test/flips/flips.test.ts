@@ -99,7 +99,7 @@ describe.each(kinds.map(kind => [kind.name, kind] as const))('%s', (_, kind) => 
     }
   }
 
-  test('a heap of which no bit was flipped does what it should', () => {
+  test('a heap without a flipped bit works', () => {
     for (const [history] of counts) {
       const scene = new Scene(kind, history, new Random(seed, kind.bytes))
       for (let i = 0; i < 5; i++)
@@ -119,7 +119,7 @@ describe.each(kinds.map(kind => [kind.name, kind] as const))('%s', (_, kind) => 
     )
   })
 
-  test('check() of an open heap refuses it, or it works', () => {
+  test('check() of an open heap throws, or it works', () => {
     flipEach(
       (scene, flip) => {
         const heap = scene.restored()

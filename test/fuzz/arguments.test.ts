@@ -306,7 +306,7 @@ describe('a heap', () => {
   ]
 
   const kinds: HeapOptions[] = [{ slabs: false }, { slabs: true }, { hardened: true }]
-  test.each(kinds)('with %j takes any arguments', kind => {
+  test.each(kinds)('with %j accepts or rejects any arguments', kind => {
     for (const placement of placements) {
       const heap = Heap.format(new ArrayBuffer(2 ** 17), { placement, ...kind })
       // What lies about after a reset may pass for a block, and a number for its pointer: a
@@ -336,7 +336,7 @@ describe('a heap', () => {
     }
   })
 
-  test('has properties that take any value, or none', () => {
+  test('has properties that accept or reject any value', () => {
     const heap = Heap.format(new ArrayBuffer(65536))
     const before = heap.u8
     const properties = propertiesOf(Heap.prototype)
@@ -355,7 +355,7 @@ describe('a heap', () => {
     )
   })
 
-  test('is made of arguments of any kind, or refused', () => {
+  test('is created with any arguments, or they are rejected', () => {
     fc.assert(
       fc.property(
         fc.constantFrom('map', 'format', 'attach'),
@@ -378,7 +378,7 @@ describe('a heap', () => {
     )
   })
 
-  test('of a region or a buffer takes options of any kind, or refuses them', () => {
+  test('of a region or a buffer accepts or rejects any options', () => {
     using region = Region.map(65536)
     const buffer = new ArrayBuffer(65536)
     fc.assert(
@@ -393,7 +393,7 @@ describe('a heap', () => {
     )
   })
 
-  test('that is closed, or lost its memory, has an error for everything', () => {
+  test('that is closed, or lost its memory, throws a named error for every call', () => {
     const closed = Heap.format(new ArrayBuffer(4096))
     closed.close()
     const lost = Heap.format(new ArrayBuffer(4096), { slabs: true })
@@ -417,7 +417,7 @@ describe('a heap', () => {
 describe('a region', () => {
   const callable = ['decommit', 'faults', 'protect', 'residentBytes']
 
-  test('takes any arguments', () => {
+  test('accepts or rejects any arguments', () => {
     const region = Region.map(65536)
     const pages = fc.nat(20).map(count => () => count * region.pageSize)
     const mode = fc.constantFrom('none', 'read', 'readwrite').map(text => () => text)
@@ -446,7 +446,7 @@ describe('a region', () => {
     )
   })
 
-  test('is mapped by arguments of any kind, or refused', () => {
+  test('is mapped with any arguments, or they are rejected', () => {
     fc.assert(
       fc.property(fc.oneof(options, value), make => {
         const argument = make()
@@ -460,7 +460,7 @@ describe('a region', () => {
 })
 
 describe('an OffheapError', () => {
-  test('is made of texts and faults of any kind', () => {
+  test('is created with strings and faults of any kind', () => {
     fc.assert(
       fc.property(fc.string(), fc.integer(), (message, errno) => {
         const error = new OffheapError('ERR_OFFHEAP_SYSTEM', message, { errno, syscall: message })
@@ -472,7 +472,7 @@ describe('an OffheapError', () => {
 })
 
 describe('a trace', () => {
-  test('of any text is one, or says which line is wrong', () => {
+  test('of any text is valid, or the error names the wrong line', () => {
     const word = fc.constantFrom(
       'a',
       'c',
@@ -502,7 +502,7 @@ describe('a trace', () => {
     )
   })
 
-  test('at a path that no file has is an error with a name', async () => {
+  test('at a path without a file throws a named error', async () => {
     for (const path of [
       '',
       '.',

@@ -32,15 +32,15 @@ describe.each(targetNames)('%s', name => {
   const target = targets[name]
   const corpus = readCorpus(CORPUS, name)
 
-  test('there is a corpus', () => {
+  test('has a corpus', () => {
     expect(corpus.size).toBeGreaterThan(5)
   })
 
-  test('every input of the corpus ends in a value or in an error that has a name', async () => {
+  test('ends every input of the corpus with a value or a named error', async () => {
     for (const [file, input] of corpus) await run(name, input, file)
   })
 
-  test('so does whatever is made of them', async () => {
+  test('ends every mutated input with a value or a named error', async () => {
     const random = randomFrom(20_26)
     const inputs = [...corpus.values(), ...seeds[name]()]
     for (let i = 0; i < MUTANTS[name]; i++) {
@@ -51,13 +51,13 @@ describe.each(targetNames)('%s', name => {
   })
 
   // But for hardened heaps, whose key is another one each time.
-  test('the same input ends in the same way', async () => {
+  test('ends the same input the same way', async () => {
     for (const input of [...corpus.values()].filter(([kind = 0]) => kind < 128).slice(0, 20))
       expect(await target(input)).toEqual(await target(input))
   })
 })
 
-test('a recording whose header promises more events than the file has ends with the file', async () => {
+test('a recording whose header claims too many events ends with its file', async () => {
   const event = Buffer.alloc(24)
   event.writeUInt32LE(4096 * 8 + 1)
   const whole = Buffer.concat(Array.from({ length: 10 }, () => event))

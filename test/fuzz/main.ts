@@ -31,9 +31,11 @@ const { values } = parseArgs({
 })
 
 if (values.help) {
-  console.log(`node test/check.js fuzz [--minutes N] [--target ${targetNames.join('|')}] [--seed N] [--save]
+  console.log(`node test/check.js fuzz [--minutes N] [--target ${targetNames.join('|')}] [--seed N]
+  [--save]
 
-Runs for N minutes in all (default: 5), shared by the targets. --save makes the inputs that reach most the corpus.`)
+Runs for N minutes in all (default: 5), shared by the targets. --save replaces the corpus by the
+inputs with the most coverage.`)
 } else {
   process.exitCode = await main()
 }

@@ -45,7 +45,8 @@ function heapSeeds(): Uint8Array[] {
   })
 }
 
-const TEXT = `1024\n3\n7\n1\na 0 512 # a comment\r\nc 1 4 16\nm 2 64 100\nr 0 640\nf 1\nr 0 0\nf -1\n`
+const TEXT =
+  '1024\n3\n7\n1\na 0 512 # a comment\r\nc 1 4 16\nm 2 64 100\n' + 'r 0 640\nf 1\nr 0 0\nf -1\n'
 
 function traceSeeds(): Uint8Array[] {
   const long = Array.from({ length: 60 }, (_, i) => `a ${i} ${i * 100}\nr ${i} ${i * 150}\n`).join(

@@ -40,7 +40,7 @@ function expectPayloads(heap: Heap, payloads: ReadonlyMap<number, Uint8Array>): 
   }
 }
 
-test('one bit in the notes on pages that were given back costs no payload', () => {
+test('one flipped bit in the notes about returned pages costs no payload', () => {
   const heap = Heap.format(new ArrayBuffer(65536), { hardened: true, quarantine: 0 })
   const { pointers, payloads } = inUse(heap, 100)
   const { givenBack, notes } = layout(heap)
@@ -71,68 +71,62 @@ test('one bit in the notes on pages that were given back costs no payload', () =
 })
 
 describe.each(placements)('with %s', placement => {
-  test(
-    'an index of which any one word was overwritten costs no payload, and no memory in use ' +
-      'is handed out',
-    () => {
-      const heap = Heap.format(new ArrayBuffer(16_384), {
-        hardened: true,
-        quarantine: 0,
-        placement
-      })
-      const { pointers, payloads } = inUse(heap, 100)
-      const sound = heap.u8.slice()
-      const { index, first } = layout(heap, placement)
-      const [used = 0, free = 0] = [pointers[3], pointers[4]].map(
-        pointer => (pointer ?? 0) / 16 - 1
-      )
-      let refused = 0
-      for (let word = HEADER_WORDS; word < index; word++) {
-        for (const value of [
-          0,
-          -1,
-          1,
-          3,
-          5,
-          6,
-          12,
-          14,
-          20,
-          31,
-          index,
-          first,
-          used,
-          free,
-          0x01010101,
-          0x7f7f7f7f
-        ]) {
-          heap.u8.set(sound)
-          heap.i32[word] = value
-          const live = new Map(payloads)
-          for (const pointer of [pointers[5] ?? 0, pointers[9] ?? 0]) {
-            try {
-              heap.free(pointer)
-              live.delete(pointer)
-              const given = heap.malloc(90)
-              for (const [other, { length }] of live)
-                expect(given + 90 <= other || other + length <= given).toBe(true)
-            } catch (error) {
-              expect(error).toHaveProperty('code', CORRUPT)
-              refused++
-            }
-            expectPayloads(heap, live)
+  test('an index with an overwritten word costs no payload and no used memory', () => {
+    const heap = Heap.format(new ArrayBuffer(16_384), {
+      hardened: true,
+      quarantine: 0,
+      placement
+    })
+    const { pointers, payloads } = inUse(heap, 100)
+    const sound = heap.u8.slice()
+    const { index, first } = layout(heap, placement)
+    const [used = 0, free = 0] = [pointers[3], pointers[4]].map(pointer => (pointer ?? 0) / 16 - 1)
+    let refused = 0
+    for (let word = HEADER_WORDS; word < index; word++) {
+      for (const value of [
+        0,
+        -1,
+        1,
+        3,
+        5,
+        6,
+        12,
+        14,
+        20,
+        31,
+        index,
+        first,
+        used,
+        free,
+        0x01010101,
+        0x7f7f7f7f
+      ]) {
+        heap.u8.set(sound)
+        heap.i32[word] = value
+        const live = new Map(payloads)
+        for (const pointer of [pointers[5] ?? 0, pointers[9] ?? 0]) {
+          try {
+            heap.free(pointer)
+            live.delete(pointer)
+            const given = heap.malloc(90)
+            for (const [other, { length }] of live)
+              expect(given + 90 <= other || other + length <= given).toBe(true)
+          } catch (error) {
+            expect(error).toHaveProperty('code', CORRUPT)
+            refused++
           }
+          expectPayloads(heap, live)
         }
       }
-      expect(refused).toBeGreaterThan(0)
-      heap.reset()
-      heap.check()
-      expect(heap.malloc(100)).toBe(pointers[0])
     }
-  )
+    expect(refused).toBeGreaterThan(0)
+    heap.reset()
+    heap.check()
+    expect(heap.malloc(100)).toBe(pointers[0])
+  })
 })
 
-test('an index that led a call astray ends every later call, until reset()', () => {
+test('an index that misled a call makes every later call throw, until reset()', () => {
   const heap = Heap.format(new ArrayBuffer(65536), {
     hardened: true,
     quarantine: 0,
@@ -166,7 +160,7 @@ test('an index that led a call astray ends every later call, until reset()', () 
   expect(heap.malloc(100)).toBe(pointers[0])
 })
 
-test('a used block that the ledger calls free is not given back to the system', () => {
+test('a used block that the ledger calls free is not returned to the system', () => {
   using heap = Heap.map({ size: 2 ** 20, hardened: true, quarantine: 0 })
   const block = heap.malloc(100_000)
   heap.malloc(10)
@@ -181,39 +175,28 @@ test('a used block that the ledger calls free is not given back to the system', 
   for (const look of [() => heap.stats(), () => [...heap.blocks()]]) expectError(look, CORRUPT)
 })
 
-test(
-  'a trim that is due by itself, and finds the ledger overwritten, is no reason for a free ' +
-    'to fail',
-  () => {
-    using heap = Heap.map({ size: 2 ** 20, hardened: true, quarantine: 0, trimThreshold: 50_000 })
-    const [damaged, block] = [heap.malloc(100), heap.malloc(10), heap.malloc(60_000)].toSpliced(
-      1,
-      1
-    )
-    heap.malloc(10)
-    heap.i32[(damaged ?? 0) / 16 - 1] ^= USED
-    heap.free(block ?? 0)
-    expect(errorOf(() => heap.free(block ?? 0)).message).toMatch(/is free already/)
-  }
-)
+test('a free succeeds even if the trim that it triggers finds the ledger overwritten', () => {
+  using heap = Heap.map({ size: 2 ** 20, hardened: true, quarantine: 0, trimThreshold: 50_000 })
+  const [damaged, block] = [heap.malloc(100), heap.malloc(10), heap.malloc(60_000)].toSpliced(1, 1)
+  heap.malloc(10)
+  heap.i32[(damaged ?? 0) / 16 - 1] ^= USED
+  heap.free(block ?? 0)
+  expect(errorOf(() => heap.free(block ?? 0)).message).toMatch(/is free already/)
+})
 
-test(
-  'a seal where no block begins is found by the call that would begin one there, and not ' +
-    'covered',
-  () => {
-    const heap = Heap.format(new ArrayBuffer(65536), { hardened: true, quarantine: 0 })
-    heap.malloc(100)
-    const { seals, first } = layout(heap)
-    const origin = heap.i32.length / 16
-    const next = first + 8
-    const place = seals + Math.floor((next - origin) / 4)
-    expect(heap.i32[place]).toBe(0)
-    heap.i32[place] = 5
-    expectError(() => heap.malloc(100), CORRUPT)
-  }
-)
+test('a seal without a block is detected by the call that would place a block there', () => {
+  const heap = Heap.format(new ArrayBuffer(65536), { hardened: true, quarantine: 0 })
+  heap.malloc(100)
+  const { seals, first } = layout(heap)
+  const origin = heap.i32.length / 16
+  const next = first + 8
+  const place = seals + Math.floor((next - origin) / 4)
+  expect(heap.i32[place]).toBe(0)
+  heap.i32[place] = 5
+  expectError(() => heap.malloc(100), CORRUPT)
+})
 
-test('reset() writes the whole header anew', () => {
+test('reset() writes the whole header again', () => {
   for (const options of [{}, { slabs: true }, { hardened: true, quarantine: 4096 }]) {
     for (const value of [0, -1, 5, 2 ** 30]) {
       const heap = Heap.format(new ArrayBuffer(65536), options)

@@ -28,22 +28,19 @@ function isZero(heap: Heap, pointer: number): boolean {
 }
 
 describe('a hardened heap', () => {
-  test.each([-1, 0.5, Number.NaN, 2 ** 53, '8', null, undefined])(
-    'refuses an amount of %s',
-    value => {
-      const heap = hardened()
-      const pointer = heap.malloc(8)
-      const code = typeof value === 'number' ? 'ERR_OUT_OF_RANGE' : 'ERR_INVALID_ARG_TYPE'
-      expectRefusal(heap, () => call(heap, 'malloc', value), code)
-      expectRefusal(heap, () => call(heap, 'calloc', value, 1), code, /"count"/)
-      expectRefusal(heap, () => call(heap, 'calloc', 1, value), code, /"size"/)
-      expectRefusal(heap, () => call(heap, 'alignedAlloc', 64, value), code)
-      expectRefusal(heap, () => call(heap, 'alignedAlloc', value, 64), code, /"alignment"/)
-      expectRefusal(heap, () => call(heap, 'realloc', pointer, value), code)
-    }
-  )
+  test.each([-1, 0.5, Number.NaN, 2 ** 53, '8', null, undefined])('rejects a size of %s', value => {
+    const heap = hardened()
+    const pointer = heap.malloc(8)
+    const code = typeof value === 'number' ? 'ERR_OUT_OF_RANGE' : 'ERR_INVALID_ARG_TYPE'
+    expectRefusal(heap, () => call(heap, 'malloc', value), code)
+    expectRefusal(heap, () => call(heap, 'calloc', value, 1), code, /"count"/)
+    expectRefusal(heap, () => call(heap, 'calloc', 1, value), code, /"size"/)
+    expectRefusal(heap, () => call(heap, 'alignedAlloc', 64, value), code)
+    expectRefusal(heap, () => call(heap, 'alignedAlloc', value, 64), code, /"alignment"/)
+    expectRefusal(heap, () => call(heap, 'realloc', pointer, value), code)
+  })
 
-  test('has 0 for what it has no room for, and nothing changes', () => {
+  test('returns 0 when out of memory, and changes nothing', () => {
     const heap = hardened()
     const pointer = heap.malloc(100)
     heap.malloc(100)
@@ -69,7 +66,7 @@ describe('a hardened heap', () => {
     expectFilled(heap, pointer, 100)
   })
 
-  test('has zeroed memory where other blocks were before, and where only a part was', () => {
+  test('clears memory where other blocks were before, and where only a part was', () => {
     const heap = hardened(65536, 0)
     const fence = heap.malloc(8)
     const used = heap.malloc(1000)
@@ -91,27 +88,24 @@ describe('a hardened heap', () => {
     heap.free(fence)
   })
 
-  test.each(placements)(
-    'aligns what it is asked to, with %s, and watches what it leaves out',
-    placement => {
-      for (const alignment of [1, 2, 8, 16, 32, 64, 128, 1024, 4096, 16384]) {
-        const heap = Heap.format(new ArrayBuffer(2 ** 17), { hardened: true, placement })
-        heap.malloc(10)
-        const pointers = Array.from({ length: 3 }, (_, i) => heap.alignedAlloc(alignment, 50 + i))
-        for (const pointer of pointers) {
-          expect(pointer).toBeGreaterThan(0)
-          expect(pointer % Math.max(alignment, 32)).toBe(0)
-        }
-        expect(pointers.map(pointer => heap.usableSize(pointer))).toEqual([50, 51, 52])
-        heap.check()
-        for (const pointer of pointers) heap.free(pointer)
-        heap.check()
-        expect(heap.stats().blocks).toBe(1)
+  test.each(placements)('aligns blocks, with %s, and verifies the bytes in the gaps', placement => {
+    for (const alignment of [1, 2, 8, 16, 32, 64, 128, 1024, 4096, 16384]) {
+      const heap = Heap.format(new ArrayBuffer(2 ** 17), { hardened: true, placement })
+      heap.malloc(10)
+      const pointers = Array.from({ length: 3 }, (_, i) => heap.alignedAlloc(alignment, 50 + i))
+      for (const pointer of pointers) {
+        expect(pointer).toBeGreaterThan(0)
+        expect(pointer % Math.max(alignment, 32)).toBe(0)
       }
+      expect(pointers.map(pointer => heap.usableSize(pointer))).toEqual([50, 51, 52])
+      heap.check()
+      for (const pointer of pointers) heap.free(pointer)
+      heap.check()
+      expect(heap.stats().blocks).toBe(1)
     }
-  )
+  })
 
-  test('knows its blocks by pointer and by view, and nothing else', () => {
+  test('finds its blocks by pointer and by view, and nothing else', () => {
     const heap = hardened()
     const [pointer, other] = [heap.malloc(100), heap.malloc(100)]
     for (const block of [pointer, heap.view(pointer), new DataView(heap.buffer, pointer, 1)]) {
@@ -140,7 +134,7 @@ describe('a hardened heap', () => {
     }
   })
 
-  test('keeps a root: a block of its own, or none', () => {
+  test('has a root, which is one of its blocks or 0', () => {
     const heap = hardened()
     expect(heap.root).toBe(0)
     const pointer = heap.malloc(10)
@@ -155,7 +149,7 @@ describe('a hardened heap', () => {
     expect(heap.root).toBe(0)
   })
 
-  test('is as new after a reset', () => {
+  test('is as new after reset', () => {
     const heap = hardened()
     const work = (): unknown => {
       const pointers = Array.from({ length: 20 }, (_, i) => heap.malloc(i * 30))
@@ -173,7 +167,7 @@ describe('a hardened heap', () => {
     expect(work()).toEqual(before)
   })
 
-  test.each([true, false])('says that it is closed, whatever is called (mapped: %s)', mapped => {
+  test.each([true, false])('throws ERR_OFFHEAP_CLOSED for every call (mapped: %s)', mapped => {
     using region = Region.map(65536)
     const heap = mapped
       ? Heap.map({ size: 65536, hardened: true })

@@ -18,7 +18,7 @@ function blockOf(action: () => unknown): unknown {
 }
 
 describe('a pointer', () => {
-  test('to wilderness was given back as far as blocks ever reached, and never handed out beyond', () => {
+  test('to wilderness was freed if blocks ever reached it, and otherwise never allocated', () => {
     const heap = hardened(0)
     const pointers = Array.from({ length: 3 }, () => heap.malloc(100))
     const { top } = heap.stats()
@@ -38,7 +38,7 @@ describe('a pointer', () => {
     expectError(() => heap.free(65536), INVALID, /lies outside the heap, which has 65536 bytes/)
   })
 
-  test('to free memory names what lies there, unless it is the pointer itself', () => {
+  test("to free memory is reported with the block there, unless it is that block's pointer", () => {
     const heap = hardened(0)
     const [a, b] = [heap.malloc(100), heap.malloc(100), heap.malloc(100)]
     heap.free(a)
@@ -53,7 +53,7 @@ describe('a pointer', () => {
     expect(blockOf(() => heap.free(b))).toEqual({ pointer: b, size: 256 })
   })
 
-  test('to a block in the quarantine names that block', () => {
+  test('to a block in the quarantine is reported with that block', () => {
     const heap = hardened()
     const pointer = heap.malloc(100)
     heap.free(pointer)
@@ -63,7 +63,7 @@ describe('a pointer', () => {
     expect(blockOf(inside)).toEqual({ pointer, size: 100 })
   })
 
-  test('of a wrong type throws as Node does', () => {
+  test('of a wrong type throws as in Node', () => {
     const heap = hardened()
     for (const value of [null, undefined, '8', {}, []]) {
       expectError(() => call(heap, 'free', value), 'ERR_INVALID_ARG_TYPE', /"pointer"/)
@@ -72,7 +72,7 @@ describe('a pointer', () => {
 })
 
 describe('damage', () => {
-  test('past a block is reported with its distance from the end', () => {
+  test('after a block is reported with its distance from the end', () => {
     const heap = hardened()
     const pointer = heap.malloc(40)
     for (const past of [0, 1, 9, 23]) {

@@ -35,7 +35,7 @@ function freed(heap: AnyHeap, bytes: number): number {
 }
 
 describe('a hardened heap', () => {
-  test('is a Heap, has room for three quarters of its memory, and hands out multiples of 32', () => {
+  test('is a Heap with three quarters of its memory for blocks, at multiples of 32', () => {
     const heap = hardened()
     expect(heap).toBeInstanceOf(Heap)
     const { size, largestFree, metadata } = heap.stats()
@@ -47,7 +47,7 @@ describe('a hardened heap', () => {
     heap.check()
   })
 
-  test('has blocks of exactly the bytes that were asked for', () => {
+  test('has blocks of exactly the requested sizes', () => {
     const heap = hardened()
     for (const bytes of [0, 1, 31, 32, 63, 64, 95, 96, 1000]) {
       const pointer = heap.malloc(bytes)
@@ -59,7 +59,7 @@ describe('a hardened heap', () => {
     heap.check()
   })
 
-  test('takes every form of a block that any heap takes', () => {
+  test('accepts every reference to a block that any heap accepts', () => {
     const heap = hardened()
     heap.free(0)
     expect(heap.realloc(heap.malloc(10), 0)).toBe(0)
@@ -111,7 +111,7 @@ describe('a hardened heap', () => {
     }
   )
 
-  test('is found again by attach, with its blocks, its root and its watch', () => {
+  test('can be attached to, with its blocks, root and checks', () => {
     const heap = hardened()
     const pointer = heap.malloc(5)
     heap.u8.set([1, 2, 3, 4, 5], pointer)
@@ -128,7 +128,7 @@ describe('a hardened heap', () => {
     expectError(() => (heap.root = pointer), DOUBLE)
   })
 
-  test('has another key each time', () => {
+  test('has a different key each time', () => {
     const fills = [hardened(), hardened()].map(heap => heap.view(heap.malloc(64)).slice().join())
     expect(fills[0]).not.toBe('')
     const [a, b] = [hardened(), hardened()].map(heap => {
@@ -140,7 +140,7 @@ describe('a hardened heap', () => {
 })
 
 describe('options', () => {
-  test('that contradict each other, or make no sense, are refused', () => {
+  test('that contradict each other, or are invalid, are rejected', () => {
     const memory = new ArrayBuffer(65536)
     for (const options of [
       { hardened: true, slabs: true },
@@ -173,7 +173,7 @@ describe('options', () => {
     )
   })
 
-  test('of a size that is refused name the smallest that is not', () => {
+  test('with a rejected size report the smallest valid one', () => {
     for (const placement of placements) {
       const { message } = errorOf(() =>
         Heap.format(new ArrayBuffer(64), { hardened: true, placement })
@@ -240,7 +240,7 @@ describe('a second free', () => {
     heap.check()
   })
 
-  test('is detected when the block has merged with others', () => {
+  test('is detected after the block was merged with others', () => {
     const heap = hardened({ quarantine: 0 })
     const pointers = Array.from({ length: 6 }, () => heap.malloc(100))
     for (const pointer of pointers.slice(1, 5)) heap.free(pointer)
@@ -260,9 +260,9 @@ describe('a second free', () => {
   })
 })
 
-describe('a write outside of a block', () => {
+describe('a write outside a block', () => {
   test.each([0, 1, 7, 31, 32, 40, 63, 64, 95, 1000])(
-    'one byte past the end of %i bytes is found at free',
+    'one byte past the end of %i bytes is detected by free',
     bytes => {
       const heap = hardened()
       const pointer = heap.malloc(bytes)
@@ -280,7 +280,7 @@ describe('a write outside of a block', () => {
     }
   )
 
-  test('is found by realloc, which leaves the block alone', () => {
+  test('is detected by realloc, which does not change the block', () => {
     const heap = hardened()
     const pointer = heap.malloc(40)
     heap.view(pointer).fill(7)
@@ -296,7 +296,7 @@ describe('a write outside of a block', () => {
     heap.check()
   })
 
-  test('in front of a block is found at free', () => {
+  test('before a block is detected by free', () => {
     const heap = hardened()
     const pointers = [heap.malloc(63), heap.malloc(63), heap.malloc(64)]
     for (const pointer of pointers) {
@@ -312,7 +312,7 @@ describe('a write outside of a block', () => {
     heap.check()
   })
 
-  test('over many bytes breaks no header and no link', () => {
+  test('over many bytes damages no header and no link', () => {
     const heap = hardened()
     const pointers = Array.from({ length: 20 }, () => heap.malloc(50))
     const [a = 0, , b = 0] = pointers
@@ -325,7 +325,7 @@ describe('a write outside of a block', () => {
   })
 
   test.each([0, 1, 17, 39, 63])(
-    'to byte %i of a freed block is found when it leaves the quarantine',
+    'to byte %i of a freed block is detected when it leaves the quarantine',
     at => {
       const heap = hardened({ quarantine: 200 })
       const pointer = freed(heap, 40)
@@ -352,7 +352,7 @@ describe('a write outside of a block', () => {
   )
 
   test.each([0, 4, 8, 12, 39, 60])(
-    'to byte %i of free memory is found when it is handed out',
+    'to byte %i of free memory is detected when it is allocated',
     at => {
       const heap = hardened({ quarantine: 0 })
       const pointer = freed(heap, 40)
@@ -368,7 +368,7 @@ describe('a write outside of a block', () => {
     }
   )
 
-  test('to memory that was never handed out is found when it is', () => {
+  test('to memory that was never allocated is detected when it is', () => {
     const calls = [
       (heap: AnyHeap) => heap.malloc(500),
       (heap: AnyHeap) => heap.calloc(500, 1),
@@ -386,7 +386,7 @@ describe('a write outside of a block', () => {
     }
   })
 
-  test('to free memory behind a block is found when the block grows into it', () => {
+  test('to free memory after a block is detected when the block grows into it', () => {
     const heap = hardened({ quarantine: 0 })
     const [a, b] = [heap.malloc(40), heap.malloc(400)]
     heap.malloc(10)
@@ -399,7 +399,7 @@ describe('a write outside of a block', () => {
   })
 })
 
-test('a write to wilderness that was used once is found by check()', () => {
+test('a write to wilderness that was used before is detected by check()', () => {
   const heap = hardened({ quarantine: 0 })
   heap.malloc(10)
   const pointer = heap.malloc(500)
@@ -408,7 +408,7 @@ test('a write to wilderness that was used once is found by check()', () => {
   expectError(() => heap.check(), CORRUPT, new RegExp(`byte ${pointer + 300} `))
 })
 
-test('peakUsed is the most that blocks outside of the quarantine ever had', () => {
+test('peakUsed is the maximum of blocks outside the quarantine', () => {
   const heap = hardened({ quarantine: 0 })
   const pointers = [heap.malloc(100), heap.malloc(100)]
   for (const pointer of pointers) heap.free(pointer)
@@ -417,7 +417,7 @@ test('peakUsed is the most that blocks outside of the quarantine ever had', () =
 })
 
 describe('the quarantine', () => {
-  test('holds blocks back, first in, first out, within its bytes', () => {
+  test('keeps blocks, first in, first out, up to its size', () => {
     const heap = hardened({ quarantine: 64 * 3 })
     const pointers = Array.from({ length: 5 }, () => heap.malloc(40))
     heap.malloc(40)
@@ -442,7 +442,7 @@ describe('the quarantine', () => {
     expect(held.every(block => !block.used)).toBe(true)
   })
 
-  test('is emptied before the heap says that it is full', () => {
+  test('is emptied before the heap reports that it is out of memory', () => {
     const heap = hardened({ bytes: 16384, quarantine: 2 ** 20 })
     const { largestFree } = heap.stats()
     for (let i = 0; i < 50; i++) {
@@ -464,8 +464,8 @@ describe('the quarantine', () => {
   })
 })
 
-describe('pages that go back to the system', () => {
-  test.each([undefined, 2 ** 20])('are still watched (trimThreshold %s)', trimThreshold => {
+describe('pages returned to the system', () => {
+  test.each([undefined, 2 ** 20])('are still verified (trimThreshold %s)', trimThreshold => {
     const options = trimThreshold === undefined ? {} : { trimThreshold }
     using heap = Heap.map({ size: 2 ** 24, hardened: true, ...options })
     const large = Array.from({ length: 8 }, () => heap.malloc(2 ** 20))
@@ -494,38 +494,34 @@ describe('pages that go back to the system', () => {
     expect(heap.view(zeroed).every(byte => byte === 0)).toBe(true)
   })
 
-  test(
-    'are no reason for held blocks to leave the quarantine, nor for a call to find what was ' +
-      'written to them',
-    () => {
-      using heap = Heap.map({
-        size: 2 ** 22,
-        hardened: true,
-        quarantine: 20_000,
-        trimThreshold: 50_000
-      })
-      const [held, shrinks, large] = [heap.malloc(100), heap.malloc(200_000), heap.malloc(200_000)]
-      heap.malloc(10)
-      heap.view(large).fill(1)
-      heap.free(held)
-      spoil(heap, held + 7)
-      const before = heap.stats().residentBytes
-      heap.free(large)
-      expect(heap.realloc(shrinks, 100_000)).toBe(shrinks)
-      expect(heap.stats().residentBytes).toBeLessThan(before - 150_000)
-      expect(heap.stats()).toMatchObject({ quarantinedBlocks: 1, blocks: 2 })
-      expectError(() => heap.free(held), DOUBLE)
-      expectError(
-        () => heap.check(),
-        CORRUPT,
-        new RegExp(`byte ${held + 7} was written after it was freed`)
-      )
-      spoil(heap, held + 7)
-      heap.check()
-    }
-  )
+  test('do not release quarantined blocks, and cause no error of a call', () => {
+    using heap = Heap.map({
+      size: 2 ** 22,
+      hardened: true,
+      quarantine: 20_000,
+      trimThreshold: 50_000
+    })
+    const [held, shrinks, large] = [heap.malloc(100), heap.malloc(200_000), heap.malloc(200_000)]
+    heap.malloc(10)
+    heap.view(large).fill(1)
+    heap.free(held)
+    spoil(heap, held + 7)
+    const before = heap.stats().residentBytes
+    heap.free(large)
+    expect(heap.realloc(shrinks, 100_000)).toBe(shrinks)
+    expect(heap.stats().residentBytes).toBeLessThan(before - 150_000)
+    expect(heap.stats()).toMatchObject({ quarantinedBlocks: 1, blocks: 2 })
+    expectError(() => heap.free(held), DOUBLE)
+    expectError(
+      () => heap.check(),
+      CORRUPT,
+      new RegExp(`byte ${held + 7} was written after it was freed`)
+    )
+    spoil(heap, held + 7)
+    heap.check()
+  })
 
-  test('hold the pattern again where a block takes only a part of them', () => {
+  test('hold the pattern again if a block uses only a part of them', () => {
     using heap = Heap.map({ size: 2 ** 22, hardened: true, quarantine: 0 })
     const large = heap.malloc(2 ** 20)
     heap.malloc(10)
@@ -538,7 +534,7 @@ describe('pages that go back to the system', () => {
     heap.check()
   })
 
-  test('are shared by a block that is held back and one that is free', () => {
+  test('can be shared by a quarantined block and a free one', () => {
     using heap = Heap.map({ size: 2 ** 22, hardened: true, quarantine: 13_000 })
     const [held, free, other] = [heap.malloc(6000), heap.malloc(6000), heap.malloc(6000)]
     heap.malloc(10)
@@ -550,7 +546,7 @@ describe('pages that go back to the system', () => {
     heap.check()
   })
 
-  test('trim of a heap in an ordinary buffer gives nothing', () => {
+  test('do not exist in an ordinary buffer: trim returns 0', () => {
     expect(hardened().trim()).toBe(0)
   })
 
@@ -562,7 +558,7 @@ describe('pages that go back to the system', () => {
     expect(heap.stats().residentBytes).toBeLessThan(2 ** 20)
   })
 
-  test('work over a borrowed region, whatever it held', () => {
+  test('work with a borrowed region, whatever it contained', () => {
     using region = Region.map(2 ** 20)
     new Uint8Array(region.buffer).fill(0xaa)
     const heap = Heap.format(region, { hardened: true })

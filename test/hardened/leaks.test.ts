@@ -32,7 +32,7 @@ describe('errors', () => {
     expect(block?.freed).toMatch(/^ +at freeHere .*leaks\.test/)
   })
 
-  test('about a live block have only where it was allocated', () => {
+  test('about a live block have only the stack of its allocation', () => {
     const heap = Heap.format(new ArrayBuffer(65536), tracked)
     const pointer = allocateHere(heap, 40)
     heap.u8[pointer + 40] ^= 1
@@ -42,7 +42,7 @@ describe('errors', () => {
     expect(blockOf(() => heap.free(pointer + 8))?.allocated).toContain('allocateHere')
   })
 
-  test('about a write after free name both', () => {
+  test('about a write after free have both stacks', () => {
     const heap = Heap.format(new ArrayBuffer(65536), tracked)
     const pointer = allocateHere(heap, 40)
     freeHere(heap, pointer)
@@ -52,14 +52,14 @@ describe('errors', () => {
     expect(block?.freed).toContain('freeHere')
   })
 
-  test('have no stacks unless they are kept', () => {
+  test('have no stacks without trackAllocations', () => {
     const heap = Heap.format(new ArrayBuffer(65536), { hardened: true })
     const pointer = allocateHere(heap, 40)
     freeHere(heap, pointer)
     expect(blockOf(() => heap.free(pointer))).toEqual({ pointer, size: 40 })
   })
 
-  test('realloc moves a block along with its stack', () => {
+  test('have the stack of the realloc that moved the block', () => {
     const heap = Heap.format(new ArrayBuffer(65536), tracked)
     const pointer = allocateHere(heap, 40)
     heap.malloc(1)
@@ -71,7 +71,7 @@ describe('errors', () => {
 })
 
 describe('the stacks of a heap', () => {
-  test('are of what it did itself, and not of what another one did in the same memory', () => {
+  test('are those of its own calls, not of another Heap object on the same memory', () => {
     const heap = Heap.format(new ArrayBuffer(65536), tracked)
     const other = Heap.attach(heap.buffer)
     const pointer = other.malloc(40)
@@ -80,7 +80,7 @@ describe('the stacks of a heap', () => {
     expect(blockOf(() => heap.free(pointer))).toEqual({ pointer, size: 40 })
   })
 
-  test('are forgotten with a reset', () => {
+  test('are dropped by reset', () => {
     const heap = Heap.format(new ArrayBuffer(65536), tracked)
     const pointer = allocateHere(heap, 40)
     freeHere(heap, pointer)
@@ -91,7 +91,7 @@ describe('the stacks of a heap', () => {
     expect(blockOf(() => heap.free(pointer))).toEqual({ pointer, size: 40 })
   })
 
-  test('are remembered for the last 65,536 blocks that were freed', () => {
+  test('are kept for the last 65,536 freed blocks', () => {
     const stacks = new Stacks()
     const here = 'at here'
     for (let i = 1; i <= 65_537; i++) {
@@ -103,7 +103,7 @@ describe('the stacks of a heap', () => {
     expect(stacks.describe(65_537, 8)).toHaveProperty('freed')
   })
 
-  test('are empty where nothing called', () => {
+  test('are empty if there is no caller', () => {
     const stacks = new Stacks()
     stacks.noteAllocated(
       8,
@@ -114,7 +114,7 @@ describe('the stacks of a heap', () => {
   })
 })
 
-test('a realloc that has no room leaves the block to be told as a leak', () => {
+test('a realloc without memory keeps its block among the leaks', () => {
   const heap = Heap.format(new ArrayBuffer(65536), tracked)
   const pointer = allocateHere(heap, 40)
   expect(heap.realloc(pointer, 2 ** 20)).toBe(0)
@@ -137,7 +137,7 @@ describe('leaks()', () => {
     expect(heap.leaks()).toEqual([])
   })
 
-  test('say that stacks were not kept', () => {
+  test('throw without trackAllocations', () => {
     expectError(() => newHeap().leaks(), 'ERR_OFFHEAP_UNSUPPORTED', /trackAllocations: true/)
     expectError(
       () => Heap.format(new ArrayBuffer(65536), { hardened: true }).leaks(),
@@ -146,7 +146,7 @@ describe('leaks()', () => {
   })
 })
 
-test('a report of leaks shows the first twenty stacks, and says how many more there are', () => {
+test('the leak report shows the first twenty stacks, and the number of the others', () => {
   const leaks = Array.from({ length: 22 }, (_, i) => ({
     count: i + 1,
     bytes: 8,
@@ -169,7 +169,7 @@ describe('close()', () => {
     const [text, options] = warn.mock.calls[0] ?? []
     expect(options).toEqual({ type: 'OffheapWarning', code: 'OFFHEAP_LEAK' })
     expect(text).toMatch(
-      /^540 bytes in 2 blocks were not freed[\s\S]*500 bytes in 1 block, allocated\n +at [\s\S]*40 bytes/
+      /^540 bytes in 2 blocks were not freed.*500 bytes in 1 block, allocated\n +at .*40 bytes/s
     )
     warn.mockClear()
     const clean = Heap.map({ size: 2 ** 20, ...tracked })

@@ -62,7 +62,7 @@ describe.each(placements)('with %s', placement => {
     }
   )
 
-  test('a slack that was changed is found at free', () => {
+  test('an overwritten slack is detected by free', () => {
     const { heap, a } = prepared(placement)
     heap.i32[a + 1] += 4
     expectError(
@@ -92,7 +92,7 @@ describe.each(placements)('with %s', placement => {
     }
   })
 
-  test('the neighbours in the list are looked at too, and not sealed as they are', () => {
+  test('the neighbours in the list are verified too, before they are sealed again', () => {
     for (const word of [0, NEXT, PREVIOUS]) {
       for (const [taken, damaged] of [
         ['b', 'd'],
@@ -106,14 +106,14 @@ describe.each(placements)('with %s', placement => {
     }
   })
 
-  test('of a free block even the mark that its left neighbour is used must be right', () => {
+  test('the PREVIOUS_USED bit of a free block is verified', () => {
     const { heap, b, d } = prepared(placement)
     for (const block of [b, d]) heap.i32[block] ^= PREVIOUS_USED
     expectError(() => heap.malloc(100), CORRUPT)
     expectError(() => heap.check(), CORRUPT, new RegExp(`byte ${b * 4} `))
   })
 
-  test('the very first block is looked at like any other when the next one in the list is taken', () => {
+  test('the very first block is verified when the next one in the list is allocated', () => {
     for (const word of [0, NEXT, PREVIOUS]) {
       const heap = Heap.format(new ArrayBuffer(65536), { hardened: true, placement, quarantine: 0 })
       const [first, , second, last] = [300, 10, 300, 10].map(bytes => heap.malloc(bytes))
@@ -128,7 +128,7 @@ describe.each(placements)('with %s', placement => {
     }
   })
 
-  test('a link that was changed is not followed when the left neighbour is freed', () => {
+  test('an overwritten link is not followed when the left neighbour is freed', () => {
     const { heap, a, b } = prepared(placement)
     heap.i32[b + NEXT] = a
     const payloads = heap.u8.slice(slotOf(a))
@@ -136,88 +136,80 @@ describe.each(placements)('with %s', placement => {
     expect(Buffer.compare(heap.u8.slice(slotOf(a)), payloads)).toBe(0)
   })
 
-  test(
-    'ends every call with a value or a named error when the front part was overwritten at ' +
-      'random',
-    () => {
-      const word = fc.oneof(fc.nat(40), fc.nat(4095))
-      const value = fc.oneof(
-        fc.nat(5000),
-        fc.constantFrom(0, -1, 1, 2 ** 31 - 1, -(2 ** 31)),
-        fc.integer()
-      )
-      const damage = fc.array(fc.tuple(word, value), { minLength: 1, maxLength: 8 })
-      const work = fc.array(fc.tuple(fc.nat(9), fc.nat(30), fc.nat(600)), {
-        minLength: 1,
-        maxLength: 20
-      })
-      const buffer = new ArrayBuffer(16384)
-      fc.assert(
-        fc.property(damage, work, (words, calls) => {
-          const heap = Heap.format(buffer, { hardened: true, placement, quarantine: 500 })
-          const pointers = Array.from({ length: 20 }, (_, i) => heap.malloc(i * 9))
-          for (const pointer of pointers.filter((_, i) => i % 3 === 1)) heap.free(pointer)
-          for (const [at, junk] of words) heap.i32[at] = junk
-          for (const [call, which, size] of calls) {
-            const pointer = pointers[which] ?? which * 32
-            const run = [
-              () => heap.malloc(size),
-              () => heap.calloc(size, 1),
-              () => heap.realloc(pointer, size),
-              () => heap.free(pointer),
-              () => heap.alignedAlloc(2 ** (size % 12), size),
-              () => heap.view(pointer),
-              () => heap.stats(),
-              () => [...heap.blocks(), ...heap.freeBlocks()],
-              () => heap.check(),
-              () => Heap.attach(buffer)
-            ][call]
-            try {
-              run?.()
-            } catch (error) {
-              if (!(error instanceof OffheapError)) throw error
-            }
+  test('ends every call with a value or a named error after random writes to the ledger', () => {
+    const word = fc.oneof(fc.nat(40), fc.nat(4095))
+    const value = fc.oneof(
+      fc.nat(5000),
+      fc.constantFrom(0, -1, 1, 2 ** 31 - 1, -(2 ** 31)),
+      fc.integer()
+    )
+    const damage = fc.array(fc.tuple(word, value), { minLength: 1, maxLength: 8 })
+    const work = fc.array(fc.tuple(fc.nat(9), fc.nat(30), fc.nat(600)), {
+      minLength: 1,
+      maxLength: 20
+    })
+    const buffer = new ArrayBuffer(16384)
+    fc.assert(
+      fc.property(damage, work, (words, calls) => {
+        const heap = Heap.format(buffer, { hardened: true, placement, quarantine: 500 })
+        const pointers = Array.from({ length: 20 }, (_, i) => heap.malloc(i * 9))
+        for (const pointer of pointers.filter((_, i) => i % 3 === 1)) heap.free(pointer)
+        for (const [at, junk] of words) heap.i32[at] = junk
+        for (const [call, which, size] of calls) {
+          const pointer = pointers[which] ?? which * 32
+          const run = [
+            () => heap.malloc(size),
+            () => heap.calloc(size, 1),
+            () => heap.realloc(pointer, size),
+            () => heap.free(pointer),
+            () => heap.alignedAlloc(2 ** (size % 12), size),
+            () => heap.view(pointer),
+            () => heap.stats(),
+            () => [...heap.blocks(), ...heap.freeBlocks()],
+            () => heap.check(),
+            () => Heap.attach(buffer)
+          ][call]
+          try {
+            run?.()
+          } catch (error) {
+            if (!(error instanceof OffheapError)) throw error
           }
-        }),
-        { numRuns: 1500 }
-      )
-    }
-  )
+        }
+      }),
+      { numRuns: 1500 }
+    )
+  })
 })
 
-test('check() looks at the index of the policy as well', () => {
+test('check() verifies the index of the policy', () => {
   const heap = Heap.format(new ArrayBuffer(65536), { hardened: true, placement: 'next-fit' })
   heap.malloc(100)
   heap.i32[HEADER_WORDS] = -1
   expectError(() => heap.check(), CORRUPT, /the last search ended at byte -4, outside the heap/)
 })
 
-test(
-  'a header that was written over is found by the next call, whichever it is, and reset() is ' +
-    'a way out',
-  () => {
-    for (let word = 0; word < HEADER_WORDS; word++) {
-      const { heap, a } = prepared('first-fit')
-      heap.i32[word] ^= 1 << word
-      for (const call of [
-        () => heap.malloc(10),
-        () => heap.free(slotOf(a)),
-        () => heap.realloc(slotOf(a), 500),
-        () => heap.alignedAlloc(64, 10),
-        () => heap.view(slotOf(a)),
-        () => (heap.root = 0),
-        () => heap.check()
-      ]) {
-        expectError(call, 'ERR_OFFHEAP_(CORRUPT|NOT_A_HEAP)')
-      }
-    }
+test('an overwritten header is detected by the next call, until reset()', () => {
+  for (let word = 0; word < HEADER_WORDS; word++) {
     const { heap, a } = prepared('first-fit')
-    heap.i32[TOUCHED_WORD] = -5
-    heap.reset()
-    heap.check()
-    expect(heap.malloc(100)).toBe(slotOf(a))
+    heap.i32[word] ^= 1 << word
+    for (const call of [
+      () => heap.malloc(10),
+      () => heap.free(slotOf(a)),
+      () => heap.realloc(slotOf(a), 500),
+      () => heap.alignedAlloc(64, 10),
+      () => heap.view(slotOf(a)),
+      () => (heap.root = 0),
+      () => heap.check()
+    ]) {
+      expectError(call, 'ERR_OFFHEAP_(CORRUPT|NOT_A_HEAP)')
+    }
   }
-)
+  const { heap, a } = prepared('first-fit')
+  heap.i32[TOUCHED_WORD] = -5
+  heap.reset()
+  heap.check()
+  expect(heap.malloc(100)).toBe(slotOf(a))
+})
 
 describe('check() of a hardened heap', () => {
   function held() {
@@ -229,7 +221,7 @@ describe('check() of a hardened heap', () => {
   }
 
   test.each([OLDEST_WORD, NEWEST_WORD, QUARANTINED_WORD])(
-    'finds word %i of the header changed',
+    'finds a change of word %i of the header',
     word => {
       for (const value of [0, 1, 5000, -1]) {
         const { heap } = held()
@@ -239,14 +231,14 @@ describe('check() of a hardened heap', () => {
     }
   )
 
-  test('finds another key', () => {
+  test('finds a changed key', () => {
     const { heap } = held()
     heap.i32[KEY_WORD] ^= 1
     expectError(() => heap.check(), CORRUPT, /header/)
     expectError(() => Heap.attach(heap.buffer), CORRUPT, /header/)
   })
 
-  test('finds a link of the quarantine, and a pop too', () => {
+  test('finds a changed link of the quarantine, and so does a free', () => {
     const { heap, pointers } = held()
     heap.i32[(pointers[0] ?? 0) / 16 + 1] = 4001
     const message = new RegExp(
@@ -256,7 +248,7 @@ describe('check() of a hardened heap', () => {
     expectError(() => heap.malloc(49_000), CORRUPT, message)
   })
 
-  test('finds a seal changed, and a seal too many', () => {
+  test('finds a changed seal, and a seal without a block', () => {
     const { heap, pointers } = held()
     const words = heap.u8.length / 4
     const { seals, first } = hardenedLayout(words, HEADER_WORDS + firstFit.indexWords(words / 4))
@@ -271,7 +263,7 @@ describe('check() of a hardened heap', () => {
     expectError(() => heap.check(), CORRUPT)
   })
 
-  test('finds a changed seal of a used block and of a free one, and names the block', () => {
+  test('finds a changed seal of a used or free block, and names the block', () => {
     for (const which of ['a', 'b', 'c', 'd', 'e'] as const) {
       const { heap, [which]: block } = prepared('first-fit')
       const words = heap.u8.length / 4
@@ -287,7 +279,7 @@ describe('check() of a hardened heap', () => {
     }
   })
 
-  test('finds a byte in front of the first block, and names it', () => {
+  test('finds a byte before the first block, and names it', () => {
     const { heap, pointers } = held()
     const first = pointers[0] ?? 0
     for (const at of [first - 1, first - 7, first - 16]) {

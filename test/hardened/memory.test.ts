@@ -79,7 +79,7 @@ function places(begin: number, end: number): number[] {
 }
 
 describe('the pattern', () => {
-  test('is another one with another key, comes round after 256 bytes, and has no 0 and no 255', () => {
+  test('differs for each key, repeats after 256 bytes, and contains neither 0 nor 255', () => {
     expect(patternOf(12346).equals(pattern)).toBe(false)
     expect(pattern.includes(0)).toBe(false)
     expect(pattern.includes(255)).toBe(false)
@@ -103,7 +103,7 @@ describe('the pattern', () => {
     }
   })
 
-  test('that was changed is found at the first byte that was, and not beyond the ends', () => {
+  test('is verified up to the first changed byte, and not beyond its ends', () => {
     for (const [begin, end] of ranges) {
       const { bytes, memory: filled } = memory()
       bytes.fill(0xff, PAGE)
@@ -116,7 +116,7 @@ describe('the pattern', () => {
     }
   })
 
-  test('that was made zero is found like any other change', () => {
+  test('is verified also in memory that was cleared', () => {
     for (const [begin, end] of ranges) {
       if (begin === end) continue
       const { memory: filled } = memory()
@@ -129,7 +129,7 @@ describe('the pattern', () => {
   })
 })
 
-test('memory that must be zero is looked through from any byte to any other', () => {
+test('memory that must be zero is verified from any byte to any other', () => {
   for (const [begin, end] of ranges) {
     const { bytes, memory: touched } = memory()
     bytes.fill(0xff)
@@ -143,7 +143,7 @@ test('memory that must be zero is looked through from any byte to any other', ()
   }
 })
 
-test('bytes are copied as if they did not overlap', () => {
+test('bytes are copied even if the ranges overlap', () => {
   const { bytes, memory: copied } = memory()
   for (let at = 0; at < 600; at++) bytes[PAGE + at] = at % 251
   const before = Buffer.from(bytes.subarray(PAGE, PAGE + 600))
@@ -153,7 +153,7 @@ test('bytes are copied as if they did not overlap', () => {
   expect(bytes.subarray(PAGE, PAGE + 590).equals(before.subarray(0, 590))).toBe(true)
 })
 
-describe('pages that were given back', () => {
+describe('pages returned to the system', () => {
   /** The pattern everywhere, but for pages 2 and 3, which were given back. */
   function twoGone(): { bytes: Buffer; memory: Memory } {
     const { bytes, memory: watched } = memory()
@@ -164,7 +164,7 @@ describe('pages that were given back', () => {
     return { bytes, memory: watched }
   }
 
-  test('are zero, whether a few bytes of them are looked at or many', () => {
+  test('are zero, whether a few bytes of them are verified or many', () => {
     const { bytes, memory: watched } = twoGone()
     for (const [begin, end] of [
       [PAGE, BYTES],
@@ -184,7 +184,7 @@ describe('pages that were given back', () => {
     }
   })
 
-  test('are noted page by page: those beside them must hold the pattern', () => {
+  test('are noted page by page: their neighbours must hold the pattern', () => {
     const { memory: watched } = twoGone()
     watched.zero(2 * PAGE - 1, 2 * PAGE)
     expect(watched.firstChanged(PAGE, BYTES)).toBe(2 * PAGE - 1)
@@ -195,52 +195,46 @@ describe('pages that were given back', () => {
     expect(watched.firstChanged(4 * PAGE, 4 * PAGE + 10)).toBe(4 * PAGE)
   })
 
-  test(
-    'are used again from the byte where a block begins to where it ends: the rest of them ' +
-      'holds the pattern',
-    () => {
-      for (const [begin, end] of [
-        [2 * PAGE + 100, 2 * PAGE + 500],
-        [2 * PAGE, 2 * PAGE + 500],
-        [2 * PAGE + 100, 3 * PAGE],
-        [2 * PAGE + 100, 3 * PAGE + 500],
-        [2 * PAGE, 4 * PAGE],
-        [PAGE + 8, 5 * PAGE]
-      ] as const) {
-        const { bytes, memory: watched } = twoGone()
-        watched.claim(begin, end)
-        expect(
-          bytes
-            .subarray(Math.max(begin, 2 * PAGE), Math.min(end, 4 * PAGE))
-            .every(byte => byte === 0)
-        ).toBe(true)
-        // Nothing of the block is watched; around it everything is as before, or holds the pattern
-        // now.
-        expect(watched.firstChanged(PAGE, begin)).toBe(-1)
-        expect(watched.firstChanged(end, BYTES)).toBe(-1)
-        for (const page of [2, 3]) {
-          const claimed = begin < (page + 1) * PAGE && end > page * PAGE
-          for (const at of [page * PAGE, (page + 1) * PAGE - 1]) {
-            if (at >= begin && at < end) continue
-            expect(bytes[at], `byte ${at} when ${begin} to ${end} are claimed`).toBe(
-              claimed ? pattern[at % PAGE] : 0
-            )
-          }
+  test('are used again only where a block lies: the rest of them is filled', () => {
+    for (const [begin, end] of [
+      [2 * PAGE + 100, 2 * PAGE + 500],
+      [2 * PAGE, 2 * PAGE + 500],
+      [2 * PAGE + 100, 3 * PAGE],
+      [2 * PAGE + 100, 3 * PAGE + 500],
+      [2 * PAGE, 4 * PAGE],
+      [PAGE + 8, 5 * PAGE]
+    ] as const) {
+      const { bytes, memory: watched } = twoGone()
+      watched.claim(begin, end)
+      expect(
+        bytes.subarray(Math.max(begin, 2 * PAGE), Math.min(end, 4 * PAGE)).every(byte => byte === 0)
+      ).toBe(true)
+      // Nothing of the block is watched; around it everything is as before, or holds the pattern
+      // now.
+      expect(watched.firstChanged(PAGE, begin)).toBe(-1)
+      expect(watched.firstChanged(end, BYTES)).toBe(-1)
+      for (const page of [2, 3]) {
+        const claimed = begin < (page + 1) * PAGE && end > page * PAGE
+        for (const at of [page * PAGE, (page + 1) * PAGE - 1]) {
+          if (at >= begin && at < end) continue
+          expect(bytes[at], `byte ${at} when ${begin} to ${end} are claimed`).toBe(
+            claimed ? pattern[at % PAGE] : 0
+          )
         }
-        watched.fill(begin, end)
-        expect(watched.firstChanged(PAGE, BYTES)).toBe(-1)
       }
+      watched.fill(begin, end)
+      expect(watched.firstChanged(PAGE, BYTES)).toBe(-1)
     }
-  )
+  })
 
-  test('are forgotten where memory begins anew', () => {
+  test('are forgotten when memory is emptied', () => {
     const { memory: watched } = twoGone()
     watched.givenBack.reset()
     expect(watched.firstChanged(2 * PAGE, 3 * PAGE)).toBe(2 * PAGE)
     expect(watched.firstChanged(3 * PAGE, 4 * PAGE)).toBe(3 * PAGE)
   })
 
-  test('are not told by a note of which a bit was changed: nothing is filled', () => {
+  test('are not trusted if a bit of their note was changed: nothing is filled', () => {
     for (const bit of Array.from({ length: 32 }, (_, i) => 1 << i)) {
       for (const noted of [true, false]) {
         const { bytes, memory: watched } = noted ? twoGone() : memory()

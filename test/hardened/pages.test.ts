@@ -24,7 +24,7 @@ function holed(quarantine = 0): { heap: Heap; block: number; hole: number } {
   return { heap, block, hole }
 }
 
-describe('pages that were given back', () => {
+describe('pages returned to the system', () => {
   test.each([4000, 20_000, 100_000, 400_000])(
     'are used again by a block that grows into them, to %i bytes',
     bytes => {
@@ -67,7 +67,7 @@ describe('pages that were given back', () => {
     heap.check()
   })
 
-  test('are watched anew once a block that was held back has left, though something wrote there', () => {
+  test('are verified again after a quarantined block left, even if something wrote there', () => {
     const { heap, hole } = holed(MiB)
     using _ = heap
     const other = heap.malloc(700_000)
@@ -81,7 +81,7 @@ describe('pages that were given back', () => {
     heap.check()
   })
 
-  test('stay as they are, zero, when a block that was held back leaves', () => {
+  test('stay zero when a quarantined block leaves', () => {
     const { heap, hole } = holed(MiB)
     using _ = heap
     heap.free(heap.malloc(700_000))
@@ -115,7 +115,7 @@ describe('pages that were given back', () => {
 
 describe.each(placements)('a hardened %s heap', placement => {
   test.each([64, 128, 256, 512, 1024, 2048])(
-    'of %i KiB, full to its last byte, gives its middle back',
+    'of %i KiB, full to its last byte, can return its middle',
     size => {
       using heap = Heap.map({ size: size * KiB, hardened: true, quarantine: 0, placement })
       const fence = heap.malloc(8)

@@ -28,39 +28,35 @@ function figures(heap: Heap): unknown {
 }
 
 describe('realloc', () => {
-  test(
-    'from each size to each, in place or not, keeps the contents and watches the byte behind ' +
-      'them',
-    () => {
-      const sizes = [0, 1, 40, 50, 63, 64, 95, 127, 160, 300]
-      for (const hole of [0, 10, 90, 400]) {
-        for (const from of sizes) {
-          for (const to of sizes.filter(size => size > 0)) {
-            const heap = hardened(0)
-            const block = heap.malloc(from)
-            const right = heap.malloc(hole)
-            heap.malloc(10)
-            fill(heap, block)
-            if (hole > 0) heap.free(right)
-            const { used } = heap.stats()
-            const slot = (bytes: number): number => Math.max(64, Math.ceil((bytes + 1) / 32) * 32)
-            const moved = heap.realloc(block, to)
-            expect(heap.usableSize(moved)).toBe(to)
-            expectFilled(heap, moved, Math.min(from, to))
-            expect(heap.stats().used - used).toBeGreaterThanOrEqual(slot(to) - slot(from) - 32)
-            expect(heap.stats().used - used).toBeLessThanOrEqual(slot(to) - slot(from) + 32)
-            heap.view(moved).fill(0xff)
-            expectWatched(heap, moved + to)
-            expectWatched(heap, moved - 1)
-            heap.free(moved)
-            heap.check()
-          }
+  test('from each size to each keeps contents, and verifies the byte after them', () => {
+    const sizes = [0, 1, 40, 50, 63, 64, 95, 127, 160, 300]
+    for (const hole of [0, 10, 90, 400]) {
+      for (const from of sizes) {
+        for (const to of sizes.filter(size => size > 0)) {
+          const heap = hardened(0)
+          const block = heap.malloc(from)
+          const right = heap.malloc(hole)
+          heap.malloc(10)
+          fill(heap, block)
+          if (hole > 0) heap.free(right)
+          const { used } = heap.stats()
+          const slot = (bytes: number): number => Math.max(64, Math.ceil((bytes + 1) / 32) * 32)
+          const moved = heap.realloc(block, to)
+          expect(heap.usableSize(moved)).toBe(to)
+          expectFilled(heap, moved, Math.min(from, to))
+          expect(heap.stats().used - used).toBeGreaterThanOrEqual(slot(to) - slot(from) - 32)
+          expect(heap.stats().used - used).toBeLessThanOrEqual(slot(to) - slot(from) + 32)
+          heap.view(moved).fill(0xff)
+          expectWatched(heap, moved + to)
+          expectWatched(heap, moved - 1)
+          heap.free(moved)
+          heap.check()
         }
       }
     }
-  )
+  })
 
-  test('watches what a block has lost', () => {
+  test('verifies the bytes that a block has lost', () => {
     const heap = hardened(0)
     const block = heap.malloc(1000)
     heap.malloc(10)
@@ -86,7 +82,7 @@ describe('realloc', () => {
     heap.check()
   })
 
-  test('grows over a neighbour that was held back, when nothing else is large enough', () => {
+  test('grows into a quarantined neighbour if nothing else is large enough', () => {
     for (const extra of [0, 64]) {
       const heap = hardened(4096)
       const [block, right] = [heap.malloc(100), heap.malloc(100)]
@@ -102,8 +98,8 @@ describe('realloc', () => {
   })
 })
 
-describe('a block that grows where it is', () => {
-  test('finds a write to wilderness that was never touched, and says so once', () => {
+describe('a block that grows in place', () => {
+  test('finds a write to wilderness that was never touched, and reports it once', () => {
     const heap = hardened(0)
     const block = heap.malloc(100)
     fill(heap, block)
@@ -134,7 +130,7 @@ describe('a block that grows where it is', () => {
   })
 })
 
-test('peakUsed counts no block that is held back', () => {
+test('peakUsed does not count quarantined blocks', () => {
   const heap = hardened(4096)
   for (let i = 0; i < 10; i++) heap.free(heap.malloc(100))
   expect(heap.stats()).toMatchObject({ used: 0, quarantinedBlocks: 10, peakUsed: 128 })
@@ -145,7 +141,7 @@ test('peakUsed counts no block that is held back', () => {
 })
 
 describe('the quarantine', () => {
-  test('lets no block go whose neighbour was written over in the ledger', () => {
+  test('does not release a block whose neighbour was overwritten in the ledger', () => {
     const heap = hardened(128)
     const [a, b, c] = [heap.malloc(100), heap.malloc(100), heap.malloc(100)]
     heap.malloc(10)
@@ -171,7 +167,7 @@ describe('the quarantine', () => {
     expect(heap.alignedAlloc(4096, 40_000)).toBe(0)
   })
 
-  test('does not hold a block that is larger than all of it, and keeps those that it has', () => {
+  test('does not keep a block larger than itself, and keeps those that it has', () => {
     const heap = hardened(192)
     const [small, exact, large] = [heap.malloc(50), heap.malloc(191), heap.malloc(192)]
     heap.malloc(10)
@@ -184,7 +180,7 @@ describe('the quarantine', () => {
     heap.check()
   })
 
-  test('of a block that moves has room made for it before', () => {
+  test('makes room for a moved block before it moves', () => {
     const heap = hardened(128)
     const [a, b] = [heap.malloc(100), heap.malloc(100)]
     heap.malloc(10)
@@ -197,7 +193,7 @@ describe('the quarantine', () => {
   })
 })
 
-describe.each(placements)('with %s, a call that finds damage hands out nothing', placement => {
+describe.each(placements)('with %s, a call that finds damage allocates nothing', placement => {
   const calls: [name: string, action: (heap: Heap, block: number) => unknown][] = [
     ['malloc', heap => heap.malloc(400)],
     ['calloc', heap => heap.calloc(400, 1)],

@@ -41,7 +41,7 @@ function held() {
 }
 
 describe('check() finds', () => {
-  test('bytes of the quarantine that were counted wrongly', () => {
+  test('a wrong number of quarantined bytes', () => {
     for (const off of [-8, 8, 2 ** 20]) {
       const { heap, seals } = held()
       heap.i32[HELD_WORD] += off
@@ -54,7 +54,7 @@ describe('check() finds', () => {
     }
   })
 
-  test('blocks of the quarantine that were counted wrongly', () => {
+  test('a wrong number of quarantined blocks', () => {
     for (const [off, message] of [
       [-1, /more blocks are in the quarantine than the header says/],
       [-3, /more blocks are in the quarantine than the header says/],
@@ -78,7 +78,7 @@ describe('check() finds', () => {
     )
   })
 
-  test('an oldest block that is none of the quarantine, and so does the call that would free it', () => {
+  test('an oldest block outside the quarantine, and so does the call that would free it', () => {
     const { heap, d, seals } = held()
     for (const oldest of [d, d + 2, 33, WORDS, -1]) {
       heap.i32[OLDEST_WORD] = oldest
@@ -91,7 +91,7 @@ describe('check() finds', () => {
     }
   })
 
-  test('that it is none', () => {
+  test('an invalid header', () => {
     for (const word of [MAGIC_WORD, VERSION_WORD, PLACEMENT_WORD, FIRST_WORD]) {
       const { heap, seals } = held()
       heap.i32[word] += 90
@@ -100,7 +100,7 @@ describe('check() finds', () => {
     }
   })
 
-  test('memory beyond what the header says was ever touched', () => {
+  test('touched memory beyond what the header says', () => {
     const { heap, pointers, seals } = held()
     expect(heap.i32[TOUCHED_WORD]).toBeGreaterThan((pointers[5] ?? 0) / 16)
     for (const seal of [1, 2]) {
@@ -111,28 +111,24 @@ describe('check() finds', () => {
   })
 })
 
-test(
-  'a block of the quarantine whose entry was changed is not sealed as it is when another ' +
-    'comes behind it',
-  () => {
-    for (const word of [0, 1, 2]) {
-      const { heap, pointers, c } = held()
-      const pointer = pointers[4] ?? 0
-      heap.view(pointer).fill(7)
-      heap.i32[c + word] ^= 32
-      const message = new RegExp(`the quarantine leads to byte ${c * 4} of the ledger`)
-      const before = heap.u8.slice()
-      for (const call of [
-        () => heap.free(pointer),
-        () => heap.realloc(pointer, 0),
-        () => heap.realloc(pointer, 5000)
-      ]) {
-        expectError(call, CORRUPT, message)
-        // The call that found it has done nothing else.
-        expect(heap.view(pointer).every(byte => byte === 7)).toBe(true)
-        expect(Buffer.compare(heap.u8, before)).toBe(0)
-      }
-      expectError(() => heap.check(), CORRUPT)
+test('an overwritten block of the quarantine is not sealed again when another one enters', () => {
+  for (const word of [0, 1, 2]) {
+    const { heap, pointers, c } = held()
+    const pointer = pointers[4] ?? 0
+    heap.view(pointer).fill(7)
+    heap.i32[c + word] ^= 32
+    const message = new RegExp(`the quarantine leads to byte ${c * 4} of the ledger`)
+    const before = heap.u8.slice()
+    for (const call of [
+      () => heap.free(pointer),
+      () => heap.realloc(pointer, 0),
+      () => heap.realloc(pointer, 5000)
+    ]) {
+      expectError(call, CORRUPT, message)
+      // The call that found it has done nothing else.
+      expect(heap.view(pointer).every(byte => byte === 7)).toBe(true)
+      expect(Buffer.compare(heap.u8, before)).toBe(0)
     }
+    expectError(() => heap.check(), CORRUPT)
   }
-)
+})

@@ -43,7 +43,7 @@ function free(block = BLOCK): { words: Int32Array; seals: Seals } {
 
 describe('the seal of a block', () => {
   test.each(['used', 'quarantined'] as const)(
-    'that is %s holds for that, and for no other kind',
+    'that is %s is valid for that kind, and for no other',
     kind => {
       for (const block of [257, 301, 303, 1001]) {
         const { words, seals } = used(kind, block)
@@ -57,7 +57,7 @@ describe('the seal of a block', () => {
     }
   )
 
-  test('that is free holds for that, its size and its links', () => {
+  test('that is free is valid for its size and its links', () => {
     const { words, seals } = free()
     expect(seals.holds('free', BLOCK)).toBe(true)
     expect(seals.agrees(BLOCK, SIZE, 401, 13)).toBe(true)
@@ -74,7 +74,7 @@ describe('the seal of a block', () => {
       expect(seals.holds(kind, BLOCK)).toBe(false)
   })
 
-  test('is broken by every bit of what it covers, and by its own', () => {
+  test('is invalidated by every bit that it covers, and by its own bits', () => {
     const cases = [
       ['used', used('used'), [SLACK]],
       ['quarantined', used('quarantined'), [SLACK, NEXT_HELD]],
@@ -104,13 +104,13 @@ describe('the seal of a block', () => {
     }
   })
 
-  test('does not cover what a used block has where others have a link', () => {
+  test('does not cover the word of a used block where others have a link', () => {
     const { words, seals } = used('used')
     words[BLOCK + NEXT_HELD] = 5
     expect(seals.holds('used', BLOCK)).toBe(true)
   })
 
-  test('is worth nothing elsewhere, nor under another key', () => {
+  test('is invalid elsewhere, and with another key', () => {
     const { words, seals } = used('used')
     expect(new Seals(words, TABLE, KEY + 1).holds('used', BLOCK)).toBe(false)
     expect(new Seals(words, TABLE, KEY).holds('used', BLOCK)).toBe(true)
@@ -122,7 +122,7 @@ describe('the seal of a block', () => {
     }
   })
 
-  test('is gone when it is cleared, and all are after a reset; count() tells how many there are', () => {
+  test('is removed when it is cleared, and all are by reset; count() returns their number', () => {
     const { words, seals } = memory()
     const blocks = [257, 261, 265, 301, 1017]
     for (const block of blocks) {
@@ -150,7 +150,7 @@ describe('the seal of a block', () => {
 })
 
 describe('the seal of the header', () => {
-  test('is broken by every bit of every word, and by no other word', () => {
+  test('is invalidated by every bit of every word, and by no other word', () => {
     const { words, seals } = memory()
     for (let word = 0; word < HEADER_WORDS; word++) words[word] = word * 1_000_003
     seals.sealHeader()
@@ -169,7 +169,7 @@ describe('the seal of the header', () => {
     expect(words[HEADER_SEAL_WORD]).toBe(seal)
   })
 
-  test('is another one under another key, and stands for the order of the words', () => {
+  test('depends on the key, and on the order of the words', () => {
     const { words, seals } = memory()
     words[3] = 77
     seals.sealHeader()
@@ -206,7 +206,7 @@ describe('a free left neighbour', () => {
     expect(hasFreeLeft(words, seals, right, first)).toBe(true)
   })
 
-  test('is none where the footer leads to the block itself, or behind it', () => {
+  test('does not exist if the footer leads to the block itself, or after it', () => {
     const { words, seals } = free()
     words[BLOCK - 1] = 0
     expect(hasFreeLeft(words, seals, BLOCK, first)).toBe(false)

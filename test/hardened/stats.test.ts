@@ -30,43 +30,39 @@ describe.each(placements)('stats() of a hardened %s heap', placement => {
     expect(stats.top).toBe(stats.highWater + (blocks[0]?.offset ?? 0))
   })
 
-  test(
-    'have the largest request that succeeds: in a hole, over several that are held, at the ' +
-      'end, down to one slot',
-    () => {
-      const heap = Heap.format(new ArrayBuffer(16384), { hardened: true, placement })
-      const pointers = Array.from({ length: 7 }, () => heap.malloc(300))
-      const rest = heap.malloc(heap.stats().largestFree)
-      expect(heap.stats().largestFree).toBe(0)
-      const expectLargest = (bytes: number): void => {
-        expect(heap.stats().largestFree).toBe(bytes)
-        expect(heap.malloc(bytes + 1)).toBe(0)
-        const pointer = heap.malloc(bytes)
-        expect(pointer).toBeGreaterThan(0)
-        heap.free(pointer)
-        heap.check()
-      }
-      heap.free(pointers[1] ?? 0)
-      expectLargest(319)
-      heap.free(pointers[4] ?? 0)
-      heap.free(pointers[5] ?? 0)
-      expectLargest(639)
-      heap.realloc(pointers[0] ?? 0, 200)
-      expectLargest(639)
-      heap.free(rest)
-      const { largestFree } = heap.stats()
-      expect(largestFree).toBeGreaterThan(5000)
-      expectLargest(largestFree)
-      // The smallest hole that there can be, and nothing else.
-      heap.reset()
-      const [hole, block] = [heap.malloc(10), heap.malloc(10)]
-      heap.malloc(heap.stats().largestFree)
-      heap.free(hole)
-      expectLargest(63)
-      heap.free(block)
-      expectLargest(127)
+  test('have an exact largestFree: in a hole, over several quarantined blocks, at the top', () => {
+    const heap = Heap.format(new ArrayBuffer(16384), { hardened: true, placement })
+    const pointers = Array.from({ length: 7 }, () => heap.malloc(300))
+    const rest = heap.malloc(heap.stats().largestFree)
+    expect(heap.stats().largestFree).toBe(0)
+    const expectLargest = (bytes: number): void => {
+      expect(heap.stats().largestFree).toBe(bytes)
+      expect(heap.malloc(bytes + 1)).toBe(0)
+      const pointer = heap.malloc(bytes)
+      expect(pointer).toBeGreaterThan(0)
+      heap.free(pointer)
+      heap.check()
     }
-  )
+    heap.free(pointers[1] ?? 0)
+    expectLargest(319)
+    heap.free(pointers[4] ?? 0)
+    heap.free(pointers[5] ?? 0)
+    expectLargest(639)
+    heap.realloc(pointers[0] ?? 0, 200)
+    expectLargest(639)
+    heap.free(rest)
+    const { largestFree } = heap.stats()
+    expect(largestFree).toBeGreaterThan(5000)
+    expectLargest(largestFree)
+    // The smallest hole that there can be, and nothing else.
+    heap.reset()
+    const [hole, block] = [heap.malloc(10), heap.malloc(10)]
+    heap.malloc(heap.stats().largestFree)
+    heap.free(hole)
+    expectLargest(63)
+    heap.free(block)
+    expectLargest(127)
+  })
 })
 
 describe('trim of a hardened heap', () => {
@@ -77,7 +73,7 @@ describe('trim of a hardened heap', () => {
     return before - heap.stats().residentBytes
   }
 
-  test('leaves every live block between free ones as it is', () => {
+  test('keeps every live block between free ones', () => {
     using heap = Heap.map({ size: 4 * MiB, hardened: true, quarantine: 0 })
     const pointers = Array.from({ length: 11 }, () => heap.malloc(100 * KiB))
     for (const pointer of pointers) fill(heap, pointer)
@@ -88,7 +84,7 @@ describe('trim of a hardened heap', () => {
     heap.check()
   })
 
-  test('gives the pages of blocks that are held side by side, each smaller than a page', () => {
+  test('returns the pages of adjacent quarantined blocks, each smaller than a page', () => {
     using heap = Heap.map({ size: 4 * MiB, hardened: true, quarantine: MiB })
     const pointers = Array.from({ length: 300 }, () => heap.malloc(1000))
     const [first = 0, ...others] = pointers
@@ -100,7 +96,7 @@ describe('trim of a hardened heap', () => {
     heap.check()
   })
 
-  test('gives the pages of a block that is held in front of the wilderness', () => {
+  test('returns the pages of a quarantined block before the wilderness', () => {
     using heap = Heap.map({ size: 4 * MiB, hardened: true, quarantine: MiB })
     fill(heap, heap.malloc(100))
     const last = heap.malloc(500 * KiB)

@@ -6,28 +6,31 @@ import { call, expectNull, expectRefusal, newHeap, row, sketch } from './support
 const powers = Array.from({ length: 21 }, (_, power) => 2 ** power)
 
 describe('alignedAlloc', () => {
-  test.each(powers)('to %i bytes, from the wilderness and from free blocks', alignment => {
-    const heap = newHeap(8 * 2 ** 20)
-    heap.malloc(40)
-    const fresh = heap.alignedAlloc(alignment, 100)
-    expect(fresh % alignment).toBe(0)
-    expect(fresh).toBeGreaterThan(0)
-    expect(heap.usableSize(fresh)).toBeGreaterThanOrEqual(100)
-    heap.check()
-    const hole = heap.malloc(2.5 * 2 ** 20)
-    heap.malloc(40)
-    heap.free(hole)
-    const reused = heap.alignedAlloc(alignment, 1000)
-    expect(reused % alignment).toBe(0)
-    expect(reused).toBeLessThan(hole + 2.5 * 2 ** 20)
-    heap.check()
-    heap.u8.fill(1, reused, reused + 1000)
-    heap.u8.fill(2, fresh, fresh + 100)
-    heap.check()
-    heap.free(fresh)
-    heap.free(reused)
-    heap.check()
-  })
+  test.each(powers)(
+    'allocates at multiples of %i bytes, from the wilderness and from free blocks',
+    alignment => {
+      const heap = newHeap(8 * 2 ** 20)
+      heap.malloc(40)
+      const fresh = heap.alignedAlloc(alignment, 100)
+      expect(fresh % alignment).toBe(0)
+      expect(fresh).toBeGreaterThan(0)
+      expect(heap.usableSize(fresh)).toBeGreaterThanOrEqual(100)
+      heap.check()
+      const hole = heap.malloc(2.5 * 2 ** 20)
+      heap.malloc(40)
+      heap.free(hole)
+      const reused = heap.alignedAlloc(alignment, 1000)
+      expect(reused % alignment).toBe(0)
+      expect(reused).toBeLessThan(hole + 2.5 * 2 ** 20)
+      heap.check()
+      heap.u8.fill(1, reused, reused + 1000)
+      heap.u8.fill(2, fresh, fresh + 100)
+      heap.check()
+      heap.free(fresh)
+      heap.free(reused)
+      heap.check()
+    }
+  )
 
   test.each([
     0,
@@ -56,7 +59,7 @@ describe('alignedAlloc', () => {
   })
 
   test.each([['8'], [8n], [null], [undefined], [{}], [Symbol('8')]])(
-    'refuses an alignment of another type (%#)',
+    'rejects an alignment of the wrong type (%#)',
     value => {
       const heap = newHeap()
       expectRefusal(
@@ -69,7 +72,7 @@ describe('alignedAlloc', () => {
   )
 
   test.each([2 ** 16, 2 ** 20, 2 ** 31, 2 ** 32, 2 ** 40, 2 ** 52])(
-    '%d bytes are beyond the heap',
+    'returns 0 for %d bytes, which are more than the heap has',
     alignment => {
       const heap = newHeap()
       heap.malloc(100)
@@ -78,7 +81,7 @@ describe('alignedAlloc', () => {
     }
   )
 
-  test('gives the gap in front and the rest behind back', () => {
+  test('frees the gap before an aligned block and the remainder after it', () => {
     const heap = newHeap()
     heap.malloc(40)
     const pointer = heap.alignedAlloc(1024, 100)
@@ -90,7 +93,7 @@ describe('alignedAlloc', () => {
     heap.check()
   })
 
-  test('leaves no gap where the payload is aligned already', () => {
+  test('leaves no gap if the payload is already aligned', () => {
     const heap = newHeap()
     const probe = heap.malloc(40)
     heap.free(probe)
@@ -100,7 +103,7 @@ describe('alignedAlloc', () => {
     heap.check()
   })
 
-  test('finds a block that fits only because of where it lies', () => {
+  test('finds a block that is large enough only because of its place', () => {
     const heap = newHeap(8192)
     heap.malloc(40)
     const page = heap.alignedAlloc(4096, 200)
@@ -115,14 +118,14 @@ describe('alignedAlloc', () => {
     expect(heap.owns(pin)).toBe(true)
   })
 
-  test('the memory address is aligned as well, as far as the region is', () => {
+  test('aligns the address in memory as well, up to the alignment of the region', () => {
     using region = Region.map(2 ** 20)
     const heap = Heap.format(region)
     const pointer = heap.alignedAlloc(region.pageSize, 8)
     expect((region.address + BigInt(pointer)) % BigInt(region.pageSize)).toBe(0n)
   })
 
-  test('realloc keeps the place where it can, and the contents where not', () => {
+  test('realloc keeps the place of an aligned block if possible, but not its alignment', () => {
     const heap = newHeap()
     const [a = 0] = row(heap, 1)
     heap.free(a)

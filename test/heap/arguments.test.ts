@@ -62,7 +62,7 @@ const takers: [string, (heap: Heap, block: number, value: unknown) => unknown][]
 describe.each(takers)('%s', (name, take) => {
   const throwsWhenFull = /^alloc(Z|B|A|\()/.test(name)
 
-  test.each(wrongTypes)('of %s is a TypeError', (kind, value) => {
+  test.each(wrongTypes)('rejects %s with a TypeError', (kind, value) => {
     const heap = newHeap()
     const block = heap.malloc(100)
     const shown = kind.startsWith('a') && typeof value === 'object' ? kind : /Received/
@@ -70,7 +70,7 @@ describe.each(takers)('%s', (name, take) => {
     expect(() => take(heap, block, value)).toThrow(TypeError)
   })
 
-  test.each(wrongNumbers)('of %d is a RangeError that shows it', value => {
+  test.each(wrongNumbers)('rejects %d with a RangeError that shows the value', value => {
     const heap = newHeap()
     const block = heap.malloc(100)
     const shown = String(value).replaceAll('+', '\\+')
@@ -83,7 +83,7 @@ describe.each(takers)('%s', (name, take) => {
     expect(() => take(heap, block, value)).toThrow(RangeError)
   })
 
-  test.each(tooLarge)('of %d is more than the heap has', value => {
+  test.each(tooLarge)('returns 0 for %d bytes, which are more than the heap has', value => {
     const heap = newHeap()
     const block = heap.malloc(100)
     if (throwsWhenFull) {
@@ -100,7 +100,7 @@ describe.each(takers)('%s', (name, take) => {
 })
 
 describe('malloc', () => {
-  test('gives 0 bytes, and -0, a block of its own each', () => {
+  test('returns a unique block for 0 bytes, and for -0', () => {
     const heap = newHeap()
     const pointers = [
       heap.malloc(0),
@@ -115,7 +115,7 @@ describe('malloc', () => {
     heap.check()
   })
 
-  test('takes everything, and not a byte more', () => {
+  test('allocates the whole wilderness, and not a byte more', () => {
     const heap = newHeap()
     const { largestFree, size, metadata } = heap.stats()
     expect(largestFree).toBe(size - metadata - 4)
@@ -146,7 +146,7 @@ describe('malloc', () => {
     expect(heap.stats().used).toBe(usable + 4)
   })
 
-  test('splits a free block when the rest is a block, and else hands it out whole', () => {
+  test('splits a free block if the remainder is large enough for a block', () => {
     const heap = newHeap()
     const [a = 0] = row5(heap, 60)
     heap.free(a)
@@ -158,7 +158,7 @@ describe('malloc', () => {
     heap.check()
   })
 
-  test('takes the lowest block that is large enough', () => {
+  test('uses the lowest block that is large enough', () => {
     const heap = newHeap()
     const small = heap.malloc(16)
     heap.malloc(16)
@@ -181,7 +181,7 @@ function row5(heap: Heap, size: number): number[] {
 }
 
 describe('Heap.map and Heap.format', () => {
-  test.each(wrongTypes)('refuse %s for options or memory', (_, value) => {
+  test.each(wrongTypes)('reject %s as options or memory', (_, value) => {
     if (typeof value === 'object' && value !== null) return
     expect(() => Reflect.apply(Heap.map, Heap, [value])).toThrow(TypeError)
     if (value !== undefined)
@@ -192,19 +192,19 @@ describe('Heap.map and Heap.format', () => {
     expect(() => Reflect.apply(Heap.attach, Heap, [value])).toThrow(TypeError)
   })
 
-  test.each([0, -1, 0.5, Number.NaN, Infinity, 2 ** 53])('refuse a size of %d', size => {
+  test.each([0, -1, 0.5, Number.NaN, Infinity, 2 ** 53])('reject a size of %d', size => {
     expect(() => Heap.map(size)).toThrow(RangeError)
     expect(() => Heap.map({ size })).toThrow(RangeError)
   })
 
   test.each(['8', '100000', null, undefined, {}, 10n])(
-    'refuse a size that is no number: %s',
+    'reject a size that is not a number: %s',
     size => {
       expect(() => Reflect.apply(Heap.map, Heap, [{ size }])).toThrow(TypeError)
     }
   )
 
-  test('refuse what is no placement, and name those there are', () => {
+  test('reject an unknown placement, and list the known ones', () => {
     const format = (placement: unknown) =>
       Reflect.apply(Heap.format, Heap, [new ArrayBuffer(4096), { placement }])
     expect(() => format('worst-fit')).toThrow(/"placement".*one of first-fit.*'worst-fit'/)
@@ -213,7 +213,7 @@ describe('Heap.map and Heap.format', () => {
     expect(() => format(null)).toThrow(TypeError)
   })
 
-  test('refuse slabs that are neither true nor false', () => {
+  test('reject slabs that are neither true nor false', () => {
     for (const slabs of ['yes', 1, null]) {
       const format = (): unknown =>
         Reflect.apply(Heap.format, Heap, [new ArrayBuffer(65536), { slabs }])
@@ -222,7 +222,7 @@ describe('Heap.map and Heap.format', () => {
     }
   })
 
-  test('refuse memory that can grow, and views of memory', () => {
+  test('reject resizable memory, and views of memory', () => {
     for (const memory of [
       new ArrayBuffer(4096, { maxByteLength: 8192 }),
       new SharedArrayBuffer(4096, { maxByteLength: 8192 }),

@@ -49,7 +49,7 @@ function sample(): { buffer: ArrayBuffer; words: Int32Array; heap: Heap } {
 }
 
 describe('Heap.attach', () => {
-  test('finds blocks, contents, figures and root again', () => {
+  test('finds blocks, contents, statistics and root', () => {
     const { buffer, heap } = sample()
     const other = Heap.attach(buffer)
     expect([...other.blocks()]).toEqual([...heap.blocks()])
@@ -61,14 +61,14 @@ describe('Heap.attach', () => {
     heap.check()
   })
 
-  test('changes nothing', () => {
+  test('does not change the memory', () => {
     const { buffer } = sample()
     const before = new Uint8Array(buffer.slice(0))
     Heap.attach(buffer)
     expect(new Uint8Array(buffer)).toEqual(before)
   })
 
-  test('gives a heap that works together with the first', () => {
+  test('returns a heap that works together with the first one', () => {
     const { buffer, heap } = sample()
     const other = Heap.attach(buffer)
     const pointer = other.malloc(90)
@@ -79,7 +79,7 @@ describe('Heap.attach', () => {
     other.check()
   })
 
-  test('works on a copy of the bytes, also in a region, also a larger one', () => {
+  test('works on a copy of the bytes, in a region, and in larger memory', () => {
     const { buffer, heap } = sample()
     using region = Region.map(65536)
     new Uint8Array(region.buffer).set(new Uint8Array(buffer))
@@ -93,7 +93,7 @@ describe('Heap.attach', () => {
     expect(region.closed).toBe(false)
   })
 
-  test('refuses memory that never was a heap', () => {
+  test('refuses memory without a heap', () => {
     for (const bytes of [0, 1, 8, 127, 128, 4096]) {
       expectError(
         () => Heap.attach(new ArrayBuffer(bytes)),
@@ -103,7 +103,7 @@ describe('Heap.attach', () => {
     }
   })
 
-  test('refuses a heap whose end is missing', () => {
+  test('refuses a truncated heap', () => {
     const { buffer, heap } = sample()
     const { metadata } = heap.stats()
     for (const bytes of [8184, 4096, metadata + 8, metadata - 8, 128, 64, 4, 0]) {
@@ -123,7 +123,7 @@ describe('Heap.attach', () => {
     expectError(() => Heap.format(region), 'ERR_OFFHEAP_CLOSED')
   })
 
-  test('refuses a buffer that was transferred away, and does not mistake an empty one for it', () => {
+  test('refuses a transferred buffer, and distinguishes it from an empty one', () => {
     const { buffer } = sample()
     structuredClone(buffer, { transfer: [buffer] })
     expectError(() => Heap.attach(buffer), 'ERR_OFFHEAP_CLOSED')
@@ -147,7 +147,7 @@ describe('Heap.attach', () => {
     ['root', ROOT_WORD]
   ]
 
-  test.each(fields)('refuses a header with junk for its %s', (_, word) => {
+  test.each(fields)('refuses a header with an invalid %s', (_, word) => {
     for (const junk of [-1, 1, 2, -(2 ** 31), 2 ** 31 - 1, 0x12345678, 8192, 2 ** 30]) {
       const { buffer, words } = sample()
       const held = words[word]
@@ -174,7 +174,7 @@ describe('Heap.attach', () => {
   })
 
   test.each([TOP_WORD, TOUCHED_WORD, HIGH_WATER_WORD])(
-    'says that word %i lies outside of the blocks, or between them',
+    'reports that word %i refers outside the blocks, or between them',
     word => {
       const first = sample().words[FIRST_WORD] ?? 0
       for (const junk of [first - 2, first + 1, 1, 0, -1, 2048, 2049]) {
@@ -188,7 +188,7 @@ describe('Heap.attach', () => {
     }
   )
 
-  test('says where its first block should be', () => {
+  test('reports where the first block should be', () => {
     const { buffer, words } = sample()
     const first = words[FIRST_WORD] ?? 0
     words[FIRST_WORD] = first + 2
@@ -198,7 +198,7 @@ describe('Heap.attach', () => {
     expectError(() => Heap.attach(buffer), 'ERR_OFFHEAP_NOT_A_HEAP', message)
   })
 
-  test('refuses a root that no payload has', () => {
+  test('refuses a root that is not a payload', () => {
     const first = sample().words[FIRST_WORD] ?? 0
     for (const junk of [2, first, first - 1, 2047, 2048, 2050, -2]) {
       const { buffer, words } = sample()
@@ -223,7 +223,7 @@ describe('Heap.attach', () => {
     }
   )
 
-  test('refuses options that it does not know, or that no heap has together', () => {
+  test("refuses unknown options, and options that can't be combined", () => {
     for (const options of [3, 4, 5, 2 ** 30, -1]) {
       const { buffer, words } = sample()
       words[OPTIONS_WORD] = options
@@ -235,7 +235,7 @@ describe('Heap.attach', () => {
     }
   })
 
-  test('refuses any other bytes, with an error of its own', () => {
+  test('refuses arbitrary bytes with an OffheapError', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 0, maxLength: 512 }), bytes => {
         const buffer = new ArrayBuffer(bytes.length)
@@ -245,7 +245,7 @@ describe('Heap.attach', () => {
     )
   })
 
-  test('opens a heap with one changed word whole, or refuses it with an error of its own', () => {
+  test('opens a consistent heap with one changed word, or refuses it with an OffheapError', () => {
     const { buffer } = sample()
     fc.assert(
       fc.property(fc.nat(300), fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }), (word, value) => {
@@ -268,7 +268,7 @@ describe('Heap.format', () => {
     expect(Buffer.compare(one.heap.u8, other.heap.u8)).toBe(0)
   })
 
-  test('makes an empty heap over whatever was there', () => {
+  test('creates an empty heap, whatever the memory contained', () => {
     const { buffer } = sample()
     const heap = Heap.format(buffer)
     expect([...heap.blocks()]).toEqual([])
@@ -288,7 +288,7 @@ describe('Heap.format', () => {
     again.check()
   })
 
-  test('leaves the tail of memory that is no whole number of 8 bytes alone', () => {
+  test('does not touch the last bytes of memory that is not a multiple of 8 bytes', () => {
     const buffer = new ArrayBuffer(4103)
     new Uint8Array(buffer).fill(0xee)
     const heap = Heap.format(buffer)
@@ -297,7 +297,7 @@ describe('Heap.format', () => {
     Heap.attach(buffer)
   })
 
-  test('says how little is too little, and works on that much', () => {
+  test('reports the smallest possible size, and works with it', () => {
     const least = Number(
       /at least (\d+) bytes/.exec(errorOf(() => Heap.format(new ArrayBuffer(8))).message)?.[1]
     )
@@ -314,7 +314,7 @@ describe('Heap.format', () => {
     Heap.map(least).close()
   })
 
-  test('takes its placement by name', () => {
+  test('selects the placement by name', () => {
     expect(Heap.format(new ArrayBuffer(4096)).placement).toBe('first-fit')
     const heap = Heap.format(new ArrayBuffer(4096), { placement: 'first-fit' })
     expect(Heap.attach(heap.buffer).placement).toBe('first-fit')
@@ -322,7 +322,7 @@ describe('Heap.format', () => {
 })
 
 describe('root', () => {
-  test('is 0 at first, and then what it was set to', () => {
+  test('is initially 0, and then what it was set to', () => {
     const heap = newHeap()
     expect(heap.root).toBe(0)
     const pointer = heap.malloc(8)
@@ -336,7 +336,7 @@ describe('root', () => {
     expect(heap.root).toBe(0)
   })
 
-  test('that was freed does not make the heap corrupt', () => {
+  test('may refer to a freed block without making the heap corrupt', () => {
     const heap = newHeap()
     const pointer = heap.malloc(8)
     heap.root = pointer

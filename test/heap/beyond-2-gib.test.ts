@@ -33,7 +33,7 @@ function beyond(heap: Heap, bytes: number): number {
 }
 
 describe.each(kinds)('%s', (_, options, room) => {
-  test('knows its blocks beyond 2 GiB by pointer and by view', () => {
+  test('finds its blocks beyond 2 GiB by pointer and by view', () => {
     using heap = upToTheLine(options)
     const [pointer, next] = [beyond(heap, 100), heap.malloc(200)]
     fill(heap, pointer)
@@ -56,7 +56,7 @@ describe.each(kinds)('%s', (_, options, room) => {
     heap.check()
   })
 
-  test('refuses what is no pointer beyond 2 GiB, whatever the bytes there look like', () => {
+  test('refuses wrong pointers beyond 2 GiB, whatever the bytes there look like', () => {
     using heap = upToTheLine(options)
     const pointer = beyond(heap, 4000)
     const fence = heap.malloc(200)
@@ -95,7 +95,7 @@ describe.each(kinds)('%s', (_, options, room) => {
   })
 })
 
-test('a pointer is none when it lies a multiple of 4 GiB behind a block', () => {
+test('a pointer plus a multiple of 4 GiB is not a pointer', () => {
   const heap = Heap.format(new ArrayBuffer(65536))
   const pointer = heap.malloc(100)
   for (const other of [pointer + 2 ** 32, pointer + 2 ** 33, pointer + 2 ** 40]) {

@@ -85,28 +85,25 @@ function askInEachState(heap: Heap, hardened: boolean): void {
 }
 
 describe.each(kinds)('a heap with %o', options => {
-  test.each(powers)(
-    'around 2 ** %i bytes has exactly what largestFree says, at every bound',
-    power => {
-      for (const more of [-4096, -8, 0, 8]) {
-        const size = 2 ** power + more
-        if (size < 1024 || size > MAPPED) continue
-        if (options.hardened && size < 4096) continue
-        const isMapped = power > 20
-        // Mapped memory comes in whole pages: these three are the same.
-        if (isMapped && Math.abs(more) === 8) continue
-        using heap = isMapped
-          ? Heap.map({ size, ...options })
-          : Heap.format(new ArrayBuffer(size), options)
-        expect(heap.stats().size).toBeGreaterThanOrEqual(Math.min(Math.floor(size / 8) * 8, MOST))
-        askInEachState(heap, options.hardened ?? false)
-      }
+  test.each(powers)('around 2 ** %i bytes: largestFree is exact at every bound', power => {
+    for (const more of [-4096, -8, 0, 8]) {
+      const size = 2 ** power + more
+      if (size < 1024 || size > MAPPED) continue
+      if (options.hardened && size < 4096) continue
+      const isMapped = power > 20
+      // Mapped memory comes in whole pages: these three are the same.
+      if (isMapped && Math.abs(more) === 8) continue
+      using heap = isMapped
+        ? Heap.map({ size, ...options })
+        : Heap.format(new ArrayBuffer(size), options)
+      expect(heap.stats().size).toBeGreaterThanOrEqual(Math.min(Math.floor(size / 8) * 8, MOST))
+      askInEachState(heap, options.hardened ?? false)
     }
-  )
+  })
 })
 
-describe('a buffer that is larger than any view of this Node can be', () => {
-  test('is used as far as it can be', () => {
+describe('a buffer larger than any view of this version of Node', () => {
+  test('is used as far as possible', () => {
     const size = MOST + 8192
     const buffer = new ArrayBuffer(size)
     const behind = new Int32Array(buffer).subarray(MOST / 4)

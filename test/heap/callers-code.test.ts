@@ -32,7 +32,7 @@ function viewWith(
 describe.each(kinds)('%s', (_, options) => {
   const make = (): Heap => Heap.map({ size: 2 ** 20, ...options })
 
-  describe('given a view with properties of its own', () => {
+  describe('given a view with overridden properties', () => {
     const calls: [name: string, run: (heap: Heap, view: Uint8Array) => unknown][] = [
       ['free', (heap, view) => heap.free(view)],
       ['realloc', (heap, view) => heap.realloc(view, 5000)],
@@ -43,7 +43,7 @@ describe.each(kinds)('%s', (_, options) => {
       ['root =', (heap, view) => Reflect.set(heap, 'root', view)]
     ]
 
-    test.each(calls)('%s survives one that frees the block', (_, run) => {
+    test.each(calls)('%s survives a view that frees the block', (_, run) => {
       using heap = make()
       const pointer = heap.malloc(10)
       const behind = heap.malloc(10)
@@ -58,7 +58,7 @@ describe.each(kinds)('%s', (_, options) => {
       expect(heap.owns(behind)).toBe(true)
     })
 
-    test.each(calls)('%s survives one that closes the heap', (_, run) => {
+    test.each(calls)('%s survives a view that closes the heap', (_, run) => {
       const heap = make()
       const pointer = heap.malloc(10)
       const view = viewWith(heap, pointer, 'byteOffset', () => {
@@ -69,7 +69,7 @@ describe.each(kinds)('%s', (_, options) => {
     })
 
     test.each(calls)(
-      '%s asks for a buffer once; free only where the bytes of the view do not tell',
+      "%s reads the buffer once; free only if the bytes of the view don't identify it",
       (name, run) => {
         for (const length of [10, 0]) {
           const heap = make()
@@ -96,7 +96,7 @@ describe.each(kinds)('%s', (_, options) => {
       }
     )
 
-    test.each(calls)('%s refuses an offset that is no pointer', (name, run) => {
+    test.each(calls)('%s refuses an offset that is not a pointer', (name, run) => {
       using heap = make()
       const pointer = heap.malloc(10)
       const offsets = [
@@ -122,7 +122,7 @@ describe.each(kinds)('%s', (_, options) => {
   })
 
   describe('allocArray', () => {
-    test('frees the block when the class throws', () => {
+    test('frees the block if the class throws', () => {
       using heap = make()
       class Refusing extends Float64Array {
         constructor(buffer: ArrayBuffer, offset: number, length: number) {
@@ -135,7 +135,7 @@ describe.each(kinds)('%s', (_, options) => {
       heap.check()
     })
 
-    test('lets the class free the block, allocate and close', () => {
+    test('allows the class to free the block, to allocate and to close the heap', () => {
       const heap = make()
       const uses: ((offset: number) => void)[] = [
         offset => heap.free(offset),
@@ -162,7 +162,7 @@ describe.each(kinds)('%s', (_, options) => {
       expect(heap.closed).toBe(true)
     })
 
-    test('reads the size of an element once', () => {
+    test('reads BYTES_PER_ELEMENT once', () => {
       using heap = make()
       const sizes = [8, 2 ** 40, Number.NaN]
       const Changing = new Proxy(Float64Array, {
@@ -195,7 +195,7 @@ describe.each(
     return { heap, pointers: pointers.filter((_, i) => i % 2 === 1) }
   }
 
-  test.each(loops)('%s: that closes the heap learns so', name => {
+  test.each(loops)('%s: throws ERR_OFFHEAP_CLOSED if the loop closes the heap', name => {
     const { heap } = make()
     const close = (): void => {
       for (const _ of heap[name]()) heap.close()
@@ -203,7 +203,7 @@ describe.each(
     expectError(close, 'ERR_OFFHEAP_CLOSED')
   })
 
-  test.each(loops)('%s: that closes the heap and leaves is fine', name => {
+  test.each(loops)('%s: ends quietly if the loop closes the heap and breaks', name => {
     const { heap } = make()
     for (const _ of heap[name]()) {
       heap.close()
@@ -212,7 +212,7 @@ describe.each(
     expect(heap.closed).toBe(true)
   })
 
-  test.each(loops)('%s: that changes the heap ends, and calls nothing corrupt', name => {
+  test.each(loops)('%s: ends, and reports no corruption, if the loop changes the heap', name => {
     for (let seed = 1; seed <= 8; seed++) {
       const { heap, pointers } = make()
       const random = new Random(seed)
@@ -248,7 +248,7 @@ describe.each(
     }
   })
 
-  test('blocks: still tells of corruption', () => {
+  test('blocks(): still reports corruption', () => {
     const { heap, pointers } = make()
     // Of 2,016 bytes: no slot.
     const pointer = pointers[2] ?? 0
@@ -264,7 +264,7 @@ describe.each(
   })
 })
 
-describe('a heap that keeps stacks', () => {
+describe('a heap that tracks allocations', () => {
   const { prepareStackTrace, stackTraceLimit } = Error
   afterEach(() => {
     if (prepareStackTrace === undefined) Reflect.deleteProperty(Error, 'prepareStackTrace')
@@ -291,7 +291,7 @@ describe('a heap that keeps stacks', () => {
     heap.check()
   }
 
-  test('takes a prepareStackTrace that throws', () => {
+  test('survives an Error.prepareStackTrace that throws', () => {
     using heap = make()
     Error.prepareStackTrace = () => {
       throw new Error('no trace')
@@ -299,7 +299,7 @@ describe('a heap that keeps stacks', () => {
     useAll(heap)
   })
 
-  test('takes a prepareStackTrace that returns no text', () => {
+  test('survives an Error.prepareStackTrace that returns no string', () => {
     using heap = make()
     for (const trace of [undefined, null, [], Object.create(null), Symbol('trace'), 1n]) {
       Error.prepareStackTrace = () => trace
@@ -307,7 +307,7 @@ describe('a heap that keeps stacks', () => {
     }
   })
 
-  test('takes a prepareStackTrace that uses the heap', () => {
+  test('survives an Error.prepareStackTrace that uses the heap', () => {
     using heap = make()
     let inside = false
     Error.prepareStackTrace = () => {
@@ -322,7 +322,7 @@ describe('a heap that keeps stacks', () => {
     useAll(heap)
   })
 
-  test('takes a prepareStackTrace that closes the heap', () => {
+  test('survives an Error.prepareStackTrace that closes the heap', () => {
     for (const call of [
       (heap: Heap) => heap.malloc(10),
       (heap: Heap) => heap.calloc(1, 10),
@@ -341,7 +341,7 @@ describe('a heap that keeps stacks', () => {
     }
   })
 
-  test('takes a limit of stacks that cannot be set', () => {
+  test('survives an Error.stackTraceLimit that cannot be set', () => {
     using heap = make()
     const property = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit') ?? {}
     try {

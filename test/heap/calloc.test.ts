@@ -25,7 +25,7 @@ describe('calloc', () => {
     expectNull(heap, () => heap.calloc(count, size))
   })
 
-  test('says which argument is wrong', () => {
+  test('names the wrong argument', () => {
     const heap = newHeap()
     expectRefusal(heap, () => call(heap, 'calloc', -1, 8), 'ERR_OUT_OF_RANGE', /"count"/)
     expectRefusal(heap, () => call(heap, 'calloc', 8, -1), 'ERR_OUT_OF_RANGE', /"size"/)
@@ -46,7 +46,7 @@ describe('calloc', () => {
     }
   )
 
-  test('clears a block that became wilderness and comes back larger', () => {
+  test('clears a block that became wilderness and is part of a larger one', () => {
     const heap = newHeap()
     const first = heap.malloc(1000)
     heap.view(first).fill(0xee)
@@ -56,7 +56,7 @@ describe('calloc', () => {
     expect(isZero(heap, first, 4000)).toBe(true)
   })
 
-  test('clears memory that was dirty before the heap was formatted', () => {
+  test('clears memory that was dirty when the heap was formatted', () => {
     const buffer = new ArrayBuffer(65536)
     new Uint8Array(buffer).fill(0xee)
     const heap = Heap.format(buffer)
@@ -66,7 +66,7 @@ describe('calloc', () => {
     heap.check()
   })
 
-  test('clears what alignedAlloc skipped and what realloc gave back', () => {
+  test('clears gaps that alignedAlloc left and bytes that realloc freed', () => {
     const heap = newHeap()
     heap.alignedAlloc(4096, 10)
     const grown = heap.malloc(5000)
@@ -76,7 +76,7 @@ describe('calloc', () => {
     expect(isZero(heap, pointer, 4900)).toBe(true)
   })
 
-  test('clears after reset', () => {
+  test('clears memory after reset', () => {
     using heap = Heap.map(2 ** 20)
     const first = heap.malloc(100_000)
     heap.view(first).fill(0xee)
@@ -85,7 +85,7 @@ describe('calloc', () => {
     expect(isZero(heap, first, 200_000)).toBe(true)
   })
 
-  test('does not touch pages that are zero already', () => {
+  test('does not touch pages that are already zero', () => {
     using heap = Heap.map(64 * 2 ** 20)
     const before = heap.stats().residentBytes
     const pointer = heap.calloc(32 * 2 ** 20, 1)
@@ -93,7 +93,7 @@ describe('calloc', () => {
     expect(isZero(heap, pointer, 2 ** 20)).toBe(true)
   })
 
-  test('clears what is used and leaves alone what is not, when a block is both', () => {
+  test('clears only the part of a block that was used before', () => {
     using heap = Heap.map(64 * 2 ** 20)
     const dirty = heap.malloc(2 ** 20)
     heap.view(dirty).fill(0xee)
@@ -104,7 +104,7 @@ describe('calloc', () => {
     expect(isZero(heap, dirty, 2 * 2 ** 20)).toBe(true)
   })
 
-  test('trusts no memory of a region that it did not map itself', () => {
+  test('does not assume that a region of the caller is zero', () => {
     using region = Region.map(2 ** 20)
     new Uint8Array(region.buffer).fill(0xee)
     const heap = Heap.format(region)
@@ -112,7 +112,7 @@ describe('calloc', () => {
     expect(isZero(heap, pointer, 2 ** 19)).toBe(true)
   })
 
-  test('after attach to memory that others have used', () => {
+  test('clears memory after attach', () => {
     using heap = Heap.map(2 ** 20)
     const dirty = heap.malloc(10_000)
     heap.view(dirty).fill(0xee)
@@ -122,7 +122,7 @@ describe('calloc', () => {
     expect(isZero(other, dirty, 20_000)).toBe(true)
   })
 
-  test('allocZeroed is zero, at exactly the length', () => {
+  test('allocZeroed returns exactly the requested length, all zero', () => {
     const heap = newHeap()
     const dirty = heap.alloc(1000).fill(0xee)
     heap.free(dirty)

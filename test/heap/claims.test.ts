@@ -22,7 +22,7 @@ const kinds: [string, HeapOptions][] = [
 describe.each(kinds)('in %s', (_, options) => {
   const make = (): Heap => Heap.format(new ArrayBuffer(2 ** 18), options)
 
-  test('a pinned block is neither freed nor resized, and its heap neither reset nor closed', () => {
+  test("a pinned block can't be freed or resized, and its heap can't be reset or closed", () => {
     const heap = make()
     for (const size of [1, 100, 1000]) {
       const block = heap.alloc(size)
@@ -54,7 +54,7 @@ describe.each(kinds)('in %s', (_, options) => {
     expectError(() => heap.pin(8), 'ERR_OFFHEAP_CLOSED')
   })
 
-  test('pins hold no other block, whatever is allocated and freed', () => {
+  test('pins affect no other block, whatever is allocated and freed', () => {
     const step = fc.record({
       what: fc.constantFrom('malloc', 'free', 'realloc', 'pin', 'unpin'),
       size: fc.nat(500),
@@ -99,7 +99,7 @@ describe.each(kinds)('in %s', (_, options) => {
     )
   })
 
-  test('await using waits for every pin before it closes', async () => {
+  test('await using waits for all pins before it closes', async () => {
     const heap = make()
     const closing = (async () => {
       await using mine = heap
@@ -116,7 +116,7 @@ describe.each(kinds)('in %s', (_, options) => {
     await heap[Symbol.asyncDispose]()
   })
 
-  test('an owned block is freed when its view is collected, and not before', async () => {
+  test('an owned block is freed after its view was collected, and not before', async () => {
     const heap = make()
     let view: Uint8Array | undefined = heap.owned(300)
     const other = heap.owned(100).fill(7)
@@ -129,7 +129,7 @@ describe.each(kinds)('in %s', (_, options) => {
     heap.check()
   })
 
-  test('an owned block may be freed, resized and forgotten, and nobody else loses a block', async () => {
+  test('freeing, resizing or resetting an owned block frees no other block', async () => {
     const heap = make()
     const sizes = [10, 100, 1000]
     for (const size of sizes) {
@@ -158,7 +158,7 @@ describe.each(kinds)('in %s', (_, options) => {
     expect(await collectUntil(() => !heap.closed, 5)).toBe(false)
   })
 
-  test('an owned block that is pinned is freed after both are gone', async () => {
+  test('an owned and pinned block is freed once it is neither', async () => {
     const heap = make()
     const pin = heap.pin(heap.owned(100).byteOffset)
     expect(await collectUntil(() => heap.stats().blocks === 0, 10)).toBe(false)
@@ -170,7 +170,7 @@ describe.each(kinds)('in %s', (_, options) => {
     expect(await collectUntil(() => heap.stats().blocks === 0)).toBe(true)
   })
 
-  test('frees are quick again when the last pin is gone', () => {
+  test('free takes its fast path again after the last unpin', () => {
     const heap = make()
     const pin = heap.pin(heap.malloc(10))
     const blocks = Array.from({ length: 100 }, () => heap.malloc(40))
@@ -182,7 +182,7 @@ describe.each(kinds)('in %s', (_, options) => {
   })
 })
 
-test('a pin around asynchronous work keeps the heap until its result is there', async () => {
+test('a pin around asynchronous work keeps the heap open until the result is there', async () => {
   const heap = Heap.map(2 ** 20)
   const input = heap.alloc(100_000).fill(65)
   const work = (async () => {
@@ -215,7 +215,7 @@ test('without a pin, close makes zlib fail, and leaves zlib as it was', async ()
   expect(inflateSync(await promisify(deflate)(Buffer.alloc(300_000, 'abc')))).toHaveLength(300_000)
 })
 
-test('a pin shows its block, and can not be changed', () => {
+test('a pin shows its block, and cannot be changed', () => {
   const heap = newHeap()
   const view = heap.alloc(8)
   const pin = heap.pin(view)
@@ -225,7 +225,7 @@ test('a pin shows its block, and can not be changed', () => {
   pin.unpin()
 })
 
-test('leaks does not name what is owned, once the heap is closed', () => {
+test('the leak report at close does not include owned blocks', () => {
   const leaks: number[] = []
   const heap = Heap.format(new ArrayBuffer(65536), {
     hardened: true,

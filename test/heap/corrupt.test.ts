@@ -130,7 +130,7 @@ describe.each(kinds)('a $placement heap, slabs: $slabs, that was overwritten at 
     expect(region.closed).toBe(false)
   })
 
-  test('ends every call with a value or a named error when every word is junk', () => {
+  test('ends every call with a value or a named error if every word is random', () => {
     const buffer = new ArrayBuffer(BYTES)
     fc.assert(
       fc.property(fc.array(junk, { minLength: 64, maxLength: 64 }), work, (pattern, sequence) => {

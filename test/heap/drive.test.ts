@@ -101,7 +101,7 @@ function driveOne(placement: PlacementName): number {
 }
 
 describe.each(placements)('a %s heap', placement => {
-  test(`keeps its promises in ${STEPS} random calls of every kind`, () => {
+  test(`agrees with the model in ${STEPS} random calls of every kind`, () => {
     let steps = 0
     while (steps < STEPS) steps += driveOne(placement)
     expect(steps).toBeGreaterThanOrEqual(STEPS)

@@ -18,7 +18,7 @@ const kinds: [name: string, options: HeapOptions][] = [
 afterEach(stopListening)
 
 describe.each(kinds)('%s', (_, options) => {
-  test('tells how far it has grown, by the MiB, in the middle of any call', () => {
+  test('publishes growth by the MiB, in the middle of any call', () => {
     using heap = Heap.map({ size: 64 * MiB, ...options })
     // A slot that is free again, or a block that waits in the quarantine.
     heap.free(heap.malloc(100))
@@ -34,7 +34,7 @@ describe.each(kinds)('%s', (_, options) => {
     expect(told).toHaveLength(2)
   })
 
-  test('tells how much it gave back to the system', () => {
+  test('publishes how much it returned to the system', () => {
     using heap = Heap.map({ size: 32 * MiB, ...options })
     const large = heap.malloc(4 * MiB)
     heap.malloc(100)
@@ -48,7 +48,7 @@ describe.each(kinds)('%s', (_, options) => {
     expect(told[0]?.message.bytes).toBeLessThan(5 * MiB)
   })
 
-  test('tells what was asked for when it had no room', () => {
+  test('publishes the requested size when out of memory', () => {
     const heap = Heap.format(new ArrayBuffer(65536), options)
     const pointer = heap.malloc(10)
     heap.malloc(10)
@@ -67,7 +67,7 @@ describe.each(kinds)('%s', (_, options) => {
     expect(requested[3]).toBeGreaterThan(2 ** 50)
   })
 
-  test('tells of every wrong pointer once, with the error that is thrown', () => {
+  test('publishes every wrong pointer once, with the error that is thrown', () => {
     const heap = Heap.format(new ArrayBuffer(65536), options)
     const pointer = heap.malloc(100)
     heap.malloc(100)
@@ -86,7 +86,7 @@ describe.each(kinds)('%s', (_, options) => {
     }
   })
 
-  test('tells of what check() finds', () => {
+  test('publishes what check() finds', () => {
     const heap = Heap.format(new ArrayBuffer(65536), options)
     heap.malloc(100)
     heap.i32[5] += 2
@@ -95,7 +95,7 @@ describe.each(kinds)('%s', (_, options) => {
     expect(told).toEqual([{ name: 'fault', message: { heap, error } }])
   })
 
-  test('does not call it a fault that it is closed, or that an argument makes no sense', () => {
+  test('publishes no fault for a closed heap or an invalid argument', () => {
     const heap = Heap.format(new ArrayBuffer(65536), options)
     const told = listen()
     errorOf(() => heap.malloc(-1))
@@ -114,7 +114,7 @@ describe.each(kinds)('%s', (_, options) => {
 })
 
 describe('a hardened heap', () => {
-  test('tells of damage once, whichever call finds it', () => {
+  test('publishes damage once, whichever call finds it', () => {
     const heap = Heap.format(new ArrayBuffer(65536), { hardened: true })
     const pointer = heap.malloc(100)
     for (const call of [
@@ -130,7 +130,7 @@ describe('a hardened heap', () => {
     }
   })
 
-  test('tells of a header that was written over, whichever call finds it', () => {
+  test('publishes an overwritten header, whichever call finds it', () => {
     using heap = Heap.map({ size: MiB, hardened: true })
     const pointer = heap.malloc(100)
     heap.i32[20] ^= 1

@@ -38,8 +38,8 @@ function expectFault(heap: Heap, block: number, code: string, message: RegExp): 
   }
 }
 
-describe('a pointer that malloc never returned', () => {
-  test('misaligned', () => {
+describe('free of a pointer that malloc never returned', () => {
+  test('rejects a misaligned pointer', () => {
     const heap = newHeap()
     const [a = 0] = row(heap, 3)
     for (const off of [1, 2, 4, 7, 12, -4])
@@ -47,7 +47,7 @@ describe('a pointer that malloc never returned', () => {
     expectFault(heap, 2 ** 32 + 4, INVALID, /is not a multiple of 8/)
   })
 
-  test('outside the heap', () => {
+  test('rejects a pointer outside the heap', () => {
     const heap = newHeap()
     row(heap, 3)
     for (const pointer of [65536, 65544, 2 ** 31, 2 ** 32 + 136, 2 ** 33, 2 ** 35 + 136, 2 ** 52]) {
@@ -55,7 +55,7 @@ describe('a pointer that malloc never returned', () => {
     }
   })
 
-  test('in the header or the index', () => {
+  test('rejects a pointer into the header or the index', () => {
     const heap = newHeap()
     const [first = 0] = row(heap, 3)
     for (let pointer = 8; pointer < first; pointer += 8) {
@@ -63,7 +63,7 @@ describe('a pointer that malloc never returned', () => {
     }
   })
 
-  test('in the wilderness', () => {
+  test('rejects a pointer into the wilderness', () => {
     const heap = newHeap()
     row(heap, 3)
     const { top } = heap.stats()
@@ -71,21 +71,24 @@ describe('a pointer that malloc never returned', () => {
       expectFault(heap, pointer, INVALID, /lies in the wilderness/)
   })
 
-  test.each([0, 0xff, 0x40, 0x01])('inside a block whose bytes are all %i', byte => {
-    const heap = newHeap()
-    const [, b = 0] = row(heap, 3, 60)
-    heap.view(b).fill(byte)
-    for (let off = 8; off < 60; off += 8) {
-      expectFault(
-        heap,
-        b + off,
-        INVALID,
-        new RegExp(`lies inside the block at ${b} \\(64 bytes\\)`)
-      )
+  test.each([0, 0xff, 0x40, 0x01])(
+    'rejects a pointer into a block whose bytes are all %i',
+    byte => {
+      const heap = newHeap()
+      const [, b = 0] = row(heap, 3, 60)
+      heap.view(b).fill(byte)
+      for (let off = 8; off < 60; off += 8) {
+        expectFault(
+          heap,
+          b + off,
+          INVALID,
+          new RegExp(`lies inside the block at ${b} \\(64 bytes\\)`)
+        )
+      }
     }
-  })
+  )
 
-  test('inside a block, where the bytes in front of it look like the header of a used block', () => {
+  test('rejects a pointer into a block, after bytes that look like a header', () => {
     const heap = newHeap()
     const [, b = 0] = row(heap, 3, 60)
     heap.view(b).fill(0)
@@ -93,7 +96,7 @@ describe('a pointer that malloc never returned', () => {
     expectFault(heap, b + 8, INVALID, new RegExp(`lies inside the block at ${b} `))
   })
 
-  test('NULL, where a block is needed', () => {
+  test('rejects NULL where a block is required', () => {
     const heap = newHeap()
     row(heap, 3)
     expectRefusal(heap, () => heap.usableSize(0), INVALID, /^usableSize: the pointer 0 is NULL/)
@@ -101,7 +104,7 @@ describe('a pointer that malloc never returned', () => {
     expect(heap.owns(0)).toBe(false)
   })
 
-  test('NULL is freed as in C: nothing happens', () => {
+  test('does nothing for NULL, as in C', () => {
     const heap = newHeap()
     row(heap, 3)
     const before = heap.u8.slice()
@@ -111,7 +114,7 @@ describe('a pointer that malloc never returned', () => {
   })
 
   test.each([-8, -1, 0.5, 8.5, Number.NaN, Infinity, -Infinity, 2 ** 53, -(2 ** 40)])(
-    'the number %d',
+    'rejects the number %d',
     value => {
       const heap = newHeap()
       row(heap, 3)
@@ -148,15 +151,15 @@ describe('a pointer that malloc never returned', () => {
   })
 })
 
-describe('a block that is free already', () => {
-  test('alone', () => {
+describe('a double free is detected if the block', () => {
+  test('is alone', () => {
     const heap = newHeap()
     const [, b = 0] = row(heap, 3)
     heap.free(b)
     expectFault(heap, b, DOUBLE, /is free already(?!:)/)
   })
 
-  test('merged with its left neighbour', () => {
+  test('was merged with its left neighbour', () => {
     const heap = newHeap()
     const [, b = 0, c = 0] = row(heap, 4)
     heap.free(b)
@@ -170,7 +173,7 @@ describe('a block that is free already', () => {
     expectFault(heap, b, DOUBLE, /is free already(?!:)/)
   })
 
-  test('merged with its right neighbour', () => {
+  test('was merged with its right neighbour', () => {
     const heap = newHeap()
     const [, b = 0, c = 0] = row(heap, 4)
     heap.free(c)
@@ -179,7 +182,7 @@ describe('a block that is free already', () => {
     expectFault(heap, c, DOUBLE, new RegExp(`it is part of the block at ${b} `))
   })
 
-  test('merged with both', () => {
+  test('was merged with both neighbours', () => {
     const heap = newHeap()
     const [, b = 0, c = 0, d = 0] = row(heap, 5)
     heap.free(b)
@@ -190,7 +193,7 @@ describe('a block that is free already', () => {
   })
 
   test.each(placements)(
-    'merged with a left neighbour of the smallest size, in a %s heap',
+    'was merged with a left neighbour of the smallest size, in a %s heap',
     placement => {
       const heap = Heap.format(new ArrayBuffer(65536), { placement, slabs: false })
       const pairs = Array.from({ length: 100 }, () => {
@@ -211,7 +214,7 @@ describe('a block that is free already', () => {
     }
   )
 
-  test('fallen back into the wilderness, alone and with its left neighbour', () => {
+  test('fell back into the wilderness, alone or with its left neighbour', () => {
     const heap = newHeap()
     const [a = 0, b = 0, c = 0] = [heap.malloc(40), heap.malloc(40), heap.malloc(40)]
     heap.free(c)
@@ -221,7 +224,7 @@ describe('a block that is free already', () => {
     for (const pointer of [a, b, c]) expectFault(heap, pointer, DOUBLE, /has become wilderness/)
   })
 
-  test('fallen back into the wilderness, and now inside a larger block', () => {
+  test('fell back into the wilderness, and is now inside a larger block', () => {
     const heap = newHeap()
     const pointers = [heap.malloc(40), heap.malloc(40), heap.malloc(40)]
     for (const pointer of pointers.toReversed()) heap.free(pointer)
@@ -231,32 +234,28 @@ describe('a block that is free already', () => {
       expectFault(heap, pointer, INVALID, new RegExp(`lies inside the block at ${a} `))
   })
 
-  test('moved away by realloc', () => {
+  test('was moved by realloc', () => {
     const heap = newHeap()
     const [, b = 0] = row(heap, 3)
     expect(heap.realloc(b, 400)).not.toBe(b)
     expectFault(heap, b, DOUBLE, /is free already(?!:)/)
   })
 
-  test(
-    'moved to its left neighbour by realloc, which then grows: the old pointer now lies ' +
-      'inside the block',
-    () => {
-      const heap = newHeap(4096)
-      const left = heap.malloc(120)
-      const block = heap.malloc(20)
-      heap.malloc(heap.stats().largestFree)
-      heap.free(left)
-      expect(heap.realloc(block, 100)).toBe(left)
-      expectFault(heap, block, DOUBLE, /is free already/)
-      expect(heap.realloc(left, 140)).toBe(left)
-      expectFault(heap, block, INVALID, new RegExp(`lies inside the block at ${left} `))
-    }
-  )
+  test('was moved by realloc to its left neighbour, which then grew over the old pointer', () => {
+    const heap = newHeap(4096)
+    const left = heap.malloc(120)
+    const block = heap.malloc(20)
+    heap.malloc(heap.stats().largestFree)
+    heap.free(left)
+    expect(heap.realloc(block, 100)).toBe(left)
+    expectFault(heap, block, DOUBLE, /is free already/)
+    expect(heap.realloc(left, 140)).toBe(left)
+    expectFault(heap, block, INVALID, new RegExp(`lies inside the block at ${left} `))
+  })
 })
 
 describe('views', () => {
-  test('of every kind stand for the block where they begin', () => {
+  test('of every type stand for the block where they begin', () => {
     const heap = newHeap()
     for (const view of [
       heap.alloc(40),
@@ -280,7 +279,7 @@ describe('views', () => {
     expect(heap.usableSize(grown)).toBeGreaterThanOrEqual(1000)
   })
 
-  test('that begin inside a block throw', () => {
+  test('throw if they begin inside a block', () => {
     const heap = newHeap()
     const bytes = heap.allocZeroed(40)
     expectRefusal(heap, () => heap.free(bytes.subarray(8)), INVALID, /lies inside the block at/)
@@ -288,7 +287,7 @@ describe('views', () => {
     expectRefusal(heap, () => heap.realloc(heap.u8, 8), INVALID)
   })
 
-  test('of other memory are foreign', () => {
+  test('throw if they belong to other memory', () => {
     const heap = newHeap()
     const other = newHeap()
     const pointer = heap.malloc(40)
@@ -396,7 +395,7 @@ const endings: [string, () => { heap: Heap; end: () => void }][] = [
 ]
 
 describe.each(endings)('after %s', (_, start) => {
-  test.each(everyCall)('%s says that the heap is closed', (_name, take) => {
+  test.each(everyCall)('%s throws ERR_OFFHEAP_CLOSED', (_name, take) => {
     const { heap, end } = start()
     const view = heap.alloc(40)
     expect(heap.closed).toBe(false)
@@ -411,24 +410,20 @@ describe.each(endings)('after %s', (_, start) => {
 describe.each(placements)('free of a %s heap without slabs', placement => {
   const make = (): Heap => Heap.format(new ArrayBuffer(65536), { placement, slabs: false })
 
-  test(
-    'tells a block that is free: alone, merged to the left, to the right, to both, into the ' +
-      'wilderness',
-    () => {
-      const heap = make()
-      const [a = 0, b = 0, c = 0, , e = 0, f = 0, , h = 0, i = 0] = Array.from({ length: 9 }, () =>
-        heap.malloc(40)
-      )
-      for (const block of [b, a, c, e, f, i, h]) heap.free(block)
-      for (const block of [a, b, c, e, f])
-        expectRefusal(heap, () => heap.free(block), DOUBLE, /is free already/)
-      for (const block of [h, i])
-        expectRefusal(heap, () => heap.free(block), DOUBLE, /has become wilderness/)
-      heap.check()
-    }
-  )
+  test('rejects a free block: alone, merged on one side or both, or in the wilderness', () => {
+    const heap = make()
+    const [a = 0, b = 0, c = 0, , e = 0, f = 0, , h = 0, i = 0] = Array.from({ length: 9 }, () =>
+      heap.malloc(40)
+    )
+    for (const block of [b, a, c, e, f, i, h]) heap.free(block)
+    for (const block of [a, b, c, e, f])
+      expectRefusal(heap, () => heap.free(block), DOUBLE, /is free already/)
+    for (const block of [h, i])
+      expectRefusal(heap, () => heap.free(block), DOUBLE, /has become wilderness/)
+    heap.check()
+  })
 
-  test.each([false, true])('tells what only looks like a block, also with slabs: %s', slabs => {
+  test.each([false, true])('rejects bytes that look like a block, also with slabs: %s', slabs => {
     const heap = Heap.format(new ArrayBuffer(65536), { placement, slabs })
     const block = heap.malloc(200)
     heap.malloc(24)
@@ -454,7 +449,7 @@ describe.each(placements)('free of a %s heap without slabs', placement => {
     heap.check()
   })
 
-  test('tells a word of the header, though it leads to the first block', () => {
+  test('rejects a word of the header that leads to the first block', () => {
     const heap = make()
     const first = heap.malloc(100) / 4 - 1
     const word = 21

@@ -30,7 +30,7 @@ function expectUsed(heap: Heap, pointer: number, bytes: number): void {
 }
 
 describe.skipIf(why !== '')(`a heap of 6 GiB with slabs${why && ` (${why})`}`, () => {
-  test('hands out such blocks, and takes them back for good', () => {
+  test('allocates and frees such blocks', () => {
     using heap = Heap.map({ size: SIZE, slabs: true })
     for (const bytes of amounts.map(amount => LINE + amount)) {
       const pointer = heap.malloc(bytes)
@@ -64,7 +64,7 @@ describe.skipIf(why !== '')(`a heap of 6 GiB with slabs${why && ` (${why})`}`, (
     heap.check()
   })
 
-  test('hands out no hole that would make such a block', () => {
+  test('does not split a hole into such a block', () => {
     for (const amount of [-16, -12, -8]) {
       using heap = Heap.map({ size: SIZE, slabs: true })
       const halves = [heap.malloc(LINE / 2 - 4), heap.malloc(LINE / 2 - 4)]

@@ -49,7 +49,7 @@ const cloners: [name: string, clone: (value: object) => unknown][] = [
 ]
 
 describe.each(kinds)('a heap: %s', (_, options) => {
-  test('is in JSON what it is, whatever its size', () => {
+  test('is summarized by JSON.stringify, whatever its size', () => {
     for (const size of [MiB, 64 * MiB]) {
       using heap = heapWith(options, size)
       const { size: bytes } = heap.stats()
@@ -62,7 +62,7 @@ describe.each(kinds)('a heap: %s', (_, options) => {
     }
   })
 
-  test('is printed as what it is', () => {
+  test('is summarized by console.log', () => {
     using heap = heapWith(options)
     const { used, blocks } = summaryOf(heap)
     const shown =
@@ -78,7 +78,7 @@ describe.each(kinds)('a heap: %s', (_, options) => {
     expect(inspect(heap, { colors: true })).toContain('\x1b[')
   })
 
-  test('is printed when it is closed, and when it is corrupt', () => {
+  test('is printed even if it is closed or corrupt', () => {
     const heap = heapWith(options)
     heap.u8.fill(0xff, 0, 65536)
     expect(inspect(heap)).toMatch(/^Heap \{/)
@@ -101,14 +101,14 @@ describe.each(kinds)('a heap: %s', (_, options) => {
     heap.check()
   })
 
-  test('is deeply equal to itself only', () => {
+  test('is deeply equal only to itself', () => {
     using heap = heapWith(options)
     using other = heapWith(options)
     expect(isDeepStrictEqual(heap, heap)).toBe(true)
     expect(isDeepStrictEqual(heap, other)).toBe(false)
   })
 
-  test.each(cloners)('says to %s what to do instead', (_, clone) => {
+  test.each(cloners)('tells %s what to do instead', (_, clone) => {
     using heap = heapWith(options)
     const { message } = errorOf(() => clone(heap))
     expect(message).toMatch(/send heap\.buffer instead.*Heap\.attach/)
@@ -143,7 +143,7 @@ describe.each(kinds)('a heap: %s', (_, options) => {
   })
 
   test.each([Object.freeze, Object.seal, Object.preventExtensions])(
-    'works, and closes, after %o',
+    'works and closes after %o',
     restrict => {
       const heap: Heap = restrict(heapWith(options))
       heap.free(heap.malloc(100))
@@ -161,7 +161,7 @@ describe.each(kinds)('a heap: %s', (_, options) => {
     }
   )
 
-  test('lets go of memory that it only borrows', () => {
+  test('releases memory that it only borrows', () => {
     if (options.trimThreshold !== undefined) return
     const buffer = new ArrayBuffer(MiB)
     const heap = Heap.format(buffer, options)
@@ -182,7 +182,7 @@ describe.each(kinds)('a heap: %s', (_, options) => {
 })
 
 describe('a region', () => {
-  test('is in JSON and printed as what it is', () => {
+  test('is summarized by JSON.stringify and console.log', () => {
     const region = Region.map(65536)
     expect(JSON.stringify({ region })).toBe('{"region":{"size":65536,"closed":false}}')
     expect(inspect(region)).toBe('Region { size: 65536, closed: false }')
@@ -193,13 +193,13 @@ describe('a region', () => {
     expect(inspect(region)).toBe('Region { size: 0, closed: true }')
   })
 
-  test.each(cloners)('says to %s what to do instead', (_, clone) => {
+  test.each(cloners)('tells %s what to do instead', (_, clone) => {
     const region = Region.map(65536)
     expect(errorOf(() => clone(region)).message).toMatch(/send region\.buffer instead/)
     region.close()
   })
 
-  test('works behind a proxy, a heap on it too', () => {
+  test('works behind a proxy, and so does a heap on it', () => {
     const region = Region.map(65536)
     const proxy = new Proxy(region, {})
     const heap = Heap.format(proxy, { trimThreshold: 4096 })
@@ -212,7 +212,7 @@ describe('a region', () => {
     expect(heap.closed).toBe(true)
   })
 
-  test('closes when it is frozen', () => {
+  test('can be closed after Object.freeze', () => {
     const region = Object.freeze(Region.map(65536))
     region.close()
     expect(region.closed).toBe(true)
@@ -237,14 +237,14 @@ describe('new', () => {
     ['a class of another name', () => Reflect.construct(Heap, [1024], class {}), /use Heap\.map/]
   ]
 
-  test.each(refusals)('%s says what to use', (_, make, instead) => {
+  test.each(refusals)('%s names the function to use instead', (_, make, instead) => {
     const error = errorOf(make)
     expect(error).toBeInstanceOf(TypeError)
     expect(error.code).toBe('ERR_ILLEGAL_CONSTRUCTOR')
     expect(error.message).toMatch(instead)
   })
 
-  test('what only inherits from a heap or a region is none', () => {
+  test('an object that only inherits from a heap or a region is not one', () => {
     for (const prototype of [Heap.prototype, Region.prototype]) {
       expect(inspect(prototype).length).toBeLessThan(100)
       expect(inspect(Object.create(prototype)).length).toBeLessThan(100)

@@ -68,7 +68,7 @@ function expectMarked(heap: Heap, pointer: number): void {
 
 describe.skipIf(why !== '')(`a heap of 6 GiB${why && ` (${why})`}`, () => {
   describe.each(kinds)('$placement, slabs: $slabs', kind => {
-    test('allocates, writes and reads on both sides of the 4 GiB line', () => {
+    test('allocates, writes and reads on both sides of 4 GiB', () => {
       const { heap, below } = upToTheLine(kind)
       using _ = heap
       const pointers = Array.from({ length: 400 }, (_, i) => heap.malloc(1 + i * 3))
@@ -92,7 +92,7 @@ describe.skipIf(why !== '')(`a heap of 6 GiB${why && ` (${why})`}`, () => {
       expectFewPages(heap, kind)
     })
 
-    test('has a block across the line, and typed views there', () => {
+    test('has a block across 4 GiB, and typed views of it', () => {
       const { heap } = upToTheLine(kind)
       using _ = heap
       const across = heap.malloc(300_000)
@@ -122,7 +122,7 @@ describe.skipIf(why !== '')(`a heap of 6 GiB${why && ` (${why})`}`, () => {
       heap.check()
     })
 
-    test('reallocates across the line, in place and by moving', () => {
+    test('reallocates across 4 GiB, in place and by moving', () => {
       const { heap } = upToTheLine(kind)
       using _ = heap
       const grows = heap.malloc(5000)
@@ -141,7 +141,7 @@ describe.skipIf(why !== '')(`a heap of 6 GiB${why && ` (${why})`}`, () => {
       heap.check()
     })
 
-    test('splits, merges and finds free blocks beyond the line', () => {
+    test('splits, merges and finds free blocks beyond 4 GiB', () => {
       const { heap, below } = upToTheLine(kind)
       using _ = heap
       heap.free(below)
@@ -164,7 +164,7 @@ describe.skipIf(why !== '')(`a heap of 6 GiB${why && ` (${why})`}`, () => {
       expectFewPages(heap, kind)
     })
 
-    test('has blocks of gigabytes, beyond half of what a header can say', () => {
+    test('has blocks of gigabytes, with more than 31 bits in their headers', () => {
       using heap = Heap.map({ size: SIZE, ...kind })
       for (const size of [
         2 * GiB - 16,
@@ -197,7 +197,7 @@ describe.skipIf(why !== '')(`a heap of 6 GiB${why && ` (${why})`}`, () => {
       }
     })
 
-    test('has as large a block as largestFree says, and no larger one', () => {
+    test('has a block of largestFree bytes, and none that is larger', () => {
       using heap = Heap.map({ size: SIZE, ...kind })
       const { largestFree, free } = heap.stats()
       expect(largestFree).toBe(free - 4)
@@ -210,7 +210,7 @@ describe.skipIf(why !== '')(`a heap of 6 GiB${why && ` (${why})`}`, () => {
       heap.check()
     })
 
-    test('gives pages beyond the line back, and finds them zero', () => {
+    test('returns pages beyond 4 GiB, and finds them zero', () => {
       const { heap } = upToTheLine(kind)
       using _ = heap
       heap.malloc(200_000)
@@ -230,7 +230,7 @@ describe.skipIf(why !== '')(`a heap of 6 GiB${why && ` (${why})`}`, () => {
       heap.check()
     })
 
-    test('is the same heap to whoever attaches', () => {
+    test('can be attached to', () => {
       const { heap } = upToTheLine(kind)
       using _ = heap
       const pointers = Array.from({ length: 300 }, () => heap.malloc(500))
@@ -246,7 +246,7 @@ describe.skipIf(why !== '')(`a heap of 6 GiB${why && ` (${why})`}`, () => {
     })
   })
 
-  test('slots beyond the line are known exactly', () => {
+  test('distinguishes slots beyond 4 GiB from other pointers', () => {
     const { heap } = upToTheLine({ placement: 'first-fit', slabs: true })
     using _ = heap
     heap.malloc(200_000)
@@ -267,7 +267,7 @@ describe.skipIf(why !== '')(`a heap of 6 GiB${why && ` (${why})`}`, () => {
     heap.check()
   })
 
-  test('pages go back by themselves beyond the line', () => {
+  test('returns pages beyond 4 GiB by trimThreshold', () => {
     using heap = Heap.map({ size: SIZE, trimThreshold: 8 * MiB })
     heap.malloc(LINE)
     const before = heap.stats().residentBytes

@@ -17,8 +17,10 @@ const program = `
     subscribe('offheap:' + name, () => names.add(name))
   }
   const refusal = (code, call) => assert.throws(call, { code })
-  const tracked = { hardened: true, trackAllocations: true, onLeaks: leaks => assert.equal(leaks.length, 1) }
-  for (const options of [{}, { slabs: true }, { trimThreshold: 65536 }, { hardened: true }, tracked]) {
+  const onLeaks = leaks => assert.equal(leaks.length, 1)
+  const tracked = { hardened: true, trackAllocations: true, onLeaks }
+  const trims = { trimThreshold: 65536 }
+  for (const options of [{}, { slabs: true }, trims, { hardened: true }, tracked]) {
     const heap = Heap.map({ size: 4 * 2 ** 20, ...options })
     const a = heap.malloc(100)
     const b = heap.calloc(10, 10)

@@ -11,8 +11,8 @@ import {
   sketch
 } from './support.js'
 
-describe('realloc as C has it', () => {
-  test('of NULL is malloc', () => {
+describe('realloc, as in C,', () => {
+  test('with NULL is malloc', () => {
     const heap = newHeap()
     const pointer = heap.realloc(0, 100)
     expect(heap.usableSize(pointer)).toBe(100)
@@ -20,7 +20,7 @@ describe('realloc as C has it', () => {
     heap.check()
   })
 
-  test('to 0 bytes is free, and returns NULL', () => {
+  test('to 0 bytes frees, and returns NULL', () => {
     const heap = newHeap()
     const [, b = 0] = row(heap, 3)
     expect(heap.realloc(b, 0)).toBe(0)
@@ -48,7 +48,7 @@ describe('realloc as C has it', () => {
   })
 })
 
-describe('growing', () => {
+describe('realloc to a larger size', () => {
   test('within the block changes nothing', () => {
     const heap = newHeap()
     const [a = 0] = row(heap, 2, 37)
@@ -57,7 +57,7 @@ describe('growing', () => {
     expect(Buffer.compare(heap.u8, before)).toBe(0)
   })
 
-  test('into a free right neighbour, which is split', () => {
+  test('grows into a free right neighbour, which is split', () => {
     const heap = newHeap()
     const [a = 0, b = 0] = row(heap, 3, 100)
     fill(heap, a)
@@ -68,7 +68,7 @@ describe('growing', () => {
     heap.check()
   })
 
-  test('into a free right neighbour, swallowed whole when the rest is no block', () => {
+  test('grows into a whole free right neighbour if the remainder is too small', () => {
     const heap = newHeap()
     const [a = 0, b = 0, c = 0] = row(heap, 3, 100)
     fill(heap, a)
@@ -86,7 +86,7 @@ describe('growing', () => {
     heap.check()
   })
 
-  test('into a free right neighbour that fits exactly', () => {
+  test('grows into a free right neighbour that fits exactly', () => {
     const heap = newHeap()
     const [a = 0, b = 0] = row(heap, 3, 100)
     heap.free(b)
@@ -95,7 +95,7 @@ describe('growing', () => {
     heap.check()
   })
 
-  test('into the wilderness, up to its last byte', () => {
+  test('grows into the wilderness, up to its last byte', () => {
     const heap = newHeap()
     const pointer = heap.malloc(100)
     fill(heap, pointer)
@@ -108,7 +108,7 @@ describe('growing', () => {
     heap.check()
   })
 
-  test('by moving, contents and all, when the right neighbour is used or too small', () => {
+  test('moves the block with its contents if the right neighbour is used or too small', () => {
     const heap = newHeap()
     const [a = 0, b = 0, c = 0] = row(heap, 4, 100)
     fill(heap, a)
@@ -121,7 +121,7 @@ describe('growing', () => {
     expect(heap.malloc(200)).toBe(a)
   })
 
-  test('by moving to the lowest place that fits, also right in front of itself', () => {
+  test('moves to the lowest place that fits, even right before itself', () => {
     const heap = newHeap()
     const left = heap.malloc(200)
     const block = heap.malloc(60)
@@ -135,8 +135,8 @@ describe('growing', () => {
   })
 })
 
-describe('when nothing else is large enough', () => {
-  test('the block is as it was, whatever its left neighbour has', () => {
+describe('realloc without memory', () => {
+  test('leaves the block unchanged, whatever its left neighbour is', () => {
     const heap = newHeap(4096)
     const [left, block, right] = [100, 100, 100].map(size => heap.malloc(size))
     heap.malloc(heap.stats().largestFree)
@@ -150,7 +150,7 @@ describe('when nothing else is large enough', () => {
     expect(heap.realloc(block, 204)).toBe(block)
   })
 
-  test('a free left neighbour that is large enough by itself takes the contents', () => {
+  test('moves to a free left neighbour that is large enough by itself', () => {
     const heap = newHeap(4096)
     const [left, block] = [200, 100].map(size => heap.malloc(size))
     heap.malloc(heap.stats().largestFree)
@@ -163,8 +163,8 @@ describe('when nothing else is large enough', () => {
   })
 })
 
-describe('shrinking', () => {
-  test('splits the tail off', () => {
+describe('realloc to a smaller size', () => {
+  test('splits off the end', () => {
     const heap = newHeap()
     const [a = 0] = row(heap, 2, 100)
     fill(heap, a)
@@ -174,7 +174,7 @@ describe('shrinking', () => {
     heap.check()
   })
 
-  test('merges the tail with a free right neighbour', () => {
+  test('merges the end with a free right neighbour', () => {
     const heap = newHeap()
     const [a = 0, b = 0] = row(heap, 2, 100)
     heap.free(b)
@@ -183,7 +183,7 @@ describe('shrinking', () => {
     heap.check()
   })
 
-  test('gives the tail to the wilderness', () => {
+  test('returns the end to the wilderness', () => {
     const heap = newHeap()
     const pointer = heap.malloc(1000)
     expect(heap.realloc(pointer, 0x28)).toBe(pointer)
@@ -193,7 +193,7 @@ describe('shrinking', () => {
     heap.check()
   })
 
-  test('by 8 bytes next to a used block keeps them', () => {
+  test('keeps 8 bytes before a used block', () => {
     const heap = newHeap()
     const [a = 0] = row(heap, 2, 100)
     expect(heap.realloc(a, 92)).toBe(a)
@@ -202,7 +202,7 @@ describe('shrinking', () => {
     heap.check()
   })
 
-  test('by 8 bytes next to a free block gives them to it', () => {
+  test('gives 8 bytes to a free block', () => {
     const heap = newHeap()
     const [a = 0, b = 0] = row(heap, 2, 100)
     heap.free(b)
@@ -215,7 +215,7 @@ describe('shrinking', () => {
   })
 })
 
-test('a chain of moves leaks nothing: the old block is free every time', () => {
+test('a chain of moves leaks nothing: the old block is freed every time', () => {
   const heap = newHeap(2 ** 20)
   let pointer = heap.malloc(8)
   const pins: number[] = []

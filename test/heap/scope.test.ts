@@ -18,7 +18,7 @@ const used = (heap: Heap): number[] =>
 describe.each(kinds)('a scope of %s', (_, options) => {
   const make = (): Heap => Heap.format(new ArrayBuffer(2 ** 18), options)
 
-  test('allocates in every way that the heap does, and frees all of it at its end', () => {
+  test('allocates in every way that the heap does, and frees everything at its end', () => {
     const heap = make()
     const kept = heap.malloc(100)
     const before = heap.stats()
@@ -40,85 +40,81 @@ describe.each(kinds)('a scope of %s', (_, options) => {
     heap.check()
   })
 
-  test(
-    'keeps its blocks apart from others, whatever is allocated, resized, freed, released and ' +
-      'nested',
-    () => {
-      const step = fc.record({
-        what: fc.constantFrom(
-          'alloc',
-          'free',
-          'realloc',
-          'resize',
-          'release',
-          'adopt',
-          'open',
-          'end',
-          'outside'
-        ),
-        size: fc.nat(400),
-        which: fc.nat(1000)
-      })
-      fc.assert(
-        fc.property(fc.array(step, { maxLength: 60 }), steps => {
-          const heap = make()
-          const free = new Set<number>()
-          /** The model: open scopes, the innermost last, and the blocks of each. */
-          const open: { scope: Scope; blocks: number[] }[] = [{ scope: heap.scope(), blocks: [] }]
-          const pick = (blocks: Iterable<number>, which: number): number | undefined => {
-            const all = [...blocks]
-            return all[which % Math.max(all.length, 1)]
+  test('frees only its own blocks, whatever is allocated, resized, freed and released', () => {
+    const step = fc.record({
+      what: fc.constantFrom(
+        'alloc',
+        'free',
+        'realloc',
+        'resize',
+        'release',
+        'adopt',
+        'open',
+        'end',
+        'outside'
+      ),
+      size: fc.nat(400),
+      which: fc.nat(1000)
+    })
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), steps => {
+        const heap = make()
+        const free = new Set<number>()
+        /** The model: open scopes, the innermost last, and the blocks of each. */
+        const open: { scope: Scope; blocks: number[] }[] = [{ scope: heap.scope(), blocks: [] }]
+        const pick = (blocks: Iterable<number>, which: number): number | undefined => {
+          const all = [...blocks]
+          return all[which % Math.max(all.length, 1)]
+        }
+        for (const { what, size, which } of steps) {
+          const innermost = open.at(-1)
+          if (innermost === undefined) break
+          const { scope, blocks } = innermost
+          const block = pick(blocks, which)
+          const replace = (pointer: number): void => {
+            innermost.blocks = blocks
+              .filter(other => other !== block)
+              .concat(pointer === 0 ? [] : pointer)
           }
-          for (const { what, size, which } of steps) {
-            const innermost = open.at(-1)
-            if (innermost === undefined) break
-            const { scope, blocks } = innermost
-            const block = pick(blocks, which)
-            const replace = (pointer: number): void => {
-              innermost.blocks = blocks
-                .filter(other => other !== block)
-                .concat(pointer === 0 ? [] : pointer)
-            }
-            if (what === 'alloc') blocks.push(scope.alloc(size).byteOffset)
-            else if (what === 'outside') free.add(heap.malloc(size))
-            else if (what === 'open') open.push({ scope: scope.scope(), blocks: [] })
-            else if (what === 'end' && open.length > 1) {
-              scope.close()
-              open.pop()
-            } else if (what === 'adopt') {
-              const other = pick(free, which)
-              if (other === undefined) continue
-              expect(scope.adopt(other)).toBe(other)
-              free.delete(other)
-              blocks.push(other)
-            } else if (block === undefined) continue
-            else if (what === 'free') {
-              scope.free(block)
-              replace(0)
-            } else if (what === 'realloc') replace(scope.realloc(block, size))
-            else if (what === 'resize') replace(scope.resize(heap.view(block), size).byteOffset)
-            else if (what === 'release') {
-              expect(scope.release(block)).toBe(block)
-              replace(0)
-              const outer = open.at(-2)
-              if (outer === undefined) free.add(block)
-              else outer.blocks.push(block)
-            }
-            const expected = [...free, ...open.flatMap(one => one.blocks)].toSorted((a, b) => a - b)
-            expect(used(heap)).toEqual(expected)
+          if (what === 'alloc') blocks.push(scope.alloc(size).byteOffset)
+          else if (what === 'outside') free.add(heap.malloc(size))
+          else if (what === 'open') open.push({ scope: scope.scope(), blocks: [] })
+          else if (what === 'end' && open.length > 1) {
+            scope.close()
+            open.pop()
+          } else if (what === 'adopt') {
+            const other = pick(free, which)
+            if (other === undefined) continue
+            expect(scope.adopt(other)).toBe(other)
+            free.delete(other)
+            blocks.push(other)
+          } else if (block === undefined) continue
+          else if (what === 'free') {
+            scope.free(block)
+            replace(0)
+          } else if (what === 'realloc') replace(scope.realloc(block, size))
+          else if (what === 'resize') replace(scope.resize(heap.view(block), size).byteOffset)
+          else if (what === 'release') {
+            expect(scope.release(block)).toBe(block)
+            replace(0)
+            const outer = open.at(-2)
+            if (outer === undefined) free.add(block)
+            else outer.blocks.push(block)
           }
-          heap.check()
-          open[0]?.scope.close()
-          expect(used(heap)).toEqual([...free].toSorted((a, b) => a - b))
-          for (const { scope } of open) expect(scope.closed).toBe(true)
-          heap.check()
-        }),
-        { numRuns: scaled(60) }
-      )
-    }
-  )
+          const expected = [...free, ...open.flatMap(one => one.blocks)].toSorted((a, b) => a - b)
+          expect(used(heap)).toEqual(expected)
+        }
+        heap.check()
+        open[0]?.scope.close()
+        expect(used(heap)).toEqual([...free].toSorted((a, b) => a - b))
+        for (const { scope } of open) expect(scope.closed).toBe(true)
+        heap.check()
+      }),
+      { numRuns: scaled(60) }
+    )
+  })
 
-  test('throws like the heap, and has no block for what failed', () => {
+  test('throws like the heap, and keeps no block of a failed call', () => {
     const heap = make()
     const scope = heap.scope()
     expect(scope.malloc(2 ** 30)).toBe(0)
@@ -139,7 +135,7 @@ describe.each(kinds)('a scope of %s', (_, options) => {
     expect(used(heap)).toEqual([foreign])
   })
 
-  test('that has ended allocates nothing', () => {
+  test('throws after its end', () => {
     const heap = make()
     const scope = heap.scope()
     const inner = scope.scope()
@@ -163,7 +159,7 @@ describe.each(kinds)('a scope of %s', (_, options) => {
     expect(heap.stats().blocks).toBe(0)
   })
 
-  test('ends with its heap, and frees nothing of what was allocated after a reset', () => {
+  test('ends with its heap, and frees no block allocated after a reset', () => {
     const heap = make()
     const scope = heap.scope()
     scope.malloc(10)
@@ -181,7 +177,7 @@ describe.each(kinds)('a scope of %s', (_, options) => {
     expectError(() => heap.scope(), 'ERR_OFFHEAP_CLOSED')
   })
 
-  test('frees the rest when a block was freed elsewhere, and says so', () => {
+  test('frees the other blocks if one was freed elsewhere, and throws', () => {
     const heap = make()
     const scope = heap.scope()
     scope.malloc(300)
@@ -194,7 +190,7 @@ describe.each(kinds)('a scope of %s', (_, options) => {
     heap.check()
   })
 
-  test('keeps what is pinned until it is not', async () => {
+  test('keeps pinned blocks until they are unpinned', async () => {
     const heap = make()
     const scope = heap.scope()
     const block = scope.malloc(300)
@@ -211,7 +207,7 @@ describe.each(kinds)('a scope of %s', (_, options) => {
   })
 })
 
-test('a subscriber that ends the scope in the middle of a call leaves no block behind', async () => {
+test('a subscriber that ends the scope during a call leaves no block behind', async () => {
   const { subscribe, unsubscribe } = await import('node:diagnostics_channel')
   const heap = Heap.map(8 * 2 ** 20)
   const scope = heap.scope()
@@ -226,7 +222,7 @@ test('a subscriber that ends the scope in the middle of a call leaves no block b
   heap.close()
 })
 
-test('a scope shows how many blocks it has, and can be neither cloned nor changed', () => {
+test('a scope shows its number of blocks, and can be neither cloned nor changed', () => {
   const heap = newHeap()
   const scope = heap.scope()
   scope.malloc(1)

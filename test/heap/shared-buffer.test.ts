@@ -13,7 +13,7 @@ const kinds: HeapOptions[] = placements.flatMap(placement => [
 ])
 
 describe.each(kinds)('a heap on a SharedArrayBuffer, %j', options => {
-  test('gives the pointers that one on an ArrayBuffer gives', () => {
+  test('returns the same pointers as one on an ArrayBuffer', () => {
     const heaps = [
       Heap.format(new SharedArrayBuffer(2 ** 17), options),
       Heap.format(new ArrayBuffer(2 ** 17), options)
@@ -28,7 +28,7 @@ describe.each(kinds)('a heap on a SharedArrayBuffer, %j', options => {
   })
 })
 
-test('blocks are views over the shared memory, and stand for their blocks', () => {
+test('views cover the shared memory, and stand for their blocks', () => {
   const heap = Heap.format(new SharedArrayBuffer(65536))
   const views = [
     heap.alloc(100),
@@ -46,7 +46,7 @@ test('blocks are views over the shared memory, and stand for their blocks', () =
   expect(heap.stats().blocks).toBe(0)
 })
 
-test('another heap object on the same memory sees what the first one did, as another thread does', () => {
+test('another heap object on the same memory sees the same blocks, as another thread does', () => {
   const heap = Heap.format(new SharedArrayBuffer(65536))
   const pointer = heap.malloc(100)
   heap.root = pointer
@@ -56,7 +56,7 @@ test('another heap object on the same memory sees what the first one did, as ano
   expect(heap.owns(pointer)).toBe(false)
 })
 
-test('close() leaves the memory as it is, and the heap has no bytes any more', () => {
+test('close() leaves the memory as it is, and empties the views of the heap', () => {
   const heap = Heap.format(new SharedArrayBuffer(65536))
   const pointer = heap.malloc(8)
   heap.close()
@@ -65,7 +65,7 @@ test('close() leaves the memory as it is, and the heap has no bytes any more', (
   expect(Heap.attach(heap.buffer).owns(pointer)).toBe(true)
 })
 
-test('a trim threshold needs pages, which a SharedArrayBuffer has not', () => {
+test('trimThreshold needs pages, which a SharedArrayBuffer does not have', () => {
   const format = (): unknown => Heap.format(new SharedArrayBuffer(65536), { trimThreshold: 4096 })
   expectError(format, 'ERR_INVALID_ARG_TYPE', /must be a Region/)
 })

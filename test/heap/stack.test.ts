@@ -50,7 +50,7 @@ function callAtTheEnd(heap: Heap, calls: readonly Call[], padding: number): Floa
 }
 
 describe.each(placements)('a %s heap, with too little stack for a call', placement => {
-  test.each([false, true])('stays sound, with slabs: %s', slabs => {
+  test.each([false, true])('stays consistent, with slabs: %s', slabs => {
     const heap = Heap.map({ size: 2 ** 18, placement, slabs })
     const random = randomSource(7)
     const someSize = (): number => 1 + random(random(3) === 0 ? 2000 : 180)

@@ -36,7 +36,7 @@ function expectConsistent(heap: Heap): void {
   expect(offset).toBe(stats.top)
 }
 
-describe.each(placements)('the peak of used bytes of a %s heap', placement => {
+describe.each(placements)('peakUsed of a %s heap', placement => {
   test.each([false, true])('stays when less is used again, with slabs: %s', slabs => {
     const heap = Heap.format(new ArrayBuffer(2 ** 18), { placement, slabs })
     const [small = 0, , large = 0, , grows = 0, hole = 0] = [40, 24, 4000, 24, 2000, 4000, 24].map(
@@ -58,7 +58,7 @@ describe.each(placements)('the peak of used bytes of a %s heap', placement => {
   })
 })
 
-describe('stats', () => {
+describe('stats()', () => {
   test('of a new heap', () => {
     using heap = Heap.map(2 ** 20)
     const stats = heap.stats()
@@ -81,7 +81,7 @@ describe('stats', () => {
     expect(newHeap().stats().residentBytes).toBe(65536)
   })
 
-  test('agree with blocks after any calls, and malloc(largestFree) is the most that succeeds', () => {
+  test('agree with blocks() after any calls, and largestFree is exact', () => {
     const step = fc.record({ kind: fc.nat(3), size: fc.nat(700), which: fc.nat() })
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), sequence => {
@@ -110,7 +110,7 @@ describe('stats', () => {
     )
   })
 
-  test('have as largest request what just fits into the smallest hole', () => {
+  test('have a largestFree for the smallest hole', () => {
     const heap = newHeap()
     const [hole] = row(heap, 1, 12)
     heap.malloc(heap.stats().largestFree)
@@ -120,25 +120,21 @@ describe('stats', () => {
     expect(heap.malloc(12)).toBe(hole)
   })
 
-  test(
-    'have as largest request what there is when empty slabs merge with what is free beside ' +
-      'them',
-    () => {
-      const heap = Heap.format(new ArrayBuffer(2 ** 17), { slabs: true })
-      const pointers = Array.from({ length: 100 }, () => heap.malloc(100))
-      const large = heap.malloc(4000)
-      heap.malloc(heap.stats().largestFree)
-      for (const pointer of [...pointers, large]) heap.free(pointer)
-      const { largestFree, slabs } = heap.stats()
-      expect(slabs).toBeGreaterThan(0)
-      expect(largestFree).toBeGreaterThanOrEqual(slabs + 4000)
-      expect(heap.malloc(largestFree + 1)).toBe(0)
-      expect(heap.usableSize(heap.malloc(largestFree))).toBe(largestFree)
-      heap.check()
-    }
-  )
+  test('have a largestFree for empty slabs that merge with their free neighbours', () => {
+    const heap = Heap.format(new ArrayBuffer(2 ** 17), { slabs: true })
+    const pointers = Array.from({ length: 100 }, () => heap.malloc(100))
+    const large = heap.malloc(4000)
+    heap.malloc(heap.stats().largestFree)
+    for (const pointer of [...pointers, large]) heap.free(pointer)
+    const { largestFree, slabs } = heap.stats()
+    expect(slabs).toBeGreaterThan(0)
+    expect(largestFree).toBeGreaterThanOrEqual(slabs + 4000)
+    expect(heap.malloc(largestFree + 1)).toBe(0)
+    expect(heap.usableSize(heap.malloc(largestFree))).toBe(largestFree)
+    heap.check()
+  })
 
-  test('remember the peaks', () => {
+  test('keep the peaks', () => {
     const heap = newHeap()
     const a = heap.malloc(1000)
     const b = heap.malloc(1000)
@@ -152,8 +148,8 @@ describe('stats', () => {
   })
 })
 
-describe('blocks', () => {
-  test('come one by one, in address order', () => {
+describe('blocks()', () => {
+  test('yields the blocks one by one, in address order', () => {
     const heap = newHeap()
     const [a = 0, b = 0, c = 0] = row(heap, 3)
     heap.free(b)

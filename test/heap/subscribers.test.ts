@@ -147,7 +147,7 @@ class Drive {
 }
 
 describe.each(kinds)('a heap with subscribers that use it: %s', (_, options) => {
-  test('stays sound, keeps every byte, and has zeros for calloc', () => {
+  test('stays consistent, keeps every byte, and clears memory for calloc', () => {
     for (let seed = 1; seed <= Math.max(1, scaled(1)); seed++) {
       using heap = Heap.map({ size: 3 * MiB, ...options })
       const drive = new Drive(heap, seed)
@@ -181,7 +181,7 @@ describe.each(kinds)('a heap with subscribers that use it: %s', (_, options) => 
     }
   })
 
-  test('publishes growth when the new block is complete', () => {
+  test('publishes growth once the new block is complete', () => {
     using heap = Heap.map({ size: 8 * MiB, ...options })
     const left = heap.malloc(1000)
     const seen: unknown[] = []
@@ -228,7 +228,7 @@ describe.each(fewKinds)('close() by a subscriber: %s', (_, options) => {
     ['realloc that trims', (heap, large) => heap.realloc(large, 100)]
   ]
 
-  test.each(calls)('%s ends in a value, or in an error with a code', (call, run) => {
+  test.each(calls)('%s ends with a value or an error with a code', (call, run) => {
     using heap = Heap.map({ size: 8 * MiB, ...options })
     const large = heap.malloc(MiB / 2)
     heap.u8.fill(1, large, large + MiB / 2)
@@ -254,7 +254,7 @@ describe.each(fewKinds)(
       return heap
     }
 
-    test('comes when the block is zero', () => {
+    test('is published once the block is zero', () => {
       using heap = used()
       let zero = 0
       on('grow', () => {
@@ -278,7 +278,7 @@ describe.each(fewKinds)(
 
 describe('Heap.map', () => {
   test.each([{}, { hardened: true }, { slabs: true }])(
-    'publishes the new region when the heap in it is complete: %j',
+    'publishes the new region once its heap is complete: %j',
     more => {
       const options: HeapMapOptions = { size: MiB, ...more }
       const heaps: Heap[] = []
@@ -299,7 +299,7 @@ describe('Heap.map', () => {
     }
   )
 
-  test('returns a closed heap when a subscriber closed its region', () => {
+  test('returns a closed heap if a subscriber closed its region', () => {
     on('map', message => {
       if (
         typeof message === 'object' &&
@@ -314,7 +314,7 @@ describe('Heap.map', () => {
 })
 
 describe('close()', () => {
-  test('publishes when the heap is closed, and closing it again there does nothing', () => {
+  test('publishes once the heap is closed; closing it there again does nothing', () => {
     const heap = Heap.map(MiB)
     const seen: unknown[] = []
     on('close', () => {
@@ -325,7 +325,7 @@ describe('close()', () => {
     expect(seen).toEqual([true, 0])
   })
 
-  test('reports leaks once, when all is closed', () => {
+  test('reports leaks once, after everything is closed', () => {
     const seen: unknown[] = []
     const heap: Heap = Heap.map({
       size: MiB,
@@ -342,7 +342,7 @@ describe('close()', () => {
     expect(seen).toEqual([1, true, 0])
   })
 
-  test('is complete when onLeaks throws', () => {
+  test('completes even if onLeaks throws', () => {
     const onLeaks = () => {
       throw new Error('leaks!')
     }
@@ -379,7 +379,7 @@ describe('a subscriber that throws', () => {
   }
 
   test.each(fewKinds)(
-    'neither breaks nor ends an operation, nor keeps others from hearing of it: %s',
+    'affects neither the operation nor other subscribers: %s',
     async (_, options) => {
       const heap = Heap.map({ size: 8 * MiB, ...options })
       const heard: string[] = []
@@ -409,7 +409,7 @@ describe('a subscriber that throws', () => {
   )
 })
 
-test('an event cannot be changed by one subscriber for the next', () => {
+test('a subscriber cannot change an event for the next one', () => {
   const heap = Heap.format(new ArrayBuffer(65536))
   const seen: unknown[] = []
   on('out-of-memory', message => seen.push(Object.isFrozen(message)))

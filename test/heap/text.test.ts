@@ -38,7 +38,7 @@ const pairs = fc
   }))
 
 describe.each(kinds)('in %s', (_, make) => {
-  test('allocString is what Buffer makes of the text, and readString gives it back', () => {
+  test('allocString writes the same bytes as Buffer, and readString reads them', () => {
     const heap = make()
     fc.assert(
       fc.property(pairs, ({ text, encoding }) => {
@@ -61,7 +61,7 @@ describe.each(kinds)('in %s', (_, make) => {
     heap.check()
   })
 
-  test('writeString writes what fits, whole, and nothing else', () => {
+  test('writeString writes the whole string if it fits, and otherwise nothing', () => {
     const heap = make()
     fc.assert(
       fc.property(pairs, fc.nat(300), fc.boolean(), ({ text, encoding }, size, byPointer) => {
@@ -91,7 +91,7 @@ describe.each(kinds)('in %s', (_, make) => {
     heap.check()
   })
 
-  test('a C string ends at its first zero, and has one in its block', () => {
+  test('a C string ends at its first zero, which must be in the block', () => {
     const heap = make()
     const block = heap.alloc(16)
     block.set(Buffer.from('ab\0cd\0'))
@@ -115,7 +115,7 @@ describe.each(kinds)('in %s', (_, make) => {
     expect(heap.readString(heap.allocString('', 'cstring'), 'cstring')).toBe('')
   })
 
-  test('what is no text, no encoding, no length or no block throws, and changes nothing', () => {
+  test('invalid strings, encodings, lengths and blocks throw, and change nothing', () => {
     const heap = make()
     const block = heap.alloc(40)
     const call = (
@@ -182,7 +182,7 @@ describe.each(kinds)('in %s', (_, make) => {
     }
   })
 
-  test('from copies texts, views, buffers and numbers, and keeps the kind of a view', () => {
+  test('from copies strings, views, buffers and numbers, and keeps the kind of a view', () => {
     const heap = make()
     const original = new Float64Array([0.5, -1, Number.NaN])
     const copies = [
@@ -211,7 +211,7 @@ describe.each(kinds)('in %s', (_, make) => {
   })
 })
 
-test('from runs the code of an iterable before it allocates, and loses no block when that throws', () => {
+test('from runs an iterable before it allocates, and loses no block if that throws', () => {
   const heap = newHeap()
   function* numbers(): Generator<number> {
     yield 1
@@ -235,7 +235,7 @@ test('from runs the code of an iterable before it allocates, and loses no block 
 })
 
 describe('view', () => {
-  test('has the length that was asked for: given, or known to a hardened heap', () => {
+  test('returns the requested length: given, or known to a hardened heap', () => {
     const heap = newHeap()
     const pointer = heap.malloc(33)
     expect(heap.view(pointer)).toHaveLength(36)
@@ -263,43 +263,40 @@ describe('resize', () => {
     (heap: Heap) => new DataView(heap.buffer, heap.malloc(10), 10)
   ]
 
-  test.each(views)(
-    'returns a view of the same kind, with the elements that were there (%#)',
-    make => {
-      for (const options of [{}, { placement: 'segregated-fit' }, { hardened: true }] as const) {
-        const heap = Heap.format(new ArrayBuffer(2 ** 18), options)
-        const elementBytes = (view: ArrayBufferView): number =>
-          'BYTES_PER_ELEMENT' in view ? Number(view.BYTES_PER_ELEMENT) : 1
-        fc.assert(
-          fc.property(fc.array(fc.nat(300), { maxLength: 12 }), lengths => {
-            let view: ArrayBufferView = make(heap)
-            const size = elementBytes(view)
-            let model = Uint8Array.from({ length: 10 * size }, (_, i) => i + 1)
-            heap.view(view).set(model)
-            const others: number[] = []
-            for (const length of lengths) {
-              others.push(heap.malloc(length))
-              const kind = view.constructor
-              view = heap.resize(view, length)
-              expect(view.constructor).toBe(kind)
-              expect(view.byteLength).toBe(length * size)
-              const shown = heap.view(view, length * size)
-              const kept = Math.min(model.length, shown.length)
-              expect(Buffer.compare(shown.subarray(0, kept), model.subarray(0, kept))).toBe(0)
-              shown.fill(length, kept)
-              model = shown.slice()
-            }
-            for (const block of [view, ...others]) heap.free(block)
-            heap.check()
-            expect(heap.stats().blocks).toBe(0)
-          }),
-          { numRuns: scaled(20) }
-        )
-      }
+  test.each(views)('returns a view of the same kind with the same elements (%#)', make => {
+    for (const options of [{}, { placement: 'segregated-fit' }, { hardened: true }] as const) {
+      const heap = Heap.format(new ArrayBuffer(2 ** 18), options)
+      const elementBytes = (view: ArrayBufferView): number =>
+        'BYTES_PER_ELEMENT' in view ? Number(view.BYTES_PER_ELEMENT) : 1
+      fc.assert(
+        fc.property(fc.array(fc.nat(300), { maxLength: 12 }), lengths => {
+          let view: ArrayBufferView = make(heap)
+          const size = elementBytes(view)
+          let model = Uint8Array.from({ length: 10 * size }, (_, i) => i + 1)
+          heap.view(view).set(model)
+          const others: number[] = []
+          for (const length of lengths) {
+            others.push(heap.malloc(length))
+            const kind = view.constructor
+            view = heap.resize(view, length)
+            expect(view.constructor).toBe(kind)
+            expect(view.byteLength).toBe(length * size)
+            const shown = heap.view(view, length * size)
+            const kept = Math.min(model.length, shown.length)
+            expect(Buffer.compare(shown.subarray(0, kept), model.subarray(0, kept))).toBe(0)
+            shown.fill(length, kept)
+            model = shown.slice()
+          }
+          for (const block of [view, ...others]) heap.free(block)
+          heap.check()
+          expect(heap.stats().blocks).toBe(0)
+        }),
+        { numRuns: scaled(20) }
+      )
     }
-  )
+  })
 
-  test('throws when nothing fits, and the view is as it was', () => {
+  test('throws when out of memory, and leaves the view unchanged', () => {
     const heap = newHeap(4096)
     const floats = heap.allocArray(Float64Array, 4).fill(1.5)
     expectError(() => heap.resize(floats, 10_000), 'ERR_OFFHEAP_OUT_OF_MEMORY')

@@ -54,7 +54,7 @@ describe.each(placements)('a %s heap with trimThreshold', placement => {
     heap.check()
   })
 
-  test('gives the wilderness back, which calloc finds zero', () => {
+  test('returns the wilderness, which calloc finds zero', () => {
     using heap = Heap.map({ size: 64 * MiB, placement, trimThreshold: 16 * MiB })
     const before = resident(heap)
     const pointer = touched(heap, 32 * MiB)
@@ -88,7 +88,7 @@ describe.each(placements)('a %s heap with trimThreshold', placement => {
 })
 
 describe('trimThreshold', () => {
-  test('counts what realloc gives back, by shrinking and by moving', () => {
+  test('counts bytes freed by realloc, when it shrinks and when it moves', () => {
     using heap = Heap.map({ size: 64 * MiB, trimThreshold: 8 * MiB })
     const shrinks = touched(heap, 9 * MiB)
     const fence = touched(heap, 4096)
@@ -106,7 +106,7 @@ describe('trimThreshold', () => {
     heap.check()
   })
 
-  test('of nothing but one block, over and over, gives pages back only each so many times', () => {
+  test('trims only once per threshold if one block is freed again and again', () => {
     using heap = Heap.map({ size: 64 * MiB, trimThreshold: 10 * MiB })
     heap.malloc(100)
     let given = 0
@@ -118,7 +118,7 @@ describe('trimThreshold', () => {
     expect(given).toBe(10)
   })
 
-  test('counts what was freed, not how often the heap grew', () => {
+  test('counts freed bytes, not growth of the heap', () => {
     using heap = Heap.map({ size: 64 * MiB, trimThreshold: 8 * MiB })
     const pointer = touched(heap, 4 * MiB)
     touched(heap, 4096)
@@ -128,7 +128,7 @@ describe('trimThreshold', () => {
     expect(resident(heap)).toBeGreaterThanOrEqual(before)
   })
 
-  describe('together with slabs', () => {
+  describe('with slabs', () => {
     /** Slots of 160 bytes: three in each slab of 512. A slab counts when it stops being full. */
     const ENOUGH = Math.ceil((4 * MiB) / 512)
 
@@ -137,7 +137,7 @@ describe('trimThreshold', () => {
     const manyIn = (heap: Heap): number[] =>
       Array.from({ length: 60_000 }, () => touched(heap, 160))
 
-    test('slots count by the slab, and empty slabs go back with the pages', () => {
+    test('counts freed slots by the slab, and returns empty slabs with the pages', () => {
       using heap = slabby({ trimThreshold: 4 * MiB })
       const small = manyIn(heap)
       const keep = small.pop() ?? 0
@@ -161,30 +161,26 @@ describe('trimThreshold', () => {
       heap.check()
     })
 
-    test(
-      'a large block that is freed, and one that shrinks, give empty slabs back when they ' +
-        'reach the threshold',
-      () => {
-        for (const reach of [
-          (heap: Heap, large: number) => heap.free(large),
-          (heap: Heap, large: number) => heap.realloc(large, 1000)
-        ]) {
-          using heap = slabby({ trimThreshold: 4 * MiB })
-          const small = Array.from({ length: 100 }, () => heap.malloc(100))
-          const large = touched(heap, 5 * MiB)
-          heap.malloc(1000)
-          for (const pointer of small) heap.free(pointer)
-          expect(heap.stats().slabs).toBeGreaterThan(0)
-          const before = resident(heap)
-          reach(heap, large)
-          expect(heap.stats().slabs).toBe(0)
-          expect(before - resident(heap)).toBeGreaterThanOrEqual(5 * MiB - 3 * 4096)
-          heap.check()
-        }
+    test('returns empty slabs when a large block is freed or shrinks', () => {
+      for (const reach of [
+        (heap: Heap, large: number) => heap.free(large),
+        (heap: Heap, large: number) => heap.realloc(large, 1000)
+      ]) {
+        using heap = slabby({ trimThreshold: 4 * MiB })
+        const small = Array.from({ length: 100 }, () => heap.malloc(100))
+        const large = touched(heap, 5 * MiB)
+        heap.malloc(1000)
+        for (const pointer of small) heap.free(pointer)
+        expect(heap.stats().slabs).toBeGreaterThan(0)
+        const before = resident(heap)
+        reach(heap, large)
+        expect(heap.stats().slabs).toBe(0)
+        expect(before - resident(heap)).toBeGreaterThanOrEqual(5 * MiB - 3 * 4096)
+        heap.check()
       }
-    )
+    })
 
-    test('without a threshold nothing is given back', () => {
+    test('returns nothing without a threshold', () => {
       using heap = slabby()
       const small = manyIn(heap)
       const { slabs, residentBytes } = heap.stats()
@@ -194,7 +190,7 @@ describe('trimThreshold', () => {
     })
   })
 
-  test('counts of a block that shrinks what it lost', () => {
+  test('counts the bytes by which a block shrinks', () => {
     using heap = Heap.map({ size: 16 * MiB, trimThreshold: 5 * MiB })
     const block = touched(heap, 4 * MiB)
     heap.malloc(100)
@@ -203,7 +199,7 @@ describe('trimThreshold', () => {
     expect(resident(heap)).toBe(all)
   })
 
-  test('begins its count anew when that reaches the threshold exactly', () => {
+  test('restarts the count when it reaches the threshold exactly', () => {
     using heap = Heap.map({ size: 16 * MiB, trimThreshold: 2 * MiB })
     const [a, b, c] = Array.from({ length: 5 }, () => touched(heap, MiB - 4)).filter(
       (_, i) => i % 2 === 0
@@ -218,7 +214,7 @@ describe('trimThreshold', () => {
     expect(resident(heap)).toBe(trimmed)
   })
 
-  test('is kept in the heap: whoever attaches goes on with it', () => {
+  test('is stored in the heap: it continues after attach', () => {
     using region = Region.map(64 * MiB)
     const first = Heap.format(region, { trimThreshold: 8 * MiB })
     const blocks = Array.from({ length: 10 }, () => touched(first, MiB))
@@ -233,7 +229,7 @@ describe('trimThreshold', () => {
     second.check()
   })
 
-  test('is there after reset, and the count begins anew', () => {
+  test('remains after reset, and the count restarts', () => {
     using heap = Heap.map({ size: 64 * MiB, trimThreshold: 8 * MiB })
     heap.free(touched(heap, 7 * MiB))
     heap.reset()
@@ -243,7 +239,7 @@ describe('trimThreshold', () => {
     expect(resident(heap)).toBeLessThan(MiB)
   })
 
-  test('of a heap that was formatted over used memory: the pages go back all the same', () => {
+  test('returns pages of a heap that was formatted over used memory', () => {
     using region = Region.map(16 * MiB)
     new Uint8Array(region.buffer).fill(0xff)
     const heap = Heap.format(region, { trimThreshold: MiB })
@@ -254,7 +250,7 @@ describe('trimThreshold', () => {
     expect(isFilledWith(heap, 0, pointer, 4 * MiB)).toBe(true)
   })
 
-  test('makes no difference to a heap in a copy of the memory, in an ordinary buffer', () => {
+  test('has no effect on a copy of the heap in an ordinary buffer', () => {
     using mapped = Heap.map({ size: MiB, trimThreshold: 4096 })
     const pointer = mapped.malloc(100_000)
     mapped.malloc(100)
@@ -291,7 +287,7 @@ describe('the argument trimThreshold', () => {
   }
 
   test.each(['1', null, true, {}, [], 1n, Symbol('one'), () => 1])(
-    'of the wrong type is refused: %s',
+    'of the wrong type is rejected: %s',
     value => {
       expectError(() => make({ trimThreshold: value }), 'ERR_INVALID_ARG_TYPE', /"trimThreshold"/)
     }
@@ -311,7 +307,7 @@ describe('the argument trimThreshold', () => {
     expectError(() => make({ trimThreshold: value }), 'ERR_OUT_OF_RANGE', /"trimThreshold"/)
   })
 
-  test.each([1, 2, 4096, 2 ** 31, 2 ** 32, 8 * GiB])('within its range is taken: %s', value => {
+  test.each([1, 2, 4096, 2 ** 31, 2 ** 32, 8 * GiB])('within its range is accepted: %s', value => {
     using heap = Heap.map({ size: 65536, trimThreshold: value })
     heap.malloc(100)
     heap.free(touched(heap, 50_000))
@@ -320,7 +316,7 @@ describe('the argument trimThreshold', () => {
     Heap.attach(heap.buffer)
   })
 
-  test('on an ArrayBuffer is refused, and the buffer stays as it was', () => {
+  test('is rejected for an ArrayBuffer, which stays unchanged', () => {
     const buffer = memory()
     const error = errorOf(() => Heap.format(buffer, { trimThreshold: MiB }))
     expect(error.code).toBe('ERR_INVALID_ARG_TYPE')
@@ -338,7 +334,7 @@ describe('the argument trimThreshold', () => {
     expectError(() => heap.free(pointers[10] ?? 0), 'ERR_OFFHEAP_CORRUPT')
   })
 
-  test('not given, or undefined, gives nothing back', () => {
+  test('returns nothing if it is undefined or left out', () => {
     const plain: HeapOptions = {}
     for (const options of [plain, Object.assign(plain, { trimThreshold: undefined })]) {
       using region = Region.map(16 * MiB)

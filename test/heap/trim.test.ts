@@ -13,7 +13,7 @@ function isZero(heap: Heap, pointer: number, length: number): boolean {
 }
 
 describe('trim', () => {
-  test('gives the wilderness back, and calloc knows that it is zero', () => {
+  test('returns the wilderness, and calloc knows that it is zero', () => {
     using heap = Heap.map(64 * MiB)
     const keep = heap.malloc(1000)
     fill(heap, keep)
@@ -33,7 +33,7 @@ describe('trim', () => {
     heap.check()
   })
 
-  test('gives the inside of free blocks back, and leaves their links and neighbours alone', () => {
+  test('returns the inside of free blocks, and keeps their links and neighbours', () => {
     using heap = Heap.map(64 * MiB)
     const blocks = Array.from({ length: 9 }, () => heap.malloc(MiB))
     for (const pointer of blocks) fill(heap, pointer)
@@ -52,7 +52,7 @@ describe('trim', () => {
     heap.check()
   })
 
-  test('gives nothing twice, and nothing of a heap that is all used', () => {
+  test('returns nothing the second time, and nothing of a full heap', () => {
     using heap = Heap.map(4 * MiB)
     const all = heap.malloc(heap.stats().largestFree)
     heap.view(all).fill(1)
@@ -74,22 +74,18 @@ describe('trim', () => {
     for (const pointer of blocks.filter((_, i) => i % 2 === 0)) expectFilled(heap, pointer, 500)
   })
 
-  test(
-    'leaves the wilderness untouched from its first whole page on: calloc writes nothing ' +
-      'there',
-    () => {
-      using region = Region.map(4 * MiB)
-      const heap = Heap.format(region)
-      const large = heap.malloc(2 * MiB)
-      heap.view(large).fill(1)
-      heap.free(large)
-      heap.trim()
-      const before = heap.stats().residentBytes
-      heap.calloc(40 * region.pageSize, 1)
-      expect(heap.stats().residentBytes - before).toBeLessThanOrEqual(region.pageSize)
-      heap.check()
-    }
-  )
+  test('does not touch the wilderness after its first whole page: calloc writes nothing', () => {
+    using region = Region.map(4 * MiB)
+    const heap = Heap.format(region)
+    const large = heap.malloc(2 * MiB)
+    heap.view(large).fill(1)
+    heap.free(large)
+    heap.trim()
+    const before = heap.stats().residentBytes
+    heap.calloc(40 * region.pageSize, 1)
+    expect(heap.stats().residentBytes - before).toBeLessThanOrEqual(region.pageSize)
+    heap.check()
+  })
 
   test('works on a heap over a borrowed region', () => {
     using region = Region.map(16 * MiB)
@@ -101,7 +97,7 @@ describe('trim', () => {
     expect(isZero(heap, heap.calloc(8 * MiB, 1), 8 * MiB)).toBe(true)
   })
 
-  test('leaves header, links and footer of a free block alone, wherever they lie in their pages', () => {
+  test('keeps header, links and footer of a free block, wherever pages begin', () => {
     using heap = Heap.map(32 * MiB)
     const pointers = Array.from({ length: 1100 }, (_, i) =>
       heap.malloc(i % 2 === 0 ? 8192 + 4 * i : 4)
@@ -113,7 +109,7 @@ describe('trim', () => {
     expect(heap.stats().freeBlocks).toBe(550)
   })
 
-  test('of a heap in an ordinary ArrayBuffer gives nothing, and changes nothing', () => {
+  test('of a heap in an ordinary ArrayBuffer returns 0 and changes nothing', () => {
     const heap = newHeap()
     heap.free(heap.malloc(30_000))
     const before = heap.u8.slice()
@@ -123,7 +119,7 @@ describe('trim', () => {
 })
 
 describe.each(placements)('trim of a %s heap', placement => {
-  test('keeps all that the policy has written into free blocks, wherever a page begins', () => {
+  test('keeps everything that the policy wrote into free blocks, wherever pages begin', () => {
     for (let before = 0; before <= 48; before += 8) {
       using heap = Heap.map({ size: MiB, placement })
       const blocks: number[] = []
@@ -143,7 +139,7 @@ describe.each(placements)('trim of a %s heap', placement => {
     }
   })
 
-  test('leaves alone what lies behind the heap in its last page', () => {
+  test('does not touch memory after the heap in its last page', () => {
     const small = new ArrayBuffer(6000)
     Heap.format(small, { placement })
     using region = Region.map(16384)
@@ -162,7 +158,7 @@ describe.each(placements)('trim of a %s heap', placement => {
 })
 
 describe('reset', () => {
-  test('empties the heap: the same calls give the same pointers again', () => {
+  test('empties the heap: the same calls return the same pointers again', () => {
     const heap = newHeap()
     const script = (): number[] => {
       const a = heap.malloc(100)
@@ -188,7 +184,7 @@ describe('reset', () => {
 })
 
 describe('close', () => {
-  test('twice is fine, on mapped and on borrowed memory', () => {
+  test('can be called twice, on mapped and on borrowed memory', () => {
     for (const heap of [Heap.map(65536), newHeap()]) {
       heap.close()
       heap.close()
@@ -197,7 +193,7 @@ describe('close', () => {
     }
   })
 
-  test('of a mapped heap unmaps, of a borrowed region does not', () => {
+  test('unmaps a mapped heap, but not a borrowed region', () => {
     const mapped = Heap.map(65536)
     const { buffer } = mapped
     mapped.close()
@@ -208,7 +204,7 @@ describe('close', () => {
     expect(region.byteLength).toBe(65536)
   })
 
-  test('comes with the end of a using block, also when it ends by an error', () => {
+  test('is called at the end of a using block, even after an error', () => {
     let seen: Heap | undefined
     expect(() => {
       using heap = Heap.map(65536)

@@ -9,7 +9,7 @@ function elementsOf(bytes: number): unknown {
 }
 
 describe('blocks as views', () => {
-  test('alloc is a Uint8Array over the block, of exactly the length', () => {
+  test('alloc returns a Uint8Array over the block, of exactly the length', () => {
     const heap = newHeap()
     const bytes = heap.alloc(100)
     expect(bytes.constructor).toBe(Uint8Array)
@@ -20,7 +20,7 @@ describe('blocks as views', () => {
     heap.check()
   })
 
-  test('allocBuffer is a Node Buffer over the block', () => {
+  test('allocBuffer returns a Node Buffer over the block', () => {
     const heap = newHeap()
     const buffer = heap.allocBuffer(100)
     expect(Buffer.isBuffer(buffer)).toBe(true)
@@ -46,7 +46,7 @@ describe('blocks as views', () => {
     heap.check()
   }
 
-  test('allocArray makes arrays of every class of numbers', () => {
+  test('allocArray creates arrays of every class of numbers', () => {
     expectArray(Uint8Array)
     expectArray(Int16Array)
     expectArray(Float64Array)
@@ -65,7 +65,7 @@ describe('blocks as views', () => {
     }
   })
 
-  test('allocArray makes arrays of 64-bit integers', () => {
+  test('allocArray creates arrays of 64-bit integers', () => {
     const heap = newHeap()
     const array = heap.allocArray(BigInt64Array, 4)
     array[3] = -5n
@@ -97,7 +97,7 @@ describe('blocks as views', () => {
     )
   })
 
-  test('out of memory says what would fit', () => {
+  test('the out-of-memory error says what would fit', () => {
     const heap = newHeap(4096)
     const { largestFree } = heap.stats()
     for (const method of ['alloc', 'allocZeroed', 'allocBuffer'] as const) {
@@ -117,7 +117,7 @@ describe('blocks as views', () => {
     expect(heap.allocArray(Float64Array, elements)).toHaveLength(elements)
   })
 
-  test('view shows every usable byte, by pointer and by view', () => {
+  test('view covers every usable byte, by pointer and by view', () => {
     const heap = newHeap()
     const [a = 0] = row(heap, 2, 33)
     expect(heap.view(a)).toHaveLength(36)
@@ -129,7 +129,7 @@ describe('blocks as views', () => {
 })
 
 describe('whole-heap views', () => {
-  test('show one memory', () => {
+  test('show the same memory', () => {
     const heap = newHeap()
     const p = heap.malloc(8)
     heap.u8.set([0x80, 1, 2, 3, 4, 5, 0xf6, 0xc0], p)
@@ -144,7 +144,7 @@ describe('whole-heap views', () => {
     expect(heap.i64[p / 8]).toBe(0xc0f6050403020180n - 2n ** 64n)
   })
 
-  test('cover the heap, and nothing beyond it', () => {
+  test('cover the heap, and nothing else', () => {
     const buffer = new ArrayBuffer(4103)
     const heap = Heap.format(buffer)
     const views = [
@@ -168,7 +168,7 @@ describe('whole-heap views', () => {
     expect(heap.stats().size).toBe(4096)
   })
 
-  test('are empty after close, and the memory of a borrowed heap stays', () => {
+  test('are empty after close, while the memory of a borrowed heap stays', () => {
     const buffer = new ArrayBuffer(4096)
     const heap = Heap.format(buffer)
     const bytes = heap.alloc(10).fill(9)
@@ -193,7 +193,7 @@ describe('whole-heap views', () => {
     expect(Heap.attach(buffer).owns(bytes)).toBe(true)
   })
 
-  test('and every block are detached by close of a mapped heap', () => {
+  test('are detached by close of a mapped heap, as are views of blocks', () => {
     const heap = Heap.map(4096)
     const { buffer } = heap
     const bytes = heap.alloc(10).fill(9)

@@ -16,7 +16,7 @@ import {
 import { scaled } from '../runs.js'
 
 describe('a header', () => {
-  test('keeps size and flags apart, up to blocks of nearly 8 GiB', () => {
+  test('separates size and flags, up to blocks of nearly 8 GiB', () => {
     const evenSize = fc.integer({ min: 2, max: 2 ** 30 - 1 }).map(half => half * 2)
     fc.assert(
       fc.property(
@@ -74,7 +74,7 @@ describe('wordsFor', () => {
   })
 
   test.each([MAXIMUM_HEAP_BYTES, MAXIMUM_HEAP_BYTES + 4, Number.MAX_SAFE_INTEGER])(
-    '%d bytes need more than any heap has',
+    'for %d bytes is more than any heap has',
     bytes => expect(wordsFor(bytes)).toBe(TOO_LARGE)
   )
 })

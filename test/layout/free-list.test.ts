@@ -34,7 +34,7 @@ describe('the free list', () => {
     expect(members()).toEqual([])
   })
 
-  test('takes blocks at its beginning, in its middle and at its end', () => {
+  test('inserts blocks at its beginning, in its middle and at its end', () => {
     append(20)
     append(40)
     link(words, 30, 20, 40)
@@ -43,7 +43,7 @@ describe('the free list', () => {
     expect(members()).toEqual([10, 20, 30, 40, 50])
   })
 
-  test('lets go of the first, the last, one in the middle and the only one', () => {
+  test('removes the first, the last, a middle and the only block', () => {
     for (const block of [10, 20, 30, 40]) append(block)
     unlink(words, 20)
     expect(members()).toEqual([10, 30, 40])
@@ -55,7 +55,7 @@ describe('the free list', () => {
     expect(members()).toEqual([])
   })
 
-  test('gives a place to another block, also one whose links overlap', () => {
+  test('replaces a block by another one, even if their links overlap', () => {
     for (const block of [10, 20, 30]) append(block)
     relink(words, 20, 24)
     expect(members()).toEqual([10, 24, 30])
@@ -68,7 +68,7 @@ describe('the free list', () => {
     expect(members()).toEqual([12, 24, 28])
   })
 
-  test('is what an array would be, after any operations', () => {
+  test('agrees with an array after any operations', () => {
     const step = fc.record({
       kind: fc.constantFrom('insert', 'remove'),
       block: fc.nat(49),

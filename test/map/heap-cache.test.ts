@@ -32,7 +32,7 @@ function thrown(call: () => unknown): unknown {
 }
 
 describe('the order of use', () => {
-  test('decides who goes, and get renews it', () => {
+  test('decides which entry is evicted, and get renews an entry', () => {
     const cache = cacheOf({ ...lru, max: 5 })
     for (let i = 0; i < 10; i++) cache.set(`${i}`, i)
     expect([...cache.keys()]).toEqual(['9', '8', '7', '6', '5'])
@@ -51,7 +51,7 @@ describe('the order of use', () => {
     expect([...cache.keys()]).toEqual(['c', 'b'])
   })
 
-  test('is that of every loop, from the last used on, or from the first with r', () => {
+  test('is the order of iteration, from the last used on, or from the first with r…', () => {
     const cache = cacheOf({ ...lru, max: 3 })
     cache.set('a', 1).set('b', 2).set('c', 3).get('a')
     expect([...cache]).toEqual([
@@ -78,7 +78,7 @@ describe('the order of use', () => {
     expect(cache.find(() => false)).toBe(undefined)
   })
 
-  test('may change in a loop, which ends all the same', () => {
+  test('may change during iteration, which still ends', () => {
     for (const eviction of ['lru', 'sieve', 'fifo'] as const) {
       const cache = cacheOf({ eviction })
       for (let i = 0; i < 20; i++) cache.set(`${i}`, i)
@@ -97,7 +97,7 @@ describe('the order of use', () => {
     }
   })
 
-  test('decides what pop takes', () => {
+  test('decides which entry pop returns', () => {
     const { cache, left } = watched({ ...lru, max: 3 })
     cache.set('a', 1).set('b', 2)
     cache.get('a')
@@ -111,19 +111,19 @@ describe('the order of use', () => {
 })
 
 describe('set', () => {
-  test('of undefined deletes', () => {
+  test('with undefined deletes the entry', () => {
     const { cache, left } = watched()
     cache.set('a', 1).set('a', undefined)
     expect([cache.has('a'), cache.size, left]).toEqual([false, 0, [[1, 'a', 'delete']]])
   })
 
-  test('of what is too large stores nothing, and removes what was there', () => {
+  test('with a too large value stores nothing, and removes the old entry', () => {
     const { cache, left } = watched({ maxEntrySize: 200 })
     cache.set('a', 'small').set('a', 'x'.repeat(300)).set('b', 'x'.repeat(300))
     expect([cache.size, left]).toEqual([0, [['small', 'a', 'set']]])
   })
 
-  test('again with an equal value disposes of nothing', () => {
+  test('with an equal value calls no dispose', () => {
     const { cache, left } = watched()
     cache.set('a', 'same').set('a', 'same').set('a', 'other')
     expect(left).toEqual([['same', 'a', 'set']])
@@ -138,7 +138,7 @@ describe('set', () => {
     cache.check()
   })
 
-  test('goes on in a heap that is full', () => {
+  test('works in a full heap', () => {
     const cache = cacheOf<number[]>({}, 2 ** 14)
     for (let i = 0; i < 2000; i++) cache.set(`key ${i}`, [i, i, i])
     expect(cache.get('key 1999')).toEqual([1999, 1999, 1999])
@@ -148,7 +148,7 @@ describe('set', () => {
 })
 
 describe('dispose', () => {
-  test('is called for each way to leave, when the call is done', () => {
+  test('is called for each reason, after the call', () => {
     const left: unknown[] = []
     const cache = cacheOf<unknown>({
       max: 2,
@@ -188,7 +188,7 @@ describe('dispose', () => {
     expect(cache.size).toBe(10)
   })
 
-  test('that throws is called for the others too, and the call was done', () => {
+  test('is called for the other values if it throws, and the call is complete', () => {
     const seen: string[] = []
     const cache = cacheOf<number>({
       dispose: (_, key) => {
@@ -207,7 +207,7 @@ describe('the time to live', () => {
   beforeEach(() => void vi.useFakeTimers({ now: 1000, toFake: ['Date'] }))
   afterEach(() => void vi.useRealTimers())
 
-  test('is over after so many milliseconds, and not at the last of them', () => {
+  test('ends after exactly that many milliseconds', () => {
     const { cache, left } = watched({ ttl: 10 })
     cache.set('a', 1)
     vi.setSystemTime(1010)
@@ -218,7 +218,7 @@ describe('the time to live', () => {
     expect([cache.size, left]).toEqual([0, [[1, 'a', 'expire']]])
   })
 
-  test('lets a stale value be seen once with allowStale', () => {
+  test('allows a stale value to be read once with allowStale', () => {
     const cache = cacheOf({ ttl: 10, allowStale: true })
     cache.set('a', 1)
     vi.setSystemTime(1100)
@@ -233,7 +233,7 @@ describe('the time to live', () => {
     expect(strict.size).toBe(0)
   })
 
-  test('begins again with updateAgeOnGet and updateAgeOnHas, each entry with its own', () => {
+  test('restarts with updateAgeOnGet and updateAgeOnHas, for each entry with its own TTL', () => {
     const cache = cacheOf({ ttl: 10, updateAgeOnGet: true })
     cache.set('a', 1).set('b', 2, { ttl: 50 })
     vi.setSystemTime(1008)
@@ -250,7 +250,7 @@ describe('the time to live', () => {
     expect(cache.getRemainingTTL('a')).toBe(9)
   })
 
-  test('stays with noUpdateTTL when an entry is set again', () => {
+  test('does not restart with noUpdateTTL when an entry is set again', () => {
     const cache = cacheOf({ ttl: 10 })
     cache.set('a', 1)
     vi.setSystemTime(1005)
@@ -260,7 +260,7 @@ describe('the time to live', () => {
     expect(cache.getRemainingTTL('a')).toBe(10)
   })
 
-  test('is for ever with 0', () => {
+  test('is infinite with 0', () => {
     const cache = cacheOf({ ttl: 10 })
     cache.set('a', 1, { ttl: 0 }).set('b', 2, { ttl: Number.POSITIVE_INFINITY })
     vi.setSystemTime(1e12)
@@ -271,7 +271,7 @@ describe('the time to live', () => {
     ])
   })
 
-  test('ends for all at once with purgeStale', () => {
+  test('is enforced for all entries by purgeStale', () => {
     const { cache, left } = watched({ ttl: 10 })
     cache.set('a', 1).set('b', 2, { ttl: 100 })
     vi.setSystemTime(1050)
@@ -279,7 +279,7 @@ describe('the time to live', () => {
     expect(left).toEqual([[1, 'a', 'expire']])
   })
 
-  test('makes an expired entry the first to go', () => {
+  test('makes an expired entry the first to be evicted', () => {
     const cache = cacheOf({ max: 3 })
     cache.set('a', 1).set('b', 2, { ttl: 10 }).set('c', 3)
     for (const key of ['a', 'b', 'c']) cache.get(key)
@@ -289,7 +289,7 @@ describe('the time to live', () => {
     expect(cache.stats()).toMatchObject({ evicted: 0, expired: 1 })
   })
 
-  test('lets fetch return what is stale, and fetches anew', async () => {
+  test('allows fetch to return a stale value while it fetches a new one', async () => {
     let calls = 0
     const cache = cacheOf<string>({
       ttl: 10,
@@ -317,7 +317,7 @@ describe('the time to live', () => {
 })
 
 describe('fetch', () => {
-  test('calls fetchMethod once for all who ask meanwhile', async () => {
+  test('calls fetchMethod once for all callers that ask meanwhile', async () => {
     let calls = 0
     const cache = cacheOf<number>({ fetchMethod: async () => ++calls })
     expect(await Promise.all([cache.fetch('a'), cache.fetch('a'), cache.fetch('b')])).toEqual([
@@ -336,7 +336,7 @@ describe('fetch', () => {
     expect(await cache.set('a', 1).fetch('a')).toBe(1)
   })
 
-  test('stores nothing when it gets undefined, or when the key was set meanwhile', async () => {
+  test('stores nothing if it gets undefined, or if the key was set meanwhile', async () => {
     const cache = cacheOf<string>({
       fetchMethod: async (_, __, { context }) => (context === 1 ? 'late' : undefined)
     })
@@ -346,7 +346,7 @@ describe('fetch', () => {
     expect([await late, cache.get('b')]).toEqual(['late', 'early'])
   })
 
-  test('passes on what fetchMethod throws at once', async () => {
+  test('rejects with what fetchMethod throws synchronously', async () => {
     const cache = cacheOf({
       fetchMethod: () => {
         throw new Error('at once')
@@ -363,8 +363,8 @@ describe('fetch', () => {
   })
 })
 
-describe('what differs', () => {
-  test('the policy is sieve, on which a scan has little influence', () => {
+describe('unlike lru-cache', () => {
+  test('the default policy is sieve, which resists scans', () => {
     const cache = cacheOf<number>({ max: 100 })
     const hot = Array.from({ length: 50 }, (_, i) => `hot ${i}`)
     for (const key of hot) cache.set(key, 1)
@@ -416,7 +416,7 @@ describe('what differs', () => {
     })
   })
 
-  test('many keys at once, views and copies count as uses', () => {
+  test('lookups of many keys, views and copies count as uses', () => {
     const cache = cacheOf<string>({ ...lru })
     cache.set('a', 'A').set('b', 'B').set('c', 'C')
     expect(cache.getMany(['b', 'x', 'a'])).toEqual(['B', undefined, 'A'])

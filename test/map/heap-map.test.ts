@@ -41,7 +41,7 @@ describe('values', () => {
     ['a boolean', false],
     ['an object', { a: [1, 'zwei', null], b: { c: '漢' } }]
   ]
-  test.each(values)('%s comes back as it was', (_, value) => {
+  test.each(values)('%s is returned as it was stored', (_, value) => {
     const map = small(2 ** 18)
     map.set('key', value)
     expect(map.get('key')).toStrictEqual(value)
@@ -49,7 +49,7 @@ describe('values', () => {
     map.check()
   })
 
-  test('are copies: neither side sees what the other changes', () => {
+  test("are copied: changes on either side don't affect the other", () => {
     const map = small<{ list: number[] } | Uint8Array>()
     const object = { list: [1] }
     const bytes = new Uint8Array([1])
@@ -60,7 +60,7 @@ describe('values', () => {
     expect(map.get('bytes')).toEqual(new Uint8Array([1]))
   })
 
-  test('that JSON can not hold throw, and leave the entry as it was', () => {
+  test('that JSON cannot represent throw, and leave the entry unchanged', () => {
     const map = small()
     map.set('key', 'before')
     for (const value of [1n, Symbol('s'), () => {}])
@@ -72,7 +72,7 @@ describe('values', () => {
     map.check()
   })
 
-  test('of a map can be set in the same map, although storing them frees where they were', () => {
+  test('from a map can be stored in the same map, although that frees their memory', () => {
     const map = small(2 ** 14, { eviction: 'fifo' })
     const bytes = Uint8Array.from({ length: 3000 }, (_, i) => i)
     for (let i = 0; i < 50; i++) {
@@ -83,7 +83,7 @@ describe('values', () => {
     }
   })
 
-  test('whose length is a lie are stored as they are', () => {
+  test('with an overridden length are stored correctly', () => {
     const map = small()
     const long = new Uint8Array([1, 2, 3])
     Object.defineProperty(long, 'length', { value: 2 ** 20 })
@@ -94,7 +94,7 @@ describe('values', () => {
     map.heap.check()
   })
 
-  test('with a toJSON that changes the map are stored in the map as it is then', () => {
+  test('with a toJSON that changes the map are stored in the changed map', () => {
     const map = small()
     const value = {
       toJSON: () => {
@@ -108,7 +108,7 @@ describe('values', () => {
     map.check()
   })
 
-  test('can be looked at, copied out, and read into an array, as bytes', () => {
+  test('can be viewed, copied, and read into an array, as bytes', () => {
     const map = small()
     map.set('text', 'é!').set('json', { a: 1 }).set('number', 1)
     expect(map.getBuffer('text')?.toString()).toBe('é!')
@@ -128,7 +128,7 @@ describe('values', () => {
 })
 
 describe('keys', () => {
-  test('of text and of bytes are different, and so are all strings that look alike', () => {
+  test('as strings and as bytes are different, and so are all strings that look alike', () => {
     const map = small()
     const keys: MapKey[] = [
       '',
@@ -192,7 +192,7 @@ describe('the time to live', () => {
   beforeEach(() => void vi.useFakeTimers({ now: 1_000_000 }))
   afterEach(() => void vi.useRealTimers())
 
-  test('ends an entry when it is over, for every call', () => {
+  test('expires an entry for every call', () => {
     const map = small(2 ** 16, { ttl: 100 })
     map.set('default', 1).set('short', 2, { ttl: 10 }).set('forever', 3, { ttl: 0 })
     map.set('also forever', 4, { ttl: Number.POSITIVE_INFINITY })
@@ -221,7 +221,7 @@ describe('the time to live', () => {
     map.check()
   })
 
-  test('is for ever with 0 and Infinity, and never less than 0 or NaN', () => {
+  test('is infinite with 0 and Infinity, and never negative or NaN', () => {
     const map = small()
     for (const ttl of [-1, Number.NaN]) {
       expect(thrown(() => map.set('key', 1, { ttl }))).toEqual(outOfRange)
@@ -234,7 +234,7 @@ describe('the time to live', () => {
     expect(map.size).toBe(0)
   })
 
-  test('is looked at by purgeStale, a part at a time, and two entries with each set', () => {
+  test('is enforced by purgeStale, in parts, and for two entries with each set', () => {
     const map = small(2 ** 16)
     for (let i = 0; i < 100; i++) map.set(`old ${i}`, i, { ttl: 10 })
     vi.setSystemTime(1_000_100)
@@ -250,7 +250,7 @@ describe('the time to live', () => {
 })
 
 describe('limits', () => {
-  test('in number: the oldest goes first with fifo, and not the one that is set again', () => {
+  test('on entries: fifo evicts the oldest one, but not the one that is set again', () => {
     const map = small(2 ** 16, { max: 3, eviction: 'fifo' })
     map.set('a', 1).set('b', 2).set('c', 3).set('a', 4).set('d', 5)
     expect([...map]).toEqual([
@@ -261,7 +261,7 @@ describe('limits', () => {
     expect(map.stats().evicted).toBe(1)
   })
 
-  test('in number: the one that was not used goes first with lru', () => {
+  test('on entries: lru evicts the least recently used one', () => {
     const map = small(2 ** 16, { max: 3, eviction: 'lru' })
     map.set('a', 1).set('b', 2).set('c', 3)
     map.get('a')
@@ -270,7 +270,7 @@ describe('limits', () => {
     expect([...map.keys()]).toEqual(['e', 'c', 'd'])
   })
 
-  test('in number: the hand of sieve passes by what was used', () => {
+  test('on entries: the hand of sieve passes used ones', () => {
     const map = small(2 ** 16, { max: 4, eviction: 'sieve' })
     for (const key of ['a', 'b', 'c', 'd']) map.set(key, key)
     map.getMany(['a', 'c'])
@@ -281,7 +281,7 @@ describe('limits', () => {
     map.check()
   })
 
-  test('without eviction throw, and leave the map as it was', () => {
+  test('without eviction throw, and leave the map unchanged', () => {
     const map = small(2 ** 16, { max: 2 })
     map.set('a', 1).set('b', 2)
     expect(thrown(() => map.set('c', 3))).toEqual(outOfMemory)
@@ -292,7 +292,7 @@ describe('limits', () => {
     ])
   })
 
-  test('in bytes are those of the blocks', () => {
+  test('on bytes count the bytes of blocks', () => {
     const map = small(2 ** 18, { maxSize: 10_000, eviction: 'sieve' })
     for (let i = 0; i < 500; i++) {
       map.set(`key ${i}`, 'x'.repeat((i * 37) % 900))
@@ -304,7 +304,7 @@ describe('limits', () => {
     expect(map.has('key 499')).toBe(true)
   })
 
-  test('in bytes of one entry', () => {
+  test('on the bytes of one entry', () => {
     const map = small(2 ** 16, { maxEntrySize: 100 })
     map.set('key', 'x'.repeat(60))
     expect(thrown(() => map.set('key', 'x'.repeat(100)))).toEqual(outOfMemory)
@@ -327,7 +327,7 @@ describe('limits', () => {
     }
   )
 
-  test('a value that no heap of this size could hold evicts nothing', () => {
+  test('a value larger than the heap evicts nothing', () => {
     const map = small(2 ** 14, { eviction: 'sieve' })
     map.set('a', 1)
     expect(thrown(() => map.set('b', 'x'.repeat(2 ** 20)))).toEqual(outOfMemory)
@@ -347,7 +347,7 @@ describe('limits', () => {
     expect(heap.stats().blocks).toBe(0)
   })
 
-  test('an option that no map has throws, and so does a size for a heap that is given', () => {
+  test('an unknown option throws, and so does a size for a given heap', () => {
     const heap = Heap.format(new ArrayBuffer(2 ** 14))
     const invalid = expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' })
     expect(thrown(() => Reflect.apply(HeapMap.create, HeapMap, [heap, { maximum: 1 }]))).toEqual(
@@ -359,7 +359,7 @@ describe('limits', () => {
 })
 
 describe('memory', () => {
-  test('too small for a map throws, and keeps nothing', () => {
+  test('too small for a map throws, and nothing is allocated', () => {
     const heap = Heap.format(new ArrayBuffer(2 ** 13))
     heap.malloc(heap.stats().largestFree - 100)
     const { blocks } = heap.stats()
@@ -367,7 +367,7 @@ describe('memory', () => {
     expect(heap.stats().blocks).toBe(blocks)
   })
 
-  test('of its own is mapped, and ends with the map', () => {
+  test('of its own is mapped, and closed with the map', () => {
     const map = HeapMap.create({ size: 2 ** 20 })
     const { heap } = map
     map.set('a', 1)
@@ -386,7 +386,7 @@ describe('memory', () => {
     }
   })
 
-  test('that was closed under the map throws, in the middle of a loop too', () => {
+  test('that was closed under the map throws, even during iteration', () => {
     const heap = Heap.map(2 ** 20)
     const map = HeapMap.create(heap)
     map.set('a', 1).set('b', 2)
@@ -397,7 +397,7 @@ describe('memory', () => {
     expect(thrown(() => map.get('a'))).toMatchObject({ code: 'ERR_OFFHEAP_CLOSED' })
   })
 
-  test('can have several maps, each opened by its pointer', () => {
+  test('can hold several maps, each opened by its pointer', () => {
     const heap = Heap.format(new ArrayBuffer(2 ** 16))
     const first = HeapMap.create(heap)
     const second = HeapMap.create(heap, { eviction: 'lru', max: 1 })
@@ -422,7 +422,7 @@ describe('memory', () => {
     expect(thrown(() => Reflect.apply(HeapMap.open, HeapMap, [{}]))).toEqual(invalidType)
   })
 
-  test('is given back by clear, and all of it by destroy', () => {
+  test('is freed by clear, and all of it by destroy', () => {
     const heap = Heap.format(new ArrayBuffer(2 ** 20))
     const map = HeapMap.create(heap)
     const empty = heap.stats().used
@@ -435,7 +435,7 @@ describe('memory', () => {
     expect(heap.stats().blocks).toBe(0)
   })
 
-  test('in which a subscriber to events uses the same map stays whole', () => {
+  test('is consistent if a subscriber to events uses the same map', () => {
     const heap = Heap.map({ size: 2 ** 22 })
     const map = HeapMap.create(heap, { eviction: 'sieve' })
     let calls = 0
@@ -461,7 +461,7 @@ describe('memory', () => {
 })
 
 describe('fetch', () => {
-  test('loads once for all who ask meanwhile, and stores', async () => {
+  test('loads once for all callers that ask meanwhile, and stores the value', async () => {
     const map = small<number>()
     let loads = 0
     const load = async (): Promise<number> => ++loads
@@ -472,7 +472,7 @@ describe('fetch', () => {
     expect(map.size).toBe(2)
   })
 
-  test('does not store what failed, nor what was set or deleted meanwhile', async () => {
+  test('does not store a failed load, or a value that was set or deleted meanwhile', async () => {
     const map = small<string>()
     await expect(map.fetch('a', () => Promise.reject(new Error('no')))).rejects.toThrow('no')
     expect(map.size).toBe(0)
@@ -489,14 +489,14 @@ describe('fetch', () => {
   })
 })
 
-test('getOrInsertComputed computes only what is not there', () => {
+test('getOrInsertComputed computes only missing values', () => {
   const map = small<number>()
   expect(map.getOrInsertComputed('a', key => key.length)).toBe(1)
   expect(map.getOrInsertComputed('a', () => expect.fail('it is there'))).toBe(1)
   expect(map.getOrInsert('b', 2)).toBe(2)
 })
 
-test('counts what it does', () => {
+test('stats() counts entries, hits and misses', () => {
   const map = small()
   map.set('a', 'x')
   map.get('a')
@@ -512,7 +512,7 @@ test('counts what it does', () => {
   })
 })
 
-test('an iterator that nobody goes on with holds nothing up', () => {
+test('abandoned iterators do not affect later changes', () => {
   const map = small<number>()
   for (let i = 0; i < 10; i++) map.set(`${i}`, i)
   for (let i = 0; i < 100; i++) map.keys().next()
@@ -520,7 +520,7 @@ test('an iterator that nobody goes on with holds nothing up', () => {
   expect(map.size).toBe(0)
 })
 
-test('`using` closes it, and its name is what objects of its kind are called', () => {
+test('`using` closes the map, and its toStringTag is its name', () => {
   let kept: HeapMap | undefined
   {
     using map = HeapMap.create({ size: 2 ** 20 })

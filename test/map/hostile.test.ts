@@ -42,7 +42,7 @@ function cost(list: readonly string[]): { loads: number; rebuilds: number } {
 
 const ordinary = Array.from({ length: 4000 }, (_, i) => `ordinary ${i}`)
 
-describe('chosen keys cost less than ten times as much as others', () => {
+describe('chosen keys take less than ten times as long as others', () => {
   afterEach(() => void vi.restoreAllMocks())
 
   /** As if the seeds were known, and keys had been found whose hashes end up like this. */
@@ -54,7 +54,7 @@ describe('chosen keys cost less than ten times as much as others', () => {
     })
   }
 
-  test('when all hashes are the same', () => {
+  test('if all hashes are the same', () => {
     const normal = cost(ordinary)
     attack(() => 12_345)
     const attacked = cost(ordinary)
@@ -62,7 +62,7 @@ describe('chosen keys cost less than ten times as much as others', () => {
     expect(attacked.loads).toBeLessThan(10 * normal.loads)
   })
 
-  test('when all hashes are of one segment', () => {
+  test('if all hashes are of one segment', () => {
     const normal = cost(ordinary)
     attack(hash => hash & 0x3ff)
     const attacked = cost(ordinary)
@@ -70,7 +70,7 @@ describe('chosen keys cost less than ten times as much as others', () => {
     expect(attacked.loads).toBeLessThan(10 * normal.loads)
   })
 
-  test('in a heap without room for another index: sets go on, or throw', () => {
+  test('in a heap without room for another index: set works, or throws', () => {
     const heap = Heap.format(new ArrayBuffer(40_000))
     const map = HeapMap.create<string, number>(heap)
     attack(() => 7)
@@ -120,7 +120,7 @@ function slowHalfSipHash(bytes: Uint8Array, key0: number, key1: number): number 
 describe('hashes', () => {
   const bytes = Uint8Array.from({ length: 80 }, (_, i) => i * 37 + 200)
 
-  test('HalfSipHash-1-3 is what its definition says', () => {
+  test('HalfSipHash-1-3 agrees with its specification', () => {
     for (let length = 0; length < 70; length++) {
       const padded = new Uint8Array(80)
       padded.set(bytes.subarray(0, length))
@@ -137,7 +137,7 @@ describe('hashes', () => {
     }
   })
 
-  test('short keys, long keys and keys in the heap have the same hash', () => {
+  test('of short keys, long keys and keys in the heap are the same', () => {
     for (const hash of ['mixed', 'siphash'] as const) {
       const heap = Heap.format(new ArrayBuffer(2 ** 16))
       const { pointer } = HeapMap.create(heap, { hash })
@@ -153,7 +153,7 @@ describe('hashes', () => {
     }
   })
 
-  test('of the usual kind are spread evenly, in the high bits and in the low ones', () => {
+  test('of the default kind are spread evenly, in the high bits and in the low ones', () => {
     const high = new Uint32Array(256)
     const low = new Uint32Array(256)
     const all = new Set<number>()

@@ -97,7 +97,7 @@ async function kill(name: string, eviction: EvictionPolicy): Promise<number> {
   return calls
 }
 
-test(`a process that is killed, ${KILLS} times: no entry is lost`, async () => {
+test(`a process that is killed ${KILLS} times loses no entry`, async () => {
   let calls = 0
   for (let i = 0; i < KILLS; i++) calls += await kill(`${i}.heap`, policies[i % 3])
   if (process.env.OFFHEAP_KILLS) console.log(`${KILLS} kills, ${calls} calls`)

@@ -16,7 +16,7 @@ function numbers(seed: number): (below: number) => number {
 }
 
 describe.each<MapOptions>([{}, { hash: 'siphash', crashSafe: true }])('with %o', options => {
-  test('twelve thousand entries are those of a Map, after random sets and deletes', () => {
+  test('twelve thousand entries agree with those of a Map, after random sets and deletes', () => {
     using heap = Heap.map({ size: 2 ** 25, placement: 'segregated-fit' })
     const map = HeapMap.create<string, number>(heap, options)
     const model = new Map<string, number>()
@@ -44,7 +44,7 @@ describe.each<MapOptions>([{}, { hash: 'siphash', crashSafe: true }])('with %o',
     expect(heap.stats().blocks).toBe(0)
   })
 
-  test('a scan sees what is there all the time, while the map grows and shrinks', () => {
+  test('a scan returns every lasting key, while the map grows and shrinks', () => {
     using map = HeapMap.create<string, number>({ size: 2 ** 25, ...options })
     for (let i = 0; i < 3000; i++) map.set(`stays ${i}`, i)
     const seen = new Map<string, number>()
@@ -65,22 +65,18 @@ describe.each<MapOptions>([{}, { hash: 'siphash', crashSafe: true }])('with %o',
   })
 })
 
-test(
-  'the index that a map needs is about 17 bytes for each entry, and an entry 20 beside key ' +
-    'and value',
-  () => {
-    using map = HeapMap.create<string, string>({ size: 2 ** 26 })
-    let bytes = 0
-    for (let i = 0; i < 50_000; i++) {
-      const key = `user:${i}`
-      const value = 'x'.repeat(100 + (i % 10))
-      map.set(key, value)
-      bytes += key.length + value.length
-    }
-    const stats = map.stats()
-    expect((stats.bytes + stats.indexBytes - bytes) / 50_000).toBeLessThan(46)
+test('an entry takes about 17 bytes of index, and 20 bytes besides its key and value', () => {
+  using map = HeapMap.create<string, string>({ size: 2 ** 26 })
+  let bytes = 0
+  for (let i = 0; i < 50_000; i++) {
+    const key = `user:${i}`
+    const value = 'x'.repeat(100 + (i % 10))
+    map.set(key, value)
+    bytes += key.length + value.length
   }
-)
+  const stats = map.stats()
+  expect((stats.bytes + stats.indexBytes - bytes) / 50_000).toBeLessThan(46)
+})
 
 const MANY = Number(process.env.OFFHEAP_MAP_ENTRIES ?? 0)
 

@@ -219,7 +219,7 @@ const options = fc.record<MapOptions>({
   eviction: fc.constant('none')
 })
 
-test('does what Map does, and leaves no block behind', () => {
+test('HeapMap agrees with Map, and leaves no block behind', () => {
   fc.assert(
     fc.property(
       fc.array(step, { minLength: 1, maxLength: 120, size: 'max' }),

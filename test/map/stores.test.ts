@@ -102,7 +102,7 @@ function run(table: Table, { kind, key, size }: Step, turn: number): void {
 const policies: EvictionPolicy[] = ['none', 'sieve', 'lru']
 
 test.each(policies)(
-  'after every single store of a map with %s, no entry is lost or half there',
+  'after every single store of a map with %s, no entry is lost or incomplete',
   eviction => {
     let prefixes = 0
     fc.assert(
@@ -159,7 +159,7 @@ function cutOff(
   }
 }
 
-test('a directory that doubles, a split and another hash may be cut off as well', () => {
+test('doubling the directory, splitting a segment and rehashing may be interrupted', () => {
   const heap = Heap.format(new ArrayBuffer(2 ** 17))
   const { pointer } = HeapMap.create(heap, { crashSafe: true })
   const plain = new Table(heap, pointer)

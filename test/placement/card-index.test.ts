@@ -58,11 +58,11 @@ beforeEach(() => {
 })
 
 describe('the size class of a block', () => {
-  test('is its own up to 508 bytes: half as many as it has words', () => {
+  test('is exact up to 508 bytes: half the number of words', () => {
     for (let words = 4; words < 128; words += 2) expect(classOf(words)).toBe(words / 2)
   })
 
-  test('is one of two to an octave from there on', () => {
+  test('is one of two in each octave above', () => {
     for (let power = 7; power < 31; power++) {
       const octave = 2 ** power
       const lower = classOf(octave)
@@ -79,7 +79,7 @@ describe('the size class of a block', () => {
     expect(classOf(2 ** 31 - 1)).toBe(111)
   })
 
-  test('never falls from one size to the next', () => {
+  test('never decreases with the size', () => {
     for (let words = 6; words < 20_000; words += 2) {
       expect(classOf(words) - classOf(words - 2)).toBeGreaterThanOrEqual(0)
       expect(classOf(words) - classOf(words - 2)).toBeLessThanOrEqual(1)
@@ -87,8 +87,8 @@ describe('the size class of a block', () => {
   })
 })
 
-describe('hints', () => {
-  test('that lie after a card with a block of their class', () => {
+describe('check() of hints', () => {
+  test('finds one after a card with a block of its class', () => {
     const card = (free[0] ?? 0) >>> 10
     // All from there on, so that they are in order.
     for (const from of [hintsBegin, hintOf(8), hintOf(30)]) {
@@ -104,14 +104,14 @@ describe('hints', () => {
     }
   })
 
-  test('at the very card of a block, and for larger blocks than there are, are right', () => {
+  test('accepts one at the card of a block, and one for blocks larger than any', () => {
     const card = (free[0] ?? 0) >>> 10
     heap.i32.fill(card, hintsBegin, hintOf(30) + 1)
     heap.i32.fill(CARDS, hintOf(1024), firstBegin)
     heap.check()
   })
 
-  test('below 0, or above the next one', () => {
+  test('finds one below 0, and one above the next one', () => {
     heap.i32.fill(0, hintsBegin, firstBegin)
     heap.check()
     for (let word = hintsBegin; word < firstBegin; word++) {
@@ -124,8 +124,8 @@ describe('hints', () => {
   })
 })
 
-describe('cards', () => {
-  test('that say they have a free block, or room, and have none', () => {
+describe('check() of cards', () => {
+  test('finds one that claims a free block, or room, without any', () => {
     const empty = Array.from({ length: CARDS }, (_, card) => card).filter(
       card => !free.some(block => block >>> 10 === card)
     )
@@ -147,7 +147,7 @@ describe('cards', () => {
     }
   })
 
-  test('that say too little', () => {
+  test('finds one whose bound is too low', () => {
     for (const block of free) {
       const card = block >>> CARD_SHIFT
       const at = `card at byte ${card * 4096}`
@@ -162,7 +162,7 @@ describe('cards', () => {
     }
   })
 
-  test('that say too much are right, as long as those above say as much: searches set them right', () => {
+  test('accepts too high bounds, if those above are as high; searches correct them', () => {
     // From the top down: the 16 bounds above the cards, and the one above these.
     heap.u8.fill(111, boundsBegin + CARDS, boundsBegin + CARDS + CARDS / 16 + 1)
     heap.check()
@@ -171,7 +171,7 @@ describe('cards', () => {
     heap.check()
   })
 
-  test('that say more than the bound above them are found', () => {
+  test('finds one whose bound is higher than the bound above it', () => {
     for (const block of free) {
       const at = boundsBegin + (block >>> CARD_SHIFT)
       const right = heap.u8[at] ?? 0
@@ -184,7 +184,7 @@ describe('cards', () => {
 })
 
 describe('the free list', () => {
-  test('that does not lead on to a higher address within the heap', () => {
+  test('finds one that does not lead to a higher address within the heap', () => {
     const [a = 0, b = 0] = free
     const right = heap.i32[b + NEXT] ?? 0
     for (const next of [b, a, 1, 0, -1, WORDS, WORDS + 1, 2 ** 31 - 1]) {
@@ -266,7 +266,7 @@ describe.each([2 ** 26, 2 ** 26 + 5 * 4096])(
       }
     )
 
-    test('leads next fit on from where the last search ended, round the end of the heap', () => {
+    test('leads next fit on from the end of the last search, and around the end of the heap', () => {
       const { large, pointers } = scattered('next-fit', () => 1000)
       for (const pointer of [...pointers].reverse()) large.free(pointer)
       large.check()
@@ -284,7 +284,7 @@ describe.each([2 ** 26, 2 ** 26 + 5 * 4096])(
       large.check()
     })
 
-    test('promises nothing for long: each search that finds nothing sets one more level right', () => {
+    test('is corrected step by step: each search without a result corrects one more level', () => {
       const words = new Int32Array(bytes / 4)
       const index = new CardIndex(words, HEADER_WORDS, FREE_LIST)
       index.reset()
@@ -311,7 +311,7 @@ describe.each([2 ** 26, 2 ** 26 + 5 * 4096])(
       }
     })
 
-    test('that says too little on any of its levels is found', () => {
+    test('with a too low bound on any level is detected by check()', () => {
       const { large, pointers } = scattered('first-fit', () => 400)
       for (const pointer of pointers) large.free(pointer)
       const words = bytes / 4
@@ -339,7 +339,7 @@ describe.each([2 ** 26, 2 ** 26 + 5 * 4096])(
 
 describe('a block that is the only free one of the last card', () => {
   test.each(['first-fit', 'next-fit'] as const)(
-    'leaves the bytes behind the index alone (%s)',
+    'does not affect the bytes after the index (%s)',
     placement => {
       // Cards in whole families, of which some have their index end right in front of the first
       // block.

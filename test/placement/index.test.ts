@@ -24,7 +24,7 @@ describe.each(placements)('the index of %s', placement => {
     )
   })
 
-  test('works in the smallest heap that there can be', () => {
+  test('works in the smallest possible heap', () => {
     let bytes = 0
     expect(() => Heap.format(new ArrayBuffer(bytes), { placement })).toThrow(RangeError)
     for (let heap: Heap | undefined; heap === undefined; bytes += 8) {
@@ -54,7 +54,7 @@ function holed(
 }
 
 describe.each(placements)('check() of a %s heap', placement => {
-  test('is silent with many free blocks, and when all of them are one again', () => {
+  test('accepts many free blocks, and all of them merged into one', () => {
     const { heap, kept } = holed(placement, 2 ** 25, 20_000)
     expect(heap.stats().freeBlocks).toBe(20_000)
     heap.check()
@@ -64,7 +64,7 @@ describe.each(placements)('check() of a %s heap', placement => {
     expect(heap.stats()).toMatchObject({ blocks: 0, freeBlocks: 0 })
   })
 
-  test('finds a free block whose links lead elsewhere', () => {
+  test('finds a free block with wrong links', () => {
     const { heap } = holed(placement, 2 ** 16, 40)
     for (const { offset, used } of heap.blocks()) {
       if (used) continue
@@ -87,7 +87,7 @@ describe.each(placements)('check() of a %s heap', placement => {
 describe.each(placements.filter(placement => placement !== 'first-fit'))(
   'check() of a %s heap',
   placement => {
-    test('finds every word of the lists and the index that says too little', () => {
+    test('finds every too low word of the lists and the index', () => {
       const { heap } = holed(placement, 2 ** 16, 40)
       const { metadata } = heap.stats()
       const firstBlock = metadata / 4 - 1
@@ -114,7 +114,7 @@ function isRover(placement: PlacementName, word: number): boolean {
 }
 
 describe('best fit', () => {
-  test('finds a block whose children are wrong', () => {
+  test('finds a block with wrong children', () => {
     const { heap } = holed('best-fit', 2 ** 16, 60)
     let found = 0
     for (const { offset, size, used } of heap.blocks()) {
@@ -132,7 +132,7 @@ describe('best fit', () => {
     expect(found).toBeGreaterThan(5)
   })
 
-  test('takes the lowest of equal blocks, whatever the order in which they became free', () => {
+  test('uses the lowest of equal blocks, whatever the order of their frees', () => {
     const heap = Heap.format(new ArrayBuffer(2 ** 20), { placement: 'best-fit' })
     for (const size of [8, 100, 2000]) {
       const pointers = Array.from({ length: 41 }, () => [heap.malloc(size), heap.malloc(8)][0] ?? 0)
@@ -164,7 +164,7 @@ describe('segregated fit', () => {
     }
   )
 
-  test('does not fail while the last block of a long class is large enough', () => {
+  test('does not fail if only the last block of a long class is large enough', () => {
     const heap = Heap.format(new ArrayBuffer(2 ** 16), {
       placement: 'segregated-fit',
       slabs: false
@@ -183,7 +183,7 @@ describe('segregated fit', () => {
 })
 
 describe.each(placements)('reset of a %s heap', placement => {
-  test('forgets its free blocks of every size, and their places in the index', () => {
+  test('removes its free blocks of every size, and clears the index', () => {
     const heap = Heap.format(new ArrayBuffer(65536), { placement, slabs: false })
     const work = (): number[] => {
       const pointers = Array.from({ length: 200 }, (_, i) => heap.malloc(i % 3 === 0 ? 12 : i))

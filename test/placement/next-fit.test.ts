@@ -7,7 +7,7 @@ import { expectError } from '../heap/support.js'
 /** Where the policy keeps the block that the last search found: the first word of its index. */
 const ROVER = HEADER_WORDS
 
-test('check() of a next-fit heap finds a search that is said to have ended outside', () => {
+test('check() of a next-fit heap finds a rover outside the heap', () => {
   const heap = Heap.format(new ArrayBuffer(16384), { placement: 'next-fit' })
   const [pointer] = [heap.malloc(100), heap.malloc(100)]
   heap.free(pointer)

@@ -43,7 +43,7 @@ describe.each(placements)('%s', placement => {
   )
 
   test.each(heaps.filter(row => row.at(-1) !== 0))(
-    'with slabs keeps every byte, and shows itself as it is: %i bytes, up to %i steps, %i times',
+    'with slabs keeps every byte: %i bytes, up to %i steps, %i times',
     (bytes, length, runs) => {
       // Of a region, pages can be given back.
       const memory = bytes < 65536 ? new ArrayBuffer(bytes) : Region.map(bytes)
@@ -56,7 +56,7 @@ describe.each(placements)('%s', placement => {
     }
   )
 
-  test('with slabs and a threshold that gives them back does so too', () => {
+  test('with slabs and a trim threshold does so too', () => {
     using region = Region.map(2 ** 18)
     fc.assert(
       fc.property(

@@ -61,7 +61,7 @@ describe.each(classed)('check() of a %s heap finds', placement => {
     )
   })
 
-  test('a class with a block whose bit is not set, though another of its row is', () => {
+  test('a class with a block whose bit is clear, while another of its row is set', () => {
     // 6 and 12 units: both classes are in the first row.
     const { heap } = holed(placement, [48, 96])
     const row = HEADER_WORDS + 1
@@ -85,7 +85,7 @@ describe.each(classed)('%s', placement => {
     expectError(() => heap.malloc(request - 4), CORRUPT, message)
   })
 
-  test('finds nothing for more than the heap has, whatever lies behind its lists', () => {
+  test('returns 0 for more than the heap has, whatever is after its lists', () => {
     for (let size = 400; size < 4000; size += 8) {
       const heap = Heap.format(new ArrayBuffer(BYTES), { placement, slabs: false })
       const first = heap.malloc(size)
@@ -95,13 +95,13 @@ describe.each(classed)('%s', placement => {
     }
   })
 
-  test.each([0, -8])('ends with an error where a list leads to word %i', next => {
+  test.each([0, -8])('throws if a list leads to word %i', next => {
     const { heap, free } = holed(placement, [48])
     heap.i32[(free[0] ?? 0) + NEXT] = next
     expectError(() => heap.stats(), CORRUPT, /free list of size class 6 does not end/)
   })
 
-  test('ends with an error where a list leads round in a circle', () => {
+  test('throws if a list is a cycle', () => {
     const { heap, free } = holed(placement, [48, 48, 48])
     const front =
       free.find(
@@ -116,7 +116,7 @@ describe.each(classed)('%s', placement => {
 })
 
 describe('size classes', () => {
-  test('are as many as fit into 1/32 of the heap, in heaps of all sizes', () => {
+  test('fit into 1/32 of the heap, in heaps of all sizes', () => {
     for (let bytes = 1024; bytes <= 2 ** 33; bytes *= 2) {
       for (const part of [1, 1.25, 1.5, 1.75]) {
         for (const more of [-8, 0, 8]) {
@@ -164,27 +164,23 @@ describe('segregated fit', () => {
     return { words, policy, blocks }
   }
 
-  test('finds nothing smaller than the request in the first class of several sizes', () => {
+  test('finds no block smaller than the request in the first class of several sizes', () => {
     // 64 to 67 units of 8 bytes are one class.
     const { policy, blocks } = lists([128, 192])
     expect(policy.find(128)).toBe(blocks[0])
     expect(policy.find(130)).toBe(blocks[1])
   })
 
-  test(
-    'looks at four blocks of its own class, then at larger classes, then at the wilderness, ' +
-      'then at the rest',
-    () => {
-      const four = [128, 128, 128, 128]
-      expect(lists([130, ...four.slice(1), 192]).policy.find(130)).toBe(2047)
-      const { policy, blocks } = lists([130, ...four, 192])
-      expect(policy.find(130)).toBe(blocks[5])
-      expect(lists([130, ...four], 130).policy.find(130)).toBe(0)
-      expect(lists([130, ...four], 128).policy.find(130)).toBe(2047)
-    }
-  )
+  test('tries four blocks of its class, larger classes, the wilderness, then its whole class', () => {
+    const four = [128, 128, 128, 128]
+    expect(lists([130, ...four.slice(1), 192]).policy.find(130)).toBe(2047)
+    const { policy, blocks } = lists([130, ...four, 192])
+    expect(policy.find(130)).toBe(blocks[5])
+    expect(lists([130, ...four], 130).policy.find(130)).toBe(0)
+    expect(lists([130, ...four], 128).policy.find(130)).toBe(2047)
+  })
 
-  test('goes on behind a block, looking at four more of its class', () => {
+  test('continues after a block with four more of its class', () => {
     const { policy, blocks } = lists([130, 128, 128, 128, 130, 128, 192, 512])
     const [last, , , , first, , larger, largest] = blocks
     expect(policy.find(130)).toBe(first)
@@ -196,28 +192,24 @@ describe('segregated fit', () => {
     expect(far.policy.findNext(far.blocks[5] ?? 0, 130)).toBe(0)
   })
 
-  test(
-    'is not believed where a list is empty in one direction, or a row and its summary ' +
-      'contradict each other',
-    () => {
-      const { words, policy, blocks } = lists([48])
-      const [block = 0] = blocks
-      const sentinel = words[block + NEXT] ?? 0
-      for (const [word, value, message] of [
-        [sentinel + NEXT, sentinel, /size class 24 is empty in one direction only/],
-        [sentinel + PREVIOUS, sentinel, /size class 24 is empty in one direction only/],
-        [HEADER_WORDS, 0, /row 0 of the bitmap .* contradict each other/],
-        [HEADER_WORDS, 0xf0000000, /row 1 of the bitmap .* contradict each other/],
-        [HEADER_WORDS + 2, 1, /row 1 of the bitmap .* contradict each other/]
-      ] as const) {
-        const before = words[word] ?? 0
-        words[word] = value
-        expectError(() => policy.check(), CORRUPT, message)
-        words[word] = before
-      }
-      policy.check()
+  test('detects a list that is empty in one direction, and a wrong summary bit', () => {
+    const { words, policy, blocks } = lists([48])
+    const [block = 0] = blocks
+    const sentinel = words[block + NEXT] ?? 0
+    for (const [word, value, message] of [
+      [sentinel + NEXT, sentinel, /size class 24 is empty in one direction only/],
+      [sentinel + PREVIOUS, sentinel, /size class 24 is empty in one direction only/],
+      [HEADER_WORDS, 0, /row 0 of the bitmap .* contradict each other/],
+      [HEADER_WORDS, 0xf0000000, /row 1 of the bitmap .* contradict each other/],
+      [HEADER_WORDS + 2, 1, /row 1 of the bitmap .* contradict each other/]
+    ] as const) {
+      const before = words[word] ?? 0
+      words[word] = value
+      expectError(() => policy.check(), CORRUPT, message)
+      words[word] = before
     }
-  )
+    policy.check()
+  })
 
   test('clears the bits of a list with its last block, and no others', () => {
     const { words, policy, blocks } = lists([48, 48, 50, 400])
@@ -234,7 +226,7 @@ describe('segregated fit', () => {
     policy.remove(blocks[3] ?? 0, 400)
     expect(bits()).toEqual([0, 0, 0])
   })
-  test('takes from the wilderness rather than from far back in a list', () => {
+  test('uses the wilderness rather than a block far back in a list', () => {
     // All of one class; the only one that is large enough was freed first.
     const { heap, free } = holed('segregated-fit', [1032, 1024, 1024, 1024, 1024])
     const { top } = heap.stats()

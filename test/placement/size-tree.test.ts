@@ -68,7 +68,7 @@ function curl(words: Int32Array, block: number): void {
   words[block + RIGHT] = block
 }
 
-test('keeps blocks by size and address, whatever comes and goes', () => {
+test('orders blocks by size and address, whatever is inserted and removed', () => {
   const sizes = fc.array(
     fc.integer({ min: 3, max: 12 }).map(units => units * 2),
     { minLength: 1, maxLength: 60, size: 'max' }
@@ -101,7 +101,7 @@ test('keeps blocks by size and address, whatever comes and goes', () => {
   )
 })
 
-test('takes thousands of blocks of one size in the order of their addresses, and lets go of them', () => {
+test('keeps thousands of blocks of one size in address order, and removes them', () => {
   const words = planted(Array.from({ length: 5000 }, () => 6))
   const blocks = Array.from({ length: 5000 }, (_, i) => blockAt(i))
   expect([...treeOf(words, ROOT)]).toEqual(blocks)
@@ -111,8 +111,8 @@ test('takes thousands of blocks of one size in the order of their addresses, and
   expect([...treeOf(words, ROOT)]).toEqual(shuffled.slice(4900).sort((a, b) => a - b))
 })
 
-describe('links that go round in a circle end with an error', () => {
-  test('when a block is planted above, or below', () => {
+describe('a cycle of links throws', () => {
+  test('when a block is inserted above or below it', () => {
     for (let i = 1; i < 40; i++) {
       const words = memory(Array.from({ length: 40 }, (_, at) => (at % 2 === 0 ? 8 : 10)))
       plantAt(words, blockAt(0))
@@ -125,7 +125,7 @@ describe('links that go round in a circle end with an error', () => {
     }
   })
 
-  test('when a block is looked for by size, or by itself', () => {
+  test('when a block is searched, by size or by itself', () => {
     const words = planted([8, 8, 8, 8])
     const root = rootOf(words)
     curl(words, root)
@@ -145,7 +145,7 @@ describe('links that go round in a circle end with an error', () => {
     }
   })
 
-  test('when the two subtrees of a block become one', () => {
+  test('when the two subtrees of a block are joined', () => {
     const words = planted(Array.from({ length: 60 }, () => 8))
     const block = blockAt(30)
     const [left, right] = [blockAt(10), blockAt(50)]
@@ -157,7 +157,7 @@ describe('links that go round in a circle end with an error', () => {
     expectError(() => uprootAt(words, block), CORRUPT, /tree of free blocks/)
   })
 
-  test('when the tree is looked through', () => {
+  test('when the tree is traversed', () => {
     for (const side of [LEFT, RIGHT]) {
       const words = planted([8, 8, 8, 8, 8, 8])
       words[rootOf(words) + side] = rootOf(words)
@@ -166,7 +166,7 @@ describe('links that go round in a circle end with an error', () => {
   })
 })
 
-test('a block that is not in the tree is not found behind its end', () => {
+test('a block that is not in the tree throws when it is removed', () => {
   const words = planted([8])
   uprootAt(words, blockAt(0))
   // Where the children of no block would lie.
@@ -179,15 +179,15 @@ test('a block that is not in the tree is not found behind its end', () => {
   )
 })
 
-describe('a look through the tree finds', () => {
-  test('a block whose size changed', () => {
+describe('a traversal of the tree finds', () => {
+  test('a block whose size has changed', () => {
     const words = planted([8, 10, 12])
     words[blockAt(1)] = headerOf(20, PREVIOUS_USED)
     const message = new RegExp(`bytes ${blockAt(1) * 4} and ${blockAt(2) * 4} in the wrong order`)
     expectError(() => [...treeOf(words, ROOT)], CORRUPT, message)
   })
 
-  test('a child above which its parent should be', () => {
+  test('a child in the place of its parent', () => {
     // The root has the highest priority of all; here another block stands above it.
     const words = planted(Array.from({ length: 30 }, () => 8))
     const root = rootOf(words)

@@ -69,7 +69,7 @@ describe('a target that describes its heap', () => {
       'list'
     )
 
-  it('that makes no sense is refused with a sentence', () => {
+  it('refuses an invalid description with a message', () => {
     expect(says(() => ({ blocks: 5 }))).toThrow('describe(): blocks is no array')
     expect(says(() => ({ blocks: [] }))).toThrow('describe(): no used block holds the pointer 4104')
     expect(

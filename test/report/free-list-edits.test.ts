@@ -49,12 +49,12 @@ describe('FreeListRecorder', () => {
     expect([...edits.insertions]).toEqual([9, 1])
   })
 
-  it('needs nothing for a list that stays', () => {
+  it('needs no edits for an unchanged list', () => {
     const edits = record([blocks(1, 2), blocks(1, 2)])
     expect([edits.removals[1], edits.insertions[1]]).toEqual([0, 0])
   })
 
-  it('sees a block that only changed its size', () => {
+  it('records a block that only changed its size', () => {
     const lists = [[{ offset: 8, size: 32 }], [{ offset: 8, size: 64 }]]
     expect(replay(record(lists))).toEqual(lists)
   })

@@ -4,8 +4,8 @@ import { readDescription } from '../../lib/report/heap-description.js'
 const block = (offset: number, size: number, used = true) => ({ offset, size, used })
 const read = (value: unknown) => readDescription(value, 4096, 4196)
 
-describe('what an allocator says of its heap', () => {
-  it('is its blocks in address order, and its free list in its own', () => {
+describe('the description of a heap', () => {
+  it('has its blocks in address order, and its free list in its own order', () => {
     const blocks = [
       block(4100, 16, false),
       { ...block(4116, 24), header: 4, footer: 4 },
@@ -46,7 +46,7 @@ describe('what an allocator says of its heap', () => {
     expect(read(value)).toContain(message)
   })
 
-  it('whose properties throw is refused with what they throw', () => {
+  it('is refused with the error of a throwing property', () => {
     const thrower = {
       get blocks() {
         throw new Error('from describe itself')
@@ -55,7 +55,7 @@ describe('what an allocator says of its heap', () => {
     expect(read(thrower)).toBe('from describe itself')
   })
 
-  it('that does not end is refused', () => {
+  it('is refused if an iterator does not end', () => {
     function* endless() {
       for (;;) yield 4096
     }

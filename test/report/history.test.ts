@@ -50,7 +50,7 @@ function shownBy(heap: Heap, chunk = 4096) {
 describe('History', () => {
   const kinds = placements.flatMap(placement => [false, true].map(slabs => ({ placement, slabs })))
   it.each(kinds)(
-    'shows a heap as it is after every operation: $placement, slabs: $slabs',
+    'shows the heap after every operation: $placement, slabs: $slabs',
     ({ placement, slabs }) => {
       const trace = randomTrace(1500)
       const history = new History(trace, timelineOf(trace, placement, 2 ** 22, slabs))
@@ -84,7 +84,7 @@ describe('History', () => {
     }
   })
 
-  it('comes to the same moment from anywhere', () => {
+  it('reaches the same moment from anywhere', () => {
     const trace = randomTrace(2500, 7)
     const history = new History(trace, timelineOf(trace))
     const walker = history.open()
@@ -102,8 +102,7 @@ describe('History', () => {
   })
 
   it.each([false, true])(
-    'draws payload, heap size, utilization and external fragmentation as the heap has ' +
-      'them, slabs: %s',
+    'has curves of payload, size, utilization and external fragmentation, slabs: %s',
     slabs => {
       const trace = randomTrace(800, 3)
       const { curves, low } = new History(trace, timelineOf(trace, 'first-fit', 2 ** 22, slabs))
@@ -125,7 +124,7 @@ describe('History', () => {
     }
   )
 
-  it('knows who made a block, and until when it stays as it is', () => {
+  it('knows the operation that allocated a block, and the one that ends it', () => {
     const trace = traceOf(['a 0 24', 'a 1 24', 'r 0 500', 'f 1', 'a 2 8'])
     const history = new History(trace, timelineOf(trace))
     expect([...history.births]).toEqual([0, 1, 0, 3, 4])
@@ -136,26 +135,22 @@ describe('History', () => {
     expect([found, history.payload(found), history.births[found]]).toEqual([2, 500, 0])
   })
 
-  it(
-    'comes to the same without a header read: a heap as it is, and a free list that is not ' +
-      'shown',
-    () => {
-      const trace = randomTrace(1000, 5)
-      const { curves } = new History(trace, timelineOf(trace))
-      using heap = Heap.map(2 ** 22)
-      expect(new History(trace, recordTimeline(trace, heap, 'first-fit')).curves).toEqual(curves)
-      heap.reset()
-      const gaps = new History(trace, {
-        ...recordTimeline(trace, heap, 'first-fit'),
-        freeList: undefined
-      })
-      for (const [i, value] of gaps.curves.externalFragmentation.entries()) {
-        expect(value).toBeCloseTo(curves.externalFragmentation[i], 12)
-      }
+  it('reaches the same moments without reading headers: a plain heap, and an unsorted list', () => {
+    const trace = randomTrace(1000, 5)
+    const { curves } = new History(trace, timelineOf(trace))
+    using heap = Heap.map(2 ** 22)
+    expect(new History(trace, recordTimeline(trace, heap, 'first-fit')).curves).toEqual(curves)
+    heap.reset()
+    const gaps = new History(trace, {
+      ...recordTimeline(trace, heap, 'first-fit'),
+      freeList: undefined
+    })
+    for (const [i, value] of gaps.curves.externalFragmentation.entries()) {
+      expect(value).toBeCloseTo(curves.externalFragmentation[i], 12)
     }
-  )
+  })
 
-  it('knows each slab from the operation that cut it to the one that gave it back', () => {
+  it('knows each slab from its creation to its reclaim', () => {
     // Ten slots of 48 bytes fill a slab; freed, it is given back before memory grows.
     const lines = Array.from({ length: 11 }, (_, id) => `a ${id} 48`)
     for (let id = 0; id < 11; id++) lines.push(`f ${id}`)
@@ -183,7 +178,7 @@ describe('History', () => {
     ])
   })
 
-  it('takes gaps between payloads for free where an allocator tells nothing', () => {
+  it('treats gaps between payloads as free if an allocator shows nothing', () => {
     const trace = traceOf(['a 0 64', 'a 1 64', 'a 2 64', 'a 3 64', 'f 0', 'f 2'])
     const bump = new Bump(4096)
     const target: TimelineTarget = Object.assign(bump, {

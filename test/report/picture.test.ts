@@ -44,7 +44,7 @@ describe('heapPicture', () => {
     ])
   })
 
-  it('shades a cell by the part of it that is used, and never hides the smallest hole or block', () => {
+  it('shades a cell by its used part, and never hides the smallest hole or block', () => {
     // 8 columns of 100 KiB each.
     const kib = 1024
     const shares = [100, 99.9921875, 70, 50, 20, 0.0078125, 0, 100]
@@ -54,12 +54,12 @@ describe('heapPicture', () => {
     expect(cells(heapPicture(heapOf(sizes), { width: 19, rows: 1 }))).toBe('█▓▓▒░░·█')
   })
 
-  it('shades a last cell that is cut short by its own bytes', () => {
+  it('shades a partial last cell by its own bytes', () => {
     const picture = cells(heapPicture(heapOf([16, 16, 8]), { width: 60 }))
     expect(picture).toBe('███')
   })
 
-  it('cuts the strip into rows that begin with their address', () => {
+  it('breaks the strip into rows that begin with their address', () => {
     const lines = heapPicture(heapOf([2048, -2048]), { width: 75, rows: 4, legend: false }).split(
       '\n'
     )
@@ -72,7 +72,7 @@ describe('heapPicture', () => {
     ])
   })
 
-  it('keeps to its width and rows, whatever the heap', () => {
+  it('keeps to its width and rows for any heap', () => {
     const blocks = fc.array(
       fc
         .integer({ min: -1000, max: 1000 })
@@ -96,11 +96,11 @@ describe('heapPicture', () => {
     )
   })
 
-  it('has no row of wilderness when the blocks reach the end', () => {
+  it('has no row of wilderness if the blocks reach the end', () => {
     expect(heapPicture(heapOf([16], 0), { legend: false })).toBe('   128 B │█')
   })
 
-  it('says all of it in ASCII', () => {
+  it('works in ASCII', () => {
     const picture = heapPicture(heapOf([16, -16, 16]), { width: 60, ascii: true })
     expect(picture).toBe(
       '   128 B |#.#\n   176 B |~~~~~~~~ wilderness, 1 KiB\n          # used  %+- partly  ' +
@@ -108,7 +108,7 @@ describe('heapPicture', () => {
     )
   })
 
-  it('colours runs of equal cells when asked to, and only then', () => {
+  it('colours runs of equal cells only on request', () => {
     const heap = heapOf([32, -32, 16])
     const colored = heapPicture(heap, { width: 60, color: true })
     expect(colored).toContain('\u001b[36m██\u001b[39m\u001b[31m··\u001b[39m\u001b[36m█\u001b[39m')
@@ -150,7 +150,7 @@ describe('heapPicture of slabs', () => {
   const yes = (n: number) => Array.from({ length: n }, () => true)
   const no = (n: number) => Array.from({ length: n }, () => false)
 
-  it('tells slots, used and free, from blocks and from granules that are no slab', () => {
+  it('distinguishes used and free slots from blocks and from free granules', () => {
     // A cell has 16 bytes, and the first one begins at byte 476: a slot lies in two cells.
     const picture = heapPicture(chunkOf(16, [...yes(8), ...no(24)], [granule]), { width: 45 })
     expect(picture.split('\n')).toEqual([
@@ -162,7 +162,7 @@ describe('heapPicture of slabs', () => {
     ])
   })
 
-  it('counts neither the header of a chunk nor what slots leave over', () => {
+  it('counts neither the header of a chunk nor the rest of a slab', () => {
     // Three slots of 160 bytes leave 32 bytes over. The block before the chunk, its header, the
     // slab, a granule, a block.
     const whole = cells(heapPicture(chunkOf(160, yes(3), [granule]), { width: 45 }))
@@ -188,7 +188,7 @@ describe('heapPicture of slabs', () => {
     expect(drawn([false, ...yes(255)])).toBe('⣶⣿⣿⣿⣿⣿⣿⣿')
   })
 
-  it('says all of it in ASCII, and in colours that do not replace the glyphs', () => {
+  it("works in ASCII, and colours don't replace the glyphs", () => {
     const heap = chunkOf(16, [...yes(8), ...no(24)], [granule])
     expect(heapPicture(heap, { width: 45, ascii: true }).split('\n')).toEqual([
       `   476 B |##${'@'.repeat(8)}:${','.repeat(23)}`,

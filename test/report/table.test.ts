@@ -29,7 +29,7 @@ function words(line: string): string[] {
 }
 
 describe('replayTable', () => {
-  it('has a line for each trace, and the means of several', () => {
+  it('has a line for each trace, and the means over several', () => {
     const other = measurement({
       trace: 'vim',
       utilization: 0.5,
@@ -60,11 +60,11 @@ describe('replayTable', () => {
     expect(lines).toHaveLength(7)
   })
 
-  it('has no means of a single trace', () => {
+  it('has no means for a single trace', () => {
     expect(replayTable([measurement({})])).not.toContain('mean')
   })
 
-  it('marks verified traces, in ASCII where it must', () => {
+  it('marks verified traces, in ASCII if necessary', () => {
     const results = [measurement({ verified: true }), measurement({})]
     expect(words(replayTable(results).split('\n')[2]).at(-1)).toBe('valid')
     expect(replayTable(results).split('\n')[3]).toMatch(/507 +✓ *$/)
@@ -74,7 +74,7 @@ describe('replayTable', () => {
     expect(ascii).toMatch(/^[\n -~]*$/)
   })
 
-  it('colours when asked to, and only then', () => {
+  it('colours only on request', () => {
     const green = '\u001b[32m'
     expect(replayTable([measurement({ verified: true })], { color: true })).toContain(`${green}✓`)
     expect(replayTable([measurement({ verified: true })])).not.toContain('\u001b[')
@@ -88,7 +88,7 @@ describe('replayTable', () => {
     for (const line of replayTable(results).split('\n')) expect(line.length).toBeLessThanOrEqual(80)
   })
 
-  it('shows a dash for what an empty trace does not have', () => {
+  it('shows a dash for values that an empty trace does not have', () => {
     const empty = measurement({
       operations: 0,
       utilization: Number.NaN,
@@ -99,7 +99,7 @@ describe('replayTable', () => {
 })
 
 describe('meansOf', () => {
-  it('leaves out traces without operations', () => {
+  it('ignores traces without operations', () => {
     const empty = measurement({
       operations: 0,
       utilization: Number.NaN,

@@ -86,7 +86,7 @@ describe.skipIf(noChromium)(`the page of offheap view${reason}`, () => {
     await page.close()
   })
 
-  it('moves by buttons, scrubber, number and keyboard', async () => {
+  it('changes the moment with buttons, scrubber, number and keyboard', async () => {
     const page = await open('small.html')
     const at = (n: number) =>
       says(page, '#moment', n === 0 ? 'Before the first' : `After operation ${n} `)
@@ -123,7 +123,7 @@ describe.skipIf(noChromium)(`the page of offheap view${reason}`, () => {
     await page.close()
   })
 
-  it('tells of the block under the pointer: size, place, making, age', async () => {
+  it('describes the block under the pointer: size, place, allocation, age', async () => {
     const page = await open('small.html')
     await page.getByRole('slider', { name: 'Operation' }).fill('5')
     const rows = page.locator('canvas.rows')
@@ -142,60 +142,56 @@ describe.skipIf(noChromium)(`the page of offheap view${reason}`, () => {
     await page.close()
   })
 
-  it(
-    'tells of slots, used and free, of what they leave over, of room for slabs and of the ' +
-      'header of a chunk',
-    async () => {
-      const page = await open('slabs.html')
-      await page.keyboard.press('End')
-      await says(
-        page,
-        '[data-say=slabs]',
-        '1 slab in 1 chunk, with room for 7 more; 3 of 5 slots used.'
-      )
-      const rows = page.locator('canvas.rows')
-      const width = (await rows.boundingBox())?.width ?? 0
-      // Twice as wide, twice: the whole heap in rows of 1,024 bytes.
-      for (let i = 0; i < 2; i++)
-        await page.getByRole('button', { name: 'Wider', exact: true }).click()
-      const point = async (address: number) => {
-        const away = address - Math.floor(low / 1024) * 1024
-        const x = 68 + ((away % 1024) / 1024) * (width - 82)
-        await rows.hover({ position: { x, y: 30 + Math.floor(away / 1024) * 44 } })
-      }
-      await point(firstSlab + 10)
-      await says(page, '#tip', '90 bytes, id 0')
-      await says(page, '#tip', 'whole slot 96 bytes: slack 6')
-      await says(page, '#tip', 'in a slab of 96-byte slots, 3 of 5 used')
-      await point(firstSlab + 100)
-      await says(page, '#tip', 'free slot of 96 bytes')
-      await says(
-        page,
-        '[data-say=target]',
-        'free slot of 96 bytes; in a slab of 96-byte slots, 3 of 5 used; bytes'
-      )
-      await point(firstSlab + 490)
-      await says(page, '#tip', '32 bytes that slots leave over')
-      await point(firstSlab + 600)
-      await says(page, '#tip', '512 bytes of a chunk: room for a slab')
-      await point(firstSlab - 2)
-      await says(page, '#tip', 'header of a chunk of slabs, 4 bytes')
-      // On the map, an earlier moment: all five slots were used, and the second one was not free yet.
-      const map = page.locator('canvas.map')
-      const away = (firstSlab + 144 - low) / (high - low) / 1.03
-      await map.hover({
-        position: {
-          x: 68 + (6.5 / 8) * (((await map.boundingBox())?.width ?? 0) - 82),
-          y: 308 - away * 300
-        }
-      })
-      await says(page, '#tip', '90 bytes, id 1')
-      await says(page, '#tip', 'in a slab of 96-byte slots, 5 of 5 used')
-      await page.close()
+  it('describes slots, used and free, the rest of slabs, room for slabs and the list', async () => {
+    const page = await open('slabs.html')
+    await page.keyboard.press('End')
+    await says(
+      page,
+      '[data-say=slabs]',
+      '1 slab in 1 chunk, with room for 7 more; 3 of 5 slots used.'
+    )
+    const rows = page.locator('canvas.rows')
+    const width = (await rows.boundingBox())?.width ?? 0
+    // Twice as wide, twice: the whole heap in rows of 1,024 bytes.
+    for (let i = 0; i < 2; i++)
+      await page.getByRole('button', { name: 'Wider', exact: true }).click()
+    const point = async (address: number) => {
+      const away = address - Math.floor(low / 1024) * 1024
+      const x = 68 + ((away % 1024) / 1024) * (width - 82)
+      await rows.hover({ position: { x, y: 30 + Math.floor(away / 1024) * 44 } })
     }
-  )
+    await point(firstSlab + 10)
+    await says(page, '#tip', '90 bytes, id 0')
+    await says(page, '#tip', 'whole slot 96 bytes: slack 6')
+    await says(page, '#tip', 'in a slab of 96-byte slots, 3 of 5 used')
+    await point(firstSlab + 100)
+    await says(page, '#tip', 'free slot of 96 bytes')
+    await says(
+      page,
+      '[data-say=target]',
+      'free slot of 96 bytes; in a slab of 96-byte slots, 3 of 5 used; bytes'
+    )
+    await point(firstSlab + 490)
+    await says(page, '#tip', '32 bytes that slots leave over')
+    await point(firstSlab + 600)
+    await says(page, '#tip', '512 bytes of a chunk: room for a slab')
+    await point(firstSlab - 2)
+    await says(page, '#tip', 'header of a chunk of slabs, 4 bytes')
+    // On the map, an earlier moment: all five slots were used, and the second one was not free yet.
+    const map = page.locator('canvas.map')
+    const away = (firstSlab + 144 - low) / (high - low) / 1.03
+    await map.hover({
+      position: {
+        x: 68 + (6.5 / 8) * (((await map.boundingBox())?.width ?? 0) - 82),
+        y: 308 - away * 300
+      }
+    })
+    await says(page, '#tip', '90 bytes, id 1')
+    await says(page, '#tip', 'in a slab of 96-byte slots, 5 of 5 used')
+    await page.close()
+  })
 
-  it('draws a used slot, a free one and room for a slab each in its way, in light and in dark', async () => {
+  it('draws used slots, free slots and room for slabs differently, in light and dark', async () => {
     for (const scheme of ['light', 'dark'] as const) {
       const page = await open('slabs.html', scheme)
       await page.keyboard.press('End')
@@ -218,10 +214,12 @@ describe.skipIf(noChromium)(`the page of offheap view${reason}`, () => {
       expect(new Set(colors).size).toBe(names.length)
       const drawn: unknown = await page.evaluate(`(() => {
         const { width, height } = document.querySelector('canvas.rows')
-        const { data } = document.querySelector('canvas.rows').getContext('2d').getImageData(0, 0, width, height)
+        const context = document.querySelector('canvas.rows').getContext('2d')
+      const { data } = context.getImageData(0, 0, width, height)
         const found = new Set()
         for (let i = 0; i < data.length; i += 4) {
-          found.add('#' + [...data.slice(i, i + 3)].map(byte => byte.toString(16).padStart(2, '0')).join(''))
+          const hex = [...data.slice(i, i + 3)].map(byte => byte.toString(16).padStart(2, '0'))
+          found.add('#' + hex.join(''))
         }
         return [...found]
       })()`)
@@ -232,7 +230,7 @@ describe.skipIf(noChromium)(`the page of offheap view${reason}`, () => {
     }
   })
 
-  it('goes where the map is clicked, and looks closer where it is dragged', async () => {
+  it('goes to the moment of a click on the map, and zooms in on a drag', async () => {
     const page = await open('two.html')
     const map = page.locator('canvas.map').first()
     const place = { x: 75, y: 200 }
@@ -272,7 +270,7 @@ describe.skipIf(noChromium)(`the page of offheap view${reason}`, () => {
     await page.close()
   })
 
-  it('shows two allocators on one clock', async () => {
+  it('shows two allocators at the same moment', async () => {
     const page = await open('two.html')
     expect(await page.locator('h2').allTextContents()).toEqual(['first-fit', 'gaps only'])
     await page.keyboard.press('End')
@@ -283,7 +281,7 @@ describe.skipIf(noChromium)(`the page of offheap view${reason}`, () => {
     await page.close()
   })
 
-  it('follows the system to light or dark until told otherwise', async () => {
+  it("follows the system's light or dark until the reader chooses", async () => {
     const page = await open('small.html', 'dark')
     const background = () => page.evaluate('getComputedStyle(document.body).backgroundColor')
     const rows = page.locator('canvas.rows')

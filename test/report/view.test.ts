@@ -8,7 +8,7 @@ import { viewSvg } from '../../lib/report/view-svg.js'
 import { randomTrace, timelineOf, traceOf } from './timelines.js'
 
 describe('the data of a page', () => {
-  it('comes back as it went in', async () => {
+  it('is decoded to what was encoded', async () => {
     const trace = randomTrace(3000)
     const known = timelineOf(trace)
     const ends = Float64Array.from(trace.kinds, (_, i) => 2 ** 33 - (i % 7) * 4096)
@@ -25,7 +25,7 @@ describe('the data of a page', () => {
     expect(back).toEqual({ trace: { ...trace, notes: undefined }, timelines })
   })
 
-  it('takes a few bytes an operation', () => {
+  it('takes a few bytes per operation', () => {
     const trace = randomTrace(5000)
     expect(encodeView({ trace, timelines: [timelineOf(trace)] }).columns.length).toBeLessThan(
       5000 * 24
@@ -37,20 +37,20 @@ describe('viewPage', () => {
   const trace = traceOf(['a 0 24', 'f 0'], '<b>"quoted" & </script>')
   const page = viewPage({ trace, timelines: [timelineOf(trace)] })
 
-  it('needs nothing from anywhere', () => {
+  it('needs no network', () => {
     expect(page).not.toMatch(/\b(?:src|href)=(?!"data:)/)
     expect(page).not.toMatch(/@import|url\(|https?:\/\/(?!www\.w3\.org)/)
     expect(page).toContain("default-src 'none'")
   })
 
-  it('holds a name with markup in it as text', () => {
+  it('shows a name with markup in it as text', () => {
     expect(page).toContain(
       '<title>&lt;b&gt;&quot;quoted&quot; &amp; &lt;/script&gt;: first-fit</title>'
     )
     expect(page.match(/<\/script>/g)).toHaveLength(2)
   })
 
-  it('explains slabs when there are any', () => {
+  it('explains slabs if there are any', () => {
     const withSlabs = viewPage({
       trace,
       timelines: [timelineOf(trace), timelineOf(trace, 'first-fit', 2 ** 22, true)]
@@ -83,22 +83,25 @@ describe('the colours of slabs', () => {
     return (high + 0.05) / (low + 0.05)
   }
 
-  it.each(['light', 'dark'] as const)('are far enough apart for everyone, in %s', scheme => {
-    const { slot, slotInk, slotFree, slotLines, granule, granuleLines } = SLAB_COLORS[scheme]
-    for (const [a, b] of [
-      [slot, slotFree],
-      [slot, granule],
-      [slotLines, slotFree],
-      [granuleLines, granule]
-    ]) {
-      expect(contrast(a, b), `${a} on ${b}`).toBeGreaterThan(3)
+  it.each(['light', 'dark'] as const)(
+    'are different enough for colour-blind readers, in %s',
+    scheme => {
+      const { slot, slotInk, slotFree, slotLines, granule, granuleLines } = SLAB_COLORS[scheme]
+      for (const [a, b] of [
+        [slot, slotFree],
+        [slot, granule],
+        [slotLines, slotFree],
+        [granuleLines, granule]
+      ]) {
+        expect(contrast(a, b), `${a} on ${b}`).toBeGreaterThan(3)
+      }
+      expect(contrast(slotInk, slot)).toBeGreaterThan(4.5)
     }
-    expect(contrast(slotInk, slot)).toBeGreaterThan(4.5)
-  })
+  )
 })
 
 describe('viewSvg', () => {
-  it('draws each block of a short trace from its making to its end', () => {
+  it('draws each block of a short trace from its allocation to its free', () => {
     const trace = traceOf(['a 0 100', 'a 1 200', 'f 0', 'r 1 400'])
     const svg = viewSvg({ trace, timelines: [timelineOf(trace)] })
     const blocks = [
@@ -117,7 +120,7 @@ describe('viewSvg', () => {
     )
   })
 
-  it('stays small for a long trace, and shows what is used and what is free', () => {
+  it('stays small for a long trace, and shows used and free memory', () => {
     const lines: string[] = []
     for (let id = 0; id < 12_000; id++) lines.push(`a ${id} 20`)
     for (let id = 0; id < 6000; id++) lines.push(`f ${id}`)
@@ -142,7 +145,7 @@ describe('viewSvg', () => {
       return viewSvg({ trace, timelines: [timelineOf(trace, 'first-fit', 2 ** 22, slabs)] })
     }
 
-    it('draws slabs and room for slabs below used slots, apart from other blocks', () => {
+    it('draws slabs and room for slabs below used slots, different from other blocks', () => {
       const found = slotsOf(svgOf(['a 0 48', 'a 1 1000', 'f 0', 'f 1'], true))
       const kinds = (kind: string) =>
         found.filter(([, name]) => name === kind).map(([, , title]) => title)
@@ -161,7 +164,7 @@ describe('viewSvg', () => {
       )
     })
 
-    it('explains them in a second line of the legend, with lines as well as colours', () => {
+    it('explains them in a second line of the legend, by hatching and colour', () => {
       const svg = svgOf(['a 0 48'], true)
       for (const text of ['used slots', 'free slots', 'room for slabs'])
         expect(svg).toContain(`>${text}</text>`)
@@ -172,7 +175,7 @@ describe('viewSvg', () => {
       }
     })
 
-    it('shows on the grid of a long trace which part of slabs is used', () => {
+    it('shows the used part of slabs on the grid of a long trace', () => {
       const lines: string[] = []
       for (let id = 0; id < 12_000; id++) lines.push(`a ${id} 16`)
       for (let id = 0; id < 6000; id++) lines.push(`f ${id}`)
@@ -191,7 +194,7 @@ describe('viewSvg', () => {
     })
   })
 
-  it('puts two allocators on the same scale', () => {
+  it('draws two allocators on the same scale', () => {
     const trace = randomTrace(400)
     const timeline = timelineOf(trace)
     const svg = viewSvg({ trace, timelines: [timeline, { ...timeline, label: 'a < b' }] })

@@ -48,10 +48,11 @@ function help(): number {
   console.log(`node test/check.js soak [--minutes 60] [--placement ${placements.join('|')}] [--slabs]
   [--trim-threshold MiB] [--hardened] [--size MiB] [--seed N]
 
-Prints a line every minute, or every ten seconds of a run of less than ten minutes. Flat means: from the second minute on,
-utilization stays within ${100 * UTILIZATION_TOLERANCE} percentage points of its median; a call of the last third costs at most ${percent(TIME_TOLERANCE)}
-more than one of the first third, counted in accesses to memory at random that are timed beside it; the process grows by no more
-than ${percent(RSS_TOLERANCE)}.`)
+Prints a line every minute, or every ten seconds if the run is shorter than ten minutes. From the
+second minute on, utilization must stay within ${100 * UTILIZATION_TOLERANCE} percentage points of
+its median; a call in the last third may take at most ${percent(TIME_TOLERANCE)} longer than in the
+first third, relative to random memory accesses that are timed beside it; and the process may grow
+by at most ${percent(RSS_TOLERANCE)}.`)
   return 0
 }
 

@@ -39,7 +39,7 @@ function translate(...events: Event[]) {
 }
 
 describe('events become operations', () => {
-  test('an address used again is a new id', () => {
+  test('a reused address gets a new id', () => {
     const { lines, translation } = translate(
       [MALLOC, P, 10],
       [FREE, P],
@@ -79,7 +79,7 @@ describe('events become operations', () => {
     expect(lines).toEqual(['a 0 1', 'a 1 2', 'f 0', 'f 1'])
   })
 
-  test('the space for a block has room for a header, padding and alignment', () => {
+  test('the space for a block includes header, padding and alignment', () => {
     expect(translate([MALLOC, P, 100]).translation.peakSpace).toBe(128)
     expect(translate([MALLOC, P, 112], [FREE, P], [MALLOC, P, 0]).translation.peakSpace).toBe(128)
     expect(translate([ALIGNED, P, 100, 64]).translation.peakSpace).toBe(192)
@@ -88,19 +88,19 @@ describe('events become operations', () => {
     ).toBe(176)
   })
 
-  test('a block of more than 4 GiB', () => {
+  test('a block can have more than 4 GiB', () => {
     const { lines, translation } = translate([MALLOC, P, 5 * 2 ** 30])
     expect(lines).toEqual(['a 0 5368709120'])
     expect(translation.peakBytes).toBe(5 * 2 ** 30)
   })
 
-  test('what is no event is passed over', () => {
+  test('invalid events are skipped', () => {
     const { lines, translation } = translate([0, 0], [0, P, 8], [7, 0, 8], [7, P, 8, 16])
     expect(lines).toEqual([])
     expect(translation).toMatchObject({ failed: 0, ids: 0, aliveBlocks: 0 })
   })
 
-  test('the end of a realloc of a block that is older than the recording', () => {
+  test('the end of a realloc of a block older than the recording starts a new block', () => {
     const refused = translate([REALLOC_BEGIN, P, 2 ** 50], [REALLOC_END, 0, 2 ** 50, 0])
     expect(refused.lines).toEqual([])
     expect(refused.translation).toMatchObject({ failed: 1, dropped: 1, aliveBlocks: 0 })
@@ -109,7 +109,7 @@ describe('events become operations', () => {
     expect(freed.translation).toMatchObject({ failed: 0, dropped: 1, aliveBlocks: 0 })
   })
 
-  test('a realloc gives its old address away before it is done', () => {
+  test('a realloc releases its old address before it is complete', () => {
     const { lines, translation } = translate(
       [MALLOC, P, 10],
       [REALLOC_BEGIN, P, 100],
@@ -143,7 +143,7 @@ describe('events become operations', () => {
     expect(translation.translate(encode([[0, 0]]))).toBe('')
   })
 
-  test('a refused realloc leaves the block, and refused requests are counted', () => {
+  test('a refused realloc keeps the block, and refused requests are counted', () => {
     const { lines, translation } = translate(
       [MALLOC, P, 10],
       [MALLOC, 0, 2 ** 50],
@@ -156,7 +156,7 @@ describe('events become operations', () => {
     expect(translation).toMatchObject({ failed: 3, peakBytes: 10, dropped: 0 })
   })
 
-  test('realloc(p, 0) frees, whatever the allocator answers', () => {
+  test('realloc(p, 0) frees, whatever the allocator returns', () => {
     const begin: Event = [REALLOC_BEGIN, P, 0]
     expect(translate([MALLOC, P, 10], begin, [REALLOC_END, 0, 0, 1]).lines).toEqual([
       'a 0 10',
@@ -178,18 +178,18 @@ describe('events become operations', () => {
     expect(translation).toMatchObject({ dropped: 2, ids: 1, operations: 2 })
   })
 
-  test('a block in the middle of a realloc when the program died is alive', () => {
+  test('a block in the middle of a realloc is alive if the program died', () => {
     const { translation } = translate([MALLOC, P, 10], [REALLOC_BEGIN, P, 50])
     expect(translation).toMatchObject({ aliveBlocks: 1, aliveBytes: 10, operations: 1 })
   })
 
-  test('a block handed out twice without a free must have been freed', () => {
+  test('a block returned twice without a free was freed', () => {
     const { lines, translation } = translate([MALLOC, P, 10], [MALLOC, P, 20], [FREE, P])
     expect(lines).toEqual(['a 0 10', 'f 0', 'a 1 20', 'f 1'])
     expect(translation).toMatchObject({ peakBytes: 20, aliveBytes: 0 })
   })
 
-  test('a block handed out by realloc where another one was, too', () => {
+  test('a block returned by realloc at the address of another one was freed', () => {
     const moved = translate(
       [MALLOC, P, 10],
       [MALLOC, Q, 20],
@@ -222,7 +222,7 @@ describe('events become operations', () => {
     expect(emptied.lines).toEqual(['a 0 10', 'a 1 20', 'f 0', 'f 1', 'a 2 0'])
   })
 
-  test('a block handed out while a realloc of it was under way that was refused', () => {
+  test('a block returned at the old address of a refused realloc was freed', () => {
     const { lines, translation } = translate(
       [MALLOC, P, 10],
       [REALLOC_BEGIN, P, 2 ** 50],
@@ -235,7 +235,7 @@ describe('events become operations', () => {
   })
 })
 
-test('a header that promises more events than its file has is believed as far as the file goes', async () => {
+test('a header that claims more events than its file has ends with the file', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'offheap-events-'))
   try {
     const path = join(folder, 'events')

@@ -33,19 +33,15 @@ describe('parseTrace', () => {
     expect(trace).toMatchObject({ length: 7, ids: 3, notes: [] })
   })
 
-  it(
-    'reads CRLF, tabs, indentation, blank lines, a byte order mark and a last line without ' +
-      'an end',
-    () => {
-      const trace = parseTrace('\ufeff1000\r\n2\r\n3\r\n1\r\n\r\n  a\t0  8\r\n\r\na 1 9 \r\nf 0')
-      expect(rows(trace)).toEqual([
-        [MALLOC, 0, 8, 0, 6],
-        [MALLOC, 1, 9, 0, 8],
-        [FREE, 0, 0, 0, 9]
-      ])
-      expect(trace.notes).toEqual([])
-    }
-  )
+  it('reads CRLF, tabs, indentation, blank lines, a byte order mark and an open last line', () => {
+    const trace = parseTrace('\ufeff1000\r\n2\r\n3\r\n1\r\n\r\n  a\t0  8\r\n\r\na 1 9 \r\nf 0')
+    expect(rows(trace)).toEqual([
+      [MALLOC, 0, 8, 0, 6],
+      [MALLOC, 1, 9, 0, 8],
+      [FREE, 0, 0, 0, 9]
+    ])
+    expect(trace.notes).toEqual([])
+  })
 
   it('skips comments of any length, anywhere', () => {
     const trace = parseTrace(
@@ -82,7 +78,7 @@ describe('parseTrace', () => {
     expect(trace.notes).toEqual(notes)
   })
 
-  it('reads a trace that is a header alone', () => {
+  it('reads a trace that is only a header', () => {
     expect(parseTrace('1000\n0\n0\n1\n')).toMatchObject({ length: 0, ids: 0, notes: [] })
   })
 
@@ -94,7 +90,7 @@ describe('parseTrace', () => {
     expect(trace.ids).toBe(4)
   })
 
-  it('knows an id again, however many came before and however far they lie apart', () => {
+  it('recognizes an id, however many came before and however far they are apart', () => {
     const far = parseTrace('a 7 1\na 5000 1\na 900000 1\nf 7\nf 5000\nf 900000\na 7 1\n')
     expect(Array.from(far.idOf)).toEqual([0, 1, 2, 0, 1, 2, 0])
     const lines = (letter: string, end: string) =>
@@ -104,7 +100,7 @@ describe('parseTrace', () => {
     expect(Array.from(many.idOf.subarray(3000))).toEqual(Array.from({ length: 3000 }, (_, i) => i))
   })
 
-  it('takes a product of 2^53 - 1 bytes', () => {
+  it('accepts a product of 2^53 - 1 bytes', () => {
     expect(parseTrace('c 0 1 9007199254740991\n').sizes[0]).toBe(Number.MAX_SAFE_INTEGER)
   })
 
@@ -129,7 +125,7 @@ describe('parseTrace', () => {
     expect(trace.lines[count - 1]).toBe(count)
   })
 
-  it('reads the same in portions of any size', () => {
+  it('reads the same trace in portions of any size', () => {
     const text = `# c\r\n${HEADER}a 0 512\nc 1 4 16 # x\nr 0 640\nf -1\nf 1`
     const whole = rows(parseTrace(text))
     const bytes = new TextEncoder().encode(text)
@@ -196,7 +192,7 @@ describe('parseTrace', () => {
     )
   })
 
-  it.each(['', '\n\n', '# only a comment\n'])('refuses %j, which holds nothing', text => {
+  it.each(['', '\n\n', '# only a comment\n'])('refuses %j, which has no operations', text => {
     expect(() => parseTrace(text, 't')).toThrow('t: it has neither a header nor an operation')
   })
 
@@ -219,7 +215,7 @@ describe('parseTrace', () => {
     }
   )
 
-  it("leaves out the writes of MIT's traces, and says so", () => {
+  it("skips the writes of MIT's traces, and notes that", () => {
     const trace = parseTrace('1000\n1\n4\n1\na 0 8\nw 0 8\nf 0\nw 0 3\n')
     expect(rows(trace)).toEqual([
       [MALLOC, 0, 8, 0, 5],
@@ -230,7 +226,7 @@ describe('parseTrace', () => {
     ])
   })
 
-  describe('refuses what never ends', () => {
+  describe('refuses input that never ends', () => {
     /** Pushes the same portion again and again; resolves to how many there were, and the error. */
     function feed(
       start: string,
@@ -284,7 +280,7 @@ describe('parseTrace', () => {
     })
   })
 
-  it('takes 256 bytes of text with a comment right behind them', () => {
+  it('accepts 256 bytes of text directly followed by a comment', () => {
     const line = `a 0${' '.repeat(251)}12`
     expect(line.length).toBe(256)
     expect(parseTrace(`${line}#${'x'.repeat(300)}\n`).sizes[0]).toBe(12)
@@ -304,14 +300,14 @@ describe('parseTrace', () => {
     expect(() => new TraceParser('t').push(whole)).toThrow(refusal)
   })
 
-  it('takes a byte order mark at the beginning only', () => {
+  it('accepts a byte order mark only at the beginning', () => {
     const parser = new TraceParser('t')
     parser.push(new TextEncoder().encode('a 0 8\n'))
     expect(() => parser.push(Uint8Array.of(0xef))).toThrow('t:2: byte 0xef is not text')
     expect(() => parseTrace('a 0 8\n\ufefff 0\n', 't')).toThrow('t:2: byte 0xef is not text')
   })
 
-  it('refuses a header that is no whole number', () => {
+  it('refuses a header that is not a whole number', () => {
     expect(() => parseTrace('-5\n', 't')).toThrow(
       "t:1: a header line must be a whole number, 0 or more, found '-5'"
     )

@@ -28,7 +28,7 @@ describe('readTrace', () => {
     }
   })
 
-  it('tells gzip by its first bytes, not by the name', async () => {
+  it('recognizes gzip by its first bytes, not by the name', async () => {
     expect((await readTrace(file('plain.rep.gz', TEXT))).length).toBe(2)
     expect((await readTrace(file('zipped.rep', gzipSync(TEXT)))).length).toBe(2)
   })
@@ -38,7 +38,7 @@ describe('readTrace', () => {
     expect((await readTrace(file('members.rep.gz', bytes))).length).toBe(3)
   })
 
-  it('names the file and the line where gzip data was cut short', async () => {
+  it('names the file and the line where gzip data is truncated', async () => {
     // Random sizes, so that the cut text reaches well into the file.
     const lines = Array.from({ length: 5000 }, (_, i) => `a ${i} ${(i * 7919) % 10007}\n`).join('')
     const bytes = gzipSync(lines)
@@ -51,7 +51,7 @@ describe('readTrace', () => {
     })
   })
 
-  it('says that gzip data is damaged', async () => {
+  it('reports damaged gzip data', async () => {
     const bytes = gzipSync(TEXT)
     bytes.fill(0xff, 12, 60)
     await expect(readTrace(file('bad.rep.gz', bytes))).rejects.toMatchObject({
@@ -60,7 +60,7 @@ describe('readTrace', () => {
     })
   })
 
-  it('refuses binary garbage, gzipped or not', async () => {
+  it('refuses binary data, gzipped or not', async () => {
     const garbage = Uint8Array.from({ length: 10_000 }, (_, i) => (i * 151 + 7) & 0xff)
     for (const bytes of [garbage, gzipSync(garbage)]) {
       await expect(readTrace(file('garbage.rep', bytes))).rejects.toMatchObject({
@@ -78,7 +78,7 @@ describe('readTrace', () => {
     })
   })
 
-  it('says what the system said about a file that is not there', async () => {
+  it("reports the system's error for a missing file", async () => {
     await expect(readTrace(join(folder, 'none.rep'))).rejects.toMatchObject({
       code: 'ERR_OFFHEAP_SYSTEM',
       errno: 2,
@@ -88,7 +88,7 @@ describe('readTrace', () => {
   })
 })
 
-describe('readTrace of what never ends', () => {
+describe('readTrace of endless input', () => {
   it('refuses /dev/zero at its first byte', async () => {
     await expect(readTrace('/dev/zero')).rejects.toMatchObject({
       code: 'ERR_OFFHEAP_TRACE',
@@ -105,7 +105,7 @@ describe('readTrace of what never ends', () => {
 })
 
 describe('traceName', () => {
-  it('is the name of the file without its ending', () => {
+  it('is the name of the file without its extension', () => {
     expect(['a/b/vim.rep.gz', 'vim.rep', 'x.txt', 'a.rep.b.rep'].map(traceName)).toEqual([
       'vim',
       'vim',

@@ -147,7 +147,7 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
     expect(summary).toMatchObject({ exitCode: 7, failed: 4, lost: 0, dropped: 0 })
   })
 
-  test('a block that another thread has before free or realloc returned is seen free first', async context => {
+  test('a block that another thread allocates during a free or realloc is freed first', async context => {
     const allocator = join(folder, 'handover.so')
     const source = fileURLToPath(new URL('./handover-allocator.c', import.meta.url))
     if (spawnSync('cc', ['-fPIC', '-shared', '-fno-builtin', source, '-o', allocator]).status !== 0)
@@ -183,7 +183,7 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
     expect([...alive.values()].filter(size => [1600, 1616, 1632, 5000].includes(size))).toEqual([])
   })
 
-  test('leaves children alone, forked or executed, and what they find in their environment', async () => {
+  test('does not record children, forked or executed, and keeps their environment', async () => {
     const { summary, lines } = await run('children')
     expect(summary.exitCode).toBe(0)
     expect(sized(lines, 11111)).toHaveLength(1)
@@ -192,27 +192,27 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
     expect(sized(lines, 33333)).toHaveLength(1)
   })
 
-  test('does not follow an execve', async () => {
+  test('does not record a program started by execve', async () => {
     const { summary, lines } = await run('execute')
     expect(summary.exitCode).toBe(5)
     expect(sized(lines, 12345)).toHaveLength(1)
     expect(sized(lines, 44444)).toHaveLength(0)
   })
 
-  test('keeps what a killed program did, though it had closed every descriptor', async () => {
+  test('keeps the calls of a killed program, even if it had closed every descriptor', async () => {
     const { summary, lines, alive } = await run('killed')
     expect(summary.exitCode).toBe(128 + 9)
     expect(sized(lines, 12345)).toHaveLength(1)
     expect([...alive.values()]).toContain(12345)
   })
 
-  test('keeps what a crashed program did', async () => {
+  test('keeps the calls of a crashed program', async () => {
     const { summary, lines } = await run('crashed')
     expect(summary.exitCode).toBe(128 + 11)
     expect(sized(lines, 12345)).toHaveLength(1)
   })
 
-  test('works under a limit of address space', async () => {
+  test('works with a limit of address space', async () => {
     // The shell that sets the limit is not the program to record, so its child gets the recorder by
     // hand.
     const events = join(folder, 'events')
@@ -233,14 +233,14 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
     expect(summary.operations).toBeGreaterThanOrEqual(400_000)
   })
 
-  test('a full recording is a true beginning, and what is lost is counted', async () => {
+  test('a full recording has the first calls, and counts lost ones', async () => {
     const { summary, lines } = await run('many', 65_536)
     expect(summary.exitCode).toBe(0)
     expect(lines).toHaveLength(65_536)
     expect(summary.lost).toBeGreaterThanOrEqual(400_000 - 65_536)
   })
 
-  test('a recorder whose path has spaces and colons', async () => {
+  test('supports a recorder whose path has spaces and colons', async () => {
     const strange = join(folder, 'a b:c')
     mkdirSync(strange)
     const library = join(strange, 'recorder.so')
@@ -256,7 +256,7 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
     expect(summary.exitCode).toBe(7)
   })
 
-  test('a statically linked program is an error that says so, and leaves no file', async context => {
+  test('a statically linked program is a named error, and leaves no file', async context => {
     const fixed = join(folder, 'static')
     if (
       spawnSync('cc', ['-static', '-fno-builtin', PROGRAMS, '-o', fixed, '-pthread']).status !== 0
@@ -292,7 +292,7 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
     expect(existsSync(proof)).toBe(false)
   })
 
-  test('a program that does not exist, and a recorder that was not built', async () => {
+  test('a missing program, and a recorder that is not built, are errors', async () => {
     const output = join(folder, 'none.rep')
     await expect(record({ program: '/no/such/program', output, recorder })).rejects.toMatchObject({
       code: 'ERR_OFFHEAP_SYSTEM',
@@ -305,7 +305,7 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
     expect(existsSync(output)).toBe(false)
   })
 
-  describe('while the program runs, a signal that this process gets', () => {
+  describe('while the program runs, a signal to this process', () => {
     const exits: Partial<Record<NodeJS.Signals, number>> = { SIGTERM: 9, SIGHUP: 8 }
 
     /**
@@ -337,19 +337,19 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
       return exitCode
     }
 
-    test.each(['SIGTERM', 'SIGHUP'] as const)('is passed on to it: %s', async name => {
+    test.each(['SIGTERM', 'SIGHUP'] as const)('is passed on: %s', async name => {
       expect(await signalled(name)).toBe(exits[name])
     })
 
     test.each(['SIGINT', 'SIGQUIT'] as const)(
-      'ends neither, when a terminal sends it to both: %s',
+      'ends neither process if a terminal sends it to both: %s',
       async name => {
         expect(await signalled(name)).toBe(7)
       }
     )
   })
 
-  test('the subcommand reports one line and exits as the program did', async () => {
+  test('the subcommand reports one line and exits like the program', async () => {
     const output = join(folder, 'command.rep.gz')
     const written: string[] = []
     const before = process.exitCode
@@ -369,7 +369,7 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
   })
 })
 
-test('wrong options are refused before anything happens', async () => {
+test('wrong options are rejected before anything happens', async () => {
   const good = { program: 'true', output: '/tmp/never' }
   await expect(record({ ...good, output: '' })).rejects.toMatchObject({
     code: 'ERR_INVALID_ARG_TYPE'

@@ -39,7 +39,7 @@ describe('replay', () => {
     ])
   })
 
-  it('leaves the pointers of live blocks, and goes on from where it stopped', () => {
+  it('stores the pointers of live blocks, and continues from where it stopped', () => {
     const trace = parseTrace(TEXT)
     for (const pointers of [new Int32Array(4), new Float64Array(4)]) {
       const target = new Bump()
@@ -50,7 +50,7 @@ describe('replay', () => {
     }
   })
 
-  it('says where memory ran out', () => {
+  it('reports where memory ran out', () => {
     expect(() => replay(parseTrace('a 0 8\nr 0 900\n'), new Bump(64), new Int32Array(1))).toThrow(
       expect.objectContaining({
         code: 'ERR_OFFHEAP_OUT_OF_MEMORY',
@@ -61,7 +61,7 @@ describe('replay', () => {
     )
   })
 
-  it('keeps pointers as int32 as long as they fit', () => {
+  it('keeps pointers as int32 if they fit', () => {
     const trace = parseTrace('a 0 8\n')
     expect(pointersFor(trace, 2 ** 31)).toBeInstanceOf(Int32Array)
     expect(pointersFor(trace, 2 ** 31 + 4096)).toBeInstanceOf(Float64Array)
@@ -98,7 +98,7 @@ describe('measure', () => {
     expect(shares).toEqual([...shares].sort((a, b) => a - b))
   })
 
-  it('sees the same heap with and without verification', () => {
+  it('measures the same heap with and without verification', () => {
     const trace = parseTrace('a 0 100\na 1 200\na 2 300\nf 1\na 3 50\nf 0\nf 2\nf 3\n')
     const plain = measure(trace)
     const verified = measure(trace, { verify: true, heap: { placement: 'first-fit' } })
@@ -122,12 +122,12 @@ describe('measure', () => {
     })
   })
 
-  it('times nothing when asked not to', () => {
+  it('times nothing if not asked to', () => {
     const result = measure(parseTrace('a 0 8\n'), { verify: true, timed: false })
     expect(result).toMatchObject({ verified: true, rounds: 0, nsPerOperation: Number.NaN })
   })
 
-  it('closes its heap, also after a failure', () => {
+  it('closes its heap, even after a failure', () => {
     const heaps: Heap[] = []
     const inspect = (heap: Heap) => heaps.push(heap)
     measure(parseTrace('a 0 8\n'), { inspect })

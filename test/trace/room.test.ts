@@ -6,7 +6,7 @@ import { pointersFor, replay } from '../../lib/trace/replay.js'
 import { MOST_HEAP_BYTES, roomFor } from '../../lib/trace/room.js'
 
 describe('roomFor', () => {
-  it('is whole MiB, more than the trace needs and within what can be mapped', () => {
+  it('returns whole MiB, more than the trace needs, and no more than can be mapped', () => {
     expect(roomFor(parseTrace('a 0 8\n'))).toBe(2 ** 21)
     expect(roomFor(parseTrace('a 0 10000000\n'))).toBeGreaterThan(4e7)
     expect(roomFor(parseTrace('a 0 9007199254740991\n'))).toBeLessThanOrEqual(2 ** 33)
@@ -29,19 +29,19 @@ describe('outOfMemory', () => {
   const newer =
     constants.MAX_LENGTH < 2 ** 33 ? '; Node 22 and later have heaps of up to 8589934592' : ''
 
-  it('advises a larger heap when there can be one that helps', () => {
+  it('advises a larger heap if one is possible', () => {
     expect(advice('a 0 100000\n', 65_536)).toBe('give it more with --size')
     expect(advice('a 0 3000000000\n', 2 ** 21)).toBe('give it more with --size')
   })
 
-  it('advises none when this heap is the largest', () => {
+  it('advises none if this heap is the largest possible', () => {
     const half = MOST_HEAP_BYTES / 2
     expect(advice(`a 0 ${half}\na 1 ${half}\n`, MOST_HEAP_BYTES)).toBe(
       `the trace needs at least ${MOST_HEAP_BYTES} bytes, but ${most}${newer}`
     )
   })
 
-  it('advises none when the trace needs more than any heap has', () => {
+  it('advises none if the trace needs more than any heap has', () => {
     const tail = `but ${most}`
     expect(advice(`a 0 8\nf 0\nr 1 9000000000\n`, 2 ** 21)).toBe(
       `the trace needs at least 9000000000 bytes, ${tail}`

@@ -44,18 +44,18 @@ function beginning(trace: Trace, length: number): Trace {
   return { ...trace, length: Math.min(trace.length, length) }
 }
 
-describe('every trace that ships, verified', () => {
+describe('every trace in the package, verified', () => {
   const traces: Trace[] = []
   beforeAll(async () => {
     for (const file of FILES) traces.push(beginning(await readTrace(FOLDER + file), OPERATIONS))
   })
 
-  it('there are some, and all of them are read', () => {
+  it('is read, and there are some', () => {
     expect(traces.length).toBeGreaterThanOrEqual(8)
   })
 
   it.each(KINDS.map((heap, turn) => [JSON.stringify(heap), heap, turn] as const))(
-    'Heap.map(%s)',
+    'on Heap.map(%s)',
     (_, heap, turn) => {
       for (const trace of traces.filter((_, i) => (i + turn) % TURNS === 0)) {
         expect(measure(trace, { heap, verify: true, timed: false }).verified).toBe(true)

@@ -11,13 +11,13 @@ import {
 import { traces } from './arbitrary.js'
 
 describe('peaksOf', () => {
-  it('takes the most bytes asked for at one time, and when that first was', () => {
+  it('finds the most requested bytes at one time, and when that was first', () => {
     const trace = parseTrace('a 0 100\nc 1 3 10\nf 0\nr 1 131\nf -1\na 2 0\nf 1\n')
     // 100, 130, 30, 131, 131, 131, 0
     expect(peaksOf(trace)).toMatchObject({ payload: 131, operations: 4 })
   })
 
-  it('counts whole blocks: header, rounding, smallest block, room to align', () => {
+  it('counts whole blocks: header, rounding, smallest block, alignment', () => {
     expect(peaksOf(parseTrace('a 0 1\n')).blocks).toBe(16)
     expect(peaksOf(parseTrace('a 0 12\na 1 13\n')).blocks).toBe(16 + 24)
     expect(peaksOf(parseTrace('m 0 64 12\nf 0\n')).blocks).toBe(16 + 64)
@@ -41,7 +41,7 @@ describe('peaksOf', () => {
     )
   })
 
-  it('is nothing for an empty trace', () => {
+  it('is zero for an empty trace', () => {
     expect(peaksOf(new TraceBuilder().build('empty'))).toEqual({
       payload: 0,
       operations: 0,
@@ -51,7 +51,7 @@ describe('peaksOf', () => {
 })
 
 describe('describeOperation', () => {
-  it('names every kind in words', () => {
+  it('describes every kind in words', () => {
     const trace = parseTrace('a 0 8\nc 1 2 3\nm 2 64 5\nr 0 9\nf 0\nf -1\n')
     expect(Array.from({ length: 6 }, (_, i) => describeOperation(trace, i))).toEqual([
       'operation 1 (line 1), malloc of 8 bytes for id 0',
@@ -63,7 +63,7 @@ describe('describeOperation', () => {
     ])
   })
 
-  it('leaves the line out when there is no file', () => {
+  it('leaves out the line without a file', () => {
     const builder = new TraceBuilder()
     builder.add(MALLOC, 0, 8)
     expect(describeOperation(builder.build('t'), 0)).toBe('operation 1, malloc of 8 bytes for id 0')

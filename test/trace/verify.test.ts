@@ -20,7 +20,7 @@ function broken(message: string, code: OffheapErrorCode = 'ERR_OFFHEAP_CORRUPT')
 }
 
 describe('verifiedReplay', () => {
-  it('passes a right allocator on any trace', () => {
+  it('accepts a correct allocator on any trace', () => {
     fc.assert(
       fc.property(traces, trace => {
         const replay = verifiedReplay(trace, new Bump(2 ** 22))
@@ -30,7 +30,7 @@ describe('verifiedReplay', () => {
     )
   })
 
-  it('passes the heap itself on any trace, and finds it empty after release', () => {
+  it('accepts the heap on any trace, which is empty after release', () => {
     fc.assert(
       fc.property(traces, trace => {
         using heap = Heap.map(2 ** 22)
@@ -45,7 +45,7 @@ describe('verifiedReplay', () => {
     )
   })
 
-  it('frees in release what the trace left, once', () => {
+  it('release frees the remaining blocks, once', () => {
     const freed: number[] = []
     class Listening extends Bump {
       override free(pointer: number): void {
@@ -59,7 +59,7 @@ describe('verifiedReplay', () => {
     expect(freed).toEqual([16, 0, 8, 24])
   })
 
-  it('catches a misaligned payload', () => {
+  it('detects a misaligned payload', () => {
     class Odd extends Bump {
       override malloc(size: number): number {
         return super.malloc(size + 4) + 4
@@ -73,7 +73,7 @@ describe('verifiedReplay', () => {
     )
   })
 
-  it('catches an alignment that is not the one asked for', () => {
+  it('detects a wrong alignment of alignedAlloc', () => {
     class Eight extends Bump {
       override alignedAlloc(_alignment: number, size: number): number {
         return super.alignedAlloc(8, size)
@@ -104,7 +104,7 @@ describe('verifiedReplay', () => {
     )
   })
 
-  it('catches a block of 0 bytes at the very end of the heap', () => {
+  it('detects a block of 0 bytes at the very end of the heap', () => {
     class End extends Bump {
       override malloc(): number {
         return 64
@@ -141,7 +141,7 @@ describe('verifiedReplay', () => {
     expect(() => verify(text, new Over())).toThrow(message)
   })
 
-  it('catches a block that reaches into the next one', () => {
+  it('detects a block that overlaps the next one', () => {
     class Backwards extends Bump {
       override malloc(): number {
         this.top -= 16
@@ -155,7 +155,7 @@ describe('verifiedReplay', () => {
     )
   })
 
-  it('lets memory be used again after a free, and after a block moved away', () => {
+  it('accepts memory that is reused after a free, and after a block moved', () => {
     class Two extends Bump {
       override malloc(): number {
         this.top = this.top === 8 ? 16 : 8
@@ -170,7 +170,7 @@ describe('verifiedReplay', () => {
     verify('a 0 8\nf 0\na 1 8\nf 1\na 2 8\nr 2 6\nr 2 7\na 3 8\n', new Two())
   })
 
-  it('catches calloc that leaves a byte behind', () => {
+  it('detects a calloc that does not clear a byte', () => {
     class Dirty extends Bump {
       override calloc(count: number, size: number): number {
         const pointer = super.calloc(count, size)
@@ -215,7 +215,7 @@ describe('verifiedReplay', () => {
     )
   })
 
-  it('lets realloc do as it likes behind the kept bytes', () => {
+  it('accepts any bytes of realloc after the kept ones', () => {
     class Scribbling extends Bump {
       override realloc(pointer: number, size: number): number {
         const moved = super.realloc(pointer, size)
@@ -251,7 +251,7 @@ describe('verifiedReplay', () => {
     expect(() => verify(text, new Writing())).toThrow(when)
   })
 
-  it('catches two equal blocks whose contents were exchanged, word for word', () => {
+  it('detects two blocks with exchanged contents', () => {
     class Swapping extends Bump {
       override free(): void {
         const first = this.u8.slice(8, 24)
@@ -264,7 +264,7 @@ describe('verifiedReplay', () => {
     )
   })
 
-  it('says where memory ran out, and what was left', () => {
+  it('reports where memory ran out, and what was left', () => {
     class Full extends Bump {
       stats() {
         return { free: 24, largestFree: 16 }
@@ -287,7 +287,7 @@ describe('verifiedReplay', () => {
     )
   })
 
-  it('tells where an error of the allocator came up, and keeps its code', () => {
+  it('reports where an error of the allocator occurred, and keeps its code', () => {
     class Throwing extends Bump {
       override malloc(size: number): number {
         if (size === 13) throw new OffheapError('ERR_OFFHEAP_CLOSED', 'unlucky')
@@ -310,7 +310,7 @@ describe('verifiedReplay', () => {
     )
   })
 
-  it('checks a tiny heap after every operation, and a long one about fifty times and at the end', () => {
+  it('checks a tiny heap after every operation, a long trace about fifty times', () => {
     class Counting extends Bump {
       checks = 0
       override check(): void {
@@ -329,7 +329,7 @@ describe('verifiedReplay', () => {
     expect(target.checks - 100).toBeLessThanOrEqual(55)
   })
 
-  describe('compares the blocks that the heap lists with those of the trace', () => {
+  describe("compares the heap's blocks with those of the trace", () => {
     type Block =
       ReturnType<NonNullable<ReplayTarget['blocks']>> extends Iterable<infer Each> ? Each : never
 
@@ -353,7 +353,7 @@ describe('verifiedReplay', () => {
 
     const TEXT = 'a 0 16\na 1 16\nf 0\n'
 
-    it('passes the truth, and any number of blocks that are not used', () => {
+    it('accepts the correct list, with any number of unused blocks', () => {
       verify(TEXT, new Listing(blocks => blocks))
       const free = { pointer: 1024, offset: 1024, used: false }
       verify(
@@ -397,7 +397,7 @@ describe('verifiedReplay', () => {
       expect(() => verify('a 0 16\n', new Listing(lie))).toThrow(message)
     })
 
-    it('catches a block that is still used when all are freed', () => {
+    it('detects a block that is still used when all are freed', () => {
       class Keeping extends Listing {
         override free(): void {}
       }

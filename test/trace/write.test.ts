@@ -26,7 +26,7 @@ describe('formatTrace', () => {
     expect(formatTrace(parseTrace(text))).toBe(`804\n3\n6\n1\n${text}`)
   })
 
-  it('is read back as it was', () => {
+  it('writes what parseTrace reads back', () => {
     fc.assert(
       fc.property(traces, trace => {
         const again = parseTrace(formatTrace(trace))
@@ -40,7 +40,7 @@ describe('formatTrace', () => {
 })
 
 describe('writeTrace', () => {
-  it('writes plain and gzipped files that are read back as they were', async () => {
+  it('writes plain and gzipped files that readTrace reads back', async () => {
     const text = Array.from({ length: 10_000 }, (_, i) => `a ${i} ${i % 77}\n`).join('')
     const trace = parseTrace(`1\n10000\n10000\n1\n${text}`)
     for (const name of ['t.rep', 't.rep.gz']) {
@@ -54,7 +54,7 @@ describe('writeTrace', () => {
     expect(readFileSync(join(folder, 't.rep.gz'))[0]).toBe(0x1f)
   })
 
-  it('rejects when the file cannot be written', async () => {
+  it('rejects if the file cannot be written', async () => {
     await expect(
       writeTrace(join(folder, 'no', 't.rep'), parseTrace('a 0 8\n'))
     ).rejects.toMatchObject({

@@ -109,7 +109,7 @@ describe.each([
   ['a heap with slabs', { placement: 'segregated-fit' }],
   ['a hardened heap', { hardened: true }]
 ] as const)('in %s', (_, options) => {
-  test('fields lie as in C, keep what they were given, and touch nothing else', () => {
+  test('fields are laid out as in C, keep their values, and touch nothing else', () => {
     const heap = Heap.format(new ArrayBuffer(2 ** 18), options)
     fc.assert(
       fc.property(described, ({ types, writes }) => {
@@ -159,7 +159,7 @@ const text = (value: unknown): string =>
 
 const Person = struct({ id: 'u32', adult: 'bool', weight: 'f64', name: 'utf8:12', raw: 'bytes:3' })
 
-test('what a field can not keep throws, and changes nothing', () => {
+test('an invalid value of a field throws, and changes nothing', () => {
   const heap = newHeap()
   const person = Person.alloc(heap, 1).at(0)
   person.name = 'twelve bytes'
@@ -186,7 +186,7 @@ test('what a field can not keep throws, and changes nothing', () => {
   expect(person.id).toBe(2 ** 32 - 1)
 })
 
-test('no record is outside of its array', () => {
+test('no record is outside its array', () => {
   const heap = newHeap()
   const people = Person.alloc(heap, 3)
   for (const index of [-1, 3, 0.5, Number.NaN, 2 ** 40])
@@ -210,7 +210,7 @@ test('no record is outside of its array', () => {
   expect(Person.view(heap, people.bytes, 2)).toHaveLength(2)
 })
 
-test('what is no description of fields throws', () => {
+test('an invalid description of fields throws', () => {
   const make = (fields: unknown) => () => Reflect.apply(struct, undefined, [fields])
   for (const fields of [undefined, null, 'u8', 5])
     expectError(make(fields), 'ERR_INVALID_ARG_TYPE', /"fields"/)
@@ -233,7 +233,7 @@ test('what is no description of fields throws', () => {
   expectError(() => Reflect.apply(Person.offsetOf, Person, ['no']), 'ERR_OUT_OF_RANGE', /id, adult/)
 })
 
-test('records are shown by their fields, arrays by their size', () => {
+test('records are printed with their fields, arrays with their size', () => {
   const heap = newHeap()
   const people = Person.alloc(heap, 2)
   Object.assign(people.at(1), { id: 7, adult: true, weight: 1.5, name: 'Ada' })
@@ -251,7 +251,7 @@ test('records are shown by their fields, arrays by their size', () => {
   expect([String(people), String(Person)]).toEqual(['[object StructArray]', '[object Struct]'])
 })
 
-test('arrays live in scopes, and end with their heap', () => {
+test('arrays belong to scopes, and end with their heap', () => {
   const heap = Heap.map(65536)
   {
     using scope = heap.scope()
@@ -270,9 +270,10 @@ test('arrays live in scopes, and end with their heap', () => {
   expectError(() => Person.view(heap, 8), 'ERR_OFFHEAP_CLOSED')
 })
 
-test('no code is made from text: they work where that is forbidden', () => {
+test('structs work where generating code from strings is forbidden', () => {
+  const { href } = new URL('../../dist/index.js', import.meta.url)
   const script = `
-    const { Heap, struct } = await import(${JSON.stringify(new URL('../../dist/index.js', import.meta.url).href)})
+    const { Heap, struct } = await import(${JSON.stringify(href)})
     const pair = struct({ a: 'u8', b: 'f64' }).alloc(Heap.format(new ArrayBuffer(4096)), 1).at(0)
     pair.b = 0.5
     let refused = false
