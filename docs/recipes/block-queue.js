@@ -1,13 +1,16 @@
 /**
- * A queue of blocks from one thread to another, for docs/recipes/threads.md. The ring of pointers lies in the
- * shared heap; a word of a SharedArrayBuffer wakes the receiver.
+ * A queue of blocks from one thread to another, for docs/recipes/threads.md. The ring of pointers
+ * is in the shared heap; a word of a SharedArrayBuffer wakes the receiver.
  *
  *     ring   ├──────────┼──────┼─────────┼─────────┼───┼────────────────────┤
  *            │ received │ sent │ pointer │ pointer │ … │ pointer, all / 8   │
  *            ├──────────┼──────┼─────────┼─────────┼───┼────────────────────┤
  */
 
-/** Makes a queue in a shared heap. Returns plain data for `new BlockQueue` in both threads; `capacity` is a power of two. */
+/**
+ * Creates a queue in a shared heap. Returns plain data for `new BlockQueue` in both threads.
+ * `capacity` is a power of two.
+ */
 export function createQueue(heap, capacity) {
   const ring = heap.calloc(2 + capacity, 4)
   if (ring === 0) throw new RangeError('The heap has no room for a queue')
@@ -28,19 +31,19 @@ export class BlockQueue {
     this.#bell = new Int32Array(bell)
   }
 
-  /** Hands a block over: it is the receiver's from now on. False when the queue is full. */
+  /** Sends a block, which then belongs to the receiver. Returns false if the queue is full. */
   send(pointer) {
     const sent = this.#words[this.#ring + 1]
     if (((sent - Atomics.load(this.#words, this.#ring)) | 0) > this.#mask) return false
     this.#words[this.#ring + 2 + (sent & this.#mask)] = pointer / 8
-    // All that was written before this, in the block too, is there for who reads it.
+    // Whoever reads this value sees everything that was written before, in the block too.
     Atomics.store(this.#words, this.#ring + 1, sent + 1)
     Atomics.add(this.#bell, 0, 1)
     Atomics.notify(this.#bell, 0)
     return true
   }
 
-  /** The pointer of the next block; 0 when there is none. */
+  /** The pointer of the next block; 0 if there is none. */
   receive() {
     const received = this.#words[this.#ring]
     if (received === Atomics.load(this.#words, this.#ring + 1)) return 0

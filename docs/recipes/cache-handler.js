@@ -1,17 +1,16 @@
 /**
- * A cache handler as web frameworks such as Next.js ask for one (`cacheHandler` in
- * next.config.js), on a heap file: what was rendered before a restart is there after it, also after
- * kill -9, and takes no room in the heap of V8.
+ * A cache handler for web frameworks such as Next.js (`cacheHandler` in next.config.js), on a heap
+ * file: rendered pages survive a restart, even after kill -9, and take no room in the heap of V8.
  */
 import { existsSync } from 'node:fs'
 import { deserialize, serialize } from 'node:v8'
 import { Heap } from 'offheap'
 import { HeapCache, HeapMap } from 'offheap/map'
 
-/** The open files, by path: a framework may make several handlers in one process. */
+/** The open files, by path: a framework may create several handlers in one process. */
 const stores = new Map()
 
-/** The cache in a file, and when each tag was last revalidated. */
+/** Opens the cache in a file, and the times when tags were last revalidated. */
 function open(path, size) {
   const made = { size, create: true, placement: 'segregated-fit' }
   const heap = Heap.open(path, existsSync(path) ? {} : made)
@@ -29,14 +28,16 @@ export default class CacheHandler {
   #path
   #store
 
-  /** A new file has at most `size` bytes; when it is full, what is used least goes. */
+  /**
+   * A new file has `size` bytes. When it is full, entries that were not used recently are evicted.
+   */
   constructor({ file = process.env.CACHE_FILE ?? 'cache.heap', size = 2 ** 28 } = {}) {
     if (!stores.has(file)) stores.set(file, open(file, size))
     this.#path = file
     this.#store = stores.get(file)
   }
 
-  /** The entry of a key; null when there is none, or when one of its tags was revalidated since. */
+  /** The entry of a key; null if there is none, or if one of its tags was revalidated since. */
   async get(key) {
     const { entries, tags } = this.#store
     const bytes = entries.get(key)
@@ -47,10 +48,10 @@ export default class CacheHandler {
     return null
   }
 
-  /** Keeps what was rendered, if there is room for it; null says that there is nothing. */
+  /** Stores what was rendered, if there is room for it. Null stands for nothing. */
   async set(key, data, { tags = [], revalidate } = {}) {
     const entry = { value: data, lastModified: Date.now(), tags }
-    const ttl = revalidate ? revalidate * 1000 : 0 // 0: for ever
+    const ttl = revalidate ? revalidate * 1000 : 0 // 0: forever
     try {
       this.#store.entries.set(key, serialize(entry), { ttl })
     } catch (error) {
@@ -59,15 +60,15 @@ export default class CacheHandler {
     }
   }
 
-  /** From now on, what was kept with one of these tags is gone. */
+  /** Invalidates all entries with one of these tags. */
   async revalidateTag(tag) {
     for (const each of [tag].flat()) this.#store.tags.set(each, Date.now())
   }
 
-  /** There is nothing that belongs to one request only. */
+  /** Does nothing: no state belongs to a single request. */
   resetRequestCache() {}
 
-  /** Closes the file: every handler of it ends. A handler that is made later opens it again. */
+  /** Closes the file for all its handlers. A handler that is created later opens it again. */
   close() {
     stores.delete(this.#path)
     this.#store.heap.close()

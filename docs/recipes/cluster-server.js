@@ -20,7 +20,7 @@ function primary() {
   const heap = Heap.open(path, { size: 64 * 2 ** 20, create: true, shared: true })
   if (heap.root === 0) createCache(heap, 2 ** 14)
   for (let i = 0; i < WORKERS; i++) cluster.fork()
-  // A worker that was killed, at any moment, leaves the heap and the cache in order.
+  // A worker that is killed at any moment leaves the heap and the cache consistent.
   cluster.on('exit', (_worker, _code, signal) => {
     if (signal !== null) cluster.fork()
   })
@@ -38,7 +38,7 @@ function worker() {
   server.listen(PORT)
 }
 
-/** Something that takes long. */
+/** Something that takes a long time. */
 function render(url) {
   return Buffer.from(pbkdf2Sync(url, 'salt', 200_000, 32, 'sha256').toString('hex'))
 }

@@ -1,6 +1,6 @@
 /**
- * An index of words in a heap file: which documents has each word? It is there at once when the
- * program starts again, also after kill -9; and how long that takes beside a file of JSON:
+ * An index in a heap file: which documents contain a word? It is there at once when the program
+ * starts again, even after kill -9. Run it to compare this with a JSON file:
  *
  *     node docs/recipes/durable-index.js           200,000 documents
  *     node docs/recipes/durable-index.js 5000      fewer
@@ -13,13 +13,13 @@ import { Heap } from 'offheap'
 
 const BUCKETS = 2 ** 16
 
-// An entry is one block, in words of 4 bytes: the next entry of its bucket, its list, the bytes of
+// An entry is one block, in words of 4 bytes: the next entry of its bucket, its list, the length of
 // its word, the word.
 const NEXT = 0
 const LIST = 1
 const BYTES = 2
 const ENTRY_BYTES = 12
-// A list is one block as well: how many numbers it has, and the numbers.
+// A list is one block as well: the count of its numbers, and the numbers.
 const COUNT = 0
 
 export class DurableIndex {
@@ -29,8 +29,8 @@ export class DurableIndex {
   #buckets // pointer of the array of buckets, each the pointer of an entry or 0
 
   /**
-   * Opens the index in the file, and makes it if there is none. `size` is the most bytes that it
-   * will ever have.
+   * Opens the index in the file, and creates it if there is none. `size` is the size of the file in
+   * bytes.
    */
   constructor(path, size) {
     const heap = Heap.open(path, { size, create: true, placement: 'segregated-fit' })
@@ -47,7 +47,7 @@ export class DurableIndex {
     if (heap.recovered !== undefined) this.#freeUnreachable()
   }
 
-  /** Notes that the word is in the document, a number. */
+  /** Records that the word is in the document, a number. */
   add(word, document) {
     const entry = this.#find(word) || this.#insert(word)
     const list = this.#u32[entry / 4 + LIST]
@@ -66,7 +66,7 @@ export class DurableIndex {
     this.#heap.free(list)
   }
 
-  /** The documents that have the word: a view, which holds until the next `add`. */
+  /** The documents that contain the word: a view, valid until the next `add`. */
   documents(word) {
     const entry = this.#find(word)
     if (entry === 0) return new Uint32Array(0)
@@ -74,7 +74,7 @@ export class DurableIndex {
     return this.#u32.subarray(at + 1, at + 1 + this.#u32[at + COUNT])
   }
 
-  /** Everything that was added so far outlasts a loss of power from now on. */
+  /** From now on, everything added so far survives a power failure. */
   sync() {
     this.#heap.sync()
   }
@@ -115,7 +115,7 @@ export class DurableIndex {
     return 0
   }
 
-  /** The word index of the bucket that a word belongs in. */
+  /** The word index of a word's bucket. */
   #bucketOf(word) {
     let hash = 0x811c9dc5
     for (let i = 0; i < word.length; i++) hash = Math.imul(hash ^ word.charCodeAt(i), 0x01000193)
@@ -145,7 +145,7 @@ export class DurableIndex {
   }
 }
 
-/** Documents of ten words each, of which some are frequent. */
+/** Documents of ten words each, some of them frequent. */
 function* words(documents) {
   let seed = 1
   for (let document = 0; document < documents; document++) {

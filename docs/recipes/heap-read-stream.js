@@ -3,8 +3,8 @@ import { close, open, read } from 'node:fs'
 import { Readable } from 'node:stream'
 
 /**
- * A stream of Buffers, each in a block of its own. Whoever takes a chunk frees it:
- * `heap.free(chunk)`. Chunks that nobody has taken are freed when the stream is destroyed.
+ * A stream of Buffers, each in a block of its own. Whoever reads a chunk frees it:
+ * `heap.free(chunk)`. Unread chunks are freed when the stream is destroyed.
  */
 export class HeapReadStream extends Readable {
   #path
@@ -12,14 +12,11 @@ export class HeapReadStream extends Readable {
   #chunkBytes
   #file = -1
   #reading = false
-  /**
-   * Chunks in the order in which they were made; those at the end, `readableLength` of them, are
-   * still waiting.
-   */
+  /** Chunks in the order of their creation; the last `readableLength` ones were not read yet. */
   #chunks = []
 
   constructor(path, heap, chunkBytes = 64 * 1024) {
-    // In object mode a chunk arrives as it was made; else chunks may be joined or cut.
+    // In object mode a chunk arrives as it is; otherwise chunks may be joined or split.
     super({ objectMode: true, highWaterMark: 4 })
     this.#path = path
     this.#heap = heap
@@ -52,7 +49,7 @@ export class HeapReadStream extends Readable {
         else this.push(null)
         return
       }
-      // The part that was read begins where the block begins, so it stands for the block.
+      // The part that was read begins where the block begins, so free() accepts it.
       const chunk = block.subarray(0, bytes)
       this.#chunks.push(chunk)
       this.push(chunk)
@@ -60,7 +57,7 @@ export class HeapReadStream extends Readable {
   }
 
   _destroy(error, done) {
-    // The kernel may still be writing into the last block.
+    // The kernel may still be writing to the last block.
     if (this.#reading) {
       this.once('idle', () => this._destroy(error, done))
       return

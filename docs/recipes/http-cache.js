@@ -1,6 +1,6 @@
 /**
- * An HTTP server that keeps the pages it has made in a HeapCache; and the same with a Map, with the
- * pauses that each of them causes:
+ * An HTTP server that caches rendered pages in a HeapCache, and one with a Map. Run it to compare
+ * the pauses that each causes:
  *
  *     node docs/recipes/http-cache.js            a million pages
  *     node docs/recipes/http-cache.js 20000 2    fewer, and two seconds of requests
@@ -14,9 +14,9 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import { HeapCache } from 'offheap/map'
 
 /**
- * A server of what `render(path)` returns: a promise of HTML. `cache` is a HeapCache of strings, or
- * anything else with its `fetch`. Requests for a page that is being made wait for it, so that it is
- * made once.
+ * Creates a server of what `render(path)` returns, a promise of HTML. `cache` is a HeapCache of
+ * strings, or anything with the same `fetch`. Requests for a page that is being rendered wait for
+ * it, so that it is rendered once.
  */
 export function cachingServer(cache, render) {
   return createServer(async (request, response) => {
@@ -39,7 +39,7 @@ export function pageCache(bytes) {
   return HeapCache.create({ size: bytes, ttl: 60_000, fetchMethod })
 }
 
-/** What many programs have instead: a Map, whose oldest page goes. */
+/** What many programs use instead: a Map that drops its oldest page. */
 export class MapCache {
   #pages = new Map()
   #most
@@ -65,7 +65,7 @@ export class MapCache {
 const pathOf = page => `/page/${page}`
 const htmlOf = path => `<!doctype html><title>${path}</title>${`<p>${path}</p>`.repeat(10)}`
 
-/** One in ten requests asks for a page that is not there yet, and the oldest must go for it. */
+/** One in ten requests is for a page that is not in the cache, so the oldest one is evicted. */
 async function measure(name, cache, pages, seconds) {
   for (let page = 0; page < pages; page++) cache.set(pathOf(page), htmlOf(pathOf(page)))
   const server = cachingServer(cache, async path => htmlOf(path)).listen(0, '127.0.0.1')
@@ -96,7 +96,7 @@ function line(name, cells) {
   console.log(name.padEnd(10) + cells.map(cell => cell.padStart(16)).join(''))
 }
 
-/** Requests from a thread of their own, over ten connections. */
+/** Sends requests from a separate thread, over ten connections. */
 async function request({ port, pages, seconds }) {
   const agent = new Agent({ keepAlive: true, maxSockets: 10 })
   const end = performance.now() + seconds * 1000
@@ -116,7 +116,7 @@ async function request({ port, pages, seconds }) {
   return { requests, slowest }
 }
 
-/** Each cache has a process of its own. */
+/** Each cache runs in its own process. */
 async function main(pages, seconds, name) {
   if (name === 'Map') await measure(name, new MapCache(pages), pages, seconds)
   else if (name === 'HeapCache') await measure(name, pageCache(pages * 500), pages, seconds)

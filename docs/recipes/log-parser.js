@@ -1,6 +1,6 @@
 /**
- * A log parser that reads files straight into a heap. Lines of an access log are parsed where they
- * lie, and the totals of each path are records in the heap: no object and no string for a line.
+ * A log parser that reads files straight into a heap. Lines of an access log are parsed in place,
+ * and the totals of each path are records in the heap: no object and no string for a line.
  *
  *     node docs/recipes/log-parser.js access.log …
  */
@@ -10,7 +10,7 @@ import { Heap, struct } from 'offheap'
 
 const [LF, SPACE, QUOTE, MINUS, ZERO] = Buffer.from('\n "-0')
 
-/** The totals of one path. `name` is a block with its bytes; 0 in a place that is not taken. */
+/** The totals of one path. `name` is a block with its bytes; 0 in an empty place. */
 const counts = { requests: 'u32', errors: 'u32', bytes: 'f64' }
 const Total = struct({ name: 'pointer', length: 'u32', hash: 'u32', ...counts })
 
@@ -20,7 +20,7 @@ export class LogTotals {
   #table
   paths = 0
   lines = 0
-  /** Lines that are not of the common log format. */
+  /** The number of lines that are not in the common log format. */
   skipped = 0
 
   constructor(heap, mostPaths = 100_000) {
@@ -28,14 +28,17 @@ export class LogTotals {
     this.#table = Total.alloc(heap, Math.ceil((mostPaths * 4) / 3))
   }
 
-  /** Adds a file. It is read into one block, piece by piece; no line may be longer than that. */
+  /**
+   * Adds a file, which is read into one block, piece by piece. No line may be longer than the
+   * block.
+   */
   async add(path, blockBytes = 256 * 1024) {
     const block = this.#heap.allocBuffer(blockBytes)
-    const pin = this.#heap.pin(block) // fs.read writes into it from another thread
+    const pin = this.#heap.pin(block) // fs.read writes to it from another thread
     let file
     try {
       file = await open(path)
-      let begun = 0 // bytes of a line whose end has not been read
+      let begun = 0 // bytes of an incomplete line
       for (;;) {
         const { bytesRead } = await file.read(block, begun, block.length - begun)
         if (bytesRead === 0) break
@@ -50,7 +53,9 @@ export class LogTotals {
     }
   }
 
-  /** Parses the whole lines among `end` bytes, moves the rest to the front, and returns its length. */
+  /**
+   * Parses the complete lines in `end` bytes, moves the rest to the front, and returns its length.
+   */
   #lines(block, end) {
     let begin = 0
     for (let at = block.indexOf(LF); at >= 0 && at < end; at = block.indexOf(LF, begin)) {

@@ -1,6 +1,6 @@
 /**
- * An LRU cache outside the garbage collector, and the same on a Map, with the pauses that each of
- * them costs:
+ * An LRU cache outside the V8 heap, and one on a Map. Run it to compare the pauses that each
+ * causes:
  *
  *     node docs/recipes/lru-cache.js               a million entries
  *     node docs/recipes/lru-cache.js 20000         fewer
@@ -25,7 +25,7 @@ export class HeapCache {
   #mask
   #buckets
   #bytes // all of the heap, as a Buffer
-  #scratch // the key that is looked for, as UTF-8
+  #scratch // the key to find, as UTF-8
   #scratchBytes = 0
   #newest = 0
   #oldest = 0
@@ -33,7 +33,7 @@ export class HeapCache {
 
   /** A cache in `bytes` bytes of memory, for keys of up to 1024 bytes. */
   constructor(bytes) {
-    // No slabs: this heap is always full, and has room for more entries when all of it is blocks.
+    // No slabs: this heap is always full, and has room for more entries without them.
     this.#heap = Heap.map({ size: bytes, placement: 'segregated-fit', slabs: false })
     this.#u32 = this.#heap.u32
     this.#bytes = Buffer.from(this.#heap.buffer)
@@ -44,7 +44,7 @@ export class HeapCache {
     this.#scratch = this.#heap.malloc(1024)
   }
 
-  /** The value's bytes, valid until the next `set`; undefined when the key is not there. */
+  /** The value's bytes, valid until the next `set`; undefined if there is no such key. */
   get(key) {
     const entry = this.#find(this.#hash(key))
     if (entry === 0) return undefined
@@ -54,7 +54,7 @@ export class HeapCache {
     return this.#bytes.subarray(begin, begin + this.#u32[entry / 4 + VALUE_BYTES])
   }
 
-  /** Stores a copy of the value; the entries that were used least recently make room for it. */
+  /** Stores a copy of the value. If necessary, removes the least recently used entries. */
   set(key, value) {
     const hash = this.#hash(key)
     const old = this.#find(hash)
@@ -84,7 +84,7 @@ export class HeapCache {
     this.#heap.close()
   }
 
-  /** Writes the key where #find looks for it; returns its hash (FNV-1a). */
+  /** Writes the key where #find expects it, and returns its hash (FNV-1a). */
   #hash(key) {
     this.#scratchBytes = this.#bytes.write(key, this.#scratch, 1024)
     let hash = 0x811c9dc5
@@ -112,7 +112,7 @@ export class HeapCache {
 
   #remove(entry) {
     const u32 = this.#u32
-    // Where the chain of the bucket names this entry.
+    // The place of the reference to this entry in the chain of its bucket.
     let link = this.#buckets + (u32[entry / 4 + HASH] & this.#mask)
     while (u32[link] !== entry) link = u32[link] / 4 + CHAIN
     u32[link] = u32[entry / 4 + CHAIN]
@@ -141,7 +141,7 @@ export class HeapCache {
   }
 }
 
-/** The usual way: a Map of objects, which are linked in the order of use. */
+/** The usual way: a Map of objects that are linked in the order of use. */
 export class MapCache {
   #map = new Map()
   #limit
@@ -198,8 +198,8 @@ export class MapCache {
 }
 
 /**
- * Fills the cache, then goes on with twice as many gets as entries, three in four of them hits; a
- * miss is followed by a set.
+ * Fills the cache, then makes twice as many gets as there are entries, three in four of them hits;
+ * each miss is followed by a set.
  */
 function work(cache, entries) {
   const value = Buffer.alloc(200)
@@ -224,7 +224,7 @@ function work(cache, entries) {
   return hits
 }
 
-/** Runs the work on one cache in this process; prints what it cost as JSON. */
+/** Runs the work on one cache in this process, and prints its cost as JSON. */
 async function measure(kind, entries) {
   let pauses = 0
   let worst = 0
@@ -237,15 +237,15 @@ async function measure(kind, entries) {
     }
   })
   observer.observe({ entryTypes: ['gc'] })
-  // Room for as many entries: 24 bytes of the cache's own, a key, 150 of value, 4 of the block's
-  // header, and the buckets.
+  // Room for that many entries: 24 bytes for the cache, the key, 150 bytes of value, 4 bytes for
+  // the block's header, and the buckets.
   const cache = kind === 'heap' ? new HeapCache(entries * 201 + 2 ** 16) : new MapCache(entries)
   const begin = performance.now()
   const hits = work(cache, entries)
   const ms = performance.now() - begin
   const rss = process.memoryUsage().rss
   const { size } = cache
-  // The observer hears of a collection on a later turn of the event loop.
+  // The observer is notified of a collection on a later turn of the event loop.
   for (let turn = 0; turn < 5; turn++) await new Promise(resolve => setImmediate(resolve))
   observer.disconnect()
   cache.close()

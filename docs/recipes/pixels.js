@@ -1,6 +1,6 @@
 /**
- * A pixel pipeline over workers. The images are blocks of a heap on a SharedArrayBuffer: workers get
- * their byte offsets, and no pixel is copied between threads. Only the main thread allocates.
+ * A pixel pipeline with workers. The images are blocks of a heap on a SharedArrayBuffer: workers
+ * get their byte offsets, and no pixel is copied between threads. Only the main thread allocates.
  *
  *     node docs/recipes/pixels.js                4 megapixels, with 1 worker, 2, …
  */
@@ -10,13 +10,13 @@ import { fileURLToPath } from 'node:url'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { Heap } from 'offheap'
 
-/** Each step makes row `y` of one grey image, a byte for a pixel, from another image. */
+/** Each step computes row `y` of one grey image, a byte for each pixel, from another image. */
 export const steps = {
   invert(from, to, width, _, y) {
     for (let at = y * width; at < (y + 1) * width; at++) to[at] = 255 - from[at]
   },
 
-  /** The mean of a pixel and its neighbours; those outside of the image count as its border. */
+  /** The mean of a pixel and its neighbours; pixels outside the image count as its border. */
   blur(from, to, width, height, y) {
     const rows = [Math.max(y - 1, 0), y, Math.min(y + 1, height - 1)].map(row => row * width)
     for (let x = 0; x < width; x++) {
@@ -27,7 +27,7 @@ export const steps = {
     }
   },
 
-  /** How different a pixel is from those to its right and below. */
+  /** The difference of a pixel from those to its right and below. */
   edges(from, to, width, height, y) {
     const below = Math.min(y + 1, height - 1) * width
     for (let x = 0; x < width; x++) {
@@ -59,7 +59,7 @@ export class Pipeline {
     this.#workers = Array.from({ length: workers }, start)
   }
 
-  /** Returns the image that these steps make of the rows of `pixels`. One image at a time is made. */
+  /** Applies these steps to an image and returns the result. Works on one image at a time. */
   run(pixels, width, ...names) {
     const result = this.#last.then(() => this.#make(pixels, width, names))
     this.#last = result.catch(() => {})
@@ -81,7 +81,7 @@ export class Pipeline {
     }
   }
 
-  /** Every worker makes a band of rows. Returns when the last of them is done, or has failed. */
+  /** Every worker computes a band of rows. Returns when the last of them is done or has failed. */
   async #step(step, from, to, width, height) {
     const rows = Math.ceil(height / this.#workers.length)
     const bands = this.#workers.map(async (worker, i) => {

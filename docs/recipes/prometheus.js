@@ -1,7 +1,4 @@
-/**
- * The figures of a heap as gauges of prom-client, read when the metrics are asked for and not
- * before.
- */
+/** The statistics of heaps as gauges of prom-client, computed when the metrics are requested. */
 import { Gauge } from 'prom-client'
 
 const FIGURES = {
@@ -28,7 +25,7 @@ export function observeHeaps(heaps, registry) {
       labelNames: ['heap'],
       registers: [registry],
       collect() {
-        gauge.reset() // a heap that was closed has no figures
+        gauge.reset() // a closed heap has no statistics
         for (const [name, heap] of Object.entries(heaps)) {
           if (!heap.closed) gauge.set({ heap: name }, heap.stats()[figure])
         }

@@ -1,4 +1,4 @@
-/** A file of binary records, read where it lies: no object, no string, no copy for a record. */
+/** A file of binary records, read in place: no object, no string, no copy for a record. */
 
 /*
  * A record, little-endian, begins at a multiple of 8:
@@ -24,7 +24,7 @@ export function encode(records) {
   )
 }
 
-/** A place in a block of records; `next()` moves it on. */
+/** A position in a block of records; `next()` advances it. */
 export class RecordCursor {
   #heap
   #begin
@@ -33,7 +33,7 @@ export class RecordCursor {
   #at
   #size = 0
 
-  /** @param block a view of the heap that holds whole records, as `encode` made them */
+  /** @param block a view of the heap that contains complete records from `encode` */
   constructor(heap, block) {
     this.#heap = heap
     this.#begin = block.byteOffset
@@ -41,11 +41,11 @@ export class RecordCursor {
     this.#at = this.#begin
   }
 
-  /** Goes to the next record, at first to the first. False at the end. */
+  /** Goes to the next record, initially to the first one. Returns false at the end. */
   next() {
     this.#at += this.#size
     if (this.#at === this.#end) return false
-    // The file may say anything: nothing is read that it does not have.
+    // The file may contain anything: never read past its end.
     const room = this.#end - this.#at
     const size = room >= HEADER_BYTES ? this.#heap.u32[this.#at / 4] : 0
     if (size < HEADER_BYTES || size % 8 !== 0 || size > room) {
@@ -65,7 +65,7 @@ export class RecordCursor {
     return this.#heap.f64[this.#at / 8 + 1]
   }
 
-  /** The name as a string: this makes a copy, so ask for it last. */
+  /** The name as a string. This makes a copy, so read it last. */
   get name() {
     const bytes = Buffer.from(this.#heap.buffer, this.#at + HEADER_BYTES, this.#size - HEADER_BYTES)
     const zero = bytes.indexOf(0)

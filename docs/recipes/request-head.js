@@ -1,7 +1,4 @@
-/**
- * The head of an HTTP request, parsed where it lies: what is found are places in the block, not
- * strings.
- */
+/** Parses the head of an HTTP request in place: returns positions in the block, not strings. */
 
 const SPACE = 32
 const COLON = 58
@@ -10,9 +7,9 @@ const LF = 10
 
 /**
  * Splits the head in `bytes`, a block of a heap, into parts. Each part is two numbers in `parts`,
- * where it begins and where it ends: method, target, version; then name and value of each header.
- * Returns how many numbers there are, 0 when the head is not complete yet. Throws RangeError when
- * it is none, or when `parts` is too short.
+ * its beginning and its end: method, target, version; then name and value of each header. Returns
+ * the count of these numbers, 0 if the head is incomplete. Throws RangeError if it is invalid, or
+ * if `parts` is too short.
  */
 export function parseHead(bytes, parts) {
   let count = 0

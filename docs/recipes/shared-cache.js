@@ -5,21 +5,23 @@
  *
  *     table   ├──────────┼────────┼────────┼───┤      bucket   0: empty
  *             │ counter  │ bucket │ bucket │ … │               > 0: the pointer of an entry, / 8
- *             ├──────────┼────────┼────────┼───┤               < 0: taken, by the user with that number
+ *             ├──────────┼────────┼────────┼───┤               < 0: taken, by user -n
  *
  *     entry   ├───────────┼─────────────┼────────────┼────────┤
  *             │ key bytes │ value bytes │ key, UTF-8 │ value  │
  *             ├───────────┼─────────────┼────────────┼────────┤
  *
  * A block belongs to whoever took it out of its bucket with an atomic operation. Nobody waits for a
- * lock: while an entry is taken, others find nothing after a short wait, as in a cache they may.
+ * lock: while an entry is taken, others wait briefly and then find nothing, which a cache permits.
  */
 
-/** How often a bucket is read again while its entry is taken. */
+/** The number of times that a bucket is read again while its entry is taken. */
 const TRIES = 1000
 const HEADER = 8
 
-/** Makes an empty cache of `buckets` buckets, a power of two. Its table is the root of the heap. */
+/**
+ * Creates an empty cache with `buckets` buckets, a power of two. Its table is the root of the heap.
+ */
 export function createCache(heap, buckets) {
   const table = heap.calloc(1 + buckets, 4)
   if (table === 0) throw new RangeError('The heap has no room for the table')
@@ -39,7 +41,7 @@ export class SharedCache {
     this.#heap = heap
     this.#words = heap.i32
     this.#first = table + 1
-    // The block may be larger than what was asked for: round down to a power of two.
+    // The block may be larger than requested: round down to a power of two.
     this.#count = 2 ** Math.floor(Math.log2(heap.usableSize(heap.root) / 4 - 1))
     this.#me = -1 - (Atomics.add(this.#words, table, 1) & 0x3fffffff)
   }
@@ -57,7 +59,7 @@ export class SharedCache {
     return value
   }
 
-  /** Sets a value: a Buffer or another Uint8Array. False if there is no room for it. */
+  /** Sets a value, a Buffer or another Uint8Array. Returns false if there is no room for it. */
   set(key, value) {
     const name = Buffer.from(key)
     const block = this.#allocate(HEADER + name.length + value.length)
@@ -75,7 +77,7 @@ export class SharedCache {
     this.#replace(this.#bucketOf(Buffer.from(key)), 0)
   }
 
-  /** Puts a block, or 0, into a bucket, and frees the one that was there. */
+  /** Puts a block, or 0, into a bucket, and frees the previous one. */
   #replace(bucket, block) {
     const old = Atomics.exchange(this.#words, bucket, block / 8)
     if (old > 0) this.#heap.free(old * 8)

@@ -49,7 +49,7 @@ export class ParticleArrays {
   }
 }
 
-/** All in one block, one particle behind the other: x y vx vy, x y vx vy, … */
+/** All in one block, one particle after the other: x y vx vy, x y vx vy, … */
 const Particle = struct({ x: 'f64', y: 'f64', vx: 'f64', vy: 'f64' })
 
 export class ParticleStructs {
@@ -92,8 +92,7 @@ export class ParticleStructs {
 }
 
 /**
- * Doubles as many places as are needed, so that adding is cheap; realloc stays in place when it
- * can.
+ * Doubles the capacity when it is full, so that adding is cheap. realloc stays in place if it can.
  */
 export class GrowingNumbers {
   #heap

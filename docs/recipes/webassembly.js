@@ -1,4 +1,4 @@
-/** A WebAssembly module and JavaScript on one heap, which lies in the module's memory. */
+/** A WebAssembly module and JavaScript with one heap, which is in the module's memory. */
 import { Heap } from 'offheap'
 
 /**
@@ -21,18 +21,19 @@ import { Heap } from 'offheap'
  *     }
  */
 const MODULE = Buffer.from(
-  'AGFzbQEAAAABDAJgAX8Bf2ACf38BfAIcAgNlbnYGbWFsbG9jAAADZW52Bm1lbW9yeQIAAAMDAgEABxECA3N1bQABB3NxdWFyZXMAAgpuAiwCAX8BfANA' +
-    'IAEgAkoEQCADIAAgAkEDdGorAwCgIQMgAkEBaiECDAELCyADCz8CAn8BfCAAQQN0EAAiAkUEQEEADwsDQCAAIAFKBEAgAiABQQN0aiABtyIDIAOiOQMA' +
-    'IAFBAWohAQwBCwsgAgs=',
+  'AGFzbQEAAAABDAJgAX8Bf2ACf38BfAIcAgNlbnYGbWFsbG9jAAADZW52Bm1lbW9yeQIAAAMDAgEABxEC' +
+    'A3N1bQABB3NxdWFyZXMAAgpuAiwCAX8BfANAIAEgAkoEQCADIAAgAkEDdGorAwCgIQMgAkEBaiECDAEL' +
+    'CyADCz8CAn8BfCAAQQN0EAAiAkUEQEEADwsDQCAAIAFKBEAgAiABQQN0aiABtyIDIAOiOQMAIAFBAWoh' +
+    'AQwBCwsgAgs=',
   'base64'
 )
 
 export class SharedModule {
   /** The module's memory, of `pages` pages of 64 KiB. */
   memory
-  /** The heap in it. It is another object after `grow`. */
+  /** The heap in the memory. `grow` replaces this object. */
   heap
-  /** What the module exports: `sum(pointer, count)`, `squares(count)`. */
+  /** The exports of the module: `sum(pointer, count)`, `squares(count)`. */
   exports
 
   constructor(pages) {
@@ -43,8 +44,8 @@ export class SharedModule {
   }
 
   /**
-   * Lets the memory grow, which detaches its old buffer, and opens the heap again. The heap itself
-   * keeps its size.
+   * Grows the memory, which detaches its old buffer, and opens the heap again. The heap keeps its
+   * size.
    */
   grow(pages) {
     this.memory.grow(pages)

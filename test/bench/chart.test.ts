@@ -50,7 +50,7 @@ describe('times and ratios, as people read them', () => {
     expect(humanTime(Number.NaN)).toBe('-')
   })
 
-  it('say who is faster, so that winner and loser cannot be mixed up', () => {
+  it('say which contender is faster, unambiguously', () => {
     expect(inWords(figure('first-fit', 1, 2.345))).toBe('2.3 times as fast')
     expect(inWords(figure('first-fit', 1, 0.25))).toBe('4 times as slow')
     expect(inWords(figure('first-fit', 1, 345.6))).toBe('346 times as fast')
@@ -61,7 +61,7 @@ describe('times and ratios, as people read them', () => {
 })
 
 describe('the chart on a terminal', () => {
-  it('has a bar for each contender; one that would leave nothing to see of the others is cut', () => {
+  it('has a bar for each contender, and cuts off one that would dwarf the others', () => {
     const lines = chart(results, { width: 100 }).split('\n')
     expect(lines.slice(0, 8)).toEqual([
       'Buffers: 1,000 alive, one after the other replaced',

@@ -36,7 +36,7 @@ function isConsistent({ kinds, slots, slotCount }: Columns): boolean {
 }
 
 describe('random numbers', () => {
-  it('are the same for the same seed, in range, and spread evenly', () => {
+  it('are the same for the same seed, in range, and evenly distributed', () => {
     const [a, b, other] = [randomSource(7), randomSource(7), randomSource(8)]
     const first = Array.from({ length: 4000 }, () => a(10))
     expect(Array.from({ length: 4000 }, () => b(10))).toEqual(first)
@@ -55,7 +55,7 @@ describe('churn', () => {
     expect(churn(100, 512, 1000)).not.toEqual(churn(101, 512, 1000))
   })
 
-  it('fills the heap first and then keeps as many blocks alive', () => {
+  it('fills the heap first and then keeps the number of live blocks', () => {
     const columns = churn(100, 512, 1000)
     expect(columns.start).toBe(100)
     expect(columns.kinds.length).toBe(2100)
@@ -64,7 +64,7 @@ describe('churn', () => {
     expect(isConsistent(columns)).toBe(true)
   })
 
-  it('asks for 1 to the largest size', () => {
+  it('requests from 1 byte up to the largest size', () => {
     const { kinds, sizes } = churn(1000, 64, 10_000)
     const asked = new Set(sizes.filter((_, i) => kinds[i] === MALLOC))
     expect([...asked].sort((a, b) => a - b)).toEqual(Array.from({ length: 64 }, (_, i) => i + 1))
@@ -72,7 +72,7 @@ describe('churn', () => {
 })
 
 describe('churn between two sizes', () => {
-  it('asks for all of them and no other', () => {
+  it('requests all of them and no other', () => {
     const { kinds, sizes } = churn(100, 12, 2000, 8)
     const asked = new Set(sizes.filter((_, i) => kinds[i] === MALLOC))
     expect([...asked].sort((a, b) => a - b)).toEqual([8, 9, 10, 11, 12])
@@ -82,7 +82,7 @@ describe('churn between two sizes', () => {
 describe('pinning', () => {
   const columns = pinning(1000)
 
-  it('keeps every 25th of the small blocks and refills what the others left', () => {
+  it('keeps every 25th of the small blocks and fills the gaps of the others', () => {
     expect(isConsistent(columns)).toBe(true)
     expect(columns.kinds.filter(kind => kind === FREE).length).toBe(960)
     expect(columns.sizes.filter(size => size === 28).length).toBe(1000)
@@ -90,7 +90,7 @@ describe('pinning', () => {
     expect(columns.sizes.filter(size => size === 44).length).toBe(40 * 16)
   })
 
-  it('needs as much memory before as after', () => {
+  it('needs the same memory before and after', () => {
     expect(neededBytes(columns)).toBe(1000 * 32)
     expect(neededBytes(pinning(25))).toBe(25 * 32)
   })
@@ -131,16 +131,16 @@ describe('a trace as columns', () => {
     ])
   )
 
-  it('gives free(NULL) a slot that nothing is ever allocated in', () => {
+  it('gives free(NULL) a slot that is never allocated', () => {
     expect(columns.slotCount).toBe(4)
     expect([...columns.slots]).toEqual([0, 1, 2, 0, 1, 3, 2])
   })
 
-  it('writes a realloc to nothing as a free', () => {
+  it('converts a realloc to 0 bytes to a free', () => {
     expect([...columns.kinds]).toEqual([MALLOC, CALLOC, ALIGNED, REALLOC, FREE, FREE, FREE])
   })
 
-  it('knows what is alive at most and at the end', () => {
+  it('knows the maximum of live blocks and bytes, and those at the end', () => {
     expect(peakLive(columns)).toBe(3)
     expect(peakPayload(columns)).toBe(300 + 24 + 10)
     expect([...leftovers(columns)]).toEqual([0])
@@ -148,7 +148,7 @@ describe('a trace as columns', () => {
     expect(neededBytes(columns)).toBe(304 + 32 + 16)
   })
 
-  it('refuses sizes that the columns cannot hold', () => {
+  it('rejects sizes that the columns cannot hold', () => {
     expect(() => fromTrace(trace([[MALLOC, 0, 2 ** 31]]))).toThrow(
       /operation 0 asks for 2147483648 bytes/
     )

@@ -3,7 +3,7 @@ import { offheap } from '../cli/terminal.js'
 import { compileLab } from '../lab/compiled.js'
 
 describe('offheap bench', () => {
-  it('measures every contender, from the package as it is installed', () => {
+  it('measures every contender, from the installed package', () => {
     const compiled = compileLab()
     try {
       const { code, out, err } = compiled.offheap(
@@ -36,7 +36,7 @@ describe('offheap bench', () => {
     }
   })
 
-  it('refuses sizes, kinds and counts that make no sense', async () => {
+  it('rejects invalid sizes, kinds and counts', async () => {
     expect(await offheap(['bench', '--sizes', '48,many'])).toMatchObject({ code: 2 })
     expect((await offheap(['bench', '--as', 'string'])).err).toMatch(/pointer, buffer, array/)
     expect((await offheap(['bench', '--live', '0'])).err).toMatch(/Give a whole number from 1/)
@@ -47,7 +47,7 @@ describe('offheap bench', () => {
     )
   })
 
-  it('says how it is used', async () => {
+  it('prints its help', async () => {
     const { code, out } = await offheap(['bench', '--help'])
     expect(code).toBe(0)
     for (const option of ['--sizes', '--live', '--as', '--cleared', '--json', '--svg'])

@@ -27,7 +27,7 @@ describe('the names of heaps', () => {
     expect(contenderOf('first-fit@/tmp/before').label).toBe('offheap first-fit, build in before')
   })
 
-  it('are told from what is none', () => {
+  it('are distinguished from other names', () => {
     for (const id of ['worst-fit', 'first-fit+fast', 'first-fit+', 'glibc'])
       expect(heapName(id)).toBeUndefined()
     expect(() => contenderOf('worst-fit')).toThrow(
@@ -35,7 +35,7 @@ describe('the names of heaps', () => {
     )
   })
 
-  it('have labels that differ, as those of all contenders do', () => {
+  it('have different labels, as all contenders do', () => {
     const labels = ALL.map(id => contenderOf(id).label)
     expect(new Set(labels).size).toBe(ALL.length)
     expect(contenderOf('first-fit+views')).toMatchObject({
@@ -49,7 +49,7 @@ describe('the names of heaps', () => {
 })
 
 describe('the memory of a heap', () => {
-  it('is its block space and the share of the index for so much, not that for the whole region', async () => {
+  it('is its block space and its share of the index', async () => {
     const name = heapName('first-fit')
     if (name === undefined) throw new Error('first-fit is a heap')
     const opened = await openHeap(name, 2 ** 26)
@@ -63,7 +63,7 @@ describe('the memory of a heap', () => {
 })
 
 describe('the names of recordings', () => {
-  it('are those of their files, and whole paths where two are the same', () => {
+  it('are those of their files, and whole paths if two are the same', () => {
     expect(traceLabels(['a/vim.rep.gz', 'b/git.rep'])).toEqual(['vim', 'git'])
     expect(traceLabels(['a/vim.rep.gz', 'b/vim.rep', 'b/git.rep'])).toEqual([
       'a/vim',

@@ -7,7 +7,7 @@ import { expect, it } from 'vitest'
 
 const script = fileURLToPath(new URL('../../bench/held-out.js', import.meta.url))
 
-it('bench/held-out.js wants an empty folder, so that all of its recordings are fresh', () => {
+it('bench/held-out.js requires an empty folder, so that all of its recordings are new', () => {
   const run = (...args: string[]) =>
     spawnSync(process.execPath, [script, ...args], { encoding: 'utf8' })
   expect(run()).toMatchObject({

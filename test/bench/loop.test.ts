@@ -16,7 +16,7 @@ function views(faults: Partial<ViewAllocator> = {}): ViewAllocator {
 }
 
 describe('the order of replacement', () => {
-  it('has every slot once, and is not that of the addresses', () => {
+  it('contains every slot once, and is not the order of addresses', () => {
     const order = [...shuffled(100)]
     expect([...order].sort((a, b) => a - b)).toEqual(Array.from({ length: 100 }, (_, i) => i))
     expect(order.filter((slot, i) => slot === i).length).toBeLessThan(10)
@@ -26,7 +26,7 @@ describe('the order of replacement', () => {
 })
 
 describe('the loop', () => {
-  it('frees the oldest block before it allocates, and writes into each page of the new one', () => {
+  it('frees the oldest block before it allocates, and writes to each page of the new one', () => {
     const memory = new Uint8Array(2 ** 16)
     const calls: string[] = []
     let top = 0
@@ -53,7 +53,7 @@ describe('the loop', () => {
     expect(written).toEqual([16384, 16384 + 4096, 24576, 24576 + 4096])
   })
 
-  it('replaces each of the blocks that are alive in turn', () => {
+  it('replaces each of the live blocks in turn', () => {
     const freed: Uint8Array[] = []
     const made: Uint8Array[] = []
     const allocate = (size: number) => {
@@ -70,25 +70,25 @@ describe('the loop', () => {
 })
 
 describe('the check of a contender', () => {
-  it('finds a block that is too short', () => {
+  it('detects a block that is too short', () => {
     const short = views({ allocate: size => new Uint8Array(size - 1) })
     expect(() => verify(short, work)).toThrow('a block of 5000 bytes has 4999')
   })
 
-  it('finds bytes that were not cleared', () => {
+  it('detects bytes that were not cleared', () => {
     const dirty = views({ allocate: size => new Uint8Array(size).fill(1) })
     expect(() => verify(dirty, work)).toThrow('the bytes of a block are not zero')
     expect(() => verify(dirty, { ...work, cleared: false })).not.toThrow()
   })
 
-  it('finds memory that is only clear the first time', () => {
+  it('detects memory that is only clear the first time', () => {
     const kept = Array.from({ length: 16 }, () => new Uint8Array(5000))
     let next = 0
     const reusing = views({ allocate: () => kept[next++ % 16] })
     expect(() => verify(reusing, work)).toThrow('the bytes of a block are not zero')
   })
 
-  it('finds blocks that overlap, and memory that is none', () => {
+  it('detects blocks that overlap, and missing memory', () => {
     const one = new Uint8Array(5000)
     expect(() => verify(views({ allocate: () => one }), { ...work, cleared: false })).toThrow(
       'overwritten by another'
@@ -113,7 +113,7 @@ describe('every contender', () => {
     expect(() => loopOf(allocator, asked).run(100)).not.toThrow()
   })
 
-  it('is called by what it is asked to do', () => {
+  it('gets the calls for its work', () => {
     for (const as of KINDS) {
       for (const cleared of [true, false]) {
         const labels = present().map(name => labelOf(name, { as, cleared }))

@@ -18,7 +18,7 @@ const figures = (value: number): Figures => ({
   rss: value
 })
 
-test('the table has medians, and in brackets how they compare with those of Map', () => {
+test('the table has medians, and in brackets the comparison with Map', () => {
   const results = new Map([
     ['Map', { figures: [figures(100), figures(300), figures(200)] }],
     ['HeapMap', { figures: [figures(100), figures(50), figures(900)] }],
@@ -31,7 +31,7 @@ test('the table has medians, and in brackets how they compare with those of Map'
 })
 
 describe.each(['Map', 'HeapMap', 'HeapCache'])('%s', name => {
-  test('has what was stored in it', () => {
+  test('returns what was stored in it', () => {
     const subject = MAKERS[name]?.(100, 10)
     subject?.all(() => {
       for (let i = 0; i < 100; i++) subject.set(`key ${i}`, `value ${i}`)

@@ -75,7 +75,7 @@ function texts(svg: string): string[] {
 }
 
 describe('positions moved apart', () => {
-  it('keep their order, their distance and their bounds', () => {
+  it('keep their order, their distances and their bounds', () => {
     expect(apart([50, 10, 12], [10, 10, 10], [0, 100])).toEqual([50, 10, 20])
     expect(apart([95, 96, 97], [10, 10, 10], [0, 100])).toEqual([80, 90, 100])
     expect(apart([1, 0], [10, 20], [5, 100])).toEqual([20, 5])
@@ -86,7 +86,7 @@ describe('positions moved apart', () => {
 describe('pictures', () => {
   const labels = { title: 'Title', subtitle: 'Subtitle' }
 
-  it('have axes in units that people read', () => {
+  it('have axes with readable units', () => {
     const lines = [{ label: 'one', color: 'red', values: [30, 4_000_000] }]
     const svg = lineChart(labels, series.x, 'blocks alive', lines)
     expect(texts(svg)).toEqual(
@@ -107,7 +107,7 @@ describe('pictures', () => {
     )
   })
 
-  it('name each line at its end, and each dot above the first row', () => {
+  it('label each line at its end, and each dot above the first row', () => {
     const lines = [
       { label: 'one', color: 'red', values: [30, 40] },
       { label: 'two & three', color: 'blue', values: [30, Number.NaN] },
@@ -122,7 +122,7 @@ describe('pictures', () => {
     expect(dots.match(/<circle /g)).toHaveLength(3)
   })
 
-  it('are three, of at most six lines or dots, and Buffer.alloc is in those it was measured for', () => {
+  it('are three, of at most six lines or dots, and include Buffer.alloc if it was measured', () => {
     const drawn = pictures(figures)
     expect([...drawn.keys()]).toEqual(['churn', 'sizes', 'recordings'])
     expect(texts(drawn.get('churn') ?? '')).toContain('Buffer.alloc')
@@ -136,7 +136,7 @@ describe('the table over blocks or sizes', () => {
     { node: '24', series: { ...series, rows: series.rows.slice(0, 1) } }
   ])
 
-  it('has times, and who is faster than Buffer.alloc on each Node', () => {
+  it('has times, and the comparison with Buffer.alloc on each Node', () => {
     expect(head).toEqual([
       '',
       '100',
@@ -151,7 +151,7 @@ describe('the table over blocks or sizes', () => {
     expect(rows[3]?.slice(3)).toEqual(['', ''])
   })
 
-  it('says how far samples lie apart', () => {
+  it('shows the spread of the samples', () => {
     expect(note).toMatch(/at least 5 samples.* 2 % of the median, at worst 20 %/)
   })
 })
@@ -162,40 +162,36 @@ describe('the table of programs', () => {
     { node: '24', programs }
   ])
 
-  it(
-    'compares with the C library as measured, net of floors, without paging, held out, and ' +
-      'at worst',
-    () => {
-      expect(head).toEqual([
-        '',
-        'time per operation',
-        'beside Buffer.alloc',
-        'beside the C library',
-        'without *',
-        'held out',
-        'net of floors',
-        'worst program',
-        'first run',
-        'utilization',
-        'beside the C library, Node 24'
-      ])
-      expect(rows[0]).toEqual([
-        'offheap, segregated fit',
-        '20 ns',
-        '4 times as fast',
-        'as fast',
-        '2 times as fast',
-        '2 times as slow',
-        'as fast',
-        '2 times as slow (gdb)',
-        '200 ns',
-        '93.0 %',
-        'as fast'
-      ])
-    }
-  )
+  it('compares with the C library as measured, net of floors, without paging and held out', () => {
+    expect(head).toEqual([
+      '',
+      'time per operation',
+      'beside Buffer.alloc',
+      'beside the C library',
+      'without *',
+      'held out',
+      'net of floors',
+      'worst program',
+      'first run',
+      'utilization',
+      'beside the C library, Node 24'
+    ])
+    expect(rows[0]).toEqual([
+      'offheap, segregated fit',
+      '20 ns',
+      '4 times as fast',
+      'as fast',
+      '2 times as fast',
+      '2 times as slow',
+      'as fast',
+      '2 times as slow (gdb)',
+      '200 ns',
+      '93.0 %',
+      'as fast'
+    ])
+  })
 
-  it('has no mean where a recording is missing, and compares no floor', () => {
+  it('has no mean if a recording is missing, and compares no floor', () => {
     expect(rows[1]).toEqual([
       'C library (C++)',
       '20 ns',
@@ -216,7 +212,7 @@ describe('the table of programs', () => {
 })
 
 describe('docs/benchmarks.md', () => {
-  it('asks what a reader asks: three questions, each with a picture and a table', () => {
+  it('answers three questions of a reader, each with a picture and a table', () => {
     const text = page([figures])
     expect(text.match(/^## .*$/gm)).toEqual([
       '## Is it faster than what I use?',

@@ -10,14 +10,14 @@ import {
 } from '../../lib/bench/statistics.js'
 
 describe('statistics of the benchmark', () => {
-  it('takes medians of odd and even numbers of values, in any order', () => {
+  it('finds medians of odd and even numbers of values, in any order', () => {
     expect(median([9, 1, 5])).toBe(5)
     expect(median([4, 1, 3, 2])).toBe(2.5)
     expect(median([7])).toBe(7)
     expect(median([])).toBeNaN()
   })
 
-  it('sorts by value, not as text, and leaves its argument alone', () => {
+  it('sorts numerically, and does not change its argument', () => {
     const values = [100, 9, 20]
     expect(median(values)).toBe(20)
     expect(values).toEqual([100, 9, 20])
@@ -29,7 +29,7 @@ describe('statistics of the benchmark', () => {
     expect(quantile([3, 1, 2], 1)).toBe(3)
   })
 
-  it('gives half the distance between the quartiles as a part of the median', () => {
+  it('divides half the distance between the quartiles by the median', () => {
     expect(spread([10, 20, 30, 40, 50])).toBeCloseTo(10 / 30)
     expect(spread([5, 5, 5])).toBe(0)
   })
@@ -39,14 +39,14 @@ describe('statistics of the benchmark', () => {
     expect(geometricMean([0.5, 2])).toBeCloseTo(1)
   })
 
-  it('makes ratios within a round before it takes their median', () => {
+  it('computes ratios within a round before their median', () => {
     // The machine was ten times slower in the second round: the ratio of the medians would be 5.
     expect(ratio([10, 200, 50], [10, 100, 10])).toBe(2)
     // A round that one of the two did not finish does not count.
     expect(ratio([3, 6, 100], [1, 2])).toBe(3)
   })
 
-  it('takes the floor of a round from the value of the same round', () => {
+  it('subtracts the floor of a round from the value of the same round', () => {
     expect(netOf([10, 30], [4, 20])).toEqual([6, 10])
     expect(netOf([10, 30], [4])).toEqual([6, Number.NaN])
     expect(netOf([], [4])).toEqual([])

@@ -26,29 +26,29 @@ describe('a race', () => {
     expect(race.netRatio('first-fit', 'glibc')).toBe(1)
   })
 
-  it('has no ratio to someone who was not measured, nor to a loop that is all floor', () => {
+  it('has no ratio to a missing contender, or for a loop that is all floor', () => {
     expect(race.ratio('first-fit', 'mimalloc')).toBeNaN()
     expect(race.netRatio('first-fit', 'floor-js')).toBeNaN()
   })
 
-  it('tells when the C library spends its time on pages', () => {
+  it('recognizes that the C library spends its time on page faults', () => {
     expect(race.paysForPages).toBe(false)
     expect(new Race([measured('glibc', [300], { faults: 80 })]).paysForPages).toBe(true)
   })
 })
 
-describe('who is faster, in words', () => {
+describe('a comparison in words', () => {
   const words = (...ratios: number[]) =>
     comparison(new Map(ratios.map((value, i) => [`c${i}`, value])))
 
-  it('says how many times, and who', () => {
+  it('has the ratio and the name of the other contender', () => {
     expect(words(2, 2)).toBe('2x slower')
     expect(words(0.25)).toBe('4x faster')
     expect(words(1.02)).toBe('as fast')
     expect(words()).toBe('')
   })
 
-  it('says where it is the other way round', () => {
+  it('names the columns where it is the other way round', () => {
     expect(words(2, 0.5)).toBe('as fast, but slower at c0')
     expect(words(0.1, 1.6, 0.1)).toBe('3.97x faster, but slower at c1')
     expect(words(0.5, 4)).toBe('1.41x slower, but faster at c0')
@@ -68,7 +68,7 @@ describe('the table of a part', () => {
     expect(rows[2]).toEqual(['floor: the JavaScript loop', '10', '', ''])
   })
 
-  it('says that two samples have no spread, and three have one', () => {
+  it('shows a spread of three samples, but not of two', () => {
     const note = (samples: number[]) =>
       gridOf({ ...part, cases: [{ label: 'one', measurements: [measured('first-fit', samples)] }] })
         .note
@@ -107,7 +107,7 @@ describe('the table of --compare', () => {
     expect(grid.rows[0]).toEqual(['calm', '30 ±25%', '1.50', '1.00', '0.50', '20 ±25%'])
   })
 
-  it('marks where the C library pays for pages, and has the mean without', () => {
+  it('marks recordings where the C library pays for pages, and has the mean without them', () => {
     expect(grid.rows[1]).toEqual(['paging *', '30', '0.10', '-', '-', '300'])
     expect(grid.rows.map(cells => cells[2])).toEqual(['1.50', '0.10', '0.39', '1.50'])
   })
@@ -125,7 +125,7 @@ describe('a target', () => {
     }
   }
 
-  it('is reached, stretched or missed, below or above its bound', () => {
+  it('is missed, reached, or beaten by far, below or above its bound', () => {
     expect([0.9, 1.2, 1.6].map(value => verdict(row(value)))).toEqual([
       'stretch',
       'reached',

@@ -56,7 +56,7 @@ function operations(
 }
 
 describe('the verification of contenders', () => {
-  it('accepts one that is right, and leaves nothing allocated', () => {
+  it('accepts a correct contender, and leaves nothing allocated', () => {
     const live = new Set<number>()
     const right = bump({ free: pointer => void live.delete(pointer) })
     const { allocator } = right.subject
@@ -72,7 +72,7 @@ describe('the verification of contenders', () => {
     expect(live.size).toBe(0)
   })
 
-  it('accepts Buffers that are right, and catches those that are not', () => {
+  it('accepts correct Buffers, and detects wrong ones', () => {
     const make = (size: number) => Buffer.alloc(size)
     const grow = (old: Buffer | undefined, size: number) => {
       const grown = make(size)
@@ -120,7 +120,7 @@ describe('the verification of contenders', () => {
     )
   })
 
-  it("asks the contender's own check", () => {
+  it("calls the contender's own check", () => {
     let checks = 0
     verify({ ...bump().subject, check: () => void checks++ }, work)
     expect(checks).toBeGreaterThanOrEqual(50)
@@ -132,12 +132,12 @@ describe('the verification of contenders', () => {
     )
   })
 
-  it('catches blocks that overlap', () => {
+  it('detects blocks that overlap', () => {
     const { subject, take } = bump({ malloc: size => take(size) - (size > 100 ? 8 : 0) })
     expect(() => verify(subject, work)).toThrow('the allocator wrote into a payload')
   })
 
-  it('catches a block that is only overwritten at the end', () => {
+  it('detects a block that is only overwritten at the end', () => {
     const { subject } = bump({ malloc: () => 64 })
     const two = operations([
       [0, 0, 16, 0],
@@ -146,7 +146,7 @@ describe('the verification of contenders', () => {
     expect(() => verify(subject, two)).toThrow(/test, at the end of the trace: byte 0 of id 0 /)
   })
 
-  it('catches a realloc that loses bytes', () => {
+  it('detects a realloc that loses bytes', () => {
     const { subject, take } = bump({ realloc: (_pointer, size) => take(size) })
     const grow = operations([
       [0, 0, 16, 0],
@@ -158,14 +158,14 @@ describe('the verification of contenders', () => {
     )
   })
 
-  it('catches a calloc that does not clear', () => {
+  it('detects a calloc that does not clear', () => {
     const { subject, memory } = bump()
     memory.fill(9)
     const clear = operations([[1, 0, 16, 4]])
     expect(() => verify(subject, clear)).toThrow(/calloc must clear every byte/)
   })
 
-  it('catches pointers that are not aligned, and no memory', () => {
+  it('detects misaligned pointers, and missing memory', () => {
     const odd = bump({ alignedAlloc: (_alignment, size) => odd.take(size) })
     const aligned = operations([
       [0, 0, 24, 0],
@@ -182,7 +182,7 @@ describe('the verification of contenders', () => {
 })
 
 describe('the replay loop', () => {
-  it('hands every operation to the allocator with its own arguments', () => {
+  it('passes every operation to the allocator with its arguments', () => {
     const calls: string[] = []
     const log = (name: string, result: number) => (a: number, b?: number) => {
       calls.push(b === undefined ? `${name} ${a}` : `${name} ${a} ${b}`)

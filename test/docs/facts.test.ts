@@ -100,14 +100,14 @@ const FACTS: readonly (readonly [
   ]
 ]
 
-describe('every place says what is so:', () => {
+describe('every page is right about', () => {
   test.each(FACTS)('%s', (_name, pattern, truth, places) => {
     const found = said(pattern)
     expect(found.length).toBeGreaterThanOrEqual(places)
     expect(found).toEqual(found.map(({ file }) => ({ file, what: String(truth()) })))
   })
 
-  test('the words of a heap are in the byte order of the machine', () => {
+  test('the byte order of a heap', () => {
     const heap = Heap.format(new ArrayBuffer(4096))
     heap.root = heap.malloc(8)
     const inOrder = new Int32Array(heap.buffer).includes(heap.root / 4)
@@ -116,7 +116,7 @@ describe('every place says what is so:', () => {
   })
 
   test.each(['README.md', 'docs/choosing-a-placement.md'])(
-    '%s has a row for each placement, the default first',
+    'the placements: %s has a row for each, the default first',
     page => {
       const rows = Array.from(
         readPage(page).matchAll(/^\| `([a-z-]+)`( \(default\))? +\|/gm),
@@ -135,7 +135,7 @@ describe('every place says what is so:', () => {
     }
   )
 
-  test('the README has a row for each subcommand', async () => {
+  test('the subcommands: the README has a row for each', async () => {
     const { out } = await offheap(['--help'])
     const commands = Array.from(out.matchAll(/^ {2}([a-z]+) /gm), ([, name]) => name).filter(
       name => name !== 'help'
@@ -145,14 +145,14 @@ describe('every place says what is so:', () => {
       expect(readPage('README.md')).toMatch(new RegExp(`^\\| \`offheap ${command}`, 'm'))
   })
 
-  test('docs/observability.md has a row for each event, and for no other', () => {
+  test('the events: docs/observability.md has a row for each, and no other', () => {
     const events = new Set(readPage('lib/events.ts').match(/(?<=^ {2}')offheap:[a-z-]+/gm))
     const rows = readPage('docs/observability.md').match(/(?<=^\| `)offheap:[a-z-]+/gm)
     expect(events.size).toBeGreaterThan(3)
     expect(new Set(rows)).toEqual(events)
   })
 
-  test('docs/troubleshooting.md has a paragraph on each error code, and on no other', () => {
+  test('the error codes: docs/troubleshooting.md has a section for each, and no other', () => {
     const codes = new Set(readPage('lib/errors.ts').match(/(?<=\| ')ERR_OFFHEAP_[A-Z_]+/g))
     expect(codes.size).toBeGreaterThan(5)
     expect(
@@ -160,7 +160,7 @@ describe('every place says what is so:', () => {
     ).toEqual(codes)
   })
 
-  test('every option of a heap is in the README or in docs/hardening.md', () => {
+  test('the options: each is in the README or in docs/hardening.md', () => {
     const [, body = ''] =
       /^export interface HeapOptions \{([\s\S]*?)^\}/m.exec(readPage('lib/heap/options.ts')) ?? []
     const options = body.match(/(?<=^ {2}readonly )\w+(?=\?: )/gm) ?? []
@@ -170,7 +170,7 @@ describe('every place says what is so:', () => {
   })
 
   test.each(['replay', 'record', 'view', 'lab init', 'lab grade'])(
-    'every option that a text shows of offheap %s is one',
+    'the options of offheap %s: each that is shown exists',
     async name => {
       const { out } = await offheap([...name.split(' '), '--help'], { width: 160 })
       const options = new Set(out.match(/--[a-z][a-z-]*/g))

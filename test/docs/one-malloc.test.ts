@@ -83,8 +83,8 @@ const tables: readonly Table[] = page
     }))
   })
 
-describe('the names on the page', () => {
-  test('are many enough to be read right', () => {
+describe('the names on the page of one malloc', () => {
+  test('are found by the test', () => {
     expect(mentions.length).toBeGreaterThan(40)
     expect(files.length).toBeGreaterThan(8)
     expect(tables.map(({ heading }) => heading)).toEqual(Object.keys(scenes))
@@ -115,7 +115,7 @@ describe('the names on the page', () => {
     }
   )
 
-  test('stand in the tables with the file that has them', () => {
+  test('are in the tables with their files', () => {
     for (const { call, file } of tables.flatMap(({ rows }) => rows)) {
       expect([call, classNamed(call.split('.')[0] ?? '')?.file]).toEqual([call, file])
     }
@@ -221,8 +221,8 @@ function slots() {
   return { heap, slot: heap.malloc(40) }
 }
 
-describe('the tables', () => {
-  test.each(tables)('$heading: what such a call runs through', ({ heading, rows }) => {
+describe('the tables of one malloc', () => {
+  test.each(tables)('$heading: lists the functions that run', ({ heading, rows }) => {
     const calls = scenes[heading]?.() ?? []
     const listed = rows.map(({ call }) => call)
     if (heading !== LEAVES_OUT) expect(listed).toEqual(calls)

@@ -36,7 +36,7 @@ describe('HeapReadStream', () => {
     writeFileSync(path, data)
   `
 
-  test('gives the bytes of a file in blocks of the heap, also to a slow reader', async () => {
+  test('reads a file into blocks of the heap, even for a slow reader', async () => {
     await passes(`${head}
       const parts = []
       for await (const chunk of new HeapReadStream(path, heap, 10_000)) {
@@ -49,7 +49,7 @@ describe('HeapReadStream', () => {
       assert.equal(heap.stats().blocks, 0)`)
   })
 
-  test('gives them to a listener too', async () => {
+  test('passes blocks to a listener too', async () => {
     await passes(`${head}
       const hash = createHash('sha256')
       const stream = new HeapReadStream(path, heap)
@@ -62,7 +62,7 @@ describe('HeapReadStream', () => {
       assert.equal(heap.stats().blocks, 0)`)
   })
 
-  test('frees what nobody took when the reader stops, at any time', async () => {
+  test('frees unread blocks if the reader stops at any time', async () => {
     await passes(`${head}
       for (const wait of [0, 1, 5]) {
         const stream = new HeapReadStream(path, heap, 10_000)
@@ -81,23 +81,25 @@ describe('HeapReadStream', () => {
       heap.check()`)
   })
 
-  test('fails for a file that is not there, and for a heap without room, and loses no block', async () => {
+  test('fails for a missing file, and without memory, and loses no block', async () => {
     await passes(`${head}
       const read = async stream => {
         for await (const chunk of stream) heap.free(chunk)
       }
       await assert.rejects(read(new HeapReadStream(path + '-not', heap)), { code: 'ENOENT' })
-      await assert.rejects(read(new HeapReadStream(path, heap, 2 ** 21)), { code: 'ERR_OFFHEAP_OUT_OF_MEMORY' })
+      const tooLarge = read(new HeapReadStream(path, heap, 2 ** 21))
+      await assert.rejects(tooLarge, { code: 'ERR_OFFHEAP_OUT_OF_MEMORY' })
       assert.equal(heap.stats().blocks, 0)`)
   })
 })
 
 describe('zero-copy parsing', () => {
-  test('of records gives back what was encoded', async () => {
+  test('of records decodes what was encoded', async () => {
     await passes(`
       import { encode, RecordCursor } from './records.js'
       const heap = Heap.map(2 ** 20)
-      const written = ['', 'a', 'exactly8', 'nine char', 'ünïcødé ✓'].map((name, kind) => ({ kind, time: kind / 3, name }))
+      const names = ['', 'a', 'exactly8', 'nine char', 'ünïcødé ✓']
+      const written = names.map((name, kind) => ({ kind, time: kind / 3, name }))
       const bytes = encode(written)
       const block = heap.allocBuffer(bytes.length)
       bytes.copy(block)
@@ -107,7 +109,7 @@ describe('zero-copy parsing', () => {
       assert.deepEqual(read, written)`)
   })
 
-  test('of records reads nothing behind the block, whatever is in it', async () => {
+  test('of records reads nothing after the block, whatever is in it', async () => {
     await passes(`
       import { encode, RecordCursor } from './records.js'
       const heap = Heap.map(2 ** 20)
@@ -116,13 +118,14 @@ describe('zero-copy parsing', () => {
         const block = heap.allocBuffer(good.length)
         good.copy(block)
         block.writeUInt32LE(size)
-        assert.throws(() => new RecordCursor(heap, block).next(), /^RangeError: Byte 0: a record of/)
+        const record = new RecordCursor(heap, block)
+        assert.throws(() => record.next(), /^RangeError: Byte 0: a record of/)
       }
       const cut = heap.allocBuffer(12)
       assert.throws(() => new RecordCursor(heap, cut).next(), RangeError)`)
   })
 
-  test('of request heads finds all parts, waits for the rest, and refuses what is none', async () => {
+  test('of request heads finds all parts, waits for the end, and rejects others', async () => {
     await passes(`
       import { parseHead } from './request-head.js'
       const heap = Heap.map(2 ** 20)
@@ -132,13 +135,20 @@ describe('zero-copy parsing', () => {
         const parts = new Int32Array(places)
         const count = parseHead(bytes, parts)
         const found = []
-        for (let i = 0; i < count; i += 2) found.push(bytes.toString('latin1', parts[i], parts[i + 1]))
+        for (let i = 0; i < count; i += 2) {
+          found.push(bytes.toString('latin1', parts[i], parts[i + 1]))
+        }
         return found
       }
       const head = 'POST /a?b=c HTTP/1.1\\r\\nHost:x\\r\\nLength:  17 \\nEmpty:\\r\\n\\r\\n'
-      assert.deepEqual(parse(head + 'body: not a header'), ['POST', '/a?b=c', 'HTTP/1.1', 'Host', 'x', 'Length', '17 ', 'Empty', ''])
-      for (let length = 0; length < head.length; length++) assert.deepEqual(parse(head.slice(0, length)), [])
-      for (const bad of ['\\r\\n\\r\\n x', 'GET\\r\\n\\r\\n', 'GET /\\r\\n\\r\\n', 'GET / HTTP/1.1\\r\\nno colon\\r\\n\\r\\n']) {
+      const request = ['POST', '/a?b=c', 'HTTP/1.1']
+      const headers = ['Host', 'x', 'Length', '17 ', 'Empty', '']
+      assert.deepEqual(parse(head + 'body: not a header'), [...request, ...headers])
+      for (let length = 0; length < head.length; length++) {
+        assert.deepEqual(parse(head.slice(0, length)), [])
+      }
+      const noColon = 'GET / HTTP/1.1\\r\\nno colon\\r\\n\\r\\n'
+      for (const bad of ['\\r\\n\\r\\n x', 'GET\\r\\n\\r\\n', 'GET /\\r\\n\\r\\n', noColon]) {
         if (bad.startsWith('\\r')) assert.deepEqual(parse(bad), [])
         else assert.throws(() => parse(bad), RangeError)
       }
@@ -171,7 +181,7 @@ test('struct arrays: both layouts and plain numbers agree', async () => {
     assert.equal(heap.stats().blocks, 0)`)
 })
 
-test('the log parser adds up what a simple one does, however the file is cut into pieces', async () => {
+test('the log parser agrees with a simple one, however the file is split', async () => {
   await passes(`
     import { mkdtempSync, writeFileSync } from 'node:fs'
     import { tmpdir } from 'node:os'
@@ -183,9 +193,11 @@ test('the log parser adds up what a simple one does, however the file is cut int
     let text = ''
     let skipped = 0
     for (let i = 0; i < 2000; i++) {
-      const [path, status, bytes] = ['/p' + ((i * i) % 97) + 'é'.repeat(i % 3), 200 + (i % 4) * 100, (i * 7919) % 5000]
+      const path = '/p' + ((i * i) % 97) + 'é'.repeat(i % 3)
+      const [status, bytes] = [200 + (i % 4) * 100, (i * 7919) % 5000]
       if (i % 50 === 0) { text += 'no line of a log ' + i + '\\n'; skipped++; continue }
-      text += '::1 - - [x] "GET ' + path + ' HTTP/1.1" ' + status + ' ' + (i % 9 === 0 ? '-' : bytes) + '\\n'
+      const length = i % 9 === 0 ? '-' : bytes
+      text += '::1 - - [x] "GET ' + path + ' HTTP/1.1" ' + status + ' ' + length + '\\n'
       const total = expected.get(path) ?? { path, requests: 0, errors: 0, bytes: 0 }
       total.requests++
       if (status >= 400) total.errors++
@@ -208,7 +220,7 @@ test('the log parser adds up what a simple one does, however the file is cut int
     heap.close()`)
 })
 
-test('the pixel pipeline makes what one thread makes, with any number of workers', async () => {
+test('the pixel pipeline agrees with one thread, for any number of workers', async () => {
   await passes(`
     import { Pipeline, steps } from './pixels.js'
     const alone = (pixels, width, ...names) => {
@@ -220,22 +232,27 @@ test('the pixel pipeline makes what one thread makes, with any number of workers
       }
       return pixels
     }
-    const image = (width, height) => Uint8Array.from({ length: width * height }, (_, i) => (i * i * 7) >> 3)
+    const image = (width, height) =>
+      Uint8Array.from({ length: width * height }, (_, i) => (i * i * 7) >> 3)
     for (const workers of [1, 3]) {
       const pipeline = new Pipeline(workers, 2 ** 20)
-      const runs = [[40, 30, 'blur'], [7, 2, 'edges', 'blur'], [1, 1, 'invert'], [33, 50, 'blur', 'edges', 'invert'], [5, 5]]
-      const made = runs.map(([width, height, ...names]) => pipeline.run(image(width, height), width, ...names))
+      const all = [33, 50, 'blur', 'edges', 'invert']
+      const runs = [[40, 30, 'blur'], [7, 2, 'edges', 'blur'], [1, 1, 'invert'], all, [5, 5]]
+      const made = runs.map(([width, height, ...names]) =>
+        pipeline.run(image(width, height), width, ...names)
+      )
       for (const [i, [width, height, ...names]] of runs.entries()) {
         assert.deepEqual(await made[i], alone(image(width, height), width, ...names))
       }
-      await assert.rejects(pipeline.run(new Uint8Array(2 ** 20), 1024, 'blur'), { code: 'ERR_OFFHEAP_OUT_OF_MEMORY' })
+      const tooLarge = pipeline.run(new Uint8Array(2 ** 20), 1024, 'blur')
+      await assert.rejects(tooLarge, { code: 'ERR_OFFHEAP_OUT_OF_MEMORY' })
       assert.equal((await pipeline.run(image(4, 4), 4, 'invert')).length, 16)
       await pipeline.close()
     }`)
 })
 
 describe('the LRU cache', () => {
-  test('drops what was used least recently, and never gives the value of another key', async () => {
+  test('evicts the least recently used entry, and returns no wrong value', async () => {
     await passes(`
       import { HeapCache } from './lru-cache.js'
       const cache = new HeapCache(64 * 1024)
@@ -276,7 +293,7 @@ describe('the LRU cache', () => {
       cache.close()`)
   })
 
-  test('is measured beside a Map: as many hits, fewer pauses in sum', async () => {
+  test('is compared with a Map: as many hits, less time in pauses', async () => {
     const { code, out, err } = await offheap.recipe('lru-cache.js', '10000')
     expect({ code, err }).toEqual({ code: 0, err: '' })
     const [title, head, heap, map, ...rest] = out.split('\n')
@@ -312,7 +329,7 @@ describe('the index that survives restarts', () => {
     const size = 2 ** 23
   `
 
-  test('is a Map of lists, also after it was closed and opened', async () => {
+  test('agrees with a Map of lists, even after it was closed and opened', async () => {
     await passes(`${head}
       const model = new Map()
       let index = new DurableIndex(path, size)
@@ -332,7 +349,7 @@ describe('the index that survives restarts', () => {
       index.close()`)
   })
 
-  test('has what was added when its process is killed, and no block too many', async () => {
+  test('has what was added before its process was killed, and no lost block', async () => {
     await passes(`${head}
       const script = \`
         import { DurableIndex } from './durable-index.js'
@@ -357,7 +374,9 @@ describe('the index that survives restarts', () => {
       let length = -1
       for (let i = 0; i < 500; i++) {
         const documents = index.documents('word ' + i)
-        for (const [turn, document] of documents.entries()) assert.equal(document, (turn * 500 + i) % 100000)
+        for (const [turn, document] of documents.entries()) {
+          assert.equal(document, (turn * 500 + i) % 100000)
+        }
         assert.ok(length === -1 || documents.length === length || documents.length === length - 1)
         length = documents.length
         count += length
@@ -387,7 +406,7 @@ describe('WebAssembly', () => {
       assert.equal(heap.stats().blocks, 0)`)
   })
 
-  test('growing detaches the heap; attached again it has all its blocks', async () => {
+  test('growing the memory detaches the heap, which can be attached again', async () => {
     await passes(`
       import { SharedModule } from './webassembly.js'
       const shared = new SharedModule(1)
@@ -405,7 +424,7 @@ describe('WebAssembly', () => {
   })
 })
 
-test('the commands that the pages name run, and what they show are figures of that form', async () => {
+test('the commands on the pages run, and print figures of the same form', async () => {
   const { out, err, code } = await offheap.recipe('structs.js', '2000')
   expect({ err, code }).toEqual({ err: '', code: 0 })
   const shape = (text: string) => text.replace(/[\d.,]+/g, '#').replace(/ +/g, ' ')
@@ -431,10 +450,11 @@ describe('the cache handler', () => {
     const file = join(folder, 'cache.heap')
   `
 
-  test('has what a process left that was killed, Buffers and Maps too', async () => {
+  test('reads what a killed process wrote, including Buffers and Maps', async () => {
     await passes(`${head}
+      const { href } = new URL('cache-handler.js', import.meta.url)
       const { signal } = spawnSync(process.execPath, ['--input-type=module', '-e', \`
-        import CacheHandler from \${JSON.stringify(new URL('cache-handler.js', import.meta.url).href)}
+        import CacheHandler from \${JSON.stringify(href)}
         const handler = new CacheHandler({ file: \${JSON.stringify(file)} })
         const value = { html: 'ü', bytes: Buffer.from([1, 2]), map: new Map([[1, 'one']]) }
         await handler.set('/a', value, { tags: ['x', 'y'] })
@@ -451,7 +471,7 @@ describe('the cache handler', () => {
       handler.close()`)
   })
 
-  test('forgets what has a tag that was revalidated, and nothing else', async () => {
+  test('removes entries with a revalidated tag, and no others', async () => {
     await passes(`${head}
       const handler = new CacheHandler({ file, size: 2 ** 22 })
       await handler.set('/a', 1, { tags: ['x', 'y'] })
@@ -463,7 +483,7 @@ describe('the cache handler', () => {
       handler.close()`)
   })
 
-  test('keeps what it has room for, and loses the rest without an error', async () => {
+  test('stores what it has room for, and drops the rest without an error', async () => {
     await passes(`${head}
       const handler = new CacheHandler({ file, size: 2 ** 20 })
       for (let i = 0; i < 500; i++) await handler.set('/' + i, 'x'.repeat(10_000))
@@ -474,7 +494,7 @@ describe('the cache handler', () => {
   })
 })
 
-test('the HTTP server makes a page once for all who ask, and answers other methods with 405', async () => {
+test('the HTTP server renders a page once, and answers other methods with 405', async () => {
   await passes(`
     import { once } from 'node:events'
     import { cachingServer, pageCache } from './http-cache.js'
@@ -491,7 +511,8 @@ test('the HTTP server makes a page once for all who ask, and answers other metho
       const answer = await fetch(base + path, options)
       return answer.status + ' ' + (await answer.text())
     }
-    assert.deepEqual(await Promise.all([ask('/a'), ask('/a'), ask('/b')]), ['200 /a1', '200 /a1', '200 /b2'])
+    const answers = await Promise.all([ask('/a'), ask('/a'), ask('/b')])
+    assert.deepEqual(answers, ['200 /a1', '200 /a1', '200 /b2'])
     assert.equal(await ask('/a'), '200 /a1')
     assert.equal(await ask('/broken'), '502 ')
     assert.equal(await ask('/a', { method: 'POST' }), '405 ')
@@ -594,7 +615,8 @@ describe.runIf(process.platform === 'linux')('the shared cache', () => {
       const ask = async () => {
         for (;;) {
           try {
-            const response = await fetch('http://localhost:' + port + '/page', { headers: { connection: 'close' } })
+            const headers = { connection: 'close' }
+            const response = await fetch('http://localhost:' + port + '/page', { headers })
             return [response.headers.get('x-cache'), await response.text()]
           } catch {
             await new Promise(resolve => setTimeout(resolve, 10))
@@ -603,7 +625,9 @@ describe.runIf(process.platform === 'linux')('the shared cache', () => {
       }
       const [first, page] = await ask()
       assert.equal(first, 'miss')
-      const ids = readFileSync('/proc/' + primary.pid + '/task/' + primary.pid + '/children', 'utf8').trim().split(' ')
+      const { pid } = primary
+      const children = readFileSync('/proc/' + pid + '/task/' + pid + '/children', 'utf8')
+      const ids = children.trim().split(' ')
       // Whichever of them answered: none that is there knew the page before, but the cache does.
       for (const id of ids) process.kill(Number(id), 'SIGKILL')
       assert.deepEqual(await ask(), ['hit', page])

@@ -24,8 +24,8 @@ const withoutIndent = (code: string) => code.replace(/^ +/gm, '')
 
 const samples = pages.flatMap(page => samplesOf(page).map(sample => ({ page, ...sample })))
 
-describe('samples', () => {
-  test('are there', () => {
+describe('samples of the pages', () => {
+  test('are found', () => {
     expect(samples.some(({ page }) => page === 'README.md')).toBe(true)
     expect(samples.length).toBeGreaterThanOrEqual(25)
   })
@@ -51,21 +51,18 @@ describe('samples', () => {
   )
 })
 
-test.each(pages)(
-  '%s: no heading has code in it, and nothing in a frame is wider than the page',
-  page => {
-    const text = readPage(page)
-    // TypeDoc leaves code out where it lists the headings of a page.
-    expect(text.match(/^#+ .*`/gm)).toBe(null)
-    if (page === 'README.md') return
-    const frames = [...text.matchAll(/^```[^\n]*\n([\s\S]*?)^```/gm)].map(([, frame = '']) => frame)
-    expect(frames.flatMap(frame => frame.split('\n')).filter(line => line.length > WIDEST)).toEqual(
-      []
-    )
-  }
-)
+test.each(pages)('%s: no heading contains code, and no frame is too wide', page => {
+  const text = readPage(page)
+  // TypeDoc leaves code out where it lists the headings of a page.
+  expect(text.match(/^#+ .*`/gm)).toBe(null)
+  if (page === 'README.md') return
+  const frames = [...text.matchAll(/^```[^\n]*\n([\s\S]*?)^```/gm)].map(([, frame = '']) => frame)
+  expect(frames.flatMap(frame => frame.split('\n')).filter(line => line.length > WIDEST)).toEqual(
+    []
+  )
+})
 
-describe('links', () => {
+describe('links on the pages', () => {
   const links = pages.flatMap(page => linksOf(readPage(page)).map(link => ({ page, link })))
   const local = links.filter(({ link }) => !/^[a-z]+:/.test(link))
 

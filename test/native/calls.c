@@ -1,10 +1,11 @@
 /*
- * Notes the calls by which the addon writes a heap file, and refuses some. Preloaded into a Node (LD_PRELOAD), told by two
- * environment variables that JavaScript sets while the process runs:
+ * Records the calls with which the addon writes a heap file, and makes some fail. Preloaded into
+ * Node (LD_PRELOAD), and controlled by two environment variables, which JavaScript sets while the
+ * process runs:
  *
- * OFFHEAP_CALLS, a path: each call appends a line to that file before it is made: its name, how many bytes it is about, and the
- * state and the generation that the mapped superblock has then.
- * OFFHEAP_CALLS_FAIL, "NAME ERRNO": calls of that name fail.
+ * OFFHEAP_CALLS, a path: each call first appends a line to this file, with its name, its number of
+ * bytes, and the current state and generation of the mapped superblock.
+ * OFFHEAP_CALLS_FAIL, "NAME ERRNO": calls with this name fail.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -23,14 +24,17 @@ static int refused(const char *name, long long length) {
   if (path != NULL && *path != 0) {
     FILE *file = fopen(path, "a");
     if (file != NULL) {
-      fprintf(file, "%s %lld state %d generation %d\n", name, length, head == NULL ? -1 : head[16], head == NULL ? -1 : head[18]);
+      int state = head == NULL ? -1 : head[16];
+      int generation = head == NULL ? -1 : head[18];
+      fprintf(file, "%s %lld state %d generation %d\n", name, length, state, generation);
       fclose(file);
     }
   }
   const char *order = getenv("OFFHEAP_CALLS_FAIL");
   char wanted[32];
   int error = 0;
-  if (order == NULL || sscanf(order, "%31s %d", wanted, &error) != 2 || strcmp(wanted, name) != 0) return 0;
+  if (order == NULL || sscanf(order, "%31s %d", wanted, &error) != 2) return 0;
+  if (strcmp(wanted, name) != 0) return 0;
   errno = error;
   return 1;
 }

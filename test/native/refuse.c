@@ -1,10 +1,10 @@
 /*
- * Refuses one system call of the addon. Preloaded into a Node (LD_PRELOAD), it stands in front of the calls with which native/
- * asks for memory, and passes all of them on but one.
+ * Makes one system call of the addon fail. Preloaded into Node (LD_PRELOAD), it intercepts the
+ * calls with which native/ asks for memory, and passes on all but one.
  *
- * Which one is told by the environment variable OFFHEAP_REFUSE, "NTH ERRNO TEXT": the NTH of these calls from now on, counted
- * from 1, fails with ERRNO. JavaScript sets it while the process runs; any change of TEXT begins a new count. Calls of others than the
- * addon (Node, V8, libc) are neither counted nor refused.
+ * The environment variable OFFHEAP_REFUSE, "NTH ERRNO TEXT", selects it: the NTH of these calls,
+ * counted from 1, fails with ERRNO. JavaScript sets it while the process runs; a change of TEXT
+ * restarts the count. Calls from elsewhere (Node, V8, libc) are neither counted nor intercepted.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

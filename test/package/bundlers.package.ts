@@ -26,7 +26,8 @@ const PROGRAM = `
   const heap = Heap.map(2 ** 20)
   heap.free(heap.malloc(100))
   heap.close()
-  const addon = process.report.getReport().sharedObjects.find(path => /offheap[^/]*[.]node$/.test(path))
+  const { sharedObjects } = process.report.getReport()
+  const addon = sharedObjects.find(path => /offheap[^/]*[.]node$/.test(path))
   console.log(JSON.stringify({ node: process.version, arch: process.arch, addon }))
 `
 
@@ -38,21 +39,25 @@ const WEBPACK = `
   import { resolve } from 'node:path'
   import webpack from 'webpack'
   const esm = { experiments: { outputModule: true } }
-  const output = (folder, filename, more) => ({ output: { path: resolve(folder), filename, ...more } })
+  const output = (folder, filename, more) => ({
+    output: { path: resolve(folder), filename, ...more }
+  })
+  const module = { module: true, chunkFormat: 'module' }
   const program = { target: 'node', mode: 'production', devtool: false, entry: './program.mjs' }
   webpack([
     { ...program, ...output('webpack-cjs', 'main.cjs') },
     { ...program, ...output('webpack-eval', 'main.cjs'), mode: 'development', devtool: 'eval' },
-    { ...program, ...output('webpack-esm', 'main.mjs', { module: true, chunkFormat: 'module' }), ...esm },
+    { ...program, ...output('webpack-esm', 'main.mjs', module), ...esm },
     {
       ...program,
-      ...output('webpack-chunks', 'main.mjs', { module: true, chunkFormat: 'module', chunkFilename: 'chunks/[name].mjs' }),
+      ...output('webpack-chunks', 'main.mjs', { ...module, chunkFilename: 'chunks/[name].mjs' }),
       ...esm,
       mode: 'none',
       entry: './lazy.mjs'
     }
   ], (error, stats) => {
-    if (error ?? (stats.hasErrors() || stats.hasWarnings())) throw new Error(error ?? stats.toString())
+    const failed = error ?? (stats.hasErrors() || stats.hasWarnings())
+    if (failed) throw new Error(error ?? stats.toString())
   })
 `
 const VITE = `
@@ -167,7 +172,7 @@ function resultIn(output: string): [node: string, addon: string] {
 }
 
 describe('offheap in a bundle', () => {
-  test.each(BUNDLERS)('by %s', (name, [command = '', ...args], files) => {
+  test.each(BUNDLERS)('works with %s', (name, [command = '', ...args], files) => {
     const printed = run(folder, command, args)
     expect(printed).not.toMatch(/warn/i)
     for (const file of files) {
@@ -180,7 +185,7 @@ describe('offheap in a bundle', () => {
   })
 })
 
-describe('offheap left out of a bundle', () => {
+describe('offheap external to a bundle', () => {
   const bundlers: [name: string, args: readonly string[]][] = [
     ['esbuild', [...esbuild('esm', 'esbuild-external/main.mjs').slice(1), '--external:offheap']],
     [
@@ -189,7 +194,7 @@ describe('offheap left out of a bundle', () => {
     ]
   ]
 
-  test.each(bundlers)('by %s', (name, args) => {
+  test.each(bundlers)('works with %s', (name, args) => {
     run(folder, 'npx', args)
     const printed = run(folder, process.execPath, [`${name}-external/main.mjs`])
     expect(report(`${name}, external`, folder, printed).addon).toBe(PREBUILT)
@@ -211,7 +216,7 @@ describe.runIf(PREBUILT.includes('.glibc'))('offheap in a single executable', ()
     return from
   }
 
-  test('of Node 22, by postject', () => {
+  test('of Node 22, with postject', () => {
     const from = prepare('executable-22', { output: 'blob' })
     run(folder, nodeOf(22), ['--experimental-sea-config', 'executable-22.json'])
     copyFileSync(nodeOf(22), join(from, 'program'))
@@ -228,7 +233,7 @@ describe.runIf(PREBUILT.includes('.glibc'))('offheap in a single executable', ()
     expectToFindItsAddon('single executable', from, place => [join(place, 'program')])
   })
 
-  test('of Node 26, by Node itself', () => {
+  test('of Node 26, with Node itself', () => {
     const from = prepare('executable-26', { output: 'executable-26/program' })
     run(folder, nodeOf(26), ['--build-sea', 'executable-26.json'])
     expectToFindItsAddon('single executable', from, place => [join(place, 'program')])

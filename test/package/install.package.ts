@@ -40,11 +40,11 @@ describe('a plain install', () => {
     install(folder)
   })
 
-  test('runs no script, of no package', () => {
+  test('runs no script of any package', () => {
     expect(installed(folder).scripts).toEqual([])
   })
 
-  test.each(MAJORS)('Node %d: import and require', major => {
+  test.each(MAJORS)('works on Node %d with import and require', major => {
     const node = nodeOf(major)
     const version = run(folder, node, ['--version']).trim()
     expect(version).toMatch(new RegExp(`^v${major}\\.`))
@@ -53,13 +53,13 @@ describe('a plain install', () => {
     expect([imported, required]).toEqual(Array(2).fill({ node: version, addon: PREBUILT }))
   })
 
-  test('in two workers, then in the main thread', () => {
+  test('works in two workers, then in the main thread', () => {
     const printed = run(folder, process.execPath, ['worker.mjs'])
     expect(printed.match(/^\{"node".*offheap.*\.node/gm)).toHaveLength(3)
     report('worker', folder, printed)
   })
 
-  test('the command works', () => {
+  test('includes the command', () => {
     expect(run(folder, 'npx', ['--no', '--', 'offheap', '--version'])).toMatch(/^\d+\.\d+\.\d+/)
     const trace = 'node_modules/offheap/traces/vim.rep.gz'
     expect(run(folder, 'npx', ['--no', '--', 'offheap', 'replay', '--verify', trace])).toContain(
@@ -78,7 +78,7 @@ describe('a plain install', () => {
     }
   )
 
-  test('grading says that it needs esbuild, and works with it', () => {
+  test('reports that grading needs esbuild, and grades with it', () => {
     run(folder, 'npx', ['--no', '--', 'offheap', 'lab', 'init', 'course'])
     const grade = [
       '--no',
@@ -101,7 +101,7 @@ describe('a plain install', () => {
 })
 
 describe('an install', () => {
-  test('of the library alone has one package; the command then says what it lacks', () => {
+  test('of only the library has one package, and the command reports what is missing', () => {
     const folder = project()
     install(folder, '--omit=optional')
     const { addon } = report(
@@ -116,7 +116,7 @@ describe('an install', () => {
     expect(output).toMatch(/--omit=optional.*npm install commander@\d+ cli-table3 picocolors/)
   })
 
-  test('with --ignore-scripts', () => {
+  test('works with --ignore-scripts', () => {
     const folder = project()
     install(folder, '--ignore-scripts')
     expect(
@@ -124,7 +124,7 @@ describe('an install', () => {
     ).toBe(PREBUILT)
   })
 
-  test('without network, from the cache of npm', () => {
+  test("works without network, from npm's cache", () => {
     const cache = mkdtempSync(join(inject('work'), 'cache-'))
     install(project(), '--cache', cache)
     const folder = project()
@@ -134,7 +134,7 @@ describe('an install', () => {
     )
   })
 
-  test('into node_modules that nobody may write to', () => {
+  test('works into a read-only node_modules', () => {
     const folder = project()
     install(folder)
     run(folder, 'chmod', ['-R', 'a-w,a+rX', 'node_modules'])
@@ -147,7 +147,7 @@ describe('an install', () => {
     expect(report('read-only node_modules', folder, printed).addon).toBe(PREBUILT)
   })
 
-  test('from a registry by npm 12, which must find no script to ask about', async () => {
+  test('works from a registry with npm 12, which finds no script to ask about', async () => {
     const folder = project()
     run(folder, 'tar', ['-xzf', inject('tarball'), 'package/package.json'])
     const registry = spawn(process.execPath, [
@@ -177,8 +177,8 @@ describe('an install', () => {
   })
 })
 
-describe('where no binary fits', () => {
-  test('the error names a command, and the command builds one', () => {
+describe('without a binary for the platform', () => {
+  test('the error names a command, which builds the addon', () => {
     const folder = project()
     install(folder)
     rmSync(join(folder, 'node_modules/offheap/prebuilds'), { recursive: true })
@@ -195,7 +195,7 @@ describe('where no binary fits', () => {
     expect(addon).toBe('build/Release/offheap.node')
   })
 
-  test('a broken file and a missing one have different errors', () => {
+  test('a broken and a missing file have different errors', () => {
     const folder = project()
     install(folder)
     writeFileSync(join(folder, 'node_modules/offheap', PREBUILT), 'not a library')

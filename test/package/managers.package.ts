@@ -117,7 +117,7 @@ describe.each(Object.entries(MANAGERS))('%s', (name, manager) => {
     folder = project({ 'package.json': manifest(), ...files })
   })
 
-  test('installs it without compiling anything', () => {
+  test('installs offheap without compiling anything', () => {
     expect(call(install(inject('tarball')))).not.toMatch(/node-gyp|gyp info/)
     expect(readdirSync(place(folder))).not.toContain('build')
     const addon = loaded()
@@ -133,7 +133,7 @@ describe.each(Object.entries(MANAGERS))('%s', (name, manager) => {
     })
   })
 
-  test('where no binary fits, the command of the error builds one', () => {
+  test('runs the command of the error to build the addon', () => {
     for (const name of ['prebuilds', 'build'])
       rmSync(join(place(folder), name), { recursive: true, force: true })
     const { status, output } = probe()

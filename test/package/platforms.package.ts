@@ -29,7 +29,7 @@ describe.runIf(canRunArm)('linux-arm64, under qemu', () => {
     expect(printed).toContain('"arch":"arm64"')
   })
 
-  test('the command replays a trace, and verifies it', () => {
+  test('the command replays and verifies a trace', () => {
     const folder = project()
     install(folder)
     const args = [
@@ -128,7 +128,8 @@ function recordWith(
   const script = `
     import { readFileSync } from 'node:fs'
     import { record } from './node_modules/offheap/dist/trace/record.js'
-    await record({ program: ${JSON.stringify(program)}, output: 'out.rep', recorder: ${JSON.stringify(recorder)} })
+    const options = ${JSON.stringify({ program, output: 'out.rep', recorder })}
+    await record(options)
     console.log(readFileSync('out.rep', 'utf8'))`
   writeFileSync(join(folder, 'record.mjs'), script)
   const lines = run(folder, process.execPath, ['record.mjs'], { env }).split('\n')

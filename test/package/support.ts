@@ -53,10 +53,17 @@ heap.u8[pointer] = 42
 heap.check()
 heap.free(pointer)
 let code = ''
-try { heap.free(pointer) } catch (error) { code = error instanceof OffheapError ? error.code : String(error) }
+try {
+  heap.free(pointer)
+} catch (error) {
+  code = error instanceof OffheapError ? error.code : String(error)
+}
 heap.close()
-if (code !== 'ERR_OFFHEAP_DOUBLE_FREE' || !heap.closed) throw new Error('the heap does not work: ' + code)
-const addon = process.report.getReport().sharedObjects.find(path => /offheap[^/]*[.]node$/.test(path))
+if (code !== 'ERR_OFFHEAP_DOUBLE_FREE' || !heap.closed) {
+  throw new Error('the heap does not work: ' + code)
+}
+const { sharedObjects } = process.report.getReport()
+const addon = sharedObjects.find(path => /offheap[^/]*[.]node$/.test(path))
 console.log(JSON.stringify({ node: process.version, arch: process.arch, addon }))
 `
 export const PROBES = {

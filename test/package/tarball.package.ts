@@ -47,7 +47,7 @@ describe('the tarball', () => {
     expect(total).toBeLessThan(BUDGET)
   })
 
-  test('runs nothing when it is installed', () => {
+  test('runs no script when it is installed', () => {
     const { preinstall, install, postinstall } = manifest.scripts ?? {}
     expect([preinstall, install, postinstall]).toEqual([undefined, undefined, undefined])
     expect(manifest).toMatchObject({ gypfile: false })
@@ -55,7 +55,7 @@ describe('the tarball', () => {
     expect(files.map(({ path }) => path)).not.toContain('binding.gyp')
   })
 
-  test('makes nobody install what the library does not need', () => {
+  test('has no dependency that the library does not need', () => {
     expect(manifest.dependencies ?? {}).toEqual({})
     expect(manifest.peerDependenciesMeta).toEqual({ esbuild: { optional: true } })
   })
@@ -68,7 +68,7 @@ describe('the tarball', () => {
     }
   })
 
-  test('has everything that a build on another platform needs', () => {
+  test('has everything for a build on another platform', () => {
     const paths = files.map(({ path }) => path)
     const sources = readdirSync(join(ROOT, 'native')).filter(name => /\.(cc|c|h)$/.test(name))
     expect(sources).toContain('addon.cc')
@@ -103,7 +103,7 @@ describe('the tarball', () => {
     expect(count).toBeGreaterThan(100)
   })
 
-  test('publint finds no fault', async () => {
+  test('passes publint', async () => {
     const { messages, pkg } = await publint({ pkgDir: folder, strict: true })
     expect(messages.map(message => formatMessage(message, pkg))).toEqual([])
   })

@@ -13,7 +13,11 @@ describe('TypeScript', () => {
     heap.free(bytes)
     heap.free(pointer)
     let code: string = ''
-    try { heap.free(pointer) } catch (error) { if (error instanceof OffheapError) code = error.code }
+    try {
+      heap.free(pointer)
+    } catch (error) {
+      if (error instanceof OffheapError) code = error.code
+    }
     heap.close()
     const region: Region = Region.map(4096)
     region.close()
@@ -54,7 +58,7 @@ describe('TypeScript', () => {
     install(folder, 'typescript', '@types/node@20')
   })
 
-  test.each(['node16', 'nodenext', 'bundler'])('moduleResolution %s', name => {
+  test.each(['node16', 'nodenext', 'bundler'])('works with moduleResolution %s', name => {
     run(folder, 'npx', ['--no', '--', 'tsc', '-p', `${name}.json`])
     const printed = run(folder, process.execPath, ['main.mjs'])
     expect(report(`TypeScript, ${name}`, folder, printed).addon).toBe(PREBUILT)
@@ -73,7 +77,8 @@ describe('vitest', () => {
       heap.free(bytes)
       expect(heap.stats().blocks).toBe(0)
       heap.close()
-      const addon = process.report.getReport().sharedObjects.find(path => /offheap[^/]*[.]node$/.test(path))
+      const { sharedObjects } = process.report.getReport()
+      const addon = sharedObjects.find(path => /offheap[^/]*[.]node$/.test(path))
       console.log(JSON.stringify({ node: process.version, arch: process.arch, addon }))
     })`
   let folder: string
@@ -83,7 +88,7 @@ describe('vitest', () => {
     install(folder, 'vitest@4')
   })
 
-  test.each(['threads', 'forks'])('pool %s', pool => {
+  test.each(['threads', 'forks'])('works with pool %s', pool => {
     const printed = run(folder, nodeOf(22), [
       'node_modules/vitest/vitest.mjs',
       'run',

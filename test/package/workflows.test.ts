@@ -46,11 +46,11 @@ function machines(job = ''): { os: string; node: number }[] {
 }
 
 describe('the workflows', () => {
-  test('are these', () => {
+  test('are exactly these', () => {
     expect(readdirSync(`${root}.github/workflows`).sort()).toEqual(['ci.yml', 'release.yml'])
   })
 
-  test('ci runs .ci/run and nothing beside it, on pushes and pull requests', () => {
+  test('of ci runs .ci/run and nothing else, on pushes and pull requests', () => {
     expect(read('.github/workflows/ci.yml')).toMatch(/^on:\n {2}push:\n {2}pull_request:\n/m)
     const jobs = jobsOf('ci.yml')
     expect(commands(jobs.get('run'))).toEqual(['.ci/run'])
@@ -61,7 +61,7 @@ describe('the workflows', () => {
     accessSync(`${root}.ci/run`, constants.X_OK)
   })
 
-  test('ci runs each binary of the package on a real machine, and every Node version somewhere', () => {
+  test('of ci run each binary on a real machine, and every Node version somewhere', () => {
     const jobs = jobsOf('ci.yml')
     const all = ['run', 'windows'].flatMap(name => machines(jobs.get(name)))
     const runners = TARGETS.flatMap(({ runner }) => runner ?? [])
@@ -71,16 +71,16 @@ describe('the workflows', () => {
     expect(nodes[0]).toBe(Number(oldest))
   })
 
-  test('Windows runs the tests that need no other process, and an addon from its own compiler', () => {
+  test('on Windows run tests without other processes, and an addon of its compiler', () => {
     const windows = commands(jobsOf('ci.yml').get('windows'))
     expect(windows).toEqual(['npm ci', 'node test/check.js elsewhere --need node'])
   })
 
-  test('the tables of platforms are those of native/prebuild/targets.js', () => {
+  test('agree with the tables of platforms and native/prebuild/targets.js', () => {
     for (const path of Object.keys(TABLES)) expect(read(path)).toBe(withTable(path))
   })
 
-  test('a release is checked by .ci/release.js, then published with provenance', () => {
+  test('of a release run .ci/release.js, then publish with provenance', () => {
     const text = read('.github/workflows/release.yml')
     expect(text).toMatch(/^on:\n {2}push:\n {4}tags: \["v\*"\]\n/m)
     expect(commands(jobsOf('release.yml').get('publish'))).toEqual([
@@ -94,7 +94,7 @@ describe('the workflows', () => {
     expect(read('.ci/release.js')).toContain("join(ROOT, '.release')")
   })
 
-  test('every npm script and every check that .ci/run and the workflows name is there', () => {
+  test('run only npm scripts and checks that exist', () => {
     const workflows = ['.github/workflows/ci.yml', '.github/workflows/release.yml']
     const texts = ['.ci/run', '.ci/release.js', ...workflows].map(read)
     const scripts = texts.flatMap(text => [

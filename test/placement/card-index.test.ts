@@ -266,7 +266,7 @@ describe.each([2 ** 26, 2 ** 26 + 5 * 4096])(
       }
     )
 
-    test('leads next fit on from the end of the last search, and around the end of the heap', () => {
+    test("leads next fit on from the end of the last search, and around the heap's end", () => {
       const { large, pointers } = scattered('next-fit', () => 1000)
       for (const pointer of [...pointers].reverse()) large.free(pointer)
       large.check()

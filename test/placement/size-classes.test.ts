@@ -171,7 +171,7 @@ describe('segregated fit', () => {
     expect(policy.find(130)).toBe(blocks[1])
   })
 
-  test('tries four blocks of its class, larger classes, the wilderness, then its whole class', () => {
+  test('tries four blocks of its class, larger classes, the wilderness, then its class', () => {
     const four = [128, 128, 128, 128]
     expect(lists([130, ...four.slice(1), 192]).policy.find(130)).toBe(2047)
     const { policy, blocks } = lists([130, ...four, 192])

@@ -45,8 +45,8 @@ const { values } = parseArgs({
 process.exitCode = values.help ? help() : main()
 
 function help(): number {
-  console.log(`node test/check.js soak [--minutes 60] [--placement ${placements.join('|')}] [--slabs]
-  [--trim-threshold MiB] [--hardened] [--size MiB] [--seed N]
+  console.log(`node test/check.js soak [--minutes 60] [--placement ${placements.join('|')}]
+  [--slabs] [--trim-threshold MiB] [--hardened] [--size MiB] [--seed N]
 
 Prints a line every minute, or every ten seconds if the run is shorter than ten minutes. From the
 second minute on, utilization must stay within ${100 * UTILIZATION_TOLERANCE} percentage points of

@@ -1,7 +1,8 @@
 /*
- * An allocator for record.test.ts that makes the rare case certain: a block given back by one thread is in another thread's hands
- * before free, or realloc, returns. Two requests of 777 bytes make a pair: the first is an ordinary block, the second waits for that
- * one to be given back. Whoever gives it back waits for a request of 778 bytes, so the second thread has long had its block by then.
+ * An allocator for record.test.ts that makes a rare case certain: a block that one thread frees is
+ * allocated by another thread before free, or realloc, returns. Two requests of 777 bytes make a
+ * pair: the first gets an ordinary block, the second waits until that one is freed. The thread that
+ * frees it waits for a request of 778 bytes, so the second thread has long had its block by then.
  */
 #include <sched.h>
 #include <stddef.h>

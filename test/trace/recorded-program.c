@@ -1,4 +1,7 @@
-/* Programs for record.test.ts, chosen by the first argument. Their sizes are marks that the test looks for. */
+/*
+ * Programs for record.test.ts, selected by the first argument. The test recognizes their calls by
+ * the sizes.
+ */
 #define _GNU_SOURCE
 #include <malloc.h>
 #include <pthread.h>
@@ -24,7 +27,8 @@ static int sequence(void) {
   b = reallocarray(b, 7, 100);
   volatile size_t huge = PTRDIFF_MAX;
   void *none = NULL;
-  if (malloc(huge) || calloc(huge, 4) || realloc(b, huge) || posix_memalign(&none, 64, huge) == 0) return 92;
+  if (malloc(huge) || calloc(huge, 4) || realloc(b, huge)) return 92;
+  if (posix_memalign(&none, 64, huge) == 0) return 92;
   if (reallocarray(b, huge, 4) != NULL) return 93;
   if (malloc(0) == NULL) return 94;
   /* Moves, and the old place is free to be used again. */
@@ -37,7 +41,7 @@ static int sequence(void) {
   _exit(7);
 }
 
-/* Three threads in one arena, each frees what its neighbour allocated, and realloc moves blocks in between. */
+/* Three threads in one arena: each frees what its neighbour allocated, and realloc moves blocks. */
 enum { COUNT = 60000 };
 static void *_Atomic mailbox[3];
 
@@ -60,7 +64,7 @@ static int threads(void) {
   return 0;
 }
 
-/* Runs on handover-allocator.c: the receiver is given the block while main is still inside free or realloc. */
+/* For handover-allocator.c: the receiver gets the block while main is still in free or realloc. */
 static void *receive(void *nothing) {
   (void)nothing;
   void *p = malloc(777);
@@ -110,7 +114,8 @@ static int children(void) {
   }
   if (exit_code(child) != 0) return 2;
   char *arguments[] = {self, "executed", NULL};
-  if (posix_spawn(&child, self, NULL, NULL, arguments, environ) != 0 || exit_code(child) != 5) return 3;
+  if (posix_spawn(&child, self, NULL, NULL, arguments, environ) != 0) return 3;
+  if (exit_code(child) != 5) return 3;
   child = fork();
   if (child == 0) {
     execv(self, arguments);
