@@ -9,6 +9,7 @@ export {
 export type { BlockReference } from './heap/arguments.js'
 export type { Pin } from './heap/claims.js'
 export { Heap } from './heap/heap.js'
+export type { Mutex } from './heap/mutex.js'
 export type { HeapFileOptions } from './heap/open.js'
 export type { HeapMapOptions, HeapOptions } from './heap/options.js'
 export type { Roots } from './heap/roots.js'

@@ -33,6 +33,8 @@ const ALLOWED: Readonly<Record<string, string>> = {
   'memory/location.test.ts': 'what a timer calls has no file on its stack',
   'mutation/runner.js': 'reports to Stryker how long the tests took',
   'mutation/vitest.js': 'gives a test the limit that it asks for',
+  'sharing/kills.test.ts': 'ends processes at any moment',
+  'sharing/processes.test.ts': 'asks again and again whether a process is stopped',
   'sharing/support.ts': 'threads that are made up, and do not sleep',
   'sharing/workers.test.ts': 'ends workers at any moment',
   'trace/record.test.ts': 'a shell asks again and again whether it may end'

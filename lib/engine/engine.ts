@@ -136,6 +136,18 @@ export interface Watch {
   freed(pointer: Pointer): void
 }
 
+/** Locks in words of a heap that several threads use. */
+export interface Locks {
+  /**
+   * Waits for the lock in a word of the heap, and takes it. Returns whether its holder ended
+   * without releasing it. Throws ERR_OFFHEAP_BUSY.
+   */
+  acquire(word: number): boolean
+  /** Takes the lock if nobody has it: false if somebody has, or ended without releasing it. */
+  tryAcquire(word: number): boolean
+  release(word: number): void
+}
+
 export interface Engine {
   readonly placement: PlacementName
   /** False after close(), and after the memory was detached or lost. */
@@ -189,6 +201,8 @@ export interface Engine {
   trim(pages: Pages): number
   /** Frees all blocks. */
   reset(): void
+  /** Locks for the callers of several threads; absent if one thread alone uses the heap. */
+  readonly locks?: Locks
   /** Releases the memory: `open` becomes false, and the engine has no blocks and allocates none. */
   close(): void
   /**

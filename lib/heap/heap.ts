@@ -49,6 +49,7 @@ import {
   type Plan,
   writeHeap
 } from './kinds.js'
+import { Mutex } from './mutex.js'
 import { type HeapFileOptions, openFile } from './open.js'
 import {
   checkSharing,
@@ -84,6 +85,8 @@ interface State<Memory extends ArrayBufferLike> {
   readonly owns: boolean
   readonly handle: HeapHandle | undefined
   readonly onLeaks: ((leaks: readonly Leak[]) => void) | undefined
+  /** The words of the mutexes that this thread holds. */
+  readonly heldLocks: Set<number>
   /** Pins and owners of blocks; undefined before the first one. */
   claims: Claims | undefined
   /** Identifies the contents of the heap: reset() replaces this object. */
@@ -298,6 +301,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
       backing,
       file,
       recovered: undefined,
+      heldLocks: new Set(),
       owns,
       handle,
       onLeaks,
@@ -585,6 +589,19 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     const view = this.alloc(length)
     this.claims().own(view.byteOffset, view)
     return view
+  }
+
+  /**
+   * Returns a lock that lies in the first word of a block, for data that several threads or
+   * processes change: see `Mutex`. Allocate the block with calloc, and leave that word alone. In a
+   * heap that is not shared, nobody else can hold the lock. Throws like free.
+   */
+  mutex(block: BlockReference): Mutex {
+    const { heldLocks } = this.state
+    return new Mutex(this.used(block, 'mutex') / 4, heldLocks, () => {
+      if (!this.engine.open) throw this.gone()
+      return this.engine.locks
+    })
   }
 
   // ---- queries ----------------------------------------------------------------------------------

@@ -79,6 +79,13 @@ export function create(heap: Heap | undefined, options: MapOptions): Opened {
 
 /** Opens the map whose header is at `pointer`, and recovers it if a call was interrupted. */
 export function open(heap: Heap, pointer: number): Opened {
+  const table = tableAt(heap, pointer)
+  if (isCut(table)) recover(table)
+  return { table, pointer, ownsHeap: false }
+}
+
+/** The map whose header is at `pointer`, as it is. Throws ERR_OFFHEAP_NOT_A_HEAP. */
+export function tableAt(heap: Heap, pointer: number): Table {
   if (!(heap instanceof Heap)) throw invalidType('heap', 'a Heap', heap)
   if (!heap.owns(pointer)) throw notAMap(`no block of the heap begins at byte ${pointer}`)
   const { i32 } = heap
@@ -90,12 +97,11 @@ export function open(heap: Heap, pointer: number): Opened {
     throw notAMap(
       `its layout version is ${version}, but this offheap reads version ${LAYOUT_VERSION}`
     )
-  const table = new Table(heap, pointer)
-  if (isCut(table)) recover(table)
-  return { table, pointer, ownsHeap: false }
+  return new Table(heap, pointer)
 }
 
-function notAMap(why: string): OffheapError {
+/** The error for a place where no map is. */
+export function notAMap(why: string): OffheapError {
   return new OffheapError('ERR_OFFHEAP_NOT_A_HEAP', `There is no map here: ${why}`)
 }
 

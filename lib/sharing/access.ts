@@ -169,6 +169,28 @@ export class Access {
   }
 
   /**
+   * Waits for a lock of the callers', in a word of the heap, and takes it. It holds a token as LOCK
+   * does, and is handed over in the same way. Returns whether its holder ended without releasing
+   * it. Throws ERR_OFFHEAP_BUSY.
+   */
+  acquire(words: Int32Array, word: number): boolean {
+    const patience = new Patience(this.system, this.patience, 'a mutex')
+    for (;;) {
+      const holder = Atomics.compareExchange(words, word, 0, this.me)
+      if (holder === 0) return false
+      // This thread's own token is of a call that was cut off by an error.
+      const isGone = holder === this.me || !this.lives(holder)
+      if (isGone && Atomics.compareExchange(words, word, holder, this.me) === holder) return true
+      if (patience.wait()) this.confirm(holder)
+    }
+  }
+
+  /** Takes a lock in a word of the heap if nobody has it. */
+  tryAcquire(words: Int32Array, word: number): boolean {
+    return Atomics.compareExchange(words, word, 0, this.me) === 0
+  }
+
+  /**
    * The owner of the arena, which this thread is in, takes the lock from now on: others come often.
    */
   crowd(record: number): void {

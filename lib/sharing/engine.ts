@@ -23,6 +23,7 @@ import type {
   HeapSummary,
   Host,
   Leak,
+  Locks,
   Pages,
   Pointer,
   Watch
@@ -672,6 +673,16 @@ export class SharedEngine implements Engine {
   /** Does some work, such as on the head, while no other thread does any. It must not throw. */
   exclusively<Result>(work: () => Result): Result {
     return this.at(this.arenas[0], work)
+  }
+
+  /** Locks in words of the heap. */
+  readonly locks: Locks = {
+    acquire: word => this.access.acquire(this.words, word),
+    tryAcquire: word => this.access.tryAcquire(this.words, word),
+    release: word => {
+      // The heap may have been closed within the lock.
+      if (this.words.length !== 0) Atomics.store(this.words, word, 0)
+    }
   }
 
   /** Gives up the arena of this thread: what the next thread finds there is in order. */
