@@ -249,6 +249,7 @@ test.runIf(process.platform === 'linux')(
           stdio: ['ignore', 'pipe', 'inherit']
         }
       )
+      onTestFinished(() => void child.kill('SIGKILL'))
       await once(child.stdout, 'data')
       for (let i = 0; i < round * 100; i++) map.get(`${i % 100}`)
       child.kill('SIGKILL')

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { on, once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { expect } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import type { Compiled } from '../memory/compiled.js'
 
 const SCRIPT = fileURLToPath(new URL('ledger.mjs', import.meta.url))
@@ -16,6 +16,8 @@ export async function launch(
   const child = spawn(process.execPath, [SCRIPT, compiled.heap, path, ...args], {
     stdio: ['ignore', 'pipe', 'inherit']
   })
+  // A test that fails leaves none behind: it would go on forever.
+  onTestFinished(() => void child.kill('SIGKILL'))
   for await (const text of on(child.stdout, 'data', { close: ['end'] }))
     if (String(text).includes('ready')) break
   return child
