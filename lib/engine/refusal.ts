@@ -32,7 +32,7 @@ export function refusalOf(
   if (block >= words[TOP_WORD]) {
     return block < words[HIGH_WATER_WORD]
       ? doubleFree(call, given, 'was freed before and has become wilderness')
-      : invalid(call, given, 'lies in the wilderness, which was never handed out')
+      : invalid(call, given, 'lies in the wilderness, which was never allocated')
   }
   for (const info of eachBlock(words, slabs)) {
     const { offset, size, used, slab } = info
@@ -46,7 +46,7 @@ export function refusalOf(
         `is free already${info.pointer === pointer ? '' : `: it is part of ${where}`}`
       )
     if (info.pointer !== pointer) {
-      return invalid(call, given, `lies inside ${where}; only its beginning can be given`)
+      return invalid(call, given, `lies inside ${where}; pass the pointer to its beginning`)
     }
     return corrupt(`${where} and the one after it disagree about which of them is used`)
   }

@@ -36,7 +36,7 @@ export function checkHardened(ledger: Ledger): void {
       if (changed !== -1) throw faults.overflow(block, changed)
       if (memory.givenBack.hasAny(begin, end)) {
         throw corrupt(
-          `the block at ${begin} is used, but a page of it is noted as given back to the system`
+          `the block at ${begin} is used, but one of its pages is noted as returned to the system`
         )
       }
     } else if (seals.holds('quarantined', block)) {

@@ -41,7 +41,7 @@ export class Faults {
     if (pointer >= slotOf(words[TOP_WORD])) {
       return pointer < slotOf(words[HIGH_WATER_WORD])
         ? this.doubleFree(call, pointer, 'was freed before and has become wilderness', pointer, 0)
-        : this.invalid(call, pointer, 'lies in the wilderness, which was never handed out')
+        : this.invalid(call, pointer, 'lies in the wilderness, which was never allocated')
     }
     return this.inside(call, pointer)
   }
@@ -66,7 +66,7 @@ export class Faults {
       const bytes = requestedOf(words, block)
       if (slot === pointer) return this.entry(block)
       const why =
-        `lies inside the block at ${slot} (${bytes} bytes); only its beginning ` + 'can be given'
+        `lies inside the block at ${slot} (${bytes} bytes); pass the pointer to ` + 'its beginning'
       return this.invalid(call, pointer, why, this.block(slot, bytes))
     }
     return corrupt(`no block covers byte ${pointer}`)

@@ -79,7 +79,7 @@ export class GivenBack {
     if (word === 0) return 0
     const pages = word & PAGES_MASK
     if (word === this.sealed(at, pages)) return pages
-    throw corrupt(`the note at byte ${at * 4} about pages given back to the system was overwritten`)
+    throw corrupt(`the note at byte ${at * 4} about pages returned to the system was overwritten`)
   }
 
   private sealed(at: number, pages: number): number {

@@ -62,11 +62,11 @@ function read(value: unknown, low: number, high: number): HeapDescription {
     const size = integer(property(item, 'size'), `${name}.size`)
     if (offset < end)
       throw new Error(
-        `describe(): ${name} begins at byte ${offset}, inside what lies before it (up to ${end})`
+        `describe(): ${name} begins at byte ${offset}, inside what is before it, up to byte ${end}`
       )
     if (size <= 0 || offset + size > high) {
       throw new Error(
-        `describe(): ${name} has ${size} bytes from byte ${offset} on, and the heap ends at ${high}`
+        `describe(): ${name} has ${size} bytes from byte ${offset} on, but the heap ends at ${high}`
       )
     }
     end = offset + size
@@ -102,7 +102,7 @@ function property(value: unknown, name: string): unknown {
 }
 
 function listOf(value: unknown, name: string): unknown[] {
-  if (!isIterable(value)) throw new Error(`describe(): ${name} is no array`)
+  if (!isIterable(value)) throw new Error(`describe(): ${name} is not an array`)
   const items: unknown[] = []
   for (const item of value) {
     if (items.length >= MOST_BLOCKS)
@@ -119,7 +119,7 @@ function isIterable(value: unknown): value is Iterable<unknown> {
 function integer(value: unknown, name: string): number {
   if (typeof value === 'number' && Number.isInteger(value) && value >= 0) return value
   throw new Error(
-    `describe(): ${name} is ${String(value)}, and should be a byte offset or a number of bytes`
+    `describe(): ${name} is ${String(value)}, but should be a byte offset or a number of bytes`
   )
 }
 

@@ -31,7 +31,7 @@ describe('a pointer', () => {
       expectError(
         () => heap.free(pointer),
         INVALID,
-        /lies in the wilderness, which was never handed out/
+        /lies in the wilderness, which was never allocated/
       )
       expect(blockOf(() => heap.free(pointer))).toBeUndefined()
     }

@@ -251,7 +251,7 @@ describe('pages returned to the system', () => {
           expectError(
             use,
             'ERR_OFFHEAP_CORRUPT',
-            /the note at byte 32 about pages given back to the system was overwritten/
+            /the note at byte 32 about pages returned to the system was overwritten/
           )
         }
         expect(bytes.equals(before)).toBe(true)

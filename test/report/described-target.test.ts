@@ -70,7 +70,7 @@ describe('a target that describes its heap', () => {
     )
 
   it('refuses an invalid description with a message', () => {
-    expect(says(() => ({ blocks: 5 }))).toThrow('describe(): blocks is no array')
+    expect(says(() => ({ blocks: 5 }))).toThrow('describe(): blocks is not an array')
     expect(says(() => ({ blocks: [] }))).toThrow('describe(): no used block holds the pointer 4104')
     expect(
       says(() => {

@@ -17,18 +17,18 @@ describe('the description of a heap', () => {
 
   it.each([
     [null, 'describe() must return { blocks'],
-    [[], 'blocks is no array'],
-    [{ blocks: 'abc' }, 'blocks is no array'],
+    [[], 'blocks is not an array'],
+    [{ blocks: 'abc' }, 'blocks is not an array'],
     [{ blocks: [7] }, 'describe() must return { blocks'],
     [{ blocks: [block(4092, 8)] }, 'blocks[0] begins at byte 4092'],
     [
       { blocks: [block(4096, 16), block(4104, 8)] },
-      'blocks[1] begins at byte 4104, inside what lies before it (up to 4112)'
+      'blocks[1] begins at byte 4104, inside what is before it, up to byte 4112'
     ],
     [{ blocks: [block(4096, 0)] }, 'blocks[0] has 0 bytes'],
     [
       { blocks: [block(4096, 101)] },
-      'blocks[0] has 101 bytes from byte 4096 on, and the heap ends at 4196'
+      'blocks[0] has 101 bytes from byte 4096 on, but the heap ends at 4196'
     ],
     [{ blocks: [block(4096.5, 8)] }, 'blocks[0].offset is 4096.5'],
     [{ blocks: [block(Number.NaN, 8)] }, 'blocks[0].offset is NaN'],
@@ -41,7 +41,7 @@ describe('the description of a heap', () => {
       { blocks: [block(4096, 8)], freeList: [4096] },
       'freeList[0] is 4096, where no free block begins'
     ],
-    [{ blocks: [], freeList: 3 }, 'freeList is no array']
+    [{ blocks: [], freeList: 3 }, 'freeList is not an array']
   ])('%j is refused with a sentence', (value, message) => {
     expect(read(value)).toContain(message)
   })

@@ -131,7 +131,7 @@ describe.skipIf(noChromium)(`the page of offheap view${reason}`, () => {
     await rows.hover({ position: { x: 200, y: 30 } })
     await says(page, '#tip', '400 bytes, id 0')
     await says(page, '#tip', /whole block 408 bytes: header 4, slack 4/)
-    await says(page, '#tip', 'made by operation 1 (line 1), malloc of 400 bytes for id 0')
+    await says(page, '#tip', 'allocated by operation 1 (line 1), malloc of 400 bytes for id 0')
     await says(page, '#tip', 'age 4 operations')
     await says(page, '[data-say=target]', '400 bytes, id 0')
     // On the map the same block lies lowest, until the realloc moved it.
@@ -172,7 +172,7 @@ describe.skipIf(noChromium)(`the page of offheap view${reason}`, () => {
       'free slot of 96 bytes; in a slab of 96-byte slots, 3 of 5 used; bytes'
     )
     await point(firstSlab + 490)
-    await says(page, '#tip', '32 bytes that slots leave over')
+    await says(page, '#tip', '32 bytes after the last slot')
     await point(firstSlab + 600)
     await says(page, '#tip', '512 bytes of a chunk: room for a slab')
     await point(firstSlab - 2)
@@ -264,7 +264,7 @@ describe.skipIf(noChromium)(`the page of offheap view${reason}`, () => {
     await page.keyboard.press('N')
     await says(page, '[data-say=target]', /last in the list/)
     await page.keyboard.press('b')
-    await says(page, '[data-say=target]', /made by operation/)
+    await says(page, '[data-say=target]', /allocated by operation/)
     await page.keyboard.press('Escape')
     await expect.poll(() => page.locator('[data-say=target]').textContent()).toBe('')
     await page.close()

@@ -19,7 +19,7 @@ export function describeResult({ history }: Subject, operations: number): string
   const pointer = history.timeline.pointers[i]
   const gone = history.ended[i]
   if (pointer === 0)
-    return gone === -1 ? 'Nothing changed.' : `Gave back ${place(history.timeline.pointers[gone])}.`
+    return gone === -1 ? 'Nothing changed.' : `Freed ${place(history.timeline.pointers[gone])}.`
   if (gone === -1) return `Returned ${place(pointer)}.`
   const before = history.timeline.pointers[gone]
   return before === pointer
@@ -75,8 +75,8 @@ export function describeTarget(subject: Subject, target: Target, operations: num
   }
   const slab = history.slabs.find(offset, operations)
   if (slab !== undefined) lines.push(describeSlab(slab, moment))
-  lines.push(where, `made by ${describeOperation(trace, birth)}`)
-  if (block !== birth) lines.push(`as it is since ${describeOperation(trace, block)}`)
+  lines.push(where, `allocated by ${describeOperation(trace, birth)}`)
+  if (block !== birth) lines.push(`unchanged since ${describeOperation(trace, block)}`)
   lines.push(`age ${count(operations - birth - 1, 'operation')}`)
   if (death === trace.length) lines.push('never freed')
   else lines.push(`until ${describeOperation(trace, death)}`)
@@ -87,7 +87,7 @@ export function describeTarget(subject: Subject, target: Target, operations: num
 function describeInSlab({ kind, size, granule }: SlabTarget, moment: Moment): string[] {
   const bytes = `${humanCount(size)} bytes`
   if (kind === 'slot') return [`free slot of ${bytes}`, describeSlab(granule, moment)]
-  if (kind === 'rest') return [`${bytes} that slots leave over`, describeSlab(granule, moment)]
+  if (kind === 'rest') return [`${bytes} after the last slot`, describeSlab(granule, moment)]
   return [
     kind === 'chunk'
       ? `header of a chunk of slabs, ${bytes}`
@@ -129,8 +129,8 @@ export function describeSlabs({ history, now }: Subject): string {
 export function describeFreeList({ history, now }: Subject): string {
   if (history.timeline.freeList === undefined) {
     return (
-      'This allocator shows no free list. What lies between payloads is headers, footers, ' +
-      'padding or free; with describe() it would show which.'
+      'This allocator shows no free list. Between payloads are headers, footers, ' +
+      'padding or free memory; with describe(), it would show which.'
     )
   }
   const { freeOffsets, freeSizes } = now
