@@ -5,7 +5,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { HeapCache, HeapMap } from '#lib/map/index.js'
+import { Heap } from '#lib/index.js'
+import { HeapCache, HeapMap, SharedMap } from '#lib/map/index.js'
 import { ROOT } from '../paths.js'
 
 /** A map of strings. */
@@ -59,6 +60,16 @@ export const MAKERS: Readonly<Record<string, (entries: number, bytes: number) =>
       set: (key, value) => cache.set(key, value),
       all: plain,
       close: () => cache.close()
+    }
+  },
+  SharedMap: (entries, bytes) => {
+    const heap = Heap.map({ size: sizeFor(entries, bytes), shared: true, arenas: 1 })
+    const map = SharedMap.create<string, string>(heap)
+    return {
+      get: key => map.get(key),
+      set: (key, value) => map.set(key, value),
+      all: plain,
+      close: () => heap.close()
     }
   },
   'lru-cache': entries => {
