@@ -220,11 +220,15 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   /**
    * Opens the heap in a file. Its blocks and their contents outlive the process: every store
    * reaches the file, even if the process is killed. See docs/heap-files.md for the guarantees.
-   * Only one process at a time can have the file open. Throws ERR_OFFHEAP_LOCKED if another process
-   * has it open; ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_TRUNCATED or ERR_OFFHEAP_CORRUPT if the file
-   * is not a heap, or is damaged; ERR_OFFHEAP_UNCLEAN with `recover: false`; ERR_OFFHEAP_SYSTEM if
-   * a system call fails; ERR_OFFHEAP_UNSUPPORTED; ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE and
-   * ERR_OUT_OF_RANGE, also for options that contradict the file.
+   * The path `shm:name` opens a named region in memory, which stays until it is deleted or the
+   * machine stops. Only one process at a time can have the file open; with `shared: true`, any
+   * number of processes and threads can (docs/sharing.md). Throws ERR_OFFHEAP_LOCKED if another
+   * process has it open; ERR_OFFHEAP_BUSY if another one has been opening or closing a shared file
+   * for too long, or if 256 threads have it open; ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_TRUNCATED or
+   * ERR_OFFHEAP_CORRUPT if the file is not a heap, or is damaged; ERR_OFFHEAP_UNCLEAN with
+   * `recover: false`; ERR_OFFHEAP_SYSTEM if a system call fails; ERR_OFFHEAP_UNSUPPORTED;
+   * ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE and ERR_OUT_OF_RANGE, also for options that
+   * contradict the file.
    */
   static open(path: string, options: HeapFileOptions = {}): Heap {
     const { file, words, commit, open, finish } = openFile(path, options)

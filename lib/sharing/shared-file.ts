@@ -55,6 +55,12 @@ export class SharedFile {
    * ERR_OFFHEAP_LOCKED, ERR_OFFHEAP_BUSY, and what HeapFile throws.
    */
   static open(path: string, geometry: Geometry | undefined, patience: number): SharedFile {
+    if (process.platform !== 'linux') {
+      throw new OffheapError(
+        'ERR_OFFHEAP_UNSUPPORTED',
+        'Processes can share a heap on Linux only; leave out "shared", or use threads'
+      )
+    }
     const mapping = FileMapping.open(path, geometry === undefined ? 'write' : 'create')
     try {
       passDoor(mapping, patience)

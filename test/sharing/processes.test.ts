@@ -317,7 +317,7 @@ describe.runIf(process.platform === 'linux')('a shared file that nobody closed',
 
   test('is opened whatever its control area holds', () => {
     const path = newPath()
-    const heap = create(path, { arenas: 3 })
+    const heap = create(path, { arenas: 3, size: MIB })
     const pointers = Array.from({ length: 50 }, (_, i) => heap.malloc(i * 10))
     const copy = left(path)
     heap.close()

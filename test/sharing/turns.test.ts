@@ -5,9 +5,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { placements } from '../../lib/index.js'
+import { BUSY, LOCK, recordOf } from '../../lib/sharing/control.js'
 import type { SharedEngine } from '../../lib/sharing/engine.js'
+import { expectError } from '../heap/support.js'
 import { scaled } from '../runs.js'
-import { attach, end, newMemory, usedIn } from './support.js'
+import { attach, copyOf, end, newMemory, usedIn } from './support.js'
 
 const ARENAS = 3
 /** More than there are arenas, so that some threads share one. */
@@ -175,5 +177,52 @@ describe.each(placements)('%s: threads that take turns', placement => {
       }),
       { numRuns: scaled(30) + 1, endOnFailure: true }
     )
+  })
+})
+
+describe('an arena that another thread does not leave', () => {
+  test.each(['BUSY', 'LOCK'] as const)('is waited for, and not without end: %s', word => {
+    const memory = newMemory(2, 'first-fit', false)
+    let slept = 0
+    const sleep = (microseconds: number): void => {
+      slept += microseconds
+    }
+    const [one, token] = attach(memory)
+    const [two] = attach(memory, { sleep })
+    const pointer = one.allocate(100)
+    const large = two.allocate(60_000)
+    const at = recordOf(Math.floor(pointer / 65536)) + (word === 'BUSY' ? BUSY : LOCK)
+    memory.head[at] = word === 'BUSY' ? 1 : token
+    const before = copyOf(memory)
+    for (const call of [
+      () => two.stats(0),
+      () => two.check(),
+      () => two.reset(),
+      () => two.allocate(60_000),
+      () => two.resize(pointer, 5000),
+      () => two.free(pointer + 8)
+    ]) {
+      slept = 0
+      expectError(call, 'ERR_OFFHEAP_BUSY', /Nothing was changed/)
+      // As long as it was told to wait, in milliseconds, and not much longer.
+      expect(slept).toBeGreaterThanOrEqual(1000)
+      expect(slept).toBeLessThan(3000)
+      const isSame = memory.words.every((value, index) => value === before.words[index])
+      expect(isSame).toBe(true)
+      expect(memory.head[at]).toBe(before.head[at])
+    }
+    // What needs no other arena goes on.
+    expect(two.free(large)).toBe(true)
+    expect(two.free(two.allocate(100))).toBe(true)
+    memory.head[at] = 0
+    two.check()
+    expect(two.stats(0).blocks).toBe(1)
+    expect(one.free(pointer)).toBe(true)
+    // A thread that ended is not waited for.
+    memory.head[at] = word === 'BUSY' ? 1 : token
+    end(memory, token)
+    slept = 0
+    two.check()
+    expect(slept).toBe(0)
   })
 })
