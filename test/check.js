@@ -58,7 +58,7 @@ const checks = {
       'kills 1,000 processes (OFFHEAP_KILLS) that work on a heap file, 200 that recover one, and ' +
       '300 that share one',
     commands: [['vitest', 'run', 'test/sharing/kills.test.ts']],
-    variables: { OFFHEAP_KILLS: '1000' }
+    variables: { OFFHEAP_TESTS: 'all', OFFHEAP_KILLS: '1000' }
   },
   faults: {
     about:
