@@ -23,10 +23,12 @@ import { countSteps, type PartResult, runPart } from './run/run.js'
 import { FULL, QUICK } from './run/scale.js'
 import type { Settings } from './run/settings.js'
 import { TARGET_GROUPS, type TargetRow } from './run/targets.js'
+import { SHARED_PARTS, sharedGrid, sharedPicture } from './shared/race.js'
 
 interface Options {
   readonly targets?: boolean
   readonly map?: boolean
+  readonly shared?: boolean
   readonly compare?: readonly string[]
   readonly quick?: boolean
   readonly docs?: boolean
@@ -124,6 +126,31 @@ function runMaps({ quick = false, rounds = quick ? 1 : 3, node, json }: Options)
   writeFileSync(json, JSON.stringify({ environment: environment(node), maps }))
 }
 
+/** With `docs`, the pictures go to docs/bench. */
+async function runShared({
+  quick = false,
+  only,
+  docs,
+  json,
+  node,
+  clock,
+  ...rest
+}: Options): Promise<void> {
+  const { rounds = quick ? 1 : 5 } = rest
+  const charts = []
+  for (const [name, measure] of chosen(only, SHARED_PARTS)) {
+    const progress = startProgress(name, 0)
+    const chart = await measure({ quick, rounds, clock, onStep: label => progress.step(label) })
+    progress.stop()
+    console.log(textTable(sharedGrid(chart)))
+    if (docs === true) writeFileSync(join(DOCS, 'bench', chart.file), sharedPicture(chart))
+    charts.push(chart)
+  }
+  if (json !== undefined) {
+    writeFileSync(json, JSON.stringify({ environment: environment(node), rounds, charts }))
+  }
+}
+
 async function runTargets(options: Options, settings: Settings): Promise<TargetRow[]> {
   const rows: TargetRow[] = []
   const { before } = options
@@ -187,6 +214,7 @@ async function runPage(
 
 async function run(options: Options): Promise<void> {
   if (options.map === true) return runMaps(options)
+  if (options.shared === true) return runShared(options)
   const { quick = false, clock, node } = options
   const wanted = options.compare ?? options.contenders ?? (quick ? QUICK.contenders : ALL)
   const absent = new Map((await setUp(wanted)).map(({ id, reason }) => [id, reason]))
@@ -231,6 +259,7 @@ const program = new Command('bench')
   .description('Measures offheap against other allocators, each in a process of its own, in turns.')
   .option('--quick', 'less than a minute: fewer contenders, cases and rounds')
   .option('--map', 'HeapMap and HeapCache, compared with Map, lru-cache, lmdb and better-sqlite3')
+  .option('--shared', 'shared heaps: threads, hand-overs, opening files; --docs writes pictures')
   .option('--targets', "only the project's own targets, compared with the measurements")
   .option(
     '--compare <ids>',

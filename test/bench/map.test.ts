@@ -1,8 +1,12 @@
-/** The table of `npm run bench -- --map`, and each contender that needs no other package. */
+/**
+ * The tables of `npm run bench -- --map` and `-- --shared`, and each contender of the former that
+ * needs no other package.
+ */
 import { describe, expect, test } from 'vitest'
 import { MAKERS } from '../../bench/map/contenders.js'
 import { FIGURES, type Figures } from '../../bench/map/figures.js'
 import { mapGrid } from '../../bench/map/race.js'
+import { sharedGrid, sharedPicture } from '../../bench/shared/race.js'
 
 const figures = (value: number): Figures => ({
   insert: value,
@@ -40,4 +44,25 @@ describe.each(['Map', 'HeapMap', 'HeapCache'])('%s', name => {
     expect(subject?.get('none')).toBe(undefined)
     subject?.close()
   })
+})
+
+test('the table and the picture of shared heaps have a line for each kind', () => {
+  const chart = {
+    file: 'x.svg',
+    labels: { title: 'Title', subtitle: 'lower is better' },
+    xTitle: 'threads',
+    x: [1, 2].map(value => ({ value, label: `${value} x` })),
+    lines: ['one', 'two'].map((label, i) => ({
+      label,
+      color: '#111',
+      values: [12.3, 1e6 * (i + 1)]
+    }))
+  }
+  const { head, rows } = sharedGrid(chart)
+  expect(head).toEqual(['', '1 x', '2 x'])
+  expect(rows).toEqual([
+    ['one', '12.3', '1,000,000'],
+    ['two', '12.3', '2,000,000']
+  ])
+  expect(sharedPicture(chart).match(/>(one|two|2 x|threads)</g)).toHaveLength(4)
 })

@@ -1,0 +1,129 @@
+/**
+ * What the benchmark of shared heaps runs in workers (threads and hand-overs), and in processes of
+ * their own (heap files): `node child.js make|open PATH BYTES SHARED`.
+ */
+import { readFileSync } from 'node:fs'
+import { isMainThread, parentPort, workerData } from 'node:worker_threads'
+import { Heap } from '#lib/index.js'
+import { readTrace } from '#lib/trace/read.js'
+import { fromTrace, leftovers } from '../work/columns.js'
+import { type Columns, freeAll, replay } from '../work/replay.js'
+
+/** How a thread of the first part gets its heap. */
+export interface ReplayTask {
+  readonly task: 'replay'
+  readonly heap: HeapSource
+  readonly traces: readonly string[]
+  readonly repeats: number
+  /** Two words: how many threads are ready; and whether they may begin. */
+  readonly gate: Int32Array
+}
+
+export type HeapSource =
+  | { readonly kind: 'private'; readonly size: number }
+  | { readonly kind: 'shared'; readonly handle: ReturnType<Heap['handle']> }
+  | { readonly kind: 'file'; readonly path: string }
+
+/** Receives the bytes of the second part, and answers each time. */
+export interface ReceiveTask {
+  readonly task: 'receive'
+  readonly handle: ReturnType<Heap['handle']>
+  readonly shared: SharedArrayBuffer
+}
+
+/** One hand-over: where the bytes are. */
+export type Parcel =
+  | { readonly way: 'clone'; readonly bytes: Uint8Array }
+  | { readonly way: 'transfer'; readonly bytes: Uint8Array }
+  | { readonly way: 'shared'; readonly length: number }
+  | { readonly way: 'heap'; readonly pointer: number; readonly length: number }
+  | { readonly way: 'file'; readonly path: string }
+
+const PAGE = 4096
+
+/** Reads a byte of each page. */
+export function sumOf(bytes: Uint8Array): number {
+  let sum = 0
+  for (let at = 0; at < bytes.length; at += PAGE) sum += bytes[at]
+  return sum
+}
+
+function openHeap(source: HeapSource): Heap {
+  if (source.kind === 'private') {
+    return Heap.map({ size: source.size, placement: 'segregated-fit' })
+  }
+  if (source.kind === 'shared') return Heap.attach(source.handle)
+  return Heap.open(source.path, { shared: true })
+}
+
+async function replayTraces({ heap: source, traces, repeats, gate }: ReplayTask): Promise<void> {
+  const heap = openHeap(source)
+  const work: { columns: Columns; rest: Int32Array; table: Float64Array }[] = []
+  for (const path of traces) {
+    const columns = fromTrace(await readTrace(path))
+    const table = new Float64Array(columns.slotCount)
+    work.push({ columns, rest: leftovers(columns), table })
+  }
+  const run = (): void => {
+    for (const { columns, rest, table } of work) {
+      replay(heap, columns, table, 0, 0, columns.kinds.length)
+      freeAll(heap, rest, table, 0)
+    }
+  }
+  for (let warm = 0; warm < 3; warm++) run()
+  Atomics.add(gate, 0, 1)
+  Atomics.notify(gate, 0)
+  Atomics.wait(gate, 1, 0)
+  const begin = Number(process.hrtime.bigint())
+  for (let repeat = 0; repeat < repeats; repeat++) run()
+  const end = Number(process.hrtime.bigint())
+  const operations = repeats * work.reduce((sum, { columns }) => sum + columns.kinds.length, 0)
+  parentPort?.postMessage({ begin, end, operations })
+  heap.close()
+}
+
+function receive({ handle, shared }: ReceiveTask): void {
+  const heap = Heap.attach(handle)
+  const all = new Uint8Array(shared)
+  parentPort?.on('message', (parcel: Parcel) => {
+    let sum = 0
+    if (parcel.way === 'clone' || parcel.way === 'transfer') sum = sumOf(parcel.bytes)
+    else if (parcel.way === 'shared') sum = sumOf(all.subarray(0, parcel.length))
+    else if (parcel.way === 'file') sum = sumOf(readFileSync(parcel.path))
+    else {
+      sum = sumOf(heap.u8.subarray(parcel.pointer, parcel.pointer + parcel.length))
+      heap.free(parcel.pointer)
+    }
+    parentPort?.postMessage(sum)
+  })
+  parentPort?.postMessage('ready')
+}
+
+const BLOCK = 1000
+
+/** Fills a heap file with blocks, and ends like a process that is killed. */
+function make(path: string, size: number, shared: boolean): void {
+  const heap = Heap.open(path, { size, create: true, shared, ...(shared ? { arenas: 4 } : {}) })
+  while (heap.malloc(BLOCK) !== 0);
+  process.kill(process.pid, 'SIGKILL')
+}
+
+/** Opens a heap file, prints how long that took, and closes it. */
+function open(path: string, shared: boolean): void {
+  const begin = performance.now()
+  const heap = Heap.open(path, { shared })
+  const milliseconds = performance.now() - begin
+  const { blocks } = heap.stats()
+  heap.close()
+  process.stdout.write(JSON.stringify({ milliseconds, blocks }))
+}
+
+if (!isMainThread) {
+  const task: ReplayTask | ReceiveTask = workerData
+  if (task.task === 'replay') await replayTraces(task)
+  else receive(task)
+} else if (process.argv[2] === 'make') {
+  make(process.argv[3], Number(process.argv[4]), process.argv[5] === 'true')
+} else if (process.argv[2] === 'open') {
+  open(process.argv[3], process.argv[5] === 'true')
+}
