@@ -15,10 +15,7 @@ const PLACES = [
 ]
 const executablePath = PLACES.find(place => place !== undefined && existsSync(place))
 
-/**
- * Whether there is no Chromium here, and what to add to the name of a group of tests that is
- * skipped then.
- */
+/** Whether Chromium is missing, and the suffix for the names of tests that are skipped then. */
 export const noChromium = executablePath === undefined
 export const reason = noChromium ? ' (skipped: no Chromium here; install it or set CHROMIUM)' : ''
 

@@ -1,4 +1,4 @@
-/** Errors: their codes, what they carry, and that naming a value runs none of its code. */
+/** Errors: their codes and properties, and that formatting a value runs none of its code. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { corrupt, inspect, invalidType, OffheapError, outOfRange } from '../lib/errors.js'

@@ -1,6 +1,6 @@
 /**
  * What counts as a hang. No test measures time: a machine may be slow, or busy with something else.
- * These limits end only what would never end, and are far from what any test needs.
+ * These limits end only what would never end, and are far above what any test needs.
  */
 import { Worker } from 'node:worker_threads'
 

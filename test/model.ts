@@ -1,8 +1,8 @@
 /**
- * The slow model: a heap as a plain array of blocks, written from the rules of DESIGN and nothing
- * of lib/. Every request looks at every block. It says which pointer each call must return, and how
- * large every block is; what is in them is for its user to remember (tape.ts), so that it works for
- * heaps of gigabytes too.
+ * The slow model: a heap as a plain array of blocks, written from the specification, without
+ * anything of lib/. Every request looks at every block. It predicts the pointer that each call must
+ * return, and the size of every block. It does not store their contents (see tape.ts), so that it
+ * works for heaps of gigabytes too.
  */
 
 export interface ModelBlock {
@@ -37,12 +37,12 @@ export interface Request {
 }
 
 /**
- * Which of the free blocks that are large enough a request gets. `fits` is in address order, and
- * never empty. Undefined: none of them, but one off the wilderness.
+ * Chooses one of the free blocks that are large enough. `fits` is in address order, and never
+ * empty. Returns undefined for a block from the wilderness instead.
  */
 export interface Choice {
   (fits: readonly FreeBlock[], request: Request): { offset: number; size: number } | undefined
-  /** The order of the free list; by address unless given. */
+  /** The order of the free list. Default: by address. */
   readonly order?: (a: FreeBlock, b: FreeBlock) => number
 }
 
@@ -75,7 +75,7 @@ export class Model {
   readonly rules: Rules
   #changes = 0
 
-  /** Blocks lie between the byte offsets `first` and `end`. */
+  /** Blocks are between the byte offsets `first` and `end`. */
   constructor(first: number, end: number, choose: Choice = lowestAddress, rules: Rules = ordinary) {
     this.first = first
     this.top = first
@@ -85,7 +85,7 @@ export class Model {
     this.rules = rules
   }
 
-  /** Forgets every block. A policy that remembers begins anew with another `choose`. */
+  /** Frees all blocks. A policy with state starts again with a new `choose`. */
   reset(choose: Choice): void {
     this.blocks = []
     this.top = this.first
@@ -93,10 +93,7 @@ export class Model {
     this.choose = choose
   }
 
-  /**
-   * The most bytes that malloc can give: those of the largest run of memory that no used block is
-   * in.
-   */
+  /** The largest possible malloc: the largest run of memory without a used block. */
   largestFree(): number {
     let largest = 0
     let run = 0
@@ -136,8 +133,8 @@ export class Model {
       while (bytes !== 0 && bytes < smallest) bytes += alignment
       return bytes
     }
-    // The policy chooses among blocks that fit wherever they lie; then comes the wilderness; then
-    // whatever happens to fit.
+    // First the policy chooses among blocks that fit with any gap, then the wilderness, then any
+    // block that fits.
     const padded = need + alignment + unit
     const chosen = this.chosen(padded)
     let block = chosen === undefined ? undefined : this.#find(chosen.offset)
@@ -194,10 +191,10 @@ export class Model {
   /** A block is to have `need` bytes, more than it has. */
   protected beforeGrowth(_block: ModelBlock, _need: number): void {}
 
-  /** A block is about to be given back for one elsewhere. */
+  /** A block is about to be replaced by one elsewhere. */
   protected beforeMove(_block: ModelBlock): void {}
 
-  /** Grows a block in place. False when there is too little room behind it. */
+  /** Grows a block in place. Returns false if there is too little room after it. */
   #growRight(block: ModelBlock, need: number): boolean {
     const right = this.#right(block)
     if (block.size + this.#free(right) < need) return false
@@ -241,8 +238,8 @@ export class Model {
   }
 
   /**
-   * A block for `need` bytes: a free one, split when the rest can stand alone; else a new one off
-   * the wilderness.
+   * A block for `need` bytes: a free one, split if the remainder is large enough for a block;
+   * otherwise a new one from the wilderness.
    */
   protected place(need: number): ModelBlock | undefined {
     const chosen = this.chosen(need)
@@ -253,8 +250,8 @@ export class Model {
   }
 
   /**
-   * Makes a free block a used one of `need` bytes, or of all its bytes when the rest can't stand
-   * alone.
+   * Makes a free block a used one of `need` bytes, or of all its bytes if the remainder is too
+   * small for a block.
    */
   #take(block: ModelBlock, need: number): void {
     block.used = true
@@ -297,7 +294,8 @@ export class Model {
   }
 
   /**
-   * Shortens `block` to `size` bytes; the rest becomes a free block behind it, which is returned.
+   * Shortens `block` to `size` bytes. The remainder becomes a free block after it, which is
+   * returned.
    */
   #cut(block: ModelBlock, size: number): ModelBlock {
     const offset = block.offset + size
@@ -308,8 +306,8 @@ export class Model {
   }
 
   /**
-   * What `block` has beyond `need`, too little to stand alone, goes to a right neighbour that is
-   * free, if it has one.
+   * Gives what `block` has beyond `need`, too little for a block, to a free right neighbour, if
+   * there is one.
    */
   #lend(block: ModelBlock, need: number): void {
     const rest = block.size - need
@@ -326,8 +324,7 @@ export class Model {
   }
 
   /**
-   * Grows `block` to `need` bytes into the free block `right`, or into the wilderness when there is
-   * none.
+   * Grows `block` to `need` bytes into the free block `right` or, without one, into the wilderness.
    */
   #swallow(block: ModelBlock, right: ModelBlock | undefined, need: number): void {
     if (right === undefined) {

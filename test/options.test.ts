@@ -83,7 +83,7 @@ describe.each(functions)('%s', (name, call, fine, other) => {
     for (const [key, value] of Object.entries(fine)) {
       const get = (): unknown => {
         reads.push(key)
-        // A second look would find something else.
+        // Reading it again would return something else.
         return reads.filter(read => read === key).length === 1 ? value : Symbol('changed')
       }
       Object.defineProperty(options, key, { get, enumerable: true })

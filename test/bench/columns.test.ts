@@ -86,7 +86,7 @@ describe('pinning', () => {
     expect(isConsistent(columns)).toBe(true)
     expect(columns.kinds.filter(kind => kind === FREE).length).toBe(960)
     expect(columns.sizes.filter(size => size === 28).length).toBe(1000)
-    // 24 blocks of 32 bytes, headers included, give way to 16 of 48.
+    // 24 blocks of 32 bytes, headers included, are replaced by 16 of 48.
     expect(columns.sizes.filter(size => size === 44).length).toBe(40 * 16)
   })
 

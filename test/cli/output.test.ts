@@ -1,4 +1,4 @@
-/** The command with an output that fails: a reader that is gone, a full disk. */
+/** The command with failing output: a closed pipe, a full disk. */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { closeSync, constants, existsSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -25,7 +25,7 @@ const COMMANDS: Readonly<Record<string, readonly string[]>> = {
   inspect: ['inspect', '--help'],
   recover: ['recover', '--help']
 }
-/** What it prints on standard output is the recorded program's own. */
+/** Its standard output is that of the recorded program. */
 const OTHERS = ['record']
 
 let lab: CompiledLab
@@ -39,7 +39,7 @@ beforeAll(() => {
     'export function create() { return { malloc: () => 4 } }\n'
   )
   if (why !== '') return
-  // The writing end of a pipe that nobody reads.
+  // The writing end of a pipe without a reader.
   const fifo = join(lab.folder, 'fifo')
   execFileSync('mkfifo', [fifo])
   const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK)

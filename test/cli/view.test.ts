@@ -70,7 +70,7 @@ describe('offheap view', () => {
       { label: at('bump.ts'), hasFreeList: false, hasEnds: true, wholeBlocks: false },
       { label: 'first-fit' }
     ])
-    // What lies between payloads is not called free where nothing is known of it.
+    // Memory between payloads is not called free if nothing is known about it.
     expect(text('two.html')).toContain('no payload: headers, footers, padding or free')
     expect(text('heap.html')).not.toContain('no payload')
   })

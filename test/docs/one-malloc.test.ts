@@ -59,7 +59,7 @@ const files = [
   ...new Set([...text.matchAll(/`(lib\/[\w./-]+\.(?:ts|js))`/g)].map(([, file = '']) => file))
 ]
 
-/** The rows of each table, under the heading that it stands below. */
+/** The rows of each table, by the heading above it. */
 interface Table {
   readonly heading: string
   readonly rows: readonly { readonly call: string; readonly file: string }[]
@@ -102,7 +102,7 @@ describe('the names on the page of one malloc', () => {
   test.each(mentions.filter(name => !name.includes('.')))(
     '%s() is a function of a file on the page',
     name => {
-      // In the text a policy's methods stand without a class: whichever it is, it has them.
+      // In the text, the methods of policies are named without a class: every policy has them.
       const isVerb = hasMethod(
         read('lib/placement/placement.ts').replaceAll(': void\n', ': void {\n'),
         name

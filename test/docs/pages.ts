@@ -1,4 +1,4 @@
-/** The hand-written pages, and what is in them. */
+/** The hand-written pages and their contents. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from './package.js'
@@ -33,13 +33,15 @@ export function samplesOf(page: string): Sample[] {
   )
 }
 
-/** Names an excerpt: the file it is from, when its first line says so: `// from lru-cache.js`. */
+/**
+ * The file and the text of an excerpt, if the first line names the file: `// from lru-cache.js`.
+ */
 export function excerptOf(sample: Sample): { file: string; text: string } | undefined {
   const [, file, text] = sample.text.match(/^\/\/ from (\S+)\n([\s\S]*)$/) ?? []
   return file === undefined || text === undefined ? undefined : { file, text }
 }
 
-/** What a sample says that it prints: the comment behind each console.log, one line each. */
+/** The expected output of a sample: the comment after each console.log, one line each. */
 export function promised(text: string): string[] {
   return [...text.matchAll(/console\.log\(.*\) \/\/ (.*)$/gm)].map(([, comment = '']) => comment)
 }
@@ -54,7 +56,7 @@ export function anchorsOf(text: string): string[] {
   )
 }
 
-/** Where the links and pictures of a page lead to. */
+/** The targets of a page's links and pictures. */
 export function linksOf(text: string): string[] {
   return [...withoutCode(text).matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = '']) => target)
 }

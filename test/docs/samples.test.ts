@@ -1,6 +1,6 @@
 /**
- * Every sample of the README and of docs/ runs, and prints what the comments behind its console.log
- * calls say.
+ * Runs every sample of the README and of docs/, and compares its output with the comments after its
+ * console.log calls.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -33,7 +33,7 @@ describe('samples of the pages', () => {
   const whole = samples.filter(sample => excerptOf(sample) === undefined)
   test.concurrent.each(whole)('$place', async ({ page, text }) => {
     const expected = promised(text)
-    // A console.log without a comment would promise nothing.
+    // Every console.log needs a comment with the expected output.
     expect(text.split('console.log(')).toHaveLength(expected.length + 1)
     const { code, out, err } = await offheap.sample(text, dirname(page))
     expect(err).toBe('')

@@ -1,6 +1,6 @@
 /**
- * The allocator without a heap around it: what calls return for what is no pointer, and what they
- * leave alone.
+ * The allocator without a heap around it: what calls return for wrong pointers, and that they
+ * change nothing else.
  */
 import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'

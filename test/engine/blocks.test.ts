@@ -1,6 +1,6 @@
 /**
- * Blocks at their bounds: what comes out of overwritten lists and headers is not believed, and room
- * is used to the last word.
+ * Blocks at their limits: overwritten lists and headers are not trusted, and memory is used to the
+ * last word.
  */
 import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
@@ -36,7 +36,7 @@ function make(length = 2 ** 14) {
   const heap = new Allocator(words, header, host)
   heap.reset()
   const { blocks } = heap
-  /** Blocks of these many words, side by side, and a used one behind the last. */
+  /** Adjacent blocks with these numbers of words, and a used block after the last. */
   const row = (...sizes: number[]): number[] => {
     const all = sizes.map(size => blocks.allocate(size))
     blocks.allocate(4)

@@ -240,7 +240,7 @@ describe('check() of a heap with slabs finds', () => {
     const [word, value] = change(all)
     expect(all.words[word]).not.toBe(value)
     all.words[word] = value
-    // Names in a message stand for bytes of this scene.
+    // Names in a message are replaced by bytes of this scene.
     const bytes = {
       RECORD0: all.chunks[0] * 4,
       RECORD1: all.chunks[1] * 4,
@@ -257,7 +257,7 @@ describe('check() of a heap with slabs finds', () => {
   test('an empty chunk that is not counted', () => {
     const { words, heap, state } = scene()
     const slots = Array.from({ length: 500 }, () => heap.allocate(160))
-    // Of so many chunks one is kept empty.
+    // One of this many chunks is kept empty.
     for (const slot of slots.slice(-60)) heap.free(slot)
     heap.slabs.reclaimFor(100_000)
     heap.check()

@@ -1,7 +1,7 @@
 /**
- * Memory that has to be asked for, as on Windows: a heap commits before it writes, and a refusal is
- * what a full heap is. The system here has so much memory, and every word beyond it must stay as it
- * was.
+ * Memory that must be committed, as on Windows: a heap commits before it writes, and a refusal is
+ * the same as a full heap. The system here has so much memory, and every word beyond it must stay
+ * as it was.
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'

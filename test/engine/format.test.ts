@@ -76,7 +76,7 @@ test('clearHeader trusts no word of the header', () => {
 })
 
 describe('readHeader refuses', () => {
-  /** A header that stands, and what is changed of it. */
+  /** A valid header with these words changed. */
   const changed = (words: Record<number, number>, length = LENGTH): Int32Array => {
     const all = new Int32Array(LENGTH)
     writeHeader(all, header, layout, 0, true)

@@ -36,8 +36,8 @@ describe.each([false, true])('with slabs: %s', slabs => {
   )
 
   /**
-   * A small block, 0xff in it and, unless a block is behind it, behind it; and proof that no call
-   * takes it.
+   * A small block filled with 0xff, as is the memory after it if no block follows, and a check that
+   * no call accepts it.
    */
   function expectNoCall(header: number, neighbour: boolean, code: string): void {
     const heap = make()

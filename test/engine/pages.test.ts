@@ -22,7 +22,7 @@ const host: Host = {
   }
 }
 
-/** A heap of `length` words, its pages of 4 KiB, and those that it gave back. */
+/** A heap of `length` words, its pages of 4 KiB, and those that it returned. */
 function make(length = 2 ** 14) {
   const policy = policyNamed('first-fit')
   const words = new Int32Array(length)

@@ -43,7 +43,9 @@ const host: Host = {
     free: () => {}
   }
 }
-/** Every store of a call is cut off; of fewer runs, every fifth, each time another one. */
+/**
+ * Interrupts a call after every store; in quick runs after every fifth, different ones each time.
+ */
 const STRIDE = scaled(1) >= 1 ? 1 : 5
 
 function headerFor(placement: PlacementName, slabs: boolean): Header {
@@ -133,7 +135,7 @@ describe.each(kinds)('a %s heap (slabs: %s) with an interrupted call', (placemen
       if (!isCut()) break
       const freed = scene.live.filter(pointer => !live.includes(pointer))
       const count = [...heap.eachBlock()].filter(block => block.used).length
-      // At most one more: what the call freed, or what it gave.
+      // At most one more: the block that the call freed or allocated.
       expect([live.length, live.length + 1]).toContain(count)
       expect(words[PENDING_WORD]).toBe(0)
       heap.check()
@@ -158,7 +160,7 @@ describe.each(kinds)('a %s heap (slabs: %s) with an interrupted call', (placemen
 describe('recovery', () => {
   const header = headerFor('first-fit', false)
 
-  /** A heap of three blocks of 100 bytes, which recovery finds cut off after `change`. */
+  /** A heap of three blocks of 100 bytes, interrupted after `change`. */
   function cut(change: (words: Int32Array, blocks: number[]) => void): {
     words: Int32Array
     heap: Allocator

@@ -1,6 +1,6 @@
 /**
- * The slow paths of slabs, seen in the tables: which slab serves the next request, when empty slabs
- * and chunks are given back, and where the next look for them begins.
+ * The slow paths of slabs, observed in the tables: which slab serves the next request, when empty
+ * slabs and chunks are reclaimed, and where the next reclaim begins.
  */
 import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'

@@ -609,7 +609,7 @@ describe.each(placements)('overwritten slab tables of a %s heap', placement => {
       const { words, live } = used(random)
       const at = anyWord(random)
       const isUsedBits = at >= tables.descriptors && (at - tables.descriptors) % 2 === 0
-      // Nothing else says which slots of a slab are used.
+      // Nothing else records which slots of a slab are used.
       if (isUsedBits && words[at + INFO] !== 0 && words[at + INFO] !== FREE) continue
       spoil(words, random, at)
       const heap = new Allocator(words, header, host)

@@ -47,7 +47,7 @@ function make() {
 }
 
 test('a negative pointer is not a slot, even with the bits of one from 2 GiB on', () => {
-  // What a heap of 8 GiB would be: the tables alone, as far as they are looked at.
+  // A heap of 8 GiB, but only the part of its tables that is read.
   const words = new Int32Array(2 ** 25)
   const slots = new Slots(words, HEADER_WORDS, 2 ** 24)
   const { descriptors } = slabLayout(words.length, HEADER_WORDS)
@@ -211,7 +211,7 @@ describe('bytes outside the tables', () => {
       const entry = tables.state + ((bytes + 15) >>> 4) * 4
       if (entry < tables.end + 8) continue
       const before = words.slice()
-      // An open slab, to all appearance, whose descriptor lies in the block.
+      // An apparently open slab whose descriptor is in the block.
       words.set([tables.state + 9000, -1, 77], entry)
       words[entry + ENTRY_STARTS] = -1
       words[entry + ENTRY_INFO] = 77

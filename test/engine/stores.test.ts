@@ -1,8 +1,7 @@
 /**
- * The order of stores: a heap that is cut off after any single store of any call is made sound
- * again by recovery, and no block that was allocated before is lost. Every store of random calls is
- * recorded; each prefix of them is recovered, checked, and compared with the blocks before and
- * after the call.
+ * The order of stores: a heap that is interrupted after any single store of any call is repaired by
+ * recovery, and no block allocated before is lost. Records every store of random calls; recovers
+ * and checks each prefix of them, and compares it with the blocks before and after the call.
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -29,7 +28,7 @@ const host: Host = {
   }
 }
 
-/** Pages that are zero when they are given back. */
+/** Pages that are zero after they were returned. */
 const pagesOf = (words: Int32Array): Pages => ({
   pageSize: 4096,
   decommit: (offset, length) => void words.fill(0, offset / 4, (offset + length) / 4)
@@ -116,7 +115,7 @@ describe.each(placements)('%s, after every single store', placement => {
             if (stores > 0) before.set(log[stores - 1].values, log[stores - 1].index)
             const cut = before.slice()
             cut[PENDING_WORD] = CUT
-            // Recovery is cut off as well, after some store, and run again.
+            // Recovery is interrupted as well, after some store, and runs again.
             const again = recorded(cut.slice())
             new Allocator(again.watched, header, host).eachBlock()
             const half = (salt * 31 + stores * 7) % (again.log.length + 1)

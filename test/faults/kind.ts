@@ -4,17 +4,18 @@ import type { Scene } from './scene.js'
 export interface Kind {
   /** What is done wrong, in a few words; unique. */
   readonly name: string
-  /** Why a hardened heap can't tell it, for nobody could; undefined for what it must tell. */
+  /** Why even a hardened heap can't detect it; undefined if it must. */
   readonly hopeless?: string
   /** What a reader should know besides. */
   readonly note?: string
   /** For what only these heaps have. */
   readonly only?: 'hardened'
-  /** At most so many injections, where each takes a process, a worker or a mapping. */
+  /** The most injections, if each needs a process, a worker or a mapping. */
   readonly atMost?: number
   /**
-   * Does it. What it throws was caught at once. It may return the next use of the block: what gives
-   * it back, or hands its memory out again; what that throws was caught there.
+   * Injects it. An error that it throws counts as detected at once. It may return the next use of
+   * the block, which frees it or allocates its memory again; an error of that counts as detected
+   * there.
    */
   inject(scene: Scene): (() => void) | undefined | void
 }
@@ -24,6 +25,6 @@ export type Moment = 'at once' | 'next use' | 'check' | 'missed'
 
 export interface Outcome {
   readonly moment: Moment
-  /** The code of the error; empty when there was none. */
+  /** The code of the error; '' if there was none. */
   readonly code: string
 }

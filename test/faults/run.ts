@@ -18,8 +18,8 @@ export interface Tally {
 }
 
 /**
- * Makes up to `times` injections of one kind. Throws when an injection ends in anything but a named
- * error, or none.
+ * Makes up to `times` injections of one kind. Throws if an injection ends in anything but a named
+ * error or no error.
  * @param onInjection called before each
  */
 export function runKind(
@@ -90,7 +90,7 @@ function outcomeOf(kind: Kind, scene: Scene): Outcome {
 
 const NAMED = /^(ERR_OFFHEAP_\w+|ERR_OUT_OF_RANGE|ERR_INVALID_ARG_TYPE|OFFHEAP_LEAK|TypeError)$/
 
-/** The code of an error that offheap throws; throws what is no such error. */
+/** The code of an error of offheap. Rethrows any other error. */
 export function codeOf(error: unknown): string {
   if (
     error instanceof Error &&

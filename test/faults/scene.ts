@@ -1,7 +1,7 @@
 /**
- * A busy heap for a fault to be put into: blocks of many sizes, some freed and some of their memory
- * handed out again. It is put back byte by byte after each fault, so that none is left over for the
- * next; a Heap object has nothing to put back.
+ * A busy heap to inject misuse into: blocks of many sizes, some freed and some of their memory
+ * allocated again. It is restored byte by byte after each injection, so that none affects the next;
+ * a Heap object has no state to restore.
  */
 
 import {
@@ -43,7 +43,7 @@ export class Scene {
     this.#bytes = this.heap.u8.slice()
   }
 
-  /** Puts the heap back as it was. */
+  /** Restores the heap. */
   restore(random: Random): void {
     this.heap.u8.set(this.#bytes)
     this.live = [...this.#blocks]
@@ -93,7 +93,7 @@ export class Scene {
     this.heap.u8[at] = byte ^ this.random.between(1, 255)
   }
 
-  /** What a program does next: gives its blocks back, in any order. */
+  /** What a program does next: frees its blocks, in any order. */
   finish(): void {
     while (this.live.length > 0) this.heap.free(this.take().pointer)
     this.heap.check()
@@ -111,7 +111,7 @@ export function entryOf({ options }: Scene, pointer: number): number {
 /** What a heap keeps beside its header and its blocks, each from one byte offset to another. */
 export interface Parts {
   readonly index: readonly [number, number]
-  /** Of a hardened heap: the seals of its blocks; the notes on pages that were given back. */
+  /** Hardened heaps only. The seals of blocks, and the notes about returned pages. */
   readonly seals: readonly [number, number]
   readonly notes: readonly [number, number]
 }

@@ -1,8 +1,8 @@
 /**
- * The table of faults: each kind of misuse, put into busy heaps at random places. 200 of each kind
- * in a test run; `node test/check.js faults` makes 10,000, and writes docs/faults.md. A hardened
- * heap must tell every kind that can be told, and no heap may do anything but go on or throw an
- * error that has a code.
+ * The table of faults: each kind of misuse, injected into busy heaps at random places. 200 of each
+ * kind in a test run; `node test/check.js faults` makes 10,000, and writes docs/faults.md. A
+ * hardened heap must detect every kind that can be detected, and every heap must continue or throw
+ * an error with a code.
  */
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'

@@ -1,5 +1,5 @@
 /**
- * Misuse across threads: what a worker is given, and what it does after the end. One worker makes
+ * Misuse across threads: of what a worker receives, and after the heap was closed. One worker makes
  * all injections of a kind.
  */
 import { once } from 'node:events'

@@ -7,8 +7,8 @@ import type { Random } from '../faults/random.js'
 import { write } from './scene.js'
 
 /**
- * What is asked of the heap.
- * - `sound`: it was verified, so all calls do what they should.
+ * What must hold for the heap.
+ * - `sound`: it was verified, so all calls work.
  * - `guarded`: it verifies what it uses. A call may throw an error of offheap's, and has then done
  *   nothing to payloads.
  * - `unverified`: nothing but that errors have a code, and that pointers and views lie inside the
@@ -93,7 +93,7 @@ export class Battery {
     const moved = this.#call(`realloc(${pointer}, ${size})`, () =>
       this.#heap.realloc(pointer, size)
     )
-    // Freed, or as it was.
+    // Freed or unchanged.
     if (moved === undefined || (moved === 0 && size > 0)) return
     this.#live.delete(pointer)
     const kept = old?.subarray(0, size)
@@ -111,7 +111,7 @@ export class Battery {
     this.#verify()
   }
 
-  /** What looks at the heap and leaves its blocks alone. */
+  /** Calls that inspect the heap and change no block. */
   #look(): void {
     const heap = this.#heap
     this.#call('stats()', () => heap.stats())
@@ -140,7 +140,7 @@ export class Battery {
     if (this.#heap.stats().used !== 0) this.#fail('some blocks are left')
   }
 
-  /** A pointer was handed out for `size` bytes. */
+  /** A pointer was returned for `size` bytes. */
   #gain(pointer: number, size: number): void {
     const end = pointer + size
     const { length } = this.#heap.u8

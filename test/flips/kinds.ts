@@ -7,7 +7,7 @@ import { type HeapOptions, placements } from '../../lib/index.js'
 interface Variant {
   readonly options: HeapOptions
   readonly sizes: readonly number[]
-  /** On a region, whose pages really are given back. */
+  /** On a region, whose pages are really returned to the system. */
   readonly mapped?: true
 }
 

@@ -7,14 +7,14 @@ import type { Random } from '../faults/random.js'
 import type { Kind } from './kinds.js'
 
 /**
- * How far around the ends of a block knowledge about it may lie: header and links in front of a
- * payload, a footer behind.
+ * The range around the ends of a block with its metadata: header and links before the payload, a
+ * footer after it.
  */
 const NEAR_BYTES = 24
 
 /**
- * What became of the heap before: nothing; blocks up to its end, and none given back; or all sorts
- * of calls.
+ * The history of the heap: nothing; blocks up to its end, none of them freed; or all sorts of
+ * calls.
  */
 export type History = 'new' | 'packed' | 'busy'
 
@@ -22,9 +22,7 @@ export class Scene {
   readonly memory: ArrayBuffer | Region
   /** The payloads of the live blocks, by their pointers. */
   readonly live: ReadonlyMap<number, Uint8Array>
-  /**
-   * The bytes that are no payload, those first that most likely hold what the heap knows of blocks.
-   */
+  /** The bytes outside payloads, those first that probably hold metadata. */
   readonly near: readonly number[]
   readonly far: readonly number[]
   readonly #bytes: Uint8Array
@@ -42,7 +40,7 @@ export class Scene {
     this.far = far
   }
 
-  /** The heap as it was, opened anew. */
+  /** Restores the heap and opens it again. */
   restored(): Heap {
     this.#bytes.set(this.#saved)
     return Heap.attach(this.memory)

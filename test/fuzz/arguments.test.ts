@@ -1,6 +1,6 @@
 /**
- * Arbitrary arguments to everything public: a call ends in a value or in an error that has a name,
- * and leaves the heap as sound as it was. What an argument's own code throws comes back as it is.
+ * Arbitrary arguments for all public functions: a call ends with a value or a named error, and
+ * leaves the heap consistent. An error of an argument's own code is passed on.
  */
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
@@ -12,7 +12,7 @@ import { startWatchdog, type Watchdog } from '../hang.js'
 import { scaled } from '../runs.js'
 import { codeOf } from './outcome.js'
 
-/** What hostile objects throw; it must come back as it is, or not at all. */
+/** The error that hostile objects throw; it must be passed on unchanged, or not at all. */
 class Thrown extends Error {}
 
 function throws(): never {
@@ -70,7 +70,7 @@ const memories: (() => unknown)[] = [
   () => new (class extends ArrayBuffer {})(4096),
   () => runInNewContext('new ArrayBuffer(4096)'),
   () => runInNewContext('new Uint8Array(64)'),
-  // What passes for an object of a class, and is none.
+  // Objects that look like those of a class, but are not.
   () => new Proxy(new ArrayBuffer(4096), {}),
   () => new Proxy(new Uint8Array(64), {}),
   () => new Proxy(Region.map(4096), {}),
@@ -161,7 +161,7 @@ const value: fc.Arbitrary<() => unknown> = fc.oneof(
   }
 )
 
-/** Options of which some are right: so that what lies behind the first check is reached too. */
+/** Options of which some are valid, so that later checks are reached too. */
 const options: fc.Arbitrary<() => unknown> = fc
   .record(
     {
@@ -309,8 +309,8 @@ describe('a heap', () => {
   test.each(kinds)('with %j accepts or rejects any arguments', kind => {
     for (const placement of placements) {
       const heap = Heap.format(new ArrayBuffer(2 ** 17), { placement, ...kind })
-      // What lies about after a reset may pass for a block, and a number for its pointer: a
-      // documented limit, but of hardened heaps.
+      // After a reset, old bytes may look like a block, and a number like its pointer: a documented
+      // limit, except for hardened heaps.
       const clear = () => {
         heap.reset()
         if (!kind.hardened) heap.u8.fill(0, heap.stats().metadata)

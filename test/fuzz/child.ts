@@ -1,6 +1,6 @@
 /**
- * The process that runs inputs: one target, until its time is over. What it is about to run lies in
- * a file, so that its parent knows what ended it, or what does not end.
+ * The process that runs inputs: one target, until its time is over. It writes each input to a file
+ * first, so that its parent knows which one crashed or hangs.
  */
 import { ftruncateSync, openSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
@@ -21,7 +21,7 @@ export interface Report {
   readonly findings: number
 }
 
-/** Findings of one kind are one finding; after so many kinds enough is known. */
+/** Findings of one kind count as one; this many kinds are enough. */
 const ENOUGH = 20
 
 const [name, seconds, seed, corpus, findings, current, save] = process.argv.slice(2)

@@ -11,9 +11,7 @@ import { scratch } from './trace-target.js'
 const HEADER_BYTES = 65536
 const EVENT_BYTES = 24
 
-/**
- * Writes a recording of these events, whose header says that there are so many. Returns its path.
- */
+/** Writes a recording of these events, whose header claims `count` events. Returns its path. */
 export function writeRecording(events: Uint8Array, promised: number): string {
   const header = Buffer.alloc(HEADER_BYTES)
   header.write('OFHPREC1', 'latin1')

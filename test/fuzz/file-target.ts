@@ -9,8 +9,8 @@
  * kind: bits 0 and 1 the placement, 2 slabs, 3 not closed, 4 patches of the head alone, 5 the file
  * is cut off at `length` units of 4 bytes.
  *
- * Whatever the bytes say, opening ends in a heap or in an error that has a name, and so does every
- * call on that heap.
+ * Whatever the bytes are, opening ends with a heap or a named error, and so does every call on that
+ * heap.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -64,7 +64,7 @@ test('a recording whose header claims too many events ends with its file', async
   expect(await operationsIn(whole, 10)).toBe(await operationsIn(whole, 200_000))
 })
 
-/** The operations that are made of these events, when the header says that there are so many. */
+/** The operations for these events, if the header claims `count` events. */
 async function operationsIn(events: Uint8Array, promised: number): Promise<number> {
   const translation = new Translation()
   for await (const _ of translateEvents(writeRecording(events, promised), translation));

@@ -138,8 +138,7 @@ export function fuzzHeap(data: Uint8Array): string[] {
     (kind & ATTACH) !== 0 ? Heap.attach(memory) : format(memory, kind)
   )
   if (!(opened.value instanceof Heap)) return [`open ${opened.code}`]
-  // A hardened heap looks at bytes that it never used when it first uses them, not when it is
-  // attached to.
+  // A hardened heap verifies bytes that were never used when it first uses them, not in attach().
   const damaged = (kind & HARDENED) !== 0 && (kind & ATTACH) !== 0
   const state: State = { heap: opened.value, memory, pointers: [], damaged }
   if ((kind & ATTACH) !== 0)
@@ -167,11 +166,11 @@ function run(state: State, program: Uint8Array): string[] {
     const { code, error } = attempt(name, () =>
       call(state, place, name === 'overwrite' ? value | 0 : value)
     )
-    // Bytes that happen to look like a header can't be told from one: from here on anything may be
-    // wrong.
+    // Bytes that happen to look like a header can't be distinguished from one: from here on,
+    // anything may be wrong.
     if (stray && (code === undefined || code === 'ERR_OFFHEAP_CORRUPT')) state.damaged = true
     outcomes.push(`${name} ${code ?? 'ok'}`)
-    // A heap that let go of no byte is right to find none of them wrong.
+    // A heap without free bytes finds no wrong one.
     if (code === 'ERR_OFFHEAP_CORRUPT' && !state.damaged)
       throw new Error(`${name} finds corrupt what nothing wrote over`, { cause: error })
   }

@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util'
 import type { Report } from './child.js'
 import { type TargetName, targetNames } from './targets.js'
 
-/** No input takes as long: a child that is silent for so many milliseconds hangs. */
+/** No input takes this long: a child that is silent for this many milliseconds hangs. */
 const PATIENCE = 60_000
 
 /** Where this file was compiled to, and the checkout that it came from. */
@@ -60,7 +60,7 @@ async function main(): Promise<number> {
   return findings === 0 ? 0 : 1
 }
 
-/** Runs one target for so many seconds. Resolves to the number of its findings. */
+/** Runs one target for the given number of seconds. Resolves to the number of findings. */
 function runTarget(target: TargetName, seconds: number): Promise<number> {
   const folder = join(root, 'test/fuzz')
   const findings = join(folder, 'build/findings')

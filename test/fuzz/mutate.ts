@@ -84,8 +84,8 @@ function splice(bytes: Uint8Array, at: number, remove: number, insert: Uint8Arra
 }
 
 /**
- * A few changes to a copy of `bytes`; some come from `other`. At most `longest` bytes, and never
- * none.
+ * Makes a few changes to a copy of `bytes`, some of them from `other`. Returns 1 to `longest`
+ * bytes.
  */
 export function mutate(
   bytes: Uint8Array,

@@ -1,7 +1,4 @@
-/**
- * What a call on the library may end in: a value, or an error that has a name. Anything else is a
- * finding.
- */
+/** The permitted outcomes of a call: a value, or a named error. Anything else is a finding. */
 import { OffheapError } from '../../lib/errors.js'
 
 /** Node's own codes for arguments that are wrong. */

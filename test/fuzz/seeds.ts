@@ -9,7 +9,7 @@ import { ATTACH, bytesFor, optionsFor, STEP_BYTES } from './heap-target.js'
 import { type Random, randomFrom } from './mutate.js'
 import type { TargetName } from './targets.js'
 
-/** Steps of a program on a heap: calls by number, and what they are given. */
+/** Steps of a program on a heap: calls by number, and their arguments. */
 function program(steps: number, random: Random): Uint8Array {
   const bytes = new Uint8Array(steps * STEP_BYTES)
   for (let step = 0; step < steps; step++) {
@@ -78,7 +78,7 @@ function eventSeeds(): Uint8Array[] {
   })
 }
 
-/** A file of each kind, as it is and with damage. */
+/** A file of each kind, intact and damaged. */
 function fileSeeds(): Uint8Array[] {
   const random = randomFrom(3)
   return Array.from({ length: 128 }, (_, i) => {

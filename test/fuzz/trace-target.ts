@@ -1,6 +1,6 @@
 /**
- * Arbitrary bytes as a file that readTrace is given, gzipped or not: a trace that says the same
- * when it is written again, or an error.
+ * Arbitrary bytes as a file for readTrace, gzipped or not: the result is an error, or a trace that
+ * is the same after it was written and read again.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -22,7 +22,7 @@ const REPLAYED = 2000
 
 let folder: string | undefined
 
-/** One file for all inputs, gone with the process. */
+/** One file for all inputs, deleted at the end of the process. */
 export function scratch(name: string): string {
   if (folder === undefined) {
     const made = mkdtempSync(join(tmpdir(), 'offheap-fuzz-'))

@@ -1,6 +1,6 @@
 /**
- * A hardened heap whose index, notes or seals were overwritten: whatever they lead to, no payload
- * changes and no memory in use is handed out or given back to the system; and reset() is a way out.
+ * A hardened heap whose index, notes or seals were overwritten: no payload changes, and no used
+ * memory is allocated or returned to the system, and reset() repairs the heap.
  */
 import { describe, expect, test } from 'vitest'
 import { hardenedLayout, ledgerWords, pageWords } from '../../lib/hardened/layout.js'
@@ -12,7 +12,7 @@ import { errorOf, expectError } from '../heap/support.js'
 
 const CORRUPT = 'ERR_OFFHEAP_CORRUPT'
 
-/** Where the index ends, and where the notes on pages that were given back lie: word indexes. */
+/** The end of the index, and the notes about returned pages, as word indexes. */
 function layout(heap: Heap, placement: PlacementName = 'first-fit') {
   const words = heap.i32.length
   const index = HEADER_WORDS + policyNamed(placement).indexWords(ledgerWords(words))

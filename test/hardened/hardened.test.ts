@@ -1,6 +1,5 @@
 /**
- * The hardened heap: misuse of pointers and payloads is reported, by code, block and
- * byte; and told once.
+ * The hardened heap: misuse of pointers and payloads is reported once, with code, block and byte.
  */
 import { describe, expect, test } from 'vitest'
 import { type Heap as AnyHeap, Heap, OffheapError, placements, Region } from '../../lib/index.js'

@@ -84,7 +84,7 @@ describe.each(placements)('with %s', placement => {
       if (heap.i32[b + word] === value) continue
       heap.i32[b + word] = value
       expectError(() => heap.check(), CORRUPT)
-      // Whichever of the two free blocks the policy takes, both neighbours are looked at.
+      // Whichever of the two free blocks the policy uses, both neighbours are verified.
       expectError(() => {
         heap.malloc(100)
         heap.malloc(100)

@@ -1,6 +1,6 @@
 /**
- * The watch over bytes that belong to nobody, by itself: what it writes, to the byte, and which
- * changed byte it finds first.
+ * The verification of unowned bytes, by itself: what it writes, to the byte, and which changed byte
+ * it finds first.
  */
 import { describe, expect, test } from 'vitest'
 import { Memory } from '../../lib/hardened/memory.js'
@@ -8,7 +8,7 @@ import { expectError } from '../heap/support.js'
 
 const PAGE = 4096
 const BYTES = 6 * PAGE
-/** The notes of pages given back lie in the first page, which no test looks at. */
+/** The notes about returned pages are in the first page, which no test verifies. */
 const NOTES = 8
 
 function memory(key = 12345): { bytes: Buffer; memory: Memory } {
@@ -16,7 +16,7 @@ function memory(key = 12345): { bytes: Buffer; memory: Memory } {
   return { bytes: Buffer.from(buffer), memory: new Memory(new Int32Array(buffer), NOTES, key) }
 }
 
-/** The bytes that each page must hold where nobody may write. */
+/** The bytes that each page must hold where it is unowned. */
 function patternOf(key = 12345): Buffer {
   const { bytes, memory: filled } = memory(key)
   filled.fill(PAGE, 2 * PAGE)
@@ -154,7 +154,7 @@ test('bytes are copied even if the ranges overlap', () => {
 })
 
 describe('pages returned to the system', () => {
-  /** The pattern everywhere, but for pages 2 and 3, which were given back. */
+  /** The pattern everywhere, except for pages 2 and 3, which were returned. */
   function twoGone(): { bytes: Buffer; memory: Memory } {
     const { bytes, memory: watched } = memory()
     watched.fill(PAGE, BYTES)

@@ -1,6 +1,6 @@
 /**
- * Pages of a hardened heap that were given back: which they are is noted apart from all else, and
- * everything stays watched.
+ * Returned pages of a hardened heap: they are noted apart from everything else, and all bytes are
+ * still verified.
  */
 import { describe, expect, test } from 'vitest'
 import { Heap, placements } from '../../lib/index.js'
@@ -11,7 +11,7 @@ const CORRUPT = 'ERR_OFFHEAP_CORRUPT'
 
 const MiB = 2 ** 20
 
-/** A heap with a used block, free memory whose pages were given back, and a used block again. */
+/** A heap with a used block, free memory whose pages were returned, and another used block. */
 function holed(quarantine = 0): { heap: Heap; block: number; hole: number } {
   const heap = Heap.map({ size: 4 * MiB, hardened: true, quarantine })
   const [block, hole] = [heap.malloc(1000), heap.malloc(500_000)]

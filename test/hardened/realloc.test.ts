@@ -121,7 +121,7 @@ describe('a block that grows in place', () => {
       const last = right + 255 - 10
       heap.u8[last] ^= 1
       const grow = (): number => heap.realloc(block, 128 + 256 - rest - 1)
-      // 64 bytes can stand as free memory of their own, and are not looked at; less can't.
+      // 64 bytes can be a free block of their own, and are not verified; fewer can't.
       if (rest === 64) expect(grow()).toBe(block)
       else expectError(grow, CORRUPT, new RegExp(`byte ${last} was written, in free memory`))
       if (rest === 64) expectError(() => heap.check(), CORRUPT, new RegExp(`byte ${last} `))

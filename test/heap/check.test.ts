@@ -50,7 +50,7 @@ describe('check() finds in a block header', () => {
     expectCorrupt(names(c))
     heap.i32[c] = -1
     expectCorrupt(names(c))
-    // Three blocks of 64 bytes lie from there to the wilderness.
+    // Three blocks of 64 bytes follow, up to the wilderness.
     heap.i32[c] = (50 << 1) | USED
     expectCorrupt(/says 200 bytes, but the wilderness begins 192 bytes after it/)
   })

@@ -1,5 +1,6 @@
 /**
- * Pins and owned blocks: what may not be freed yet, and what is freed when nobody has it any more.
+ * Pins and owned blocks: blocks that must not be freed yet, and blocks that are freed once nobody
+ * has them.
  */
 import { randomFillSync } from 'node:crypto'
 import { once } from 'node:events'

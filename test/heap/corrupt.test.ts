@@ -1,7 +1,6 @@
 /**
- * A heap whose bytes were overwritten at random: no call hangs, and none ends in anything but a
- * value or an error that has a name. Where the words go, and what they hold, is chosen so that
- * links, sizes and counters are hit often.
+ * A heap whose bytes were overwritten at random: no call hangs, and each ends with a value or a
+ * named error. Places and values are chosen so that links, sizes and counters are hit often.
  */
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'

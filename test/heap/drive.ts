@@ -1,9 +1,10 @@
 /**
- * Drives a heap with a sequence of calls (steps.ts) and compares all that can be seen of it with
- * what must be: after every step on small heaps, now and then on large ones. Two ways to know what
- * must be:
+ * Drives a heap with a sequence of calls (steps.ts) and compares everything visible with the
+ * expected state: after every step on small heaps, from time to time on large ones. There are two
+ * kinds of expectations:
  *
- * - exact: the slow model makes the same calls, and says each pointer, each block and each total.
+ * - exact: the slow model makes the same calls, and predicts each pointer, each block and each
+ *   total.
  * - not exact, for heaps whose pointers nothing simple predicts: what every heap owes to its
  *   caller. No two live blocks overlap, none loses a byte, `blocks()` lists them and no others as
  *   used, `largestFree` is what can be had, wrong pointers are refused.
@@ -27,8 +28,8 @@ export interface How {
 }
 
 /**
- * Heaps up to this many bytes are compared after every step; larger ones each so many steps, and
- * checked more often.
+ * Heaps up to this many bytes are compared after every step; larger ones less often, and checked
+ * more often.
  */
 const TINY = 2 ** 11
 const INTERVAL = 16
@@ -45,12 +46,12 @@ const MOST = 2 ** 20
 const PAGE = 4096
 /** Heaps up to this many bytes are copied. */
 const COPIED = 2 ** 21
-/** What lies behind a heap in its memory, and must stay as it is. */
+/** The bytes after a heap in its memory, which must not change. */
 const FOREIGN = Buffer.alloc(2 * PAGE, 0xa5)
 
 /**
- * Runs the steps on a new heap: in `memory`, or mapped with so many bytes. Throws with a program at
- * the first difference.
+ * Runs the steps on a new heap: in `memory`, or mapped with that many bytes. At the first
+ * difference, throws an error with the steps as a program.
  */
 export function drive(
   memory: ArrayBufferLike | Region | number,
@@ -77,7 +78,7 @@ class Driver {
   /** What is to be closed at the end. */
   owned: Disposable | undefined
   live: Live[] = []
-  /** Pointers that were given back. */
+  /** Freed pointers. */
   stale: number[] = []
   root = 0
   readonly program: string[]
@@ -130,7 +131,7 @@ class Driver {
     return this.size <= SMALL
   }
 
-  /** After every step in heaps of up to `bytes` bytes; in larger ones, each so many steps. */
+  /** After every step in heaps of up to `bytes` bytes; less often in larger ones. */
   private isDue(bytes: number, interval: number): boolean {
     return this.size <= bytes || this.turn % interval === 0
   }
@@ -245,8 +246,8 @@ class Driver {
   }
 
   /**
-   * Calls with a pointer that is none, and expects the error. That nothing changed shows when the
-   * heap is compared.
+   * Calls with a wrong pointer, and expects the error. The next comparison shows that nothing
+   * changed.
    */
   private misuse(which: number): void {
     const { heap } = this
@@ -337,7 +338,7 @@ class Driver {
     return 2 * PAGE - (top % PAGE) - 4
   }
 
-  /** The most that malloc can give, where no model says so, and it takes little time. */
+  /** The largest possible malloc, if no model predicts it, and it takes little time to find. */
   private largestFree({ size }: Step): number | undefined {
     const asks = this.model === undefined && (this.isSmall || typeof size !== 'number')
     return asks ? this.heap.stats().largestFree : undefined
@@ -401,7 +402,7 @@ class Driver {
     return this.memory instanceof Region ? this.memory.buffer : this.memory
   }
 
-  /** What lies behind the heap in its memory. */
+  /** The bytes after the heap in its memory. */
   private bytesBehind(): Uint8Array {
     const bytes = this.bytes()
     return new Uint8Array(bytes, this.size, Math.min(bytes.byteLength - this.size, FOREIGN.length))

@@ -431,7 +431,7 @@ describe.each(placements)('free of a %s heap without slabs', placement => {
     const at = inside / 4 - 1
     const beyond = heap.stats().top / 4 - at + 2
     const used = PREVIOUS_USED | USED
-    // Size and flags of the header, and what the header behind the block says.
+    // Size and flags of the header, and flags of the header after the block.
     const lookalikes: [size: number, flags: number, neighbour: number][] = [
       [8, PREVIOUS_USED, PREVIOUS_USED],
       [0, used, PREVIOUS_USED],

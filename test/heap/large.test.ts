@@ -153,7 +153,7 @@ describe.skipIf(why !== '')(`a heap of 6 GiB${why && ` (${why})`}`, () => {
       for (let i = 0; i < 64; i += 2) heap.free(blocks[i])
       heap.check()
       for (let i = 1; i < 64; i += 2) expectMarked(heap, blocks[i])
-      // Two neighbours give room for one that is larger than each.
+      // Two neighbours make room for a block larger than each.
       heap.free(blocks[61])
       expect(heap.malloc(90 * KiB)).toBeGreaterThan(0)
       expect(heap.calloc(20 * KiB, 1)).toBeGreaterThan(0)

@@ -3,7 +3,7 @@
  * differs.
  */
 
-/** A block that was not given back yet. */
+/** A block that was not freed yet. */
 export interface Live {
   readonly pointer: number
   /** The bytes that were asked for, and those that it can hold. */

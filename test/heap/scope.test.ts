@@ -1,4 +1,4 @@
-/** Scopes: what is allocated through one is freed at its end, and nothing else is. */
+/** Scopes: blocks allocated through a scope are freed at its end, and no others. */
 import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'

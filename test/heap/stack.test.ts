@@ -1,7 +1,6 @@
 /**
- * An exhausted stack ends a call anywhere, between any two stores. The heap is sound all the same:
- * the next call recovers it. No block is lost that was there before, and none is there that nobody
- * has.
+ * An exhausted stack ends a call anywhere, between any two stores. The heap is still consistent:
+ * the next call recovers it. No earlier block is lost, and there is no block without an owner.
  */
 import { describe, expect, test } from 'vitest'
 import { randomSource } from '../../bench/work/synthetic.js'
@@ -76,7 +75,7 @@ describe.each(placements)('a %s heap, with too little stack for a call', placeme
         if (result === CUT) cut++
         else if (kind !== 'free') expect(used).toContain(result === 0 ? pointer : result)
       }
-      // A call that was cut off may have given a block, which only the heap knows of now.
+      // An interrupted call may have allocated a block, which only the heap knows.
       expect(used.size).toBeLessThanOrEqual(live.length + calls.length)
       live = [...used]
     }

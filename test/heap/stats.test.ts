@@ -10,7 +10,7 @@ function sum(list: readonly BlockInfo[]): number {
   return list.reduce((total, { size }) => total + size, 0)
 }
 
-/** Everything that must hold between figures, whatever was done. */
+/** The relations between figures that must always hold. */
 function expectConsistent(heap: Heap): void {
   const stats = heap.stats()
   const blocks = [...heap.blocks()]

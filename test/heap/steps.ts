@@ -10,7 +10,7 @@ export type Kind =
   | 'realloc'
   | 'aligned'
   | 'free'
-  /** What a wrong pointer is refused for: one that was given back, one into a block. */
+  /** The kinds of wrong pointers: a freed one, one into a block. */
   | 'misuse'
   | 'root'
   | 'trim'
@@ -20,10 +20,7 @@ export type Kind =
   /** A Heap on a copy of the bytes, elsewhere, takes the place of the one so far. */
   | 'copy'
 
-/**
- * A size that depends on the heap as it is when the step is taken; `bytes` more than what `of`
- * says, or fewer.
- */
+/** A size that depends on the state of the heap: `of` plus `bytes`, which may be negative. */
 export interface Bound {
   /**
    * - `largest`: largestFree
@@ -48,7 +45,7 @@ export interface Step {
   readonly alignment: number
 }
 
-/** How often each kind comes, in sequences of nothing but allocation. */
+/** The weight of each kind in sequences of allocations. */
 const allocation: [Kind, number][] = [
   ['malloc', 8],
   ['calloc', 1],
@@ -57,7 +54,7 @@ const allocation: [Kind, number][] = [
   ['free', 8]
 ]
 
-/** How often each kind comes, when everything does. */
+/** The weight of each kind in sequences of all calls. */
 const everything: [Kind, number][] = [
   ['malloc', 240],
   ['calloc', 40],

@@ -28,7 +28,7 @@ export function call(heap: Heap, method: Method, ...args: unknown[]): unknown {
   return Reflect.apply(heap[method], heap, args)
 }
 
-/** The error of `action`; fails when there is none. */
+/** The error of `action`; fails if there is none. */
 export function errorOf(action: () => unknown): Error & { code?: unknown } {
   try {
     action()
@@ -78,7 +78,7 @@ export function expectNull(heap: Heap, action: () => unknown): void {
   heap.check()
 }
 
-/** So many blocks of `size` bytes side by side, with a used one behind the last. */
+/** Adjacent blocks of `size` bytes, with a used one after the last. */
 export function row<Count extends number>(heap: Heap, count: Count, size = 40): number[] {
   const pointers = Array.from({ length: count }, () => heap.malloc(size))
   heap.malloc(size)

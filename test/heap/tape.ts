@@ -1,7 +1,7 @@
 /**
- * What a test writes into blocks, and finds there again. The bytes of a block come from a tape of
- * random ones and follow from one number, the seed, so that nobody has to keep them: a block of
- * gigabytes is no harder than one of 8 bytes. Of a large one only the ends and a piece in the
+ * What a test writes to blocks, and expects there. The bytes of a block come from a tape of random
+ * bytes and are determined by one number, the seed, so that nothing has to be stored: a block of
+ * gigabytes is no harder than one of 8 bytes. In a large one, only the ends and a piece in the
  * middle are written.
  *
  * Every byte is even: no word of a payload looks like the header of a used block.
@@ -51,8 +51,8 @@ export function write(
 }
 
 /**
- * The index of the first byte of a payload that is not as it was written; -1 when all are. `length`
- * is what was written, of which the first `kept` bytes are still there.
+ * The index of the first byte of a payload that differs from what was written; -1 if none does.
+ * `length` is what was written, of which the first `kept` bytes are still there.
  */
 export function firstChanged(
   bytes: Uint8Array,
@@ -92,10 +92,7 @@ export function firstNotZero(bytes: Uint8Array, pointer: number, length: number)
   return -1
 }
 
-/**
- * Fills memory that nobody uses with bytes that look like headers, links and sizes as much as like
- * anything.
- */
+/** Fills unused memory with bytes that often look like headers, links and sizes. */
 export function soil(bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; at += LENGTH) {
     bytes.set(tape.subarray(0, Math.min(LENGTH, bytes.length - at)), at)

@@ -25,7 +25,7 @@ const kinds: [string, () => Heap<ArrayBufferLike>][] = [
   ['a heap on a SharedArrayBuffer', () => Heap.format(new SharedArrayBuffer(65536))]
 ]
 
-/** What the bytes of a text are, said by Buffer alone. */
+/** The bytes of a string, according to Buffer. */
 const bytesOf = (text: string, encoding: TextEncoding): Buffer =>
   encoding === 'cstring' ? Buffer.from(`${text}\0`, 'utf8') : Buffer.from(text, encoding)
 
@@ -71,7 +71,7 @@ describe.each(kinds)('in %s', (_, make) => {
         const room = byPointer ? heap.usableSize(block) : size
         const expected = bytesOf(text, encoding)
         const image = heap.view(block).slice()
-        // The bytes of a text in hexadecimal or base64 are known when they are written.
+        // The number of bytes of a hexadecimal or base64 string is known once they are written.
         const length = encoding === 'cstring' ? expected.length : Buffer.byteLength(text, encoding)
         const write = (): number =>
           heap.writeString(byPointer ? block.byteOffset : block, text, encoding)

@@ -1,6 +1,6 @@
 /**
- * `trimThreshold`: a heap that gives its free pages back by itself; what counts is what the system
- * says is resident.
+ * `trimThreshold`: a heap that returns its free pages by itself, according to the system's resident
+ * bytes.
  */
 import { describe, expect, test } from 'vitest'
 import { Heap, type HeapOptions, placements, Region } from '../../lib/index.js'
@@ -42,7 +42,7 @@ describe.each(placements)('a %s heap with trimThreshold', placement => {
     expect(resident(heap)).toBeLessThanOrEqual(all - 8 * (MiB - 3 * 4096))
     expectFilled(heap, keep, 5000)
     heap.check()
-    // The count begins anew: once more as much before the next time.
+    // The count restarts: the next trim needs as many bytes again.
     const half = resident(heap)
     for (let i = 16; i < 22; i += 2) heap.free(blocks[i])
     expect(resident(heap)).toBe(half)
@@ -96,7 +96,7 @@ describe('trimThreshold', () => {
     expect(heap.realloc(shrinks, MiB)).toBe(shrinks)
     expect(all - resident(heap)).toBeGreaterThanOrEqual(8 * MiB - 3 * 4096)
     const moves = touched(heap, 12 * MiB)
-    // Too large for what was given back: it stands behind.
+    // Too large for the freed memory, so it is placed after it.
     heap.malloc(9 * MiB)
     const moved = heap.realloc(moves, 13 * MiB)
     expect(moved).not.toBe(moves)
@@ -150,7 +150,7 @@ describe('trimThreshold', () => {
       expect(residentBytes - resident(heap)).toBeGreaterThanOrEqual(4 * MiB - 4 * 4096)
       expectFilled(heap, keep, 160)
       heap.check()
-      // The count begins anew.
+      // The count restarts.
       const before = resident(heap)
       for (const pointer of small.slice(3 * ENOUGH, 3 * (2 * ENOUGH - 1))) heap.free(pointer)
       expect(resident(heap)).toBe(before)
@@ -263,7 +263,7 @@ describe('trimThreshold', () => {
   test.skipIf(underAsan)(
     'a system that refuses to take the pages is no reason for free to fail',
     () => {
-      // The pages of a locked region cannot be given back.
+      // The pages of a locked region cannot be returned.
       using heap = Heap.map({ size: 65536 * 3, lock: true, trimThreshold: 4096 })
       const [block, keep] = [touched(heap, 100_000), touched(heap, 100)]
       fill(heap, keep)

@@ -1,7 +1,7 @@
 /**
- * Processes that are killed, with SIGKILL, while they work on a map in a heap file. What every call
- * that returned had stored is there, of the one that was cut off all or nothing, and check() holds.
- * OFFHEAP_KILLS=300 kills as many.
+ * Kills processes with SIGKILL while they work on a map in a heap file. Everything that completed
+ * calls have stored is there, the interrupted call has completed or had no effect, and check()
+ * passes. OFFHEAP_KILLS=300 kills 300 processes.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -40,7 +40,7 @@ function callsDone(path: string): number {
 
 const policies: EvictionPolicy[] = ['none', 'lru', 'sieve']
 
-/** The map that these calls give, on private memory. */
+/** The map after these calls, on private memory. */
 function after(seed: number, calls: number, eviction: EvictionPolicy): Map<string, string> {
   using map = HeapMap.create<string, string>({ size: 2 ** 24, eviction, max: 3000 })
   for (let call = 0; call < calls; call++) apply(map, seed, call)
@@ -89,7 +89,7 @@ async function kill(name: string, eviction: EvictionPolicy): Promise<number> {
       size: expected[0].length,
       wrong: []
     })
-    // Of a call that was cut off, the order and one entry may differ from both.
+    // After an interrupted call, the order and one entry may differ from both.
     expect(new Set(found.map(([key]) => key)).size).toBe(found.length)
   }
   heap.close()

@@ -93,7 +93,7 @@ class Model {
   readonly entries = new Map<string, { readonly key: MapKey; readonly value: unknown }>()
 }
 
-/** What a value is when it comes back. */
+/** The value that get() returns for a stored value. */
 const kept = (value: unknown): unknown =>
   typeof value === 'object' && value !== null && !(value instanceof Uint8Array)
     ? JSON.parse(JSON.stringify(value))
@@ -176,7 +176,7 @@ class Pair {
     }
   }
 
-  /** Both are gone over at the same time, and changed meanwhile. */
+  /** Iterates over both at the same time, and changes them meanwhile. */
   private loop(at: number, steps: readonly Step[]): void {
     const ours = this.map.entries()
     const theirs = this.model.entries.values()

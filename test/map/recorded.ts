@@ -1,7 +1,6 @@
 /**
- * A heap whose memory can be put back to after any store that a map makes. A call of the heap, such
- * as malloc, counts as one store: what becomes of a heap that is cut off within one is tested in
- * test/engine/stores.test.ts.
+ * A heap whose memory can be restored to the state after any store of a map. A call of the heap,
+ * such as malloc, counts as one store: test/engine/stores.test.ts tests interruptions within one.
  */
 import type { Heap } from '../../lib/index.js'
 import { Table } from '../../lib/map/table.js'

@@ -1,7 +1,7 @@
 /**
- * The order of stores: a map that is cut off after any single store of any call is whole again when
- * it is opened, with every entry that a completed call had stored. Recovery is cut off as well, and
- * runs again.
+ * The order of stores: a map that is interrupted after any single store of any call is consistent
+ * after it was opened, with every entry that completed calls had stored. Recovery is interrupted as
+ * well, and runs again.
  */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -47,7 +47,9 @@ function blocksOf(table: Table): number {
   return 2 + [...segmentsOf(table.memory, table.segments.directory)].length + table.count
 }
 
-/** Opens the map in a copy of the memory; recovery is cut off after some store, and runs again. */
+/**
+ * Opens the map in a copy of the memory. Recovery is interrupted after some store, and runs again.
+ */
 function reopen(words: Int32Array<ArrayBuffer>, pointer: number, salt: number): Table {
   const first = Heap.attach(words.slice().buffer)
   const { table, log } = recorded(first, pointer)
@@ -61,7 +63,7 @@ function reopen(words: Int32Array<ArrayBuffer>, pointer: number, salt: number): 
   return new Table(heap, pointer)
 }
 
-/** What must hold of the entries after a call that was cut off. */
+/** What must hold for the entries after an interrupted call. */
 function verify(
   found: readonly string[],
   before: readonly string[],
@@ -122,7 +124,7 @@ test.each(policies)(
             if (count > 0) memory.set(stores[count - 1].values, stores[count - 1].index)
             const opened = reopen(memory, pointer, salt + count * 7)
             verify(entriesOf(opened), before, after)
-            // A block that was handed out just now may be lost, and no other.
+            // Only a block that was just allocated may be lost.
             expect(opened.memory.heap.stats().blocks - blocksOf(opened)).toBeLessThanOrEqual(2)
           }
         }

@@ -51,7 +51,7 @@ const LEFT_OUT = [
   'memory/exhaustion.test.ts',
   'memory/handler.test.ts',
   'memory/lifetime.test.ts',
-  // The code does not lie here where it lies in the package.
+  // The code is not in the same place here as in the package.
   'memory/location.test.ts',
   'memory/protect.test.ts',
   'lab/cheats.test.ts',

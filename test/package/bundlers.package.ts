@@ -1,5 +1,5 @@
 /**
- * Programs that have offheap inside: by each bundler, in each format, and as a single executable. A
+ * Programs that include offheap: with each bundler, in each format, and as a single executable. A
  * heap on an ArrayBuffer needs nothing else; one on mapped memory finds the addon beside the
  * program, on any machine.
  */

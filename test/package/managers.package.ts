@@ -14,7 +14,7 @@ interface Manager {
   readonly install: (tarball: string) => readonly string[]
   /** Files of the project that set the manager up. */
   readonly files?: Readonly<Record<string, string>>
-  /** Where the package comes to lie, when that isn't node_modules/offheap. */
+  /** The place of the package, if it isn't node_modules/offheap. */
   readonly place?: (folder: string) => string
   /** Arguments of the manager that run Node, when Node alone would not find packages. */
   readonly node?: readonly string[]

@@ -75,7 +75,7 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64' && has('mu
       const folder = project()
       install(folder)
       const addon = join(folder, 'node_modules/offheap/prebuilds/linux-x64/offheap.musl.node')
-      // A program that has Node's functions, none of which is called.
+      // A program that defines Node's functions, none of which is called.
       const wanted =
         run(folder, 'nm', ['-D', '--undefined-only', addon]).match(/\b(napi|node_api)_\w+/g) ?? []
       expect(wanted).toContain('napi_create_external_arraybuffer')

@@ -43,8 +43,8 @@ const LIBC =
 export const PREBUILT = `prebuilds/${process.platform}-${process.arch}/offheap${LIBC}.node`
 
 /**
- * Uses the heap, lets it catch a mistake, and prints which Node ran which addon. What comes before
- * brings the names.
+ * Uses the heap, makes it detect a double free, and prints the versions of Node and the addon. The
+ * code before it imports the names.
  */
 const USE = `
 const heap = Heap.map(2 ** 20)

@@ -8,8 +8,8 @@ import { expectError } from '../heap/support.js'
 const RIGHT = 4
 
 /**
- * A heap with free blocks of these many bytes, and a used one behind each; and the word indexes of
- * the free ones.
+ * A heap with free blocks of these sizes, a used one after each, and the word indexes of the free
+ * ones.
  */
 function holed(sizes: readonly number[]): { heap: Heap; free: number[] } {
   const heap = Heap.format(new ArrayBuffer(2 ** 16), { placement: 'best-fit' })

@@ -1,4 +1,4 @@
-/** Best fit for the slow model, from what the policy promises. */
+/** Best fit for the slow model, from the specification of the policy. */
 import type { Choice, FreeBlock } from '../model.js'
 
 export function bestFit(): Choice {

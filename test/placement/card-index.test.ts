@@ -40,7 +40,7 @@ function expectFound(
   heap.check()
 }
 
-/** The hint of the class of blocks of `words` words; those of the classes above are behind it. */
+/** The hint of the class of blocks of `words` words; those of larger classes follow. */
 const hintOf = (words: number): number => hintsBegin + classOf(words)
 
 beforeEach(() => {
@@ -207,7 +207,7 @@ describe.each([2 ** 26, 2 ** 26 + 5 * 4096])(
   bytes => {
     const cards = bytes / 4096
     /**
-     * The cards of the free blocks: beside each other, and at the ends of families of 16, 256 and
+     * The cards of the free blocks: adjacent ones, and those at the ends of families of 16, 256 and
      * 4,096 cards.
      */
     const apart = [
@@ -293,8 +293,7 @@ describe.each([2 ** 26, 2 ** 26 + 5 * 4096])(
         (HEADER_WORDS + cardIndexWords(words.length)) * 4
       )
       const promises = (): number => tree.filter(bound => bound !== 0).length
-      // A search from the first card on passes by what is promised of its own 16, 256 and 4,096
-      // cards.
+      // A search from the first card on skips the bounds of its own 16, 256 and 4,096 cards.
       for (const card of apart.filter(card => card >= 4096)) {
         const block = card * 1024 + 5
         words[block] = headerOf(100, PREVIOUS_USED)
@@ -341,8 +340,7 @@ describe('a block that is the only free one of the last card', () => {
   test.each(['first-fit', 'next-fit'] as const)(
     'does not affect the bytes after the index (%s)',
     placement => {
-      // Cards in whole families, of which some have their index end right in front of the first
-      // block.
+      // Cards in whole families; in some heaps, the index ends right before the first block.
       for (const cards of [32, 48, 64, 128, 256, 272, 512]) {
         const heap = Heap.format(new ArrayBuffer(cards * 4096), { placement })
         const pointers: number[] = []

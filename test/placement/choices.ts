@@ -1,4 +1,4 @@
-/** What each placement chooses, for the slow model of a heap of a given size. */
+/** The choices of each placement, for the slow model of a heap of a given size. */
 import type { PlacementName } from '../../lib/index.js'
 import { type Choice, type FreeBlock, lowestAddress } from '../model.js'
 import { bestFit } from './best-fit.js'

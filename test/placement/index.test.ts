@@ -106,9 +106,7 @@ describe.each(placements.filter(placement => placement !== 'first-fit'))(
   }
 )
 
-/**
- * Next fit may begin anywhere: its first word of index is never wrong as long as it is an address.
- */
+/** Next fit may begin anywhere: the first word of its index is valid if it is an address. */
 function isRover(placement: PlacementName, word: number): boolean {
   return placement === 'next-fit' && word === HEADER_BYTES / 4
 }

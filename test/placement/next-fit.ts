@@ -1,4 +1,4 @@
-/** Next fit for the slow model, from what the policy promises. */
+/** Next fit for the slow model, from the specification of the policy. */
 import type { Choice, FreeBlock } from '../model.js'
 
 export function nextFit(): Choice {

@@ -1,7 +1,7 @@
 /**
- * Every placement policy against the slow model, with what the policy promises said once more in
- * the simplest way. With slabs in front, whose slots nothing simple predicts, against what every
- * heap owes to its caller (drive.ts).
+ * Every placement policy against the slow model, with a simple implementation of the policy's
+ * specification. With slabs, whose slots no simple model predicts, against what holds for every
+ * heap (drive.ts).
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -45,7 +45,7 @@ describe.each(placements)('%s', placement => {
   test.each(heaps.filter(row => row.at(-1) !== 0))(
     'with slabs keeps every byte: %i bytes, up to %i steps, %i times',
     (bytes, length, runs) => {
-      // Of a region, pages can be given back.
+      // A region can return pages.
       const memory = bytes < 65536 ? new ArrayBuffer(bytes) : Region.map(bytes)
       fc.assert(
         fc.property(steps(bytes, length), sequence => {

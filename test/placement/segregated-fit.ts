@@ -1,6 +1,6 @@
 /**
- * Segregated fit for the slow model, from what the policy promises: classes of sizes, each a stack
- * of blocks.
+ * Segregated fit for the slow model, from the specification of the policy: classes of sizes, each a
+ * stack of blocks.
  */
 import type { Choice, FreeBlock, Request } from '../model.js'
 

@@ -17,8 +17,8 @@ const CORRUPT = 'ERR_OFFHEAP_CORRUPT'
 const classed: PlacementName[] = ['segregated-fit', 'best-fit']
 
 /**
- * A heap with free blocks of these many bytes, and a used one behind each; and the word indexes of
- * the free ones.
+ * A heap with free blocks of these sizes, a used one after each, and the word indexes of the free
+ * ones.
  */
 function holed(placement: PlacementName, sizes: readonly number[]): { heap: Heap; free: number[] } {
   const heap = Heap.format(new ArrayBuffer(BYTES), { placement, slabs: false })

@@ -23,7 +23,7 @@ const ROOM = 40
 
 const blockAt = (i: number): number => FIRST + i * ROOM
 
-/** Memory with an empty tree, and so many blocks that are not in it yet. */
+/** Memory with an empty tree, and blocks that are not in it yet. */
 function memory(sizes: readonly number[]): Int32Array {
   const words = new Int32Array(FIRST + sizes.length * ROOM)
   words[SENTINEL + NEXT] = SENTINEL
@@ -188,7 +188,7 @@ describe('a traversal of the tree finds', () => {
   })
 
   test('a child in the place of its parent', () => {
-    // The root has the highest priority of all; here another block stands above it.
+    // The root has the highest priority of all; here another block is above it.
     const words = planted(Array.from({ length: 30 }, () => 8))
     const root = rootOf(words)
     const above = [...treeOf(words, ROOT)].at(-1) ?? 0

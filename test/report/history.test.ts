@@ -151,7 +151,7 @@ describe('History', () => {
   })
 
   it('knows each slab from its creation to its reclaim', () => {
-    // Ten slots of 48 bytes fill a slab; freed, it is given back before memory grows.
+    // Ten slots of 48 bytes fill a slab. Once freed, it is reclaimed before memory grows.
     const lines = Array.from({ length: 11 }, (_, id) => `a ${id} 48`)
     for (let id = 0; id < 11; id++) lines.push(`f ${id}`)
     for (let id = 11; id < 60; id++) lines.push(`a ${id} 3000`)
@@ -189,7 +189,7 @@ describe('History', () => {
     expect(history.timeline.freeList).toBeUndefined()
     expect(curves.payload[6]).toBe(128)
     expect(curves.heap[6]).toBe(5 * 64)
-    // Free are the first block's place, the third's, and as much again behind the last.
+    // The places of the first and the third block are free, and as much again after the last.
     expect(curves.externalFragmentation[6]).toBeCloseTo(1 - 1 / 3, 12)
   })
 

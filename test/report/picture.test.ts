@@ -10,7 +10,7 @@ import {
   pictureLegend
 } from '../../lib/report/picture.js'
 
-/** A heap of these blocks from byte 128 on (negative: free), with some wilderness behind them. */
+/** A heap of these blocks from byte 128 on (negative: free), followed by some wilderness. */
 function heapOf(sizes: readonly number[], wilderness = 1024): PictureSource {
   const top = sizes.reduce((sum, size) => sum + Math.abs(size), 128)
   return {
@@ -151,7 +151,7 @@ describe('heapPicture of slabs', () => {
   const no = (n: number) => Array.from({ length: n }, () => false)
 
   it('distinguishes used and free slots from blocks and from free granules', () => {
-    // A cell has 16 bytes, and the first one begins at byte 476: a slot lies in two cells.
+    // A cell has 16 bytes, and the first one begins at byte 476: a slot spans two cells.
     const picture = heapPicture(chunkOf(16, [...yes(8), ...no(24)], [granule]), { width: 45 })
     expect(picture.split('\n')).toEqual([
       `   476 B │██${'⣿'.repeat(8)}⣄${'⣀'.repeat(23)}`,

@@ -134,7 +134,7 @@ describe.skipIf(noChromium)(`the page of offheap view${reason}`, () => {
     await says(page, '#tip', 'allocated by operation 1 (line 1), malloc of 400 bytes for id 0')
     await says(page, '#tip', 'age 4 operations')
     await says(page, '[data-say=target]', '400 bytes, id 0')
-    // On the map the same block lies lowest, until the realloc moved it.
+    // On the map, the same block is the lowest one until the realloc moves it.
     await page.locator('canvas.map').hover({ position: { x: 250, y: 300 } })
     await says(page, '#tip', 'until operation 6 (line 6), realloc of id 0 to 404 bytes')
     await page.locator('canvas.map').hover({ position: { x: 20, y: 300 } })

@@ -9,8 +9,7 @@ export interface Sample {
   /** Nanoseconds for one call of malloc or free: the median of the cycles. */
   readonly nanoseconds: number
   /**
-   * The same in accesses to memory, each timed at once behind the calls; a machine that has other
-   * work to do slows both.
+   * The time in memory accesses, which are timed right after the calls; other load slows down both.
    */
   readonly accesses: number
   /** Bytes of the process in physical memory. */
@@ -19,7 +18,7 @@ export interface Sample {
   readonly operations: number
 }
 
-/** A run warms up for so many seconds; from then on everything is to be flat. */
+/** A run warms up for this many seconds; from then on, everything must be flat. */
 export const WARM_UP = 60
 /** The utilization of no stretch may differ from the median of all by more than this. */
 export const UTILIZATION_TOLERANCE = 0.02

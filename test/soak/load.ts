@@ -8,7 +8,7 @@ import type { Heap } from '#lib/index.js'
 /** Blocks of one expected lifetime: the rarer a slot is visited, the longer its block lives. */
 interface Table {
   readonly slots: number
-  /** Of 100 operations, so many visit this table. */
+  /** The number of operations in 100 that visit this table. */
   readonly share: number
   /** Bytes: sizes are drawn up to this, small ones more often. */
   readonly largest: number
@@ -31,8 +31,7 @@ export interface Cost {
   /** Nanoseconds for a call of malloc or free. */
   readonly nanoseconds: number
   /**
-   * Nanoseconds for an access to memory at random, measured at once behind: how fast the machine is
-   * just now.
+   * Nanoseconds for a random memory access, measured right after: the current speed of the machine.
    */
   readonly reference: number
 }
@@ -178,7 +177,7 @@ export class Load {
     table[slot] = undefined
   }
 
-  /** Frees and allocates small blocks, and nothing else, while the clock runs. */
+  /** Frees and allocates small blocks, and nothing else, while it is timed. */
   #time(): number {
     const table = this.#tables[1]
     const slots = Array.from({ length: TIMED }, () => this.#below(table.length))

@@ -198,7 +198,7 @@ describe('events become operations', () => {
       [FREE, Q]
     )
     expect(moved.lines).toEqual(['a 0 10', 'a 1 20', 'f 1', 'r 0 30', 'f 0'])
-    // Ten bytes grew to thirty when the twenty were gone.
+    // Ten bytes grew to thirty after the twenty were freed.
     expect(moved.translation).toMatchObject({
       peakBytes: 30,
       aliveBlocks: 0,

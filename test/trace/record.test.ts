@@ -52,7 +52,7 @@ interface Recording {
   readonly peakBytes: number
 }
 
-/** Records one part of recorded-program.c, and checks what holds for every trace. */
+/** Records one part of recorded-program.c, and checks the invariants of every trace. */
 async function run(part: string, maximumEvents = 2 ** 24, name = 'trace.rep'): Promise<Recording> {
   const output = join(folder, name)
   const summary = await record({ program, args: [part], output, recorder, maximumEvents })
@@ -152,7 +152,7 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
     const source = fileURLToPath(new URL('./handover-allocator.c', import.meta.url))
     if (spawnSync('cc', ['-fPIC', '-shared', '-fno-builtin', source, '-o', allocator]).status !== 0)
       context.skip('no cc')
-    // What the user preloads stays in force, behind the recorder.
+    // The user's own preloads stay in effect, after the recorder.
     process.env.LD_PRELOAD = allocator
     const recording = await run('handover').finally(() => delete process.env.LD_PRELOAD)
     expect(recording.summary).toMatchObject({ exitCode: 0, dropped: 0 })
@@ -309,8 +309,8 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
     const exits: Partial<Record<NodeJS.Signals, number>> = { SIGTERM: 9, SIGHUP: 8 }
 
     /**
-     * Records a shell that ends with 9 on SIGTERM, 8 on SIGHUP, and with 7 once it is told to.
-     * Signals it after its start.
+     * Records a shell that exits with 9 on SIGTERM, 8 on SIGHUP, and 7 on request. Signals it after
+     * its start.
      */
     async function signalled(name: NodeJS.Signals): Promise<number> {
       const ready = join(folder, `ready-${name}`)

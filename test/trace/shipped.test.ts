@@ -18,7 +18,7 @@ const FOLDER = fileURLToPath(new URL('../../traces/', import.meta.url))
 const FILES = readdirSync(FOLDER).filter(name => name.endsWith('.rep.gz'))
 /** How much of each trace is replayed. */
 const OPERATIONS = scaled(1000)
-/** Each kind of heap gets one trace of so many. */
+/** Each kind of heap gets one in this many traces. */
 const TURNS = OPERATIONS < 20_000 ? 4 : 1
 
 /** The options of a heap that meet every placement, alone and together. */

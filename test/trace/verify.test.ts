@@ -39,7 +39,7 @@ describe('verifiedReplay', () => {
         replay.release()
         expect(heap.stats()).toMatchObject({ blocks: 0, freeBlocks: 0, used: 0 })
       }),
-      // The example grows a block by 8 bytes into its free neighbour: the remainder's header lies
+      // The example grows a block by 8 bytes into its free neighbour: the remainder's header is
       // where the neighbour's links were.
       { numRuns: 1000, examples: [[parseTrace('a 0 64\na 1 39\nr 0 128\na 2 10\nr 2 16\n')]] }
     )
@@ -333,7 +333,7 @@ describe('verifiedReplay', () => {
     type Block =
       ReturnType<NonNullable<ReplayTarget['blocks']>> extends Iterable<infer Each> ? Each : never
 
-    /** Lists what it handed out and did not get back, after `lie`. */
+    /** Lists the blocks that it allocated and that were not freed, after `lie`. */
     class Listing extends Bump {
       readonly lie: (blocks: Block[]) => Block[]
       constructor(lie: (blocks: Block[]) => Block[]) {

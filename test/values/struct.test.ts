@@ -73,7 +73,7 @@ const integers: Record<string, [number, number]> = {
   pointer: [0, Number.MAX_SAFE_INTEGER]
 }
 
-/** A value that a field of this type keeps as it is. */
+/** A value that a field of this type stores exactly. */
 function keptBy(type: FieldType): fc.Arbitrary<unknown> {
   const range = integers[type]
   if (range !== undefined) return fc.integer({ min: range[0], max: range[1] })

@@ -1,6 +1,6 @@
 /**
- * Wrong pointers: what is given to free, realloc and the others that is not, or no longer, the
- * pointer of a block.
+ * Wrong pointers: arguments of free, realloc and others that are not, or no longer, the pointer of
+ * a block.
  */
 import { Heap } from '../../../lib/index.js'
 import type { Kind } from '../kind.js'
@@ -48,7 +48,7 @@ export const pointerKinds: readonly Kind[] = [
     name: 'double free, when another block begins at the same address',
     hopeless: REUSED,
     inject(scene) {
-      // Between two used blocks, a hole stays as it is until a block of the same size takes it.
+      // Between two used blocks, a hole is not merged, and is reused by a block of the same size.
       const [before, { pointer, size }, behind] = Array.from({ length: 3 }, () =>
         scene.allocate(2500)
       )

@@ -1,7 +1,4 @@
-/**
- * Wrong memory: regions that are no heap, or no longer one, or changed under the Heap that works on
- * them.
- */
+/** Wrong memory: regions that are not, or no longer, a heap, or that change under a Heap. */
 import { Heap } from '../../../lib/index.js'
 import type { Kind } from '../kind.js'
 import { entryOf, HEAP_BYTES, type Scene } from '../scene.js'
@@ -11,7 +8,7 @@ function copyOf({ heap }: Scene): Uint8Array<ArrayBuffer> {
   return heap.u8.slice()
 }
 
-/** A word that leads astray: a size, a place, a counter, all bits, none. */
+/** A misleading word: a size, a place, a counter, all bits, or none. */
 function hostile(scene: Scene): number {
   const { random } = scene
   return random.of([

@@ -10,7 +10,7 @@ const LIVE =
   'The byte belongs to the payload of a live block. Its owner may write to it at any time, ' +
   'and a typed array does not know who writes.'
 
-/** A block, and its being given back, by free or realloc. */
+/** A block, and a call that frees it, by free or realloc. */
 function victim(
   scene: Scene,
   suits?: (block: Block) => boolean
@@ -24,7 +24,7 @@ function victim(
   return { block, giveBack }
 }
 
-/** Is the memory right behind the block free? */
+/** Is the memory right after the block free? */
 function freeBehind({ heap }: Scene): Set<number> {
   const before = new Set<number>()
   let previous = 0
@@ -35,10 +35,10 @@ function freeBehind({ heap }: Scene): Set<number> {
   return before
 }
 
-/** A freed block whose memory is no longer held back. */
+/** A freed block that is no longer in the quarantine. */
 function freed(scene: Scene, size: number): Block {
   const block = scene.allocate(size)
-  // Something stays behind it, so that it does not become wilderness.
+  // Keep a block after it, so that it does not become wilderness.
   scene.live.push(scene.allocate(250))
   scene.heap.free(block.pointer)
   letGo(scene)
@@ -58,7 +58,7 @@ function churn(scene: Scene, size: number): void {
   for (const pointer of all) scene.heap.free(pointer)
 }
 
-/** Writes over 1 to 4 bytes of a part of the heap; next, blocks are handed out and given back. */
+/** Overwrites 1 to 4 bytes of a part of the heap; as next use, allocates and frees blocks. */
 function strayWrite(scene: Scene, part: keyof Parts): () => void {
   const [begin, end] = partsOf(scene)[part]
   const at = scene.random.between(begin, end - 1)
@@ -132,7 +132,7 @@ export const writeKinds: readonly Kind[] = [
       )
       const next = pointers[pointers.indexOf(block.pointer) + 1] ?? 0
       scene.live = scene.live.filter(({ pointer }) => pointer !== next)
-      // The block itself is given back at the end.
+      // The block itself is freed at the end.
       scene.live.push(block)
       return () => scene.heap.free(next)
     }
@@ -227,7 +227,7 @@ export const writeKinds: readonly Kind[] = [
     inject(scene) {
       const { top, highWater, metadata, size } = scene.heap.stats()
       const begin = metadata + highWater + 64
-      // What the malloc below can not have lies at the very end.
+      // The very end is out of reach of the malloc below.
       scene.spoilByte(scene.random.between(begin, size - 256))
       return () => {
         const pointer = scene.heap.malloc(size - 8 - top - 64)
