@@ -103,7 +103,6 @@ interface Parts {
  */
 export class SharedMap<K extends MapKey = string, V = unknown> {
   private readonly parts: Parts
-  private isOpen = true
   private hits = 0
   private misses = 0
 
@@ -298,7 +297,6 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
 
   /** Ends this object. The map stays in the heap, for others and for a later `open`. */
   close(): void {
-    this.isOpen = false
     for (const { table } of this.parts.shards) {
       table.memory.close()
       table.segments.forget()
@@ -318,7 +316,6 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
     }
     if (heap.root === pointer) heap.root = 0
     heap.free(pointer)
-    this.isOpen = false
   }
 
   [Symbol.dispose](): void {
@@ -331,10 +328,11 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
 
   // ---- internals --------------------------------------------------------------------------------
 
-  /** The shards. Throws ERR_OFFHEAP_CLOSED. */
+  /** The shards. Throws ERR_OFFHEAP_CLOSED, and ERR_OFFHEAP_CORRUPT if the map is gone. */
   private shards(): readonly Shard[] {
     const { shards } = this.parts
-    if (!this.isOpen) shards[0].table.memory.checkOpen()
+    const { memory } = shards[0].table
+    if (!memory.open) memory.checkOpen()
     return shards
   }
 

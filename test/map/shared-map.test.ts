@@ -169,8 +169,32 @@ describe('a shared map in one thread', () => {
         'ERR_OFFHEAP_NOT_A_HEAP'
       )
       expectError(() => Reflect.apply(map.get, map, [1]), 'ERR_INVALID_ARG_TYPE')
+    })
+  })
+
+  test('a map whose heap is closed, or whose blocks are gone, throws an error that says so', () => {
+    const calls: ((map: SharedMap<string, unknown>) => unknown)[] = [
+      map => map.get('a'),
+      map => map.set('a', 1),
+      map => map.size,
+      map => [...map],
+      map => map.check()
+    ]
+    withMap({ shards: 2 }, map => {
       map.close()
-      expectError(() => map.get('a'), 'ERR_OFFHEAP_CLOSED')
+      for (const call of calls) expectError(() => call(map), 'ERR_OFFHEAP_CLOSED')
+    })
+    withMap({ shards: 2 }, (map, heap) => {
+      heap.close()
+      for (const call of calls) expectError(() => call(map), 'ERR_OFFHEAP_CLOSED')
+    })
+    withMap({ shards: 2 }, (map, heap) => {
+      const { pointer } = map
+      const other = SharedMap.open<string, unknown>(heap, pointer)
+      map.destroy()
+      expect(heap.stats().blocks).toBe(0)
+      for (const call of calls) expectError(() => call(other), 'ERR_OFFHEAP_CORRUPT')
+      expectError(() => SharedMap.open(heap, pointer), 'ERR_OFFHEAP_NOT_A_HEAP')
     })
   })
 })
