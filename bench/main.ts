@@ -126,7 +126,7 @@ function runMaps({ quick = false, rounds = quick ? 1 : 3, node, json }: Options)
   writeFileSync(json, JSON.stringify({ environment: environment(node), maps }))
 }
 
-/** With `docs`, the pictures go to docs/bench. */
+/** With `docs`, writes the pictures to docs/bench. */
 async function runShared({
   quick = false,
   only,

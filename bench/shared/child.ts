@@ -1,6 +1,6 @@
 /**
- * What the benchmark of shared heaps runs in workers (threads and hand-overs), and in processes of
- * their own (heap files): `node child.js make|open PATH BYTES SHARED`.
+ * The part of the benchmark of shared heaps that runs in workers (threads and hand-overs) and in
+ * child processes (heap files): `node child.js make|open PATH BYTES SHARED`.
  */
 import { readFileSync } from 'node:fs'
 import { isMainThread, parentPort, workerData } from 'node:worker_threads'
@@ -9,13 +9,13 @@ import { readTrace } from '#lib/trace/read.js'
 import { fromTrace, leftovers } from '../work/columns.js'
 import { type Columns, freeAll, replay } from '../work/replay.js'
 
-/** How a thread of the first part gets its heap. */
+/** A thread of the first part. */
 export interface ReplayTask {
   readonly task: 'replay'
   readonly heap: HeapSource
   readonly traces: readonly string[]
   readonly repeats: number
-  /** Two words: how many threads are ready; and whether they may begin. */
+  /** Two words: the number of threads that are ready, and whether they may begin. */
   readonly gate: Int32Array
 }
 
@@ -24,14 +24,14 @@ export type HeapSource =
   | { readonly kind: 'shared'; readonly handle: ReturnType<Heap['handle']> }
   | { readonly kind: 'file'; readonly path: string }
 
-/** Receives the bytes of the second part, and answers each time. */
+/** The worker of the second part, which receives bytes and answers. */
 export interface ReceiveTask {
   readonly task: 'receive'
   readonly handle: ReturnType<Heap['handle']>
   readonly shared: SharedArrayBuffer
 }
 
-/** One hand-over: where the bytes are. */
+/** A hand-over: where the bytes are. */
 export type Parcel =
   | { readonly way: 'clone'; readonly bytes: Uint8Array }
   | { readonly way: 'transfer'; readonly bytes: Uint8Array }
@@ -101,7 +101,7 @@ function receive({ handle, shared }: ReceiveTask): void {
 
 const BLOCK = 1000
 
-/** Fills a heap file with blocks, and ends like a process that is killed. */
+/** Fills a heap file with blocks, and kills this process. */
 function make(path: string, size: number, shared: boolean): void {
   const heap = Heap.open(path, { size, create: true, shared, ...(shared ? { arenas: 4 } : {}) })
   while (heap.malloc(BLOCK) !== 0);

@@ -1,7 +1,8 @@
 /**
- * `npm run bench -- --shared`: what sharing a heap costs, and what it saves. Throughput of recorded
- * programs by threads; passing bytes to another thread by message, by hand and by heap; and how
- * long it takes to open a heap file that was closed, or whose process was killed.
+ * `npm run bench -- --shared`: what it costs to share a heap, and what it saves. Measures the
+ * throughput of recorded programs by the number of threads; passing bytes to another thread by
+ * message, file, SharedArrayBuffer and heap; and opening a heap file that was closed, or whose
+ * process was killed.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -31,7 +32,7 @@ export interface SharedOptions {
   onStep(label: string): void
 }
 
-/** One table and its picture: a row for each line, a column for each x. */
+/** A table and its picture. Each line is a row, each x a column. */
 export interface Chart {
   readonly file: string
   readonly labels: Labels
@@ -48,7 +49,7 @@ const TRACES = ['sqlite', 'python', 'git', 'jq'].map(name => `${SHIPPED}/${name}
 
 interface Kind {
   readonly label: string
-  /** Makes the heap. Returns what each thread opens, and what ends it. */
+  /** Makes the heap. Returns what each thread opens, and a function that closes the heap. */
   make(threads: number, folder: string): [source: HeapSource, end: () => void]
 }
 
@@ -79,7 +80,7 @@ const KINDS: readonly Kind[] = [
   { label: 'one arena for all', make: () => shared(1) }
 ]
 
-/** Nanoseconds for one operation of all threads together; of processor time, for one of each. */
+/** Nanoseconds per operation: of elapsed time, all threads together, or of processor time. */
 async function throughput(
   source: HeapSource,
   threads: number,
@@ -152,7 +153,7 @@ const WAY_LABELS = {
   heap: 'shared heap'
 }
 
-/** Passes bytes on and back. Each way, the sender writes a byte of each page, and the receiver reads it. */
+/** Passes bytes to a worker, which answers. Writes a byte of each page; the worker reads it. */
 class Sender {
   readonly heap = Heap.map({ size: 4 * SIZE, shared: true, arenas: 2 })
   private readonly shared = new SharedArrayBuffer(32 * MIB)
@@ -183,7 +184,7 @@ class Sender {
     return [{ way, path: this.path }, []]
   }
 
-  /** Nanoseconds of one hand-over and its answer. */
+  /** Nanoseconds per hand-over and its answer. */
   async time(way: (typeof WAYS)[number], length: number, count: number): Promise<number> {
     const begin = process.hrtime.bigint()
     for (let i = 0; i < count; i++) {
@@ -289,7 +290,7 @@ function measureOpening({ quick, rounds, onStep }: SharedOptions): Chart {
 
 // ---- all of it ----------------------------------------------------------------------------------
 
-/** The parts by their names. */
+/** The parts by name. */
 export const SHARED_PARTS: ReadonlyMap<string, (options: SharedOptions) => Promise<Chart> | Chart> =
   new Map<string, (options: SharedOptions) => Promise<Chart> | Chart>([
     ['threads', measureThreads],

@@ -38,7 +38,7 @@ function worker() {
   server.listen(PORT)
 }
 
-/** Something that takes a long time. */
+/** Stands for work that takes a long time. */
 function render(url) {
   return Buffer.from(pbkdf2Sync(url, 'salt', 200_000, 32, 'sha256').toString('hex'))
 }

@@ -596,9 +596,9 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Returns a lock that lies in the first word of a block, for data that several threads or
-   * processes change: see `Mutex`. Allocate the block with calloc, and leave that word alone. In a
-   * heap that is not shared, nobody else can hold the lock. Throws like free.
+   * Returns a lock in the first word of a block, for data that several threads or processes change:
+   * see `Mutex`. Allocate the block with calloc, and don't write to that word. In a heap that is
+   * not shared, nobody else can hold the lock. Throws like free.
    */
   mutex(block: BlockReference): Mutex {
     const { heldLocks } = this.state
@@ -651,9 +651,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
 
   // ---- a heap in a file -------------------------------------------------------------------------
 
-  /**
-   * The path of the file that the heap is in; undefined if it is in none. Throws ERR_OFFHEAP_CLOSED.
-   */
+  /** The path of the heap's file; undefined if it is not in a file. Throws ERR_OFFHEAP_CLOSED. */
   get path(): string | undefined {
     if (!this.engine.open) throw this.gone()
     return this.state.file?.path
@@ -688,7 +686,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
     return this.file('sync').sync()
   }
 
-  /** Can other threads be at work on the blocks? */
+  /** Whether other threads can use the blocks at the same time. */
   private get isShared(): boolean {
     const { handle, file } = this.state
     return handle !== undefined || file?.isShared === true

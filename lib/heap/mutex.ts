@@ -2,17 +2,15 @@
 import type { Locks } from '../engine/engine.js'
 import { invalidState, invalidType } from '../errors.js'
 
-/**
- * A lock, made by `heap.mutex`. It may be used until its block is freed, or the heap is closed.
- */
+/** A lock, returned by `heap.mutex`. Don't use it after its block was freed. */
 export class Mutex {
   private readonly word: number
   private readonly held: Set<number>
   private readonly locks: () => Locks | undefined
 
   /**
-   * `held` has the words of the locks that this thread has. `locks` throws if the heap is closed,
-   * and returns undefined if one thread alone uses it.
+   * `held` contains the words of the locks that this thread holds. `locks` throws if the heap is
+   * closed, and returns undefined if the heap is not shared.
    */
   constructor(word: number, held: Set<number>, locks: () => Locks | undefined) {
     this.word = word
@@ -21,11 +19,12 @@ export class Mutex {
   }
 
   /**
-   * Calls `work` while no other thread or process is in `run` with the same block, and returns its
-   * result. `work` is called with true if the last one that had the lock was terminated or killed:
-   * what the lock protects may then be half changed. It must be synchronous: the lock is released
-   * when it returns or throws. Throws ERR_OFFHEAP_BUSY if the lock isn't free in time,
-   * ERR_INVALID_STATE in a call within `work`, ERR_INVALID_ARG_TYPE, ERR_OFFHEAP_CLOSED.
+   * Takes the lock, calls `work`, releases the lock, and returns the result of `work`. Only one
+   * thread at a time can hold the lock of a block. `work` is called with true if the last holder
+   * was terminated or killed: what the lock protects may then be half changed. `work` must be
+   * synchronous: the lock is released when it returns or throws. Throws ERR_OFFHEAP_BUSY if the
+   * lock isn't free in time, ERR_INVALID_STATE if this thread holds it already,
+   * ERR_INVALID_ARG_TYPE, ERR_OFFHEAP_CLOSED.
    */
   run<Result>(work: (abandoned: boolean) => Result): Result {
     if (typeof work !== 'function') throw invalidType('work', 'of type function', work)
@@ -43,8 +42,8 @@ export class Mutex {
   }
 
   /**
-   * Calls `work` as `run` does, but only if the lock is free now, and was released by its last
-   * holder. Returns whether it did.
+   * Like `run`, but does not wait: calls `work` only if the lock is free now, and its last holder
+   * released it. Returns whether it called `work`.
    */
   tryRun(work: () => void): boolean {
     if (typeof work !== 'function') throw invalidType('work', 'of type function', work)

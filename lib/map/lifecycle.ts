@@ -84,7 +84,7 @@ export function open(heap: Heap, pointer: number): Opened {
   return { table, pointer, ownsHeap: false }
 }
 
-/** The map whose header is at `pointer`, as it is. Throws ERR_OFFHEAP_NOT_A_HEAP. */
+/** The map whose header is at `pointer`, without recovery. Throws ERR_OFFHEAP_NOT_A_HEAP. */
 export function tableAt(heap: Heap, pointer: number): Table {
   if (!(heap instanceof Heap)) throw invalidType('heap', 'a Heap', heap)
   if (!heap.owns(pointer)) throw notAMap(`no block of the heap begins at byte ${pointer}`)
@@ -100,7 +100,7 @@ export function tableAt(heap: Heap, pointer: number): Table {
   return new Table(heap, pointer)
 }
 
-/** The error for a place where no map is. */
+/** The error for a pointer at which there is no map. */
 export function notAMap(why: string): OffheapError {
   return new OffheapError('ERR_OFFHEAP_NOT_A_HEAP', `There is no map here: ${why}`)
 }

@@ -1,6 +1,6 @@
 /**
- * SharedMap: a map that several threads and processes use at the same time. It is divided into
- * shards by the hashes of keys, each a map of its own (table.ts) with a lock:
+ * SharedMap: a map for several threads and processes at the same time. The hash of a key decides in
+ * which shard it is; each shard is a map of its own (table.ts) with a lock:
  *
  *     header   ┌───────┬─────────┬────────┬────────┬────────┬────────────────────────────┐
  *              │ magic │ version │ shards │ seed A │ seed B │ pointer / 8 of each record │
@@ -9,20 +9,21 @@
  *              │ mutex │ changes │ pointer / 8 of a map │  own
  *              └───────┴─────────┴──────────────────────┘
  *
- * Whoever changes a shard has its mutex, and `changes` is odd meanwhile. Readers take no lock
- * (Lamport, 1977: Concurrent Reading and Writing): they read `changes`, then the entry, then
- * `changes` again. If it was odd or has changed, what they read means nothing, and they begin again;
- * after a few attempts they wait for the mutex as a writer does. What they read in between can be
- * anything, so it must not lead out of the heap, into an endless loop, or to a huge allocation:
- * `Segments.find` is bounded, and an entry is decoded only after one more look at `changes`.
+ * A writer holds the mutex of the shard and makes `changes` odd. Readers take no lock (Lamport,
+ * 1977: Concurrent Reading and Writing): they read `changes`, then the entry, then `changes` again.
+ * If it was odd or has changed, they discard what they read and begin again; after a few attempts
+ * they wait for the mutex as a writer does. What they read in between can be anything. It must not
+ * lead out of the heap, into an endless loop, or to a huge allocation: `Segments.find` is bounded,
+ * and `changes` is read once more before an entry is decoded.
  *
- * Hand-overs: the mutex and `changes` are atomic. A writer's plain stores lie between its two atomic
- * stores of `changes`, so a reader that saw the same even number around its loads saw none of them
- * half done. On processors that reorder loads (all but x86) the reader's last look is an atomic
- * addition of 0, which no earlier load can pass.
+ * Memory order: the mutex and `changes` are accessed with Atomics. A writer's plain stores lie
+ * between its two atomic stores of `changes`, so a reader that read the same even number before and
+ * after its loads has seen all of a change or nothing of it. On processors that reorder loads (all
+ * but x86), the reader's last read of `changes` is an atomic addition of 0, so that no earlier load
+ * is executed after it.
  *
- * A thread that ends within a change leaves a shard that is cut off (recover.ts). The next one that
- * takes the mutex recovers it first. That is why the shards are crash-safe.
+ * A thread that ends during a change leaves the shard half changed. The next thread that takes the
+ * mutex recovers it first (recover.ts). That is why the shards are crash-safe.
  */
 import { corrupt, invalidType, outOfRange } from '../errors.js'
 import { Heap } from '../heap/heap.js'
@@ -60,16 +61,16 @@ const [CHANGES, MAP] = [1, 2]
 const CACHE_LINE = 64
 const MOST_SHARDS = 256
 
-/** How often a reader begins again before it waits for the writer. */
+/** The number of attempts of a reader before it waits for the writer. */
 const ATTEMPTS = 4
 
-/** The processors that execute loads and stores in the order of the program, but for a load before an earlier store. */
+/** Whether this processor executes loads in program order. */
 const KEEPS_ORDER = process.arch === 'x64' || process.arch === 'ia32'
 
 export interface SharedMapOptions extends Omit<MapOptions, 'size' | 'crashSafe'> {
   /**
-   * The number of shards, a power of two from 1 to 256. One thread at a time changes a shard.
-   * `max` and `maxSize` are divided among the shards. Default: 64.
+   * The number of shards, a power of two from 1 to 256. Only one thread at a time can change a
+   * shard. `max` and `maxSize` are divided among the shards. Default: 64.
    */
   readonly shards?: number
 }
@@ -80,7 +81,7 @@ const optionNames: OptionNames<SharedMapOptions> = { ...sharedOptions, shards: t
 interface Shard {
   readonly table: Table
   readonly mutex: Mutex
-  /** The word of `changes`. */
+  /** The index of the word `changes`. */
   readonly changes: number
 }
 
@@ -93,13 +94,13 @@ interface Parts {
 }
 
 /**
- * A map in a heap that several threads and processes use at the same time: a heap made with `shared:
- * true`. Keys and values are those of a HeapMap. What differs: the entries have no order, and what
- * is said of the whole map (`size`, loops, `stats`) is put together shard by shard, while others go
- * on. Readers take no lock, except with `lru`.
+ * A map for several threads and processes at the same time, in a heap that was created with
+ * `shared: true`. Keys and values are those of a HeapMap. The entries have no order. `size`, loops
+ * and `stats` go from shard to shard, while other threads may change the map. Readers take no lock,
+ * except with `lru`.
  *
- * Methods throw ERR_OFFHEAP_CLOSED after close(), ERR_OFFHEAP_CORRUPT if the memory was overwritten,
- * and ERR_OFFHEAP_BUSY if another thread or process stays in a shard for too long.
+ * Methods throw ERR_OFFHEAP_CLOSED after close(), ERR_OFFHEAP_CORRUPT if the memory was
+ * overwritten, and ERR_OFFHEAP_BUSY if another thread or process holds a shard for too long.
  */
 export class SharedMap<K extends MapKey = string, V = unknown> {
   private readonly parts: Parts
@@ -107,9 +108,9 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
   private misses = 0
 
   /**
-   * Creates an empty map. Others open it by `map.pointer`: send that in a message, or keep it as the
-   * root of the heap. Throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
-   * ERR_OFFHEAP_OUT_OF_MEMORY.
+   * Creates an empty map. Other threads open it by `map.pointer`: send that in a message, or store
+   * it as the root of the heap. Throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE,
+   * ERR_OUT_OF_RANGE, ERR_OFFHEAP_OUT_OF_MEMORY.
    */
   static create<K extends MapKey = string, V = unknown>(
     heap: Heap,
@@ -137,12 +138,12 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
     this.parts = parts
   }
 
-  /** The heap that the map lies in. */
+  /** The heap that the map is in. */
   get heap(): Heap {
     return this.parts.heap
   }
 
-  /** The pointer of the map's header: what `SharedMap.open` takes. */
+  /** The pointer of the map's header, for `SharedMap.open`. */
   get pointer(): number {
     return this.parts.pointer
   }
@@ -168,7 +169,7 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
     return value
   }
 
-  /** Is there an entry with this key that has not expired? */
+  /** Returns whether there is an entry with this key that has not expired. */
   has(key: K): boolean {
     return look(this.shardOf(key), key, () => true) === true
   }
@@ -199,7 +200,7 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
 
   /**
    * Returns the value of a key. If there is none, stores `value` and returns it as it was stored.
-   * Of several threads that do this at the same time, one stores, and all return its value.
+   * If several threads do this at the same time, one stores its value, and all return that.
    */
   getOrInsert(key: K, value: V, options?: SetOptions): V {
     const found = this.get(key)
@@ -214,10 +215,10 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
   }
 
   /**
-   * Replaces the value of a key by what `compute` returns, which is called with the old value,
-   * undefined if there is none; undefined leaves everything as it is. Nobody else changes the entry
-   * meanwhile: `compute` must be quick, and must not use the map. Returns the new value. Throws what
-   * `compute` throws, and the errors of set; an existing entry is then unchanged.
+   * Calls `compute` with the value of a key, undefined if there is none, and stores what it
+   * returns; if that is undefined, changes nothing. Other threads that change the same shard wait
+   * until it returns: `compute` must be quick, and must not use the map. Returns the value of the
+   * key. Throws what `compute` throws, and the errors of set; an existing entry is then unchanged.
    */
   update(
     key: K,
@@ -238,7 +239,9 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
 
   // ---- the whole map ----------------------------------------------------------------------------
 
-  /** The entries, shard by shard: of each, those that it has when the loop comes to it. */
+  /**
+   * Iterates over the entries, shard by shard: those that a shard has when the loop comes to it.
+   */
   *entries(): Generator<[K, V], undefined, undefined> {
     for (const shard of this.shards()) {
       const found = change(shard, table => entriesOf<K, V>(table))
@@ -258,7 +261,7 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
     return this.entries()
   }
 
-  /** Removes all entries that the map has when the call comes to their shard. */
+  /** Removes all entries, shard by shard. */
   clear(): void {
     for (const shard of this.shards()) change(shard, table => table.clear())
   }
@@ -303,7 +306,9 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
     }
   }
 
-  /** Frees every block of the map, and closes it. No other thread or process may use it any more. */
+  /**
+   * Frees all blocks of the map, and closes it. No other thread or process may use it after that.
+   */
   destroy(): void {
     const { heap, pointer, shards } = this.parts
     const { i32 } = heap
@@ -350,8 +355,8 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
 const ABSENT: unique symbol = Symbol('absent')
 
 /**
- * What `use` makes of the entry with a key, in one moment of the shard; ABSENT if there is none, or
- * if it has expired.
+ * The result of `use` for the entry of a key, while the shard was unchanged; ABSENT if there is no
+ * entry, or if it has expired.
  */
 function look(
   shard: Shard,
@@ -389,29 +394,29 @@ function look(
   })
 }
 
-/** `changes` at a moment that no load of this thread, however early, comes after. */
+/** Reads `changes` after all earlier loads of this thread. */
 function latest(m: Int32Array, changes: number): number {
   return KEEPS_ORDER ? Atomics.load(m, changes) : Atomics.add(m, changes, 0)
 }
 
-/** Must a use of the entry be recorded? */
+/** Whether a use of the entry must be recorded. */
 function changesOrder({ policy, memory }: Table, entry: number): boolean {
   if (policy === 'sieve') return (memory.m[entry + KIND] & VISITED) === 0
   return policy === 'lru'
 }
 
-/** Records a use of the entry, if the shard is still as it was, and nobody is in it. */
+/** Records a use of the entry if the shard is unchanged and nobody holds its mutex. */
 function touch({ table, mutex, changes }: Shard, entry: number, before: number): void {
   mutex.tryRun(() => {
     if (Atomics.load(table.memory.m, changes) === before) table.touch(entry)
   })
 }
 
-/** Runs `work` while nobody else changes the shard, and no reader believes what it reads there. */
+/** Runs `work` while nobody else changes the shard, and readers discard what they read there. */
 function change<Result>({ table, mutex, changes }: Shard, work: (table: Table) => Result): Result {
   return mutex.run(() => {
     const { m } = table.memory
-    // It is odd already if a thread ended within a change.
+    // It is odd already if a thread ended during a change.
     const now = Atomics.or(m, changes, 1) | 1
     try {
       if (isCut(table)) recover(table)

@@ -532,7 +532,7 @@ describe.runIf(process.platform === 'linux')('the shared cache', () => {
     process.on('exit', () => rmSync('/dev/shm/offheap-' + name))
   `
 
-  test('gives what was set last, or nothing, and stays within its heap', async () => {
+  test('returns the latest value or nothing, and fits in its heap', async () => {
     await passes(`${head}
       createCache(heap, 64)
       const caches = [heap, open(), open()].map(heap => new SharedCache(heap))
@@ -560,7 +560,7 @@ describe.runIf(process.platform === 'linux')('the shared cache', () => {
       assert.ok(heap.stats().blocks <= 65)`)
   })
 
-  test('does so for several processes, of which some are killed', async () => {
+  test('works for several processes, even if some are killed', async () => {
     await passes(`${head}
       import { spawn } from 'node:child_process'
       import { once } from 'node:events'

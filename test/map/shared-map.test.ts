@@ -38,7 +38,7 @@ function withMap(
   work(SharedMap.create<string, unknown>(heap, options), heap)
 }
 
-describe('a shared map in one thread', () => {
+describe('a shared map used by one thread', () => {
   test('stores, finds, replaces and removes entries of every kind', () => {
     withMap({ shards: 4 }, map => {
       const values = ['text', 'ünï', '\ud800', 1.5, Number.NaN, { a: [1, null] }, true, undefined]
@@ -55,7 +55,7 @@ describe('a shared map in one thread', () => {
     })
   })
 
-  test('does what a Map does, and loses no block', () => {
+  test('agrees with a Map, and loses no block', () => {
     const key = fc.integer({ min: 0, max: 40 }).map(n => `k${n}`)
     const call = fc.oneof(
       fc.tuple(fc.constant('set' as const), key, fc.string({ maxLength: 200 })),
@@ -126,7 +126,7 @@ describe('a shared map in one thread', () => {
     })
   })
 
-  test('update leaves everything as it is when compute throws, and for undefined', () => {
+  test('update changes nothing if compute throws or returns undefined', () => {
     withMap({ shards: 1 }, map => {
       map.set('a', 1)
       expect(() =>
@@ -141,7 +141,7 @@ describe('a shared map in one thread', () => {
     })
   })
 
-  test('without memory a set throws, and the entry stays as it was', () => {
+  test('set throws if there is no room, and leaves the entry unchanged', () => {
     using heap = Heap.map({ size: 2 ** 18, shared: true, arenas: 1 })
     const map = SharedMap.create<string, string>(heap, { shards: 1 })
     map.set('a', 'old')
@@ -157,7 +157,7 @@ describe('a shared map in one thread', () => {
     expect(heap.stats().blocks).toBe(blocks)
   })
 
-  test('wrong arguments and places are refused', () => {
+  test('wrong arguments and pointers throw', () => {
     withMap({ shards: 1 }, (map, heap) => {
       expectError(() => SharedMap.create(heap, { shards: 3 }), 'ERR_OUT_OF_RANGE')
       expectError(() => Reflect.apply(SharedMap.create, SharedMap, [{}]), 'ERR_INVALID_ARG_TYPE')
@@ -199,8 +199,8 @@ describe('a shared map in one thread', () => {
   })
 })
 
-describe('a shared map in several threads', () => {
-  test('readers see whole entries only, while others change them', async () => {
+describe('a shared map used by several threads', () => {
+  test('readers see no half-written entry while others write', async () => {
     using heap = Heap.map({ size: 16 * MiB, shared: true, arenas: 4 })
     const map = SharedMap.create<string, string>(heap, { shards: 2, eviction: 'sieve', max: 60 })
     const workers = [0, 1].map(
@@ -233,7 +233,7 @@ describe('a shared map in several threads', () => {
     heap.check()
   })
 
-  test('what a terminated thread was changing is made whole by the next', async () => {
+  test('the next thread recovers a shard that a terminated thread was changing', async () => {
     using heap = Heap.map({ size: 16 * MiB, shared: true, arenas: 4 })
     const map = SharedMap.create<string, string>(heap, { shards: 2, eviction: 'lru', max: 500 })
     for (let round = 0; round < scaled(60); round++) {
@@ -258,7 +258,7 @@ describe('a shared map in several threads', () => {
 })
 
 test.runIf(process.platform === 'linux')(
-  'what a killed process was changing is made whole, in the file and by others that have it open',
+  'other processes, and the next one to open the file, recover a map that a killed one was changing',
   async () => {
     const path = join(folder, 'map.heap')
     const options = { size: 16 * MiB, create: true, shared: true, arenas: 4 }
