@@ -68,6 +68,13 @@ export interface Storage {
  */
 const LOOK_EVERY = 64
 
+/** The calls that need no lock in the own arena. */
+const ALLOCATE = 0
+const ALLOCATE_ZEROED = 1
+const FREE = 2
+const RESIZE = 3
+type Call = typeof ALLOCATE | typeof ALLOCATE_ZEROED | typeof FREE | typeof RESIZE
+
 export class SharedEngine implements Engine {
   readonly placement: PlacementName
   /** The fast path of the heap is not for shared heaps. */
@@ -149,32 +156,52 @@ export class SharedEngine implements Engine {
 
   // ---- the own arena ----------------------------------------------------------------------------
 
-  // malloc, free and realloc begin and end their operation themselves: see access.ts for what the
-  // stores mean. What is in a `catch` calls nothing, for the stack may be exhausted.
+  /**
+   * Does one call in the own arena without a lock, if no other thread needs the arena now: see
+   * access.ts for what the stores mean. `local` counts from the first byte of the arena. Returns
+   * what the allocator returns, 1 for a block that was freed, and 0 for a call that the slow path
+   * has to do.
+   */
+  private quick(call: Call, local: Pointer, bytes: number): Pointer {
+    const { head, record } = this
+    head[record + BUSY] = 1
+    if (head[record + CALL] !== 0) {
+      head[record + BUSY] = 0
+      return 0
+    }
+    let result = 0
+    try {
+      if (call === ALLOCATE) {
+        if (bytes <= this.ownSlots.limit) result = this.ownSlots.take(bytes)
+        if (result === 0) result = this.allocator.allocate(bytes)
+      } else if (call === FREE) {
+        result = this.ownSlots.give(local) || this.allocator.free(local) ? 1 : 0
+      } else if (call === RESIZE) {
+        result = this.allocator.resize(local, bytes)
+      } else {
+        result = this.allocator.allocateZeroed(bytes)
+      }
+    } catch (error) {
+      // No call here: the stack may be exhausted.
+      this.own[PENDING_WORD] = CUT
+      this.ready = false
+      head[record + BUSY] = 0
+      throw error
+    }
+    head[record + BUSY] = 0
+    return result
+  }
 
   allocate(bytes: number): Pointer {
-    if (this.ready) {
-      const { head, record } = this
-      head[record + BUSY] = 1
-      if (head[record + CALL] === 0) {
-        let pointer = 0
-        try {
-          if (bytes <= this.ownSlots.limit) pointer = this.ownSlots.take(bytes)
-          if (pointer === 0) pointer = this.allocator.allocate(bytes)
-        } catch (error) {
-          this.own[PENDING_WORD] = CUT
-          this.ready = false
-          head[record + BUSY] = 0
-          throw error
-        }
-        head[record + BUSY] = 0
-        if (pointer !== 0) {
-          if (this.grew) this.announce()
-          return pointer + this.base
-        }
-      } else head[record + BUSY] = 0
-    }
-    return this.request(allocator => allocator.allocate(bytes))
+    const local = this.ready ? this.quick(ALLOCATE, 0, bytes) : 0
+    if (local === 0) return this.request(allocator => allocator.allocate(bytes))
+    return this.grew ? this.announced(local + this.base) : local + this.base
+  }
+
+  allocateZeroed(bytes: number): Pointer {
+    const local = this.ready ? this.quick(ALLOCATE_ZEROED, 0, bytes) : 0
+    if (local === 0) return this.request(allocator => allocator.allocateZeroed(bytes))
+    return this.grew ? this.announced(local + this.base) : local + this.base
   }
 
   free(pointer: Pointer): boolean {
@@ -189,24 +216,7 @@ export class SharedEngine implements Engine {
   private release(pointer: Pointer): boolean {
     const local = pointer - this.base
     if (!(local > 0 && local < this.bytes)) return this.freeElsewhere(pointer)
-    if (this.ready) {
-      const { head, record } = this
-      head[record + BUSY] = 1
-      if (head[record + CALL] === 0) {
-        let freed = false
-        try {
-          freed = this.ownSlots.give(local) || this.allocator.free(local)
-        } catch (error) {
-          this.own[PENDING_WORD] = CUT
-          this.ready = false
-          head[record + BUSY] = 0
-          throw error
-        }
-        head[record + BUSY] = 0
-        return freed
-      }
-      head[record + BUSY] = 0
-    }
+    if (this.ready && this.quick(FREE, local, 0) !== 0) return true
     return this.freeSlowly(pointer)
   }
 
@@ -221,49 +231,11 @@ export class SharedEngine implements Engine {
 
   private reallocate(pointer: Pointer, bytes: number): Pointer {
     const local = pointer - this.base
-    if (this.ready && local > 0 && local < this.bytes) {
-      const { head, record } = this
-      head[record + BUSY] = 1
-      if (head[record + CALL] === 0) {
-        let resized = 0
-        try {
-          resized = this.allocator.resize(local, bytes)
-        } catch (error) {
-          this.own[PENDING_WORD] = CUT
-          this.ready = false
-          head[record + BUSY] = 0
-          throw error
-        }
-        head[record + BUSY] = 0
-        if (this.grew) this.announce()
-        if (resized !== 0) return resized < 0 ? -1 : resized + this.base
-      } else head[record + BUSY] = 0
-    }
-    return this.resizeSlowly(pointer, bytes)
-  }
-
-  allocateZeroed(bytes: number): Pointer {
-    if (this.ready) {
-      const { head, record } = this
-      head[record + BUSY] = 1
-      if (head[record + CALL] === 0) {
-        let pointer = 0
-        try {
-          pointer = this.allocator.allocateZeroed(bytes)
-        } catch (error) {
-          this.own[PENDING_WORD] = CUT
-          this.ready = false
-          head[record + BUSY] = 0
-          throw error
-        }
-        head[record + BUSY] = 0
-        if (pointer !== 0) {
-          if (this.grew) this.announce()
-          return pointer + this.base
-        }
-      } else head[record + BUSY] = 0
-    }
-    return this.request(allocator => allocator.allocateZeroed(bytes))
+    const isOwn = this.ready && local > 0 && local < this.bytes
+    const resized = isOwn ? this.quick(RESIZE, local, bytes) : 0
+    if (resized === 0) return this.resizeSlowly(pointer, bytes)
+    if (resized < 0) return -1
+    return this.grew ? this.announced(resized + this.base) : resized + this.base
   }
 
   allocateAligned(alignment: number, bytes: number): Pointer {
@@ -288,8 +260,7 @@ export class SharedEngine implements Engine {
     }
     const pointer =
       this.atHome(work) || this.move(work) || this.everywhere(() => this.firstOf(work))
-    if (this.grew) this.announce()
-    return pointer
+    return this.grew ? this.announced(pointer) : pointer
   }
 
   /** Does some work in the arena of this thread. */
@@ -529,7 +500,7 @@ export class SharedEngine implements Engine {
       const resized = this.at(arena, ({ allocator, base }) =>
         allocator.resize(pointer - base, bytes)
       )
-      if (this.grew) this.announce()
+      if (this.grew) this.announced(resized)
       if (resized !== 0) return resized < 0 ? -1 : resized + arena.base
     }
     const to = this.allocate(bytes)
@@ -716,9 +687,14 @@ export class SharedEngine implements Engine {
     return undefined
   }
 
-  private announce(): void {
+  /**
+   * Returns the pointer, after the caller was told that an arena grew. It may do anything then, and
+   * this thread may have another arena afterwards.
+   */
+  private announced(pointer: Pointer): Pointer {
     this.grew = false
     this.host.grown()
+    return pointer
   }
 }
 

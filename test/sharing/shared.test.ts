@@ -1,4 +1,5 @@
 /** Shared heaps as one thread sees them: options, handles, several heaps on one memory, errors. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { describe, expect, test } from 'vitest'
 import { Heap, placements } from '../../lib/index.js'
 import { expectError } from '../heap/support.js'
@@ -97,6 +98,21 @@ describe('Heap.map with shared: true', () => {
     heap.reset()
     expect(heap.stats().blocks).toBe(0)
   })
+})
+
+test('a subscriber that fills the arena does not change the pointer of the call under way', () => {
+  using heap = Heap.map({ size: 8 * MiB, shared: true, arenas: 2 })
+  const others: number[] = []
+  const fill = (): void => {
+    unsubscribe('offheap:grow', fill)
+    // Until this thread has moved to the other arena.
+    while (others.every(pointer => pointer < 4 * MiB)) others.push(heap.malloc(MiB))
+  }
+  subscribe('offheap:grow', fill)
+  const pointer = heap.malloc(MiB + 100)
+  expect(others.length).toBeGreaterThan(1)
+  expect(pointer).toBeLessThan(4 * MiB)
+  expect(heap.usableSize(pointer)).toBeGreaterThanOrEqual(MiB + 100)
 })
 
 describe('heap.handle()', () => {
