@@ -1,6 +1,6 @@
 /**
- * Calls of every sort on a heap of which a bit was flipped, and what no such call may do, whatever
- * the bit was.
+ * Calls of every kind on a heap in which a bit was flipped, and what such a call must never do,
+ * whichever bit it was.
  */
 import { type Heap, OffheapError } from '../../lib/index.js'
 import type { Random } from '../faults/random.js'
@@ -9,10 +9,9 @@ import { write } from './scene.js'
 /**
  * What must hold for the heap.
  * - `sound`: it was verified, so all calls work.
- * - `guarded`: it verifies what it uses. A call may throw an error of offheap's, and has then done
- *   nothing to payloads.
- * - `unverified`: nothing but that errors have a code, and that pointers and views lie inside the
- *   heap.
+ * - `guarded`: it verifies what it uses. A call may throw an error of offheap, and has then not
+ *   changed payloads.
+ * - `unverified`: only that errors have a code, and that pointers and views lie inside the heap.
  */
 export type Duty = 'sound' | 'guarded' | 'unverified'
 
@@ -40,7 +39,7 @@ export class Battery {
     this.#bytes = Buffer.from(heap.buffer)
   }
 
-  /** Makes the calls. Throws when one of them breaks the duty. */
+  /** Makes the calls. Throws if one of them does what it must not. */
   run(): void {
     for (let i = 0; i < STEPS; i++) this.#step()
     for (const pointer of this.#live.keys()) this.#free(pointer)
@@ -131,7 +130,7 @@ export class Battery {
     this.#verify()
   }
 
-  /** A new beginning: what was refused before works again. */
+  /** After a reset: what failed before works again. */
   #reset(): void {
     this.#call('reset()', () => this.#heap.reset())
     this.#live.clear()
@@ -160,7 +159,7 @@ export class Battery {
     this.#live.set(pointer, write(this.#heap, pointer, this.#random))
   }
 
-  /** The value of a call; undefined when it threw an error as it may. */
+  /** The result of a call; undefined if it threw a permitted error. */
   #call<Value>(name: string, call: () => Value): Value | undefined {
     this.#did = name
     try {
@@ -177,7 +176,7 @@ export class Battery {
     }
   }
 
-  /** Every live payload holds what was written there. */
+  /** Every live payload contains what was written there. */
   #verify(): void {
     if (this.#duty === 'unverified') return
     for (const [pointer, payload] of this.#live) {

@@ -1,10 +1,9 @@
 /**
- * Single bits of small heaps of every kind, turned over: of the header, the index, the block
- * headers, links and footers, the tables of a hardened heap, and free memory. attach() and check()
- * refuse the heap, or all calls that follow do as they should; a hardened heap protects payloads
- * even when nobody asked it to check; and no heap ever hands out a pointer beyond its memory, or
- * throws an error without a code. A sample of the bits by a seed; all of them with
- * OFFHEAP_RUNS=1000.
+ * Flips single bits of small heaps of every kind: of the header, the index, the block headers,
+ * links and footers, the tables of a hardened heap, and free memory. attach() or check() must
+ * reject the heap, or all later calls must work. A hardened heap must protect payloads even if
+ * check() was not called. No heap may return a pointer outside its memory, or throw an error
+ * without a code. Tries a random sample of the bits; all of them with OFFHEAP_RUNS=1000.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Heap, OffheapError } from '../../lib/index.js'
@@ -26,7 +25,7 @@ afterAll(async () => {
   await watchdog.stop()
 })
 
-/** So many bits of the bytes, each at most once; as bytes times eight. */
+/** A random sample of the bits, each at most once; as byte × 8 + bit. */
 function sample(bytes: readonly number[], count: number, random: Random): number[] {
   const all = bytes.length * 8
   if (count >= all)
@@ -36,7 +35,7 @@ function sample(bytes: readonly number[], count: number, random: Random): number
   return [...chosen]
 }
 
-/** What attach() or check() makes of the heap: undefined when they refuse it. */
+/** The heap; undefined if attach() or check() rejects it. */
 function unlessRefused(verify: () => Heap): Heap | undefined {
   try {
     return verify()
@@ -55,10 +54,7 @@ function checked(heap: Heap): Heap {
   return heap
 }
 
-/**
- * How many bits of what the heap knows of blocks, and of free memory, are flipped after each
- * history.
- */
+/** How many bits of metadata, and of free memory, are flipped after each history. */
 const counts: readonly (readonly [History, near: number, far: number])[] = [
   ['new', 8, 1],
   ['packed', 8, 1],

@@ -1,13 +1,10 @@
-/**
- * The kinds of heaps whose every bit is flipped: each placement with each of the variants. A new
- * variant is one line here.
- */
+/** The kinds of heaps: each placement with each of the variants. A new variant is one line here. */
 import { type HeapOptions, placements } from '../../lib/index.js'
 
 interface Variant {
   readonly options: HeapOptions
   readonly sizes: readonly number[]
-  /** On a region, whose pages are really returned to the system. */
+  /** In a region, whose pages are really returned to the system. */
   readonly mapped?: true
 }
 

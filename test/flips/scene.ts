@@ -1,6 +1,6 @@
 /**
- * A small heap in use, and its bytes, to be flipped one bit at a time. What is a payload is known
- * from the caller's side; every other byte of the heap is knowledge about blocks, or free memory.
+ * A small heap in use, whose bits are flipped one at a time. The caller knows which bytes are
+ * payloads; every other byte of the heap is metadata or free memory.
  */
 import { Heap, Region } from '../../lib/index.js'
 import type { Random } from '../faults/random.js'
@@ -13,16 +13,15 @@ import type { Kind } from './kinds.js'
 const NEAR_BYTES = 24
 
 /**
- * The history of the heap: nothing; blocks up to its end, none of them freed; or all sorts of
- * calls.
+ * The history of the heap: none; blocks up to its end, none of them freed; or calls of every kind.
  */
 export type History = 'new' | 'packed' | 'busy'
 
 export class Scene {
   readonly memory: ArrayBuffer | Region
-  /** The payloads of the live blocks, by their pointers. */
+  /** The payloads of the live blocks, by pointer. */
   readonly live: ReadonlyMap<number, Uint8Array>
-  /** The bytes outside payloads, those first that probably hold metadata. */
+  /** The bytes outside payloads, with those first that are probably metadata. */
   readonly near: readonly number[]
   readonly far: readonly number[]
   readonly #bytes: Uint8Array
@@ -46,7 +45,7 @@ export class Scene {
     return Heap.attach(this.memory)
   }
 
-  /** Turns over one bit of a byte. */
+  /** Flips one bit of a byte. */
   flip(byte: number, bit: number): void {
     this.#bytes[byte] = (this.#bytes[byte] ?? 0) ^ (1 << bit)
   }
@@ -68,8 +67,8 @@ function pack(heap: Heap, random: Random): Map<number, Uint8Array> {
 }
 
 /**
- * A short history: blocks of several sizes, a third of them zero, some freed, some moved; free
- * pages given back in the middle.
+ * A short history: blocks of several sizes, a third of them zeroed, some freed, some moved; trim()
+ * in between.
  */
 function use(heap: Heap, random: Random): Map<number, Uint8Array> {
   const live = new Map<number, Uint8Array>()
@@ -97,9 +96,9 @@ function use(heap: Heap, random: Random): Map<number, Uint8Array> {
 }
 
 /**
- * Fills a block with zeros, with what looks like headers, or with anything; returns a copy. The
- * headers are of blocks larger than the heap: smaller ones can lead a walk on that a flipped size
- * misled, back to the end of a block, and then nothing is wrong that a check could find.
+ * Fills a block with zeros, with words that look like headers, or with random bytes; returns a
+ * copy. The headers are of blocks larger than the heap. Smaller ones could lead a walk that follows
+ * a flipped size back to the end of a block, and check() would then find nothing wrong.
  */
 export function write(heap: Heap, pointer: number, random: Random): Uint8Array {
   const payload = heap.u8.subarray(pointer, pointer + heap.usableSize(pointer))

@@ -1,7 +1,7 @@
 /**
- * The ledger of a hardened heap under stray writes: what it says is not believed before it agrees
- * with its seal, so that a word that was written over is found by the next call that uses it, and
- * by check(); and no call hangs or ends without a named error.
+ * Stray writes to the ledger of a hardened heap. A call verifies the seal of an entry before it
+ * uses it. So an overwritten word is detected by the next call that uses it, and by check(); no
+ * call hangs or throws an error without a code.
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -22,7 +22,8 @@ import { expectError } from '../heap/support.js'
 const CORRUPT = 'ERR_OFFHEAP_CORRUPT'
 
 /**
- * A heap with used a, free b, used c, free d, used e, as blocks of the ledger, each for 100 bytes.
+ * A heap with the blocks a (used), b (free), c (used), d (free) and e (used), of 100 bytes each, as
+ * blocks of the ledger.
  */
 function prepared(placement: (typeof placements)[number]) {
   const heap = Heap.format(new ArrayBuffer(65536), { hardened: true, placement, quarantine: 0 })
@@ -84,7 +85,7 @@ describe.each(placements)('with %s', placement => {
       if (heap.i32[b + word] === value) continue
       heap.i32[b + word] = value
       expectError(() => heap.check(), CORRUPT)
-      // Whichever of the two free blocks the policy uses, both neighbours are verified.
+      // Both neighbours are verified, whichever of the two free blocks the policy uses.
       expectError(() => {
         heap.malloc(100)
         heap.malloc(100)
@@ -100,7 +101,7 @@ describe.each(placements)('with %s', placement => {
       ] as const) {
         const { heap, e, [taken]: block, [damaged]: other } = prepared(placement)
         heap.i32[other + word] ^= 8
-        // Merges with its right neighbour, or its left one.
+        // It is merged with its right neighbour, or its left one.
         expectError(() => heap.free(slotOf(taken === 'b' ? block - 8 : e)), CORRUPT)
       }
     }
@@ -123,7 +124,7 @@ describe.each(placements)('with %s', placement => {
       const damaged = (first ?? 0) / 16 - 1
       heap.i32[damaged + word] ^= 16
       const message = new RegExp(`free block at ${first}, at byte ${damaged * 4}, was overwritten`)
-      // Merges with the free block in front, which leaves the list for that.
+      // It is merged with the free block before it, which is removed from its list.
       expectError(() => heap.free(last ?? 0), CORRUPT, message)
     }
   })

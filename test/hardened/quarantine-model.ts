@@ -1,9 +1,9 @@
 /**
- * What a hardened heap promises about places, said once more in the simplest way, on top of the
- * slow model: blocks have no header among the payloads, come in multiples of 32 bytes from 64 on,
- * and have at least one byte to spare. What is given back waits, first in, first out, as long as
- * all that waits together keeps within a limit; a block that alone is more does not wait. Before a
- * request is refused, all that waits is freed; unless it is for more bytes than there are in all.
+ * The simplest model of where a hardened heap places blocks, on top of the slow model: blocks have
+ * no header between the payloads, their sizes are multiples of 32 bytes from 64 on, and they have
+ * at least one byte more than requested. Freed blocks wait in a first-in, first-out queue whose
+ * total size is limited; a block larger than the limit does not wait. Before a request fails, all
+ * waiting blocks are freed, unless the request is larger than the heap.
  */
 import { type Choice, Model, type ModelBlock } from '../model.js'
 
@@ -11,7 +11,7 @@ export class QuarantineModel extends Model {
   /** Bytes. */
   readonly limit: number
   readonly size: number
-  /** In the order in which they came. */
+  /** In the order of their arrival. */
   held: ModelBlock[] = []
 
   /** In a heap of `size` bytes. */
@@ -48,7 +48,8 @@ export class QuarantineModel extends Model {
   }
 
   override alignedAlloc(alignment: number, size: number): number {
-    // No address in the heap is aligned so far, or it has not as many bytes: nothing is tried.
+    // No address in the heap has that alignment, or the heap is smaller than that: nothing is
+    // tried.
     if (alignment >= this.size || this.blockSize(size) > this.end) return 0
     const pointer = super.alignedAlloc(alignment, size)
     return pointer === 0 && this.#flush() ? super.alignedAlloc(alignment, size) : pointer

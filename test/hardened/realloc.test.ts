@@ -1,6 +1,6 @@
 /**
- * What a hardened heap watches when blocks change their size, and what the quarantine has to do
- * with requests that need room.
+ * realloc in hardened heaps: which bytes are checked when a block changes its size, and how the
+ * quarantine makes room for requests.
  */
 import { describe, expect, test } from 'vitest'
 import { Heap, placements } from '../../lib/index.js'
@@ -12,7 +12,7 @@ function hardened(quarantine: number, bytes = 65536): Heap {
   return Heap.format(new ArrayBuffer(bytes), { hardened: true, quarantine })
 }
 
-/** The byte at `at` is watched: a write to it is found by check(), and forgotten again. */
+/** check() detects a write to the byte at `at`. Restores the byte. */
 function expectWatched(heap: Heap, at: number): void {
   heap.check()
   const byte = heap.u8[at] ?? 0
@@ -21,7 +21,7 @@ function expectWatched(heap: Heap, at: number): void {
   heap.u8[at] = byte
 }
 
-/** The figures of a heap that a call must not change when it finds damage. */
+/** The statistics that a call must not change when it detects damage. */
 function figures(heap: Heap): unknown {
   const { used, blocks, quarantined, free } = heap.stats()
   return { used, blocks, quarantined, free }
@@ -121,7 +121,7 @@ describe('a block that grows in place', () => {
       const last = right + 255 - 10
       heap.u8[last] ^= 1
       const grow = (): number => heap.realloc(block, 128 + 256 - rest - 1)
-      // 64 bytes can be a free block of their own, and are not verified; fewer can't.
+      // 64 bytes can be a separate free block, and are not verified; fewer can't.
       if (rest === 64) expect(grow()).toBe(block)
       else expectError(grow, CORRUPT, new RegExp(`byte ${last} was written, in free memory`))
       if (rest === 64) expectError(() => heap.check(), CORRUPT, new RegExp(`byte ${last} `))

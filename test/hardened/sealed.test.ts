@@ -1,6 +1,6 @@
 /**
- * A hardened heap whose header says what is not so, under a seal that is right, as after an error
- * of the allocator itself: check() compares it with the ledger all the same.
+ * A hardened heap whose header is wrong although its seal is right, as after a bug in the
+ * allocator: check() compares it with the ledger too.
  */
 import { describe, expect, test } from 'vitest'
 import { hardenedLayout, ledgerWords } from '../../lib/hardened/layout.js'
@@ -26,7 +26,7 @@ const CORRUPT = 'ERR_OFFHEAP_CORRUPT'
 const WORDS = 2 ** 14
 
 /**
- * A heap with six blocks, the first three of them in the quarantine; and the six as blocks of the
+ * A heap with six blocks, the first three of them in quarantine; and the six as blocks of the
  * ledger.
  */
 function held() {
@@ -125,7 +125,7 @@ test('an overwritten block of the quarantine is not sealed again when another on
       () => heap.realloc(pointer, 5000)
     ]) {
       expectError(call, CORRUPT, message)
-      // The call that found it has done nothing else.
+      // The call that detected it has changed nothing.
       expect(heap.view(pointer).every(byte => byte === 7)).toBe(true)
       expect(Buffer.compare(heap.u8, before)).toBe(0)
     }

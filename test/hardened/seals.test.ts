@@ -1,6 +1,6 @@
 /**
- * The seals of a hardened heap by themselves: each holds for what was sealed, where it was sealed,
- * and for nothing else.
+ * The seals of a hardened heap on their own: each is valid only for the words that were sealed, at
+ * the place where they were sealed.
  */
 import { describe, expect, test } from 'vitest'
 import { hasFreeLeft, NEXT_HELD, Seals, SLACK } from '../../lib/hardened/seals.js'
@@ -8,7 +8,7 @@ import { headerOf, NEXT, PREVIOUS, PREVIOUS_USED, USED } from '../../lib/layout/
 import { HEADER_SEAL_WORD, HEADER_WORDS } from '../../lib/layout/header.js'
 
 const WORDS = 1024
-/** In front of the first word where a block can begin, which is at a quarter. */
+/** Before the first word at which a block can begin: a quarter of the heap. */
 const TABLE = 60
 const BLOCK = 301
 const SIZE = 12
@@ -20,7 +20,7 @@ function memory(key = KEY): { words: Int32Array; seals: Seals } {
   return { words, seals: new Seals(words, TABLE, key) }
 }
 
-/** A used block, or one in the quarantine, under its seal. */
+/** A used or quarantined block with its seal. */
 function used(kind: 'used' | 'quarantined', block = BLOCK): { words: Int32Array; seals: Seals } {
   const { words, seals } = memory()
   words[block] = headerOf(SIZE, USED | PREVIOUS_USED)
@@ -30,7 +30,7 @@ function used(kind: 'used' | 'quarantined', block = BLOCK): { words: Int32Array;
   return { words, seals }
 }
 
-/** A free block under its seal. */
+/** A free block with its seal. */
 function free(block = BLOCK): { words: Int32Array; seals: Seals } {
   const { words, seals } = memory()
   words[block] = headerOf(SIZE, PREVIOUS_USED)
@@ -88,7 +88,7 @@ describe('the seal of a block', () => {
           words[BLOCK + word] ^= bit
         }
       }
-      // Of the header, the size: whether the left neighbour is used changes without it.
+      // Of the header only the size: the flag for the left neighbour changes without the seal.
       for (const bit of ALL_BITS) {
         words[BLOCK] ^= bit
         expect(seals.holds(kind, BLOCK)).toBe(bit === PREVIOUS_USED)

@@ -1,6 +1,5 @@
 /**
- * The figures of a hardened heap, and which of its pages are free: those of every block that is not
- * live, and no others.
+ * The statistics of a hardened heap, and its free pages: exactly those of blocks that are not live.
  */
 import { describe, expect, test } from 'vitest'
 import { Heap, placements } from '../../lib/index.js'
@@ -54,7 +53,7 @@ describe.each(placements)('stats() of a hardened %s heap', placement => {
     const { largestFree } = heap.stats()
     expect(largestFree).toBeGreaterThan(5000)
     expectLargest(largestFree)
-    // The smallest hole that there can be, and nothing else.
+    // Only the smallest possible hole.
     heap.reset()
     const [hole, block] = [heap.malloc(10), heap.malloc(10)]
     heap.malloc(heap.stats().largestFree)
@@ -66,7 +65,7 @@ describe.each(placements)('stats() of a hardened %s heap', placement => {
 })
 
 describe('trim of a hardened heap', () => {
-  /** So many bytes of the block are in physical memory no more. */
+  /** Calls trim(). Returns by how many bytes the resident memory became smaller. */
   function given(heap: Heap): number {
     const before = heap.stats().residentBytes
     heap.trim()

@@ -1,6 +1,6 @@
 /**
- * A heap lives in its bytes: it is written over any memory, found again by anyone, and told from
- * what is none.
+ * A heap is stored in its bytes: it can be created in any memory and attached again later. Other
+ * bytes are rejected.
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -152,7 +152,7 @@ describe('Heap.attach', () => {
       const { buffer, words } = sample()
       const held = words[word]
       words[word] = junk
-      // What the field holds in the sample is no junk there.
+      // The value that the field has in the sample is valid there.
       if (junk === held) continue
       const error = errorOf(() => Heap.attach(buffer))
       expect(error).toBeInstanceOf(OffheapError)

@@ -1,6 +1,5 @@
 /**
- * Compares all that a heap shows of itself with the blocks that are live, and with the model where
- * there is one.
+ * Compares everything that a heap reports with the live blocks, and with the model if there is one.
  */
 import type { BlockInfo, Heap, HeapStats } from '../../lib/index.js'
 import type { Model } from '../model.js'
@@ -18,9 +17,7 @@ export function audit(
   if (model !== undefined) auditModel(stats, blocks, model)
 }
 
-/**
- * Blocks come in address order without overlap, and those that are used are those that are live.
- */
+/** Blocks are in address order and don't overlap, and the used ones are the live ones. */
 function auditBlocks(blocks: readonly BlockInfo[], live: readonly Live[]): void {
   const expected = [...live].sort((a, b) => a.pointer - b.pointer)
   let end = 0
@@ -41,15 +38,15 @@ function auditBlocks(blocks: readonly BlockInfo[], live: readonly Live[]): void 
   same('the number of used blocks', count, expected.length)
 }
 
-/** The figures add up, and agree with the blocks. */
+/** The statistics add up, and agree with the blocks. */
 function auditTotals(stats: HeapStats, blocks: readonly BlockInfo[]): void {
   const counts = { used: 0, quarantined: 0, free: 0 }
   const bytes = { used: 0, quarantined: 0, free: 0 }
-  // What slabs leave over: a chunk that is given back has more bytes than its slots.
+  // Bytes outside slots: a chunk that is given back has more bytes than its slots.
   let left = stats.slabs
   for (const { size, used, quarantined, slab } of blocks) {
     const kind = used ? 'used' : quarantined ? 'quarantined' : 'free'
-    // A free slot is no free block.
+    // A free slot is not a free block.
     if (used || slab === undefined) counts[kind]++
     bytes[kind] += size
     if (slab !== undefined) left -= size
@@ -67,7 +64,7 @@ function auditTotals(stats: HeapStats, blocks: readonly BlockInfo[]): void {
   }
 }
 
-/** Each block, and each figure, is the model's. */
+/** Each block and each statistic agrees with the model. */
 function auditModel(stats: HeapStats, blocks: readonly BlockInfo[], model: Model): void {
   same('the number of blocks', blocks.length, model.blocks.length)
   for (let i = 0; i < blocks.length; i++) {

@@ -1,6 +1,7 @@
 /**
- * Pointers from 2 GiB on, which no signed 32-bit number holds, in heaps that every Node can map;
- * large.test.ts goes beyond 4 GiB. The memory in front is one block, and never touched.
+ * Pointers of 2 GiB and more, which don't fit in a signed 32-bit number, in heaps that every Node
+ * can map; large.test.ts goes beyond 4 GiB. The memory before them is one block, which is never
+ * touched.
  */
 import { describe, expect, test } from 'vitest'
 import { Heap, type HeapOptions } from '../../lib/index.js'
@@ -12,20 +13,20 @@ const LINE = 2 * GiB
 const INVALID = 'ERR_OFFHEAP_INVALID_POINTER'
 const DOUBLE = 'ERR_OFFHEAP_DOUBLE_FREE'
 
-/** The room that a request of 100 bytes gets: a block, or a slot of its class. */
+/** The bytes used for a request of 100 bytes: a block, or a slot of its class. */
 const kinds: [name: string, options: HeapOptions, room: number][] = [
   ['a heap of 3 GiB', {}, 100],
   ['one with slabs', { slabs: true }, 128]
 ]
 
-/** A heap with nothing in front of the line but one block. */
+/** A heap with a single block before the 2 GiB. */
 function upToTheLine(options: HeapOptions): Heap {
   const heap = Heap.map({ size: 3 * GiB, ...options })
   heap.malloc(LINE - heap.stats().top)
   return heap
 }
 
-/** A block beyond the line. */
+/** A block beyond 2 GiB. */
 function beyond(heap: Heap, bytes: number): number {
   const pointer = heap.malloc(bytes)
   expect(pointer).toBeGreaterThanOrEqual(LINE)
@@ -60,7 +61,7 @@ describe.each(kinds)('%s', (_, options, room) => {
     using heap = upToTheLine(options)
     const pointer = beyond(heap, 4000)
     const fence = heap.malloc(200)
-    // The whole payload passes for headers of used blocks, side by side.
+    // The whole payload looks like headers of used blocks, side by side.
     for (let word = pointer / 4; word < fence / 4 - 1; word++)
       heap.i32[word] = headerOf(4, USED | PREVIOUS_USED)
     for (const bytes of [1, 2, 4, 12, 20, 0.5]) {

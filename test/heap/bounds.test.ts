@@ -1,7 +1,7 @@
 /**
- * Requests at every bound: of the heap, of what is free in it, and of each class of sizes that a
- * policy may have; in heaps around each power of two from 1 KiB to 8 GiB. Large ones are mapped,
- * and stay untouched. Node 20 maps at most 4 GiB.
+ * Requests at every bound: of the heap, of the free memory in it, and of each size class that a
+ * policy may have; in heaps around each power of two from 1 KiB to 8 GiB. Large heaps are mapped,
+ * and not touched. Node 20 maps at most 4 GiB.
  */
 import { constants } from 'node:buffer'
 import { describe, expect, test } from 'vitest'
@@ -10,7 +10,7 @@ import { SIZE_WORD } from '../../lib/layout/header.js'
 import { expectError } from './support.js'
 
 const GiB = 2 ** 30
-/** The most that a heap can have here; it uses all but the last 8 bytes of 8 GiB. */
+/** The largest heap here; of 8 GiB it uses all but the last 8 bytes. */
 const MOST = Math.min(8 * GiB - 8, constants.MAX_LENGTH)
 const MAPPED = Math.min(8 * GiB, constants.MAX_LENGTH)
 const powers = Array.from({ length: 24 }, (_, i) => i + 10).filter(power => 2 ** power <= MAPPED)
@@ -19,11 +19,11 @@ const kinds = placements.flatMap(placement => variants.map(options => ({ placeme
 
 /**
  * The sizes around the first of each class in heaps of `bytes` bytes: in units of 8 bytes, up to 32
- * classes to an octave.
+ * classes per power of two.
  */
 function* classBounds(bytes: number): Generator<number, void, undefined> {
   for (let octave = 16; octave <= bytes; octave *= 2) {
-    // All classes where the largest blocks are, some below.
+    // All classes of the largest blocks, and some below.
     const parts = octave * 2 > bytes ? Array.from({ length: 32 }, (_, i) => 32 + i) : [32, 48, 63]
     for (const part of parts) {
       const bound = Math.floor((octave * part) / 32 / 8) * 8
@@ -32,7 +32,7 @@ function* classBounds(bytes: number): Generator<number, void, undefined> {
   }
 }
 
-/** Sizes to ask for, where `largest` bytes are to be had. */
+/** Sizes to request if `largest` bytes are available. */
 function sizesAt(bytes: number, largest: number): number[] {
   const some = [largest, bytes, bytes - 128, bytes / 2, bytes / 4].flatMap(at =>
     [-9, -8, -1, 0, 1, 7, 8].map(by => at + by)
@@ -40,12 +40,12 @@ function sizesAt(bytes: number, largest: number): number[] {
   return [...some, ...classBounds(bytes)].filter(size => size >= 0)
 }
 
-/** Asks for each size with malloc and realloc, and expects it exactly when it is there. */
+/** Requests each size with malloc and realloc, and expects success exactly if it is available. */
 function ask(heap: Heap, hardened: boolean): void {
   const { size: bytes, largestFree: largest } = heap.stats()
   if (largest === 0) return
   for (const size of sizesAt(bytes, largest)) {
-    // A hardened heap looks at every byte.
+    // A hardened heap checks every byte.
     if (hardened && size <= largest && size > 2 ** 13 && bytes > 2 ** 15) continue
     const pointer = heap.malloc(size)
     if ((pointer !== 0) !== size <= largest) {
@@ -66,7 +66,7 @@ function ask(heap: Heap, hardened: boolean): void {
 }
 
 /**
- * Asks an empty heap, then one with a free block and little wilderness, then one with little of
+ * Tries an empty heap, then one with a free block and a small wilderness, then one with little of
  * both.
  */
 function askInEachState(heap: Heap, hardened: boolean): void {
@@ -91,7 +91,7 @@ describe.each(kinds)('a heap with %o', options => {
       if (size < 1024 || size > MAPPED) continue
       if (options.hardened && size < 4096) continue
       const isMapped = power > 20
-      // Mapped memory comes in whole pages: these three are the same.
+      // Mapped memory consists of whole pages: these three are the same.
       if (isMapped && Math.abs(more) === 8) continue
       using heap = isMapped
         ? Heap.map({ size, ...options })

@@ -1,8 +1,7 @@
 /**
- * Where a call runs code of its caller: properties of views, classes given to allocArray,
- * Error.prepareStackTrace, loops over blocks. Such code may use the heap, close it or throw;
- * afterwards the heap is sound, no block is left behind, and every error has a code or is the
- * caller's.
+ * Calls that run code of the caller: properties of views, classes passed to allocArray,
+ * Error.prepareStackTrace, loops over blocks. Such code may use the heap, close it or throw. The
+ * heap must then be valid, no block may leak, and every error must have a code or be the caller's.
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -17,7 +16,7 @@ const kinds: [name: string, options: HeapOptions][] = [
   ['a hardened heap with stacks', { hardened: true, trackAllocations: true, onLeaks: () => {} }]
 ]
 
-/** A view of a block whose property `name` is the caller's own code. */
+/** A view of a block whose property `name` runs code of the caller. */
 function viewWith(
   heap: Heap,
   pointer: number,
@@ -187,7 +186,7 @@ describe.each(
 )('a loop over the blocks of %j', options => {
   const loops = ['blocks', 'freeBlocks'] as const
 
-  /** A heap of used, free and waiting blocks in turns, and the pointers of the used ones. */
+  /** A heap of alternating used, free and quarantined blocks, and the pointers of the used ones. */
   function make(): { heap: Heap; pointers: number[] } {
     const heap = Heap.map({ size: 2 ** 18, ...options })
     const pointers = Array.from({ length: 60 }, (_, i) => heap.malloc(16 + (i % 7) * 400))
@@ -250,7 +249,7 @@ describe.each(
 
   test('blocks(): still reports corruption', () => {
     const { heap, pointers } = make()
-    // Of 2,016 bytes: no slot.
+    // Blocks of 2,016 bytes: too large for a slot.
     const pointer = pointers[2] ?? 0
     const loop = (): void => {
       for (const block of heap.blocks()) {
@@ -275,7 +274,7 @@ describe('a heap that tracks allocations', () => {
   const make = (): Heap =>
     Heap.map({ size: 2 ** 20, hardened: true, trackAllocations: true, onLeaks: () => {} })
 
-  /** Every call that takes a stack, each as if nothing had happened. */
+  /** Every call that captures a stack, each with its normal result. */
   function useAll(heap: Heap): void {
     const a = heap.malloc(10)
     const b = heap.calloc(10, 10)

@@ -1,7 +1,7 @@
 /**
- * Everything that can be done with a heap, in one random sequence: for each placement, with and
- * without each option, in buffers and on mapped memory, in heaps around each power of two. `node
- * test/check.js drive` takes five million steps for each placement.
+ * All operations of a heap in one random sequence: for each placement, with and without each
+ * option, in buffers and in mapped memory, in heaps around each power of two. `node test/check.js
+ * drive` takes five million steps for each placement.
  */
 import { constants } from 'node:buffer'
 import fc from 'fast-check'
@@ -12,18 +12,18 @@ import { drive } from './drive.js'
 import { allSteps } from './steps.js'
 import { soil } from './tape.js'
 
-/** Steps for each placement: a tenth of a percent of what `node test/check.js drive` takes. */
+/** Steps for each placement: a thousandth of those of `node test/check.js drive`. */
 const STEPS = Number(process.env.OFFHEAP_STEPS ?? scaled(5000))
 
 interface Variant {
   readonly options: HeapOptions
   /** Whether the slow model predicts its pointers. */
   readonly exact: boolean
-  /** How often it is taken. */
+  /** How often it is chosen. */
   readonly weight: number
 }
 
-/** What a heap of `bytes` bytes can be asked to be. */
+/** The options that a heap of `bytes` bytes can have. */
 function variants(bytes: number): Variant[] {
   const trimThreshold = pick([1, 500, 20_000, Math.ceil(bytes / 4)])
   const quarantine = pick([0, 1000, 2 ** 33])
@@ -43,8 +43,8 @@ function variants(bytes: number): Variant[] {
 }
 
 /**
- * Bytes of the heap in powers of two, from and to, longest sequence, and how often such a heap is
- * taken.
+ * The size of the heap as powers of two (from, to), the longest sequence, and how often such a heap
+ * is chosen.
  */
 const sizes = [
   { from: 10, to: 12, length: 200, weight: 40 },
@@ -69,15 +69,15 @@ function pickSize(): { bytes: number; length: number } {
   return { bytes: Math.min(Math.max(1024, bytes), 2 ** 33, constants.MAX_LENGTH), length }
 }
 
-/** Drives one heap of some kind and size. Returns how many steps it took. */
+/** Runs a sequence on a heap of some kind and size. Returns the number of steps. */
 function driveOne(placement: PlacementName): number {
   const { bytes, length } = pickSize()
   const { options: some, exact } = pickWeighted(variants(bytes))
   const options = { placement, ...some }
-  // A hardened heap has no room for a block in less.
+  // A smaller hardened heap has no room for a block.
   const size = options.hardened ? Math.max(bytes, 4096) : bytes
   const onPages = options.trimThreshold !== undefined || bytes > 2 ** 24
-  // A hardened heap writes all of a region that it did not map.
+  // A hardened heap writes to all of a region that it did not map.
   const isLarge = options.hardened && bytes > 2 ** 24
   const kind = pick(
     isLarge ? ['map'] : onPages ? ['map', 'region'] : ['map', 'region', 'buffer', 'shared']

@@ -1,6 +1,6 @@
 /**
- * Changes a shared map without an end: as a worker of shared-map.test.ts, or as a process on a heap
- * file.
+ * Changes a shared map until it is killed: as a worker of shared-map.test.ts, or as a process with
+ * a heap file.
  *
  *     node shared-load.mjs library maps path seed
  */

@@ -1,5 +1,5 @@
 /**
- * SharedMap: against a Map in one thread; and with several threads and processes, which are
+ * SharedMap compared with a Map in one thread, and used by several threads and processes, which are
  * terminated and killed while they work.
  */
 import { spawn } from 'node:child_process'
@@ -258,7 +258,7 @@ describe('a shared map used by several threads', () => {
 })
 
 test.runIf(process.platform === 'linux')(
-  'other processes, and the next one to open the file, recover a map that a killed one was changing',
+  'other processes, and the next to open the file, recover a map that a killed one was changing',
   async () => {
     const path = join(folder, 'map.heap')
     const options = { size: 16 * MiB, create: true, shared: true, arenas: 4 }
