@@ -4,7 +4,14 @@ import { join } from 'node:path'
 import { Converter, RendererEvent } from 'typedoc'
 import { playPage } from '../../dist/play/play-page.js'
 
-const background = ['benchmarks', 'reading-benchmarks', 'comparison', 'faults', 'lab']
+const background = [
+  'benchmarks',
+  'reading-benchmarks',
+  'comparison',
+  'faults',
+  'lab',
+  'lab-verdicts'
+]
 
 function groupOf(path) {
   if (/\/recipes(\/[^/]+)?\.md$/.test(path)) return 'Recipes'

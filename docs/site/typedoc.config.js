@@ -34,7 +34,8 @@ const order = [
   'reading-benchmarks.md',
   'comparison.md',
   'faults.md',
-  'lab.md'
+  'lab.md',
+  'lab-verdicts.md'
 ]
 
 const found = ['', 'recipes/'].flatMap(folder =>

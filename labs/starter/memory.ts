@@ -43,6 +43,8 @@ export interface Allocator {
    * `realloc(0, size)` is `malloc(size)`. Returns 0, and leaves the old block alone, when there is no memory.
    */
   realloc(pointer: number, size: number): number
+  /** A block for `count` elements of `size` bytes, all zero. Optional: step 8. */
+  calloc?(count: number, size: number): number
   /** Looks whether your heap is in order: throw an error, or return a string, that says what is wrong. */
   check?(): unknown
   /** What your heap consists of, for pictures: `offheap play` and `offheap view` draw it. Nobody grades it. */

@@ -4,11 +4,12 @@
  */
 
 import { existsSync, statSync, watch } from 'node:fs'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { OffheapError } from '../errors.js'
 import type { LabConfig, Step } from '../lab/grade/config.js'
 import type { Grade } from '../lab/grade/grade.js'
+import { traceName, withSeed } from '../lab/kit/patterns.js'
 import { findTraces, UsageError } from './arguments.js'
 import type { Io } from './io.js'
 import { writeOutput } from './output.js'
@@ -18,6 +19,7 @@ interface GradeCommandOptions {
   readonly traces?: string
   readonly file?: string
   readonly step?: number
+  readonly seed?: string
   readonly config?: string
   readonly checkEvery?: boolean
   readonly timeout?: number
@@ -39,6 +41,8 @@ Exit codes:
  * several steps.
  */
 const SETTLE = 150
+/** The page of `offheap play` takes no more operations. */
+const MOST_PLAYED = 20_000
 
 /** Calls `done` with the exit code. */
 export function labCommand(io: Io, done: (code: number) => void): Command {
@@ -47,7 +51,9 @@ export function labCommand(io: Io, done: (code: number) => void): Command {
     initCommand(io),
     gradeCommand(io, done),
     kitCommand(io),
-    gradeAllCommand(io, done)
+    gradeAllCommand(io, done),
+    tracesCommand(io),
+    breakCommand(io, done)
   ]
   for (const command of commands) lab.addCommand(command)
   // Subcommands report errors as the program does; commander copies this only on request.
@@ -97,6 +103,7 @@ function gradeCommand(io: Io, done: (code: number) => void): Command {
       '--config <file>',
       "weights and thresholds (default: lab.jsonc beside the file, or else the lab's)"
     )
+    .option('--seed <text>', 'replace traces by ones of the same kinds that depend on this text')
     .option('--check-every', 'compare all payloads and call check() after every operation; slow')
     .option('--timeout <seconds>', 'stop a trace that takes longer', number(0.1, 3600))
     .addOption(
@@ -133,10 +140,63 @@ function kitCommand(io: Io): Command {
     })
 }
 
+function tracesCommand(io: Io): Command {
+  return new Command('traces')
+    .description('write traces that depend on a seed: hidden ones, or a student’s own')
+    .argument('<dir>', 'folder to write to; traces there with the same names are replaced')
+    .requiredOption('--seed <text>', 'any text; the same text makes the same traces')
+    .action(async (folder: string, { seed }: { seed: string }) => {
+      const { seededTraces, writeTraces } = await import('../lab/kit/patterns.js')
+      const paths = writeTraces(folder, seededTraces(seed))
+      io.out.write(`${folder}: wrote ${paths.map(path => basename(path)).join(', ')}\n`)
+    })
+}
+
+interface BreakCommandOptions {
+  readonly config?: string
+  readonly json?: boolean
+}
+
+function breakCommand(io: Io, done: (code: number) => void): Command {
+  return new Command('break')
+    .description('see how many of ten wrong allocators your tests break')
+    .argument('<traces...>', '.rep files of at most 200 operations, or folders of them')
+    .option('--config <file>', 'limits of time and memory (default: lab.jsonc here or that ships)')
+    .option('--json', 'write the result as JSON')
+    .addHelpText('after', '\nExit codes: 0 all ten are broken, 1 some are not, 2 a test is wrong')
+    .action(async (paths: readonly string[], options: BreakCommandOptions) => {
+      const { breakAll } = await import('../lab/kit/breakers.js')
+      const config = await configFor('allocator.ts', { ...options, format: 'text' })
+      const progress = startProgress(io, 1)
+      let result: Awaited<ReturnType<typeof breakAll>>
+      try {
+        const tests = await findTraces(paths)
+        result = await breakAll(tests, config, (share, what) => progress.update(share, what))
+      } catch (error) {
+        throw isTraceError(error) ? new UsageError(error.message) : error
+      } finally {
+        progress.stop()
+      }
+      const { broken, unfair } = result
+      const count = broken.filter(each => each !== undefined).length
+      if (options.json) io.out.write(`${JSON.stringify({ ...result, count }, null, 2)}\n`)
+      else {
+        const lines = broken.map((each, i) => {
+          const said = each === undefined ? 'not broken' : `broken by ${each.test}: ${each.what}`
+          return `allocator ${String(i + 1).padStart(2)}  ${said}\n`
+        })
+        const odd = unfair.map(test => `${test} is not fair: a right allocator fails on it\n`)
+        io.out.write(`${lines.join('')}${odd.join('')}${count} of ${broken.length} broken\n`)
+      }
+      done(count === broken.length ? 0 : 1)
+    })
+}
+
 interface GradeAllCommandOptions extends Pick<GradeCommandOptions, 'traces' | 'step' | 'config'> {
   readonly csv?: string
   readonly html?: string
   readonly jobs?: number
+  readonly seed?: string
 }
 
 function gradeAllCommand(io: Io, done: (code: number) => void): Command {
@@ -152,6 +212,10 @@ function gradeAllCommand(io: Io, done: (code: number) => void): Command {
     .option('-t, --traces <dir>', "folder of .rep or .rep.gz files (default: the lab's)")
     .option('--step <n>', 'the traces and thresholds of this step of the handout', number(1, 100))
     .option('--config <file>', "weights and thresholds (default: the lab's)")
+    .option(
+      '--seed <text>',
+      'give each submission traces of its own, that depend on this text and its name'
+    )
     .option('--csv <file>', 'write a table here')
     .option('--html <file>', 'write a leaderboard here, with a list of similar submissions')
     .option(
@@ -182,6 +246,7 @@ function gradeAllCommand(io: Io, done: (code: number) => void): Command {
         traces,
         ...(step === undefined ? {} : { step }),
         ...(options.jobs === undefined ? {} : { jobs: options.jobs }),
+        ...(options.seed === undefined ? {} : { seed: options.seed }),
         onRow: ({ name, score, what }, count, all) => {
           const defect = what === '' ? '' : `: ${what}`
           io.err.write(`${count} of ${all}: ${name}, ${score.toFixed(1)} points${defect}\n`)
@@ -213,16 +278,18 @@ async function gradeOnce(io: Io, file: string, options: GradeCommandOptions): Pr
   const config = await configFor(file, options)
   const step = stepOf(config, options.step)
   const traces = await tracesFor(file, options, step)
+  const seeded = options.seed === undefined ? undefined : withSeed(traces, options.seed)
   const progress = startProgress(io, 1)
   let result: Grade
   try {
     result = await grade({
       submission: file,
       config,
-      traces,
+      traces: seeded?.paths ?? traces,
       ...(step === undefined ? {} : { step }),
       ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
       checkEvery: options.checkEvery === true,
+      types: true,
       progress: (share, what) => progress.update(share, what),
       onOutput: text => io.err.write(text)
     })
@@ -230,11 +297,25 @@ async function gradeOnce(io: Io, file: string, options: GradeCommandOptions): Pr
     throw isTraceError(error) ? new UsageError(error.message) : error
   } finally {
     progress.stop()
+    seeded?.remove()
   }
-  await tell(io, result, config, options)
+  // Traces of a seed lie in no file that could be looked at.
+  const look = options.seed === undefined ? lookAt(file, traces) : () => undefined
+  await tell(io, result, config, options, look)
   for (const message of result.refused) io.err.write(`offheap: ${message}\n`)
   const code = result.refused.length > 0 ? 2 : !isValid(result) ? 1 : result.unsettled ? 3 : 0
   return { code, sources: result.sources }
+}
+
+/** The command that opens a submission's heap at an operation of a trace. */
+function lookAt(file: string, traces: readonly string[]) {
+  const quoted = (path: string) =>
+    /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
+  return (trace: string, operation: number): string | undefined => {
+    const path = traces.find(each => traceName(each) === trace)
+    if (path === undefined || operation > MOST_PLAYED) return undefined
+    return `npx offheap play ${quoted(file)} --trace ${quoted(relative('.', path))} --at ${operation}`
+  }
 }
 
 /** No trace could be read. */
@@ -249,7 +330,8 @@ async function tell(
   io: Io,
   result: Grade,
   config: LabConfig,
-  options: GradeCommandOptions
+  options: GradeCommandOptions,
+  look: (trace: string, operation: number) => string | undefined
 ): Promise<void> {
   const { gradeJson, gradescopeResults } = await import('../lab/grade/export.js')
   const format = options.json ? 'json' : options.format
@@ -259,10 +341,8 @@ async function tell(
     text = JSON.stringify(gradescopeResults(result, config.points), null, 2)
   else {
     const { gradeReport } = await import('../lab/grade/report.js')
-    text = gradeReport(
-      result,
-      options.output === undefined ? io : { color: false, ascii: io.ascii }
-    )
+    const { color, ascii } = options.output === undefined ? io : { ...io, color: false }
+    text = gradeReport(result, { color, ascii, look })
   }
   const output = options.output ?? (format === 'gradescope' ? 'results.json' : undefined)
   if (output === undefined) io.out.write(`${text}\n`)
@@ -346,7 +426,7 @@ async function tracesFor(
   const wanted = step?.traces
   if (wanted === undefined) return found
   return wanted.map(name => {
-    const path = found.find(each => basename(each).replace(/\.rep(\.gz)?$/, '') === name)
+    const path = found.find(each => traceName(each) === name)
     if (path !== undefined) return path
     throw new UsageError(
       `step ${step?.step} is graded on the trace ${name}, which ${folder} does not hold`

@@ -40,7 +40,8 @@ export async function openSubmission(
       const allocator = allocatorOf(create(lab.face))
       const plain: BoundedTarget = {
         malloc: bytes => allocator.malloc(bytes),
-        calloc: (count, bytes) => allocator.malloc(count * bytes),
+        calloc: (count, bytes) =>
+          allocator.calloc?.(count, bytes) ?? allocator.malloc(count * bytes),
         realloc: (pointer, bytes) => allocator.realloc(pointer, bytes),
         free: pointer => allocator.free(pointer),
         // A lab's allocator knows one alignment.

@@ -25,6 +25,7 @@
 import { OffheapError } from '../errors.js'
 import {
   ALIGNED,
+  BY_REALLOC,
   CALLOC,
   FREE,
   type Kind,
@@ -397,12 +398,12 @@ export class TraceParser {
   /** C's realloc(NULL, n) is malloc(n); realloc(p, 0) is free(p). */
   #reallocate(id: number, size: number): void {
     if (size === 0) {
-      this.#release(id)
+      this.#release(id, BY_REALLOC)
       return
     }
     const dense = this.#dense(id)
     if (this.#ids.isLive(dense)) this.#builder.add(REALLOC, dense, size, 0, this.#line)
-    else this.#allocate(MALLOC, id, size, 0)
+    else this.#allocate(MALLOC, id, size, BY_REALLOC)
   }
 
   #free(): void {
@@ -415,12 +416,12 @@ export class TraceParser {
     } else this.#release(this.#id())
   }
 
-  #release(id: number): void {
+  #release(id: number, extra = 0): void {
     const dense = this.#ids.find(id)
     if (dense === -1) throw this.fail(`id ${id} is freed but was never allocated`)
     if (!this.#ids.isLive(dense)) throw this.fail(`id ${id} is freed twice`)
     this.#ids.setLive(dense, false)
-    this.#builder.add(FREE, dense, 0, 0, this.#line)
+    this.#builder.add(FREE, dense, 0, extra, this.#line)
   }
 
   #dense(id: number): number {

@@ -16,6 +16,9 @@ export type Kind = typeof MALLOC | typeof CALLOC | typeof REALLOC | typeof ALIGN
 /** The id that stands for NULL, in `free(NULL)`. */
 export const NULL_ID = -1
 
+/** The `extra` of a malloc that was `realloc(NULL, n)`, and of a free that was `realloc(p, 0)`. */
+export const BY_REALLOC = 1
+
 export interface Trace {
   /** The name of its file without the ending. */
   readonly name: string
@@ -128,6 +131,7 @@ export function describeOperation(trace: Trace, i: number): string {
   const extra = trace.extras[i]
   switch (trace.kinds[i]) {
     case MALLOC:
+      if (extra === BY_REALLOC) return `${where}, realloc of NULL to ${size} bytes for id ${id}`
       return `${where}, malloc of ${size} bytes for id ${id}`
     case CALLOC:
       return `${where}, calloc of ${extra} × ${size} bytes for id ${id}`
@@ -136,6 +140,7 @@ export function describeOperation(trace: Trace, i: number): string {
     case ALIGNED:
       return `${where}, alignedAlloc of ${size} bytes at ${extra} for id ${id}`
     default:
+      if (extra === BY_REALLOC) return `${where}, realloc of id ${id} to 0 bytes`
       return `${where}, free of ${id === NULL_ID ? 'NULL' : `id ${id}`}`
   }
 }

@@ -6,7 +6,7 @@ import { createWriteStream } from 'node:fs'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
-import { ALIGNED, CALLOC, FREE, MALLOC, peaksOf, type Trace } from './trace.js'
+import { ALIGNED, BY_REALLOC, CALLOC, FREE, MALLOC, peaksOf, type Trace } from './trace.js'
 
 /** The number of operations in one portion of text. */
 const PORTION = 4096
@@ -41,13 +41,13 @@ function lineOf(trace: Trace, i: number): string {
   const size = trace.sizes[i]
   switch (trace.kinds[i]) {
     case MALLOC:
-      return `a ${id} ${size}`
+      return `${trace.extras[i] === BY_REALLOC ? 'r' : 'a'} ${id} ${size}`
     case CALLOC:
       return `c ${id} ${trace.extras[i]} ${size}`
     case ALIGNED:
       return `m ${id} ${trace.extras[i]} ${size}`
     case FREE:
-      return `f ${id}`
+      return trace.extras[i] === BY_REALLOC ? `r ${id} 0` : `f ${id}`
     default:
       return `r ${id} ${size}`
   }

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parseConfig, readConfig } from '../../lib/lab/grade/config.js'
+import { scalesOf } from '../../lib/lab/grade/score.js'
 import { shippedConfig } from './compiled.js'
 
 const text = readFileSync(shippedConfig, 'utf8')
@@ -15,7 +16,7 @@ describe('the configuration that ships', () => {
     )
     for (const step of config.steps)
       for (const name of step.traces ?? []) expect(traces).toContain(name)
-    expect(config.steps.map(step => step.step)).toEqual([1, 2, 3, 4, 5, 6, 7])
+    expect(config.steps.map(step => step.step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
   })
 
   it('makes 100 points', () => {
@@ -55,6 +56,16 @@ describe('a configuration', () => {
       'lab.jsonc: "steps[6].builtIn" must be true or false; found 1'
     ],
     [
+      '"queue": 0.33',
+      '"queeu": 0.33',
+      'in "steps[1]", "queeu" is neither an entry nor one of its "traces"'
+    ],
+    [
+      '"throughput": { "none": 0.002, "full": 1 },\n  "cost"',
+      '"throughput": "words",\n  "cost"',
+      `lab.jsonc: "throughput" must be "time" or "cost"; found 'words'`
+    ],
+    [
       '"stateOutside": "fault"',
       '"stateOutside": "maybe"',
       `lab.jsonc: "stateOutside" must be "fault" or "note"; found 'maybe'`
@@ -62,6 +73,21 @@ describe('a configuration', () => {
   ])('with %s as %s is refused', (from, to, message) => {
     expect(text).toContain(from)
     expect(() => parseConfig(text.replace(from, to), 'lab.jsonc')).toThrow(message)
+  })
+
+  it('with "throughput": "cost" is scored by words, on the scales of "cost"', () => {
+    const own = '"throughput": { "none": 0.002, "full": 1 },\n  "cost"'
+    expect(text).toContain(own)
+    const config = parseConfig(text.replace(own, '"throughput": "cost",\n  "cost"'), 'lab.jsonc')
+    expect(config.throughputBy).toBe('cost')
+    expect(scalesOf(config, 'cost').throughput).toMatchObject({ none: 0.0005, full: 0.3 })
+    const [, second] = config.steps
+    if (second === undefined) throw new Error('there is no second step')
+    expect(scalesOf(second, 'cost', 'queue')).toMatchObject({
+      utilization: { none: 0, full: 0.33 },
+      throughput: { none: 0.0001, full: 0.008 }
+    })
+    expect(scalesOf(second, 'time', 'stack').utilization.full).toBe(0.5)
   })
 
   it('that is no JSON, or not there, is refused', () => {

@@ -1,11 +1,15 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { inflateRawSync } from 'node:zlib'
+import { brotliCompressSync, gunzipSync, inflateRawSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readBroken } from '../../lib/lab/kit/breakers.js'
 import { layKit } from '../../lib/lab/kit/kit.js'
+import { seededTraces, shippedTraces } from '../../lib/lab/kit/patterns.js'
 import { fingerprints, similarity } from '../../lib/lab/kit/similarity.js'
-import { type CompiledLab, compileLab } from './compiled.js'
+import { type CompiledLab, compileLab, labTrace } from './compiled.js'
+import { solution } from './solutions.js'
+import { brokenAllocators } from './wrong.js'
 
 const starter = readFileSync('labs/starter/allocator.ts', 'utf8')
 
@@ -38,7 +42,9 @@ describe('offheap lab kit', () => {
       layKit(folder)
       const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
       for (const name of ['Dockerfile', 'gradescope/setup.sh', '.github/workflows/classroom.yml']) {
-        expect(readFileSync(join(folder, name), 'utf8')).toContain(`offheap@${version} esbuild`)
+        expect(readFileSync(join(folder, name), 'utf8')).toContain(
+          `offheap@${version} esbuild typescript`
+        )
       }
       writeFileSync(join(folder, 'traces', 'own.rep'), 'a 0 8\n')
       writeFileSync(join(folder, 'lab.jsonc'), '{}')
@@ -52,10 +58,38 @@ describe('offheap lab kit', () => {
   )
 })
 
+describe('the ten allocators of `offheap lab break`', () => {
+  // OFFHEAP_PACK=1 writes them anew, after a change of the solutions or of the wrong allocators.
+  it('are the ones that the wrong allocators make', () => {
+    const expected = brokenAllocators()
+    if (process.env.OFFHEAP_PACK !== undefined)
+      writeFileSync('labs/broken.br', brotliCompressSync(JSON.stringify(expected)))
+    expect(readBroken()).toEqual(expected)
+    expect(expected.wrong.length).toBe(10)
+  })
+})
+
+describe('traces of a seed', () => {
+  it('are the same for the same seed, and others for another', () => {
+    const [one, same, other] = ['a', 'a', 'b'].map(seed => seededTraces(seed))
+    expect(one).toEqual(same)
+    expect([...(other?.keys() ?? [])]).toEqual([...(one?.keys() ?? [])])
+    for (const [name, text] of one ?? []) expect(other?.get(name), name).not.toBe(text)
+  })
+
+  it('of the seed that ships are the ones that ship', () => {
+    for (const [name, text] of shippedTraces()) {
+      const bytes = readFileSync(labTrace(name))
+      const shipped = labTrace(name).endsWith('.gz') ? gunzipSync(bytes) : bytes
+      expect(shipped.toString(), name).toBe(text)
+    }
+  })
+})
+
 describe('the similarity of two submissions', () => {
   it('is not touched by names, comments and blanks, and leaves out what all were given', () => {
     const none = new Set<number>()
-    const own = readFileSync('test/lab/solutions/step4.ts', 'utf8')
+    const own = solution(4)
     const renamed = own
       .replace(/\/\*\*?[\s\S]*?\*\//g, '')
       .replace(/\b(block|size|next|previous|first|rest)\b/g, '$1_')
@@ -73,7 +107,7 @@ describe('offheap lab grade-all', () => {
     for (const name of ['=anna', 'bert']) {
       mkdirSync(join(lab.folder, 'all', name), { recursive: true })
     }
-    const own = readFileSync('test/lab/solutions/step2.ts', 'utf8')
+    const own = solution(2)
     writeFileSync(join(lab.folder, 'all', '=anna', 'allocator.ts'), own)
     writeFileSync(
       join(lab.folder, 'all', 'bert', 'allocator.ts'),

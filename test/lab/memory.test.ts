@@ -84,7 +84,7 @@ describe('the reference allocator', () => {
     const trace = await readTrace(labTrace(name))
     const lab = memory(2 ** 26)
     const thrown = () => expect.fail('it threw')
-    const settings = { alignment: 8, checkInterval: 100, thrown, watch: -1 }
+    const settings = { alignment: 8, checkInterval: 100, thrown, watch: -1, needsCalloc: false }
     const verifier = new Verifier(trace, lab, reference(lab.face), settings)
     lab.guard()
     for (let i = 0; i < trace.length; i++) verifier.step(i)

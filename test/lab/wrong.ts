@@ -3,9 +3,9 @@
  * find every one of them and say what is really wrong: `kind`, and `says` somewhere in the message.
  */
 
-import { readFileSync } from 'node:fs'
 import type { TimeLimits } from '../../lib/lab/judge/limits.js'
 import type { FaultKind } from '../../lib/lab/submission/fault.js'
+import { solution } from './solutions.js'
 
 export interface Wrong {
   readonly name: string
@@ -15,6 +15,8 @@ export interface Wrong {
   readonly change: readonly (readonly [from: string, to: string])[]
   readonly kind: FaultKind | readonly FaultKind[]
   readonly says: RegExp
+  /** Whether the grader tells only what it leads to, and not the mistake. At most two may. */
+  readonly symptom?: boolean
   /** The function in whose line the fault lies. */
   readonly in?: string
   /** The trace that shows it; `hello` by default. */
@@ -48,7 +50,7 @@ export const wrongs: readonly Wrong[] = [
     step: 2,
     change: [['(header & 1) === 0 && header >= size', 'header >= size']],
     kind: 'overlap',
-    says: /overlap id 0 \(\d+ bytes at \d+, from operation 1, line 5\), which is in use[\s\S]*handed out twice/,
+    says: /overlap id 0 \(\d+ bytes at \d+, from operation 1, line 5\), which is in use[\s\S]*Cause: the block of id 0 was taken although its header, at byte \d+, says that it is used: \d+, since malloc, line \d+, in operation 1\./,
     in: 'malloc',
     trace: 'stack'
   },
@@ -59,7 +61,7 @@ export const wrongs: readonly Wrong[] = [
       ['    if (block === 0) return 0\n    remove(block)\n', '    if (block === 0) return 0\n']
     ],
     kind: 'access',
-    says: /read \w+\[[^\]]+\], an element that does not exist[\s\S]*Before that it read bytes \d+ to \d+ as if they were its own, in find, line \d+; but they are payload of id 0[\s\S]*a list that a block in use is still on/,
+    says: /read \w+\[[^\]]+\], an element that does not exist[\s\S]*Cause: the free list leads to byte \d+, by the word at byte \d+ \(\d+\); but the block there is in use: it became id 0 in operation 1, and was not taken off the list/,
     in: 'find'
   },
   {
@@ -72,7 +74,7 @@ export const wrongs: readonly Wrong[] = [
       ]
     ],
     kind: 'realloc',
-    says: /realloc must keep the first 24 bytes of the block, but byte 0 was lost[\s\S]*before the old block is freed/
+    says: /realloc must keep the first 24 bytes of the block, but byte 0 was lost[\s\S]*Cause: byte \d+, in the payload of the old block, was overwritten by insert, line \d+, called by coalesce, line \d+, in operation 6, before the copy\./
   },
   {
     name: 'realloc that copies the new size',
@@ -88,7 +90,7 @@ export const wrongs: readonly Wrong[] = [
     step: 3,
     change: [['(i32[pointer / 4 - 1] & ~7) - 8\n', '(i32[pointer / 4 - 1] & ~7) - 16\n']],
     kind: 'realloc',
-    says: /but byte 16 was lost/
+    says: /but byte 16 was lost[\s\S]*Cause: the copy took 16 bytes, and the block has 24 that must be kept\./
   },
   {
     name: 'an exception',
@@ -108,7 +110,7 @@ export const wrongs: readonly Wrong[] = [
     step: 3,
     change: [['    i32[block + size / 4] = 1\n    return coalesce', '    return coalesce']],
     kind: 'endless',
-    says: /this operation does not end[\s\S]*The last bytes it touched: (\d+), \1[\s\S]*a block of size 0/,
+    says: /this operation does not end[\s\S]*The last bytes it touched: (\d+), \1[\s\S]*Cause: the walk stands still at byte \1, [\s\S]*nobody has ever written it\. These are the last 4 bytes of the heap: the walk needs an epilogue header there/,
     in: 'find'
   },
   {
@@ -142,7 +144,7 @@ export const wrongs: readonly Wrong[] = [
     step: 1,
     change: [['roundUp(size))\n', 'roundUp(size) + 400_000)\n']],
     kind: 'out-of-memory',
-    says: /the memory is used up[\s\S]*The heap has grown to \d+ bytes for \d+ bytes of payload/,
+    says: /the memory is used up[\s\S]*The heap has grown to \d+ bytes for \d+ bytes of payload[\s\S]*Cause: 400472 bytes were asked of sbrk for a block of 461\./,
     trace: 'queue'
   },
   {
@@ -237,7 +239,7 @@ export const wrongs: readonly Wrong[] = [
     step: 3,
     change: [['    i32[block + size / 4 - 1] = size | used\n', '']],
     kind: 'access',
-    says: /Before that it read bytes \d+ to \d+ as if they were its own, in coalesce[\s\S]*no tag or link is at this place[\s\S]*a forgotten footer\?/,
+    says: /Before that it read bytes (\d+) to \d+ as if they were its own, in coalesce[\s\S]*Cause: byte \1 was read as a footer, but none was written: the block that ends there begins at byte \d+ [\s\S]*Its header was written by tag, line \d+, called by malloc/,
     trace: 'stack'
   },
   {
@@ -245,7 +247,7 @@ export const wrongs: readonly Wrong[] = [
     step: 3,
     change: [['      tag(block, size, 1)\n', '      i32[block] = size | 1\n']],
     kind: 'access',
-    says: /as if they were its own, in coalesce[\s\S]*no tag or link is at this place/,
+    says: /Cause: byte \d+ was read as a footer, but none was written: [\s\S]*Its header was written by malloc, line \d+, in operation \d+\. A used block needs a footer too/,
     trace: 'stack'
   },
   {
@@ -253,7 +255,7 @@ export const wrongs: readonly Wrong[] = [
     step: 4,
     change: [['      tag(block + size / 4, rest, 0)', '      tag(block + size / 4, rest + 8, 0)']],
     kind: 'payload',
-    says: /it wrote 72, which looks like a header or footer[\s\S]*Check the sizes in split/,
+    says: /Cause: the block at byte 4140 had 112 bytes and was split into 48 and 72, which is 8 too many: tag, line \d+, called by malloc/,
     in: 'tag'
   },
   {
@@ -265,8 +267,8 @@ export const wrongs: readonly Wrong[] = [
         '    if (previous === 0) i32[head] = next\n'
       ]
     ],
-    kind: ['payload', 'overlap', 'endless'],
-    says: /link of a free list: a block in use is still on the list/,
+    kind: 'payload',
+    says: /Cause: the free list leads to byte \d+, [\s\S]*the block there was merged into the one at byte \d+, by tag, line \d+, called by coalesce, line \d+, in operation 26, and was not taken off the list: the link at byte 4112 still led to it/,
     trace: 'random'
   },
   {
@@ -274,7 +276,7 @@ export const wrongs: readonly Wrong[] = [
     step: 4,
     change: [['      remove(right)\n', '']],
     kind: 'payload',
-    says: /link of a free list[\s\S]*when it is merged/,
+    says: /Cause: the free list leads to byte \d+, [\s\S]*the block there was merged into the one at byte \d+, by tag, line \d+, called by coalesce[\s\S]*and was not taken off the list/,
     trace: 'stack'
   },
   {
@@ -314,8 +316,8 @@ export const wrongs: readonly Wrong[] = [
     name: 'blocks too small for their links and tags',
     step: 4,
     change: [['const MINIMUM = 16', 'const MINIMUM = 8']],
-    kind: ['payload', 'overlap', 'endless', 'access'],
-    says: /./,
+    kind: 'overlap',
+    says: /Cause: a free block of 8 bytes is too small for header, links and footer: [\s\S]*a link was written over it by insert, line \d+/,
     trace: 'random'
   },
   {
@@ -323,7 +325,7 @@ export const wrongs: readonly Wrong[] = [
     step: 4,
     change: [['    insert(first)\n', '    insert(first)\n    insert(first)\n']],
     kind: 'access',
-    says: /as if they were its own, in find[\s\S]*payload of id 0[\s\S]*a list that a block in use is still on/
+    says: /Cause: the block at byte \d+ was put on the free list twice: it links to itself \(byte \d+\) since insert, line \d+/
   },
   {
     name: 'a byte offset used as an index',
@@ -336,7 +338,9 @@ export const wrongs: readonly Wrong[] = [
   {
     name: 'NULL followed like a pointer',
     step: 4,
-    change: [['block !== 0; block = i32[block + 1]) if', 'true; block = i32[block + 1]) if']],
+    change: [
+      ['block !== 0; block = i32[block + 1])\n      if', 'true; block = i32[block + 1]) if']
+    ],
     kind: 'access',
     says: /in the page that NULL points to[\s\S]*a 0 that ends a list/,
     in: 'find'
@@ -350,6 +354,7 @@ export const wrongs: readonly Wrong[] = [
   },
   {
     name: 'slow in every operation',
+    symptom: true,
     step: 1,
     change: [
       [
@@ -451,6 +456,135 @@ export const wrongs: readonly Wrong[] = [
     change: [['export function create', 'export function make']],
     kind: 'load',
     says: /exports no function "create"[\s\S]*It exports make\./
+  },
+  {
+    name: 'a neighbour in use that is merged',
+    step: 4,
+    change: [
+      ['    if ((i32[right] & 1) === 0) {', '    if (i32[right] > 1) {'],
+      ['size += i32[right]', 'size += i32[right] & ~7']
+    ],
+    kind: 'access',
+    says: /variant of the trace[\s\S]*Cause: the block of id \d+ is in use, as its header at byte \d+ says [\s\S]*and was taken for a free one all the same/,
+    trace: 'stack'
+  },
+  {
+    name: 'a used bit that a split leaves out',
+    step: 2,
+    change: [['i32[block] = size | 1', 'i32[block] = size']],
+    kind: 'overlap',
+    says: /Cause: the header of id 61, at byte \d+, says that the block is free: 192, since malloc, line \d+, in operation 111/,
+    trace: 'stack'
+  },
+  {
+    name: 'a used bit that is left out where nothing is split',
+    step: 3,
+    change: [['    } else tag(block, i32[block], 1)', '    }']],
+    kind: 'overlap',
+    says: /Cause: the header of id 0, at byte \d+, says that the block is free: 416, since tag/,
+    trace: 'stack'
+  },
+  {
+    name: 'a neighbour on the right that is not told that its left one is used',
+    step: 6,
+    change: [['      i32[block + room / 4] |= LEFT_USED\n', '']],
+    kind: 'overlap',
+    says: /Cause: the footer at byte \d+ is out of date[\s\S]*Or the header behind it should say so, which says 1 /,
+    trace: 'random'
+  },
+  {
+    name: 'realloc into a neighbour that stays on the free list',
+    step: 5,
+    change: [['    remove(right)\n    tag(block, old', '    tag(block, old']],
+    kind: 'overlap',
+    says: /Cause: the free list leads to byte \d+, [\s\S]*the block there was merged into the one at byte \d+, by tag, line \d+, called by grow, line \d+, in operation 2, and was not taken off the list/,
+    trace: 'buffers'
+  },
+  {
+    name: 'a block that keeps its old size when its end is cut off',
+    step: 6,
+    change: [['    i32[block] -= old - size\n', '']],
+    kind: 'access',
+    says: /Cause: the free block at byte \d+, made by insert, [\s\S]*lies inside the block of id 0: its header, at byte \d+, still says 1651/,
+    trace: 'buffers'
+  },
+  {
+    name: 'the left neighbour looked for at the wrong distance',
+    step: 3,
+    change: [['first -= i32[block - 1] / 4', 'first -= size / 4']],
+    kind: 'overlap',
+    says: /Cause: the footer in front of byte \d+ says that the left neighbour has 16 bytes, so it begins at byte \d+; but the header of both together was written to byte/,
+    trace: 'stack'
+  },
+  {
+    name: 'insertion that does not link back',
+    step: 4,
+    change: [['    if (next !== 0) i32[next + 2] = block\n', '']],
+    kind: 'payload',
+    says: /Cause: the free list leads to [\s\S]*That block did not link back to the one at byte 4108: byte \d+ said 0, written by insert/,
+    trace: 'random'
+  },
+  {
+    name: 'removal of the first that leaves the head of the list',
+    step: 4,
+    change: [['    else i32[head] = next\n', '']],
+    kind: 'overlap',
+    says: /Cause: [\s\S]*it became id 0 in operation 1, and was not taken off the list: the link at byte 4096 still led to it/,
+    trace: 'random'
+  },
+  {
+    name: 'no room for the footer in the size of a block',
+    step: 3,
+    change: [['(bytes + 8 + 7) & ~7)\n    const block', '(bytes + 4 + 7) & ~7)\n    const block']],
+    kind: 'exception',
+    says: /Cause: the payload of id 5 reaches to byte \d+, over the footer of its block, which has 32 bytes: too few for header, payload and footer/,
+    trace: 'stack'
+  },
+  {
+    name: 'free that looks for the header 4 bytes too early',
+    step: 4,
+    change: [
+      [
+        '    if (pointer === 0) return\n    const block = pointer / 4 - 1',
+        '    if (pointer === 0) return\n    const block = pointer / 4 - 2'
+      ]
+    ],
+    kind: 'access',
+    says: /Cause: the header of the block is at byte 4140 and says 113 [\s\S]*but was not read; the first word that was is at byte 4136\./
+  },
+  {
+    name: 'realloc that stays where there is no room',
+    step: 5,
+    change: [['if (size > old &&', 'if (size > old + 16 &&']],
+    kind: 'realloc',
+    says: /byte 8 was lost[\s\S]*Cause: byte \d+, in the payload of the old block, was overwritten by tag, line \d+, called by place/,
+    trace: 'edges'
+  },
+  {
+    name: 'removal from the list of the new size',
+    symptom: true,
+    step: 6,
+    change: [
+      [
+        '    remove(block)\n    if (rest < MINIMUM) {',
+        '    if (rest < MINIMUM) {\n      remove(block)'
+      ],
+      [
+        '      i32[block] = size | USED | LEFT_USED\n',
+        '      i32[block] = size | USED | LEFT_USED\n      remove(block)\n'
+      ],
+      ['      insert(block, rest)\n', '      remove(block)\n      insert(block, rest)\n']
+    ],
+    kind: 'access',
+    says: /Cause: [\s\S]*and was not taken off the list: the link at byte 4160 still led to it/,
+    trace: 'random'
+  },
+  {
+    name: 'sizes rounded up to 4 bytes',
+    step: 2,
+    change: [['(bytes + 4 + 7) & ~7', '(bytes + 4 + 3) & ~3']],
+    kind: 'access',
+    says: /Cause: the header of id 0, at byte 4100, says 29 \(24 bytes, low bits 5\) [\s\S]*must be a multiple of 8/
   }
 ]
 
@@ -459,11 +593,39 @@ export const wrongs: readonly Wrong[] = [
  * changes.
  */
 export function sourceOf(wrong: Wrong): string {
-  let source = readFileSync(new URL(`solutions/step${wrong.step}.ts`, import.meta.url), 'utf8')
+  let source = solution(wrong.step)
   for (const [from, to] of wrong.change) {
     if (!source.includes(from))
       throw new Error(`${wrong.name}: step ${wrong.step} has no text ${JSON.stringify(from)}`)
     source = source.replaceAll(from, to)
   }
   return wrong.check === true ? source : source.replace('realloc, check }', 'realloc }')
+}
+
+/** The ten that `offheap lab break` has, and the steps of those that are right. */
+const TEN = [
+  'realloc that copies the header size too little',
+  'realloc that frees before it copies',
+  'no room for the footer in the size of a block',
+  'a footer that still says free when the block is used',
+  'a merged neighbour left on its list',
+  'a link lost on removal',
+  'blocks too small for their links and tags',
+  'realloc that stays where there is no room',
+  'a block that keeps its old size when its end is cut off',
+  'a neighbour on the right that is not told that its left one is used'
+]
+const RIGHT = [3, 4, 5, 6]
+
+/** What labs/broken.br holds. */
+export function brokenAllocators(): { readonly right: string[]; readonly wrong: string[] } {
+  // Comments would tell which step it is made from, and check() what is wrong.
+  const bare = (source: string) => source.replace(/\/\*\*[\s\S]*?\*\/\n?|^ *\/\/.*\n/gm, '')
+  const wrong = TEN.map(name => {
+    const found = wrongs.find(each => each.name === name)
+    if (found === undefined) throw new Error(`there is no ${name}`)
+    return bare(sourceOf(found))
+  })
+  const unchecked = (step: number) => solution(step).replace('realloc, check }', 'realloc }')
+  return { right: RIGHT.map(step => bare(unchecked(step))), wrong }
 }

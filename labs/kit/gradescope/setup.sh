@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the image: Node, offheap and esbuild. Grading itself needs no network.
+# Builds the image: Node, offheap, esbuild and TypeScript. Grading itself needs no network.
 set -euo pipefail
 curl -fsSL https://deb.nodesource.com/setup_22.x | bash -
 apt-get install -y nodejs
-npm install --global offheap@VERSION esbuild
+npm install --global offheap@VERSION esbuild typescript

@@ -11,6 +11,8 @@ export interface Scale {
   readonly none: number
   /** Worth everything, from here on. */
   readonly full: number
+  /** Other values of `full`, by the names of traces. */
+  readonly fullOf?: Readonly<Record<string, number>>
 }
 
 export interface Step {
@@ -18,10 +20,13 @@ export interface Step {
   readonly title: string
   /** Names of traces; all of them when left out. */
   readonly traces?: readonly string[]
+  /** Whether an allocator without calloc is wrong; by default its malloc is called instead. */
+  readonly calloc?: boolean
   /** Whether offheap's own heap is measured on the same traces, to compare with. */
   readonly builtIn?: boolean
   readonly utilization: Scale
   readonly throughput: Scale
+  readonly cost: Scale
 }
 
 export interface LabConfig {
@@ -32,6 +37,8 @@ export interface LabConfig {
   readonly utilization: Scale
   /** As shares of the reference allocator's speed. */
   readonly throughput: Scale
+  /** The same for words read and written. */
+  readonly cost: Scale
   /**
    * What speed is: processor time, or words read and written, which are counted and the same in
    * every run.
@@ -52,6 +59,10 @@ export interface LabConfig {
   readonly stateOutside: 'fault' | 'note'
   readonly steps: readonly Step[]
 }
+
+/** The scales where none is given. */
+const TIME: Scale = { none: 0.002, full: 1 }
+const COST: Scale = { none: 0.0005, full: 0.5 }
 
 /** The largest configuration that is read, in bytes. */
 const MOST_BYTES = 2 ** 20
@@ -117,7 +128,7 @@ export function parseConfig(text: string, path: string): LabConfig {
       throughput: weights.number('throughput', 0, 1)
     },
     utilization: reader.inner('utilization').scale(0, 1),
-    ...throughputOf(reader.inner('throughput')),
+    ...throughputOf(reader),
     minimumOperations: reader.integer('minimumOperations', 1, 2 ** 27),
     alignment: reader.integer('alignment', 8, 4096),
     timeout: reader.number('timeout', 0.1, 3600),
@@ -136,9 +147,13 @@ export function parseConfig(text: string, path: string): LabConfig {
   return config
 }
 
-function throughputOf(reader: Reader): Pick<LabConfig, 'throughput' | 'throughputBy'> {
-  const throughputBy = reader.has('by') ? reader.choice('by', ['time', 'cost']) : 'time'
-  return { throughput: reader.scale(1e-6, 100), throughputBy }
+/** `"time"`, `"cost"`, or the scale of time. */
+function throughputOf(reader: Reader): Pick<LabConfig, 'throughput' | 'throughputBy' | 'cost'> {
+  const cost = reader.has('cost') ? reader.inner('cost').scale(1e-6, 100) : COST
+  if (!reader.holdsText('throughput'))
+    return { throughput: reader.inner('throughput').scale(1e-6, 100), throughputBy: 'time', cost }
+  const throughputBy = reader.choice('throughput', ['time', 'cost'])
+  return { throughput: TIME, throughputBy, cost }
 }
 
 function stepOf(reader: Reader): Step {
@@ -146,11 +161,17 @@ function stepOf(reader: Reader): Step {
     step: reader.integer('step', 1, 100),
     title: reader.text('title'),
     ...(reader.has('traces') ? { traces: reader.texts('traces') } : {}),
+    ...(reader.has('calloc') ? { calloc: reader.flag('calloc') } : {}),
     ...(reader.has('builtIn') ? { builtIn: reader.flag('builtIn') } : {}),
     utilization: reader.inner('utilization').scale(0, 1),
-    throughput: reader.inner('throughput').scale(1e-6, 100)
+    throughput: reader.inner('throughput').scale(1e-6, 100),
+    cost: reader.has('cost') ? reader.inner('cost').scale(1e-6, 100) : COST
   }
   reader.finish()
+  for (const { fullOf = {} } of [step.utilization, step.throughput, step.cost]) {
+    const stray = Object.keys(fullOf).find(name => step.traces?.includes(name) === false)
+    if (stray !== undefined) throw reader.stray(stray)
+  }
   return step
 }
 
@@ -171,6 +192,10 @@ class Reader {
 
   has(name: string): boolean {
     return this.#entries.has(name)
+  }
+
+  holdsText(name: string): boolean {
+    return typeof this.#entries.get(name) === 'string'
   }
 
   inner(name: string): Reader {
@@ -221,13 +246,18 @@ class Reader {
     return value.map((each, i) => new Reader(this.#file, `${this.#nameOf(name)}[${i}]`, each))
   }
 
+  /** `none`, `full`, and `full` for some traces under their names. */
   scale(least: number, most: number): Scale {
     const none = this.number('none', least, most)
     const full = this.number('full', least, most)
-    if (none >= full)
-      throw new ConfigError(`${this.#file}: in "${this.#path}", "none" must be less than "full"`)
-    this.finish()
-    return { none, full }
+    const fullOf: Record<string, number> = {}
+    for (const name of this.#entries.keys())
+      if (!this.#seen.has(name)) fullOf[name] = this.number(name, least, most)
+    for (const value of [full, ...Object.values(fullOf)]) {
+      if (none >= value)
+        throw new ConfigError(`${this.#file}: in "${this.#path}", "none" must be less than "full"`)
+    }
+    return { none, full, fullOf }
   }
 
   /** Throws when there is an entry that nobody asked for: a misspelt name must not be ignored. */
@@ -238,6 +268,12 @@ class Reader {
           `${this.#file}: "${this.#nameOf(name)}" is no entry of a lab's configuration`
         )
     }
+  }
+
+  stray(name: string): ConfigError {
+    return new ConfigError(
+      `${this.#file}: in "${this.#path}", "${name}" is neither an entry nor one of its "traces"`
+    )
   }
 
   #take(name: string): unknown {

@@ -17,7 +17,8 @@ export function describeFault(fault: Fault, folder: string = process.cwd()): str
   if (place !== undefined) lines.push('', ...codeAround(place, fault.stack, folder))
   if (fault.picture.length > 0) lines.push('', ...fault.picture.map(line => `  ${line}`))
   if (fault.details.length > 0) lines.push('', ...fault.details.map(line => `  ${line}`))
-  if (fault.hint !== '')
+  if (fault.cause !== '') lines.push('', `  Cause: ${fault.cause}.`)
+  else if (fault.hint !== '')
     lines.push('', `  Hint: ${fault.hint}${/[.?}]$/.test(fault.hint) ? '' : '.'}`)
   return lines
 }

@@ -18,8 +18,10 @@ import {
   type Points,
   performanceOf,
   pointsOf,
-  type Scales
+  type Scales,
+  scalesOf
 } from './score.js'
+import { typeNotes } from './types.js'
 
 export interface GradeOptions {
   /** The student's file. */
@@ -31,6 +33,8 @@ export interface GradeOptions {
   readonly step?: Step
   /** Look at the whole heap after every operation. */
   readonly checkEvery?: boolean
+  /** Whether type errors are noted. */
+  readonly types?: boolean
   /** Seconds for each trace; the configuration's by default. */
   readonly timeout?: number
   /** Default: those that follow from `timeout`. */
@@ -64,7 +68,8 @@ export interface TraceResult {
 
 /** What the score is made by. */
 export interface Scoring {
-  readonly scales: Scales
+  /** Those of a trace; without a name, those of the others. */
+  readonly scales: (trace?: string) => Scales
   readonly weights: Measures
   readonly throughputBy: 'time' | 'cost'
   /** The most points for performance. */
@@ -141,6 +146,7 @@ export async function grade(options: GradeOptions): Promise<Grade> {
   try {
     const results: TraceResult[] = []
     const notes: string[] = []
+    const types = options.types === true ? typeNotes(compiled.sources) : []
     for (const [index, trace] of traces.entries()) {
       progress(index / (traces.length + 1), trace.name)
       // Only the first defect is looked into: the others mostly have the same cause.
@@ -166,12 +172,13 @@ export async function grade(options: GradeOptions): Promise<Grade> {
           'again, or count cost in place of time.'
       )
     }
+    notes.push(...(await types))
     return {
       ...base,
       ...(isFatal ? { fault: state } : {}),
       results,
       scoring: {
-        scales: step ?? config,
+        scales: trace => scalesOf(step ?? config, config.throughputBy, trace),
         weights: config.weights,
         throughputBy: config.throughputBy,
         performancePoints: config.points.performance
@@ -232,6 +239,7 @@ function caseOf(
     javascript: config.javascriptMemory * MIB,
     limits: options.limits ?? timeLimits(options.timeout ?? config.timeout),
     alignment: config.alignment,
+    calloc: options.step?.calloc === true,
     state: config.stateOutside === 'fault',
     traces
   }
@@ -258,7 +266,7 @@ async function gradeTrace(
   if (fault !== undefined) return { ...result, fault, ...(isMeasured ? { performance: 0 } : {}) }
   if (timing === undefined || cost === undefined) return { ...result, utilization }
   const throughput = config.throughputBy === 'cost' ? cost.ratio : timing.ratio
-  const scales: Scales = options.step ?? config
+  const scales = scalesOf(options.step ?? config, config.throughputBy, trace.name)
   return {
     ...result,
     utilization,

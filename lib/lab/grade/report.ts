@@ -3,7 +3,7 @@
 import Table from 'cli-table3'
 import picocolors from 'picocolors'
 import { humanCount, humanShare } from '../../report/sizes.js'
-import type { Fault } from '../submission/fault.js'
+import { type Fault, OF_VARIANT } from '../submission/fault.js'
 import { describeFault } from './describe.js'
 import type { Grade, Scoring, TraceResult } from './grade.js'
 import { exponentsOf, needed } from './score.js'
@@ -11,6 +11,8 @@ import { exponentsOf, needed } from './score.js'
 export interface ReportOptions {
   readonly color: boolean
   readonly ascii: boolean
+  /** The command that shows the heap at an operation of a trace, or nothing. */
+  readonly look?: (trace: string, operation: number) => string | undefined
 }
 
 const HEAD = [
@@ -38,15 +40,22 @@ export function gradeReport(grade: Grade, options: ReportOptions): string {
     if (fault === undefined) continue
     const name = colors.bold(colors.red(trace))
     // Mostly all of them have one cause: mend the first, and see.
-    parts.push(
-      index === 0 ? [name, ...describeFault(fault)].join('\n') : `${name}: ${briefly(fault)}`
-    )
+    if (index > 0) parts.push(`${name}: ${briefly(fault)}`)
+    else parts.push([name, ...describeFault(fault), ...lookAt(trace, fault, options)].join('\n'))
   }
   if (fault !== undefined)
     parts.push([colors.red('The submission is not valid.'), ...describeFault(fault)].join('\n'))
   for (const note of grade.notes) parts.push(`Note: ${note}`)
   parts.push(pointsReport(grade, colors.bold))
   return parts.join('\n\n')
+}
+
+/** Where the heap can be seen at the operation that went wrong. */
+function lookAt(trace: string, { operation, details }: Fault, { look }: ReportOptions): string[] {
+  // Of a variant there is no file.
+  if (operation < 0 || details.includes(OF_VARIANT)) return []
+  const command = look?.(trace, operation + 1)
+  return command === undefined ? [] : ['', `  See the heap at this operation: ${command}`]
 }
 
 function briefly({ where, what }: Fault): string {
@@ -78,7 +87,7 @@ function pointsReport(grade: Grade, bold: (text: string) => string): string {
 function explanation({ scoring, results, points }: Grade): string[] {
   if (scoring === undefined) return []
   const { scales, weights, performancePoints, throughputBy } = scoring
-  const { utilization: u, throughput: t } = scales
+  const { utilization: u, throughput: t } = scales()
   const speed = throughputBy === 'cost' ? 'words read and written' : 'processor time'
   const lines = [
     `Performance of a trace: U ^ ${weights.utilization} * T ^ ${weights.throughput}. U is ` +
@@ -99,7 +108,7 @@ function nextPoint(results: readonly TraceResult[], scoring: Scoring, worth: num
     if (utilization === undefined || throughput === undefined || performance === undefined) continue
     const wanted = performance + 1 / worth
     const exponents = exponentsOf(scoring, weight)
-    const more = needed({ utilization, throughput }, wanted, scoring.scales, exponents)
+    const more = needed({ utilization, throughput }, wanted, scoring.scales(trace), exponents)
     const offer = (now: number, then: number | undefined, words: (value: number) => string) => {
       if (then === undefined || then / now >= least) return
       least = then / now

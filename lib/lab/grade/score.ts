@@ -28,6 +28,16 @@ export interface Scales {
   readonly throughput: Scale
 }
 
+/** The scales of one trace; throughput is by time or by words, as the lab has it. */
+export function scalesOf(
+  { utilization, throughput, cost }: Pick<LabConfig, 'utilization' | 'throughput' | 'cost'>,
+  by: LabConfig['throughputBy'],
+  trace = ''
+): Scales {
+  const own = (scale: Scale) => ({ ...scale, full: scale.fullOf?.[trace] ?? scale.full })
+  return { utilization: own(utilization), throughput: own(by === 'cost' ? cost : throughput) }
+}
+
 /** The two measures of a trace. */
 export interface Measures {
   readonly utilization: number

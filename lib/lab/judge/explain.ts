@@ -12,6 +12,7 @@ import {
   INTERVAL,
   LOADING,
   MOST,
+  NEEDS_CALLOC,
   THREW,
   UNTIL,
   WATCH,
@@ -82,6 +83,7 @@ export class Explainer {
     words[WATCH] = options.watch ?? -1
     words[INTERVAL] = options.checkInterval
     words[ALIGNMENT] = alignment
+    words[NEEDS_CALLOC] = this.#case.calloc ? 1 : 0
     words[WRITERS] = options.writers === true ? 1 : 0
     const look = (moment: Moment): Stop | undefined =>
       moment.idle > limits.idle * 1000 ? 'idle' : this.excess(moment, options.limit)
@@ -122,6 +124,7 @@ export class Explainer {
     // That a block was handed out twice says more than what was overwritten on the way to it.
     return {
       ...found,
+      cause: cause.cause,
       stack: cause.stack,
       details: [`On the way there, ${cause.what}.`, ...found.details]
     }

@@ -18,6 +18,8 @@ export interface Case {
   readonly limits: TimeLimits
   /** Bytes that every payload must be a multiple of. */
   readonly alignment: number
+  /** Whether an allocator without calloc is wrong. */
+  readonly calloc: boolean
   /** Whether state outside of the mapped memory is looked for. */
   readonly state: boolean
   readonly traces: readonly Trace[]

@@ -30,6 +30,7 @@ export function faultFrom(json: string, sources: readonly string[]): Fault {
     details: lines(entry(value, 'details')),
     picture: lines(entry(value, 'picture')),
     stack: list(entry(value, 'stack')).flatMap(place => placeFrom(place, sources)),
+    cause: text(entry(value, 'cause')),
     hint: text(entry(value, 'hint'))
   })
 }

@@ -4,8 +4,8 @@
  * verifier would have seen, from the record of the results.
  */
 
-import { FREE, NULL_ID, REALLOC } from '../../trace/trace.js'
-import type { Channel } from '../submission/channel.js'
+import { CALLOC, FREE, NULL_ID, REALLOC } from '../../trace/trace.js'
+import { CALLOCS, type Channel } from '../submission/channel.js'
 import { STAMPED } from '../submission/replay.js'
 import type { Variant } from './salt.js'
 
@@ -26,7 +26,7 @@ export interface Placement {
 /** @param bounds of the heap at the end, and the alignment, in bytes */
 export function placementOf(
   variant: Variant,
-  { results, stamps }: Pick<Channel, 'results' | 'stamps'>,
+  { results, stamps, words }: Pick<Channel, 'results' | 'stamps' | 'words'>,
   bounds: { readonly low: number; readonly high: number; readonly alignment: number }
 ): Placement {
   const { kinds, idOf, payloads, ids, length } = variant
@@ -67,6 +67,9 @@ export function placementOf(
       return no(`${name} returned ${pointer}, which is not a multiple of ${alignment}`)
     if (pointer < low || pointer + bytes > high)
       return no(`${name} returned ${pointer}, which lies outside the heap`)
+    const isCleared = kind === CALLOC && words[CALLOCS] === 1
+    if (isCleared && bytes >= STAMPED && stamps[i] !== 0)
+      return no('calloc did not clear the block')
     const last = end(pointer, bytes)
     for (let granule = pointer / GRANULE; granule < last; granule++) {
       if (owners[granule] !== 0)
@@ -75,7 +78,7 @@ export function placementOf(
     owners.fill(id + 1, pointer / GRANULE, last)
     pointers[id] = pointer
     sizes[id] = bytes
-    if (!moves || kept < STAMPED) births[id] = moves ? -2 : i
+    if (!moves || kept < STAMPED) births[id] = moves || isCleared ? -2 : i
     payload += bytes
     if (payload > peak) peak = payload
   }

@@ -1,6 +1,7 @@
 /** A submission's allocator as the judge calls it: each call is a command to another process. */
 
 import {
+  CALLOCS,
   CHECK,
   CREATE,
   FROM,
@@ -96,6 +97,7 @@ export class Remote {
     }
     return {
       malloc: call,
+      ...(this.seat.channel.words[CALLOCS] === 1 ? { calloc: call } : {}),
       free: call,
       realloc: call,
       check: (): unknown => {

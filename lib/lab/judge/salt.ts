@@ -4,8 +4,8 @@
  * it while it is timed.
  */
 
-import { FREE, MALLOC, payloadOf, type Trace } from '../../trace/trace.js'
-import type { Replayed } from '../submission/channel.js'
+import { ALIGNED, CALLOC, FREE, MALLOC, payloadOf, type Trace } from '../../trace/trace.js'
+import { countsOf, type Replayed } from '../submission/channel.js'
 
 /** One in so many operations is a block that is put in, on average. */
 const EVERY = 64
@@ -31,7 +31,16 @@ function addedTo(operations: number): number {
 export function plain(trace: Trace): Variant {
   const { length, ids, kinds, idOf } = trace
   const payloads = Int32Array.from({ length }, (_, i) => payloadOf(trace, i))
-  return { length, ids, kinds, idOf, payloads, origins: Int32Array.from({ length }, (_, i) => i) }
+  const counts = countsOf(trace)
+  return {
+    length,
+    ids,
+    kinds,
+    idOf,
+    payloads,
+    counts,
+    origins: Int32Array.from({ length }, (_, i) => i)
+  }
 }
 
 /** The variant with this seed; each seed makes another one. */
@@ -41,6 +50,8 @@ export function salted(trace: Trace, seed: number): Variant {
   const kinds = new Uint8Array(most)
   const idOf = new Int32Array(most)
   const payloads = new Int32Array(most)
+  const counts = new Int32Array(most)
+  const ownCounts = countsOf(trace)
   const origins = new Int32Array(most)
   /** For each of the trace's operations, the blocks that are freed before it. */
   const due = new Map<number, number[]>()
@@ -50,6 +61,7 @@ export function salted(trace: Trace, seed: number): Variant {
     kinds[length] = kind
     idOf[length] = id
     payloads[length] = bytes
+    counts[length] = origin === -1 ? 0 : (ownCounts[origin] ?? 0)
     origins[length++] = origin
   }
   const end = trace.ids + addedTo(trace.length)
@@ -68,7 +80,24 @@ export function salted(trace: Trace, seed: number): Variant {
     kinds: kinds.subarray(0, length),
     idOf: idOf.subarray(0, length),
     payloads: payloads.subarray(0, length),
+    counts: counts.subarray(0, length),
     origins: origins.subarray(0, length)
+  }
+}
+
+/** A variant as a trace, whose operations stand in no file. */
+export function traceOf({ length, ids, kinds, idOf, payloads, counts }: Variant): Trace {
+  return {
+    name: 'variant',
+    length,
+    ids,
+    kinds: kinds.map(kind => (kind === ALIGNED ? MALLOC : kind)),
+    idOf,
+    sizes: Float64Array.from(payloads, (bytes, i) =>
+      kinds[i] === CALLOC ? bytes / Math.max(1, counts[i]) : bytes
+    ),
+    extras: Float64Array.from(counts),
+    lines: new Uint32Array(length)
   }
 }
 

@@ -9,7 +9,7 @@
 import { randomBytes } from 'node:crypto'
 import { describeOperation, type Trace } from '../../trace/trace.js'
 import { CHECK, NOTHING } from '../submission/channel.js'
-import { FaultFound, faultOf } from '../submission/fault.js'
+import { type Fault, FaultFound, faultOf } from '../submission/fault.js'
 import type { Places } from '../submission/places.js'
 import { Told } from '../submission/verify.js'
 import type { Bench } from './bench.js'
@@ -139,7 +139,7 @@ export function timed(
     const isFixed = !isExact && utilizations.length < FIXED
     const variant = isExact ? exact : salted(trace, isFixed ? rounds : secret + rounds)
     const { time, odd } = own.replay(variant)
-    const peak = judged(own, variant, odd, options, isExact)
+    const peak = judgedAs(own, variant, odd, options, isExact)
     const [heap] = mine.bench.heaps
     if (heap !== undefined && isFixed) {
       const utilization = peak / (heap.high - heap.low)
@@ -177,6 +177,22 @@ function highWaterOf(builtIn: Contender, options: TimingOptions): number {
   return Number(builtIn.bench.channel.text.slice(1))
 }
 
+/** The same as `judged`; what is wrong with a variant is thrown with the variant. */
+function judgedAs(
+  own: Contender,
+  variant: Variant,
+  odd: Raised | Told | undefined,
+  options: TimingOptions,
+  isExact: boolean
+): number {
+  try {
+    return judged(own, variant, odd, options, isExact)
+  } catch (error) {
+    if (isExact || !(error instanceof FaultFound)) throw error
+    throw new VariantFault(error.fault, variant)
+  }
+}
+
 /** Looks at a replay after it. Returns the most payload. */
 function judged(
   own: Contender,
@@ -209,6 +225,16 @@ function judged(
   const where =
     origin === -1 ? 'a block that the trace does not have' : describeOperation(trace, origin)
   throw unlike(`at ${where}, ${misplaced.what}`)
+}
+
+/** A replay of a variant went wrong; the judge may want to know which. */
+export class VariantFault extends FaultFound {
+  readonly variant: Variant
+
+  constructor(fault: Fault, variant: Variant) {
+    super(fault)
+    this.variant = variant
+  }
 }
 
 function unlike(what: string): FaultFound {

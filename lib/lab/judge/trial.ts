@@ -15,7 +15,13 @@ import {
   GROWTH,
   OPERATION
 } from '../submission/channel.js'
-import { type Fault, FaultFound, type FaultParts, faultOf } from '../submission/fault.js'
+import {
+  type Fault,
+  FaultFound,
+  type FaultParts,
+  faultOf,
+  OF_VARIANT
+} from '../submission/fault.js'
 import { HINTS } from '../submission/hints.js'
 import type { Places } from '../submission/places.js'
 import { thrownFrom } from '../submission/thrown.js'
@@ -26,10 +32,10 @@ import { Explainer } from './explain.js'
 import type { Case, Cost, Outcome, TraceJob } from './job.js'
 import { faultFrom } from './parse.js'
 import { type Look, Raised, Remote, thrownBy } from './remote.js'
-import { plain, salted, type Variant } from './salt.js'
+import { plain, salted, traceOf, type Variant } from './salt.js'
 import { Gone, type Moment, type Seat, type Stop } from './seat.js'
 import type { SharedHeap } from './shared-heap.js'
-import { timed, type Verified } from './timing.js'
+import { timed, VariantFault, type Verified } from './timing.js'
 
 /** Of a valid trace so many operations are watched, access by access… */
 const STRICT_OPERATIONS = 3000
@@ -244,6 +250,7 @@ export class Trial {
   #settings(job: TraceJob): VerifySettings {
     return {
       alignment: this.#case.alignment,
+      needsCalloc: this.#case.calloc,
       checkInterval: job.checkInterval,
       thrown: thrownBy,
       watch: -1
@@ -335,11 +342,24 @@ export class Trial {
       )
     } catch (error) {
       // The operation that it was at is one of a variant.
-      throw error instanceof Gone ? new FaultFound(this.#explainer.gone(error, undefined)) : error
+      if (error instanceof Gone) throw new FaultFound(this.#explainer.gone(error, undefined))
+      if (!(error instanceof VariantFault)) throw error
+      throw new FaultFound(this.#inVariant(error) ?? error.fault)
     } finally {
       theirs.end()
       rival?.end()
     }
+  }
+
+  /** The defect behind one that showed in a variant of the trace, if it shows in a new process. */
+  #inVariant({ variant }: VariantFault): Fault | undefined {
+    const found = this.#explainer.watched(traceOf(variant), {
+      until: variant.length,
+      checkInterval: variant.length,
+      writers: true,
+      limit: this.#case.limits.diagnosis
+    })
+    return found && { ...found, details: [OF_VARIANT, ...found.details] }
   }
 
   /**

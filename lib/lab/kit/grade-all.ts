@@ -9,6 +9,7 @@ import { describeFault } from '../grade/describe.js'
 import { isValid } from '../grade/export.js'
 import { type Grade, grade } from '../grade/grade.js'
 import { labsFolder } from './init.js'
+import { withSeed } from './patterns.js'
 import { fingerprints, similarity } from './similarity.js'
 
 /** One submission and its grade. */
@@ -40,6 +41,8 @@ export interface GradeAllOptions {
   readonly step?: Step
   /** Submissions at a time. Default: one for every two cores, as each takes two. */
   readonly jobs?: number
+  /** Gives each submission traces of its own. */
+  readonly seed?: string
   /** Told of each row, as soon as there is one. */
   readonly onRow?: (row: Row, done: number, all: number) => void
 }
@@ -104,13 +107,14 @@ async function rowOf(
   const file = join(kept, `${name}.json`)
   const before = readKept(file, key)
   if (before !== undefined) return before
-  const { config, traces, step } = options
+  const { config, traces, step, seed } = options
+  const seeded = seed === undefined ? undefined : withSeed(traces, `${seed}/${name}`)
   const result = await grade({
     submission: path,
     config,
-    traces,
+    traces: seeded?.paths ?? traces,
     ...(step === undefined ? {} : { step })
-  })
+  }).finally(() => seeded?.remove())
   const row = summary(name, result)
   writeFileSync(file, JSON.stringify({ key, row }))
   return row
@@ -128,9 +132,9 @@ function summary(name: string, result: Grade): Row {
 }
 
 /** What a grade depends on. */
-function keyOf(path: string, { config, traces, step }: GradeAllOptions): string {
+function keyOf(path: string, { config, traces, step, seed }: GradeAllOptions): string {
   const hash = createHash('sha256').update(readFileSync(path))
-  hash.update(JSON.stringify({ config, step }))
+  hash.update(JSON.stringify({ config, step, seed }))
   for (const trace of traces) hash.update(readFileSync(trace))
   return hash.digest('hex')
 }

@@ -60,7 +60,7 @@ export function initLab(folder: string): InitResult {
 
 /**
  * The workspace's package.json: with this version of offheap, so that a course's grades don't
- * change under way, and with esbuild, which offheap itself leaves to those who grade.
+ * change under way, and with esbuild and TypeScript, which offheap leaves to those who grade.
  */
 function manifest(): string {
   const workspace = {
@@ -71,7 +71,7 @@ function manifest(): string {
       grade: 'npx --yes offheap lab grade allocator.ts',
       watch: 'npx --yes offheap lab grade allocator.ts --watch'
     },
-    devDependencies: { esbuild: '>=0.25', offheap: ownVersion() }
+    devDependencies: { esbuild: '>=0.25', offheap: ownVersion(), typescript: '>=5.7' }
   }
   return `${JSON.stringify(workspace, null, 2)}\n`
 }

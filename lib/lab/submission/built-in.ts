@@ -8,6 +8,7 @@ export function builtIn(memory: ArrayBuffer): Allocator {
   return {
     malloc: size => heap.malloc(size),
     free: pointer => heap.free(pointer),
+    calloc: (count, size) => heap.calloc(count, size),
     realloc: (pointer, size) => heap.realloc(pointer, size),
     check: () => String(heap.stats().highWater)
   }

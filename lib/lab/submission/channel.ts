@@ -3,15 +3,15 @@
  * it is, others say what to do and how it went, columns hold the operations and what came of each.
  * The heaps lie elsewhere: no view that a submission is given reaches this.
  *
- *     ├─ words ─┬─ text ─┬─ results ─┬─ stamps ─┬─ kinds ─┬─ ids ─┬─ payloads ─┬─ lines ─┬─ sizes ─┬─ extras ─┤
- *     0         256      256 + TEXT_BYTES                       one element for each operation
+ *     ├─ words ─┬─ text ─┬─ results ─┬─ stamps ─┬─ kinds ─┬─ ids ─┬─ payloads ─┬─ …
+ *     0         256      256 + TEXT_BYTES         one element for each operation
  *
  * Everything here may be overwritten by a submission that finds a way to it. The judge takes from
  * it what it then checks, or what can only harm the submission itself.
  */
 
 import { addon } from '../../memory/addon.js'
-import { payloadOf, type Trace } from '../../trace/trace.js'
+import { ALIGNED, payloadOf, type Trace } from '../../trace/trace.js'
 
 /** Number of the command that the judge has given; the process waits here. */
 export const TURN = 0
@@ -49,6 +49,10 @@ export const LENGTH = 18
 export const IDS = 19
 /** Words that a counted allocator has read and written; a double. */
 export const COUNTED = 20
+/** Whether the allocator that was created last has a calloc. */
+export const CALLOCS = 22
+/** Whether an allocator without calloc is wrong. */
+export const NEEDS_CALLOC = 23
 /**
  * For each heap: its end, the bytes of the last sbrk that was refused, the bytes that sbrk may hand
  * out.
@@ -89,7 +93,7 @@ export const INSTANCES = 2
 const WORD_BYTES = 256
 const TEXT_BYTES = 2 ** 18
 /** Bytes of each operation's share of the columns. */
-const OPERATION_BYTES = 4 + 4 + 4 + 4 + 4 + 4 + 8 + 8
+const OPERATION_BYTES = 7 * 4 + 2 * 8
 
 /** What `addon().lab` is; see native/lab.h. */
 export const shared = () => addon().lab
@@ -101,6 +105,8 @@ export interface Replayed {
   readonly kinds: Uint8Array
   readonly idOf: Int32Array
   readonly payloads: Int32Array
+  /** Of a calloc, how many elements; of others, 1 where it is `realloc` that is called. */
+  readonly counts: Int32Array
 }
 
 export class Channel {
@@ -112,6 +118,7 @@ export class Channel {
   readonly kinds: Int32Array
   readonly ids: Int32Array
   readonly payloads: Int32Array
+  readonly counts: Int32Array
   readonly #text: Buffer
   readonly #lines: Int32Array
   readonly #sizes: Float64Array
@@ -140,6 +147,7 @@ export class Channel {
     this.kinds = column()
     this.ids = column()
     this.payloads = column()
+    this.counts = column()
     this.#lines = column()
     this.#sizes = new Float64Array(buffer, at, capacity)
     this.#extras = new Float64Array(buffer, at + capacity * 8, capacity)
@@ -161,24 +169,26 @@ export class Channel {
 
   /** Puts a trace into the columns. */
   lay(trace: Trace): void {
-    const { words, kinds, ids, payloads } = this
+    const { words, kinds, ids, payloads, counts } = this
     words[LENGTH] = trace.length
     words[IDS] = trace.ids
     kinds.set(trace.kinds)
     ids.set(trace.idOf)
     for (let i = 0; i < trace.length; i++) payloads[i] = payloadOf(trace, i)
+    counts.set(countsOf(trace))
     this.#lines.set(trace.lines)
     this.#sizes.set(trace.sizes)
     this.#extras.set(trace.extras)
   }
 
   /** Puts what a replay needs of a trace into the columns. */
-  put({ length, ids, kinds, idOf, payloads }: Replayed): void {
+  put({ length, ids, kinds, idOf, payloads, counts }: Replayed): void {
     this.words[LENGTH] = length
     this.words[IDS] = ids
     this.kinds.set(kinds)
     this.ids.set(idOf)
     this.payloads.set(payloads)
+    this.counts.set(counts)
   }
 
   /** A copy of the trace in the columns. */
@@ -196,6 +206,11 @@ export class Channel {
       lines: Uint32Array.from(this.#lines.subarray(0, length))
     }
   }
+}
+
+/** How many elements each calloc asks for, and which malloc or free is a realloc (1); else 0. */
+export function countsOf({ length, kinds, extras }: Trace): Int32Array {
+  return Int32Array.from({ length }, (_, i) => (kinds[i] === ALIGNED ? 0 : extras[i]))
 }
 
 /**

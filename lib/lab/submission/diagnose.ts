@@ -5,8 +5,10 @@
  * defects that the submission has no reason to make up; it acquits nobody.
  */
 
+import { causeOf, type Evidence } from './cause.js'
 import { ACCESSES, type Channel, CREATING, OPERATION } from './channel.js'
 import { type Fault, FaultFound } from './fault.js'
+import { History } from './history.js'
 import { allocatorOf } from './load.js'
 import { type Create, LabMemory } from './memory.js'
 import type { Places } from './places.js'
@@ -15,7 +17,6 @@ import { StrictWatcher } from './strict.js'
 import { thrownFrom } from './thrown.js'
 import { Verifier } from './verify.js'
 import type { World } from './world.js'
-import { Writers } from './writers.js'
 
 export interface Diagnosis {
   readonly places: Places
@@ -29,6 +30,7 @@ export interface Diagnosis {
   readonly watch: number
   readonly checkInterval: number
   readonly alignment: number
+  readonly needsCalloc: boolean
   /** Whether to remember who wrote each word. */
   readonly writers: boolean
 }
@@ -39,24 +41,33 @@ export function diagnose(
   channel: Channel,
   options: Diagnosis
 ): Fault | undefined {
-  const { fault, reads } = run(world, create, channel, options, new Writers([]))
-  if (fault === undefined || !options.writers || reads.length === 0) return fault
-  // Once more, now that it is known which words to watch.
-  const writers = new Writers(reads)
-  const again = run(world, create, channel, options, writers)
-  if (again.fault?.operation !== fault.operation) return fault
-  const lines = writers.describe(channel.trace(), again.valueAt)
-  return {
-    ...fault,
-    details: [...fault.details, 'What it had read last:', ...lines.map(line => `  ${line}`)]
-  }
+  const { fault, evidence } = run(world, create, channel, options, new History())
+  if (fault === undefined || !options.writers || evidence === undefined) return fault
+  const wanted = new Set<number>()
+  causeOf(evidence, write => {
+    wanted.add(write)
+    return ''
+  })
+  const reads = evidence.reads.slice(0, READS_TOLD)
+  for (const { at } of reads) wanted.add(evidence.history.last(at))
+  // Once more, now that it is known whose lines are asked for.
+  const again = run(world, create, channel, options, new History(wanted))
+  if (again.fault?.operation !== fault.operation || again.evidence === undefined) return fault
+  const { history } = again.evidence
+  const cause = causeOf(again.evidence, write => history.nameOf(write))
+  const lines = reads.map(
+    ({ at, value }) => `  the word at byte ${at}, ${value}: ${history.describe(at)}`
+  )
+  const read = lines.length === 0 ? [] : ['What it had read last:', ...lines]
+  return { ...fault, cause: cause || fault.cause, details: [...fault.details, ...read] }
 }
+
+/** Words told of those that the operation read. */
+const READS_TOLD = 4
 
 interface Run {
   readonly fault: Fault | undefined
-  /** The words that the last operation read last, the newest first. */
-  readonly reads: readonly number[]
-  readonly valueAt: (word: number) => number
+  readonly evidence: Evidence | undefined
 }
 
 function run(
@@ -64,25 +75,28 @@ function run(
   create: Create,
   channel: Channel,
   options: Diagnosis,
-  writers: Writers
+  history: History
 ): Run {
   const { words } = channel
   const { places } = options
   words[OPERATION] = CREATING
   words[ACCESSES] = 0
   const lab = new LabMemory(options.limit)
-  const watcher = new StrictWatcher(lab, places, words, writers)
-  const found = (fault: Fault | undefined): Run => {
-    const { reads } = watcher
-    const values = new Map(reads.map(word => [word, lab.views.u32[word / 4]]))
-    return { fault, reads, valueAt: word => values.get(word) ?? 0 }
-  }
+  const watcher = new StrictWatcher(lab, places, words, history)
+  let verifier: Verifier | undefined
+  const found = (fault: Fault | undefined): Run => ({
+    fault,
+    evidence:
+      fault === undefined || verifier === undefined
+        ? undefined
+        : watcher.evidence(verifier, fault.kind)
+  })
   try {
     lab.guard()
     const face = lab.faceOver(spyOn(lab.views, watcher))
     const thrown = (error: unknown) => thrownFrom(world.describe(error), places)
     const allocator = allocatorOf(create(face))
-    const verifier = new Verifier(channel.trace(), lab, allocator, { ...options, thrown })
+    verifier = new Verifier(channel.trace(), lab, allocator, { ...options, thrown })
     watcher.follow(verifier)
     for (let i = 0; i < options.until && words[ACCESSES] >>> 0 < options.most; i++) {
       words[OPERATION] = i

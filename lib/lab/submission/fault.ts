@@ -18,6 +18,8 @@ export const FAULT_KINDS = [
   'payload',
   /** A realloc did not keep what the block held, or read beyond it. */
   'realloc',
+  /** A calloc that did not clear, or is missing where it is asked for. */
+  'calloc',
   /** Memory was touched that `sbrk` never handed out, or with an index that is none. */
   'access',
   /** NULL although memory is left, or all memory used up. */
@@ -75,9 +77,16 @@ export interface Fault {
    * known.
    */
   readonly stack: readonly CodePlace[]
+  /** What is wrong with the allocator, as far as the history of its heap tells; empty if it doesn't. */
+  readonly cause: string
   /** What usually causes this; empty when nothing is known. */
   readonly hint: string
 }
+
+/** Among the details of a fault that no trace of a file shows. */
+export const OF_VARIANT =
+  'This was in a variant of the trace, with a few more blocks here and there; operations are ' +
+  'counted in it.'
 
 /** Thrown by whoever finds a fault, to leave the replay. */
 export class FaultFound extends Error {
@@ -103,6 +112,7 @@ export function faultOf(kind: FaultKind, what: string, more: FaultParts = {}): F
     details: [],
     picture: [],
     stack: [],
+    cause: '',
     hint: '',
     ...more
   }

@@ -71,6 +71,9 @@ export const HINTS = {
   async:
     'the method is async, so it returns a Promise: an allocator must have its answer at ' +
     'once. Leave out async and await',
+  calloc:
+    'new bytes from sbrk are zero; those of a block that was used before are not, nor are ' +
+    'those that held tags and links',
   deep: 'a function calls itself without end, or too deep: a list is better walked by a loop',
   world: 'an allocator has the language and its memory: no modules, no process, no timers',
   views:

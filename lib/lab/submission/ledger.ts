@@ -72,6 +72,27 @@ export class Ledger {
     return -1
   }
 
+  /** The operation that put the block of an id where it is. */
+  placing(id: number): number {
+    return this.#placing[id]
+  }
+
+  /** The blocks that were in use after an operation, wherever they are now. */
+  heldAfter(operation: number): { readonly id: number; readonly pointer: number }[] {
+    const held: { readonly id: number; readonly pointer: number }[] = []
+    for (let i = 0; i <= operation; i++) {
+      const isHeld = this.#placed[i] !== -1 && (this.#ended[i] === -1 || this.#ended[i] > operation)
+      if (isHeld) held.push({ id: this.trace.idOf[i], pointer: this.#placed[i] })
+    }
+    return held
+  }
+
+  /** Where the block was that an operation freed or moved; -1 when it was none. */
+  endedBy(operation: number): number {
+    const placing = this.#ended.indexOf(operation)
+    return placing === -1 ? -1 : this.#placed[placing]
+  }
+
   /** `id 5 (64 bytes at 4128, from operation 6, line 10)` */
   nameOf(id: number): string {
     return (

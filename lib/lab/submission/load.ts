@@ -39,7 +39,10 @@ export function allocatorOf(made: unknown): Allocator {
   )
 }
 
+/** A calloc that is there must be a function. */
 function isAllocator(value: unknown): value is Allocator {
   if (typeof value !== 'object' || value === null) return false
-  return ['malloc', 'free', 'realloc'].every(name => typeof Reflect.get(value, name) === 'function')
+  const isFunction = (name: string) => typeof Reflect.get(value, name) === 'function'
+  if (Reflect.get(value, 'calloc') !== undefined && !isFunction('calloc')) return false
+  return ['malloc', 'free', 'realloc'].every(isFunction)
 }

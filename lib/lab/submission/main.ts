@@ -12,6 +12,7 @@ import { addon } from '../../memory/addon.js'
 import { builtIn } from './built-in.js'
 import {
   ALIGNMENT,
+  CALLOCS,
   CHANGED,
   CHECK,
   Channel,
@@ -38,6 +39,7 @@ import {
   LOADING,
   MODE,
   MOST,
+  NEEDS_CALLOC,
   NO_POINTER,
   OPERATION,
   REFUSED,
@@ -161,6 +163,7 @@ function obey(): Answer {
           watch: words[WATCH],
           checkInterval: words[INTERVAL],
           alignment: words[ALIGNMENT],
+          needsCalloc: words[NEEDS_CALLOC] === 1,
           writers: words[WRITERS] === 1
         })
       )
@@ -185,7 +188,9 @@ function made(instance: number): Answer {
   counted[0] = 0
   const counts = words[MODE] === COUNTING ? counted : undefined
   const face = world.face(heaps[instance], words, wordsOf(instance), pageSize, counts)
-  allocators[instance] = allocatorOf(make(face))
+  const allocator = allocatorOf(make(face))
+  words[CALLOCS] = typeof allocator.calloc === 'function' ? 1 : 0
+  allocators[instance] = allocator
   return [FINE]
 }
 

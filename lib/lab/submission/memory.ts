@@ -66,6 +66,8 @@ export interface Allocator {
    * untouched, when there is no memory.
    */
   realloc(pointer: number, size: number): number
+  /** A block for `count` elements of `size` bytes, all zero; optional. */
+  calloc?(count: number, size: number): number
   /**
    * Looks whether the heap is in order. Fails by throwing, by returning `false`, or by returning
    * what is wrong as a string.

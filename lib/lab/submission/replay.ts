@@ -5,7 +5,7 @@
  */
 
 import { types } from 'node:util'
-import { FREE, NULL_ID, REALLOC } from '../../trace/trace.js'
+import { BY_REALLOC, CALLOC, FREE, NULL_ID, REALLOC } from '../../trace/trace.js'
 import { type Channel, OPERATION } from './channel.js'
 import type { Allocator } from './memory.js'
 
@@ -17,7 +17,7 @@ export const STAMPED = 4
  * undefined when all is well.
  */
 export function replay(
-  { words, results, stamps, kinds, ids, payloads }: Channel,
+  { words, results, stamps, kinds, ids, payloads, counts }: Channel,
   allocator: Allocator,
   heap: Int32Array,
   pointers: Int32Array,
@@ -35,20 +35,31 @@ export function replay(
         const pointer = pointers[id]
         stamps[i] = heap[pointer >> 2]
         pointers[id] = 0
-        allocator.free(pointer)
+        const left: unknown = counts[i] === BY_REALLOC ? allocator.realloc(pointer, 0) : pointer
+        if (typeof left !== 'number') return described(left)
+        if (left !== 0) allocator.free(left)
       }
       continue
     }
     const bytes = payloads[i]
     const old = kind === REALLOC ? pointers[id] : 0
-    const pointer: unknown =
-      kind === REALLOC ? allocator.realloc(old, bytes) : allocator.malloc(bytes)
+    const isCleared = kind === CALLOC && allocator.calloc !== undefined
+    const count = counts[i]
+    const pointer: unknown = isCleared
+      ? allocator.calloc?.(count, bytes / Math.max(1, count))
+      : kind === REALLOC || (kind !== CALLOC && count === BY_REALLOC)
+        ? allocator.realloc(old, bytes)
+        : allocator.malloc(bytes)
     if (typeof pointer !== 'number' || (pointer | 0) !== pointer || pointer < 0)
       return described(pointer)
     results[i] = pointer
     pointers[id] = pointer
     if (old !== 0) stamps[i] = heap[pointer >> 2]
-    else if (bytes >= STAMPED && pointer !== 0) heap[pointer >> 2] = i
+    else if (bytes >= STAMPED && pointer !== 0) {
+      // Zeros are left to be looked at; their first and last word, for replays in one go.
+      if (isCleared) stamps[i] = heap[pointer >> 2] | heap[(pointer + bytes - STAMPED) >> 2]
+      else heap[pointer >> 2] = i
+    }
   }
   return undefined
 }

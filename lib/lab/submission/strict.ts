@@ -5,6 +5,7 @@
  */
 
 import { REALLOC } from '../../trace/trace.js'
+import type { Evidence, Read } from './cause.js'
 import { ACCESSES } from './channel.js'
 import {
   type CodePlace,
@@ -15,11 +16,11 @@ import {
   faultOf
 } from './fault.js'
 import { HINTS, writeHint } from './hints.js'
+import type { History } from './history.js'
 import type { LabMemory } from './memory.js'
 import type { Places } from './places.js'
 import type { Watcher } from './spy.js'
 import type { Verifier } from './verify.js'
-import type { Writers } from './writers.js'
 
 /**
  * One operation may touch the memory so often, and four times for each byte of the heap, before it
@@ -27,9 +28,10 @@ import type { Writers } from './writers.js'
  */
 const MOST_ACCESSES = 1_000_000
 /** The last addresses that are told of an endless walk. */
-const RECENT = 6
+const RECENT = 64
+const RECENT_TOLD = 6
 /** Words remembered that an operation has read. */
-const READS = 4
+const READS = 32
 /** Bytes of other payloads that a realloc may read: a look at what may be a neighbour's tag. */
 const PEEK_BYTES = 16
 
@@ -47,17 +49,24 @@ export class StrictWatcher implements Watcher {
   readonly #programs: Uint8Array
   /** Where the operation under way first looked into a payload that is none of its business. */
   #trespass = ''
+  #trespassAt = -1
   readonly #recent: number[] = []
-  /** The words that the operation under way has read last, the newest at the end. */
-  readonly #reads: number[] = []
-  readonly #writers: Writers
+  /** The words that the operation under way has read last, with their values. */
+  readonly #reads = new Map<number, number>()
+  readonly #copies: { readonly from: number; readonly to: number; readonly index: number }[] = []
+  /** Number of writes before the operation under way. */
+  #opening = 0
+  /** What the access that was stopped was about. */
+  #bad = -1
+  #badValue = Number.NaN
+  readonly #history: History
 
   /**
    * @param progress told of every access; see channel.ts
-   * @param writers told of every word that is written
+   * @param history told of every word that is written
    */
-  constructor(lab: LabMemory, places: Places, progress: Int32Array, writers: Writers) {
-    this.#writers = writers
+  constructor(lab: LabMemory, places: Places, progress: Int32Array, history: History) {
+    this.#history = history
     this.#lab = lab
     this.#places = places
     this.#progress = progress
@@ -69,7 +78,7 @@ export class StrictWatcher implements Watcher {
     this.#verifier = verifier
     verifier.onFill = (from, to) => {
       this.#programs.fill(1, from, to)
-      this.#writers.fill(from, to, verifier.operation)
+      this.#history.fill(from, to, verifier.operation)
     }
   }
 
@@ -89,7 +98,8 @@ export class StrictWatcher implements Watcher {
       )
     }
     this.#inHeap(from, to, 'read')
-    if (!bulk) this.#remember(from - (from % 4))
+    if (bulk) this.#copies.push({ from, to, index: this.#history.length })
+    else this.#remember(from - (from % 4))
     if (verifier === undefined) return
     const other = foreignOwner(verifier, from, to)
     if (this.#trespass === '' && !bulk && this.#programs[from] === 1)
@@ -111,12 +121,13 @@ export class StrictWatcher implements Watcher {
 
   write(from: number, to: number, value?: unknown): void {
     this.#count(from)
+    this.#badValue = typeof value === 'number' ? value : Number.NaN
     this.#inHeap(from, to, 'wrote')
     this.#programs.fill(0, from, to)
     const verifier = this.#verifier
     const other = verifier === undefined ? -1 : foreignOwner(verifier, from, to)
     if (verifier === undefined || other === -1) {
-      this.#writers.write(from, to, this.#stack, verifier?.operation ?? -1)
+      this.#history.write(from, to, value, verifier?.operation ?? -1, this.#stack)
       return
     }
     const name = verifier.ledger.nameOf(other)
@@ -155,8 +166,11 @@ export class StrictWatcher implements Watcher {
       this.#accesses = 0
       this.#foreignBytes = 0
       this.#trespass = ''
+      this.#trespassAt = -1
       this.#recent.length = 0
-      this.#reads.length = 0
+      this.#reads.clear()
+      this.#copies.length = 0
+      this.#opening = this.#history.length
     }
     this.#accesses++
     this.#progress[ACCESSES]++
@@ -171,22 +185,39 @@ export class StrictWatcher implements Watcher {
       at,
       at + 4,
       {
-        details: [`The last bytes it touched: ${this.#recent.join(', ')}.`],
+        details: [`The last bytes it touched: ${this.#recent.slice(-RECENT_TOLD).join(', ')}.`],
         hint: HINTS.endlessMemory
       }
     )
   }
 
+  /** What was seen in the operation under way. */
+  evidence(verifier: Verifier, kind: string): Evidence {
+    return {
+      verifier,
+      history: this.#history,
+      opening: this.#opening,
+      reads: this.reads,
+      recent: this.#recent,
+      copies: this.#copies,
+      trespass: this.#trespassAt,
+      bad: this.#bad,
+      badValue: this.#badValue,
+      kind
+    }
+  }
+
   /** The words that were read last, the newest first. */
-  get reads(): readonly number[] {
-    return this.#reads.toReversed()
+  get reads(): readonly Read[] {
+    return [...this.#reads].map(([at, value]) => ({ at, value })).reverse()
   }
 
   #remember(word: number): void {
-    const at = this.#reads.indexOf(word)
-    if (at !== -1) this.#reads.splice(at, 1)
-    else if (this.#reads.length === READS) this.#reads.shift()
-    this.#reads.push(word)
+    this.#reads.delete(word)
+    this.#reads.set(word, this.#lab.views.i32[word / 4])
+    if (this.#reads.size <= READS) return
+    const [oldest] = this.#reads.keys()
+    if (oldest !== undefined) this.#reads.delete(oldest)
   }
 
   #inHeap(from: number, to: number, verb: string): void {
@@ -213,6 +244,7 @@ export class StrictWatcher implements Watcher {
     const stack = this.#stack()
     const verifier = this.#verifier
     const { refused } = this.#lab
+    if (to > from) this.#bad = from
     if (verifier === undefined) {
       this.fault ??= faultOf(kind, `${what}, in create()`, { stack, ...more })
     } else if (refused > 0) {
@@ -252,6 +284,7 @@ export class StrictWatcher implements Watcher {
         ? 'the program was the last to write there, when a block had its payload there: no ' +
           'tag or link is at this place'
         : `they are payload of ${verifier.ledger.nameOf(other)}, which is in use`
+    this.#trespassAt = from
     this.#trespass = `Before that it read ${range(from, to)} as if they were its own${where}; but ${whose}.`
   }
 

@@ -7,7 +7,16 @@
 import { types } from 'node:util'
 import { inspect } from '../../errors.js'
 import { expectedByte, Payloads } from '../../trace/pattern.js'
-import { describeOperation, FREE, NULL_ID, REALLOC, type Trace } from '../../trace/trace.js'
+import {
+  BY_REALLOC,
+  CALLOC,
+  describeOperation,
+  FREE,
+  MALLOC,
+  NULL_ID,
+  REALLOC,
+  type Trace
+} from '../../trace/trace.js'
 import { type Fault, FaultFound, type FaultKind, type FaultParts, faultOf } from './fault.js'
 import { HINTS, payloadHint, worldHint } from './hints.js'
 import { Ledger } from './ledger.js'
@@ -24,6 +33,8 @@ export interface VerifySettings {
   readonly thrown: (error: unknown) => Thrown
   /** An id whose payload is compared after every operation; -1 for none. */
   readonly watch: number
+  /** Whether an allocator without calloc is wrong. */
+  readonly needsCalloc: boolean
 }
 
 /** A heap from outside: what a verifier needs to know of it. Offsets are in bytes. */
@@ -42,6 +53,7 @@ export interface Calls {
   malloc(size: number): unknown
   free(pointer: number): unknown
   realloc(pointer: number, size: number): unknown
+  calloc?(count: number, size: number): unknown
   check?(): unknown
 }
 
@@ -64,6 +76,8 @@ export class Verifier {
   operation = -1
   /** The id whose block the operation under way may touch; -1 for none. */
   own = -1
+  /** What malloc or realloc returned in the operation under way; 0 for nothing yet. */
+  returned = 0
   /** Told of every stretch of bytes that the program writes. */
   onFill: (from: number, to: number) => void = () => {}
   /** The most payload bytes in use at one time. */
@@ -89,6 +103,7 @@ export class Verifier {
     const id = trace.idOf[i]
     this.operation = i
     this.own = -1
+    this.returned = 0
     const kind = trace.kinds[i]
     if (kind === FREE) this.#free(i, id)
     else if (kind === REALLOC) this.#reallocate(i, id)
@@ -129,16 +144,42 @@ export class Verifier {
 
   #allocate(i: number, id: number): void {
     const bytes = this.ledger.sizeAt(i)
-    const pointer = this.#call('malloc', () => this.#allocator.malloc(bytes))
+    const isCalloc = this.trace.kinds[i] === CALLOC
+    const hasCalloc = typeof this.#allocator.calloc === 'function'
+    if (isCalloc && !hasCalloc && this.#settings.needsCalloc)
+      this.#fail('calloc', 'the allocator has no calloc, which this step is about')
+    const isRealloc = this.trace.kinds[i] === MALLOC && this.trace.extras[i] === BY_REALLOC
+    const name = isCalloc && hasCalloc ? 'calloc' : isRealloc ? 'realloc' : 'malloc'
+    const pointer = this.#call(name, () => {
+      if (name === 'malloc') return this.#allocator.malloc(bytes)
+      if (name === 'realloc') return this.#allocator.realloc(0, bytes)
+      return this.#allocator.calloc?.(this.trace.extras[i], this.trace.sizes[i])
+    })
     if (pointer === 0) {
-      if (bytes > 0) this.#outOfMemory('malloc', bytes)
-    } else this.#checkPlace('malloc', pointer, bytes, -1)
+      if (bytes > 0) this.#outOfMemory(name, bytes)
+    } else this.#checkPlace(name, pointer, bytes, -1)
     if (pointer === 0) return
+    if (name === 'calloc') this.#checkZero(pointer, bytes)
     this.ledger.births[id] = i
     this.ledger.take(id, pointer, bytes, i)
     this.#payload += bytes
     this.#payloads.fill(pointer, seedOf(i), 0, bytes)
     this.onFill(pointer, pointer + bytes)
+  }
+
+  #checkZero(pointer: number, bytes: number): void {
+    const at = this.lab.views.u8.subarray(pointer, pointer + bytes).findIndex(byte => byte !== 0)
+    if (at === -1) return
+    const byte = pointer + at
+    this.#fail(
+      'calloc',
+      `calloc must return zeros, but byte ${at} of the block, at ${byte}, is ` +
+        hex(this.lab.views.u8[byte]),
+      {
+        ...this.surroundings({ from: byte, to: byte + 1, label: `byte ${at} of the block` }),
+        hint: HINTS.calloc
+      }
+    )
   }
 
   #reallocate(i: number, id: number): void {
@@ -204,6 +245,11 @@ export class Verifier {
       this.#payload -= this.ledger.sizes[id]
       this.ledger.drop(id, i)
     }
+    if (this.trace.extras[this.operation] === BY_REALLOC) {
+      const left = this.#call('realloc', () => this.#allocator.realloc(pointer, 0))
+      if (left === 0) return
+      pointer = left
+    }
     this.#call('free', () => {
       this.#allocator.free(pointer)
       return 0
@@ -261,6 +307,9 @@ export class Verifier {
             'payload in use.',
           this.#refusal()
         ],
+        ...(lab.refused > LARGE * bytes + LARGE_BYTES
+          ? { cause: `${lab.refused} bytes were asked of sbrk for a block of ${bytes}` }
+          : {}),
         hint: HINTS.neverReused
       }
     )
@@ -273,6 +322,7 @@ export class Verifier {
   #checkPlace(name: string, pointer: number, bytes: number, own: number): void {
     const { lab, ledger } = this
     const { alignment } = this.#settings
+    this.returned = pointer
     const end = pointer + bytes
     const focus = {
       from: pointer,
@@ -400,6 +450,10 @@ export class Verifier {
     }
   }
 }
+
+/** What is asked of `sbrk` is too much from so many times the request on, and so many bytes more. */
+const LARGE = 4
+const LARGE_BYTES = 65_536
 
 /** By what came back instead of a pointer. */
 const HINTS_FOR: Readonly<Record<string, string>> = {

@@ -1,0 +1,587 @@
+/**
+ * Names the cause of a defect: from the history of all writes it tells what the allocator did
+ * wrong, mostly in an earlier operation than the one in which it shows. It knows the layouts of the
+ * handout (a header in front of the payload whose low three bits are flags, a footer with the same
+ * size, links that are byte offsets or indexes of words) and says nothing of others.
+ */
+
+import { REALLOC } from '../../trace/trace.js'
+import { type History, whenOf } from './history.js'
+import type { Verifier } from './verify.js'
+
+export interface Read {
+  readonly at: number
+  /** What stood there. */
+  readonly value: number
+}
+
+/** What a watched run saw in the operation in which the defect showed. */
+export interface Evidence {
+  readonly verifier: Verifier
+  readonly history: History
+  /** Number of writes before this operation. */
+  readonly opening: number
+  /** The words that it read, the newest first. */
+  readonly reads: readonly Read[]
+  /** The last addresses that it touched. */
+  readonly recent: readonly number[]
+  /** Stretches that it copied from, and how many writes there were before each. */
+  readonly copies: readonly { readonly from: number; readonly to: number; readonly index: number }[]
+  /** Where it read a payload as if it were its own, or did what stopped it; -1 for nowhere. */
+  readonly trespass: number
+  readonly bad: number
+  /** What it was about to write there. */
+  readonly badValue: number
+  readonly kind: string
+}
+
+/** Puts a write, given by its number, into words. */
+export type Namer = (write: number) => string
+
+/** Links are byte offsets, or indexes of words of 4 or 8 bytes. */
+const UNITS = [4, 1, 8]
+/** A pointer leads to a header, or to a payload up to so many bytes behind it. */
+const REACH = 16
+
+/** A sentence or two; empty when the cause is not known. */
+export function causeOf(evidence: Evidence, name: Namer): string {
+  if (evidence.history.isCut) return ''
+  const told =
+    copied(evidence, name) ||
+    circle(evidence, name) ||
+    tooSmall(evidence, name) ||
+    staleFooter(evidence, name) ||
+    insideAnother(evidence, name) ||
+    staleLink(evidence, name) ||
+    wrongSize(evidence, name) ||
+    wrongLeft(evidence, name) ||
+    takenTwice(evidence, name) ||
+    wrongHeader(evidence) ||
+    usedNeighbour(evidence) ||
+    tooShort(evidence, name)
+  return told
+}
+
+/** A realloc that lost what the block held. */
+function copied({ verifier, history, opening, copies, kind }: Evidence, name: Namer): string {
+  const { ledger, own, trace, operation } = verifier
+  if (kind !== 'realloc' || own === -1 || trace.kinds[operation] !== REALLOC) return ''
+  const from = ledger.pointers[own]
+  const kept = Math.min(ledger.sizes[own], ledger.sizeAt(operation))
+  const copy = copies.find(each => each.from < from + kept && each.to > from)
+  if (copy !== undefined && copy.to > from + Math.max(kept, ledger.sizes[own])) return ''
+  const until = copy?.index ?? history.length
+  for (let index = opening; index < until; index++) {
+    const word = history.word(index)
+    if (word >= from && word < from + kept) {
+      const order = copy === undefined ? '' : ', before the copy'
+      return `byte ${word}, in the payload of the old block, was overwritten by ${name(index)}${order}`
+    }
+  }
+  if (copy !== undefined && copy.to - Math.max(copy.from, from) < kept)
+    return `the copy took ${copy.to - copy.from} bytes, and the block has ${kept} that must be kept`
+  return ''
+}
+
+/** A walk that comes back to where it was. */
+function circle({ verifier, history, reads, recent, kind }: Evidence, name: Namer): string {
+  if (kind !== 'endless') return ''
+  const places = new Set(recent)
+  const values = new Map(reads.map(({ at, value }) => [at, value]))
+  const [only = -1] = places
+  const { lab } = verifier
+  if (places.size === 1 && ((values.get(only) ?? 0) & ~7) === 0) {
+    const end =
+      only === lab.high - 4
+        ? '. These are the last 4 bytes of the heap: the walk needs an epilogue header there ' +
+          '(size 0, used), or a comparison with memory.high'
+        : ''
+    return (
+      `the walk stands still at byte ${only}, which it takes for the header of a block of size 0: ` +
+      `${history.describe(only)}${end}`
+    )
+  }
+  const links = [...places].flatMap(at => {
+    const target = UNITS.map(unit => (values.get(at) ?? 0) * unit).find(
+      to => to > 0 && [...places].some(other => other >= to && other < to + REACH)
+    )
+    const index = history.last(at)
+    return target === undefined || index === -1 ? [] : [{ at, target, index }]
+  })
+  const self = links.find(({ at, target }) => at >= target && at < target + REACH)
+  if (self !== undefined)
+    return (
+      `the free list goes in a circle: the block at byte ${self.target} links to itself (byte ` +
+      `${self.at}). It was inserted while it was the first of the list already: ${name(self.index)}`
+    )
+  const [newest] = links.toSorted((a, b) => b.index - a.index)
+  if (newest === undefined) return ''
+  return (
+    `the free list goes in a circle of ${links.length} links: the link at byte ${newest.at} leads ` +
+    `back to the block at ${newest.target}. It was written by ${name(newest.index)}: that block ` +
+    'was on the list already'
+  )
+}
+
+/** A tag: the size of a block with flags in its low bits. */
+function sizeIn(value: number): number {
+  return Number.isNaN(value) ? 0 : value & ~7
+}
+
+/** The footer that was written in the same operation as this header, or -1. */
+function footerOf(history: History, index: number): number {
+  const size = sizeIn(history.value(index))
+  if (size < 8) return -1
+  const word = history.word(index) + size - 4
+  const operation = history.operation(index)
+  for (let next = index + 1; history.operation(next) === operation; next++) {
+    if (history.word(next) === word && sizeIn(history.value(next)) === size) return next
+    if (history.word(next) === history.word(index)) return -1
+  }
+  return -1
+}
+
+/** Whether this write is the footer of a block whose header says the same size. */
+function isFooter(history: History, index: number): boolean {
+  const size = sizeIn(history.value(index))
+  return size >= 8 && sizeIn(history.valueAt(history.word(index) + 4 - size, index)) === size
+}
+
+/** A link that was written over the footer of its own block, in the same operation. */
+function tooSmall({ history }: Evidence, name: Namer): string {
+  for (let index = 0; index < history.length; index++) {
+    const size = sizeIn(history.value(index))
+    if (size < 8 || size > 24 || (history.value(index) & 1) === 1) continue
+    const footer = footerOf(history, index)
+    if (footer === -1) continue
+    const operation = history.operation(index)
+    for (let next = footer + 1; history.operation(next) === operation; next++) {
+      const word = history.word(next)
+      if (word === history.word(index)) break
+      if (word !== history.word(footer) || isFooter(history, next)) continue
+      return (
+        `a free block of ${size} bytes is too small for header, links and footer: the one at byte ` +
+        `${history.word(index)} got its footer from ${name(footer)}, and a link was written ` +
+        `over it by ${name(next)}`
+      )
+    }
+  }
+  return ''
+}
+
+/** A word taken for a footer that is none, or that says what was right once. */
+function staleFooter(evidence: Evidence, name: Namer): string {
+  const { verifier, history, reads } = evidence
+  const { lab } = verifier
+  for (const { at, value } of reads) {
+    const header = headerEndingAt(history, at + 4, history.length)
+    if (header === undefined || history.word(header) === at) continue
+    // A footer stands in front of a header, or of the end.
+    const behind = history.valueAt(at + 4)
+    if (Number.isNaN(behind) && at + 4 !== lab.high) continue
+    const index = history.last(at)
+    const tag = history.value(header)
+    if (index > header || sizeIn(tag) === 0) continue
+    if (sizeIn(value) === sizeIn(tag) && (value & 1) === (tag & 1)) continue
+    return footerTold(evidence, { at, value, header, index, behind }, name)
+  }
+  return ''
+}
+
+interface Footer extends Read {
+  /** The writes of the header of the block that ends there, and of the word itself. */
+  readonly header: number
+  readonly index: number
+  /** The header behind it. */
+  readonly behind: number
+}
+
+function footerTold({ verifier, history }: Evidence, footer: Footer, name: Namer): string {
+  const { ledger } = verifier
+  const { at, value, header, index, behind } = footer
+  const tag = history.value(header)
+  const begin = history.word(header)
+  const owner = ledger.ownerWithin(begin, begin + sizeIn(tag))
+  const end = owner === -1 ? 0 : ledger.pointers[owner] + ledger.sizes[owner]
+  if (end > at)
+    return (
+      `the payload of id ${owner} reaches to byte ${end - 1}, over the footer of its block, which ` +
+      `has ${sizeIn(tag)} bytes: too few for header, payload and footer. Its header was written ` +
+      `by ${name(header)}`
+    )
+  const block =
+    `the block that ends there begins at byte ${begin} and has ${sizeIn(tag)} bytes` +
+    `${owner === -1 ? '' : `, with id ${owner} in use`}`
+  if (index === -1)
+    return (
+      `byte ${at} was read as a footer, but none was written: ${block}. Its header was written by ` +
+      `${name(header)}. ` +
+      (owner === -1
+        ? 'Write the footer wherever a header is written'
+        : 'A used block needs a footer too, or a bit in the header behind it that says it is used')
+    )
+  const stale =
+    `the footer at byte ${at} is out of date: it says ${shown(value)} since ${name(index)}; but ` +
+    `${block}: its header says ${shown(tag)} since ${name(header)}, and its footer was not written`
+  const next = history.last(at + 4)
+  if (sizeIn(value) !== sizeIn(tag) || next === -1) return stale
+  return `${stale}. Or the header behind it should say so, which says ${shown(behind)} since ${name(next)}`
+}
+
+function shown(tag: number): string {
+  return `${tag} (${sizeIn(tag)} bytes, low bits ${tag & 7})`
+}
+
+/** The newest write before `before` of a header whose block ends at byte `end`, still in force. */
+function headerEndingAt(history: History, end: number, before: number): number | undefined {
+  for (let index = before - 1; index >= 0; index--) {
+    const word = history.word(index)
+    const size = sizeIn(history.value(index))
+    if (size < 8 || word + size !== end) continue
+    if (history.last(word, before) === index) return index
+  }
+  return undefined
+}
+
+/** A link that leads to a block which is not free any more. */
+function staleLink(evidence: Evidence, name: Namer): string {
+  const { verifier, history, reads, trespass, bad } = evidence
+  const { ledger } = verifier
+  const at = trespass === -1 ? bad : trespass
+  if (at < 0) return ''
+  const found = linkTo(reads, at, verifier.lab)
+  if (found === undefined) return ''
+  const { link, target } = found
+  const value = link.value
+  const first = history.last(link.at)
+  if (first === -1) return ''
+  const leads = `the free list leads to byte ${target}, by the word at byte ${link.at} (${value})`
+  const listed = lastFree(history, target)
+  for (let index = listed + 1; index < history.length; index++) {
+    const word = history.word(index)
+    if (history.value(index) !== value || word < target || word >= target + REACH) continue
+    return (
+      `the block at byte ${target} was put on the free list twice: it links to itself (byte ` +
+      `${word}) since ${name(index)}`
+    )
+  }
+  const owner = ledger.ownerWithin(at, at + 4)
+  const isHandedOut = owner !== -1 && Math.abs(ledger.pointers[owner] - target) <= 8
+  const merge = isHandedOut ? -1 : merging(history, target, listed)
+  if (!isHandedOut && merge === -1)
+    return `${leads}, written by ${name(first)}; but no free block begins there`
+  const operation = isHandedOut ? ledger.placing(owner) : history.operation(merge)
+  const what = isHandedOut
+    ? `the block there is in use: it became id ${owner} ${whenOf(operation)}`
+    : `the block there was merged into the one at byte ${history.word(merge)}, by ${name(merge)}`
+  const end = beginOf(history, operation + 1)
+  const begin = Math.max(beginOf(history, operation), listed + 1)
+  const kept = holdersOf(history, value, begin, end).filter(
+    word => history.valueAt(word, end) === value
+  )
+  const [still = -1] = kept.includes(link.at) ? [link.at] : kept
+  if (still === -1)
+    return `${leads}; but ${what}, and was put on the list after that, by ${name(first)}`
+  const one = unlinked(history, still, target, value, begin, name)
+  return (
+    `${leads}; but ${what}, and was not taken off the list: the link at byte ${still} still led to ` +
+    `it, written by ${name(history.last(still, end))}${one}`
+  )
+}
+
+/** Whether the block that a link leads to did not link back, in a list that is linked both ways. */
+function unlinked(
+  history: History,
+  link: number,
+  target: number,
+  value: number,
+  before: number,
+  name: Namer
+): string {
+  const unit = target / value
+  for (const [next, previous] of [
+    [4, 8],
+    [8, 4]
+  ]) {
+    if (next === undefined || previous === undefined) continue
+    const index = history.last(target + previous, before)
+    const back = history.value(index)
+    const from = link - next
+    const isBlock = footerOf(history, history.last(from, before)) !== -1
+    if (!isBlock || Number.isNaN(back) || back * unit === from) continue
+    return (
+      `. That block did not link back to the one at byte ${from}: byte ${target + previous} said ` +
+      `${back}, written by ${name(index)}`
+    )
+  }
+  return ''
+}
+
+/** The newest word that was read whose value leads to byte `at`. */
+function linkTo(
+  reads: readonly Read[],
+  at: number,
+  { low, high }: { readonly low: number; readonly high: number }
+): { readonly link: Read; readonly target: number } | undefined {
+  for (const link of reads) {
+    if (Math.abs(link.at - at) < 4) continue
+    for (const unit of UNITS) {
+      const target = link.value * unit
+      if (target % 4 !== 0 || target < low || target >= high) continue
+      if (at >= target && at < target + REACH) return { link, target }
+    }
+  }
+  return undefined
+}
+
+/** The newest write of the header of a free block at this byte, or -1. */
+function lastFree(history: History, at: number): number {
+  for (let index = history.length - 1; index >= 0; index--) {
+    const isFree = history.word(index) === at && (history.value(index) & 1) === 0
+    if (isFree && footerOf(history, index) !== -1) return index
+  }
+  return -1
+}
+
+/**
+ * The first header, after a write, of a block that begins in front of a byte and covers it; -1 for
+ * none.
+ */
+function merging(history: History, at: number, after: number): number {
+  for (let index = after + 1; index < history.length; index++) {
+    const word = history.word(index)
+    if (word < at && word + sizeIn(history.value(index)) > at && footerOf(history, index) !== -1)
+      return index
+  }
+  return -1
+}
+
+/** The first write of an operation, or of the next one that writes. */
+function beginOf(history: History, operation: number): number {
+  let [from, until] = [0, history.length]
+  while (from < until) {
+    const middle = (from + until) >> 1
+    if (history.operation(middle) < operation) from = middle + 1
+    else until = middle
+  }
+  return from
+}
+
+/** The words that held a value at some time between two writes. */
+function holdersOf(history: History, value: number, begin: number, end: number): number[] {
+  const words = new Set<number>()
+  for (let index = 0; index < end; index++) {
+    if (history.value(index) !== value) continue
+    const word = history.word(index)
+    if (index >= begin || history.valueAt(word, begin) === value) words.add(word)
+  }
+  return [...words]
+}
+
+/** A block whose size reaches into a block in use. */
+function wrongSize(evidence: Evidence, name: Namer): string {
+  const { verifier, history, bad, badValue } = evidence
+  const { returned } = verifier
+  // The footer that was about to be written, or the header of the block that was handed out.
+  const size = sizeIn(badValue)
+  const begin = size >= 8 && bad >= 0 ? bad + 4 - size : returned > 0 ? returned - 4 : -1
+  const header = begin < 0 ? -1 : history.last(begin)
+  if (header === -1) return ''
+  for (let index = header; index >= 0; index--) {
+    if (history.word(index) !== begin) continue
+    const told = merged(verifier, history, index, name) || split(history, index, name)
+    if (told !== '') return told
+  }
+  return ''
+}
+
+/** Whether this header's size is the sum of blocks of which one is in use. */
+function merged(verifier: Verifier, history: History, index: number, name: Namer): string {
+  const opening = beginOf(history, history.operation(index))
+  const begin = history.word(index)
+  const end = begin + sizeIn(history.value(index))
+  const parts: { readonly at: number; readonly tag: number }[] = []
+  for (let at = begin; at < end; ) {
+    const tag = history.valueAt(at, opening)
+    if (sizeIn(tag) < 8) return ''
+    parts.push({ at, tag })
+    at += sizeIn(tag)
+    if (at > end) return ''
+  }
+  if (parts.length < 2) return ''
+  for (const { at, tag } of parts) {
+    const { ledger, own } = verifier
+    const owner = ledger.ownerWithin(at + 8, at + 12)
+    if (owner === -1 || owner === own || ledger.placing(owner) >= history.operation(index)) continue
+    const says =
+      (tag & 1) === 1
+        ? `although its header says that it is used (${tag})`
+        : `because its header says that it is free (${tag}), written by ` +
+          name(history.last(at, opening))
+    return (
+      `the block at byte ${at}, which is in use (id ${owner}), was merged into the block at byte ` +
+      `${begin}, ${says}: ${name(index)}`
+    )
+  }
+  return ''
+}
+
+/** Whether this header and the one in front of it came from a block of another size. */
+function split(history: History, index: number, name: Namer): string {
+  const operation = history.operation(index)
+  const opening = beginOf(history, operation)
+  const begin = history.word(index)
+  for (let front = opening; history.operation(front) === operation; front++) {
+    const at = history.word(front)
+    const size = sizeIn(history.value(front))
+    if (size < 8 || at + size !== begin) continue
+    const before = sizeIn(history.valueAt(at, front))
+    const rest = sizeIn(history.value(index))
+    if (before < 8 || before <= size || size + rest === before) continue
+    return (
+      `the block at byte ${at} had ${before} bytes and was split into ${size} and ${rest}, which is ` +
+      `${Math.abs(size + rest - before)} ${size + rest > before ? 'too many' : 'too few'}: ` +
+      name(index)
+    )
+  }
+  return ''
+}
+
+/** A block in use that was handed out again, as its header tells. */
+function takenTwice(evidence: Evidence, name: Namer): string {
+  const { verifier, history, opening, reads, bad } = evidence
+  const { ledger, returned, own } = verifier
+  const at = returned > 0 ? returned : bad
+  const owner = at < 0 ? -1 : ledger.ownerWithin(at, at + 4)
+  if (owner === -1 || owner === own) return ''
+  const pointer = ledger.pointers[owner]
+  // It was returned, or its header is what was read last before somebody wrote into it.
+  const isTaken = returned === pointer || reads.slice(0, 2).some(read => read.at === pointer - 4)
+  const header = history.last(pointer - 4, opening)
+  if (!isTaken || header === -1) return ''
+  const tag = history.value(header)
+  if ((tag & 1) === 1)
+    return (
+      `the block of id ${owner} was taken although its header, at byte ${pointer - 4}, says that it ` +
+      `is used: ${tag}, since ${name(header)}`
+    )
+  const placing = ledger.placing(owner)
+  return (
+    `the header of id ${owner}, at byte ${pointer - 4}, says that the block is free: ${tag}, since ` +
+    name(header) +
+    (history.operation(header) < placing
+      ? `. It was not marked as used when the block was handed out, ${whenOf(placing)}`
+      : '. The block has been in use all the time')
+  )
+}
+
+/** A free block that was made inside another one whose header still reaches over it. */
+function insideAnother(evidence: Evidence, name: Namer): string {
+  const { verifier, history, reads, trespass, bad } = evidence
+  const { ledger } = verifier
+  const at = trespass === -1 ? bad : trespass
+  const target = at < 0 ? undefined : linkTo(reads, at, verifier.lab)?.target
+  const made = target === undefined ? -1 : lastFree(history, target)
+  if (target === undefined || made === -1) return ''
+  const operation = history.operation(made)
+  const end = beginOf(history, operation + 1)
+  for (const { id, pointer } of ledger.heldAfter(operation)) {
+    const header = history.last(pointer - 4, end)
+    const size = header === -1 ? 0 : sizeIn(history.value(header))
+    if (header < made && pointer - 4 < target && pointer - 4 + size > target)
+      return (
+        `the free block at byte ${target}, made by ${name(made)}, lies inside the block of id ` +
+        `${id}: its header, at byte ${pointer - 4}, still says ${shown(history.value(header))} ` +
+        `since ${name(header)}`
+      )
+  }
+  return ''
+}
+
+/** A block that was merged with its left neighbour, but not where that one begins. */
+function wrongLeft({ verifier, history, bad, badValue }: Evidence, name: Namer): string {
+  for (let index = 0; index < history.length; index++) {
+    const operation = history.operation(index)
+    if (operation === -1 || footerOf(history, index) === -1) continue
+    const told = leftOf(verifier, history, index, history.word(index), history.value(index))
+    if (told !== '') return `${told}, by ${name(index)}`
+  }
+  return sizeIn(badValue) < 8 ? '' : leftOf(verifier, history, history.length, bad, badValue)
+}
+
+/** What is wrong with a header that is written to `begin`, as write `index`. */
+function leftOf(
+  { ledger, operation: current }: Verifier,
+  history: History,
+  index: number,
+  begin: number,
+  tag: number
+): string {
+  const operation = index === history.length ? current : history.operation(index)
+  const opening = beginOf(history, operation)
+  const headers = [ledger.endedBy(operation) - 4]
+  for (let earlier = opening; earlier < index; earlier++)
+    if (footerOf(history, earlier) !== -1) headers.push(history.word(earlier))
+  for (const header of headers) {
+    if (begin >= header || begin + sizeIn(tag) <= header) continue
+    const footer = history.valueAt(header - 4, opening)
+    const left = header - sizeIn(footer)
+    const isFree = sizeIn(footer) >= 8 && (footer & 1) === 0
+    const agrees = sizeIn(history.valueAt(left, opening)) === sizeIn(footer)
+    if (!isFree || !agrees || begin === left) continue
+    return (
+      `the footer in front of byte ${header} says that the left neighbour has ${sizeIn(footer)} ` +
+      `bytes, so it begins at byte ${left}; but the header of both together was written to byte ` +
+      `${begin}`
+    )
+  }
+  return ''
+}
+
+/** A block in use whose payload was read for links. */
+function usedNeighbour({ verifier, reads, trespass }: Evidence): string {
+  const { ledger, own } = verifier
+  const owner = trespass === -1 ? -1 : ledger.ownerWithin(trespass, trespass + 4)
+  if (owner === -1 || owner === own) return ''
+  const pointer = ledger.pointers[owner]
+  const header = reads.find(({ at }) => at === pointer - 4)
+  if (header === undefined || (header.value & 1) === 0 || trespass >= pointer + REACH) return ''
+  return (
+    `the block of id ${owner} is in use, as its header at byte ${header.at} says ` +
+    `(${shown(header.value)}), and was taken for a free one all the same: byte ${trespass} was read ` +
+    'as if it were a link'
+  )
+}
+
+/** A block that was to be freed, whose header nobody looked at. */
+function wrongHeader({ verifier, history, opening, reads }: Evidence): string {
+  const { ledger, operation } = verifier
+  const pointer = ledger.endedBy(operation)
+  const header = pointer - 4
+  const tag = history.valueAt(header, opening)
+  if (pointer === -1 || sizeIn(tag) < 8 || (tag & 1) === 0) return ''
+  const [first] = reads.toReversed()
+  if (first === undefined || reads.some(({ at }) => at === header)) return ''
+  return (
+    `the header of the block is at byte ${header} and says ${shown(tag)}, but was not read; the first ` +
+    `word that was is at byte ${first.at}`
+  )
+}
+
+/** A block in use whose header says fewer bytes than header and payload have. */
+function tooShort({ verifier, history, reads }: Evidence, name: Namer): string {
+  const { ledger } = verifier
+  for (const { at } of reads) {
+    const owner = ledger.ownerWithin(at + 4, at + 8)
+    const header = history.last(at)
+    if (owner === -1 || ledger.pointers[owner] !== at + 4 || header === -1) continue
+    const tag = history.value(header)
+    if (sizeIn(tag) < 8 || sizeIn(tag) >= ledger.sizes[owner] + 4) continue
+    return (
+      `the header of id ${owner}, at byte ${at}, says ${shown(tag)} since ${name(header)}: too few ` +
+      `for a header and ${ledger.sizes[owner]} bytes. A size whose low bits are flags must be a ` +
+      'multiple of 8'
+    )
+  }
+  return ''
+}
