@@ -34,13 +34,15 @@ export interface Memory {
 
 /** What `create(memory)` returns. A pointer is the byte offset of a payload; 0 is NULL. */
 export interface Allocator {
-  /** A block of at least `size` bytes, its payload at a multiple of 8; 0 when there is no memory for it. */
+  /**
+   * A block of at least `size` bytes, its payload at a multiple of 8; 0 when there is no memory for it. `malloc(0)` may return 0.
+   */
   malloc(size: number): number
   /** Takes a block back. `free(0)` does nothing. */
   free(pointer: number): void
   /**
    * A block of `size` bytes that begins with what the old one held (as much of it as fits), at the same place or another.
-   * `realloc(0, size)` is `malloc(size)`. Returns 0, and leaves the old block alone, when there is no memory.
+   * `realloc(0, size)` is `malloc(size)`. `realloc(pointer, 0)` frees the block and returns 0, or returns a block of no bytes. Returns 0, and leaves the old block alone, when there is no memory.
    */
   realloc(pointer: number, size: number): number
   /** A block for `count` elements of `size` bytes, all zero. Optional: step 8. */

@@ -57,7 +57,7 @@ const LEFT_OUT = [
   'lab/verdicts.test.ts',
   'lab/cli.test.ts',
   'lab/solutions.test.ts',
-  'lab/processes.test.ts',
+  'lab/processes.test.ts'
 ]
 const LEFT_OUT_TESTS = [
   // Counts the mappings of a process, in which the code that counts statements has some.

@@ -1,5 +1,6 @@
 /** A grade for machines: as JSON, and as the `results.json` that Gradescope's autograder reads. */
 
+import type { Fault } from '../submission/fault.js'
 import { describeFault } from './describe.js'
 import type { Grade, TraceResult } from './grade.js'
 
@@ -72,7 +73,19 @@ export function gradescopeResults(
     output: [...(fault === undefined ? [] : describeFault(fault)), ...grade.notes].join('\n'),
     output_format: 'text',
     stdout_visibility: 'hidden',
-    tests
+    // What is wrong with the whole submission is a test that failed: without one, nothing would be.
+    tests: fault === undefined ? tests : [submissionTest(fault), ...tests]
+  }
+}
+
+function submissionTest(fault: Fault) {
+  return {
+    name: 'the submission: valid',
+    score: 0,
+    max_score: 0,
+    status: 'failed',
+    output: describeFault(fault).join('\n'),
+    output_format: 'text'
   }
 }
 
