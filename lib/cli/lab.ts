@@ -314,7 +314,10 @@ function lookAt(file: string, traces: readonly string[]) {
   return (trace: string, operation: number): string | undefined => {
     const path = traces.find(each => traceName(each) === trace)
     if (path === undefined || operation > MOST_PLAYED) return undefined
-    return `npx offheap play ${quoted(file)} --trace ${quoted(relative('.', path))} --at ${operation}`
+    return (
+      `npx offheap play ${quoted(file)} --trace ${quoted(relative('.', path))} --at ` +
+      `${operation}`
+    )
   }
 }
 

@@ -74,7 +74,8 @@ interface Place {
 }
 
 /**
- * The places of a stack. Chromium writes `    at Blocks.place (file:///play.html:12:34)`, Firefox and Safari
+ * The places of a stack. Chromium writes `    at Blocks.place (file:///play.html:12:34)`, Firefox
+ * and Safari
  * `place@file:///play.html:12:34`.
  */
 function placesOf(stack: string): Place[] {

@@ -1,5 +1,6 @@
 /**
- * Reports the type errors of a submission, with the TypeScript that is installed beside it or beside
+ * Reports the type errors of a submission, with the TypeScript that is installed beside it or
+ * beside
  * offheap. They cost no points: what counts is what the allocator does.
  */
 

@@ -181,19 +181,25 @@ export function csvOf({ rows }: GradeAll): string {
     .join('')
 }
 
+const SHARE =
+  '<p>The share of the shorter one that the other has too, whatever the names. Look at both before ' +
+  'you say anything.</p>'
+
 /** A page with the leaderboard, and the pairs that have much in common. */
 export function htmlOf({ rows, pairs }: GradeAll): string {
   const body = rows
-    .map(
-      (row, i) =>
-        `<tr><td>${i + 1}<td>${escaped(row.name)}<td>${row.score.toFixed(1)}<td>${row.correctness.toFixed(1)}<td>${row.performance.toFixed(1)}<td>${row.valid ? 'yes' : 'no'}<td>${escaped(row.what)}`
-    )
+    .map(({ name, score, correctness, performance, valid, what }, i) => {
+      const points = [score, correctness, performance].map(each => each.toFixed(1))
+      const cells = [i + 1, escaped(name), ...points, valid ? 'yes' : 'no', escaped(what)]
+      return `<tr>${cells.map(cell => `<td>${cell}`).join('')}`
+    })
     .join('\n')
   const similar = pairs.map(
     ({ names, share }) => `<li>${names.map(escaped).join(' and ')}: ${(100 * share).toFixed(0)} %`
   )
   return `<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Allocator lab</title>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Allocator lab</title>
 <style>
 :root { color-scheme: light dark; font: 16px/1.4 system-ui, sans-serif }
 body { margin: 2rem auto; max-width: 70rem; padding: 0 1rem }
@@ -202,12 +208,14 @@ th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8884 
 td:nth-child(-n+5):not(:nth-child(2)) { text-align: right; font-variant-numeric: tabular-nums }
 </style>
 <h1>Allocator lab</h1>
-<table><thead><tr><th><th>submission<th>score<th>correctness<th>performance<th>valid<th>first defect</thead>
+<table>
+<thead><tr><th><th>submission<th>score<th>correctness<th>performance<th>valid<th>first
+defect</thead>
 <tbody>
 ${body}
 </tbody></table>
 <h2>Much in common</h2>
-${similar.length === 0 ? '<p>No two submissions.</p>' : `<ul>\n${similar.join('\n')}\n</ul>\n<p>The share of the shorter one that the other has too, whatever the names. Look at both before you say anything.</p>`}
+${similar.length === 0 ? '<p>No two submissions.</p>' : `<ul>\n${similar.join('\n')}\n</ul>\n${SHARE}`}
 </html>
 `
 }

@@ -76,12 +76,15 @@ function filesIn(path: string): string[] {
 
 const README = `# Grading
 
-Put your own traces into traces/ and your thresholds into lab.jsonc: students know the ones that ship. Then run
-\`offheap lab kit\` on this folder again, which makes autograder.zip anew and leaves your files alone.
+Put your own traces into traces/ and your thresholds into lab.jsonc: students know the ones that
+ship. Then run \`offheap lab kit\` on this folder again. It makes autograder.zip anew, and leaves
+your files alone.
 
 - Hidden traces: \`offheap lab traces traces --seed SECRET\`, then \`offheap lab kit .\` again.
 - Gradescope: upload autograder.zip.
 - A container: \`docker build -t allocator-lab .\`, and the line in the Dockerfile.
-- GitHub Classroom: copy .github/workflows/classroom.yml into the repository that students start from.
-- All submissions at once: \`offheap lab grade-all submissions -t traces --config lab.jsonc --csv grades.csv --html grades.html\`.
+- GitHub Classroom: copy .github/workflows/classroom.yml into the repository that students start
+  from.
+- All submissions at once: \`offheap lab grade-all submissions -t traces --config lab.jsonc
+  --csv grades.csv --html grades.html\`.
 `

@@ -139,7 +139,10 @@ const patterns: Readonly<Record<string, Pattern>> = {
         for (const [i, id] of ids.entries()) if (i % 2 === odd) trace.free(id)
     }
   },
-  /** Small blocks that stay keep large holes apart; the next requests are a little larger than the holes. */
+  /**
+   * Small blocks that stay keep large holes apart; the next requests are a little larger than the
+   * holes.
+   */
   comb(trace) {
     for (let round = 0; round < 3; round++) {
       const holes: number[] = []
@@ -207,7 +210,10 @@ const patterns: Readonly<Record<string, Pattern>> = {
     }
     trace.freeAll()
   },
-  /** Calls at the edges of what is allowed, and sizes at the edges of what allocators round to. Not measured. */
+  /**
+   * Calls at the edges of what is allowed, and sizes at the edges of what allocators round to. Not
+   * measured.
+   */
   edges(trace) {
     trace.weight = 0
     trace.freeNull()
@@ -252,7 +258,9 @@ export function shippedTraces(): Map<string, string> {
   return tracesOf(SHIPPED, Object.keys(patterns))
 }
 
-/** Traces that depend on `seed`, any text, under the names of the shipped ones that they replace. */
+/**
+ * Traces that depend on `seed`, any text, under the names of the shipped ones that they replace.
+ */
 export function seededTraces(seed: string): Map<string, string> {
   const number = createHash('sha256').update(seed).digest().readUInt32LE()
   return tracesOf(number === 0 ? 1 : number, DRAWN)

@@ -10,9 +10,8 @@ const WINDOW = 8
 const TOKEN =
   /\/\/[^\n]*|\/\*[\s\S]*?\*\/|[A-Za-z_$][\w$]*|\d[\w.]*|'[^'\n]*'|"[^"\n]*"|`[^`]*`|[^\s\w]/g
 const KEPT = new Set(
-  'if else for while do return break continue function const let class new switch case default throw try catch'.split(
-    ' '
-  )
+  'if else for while do return break continue function const let class new switch case ' +
+    'default throw try catch'.split(' ')
 )
 
 /** The fingerprints of a program. */

@@ -75,7 +75,10 @@ function copied({ verifier, history, opening, copies, kind }: Evidence, name: Na
     const word = history.word(index)
     if (word >= from && word < from + kept) {
       const order = copy === undefined ? '' : ', before the copy'
-      return `byte ${word}, in the payload of the old block, was overwritten by ${name(index)}${order}`
+      return (
+        `byte ${word}, in the payload of the old block, was overwritten by ` +
+        `${name(index)}${order}`
+      )
     }
   }
   if (copy !== undefined && copy.to - Math.max(copy.from, from) < kept)
@@ -97,7 +100,8 @@ function circle({ verifier, history, reads, recent, kind }: Evidence, name: Name
           '(size 0, used), or a comparison with memory.high'
         : ''
     return (
-      `the walk stands still at byte ${only}, which it takes for the header of a block of size 0: ` +
+      `the walk stands still at byte ${only}, which it takes for the header of a block of ` +
+      `size 0: ` +
       `${history.describe(only)}${end}`
     )
   }
@@ -117,7 +121,8 @@ function circle({ verifier, history, reads, recent, kind }: Evidence, name: Name
   const [newest] = links.toSorted((a, b) => b.index - a.index)
   if (newest === undefined) return ''
   return (
-    `the free list goes in a circle of ${links.length} links: the link at byte ${newest.at} leads ` +
+    `the free list goes in a circle of ${links.length} links: the link at byte ${newest.at} ` +
+    `leads ` +
     `back to the block at ${newest.target}. It was written by ${name(newest.index)}: that block ` +
     'was on the list already'
   )
@@ -160,7 +165,8 @@ function tooSmall({ history }: Evidence, name: Namer): string {
       if (word === history.word(index)) break
       if (word !== history.word(footer) || isFooter(history, next)) continue
       return (
-        `a free block of ${size} bytes is too small for header, links and footer: the one at byte ` +
+        `a free block of ${size} bytes is too small for header, links and footer: the one at ` +
+        `byte ` +
         `${history.word(index)} got its footer from ${name(footer)}, and a link was written ` +
         `over it by ${name(next)}`
       )
@@ -205,7 +211,8 @@ function footerTold({ verifier, history }: Evidence, footer: Footer, name: Namer
   const end = owner === -1 ? 0 : ledger.pointers[owner] + ledger.sizes[owner]
   if (end > at)
     return (
-      `the payload of id ${owner} reaches to byte ${end - 1}, over the footer of its block, which ` +
+      `the payload of id ${owner} reaches to byte ${end - 1}, over the footer of its block, ` +
+      `which ` +
       `has ${sizeIn(tag)} bytes: too few for header, payload and footer. Its header was written ` +
       `by ${name(header)}`
     )
@@ -214,7 +221,8 @@ function footerTold({ verifier, history }: Evidence, footer: Footer, name: Namer
     `${owner === -1 ? '' : `, with id ${owner} in use`}`
   if (index === -1)
     return (
-      `byte ${at} was read as a footer, but none was written: ${block}. Its header was written by ` +
+      `byte ${at} was read as a footer, but none was written: ${block}. Its header was ` +
+      `written by ` +
       `${name(header)}. ` +
       (owner === -1
         ? 'Write the footer wherever a header is written'
@@ -225,7 +233,10 @@ function footerTold({ verifier, history }: Evidence, footer: Footer, name: Namer
     `${block}: its header says ${shown(tag)} since ${name(header)}, and its footer was not written`
   const next = history.last(at + 4)
   if (sizeIn(value) !== sizeIn(tag) || next === -1) return stale
-  return `${stale}. Or the header behind it should say so, which says ${shown(behind)} since ${name(next)}`
+  return (
+    `${stale}. Or the header behind it should say so, which says ${shown(behind)} since ` +
+    `${name(next)}`
+  )
 }
 
 function shown(tag: number): string {
@@ -284,7 +295,8 @@ function staleLink(evidence: Evidence, name: Namer): string {
     return `${leads}; but ${what}, and was put on the list after that, by ${name(first)}`
   const one = unlinked(history, still, target, value, begin, name)
   return (
-    `${leads}; but ${what}, and was not taken off the list: the link at byte ${still} still led to ` +
+    `${leads}; but ${what}, and was not taken off the list: the link at byte ${still} still ` +
+    `led to ` +
     `it, written by ${name(history.last(still, end))}${one}`
   )
 }
@@ -439,7 +451,8 @@ function split(history: History, index: number, name: Namer): string {
     const rest = sizeIn(history.value(index))
     if (before < 8 || before <= size || size + rest === before) continue
     return (
-      `the block at byte ${at} had ${before} bytes and was split into ${size} and ${rest}, which is ` +
+      `the block at byte ${at} had ${before} bytes and was split into ${size} and ${rest}, ` +
+      `which is ` +
       `${Math.abs(size + rest - before)} ${size + rest > before ? 'too many' : 'too few'}: ` +
       name(index)
     )
@@ -462,12 +475,14 @@ function takenTwice(evidence: Evidence, name: Namer): string {
   const tag = history.value(header)
   if ((tag & 1) === 1)
     return (
-      `the block of id ${owner} was taken although its header, at byte ${pointer - 4}, says that it ` +
+      `the block of id ${owner} was taken although its header, at byte ${pointer - 4}, says ` +
+      `that it ` +
       `is used: ${tag}, since ${name(header)}`
     )
   const placing = ledger.placing(owner)
   return (
-    `the header of id ${owner}, at byte ${pointer - 4}, says that the block is free: ${tag}, since ` +
+    `the header of id ${owner}, at byte ${pointer - 4}, says that the block is free: ${tag}, ` +
+    `since ` +
     name(header) +
     (history.operation(header) < placing
       ? `. It was not marked as used when the block was handed out, ${whenOf(placing)}`
@@ -548,7 +563,8 @@ function usedNeighbour({ verifier, reads, trespass }: Evidence): string {
   if (header === undefined || (header.value & 1) === 0 || trespass >= pointer + REACH) return ''
   return (
     `the block of id ${owner} is in use, as its header at byte ${header.at} says ` +
-    `(${shown(header.value)}), and was taken for a free one all the same: byte ${trespass} was read ` +
+    `(${shown(header.value)}), and was taken for a free one all the same: byte ${trespass} ` +
+    `was read ` +
     'as if it were a link'
   )
 }
@@ -563,7 +579,8 @@ function wrongHeader({ verifier, history, opening, reads }: Evidence): string {
   const [first] = reads.toReversed()
   if (first === undefined || reads.some(({ at }) => at === header)) return ''
   return (
-    `the header of the block is at byte ${header} and says ${shown(tag)}, but was not read; the first ` +
+    `the header of the block is at byte ${header} and says ${shown(tag)}, but was not read; ` +
+    `the first ` +
     `word that was is at byte ${first.at}`
   )
 }
@@ -578,7 +595,8 @@ function tooShort({ verifier, history, reads }: Evidence, name: Namer): string {
     const tag = history.value(header)
     if (sizeIn(tag) < 8 || sizeIn(tag) >= ledger.sizes[owner] + 4) continue
     return (
-      `the header of id ${owner}, at byte ${at}, says ${shown(tag)} since ${name(header)}: too few ` +
+      `the header of id ${owner}, at byte ${at}, says ${shown(tag)} since ${name(header)}: ` +
+      `too few ` +
       `for a header and ${ledger.sizes[owner]} bytes. A size whose low bits are flags must be a ` +
       'multiple of 8'
     )

@@ -77,7 +77,10 @@ export interface Fault {
    * known.
    */
   readonly stack: readonly CodePlace[]
-  /** What is wrong with the allocator, as far as the history of its heap tells; empty if it doesn't. */
+  /**
+   * What is wrong with the allocator, as far as the history of its heap tells; empty if it
+   * doesn't.
+   */
   readonly cause: string
   /** What usually causes this; empty when nothing is known. */
   readonly hint: string

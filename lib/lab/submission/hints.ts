@@ -59,12 +59,17 @@ export function writeHint(lab: HeapState, value: unknown, where: string): string
 
 /** A hint for an error that names something of Node's, or of a browser's, which is not there. */
 export function worldHint(message: string): string {
-  return /^ReferenceError: (process|require|setTimeout|setInterval|setImmediate|queueMicrotask|performance|Buffer|fetch|Worker|global|WebAssembly|Atomics|SharedArrayBuffer|WeakRef|FinalizationRegistry) is not defined/.test(
-    message
-  )
-    ? HINTS.world
-    : ''
+  const [, name = ''] = /^ReferenceError: (\w+) is not defined/.exec(message) ?? []
+  return ELSEWHERE.has(name) ? HINTS.world : ''
 }
+
+/** What Node or a browser has, and a submission has not. */
+const ELSEWHERE = new Set(
+  (
+    'process require setTimeout setInterval setImmediate queueMicrotask performance Buffer fetch ' +
+    'Worker global WebAssembly Atomics SharedArrayBuffer WeakRef FinalizationRegistry'
+  ).split(' ')
+)
 
 export const HINTS = {
   missingReturn: 'a path through the function ends without a return',

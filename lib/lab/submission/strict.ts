@@ -285,7 +285,8 @@ export class StrictWatcher implements Watcher {
           'tag or link is at this place'
         : `they are payload of ${verifier.ledger.nameOf(other)}, which is in use`
     this.#trespassAt = from
-    this.#trespass = `Before that it read ${range(from, to)} as if they were its own${where}; but ${whose}.`
+    this.#trespass =
+      `Before that it read ${range(from, to)} as if they were its own${where}; ` + `but ${whose}.`
   }
 
   readonly #stack = (): CodePlace[] => {

@@ -451,7 +451,9 @@ export class Verifier {
   }
 }
 
-/** What is asked of `sbrk` is too much from so many times the request on, and so many bytes more. */
+/**
+ * What is asked of `sbrk` is too much from so many times the request on, and so many bytes more.
+ */
 const LARGE = 4
 const LARGE_BYTES = 65_536
 

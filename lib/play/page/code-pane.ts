@@ -101,8 +101,12 @@ export class CodePane {
   }
 }
 
-const TOKENS =
-  /(?<comment>\/\/.*$|\/\*.*?\*\/|^\s*\/?\*.*$)|(?<string>'[^']*'|`[^`]*`)|(?<keyword>\b(?:const|let|if|else|return|for|while|function|class|this|new|throw|try|catch|finally|export|import|private|readonly|of|true|false)\b)/g
+const KEYWORDS =
+  'const|let|if|else|return|for|while|function|class|this|new|throw|try|catch|finally|export|' +
+  'import|private|readonly|of|true|false'
+const COMMENT = /(?<comment>\/\/.*$|\/\*.*?\*\/|^\s*\/?\*.*$)/.source
+const STRING = /(?<string>'[^']*'|`[^`]*`)/.source
+const TOKENS = new RegExp(`${COMMENT}|${STRING}|(?<keyword>\\b(?:${KEYWORDS})\\b)`, 'g')
 
 /** A line of TypeScript with its comments, strings and keywords marked. */
 function highlighted(code: string): HTMLElement {
