@@ -26,6 +26,7 @@ const LONG = [
   'heap/bounds',
   'heap/node-flags',
   'heap/stack',
+  'lab/grading',
   'lab/processes',
   'lab/solutions',
   'lab/verdicts',

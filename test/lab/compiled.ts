@@ -4,7 +4,7 @@
  */
 
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -71,6 +71,23 @@ export function compileLab(): CompiledLab {
     start: (...args) => spawn(process.execPath, [main, ...args], { cwd: folder }),
     remove: () => rmSync(home, { recursive: true, force: true })
   }
+}
+
+/** An allocator whose payloads are not aligned. */
+export const BROKEN =
+  'export function create() {\n  return { malloc: () => 4, free() {}, realloc: () => 4 }\n}\n'
+
+/** Lays out the workspace `ws` and an allocator `broken.ts` beside it. */
+export function layWorkspace({ folder, offheap }: CompiledLab): void {
+  const { code, err } = offheap('lab', 'init', 'ws')
+  if (code !== 0) throw new Error(err)
+  // Counted, so that the exit code doesn't depend on how busy the machine is.
+  const path = join(folder, 'ws', 'lab.jsonc')
+  const config = readFileSync(path, 'utf8')
+    .replace(/"throughput": \{[^}]*\},\n {2}"cost"/, '"throughput": "cost",\n  "cost"')
+    .replace('"timing": 0.8', '"timing": 0.01')
+  writeFileSync(path, config)
+  writeFileSync(join(folder, 'broken.ts'), BROKEN)
 }
 
 /** The path of a trace that ships with the lab. */

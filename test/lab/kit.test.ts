@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { brotliCompressSync, gunzipSync, inflateRawSync } from 'node:zlib'
@@ -7,7 +7,7 @@ import { readBroken } from '../../lib/lab/kit/breakers.js'
 import { layKit } from '../../lib/lab/kit/kit.js'
 import { seededTraces, shippedTraces } from '../../lib/lab/kit/patterns.js'
 import { fingerprints, similarity } from '../../lib/lab/kit/similarity.js'
-import { type CompiledLab, compileLab, labTrace } from './compiled.js'
+import { labTrace } from './compiled.js'
 import { solution } from './solutions.js'
 import { brokenAllocators } from './wrong.js'
 
@@ -97,55 +97,5 @@ describe('the similarity of two submissions', () => {
     expect(similarity(fingerprints(own), fingerprints(renamed), none)).toBeGreaterThan(0.9)
     expect(similarity(fingerprints(own), fingerprints(starter), none)).toBeLessThan(0.5)
     expect(similarity(fingerprints(starter), fingerprints(starter), fingerprints(starter))).toBe(0)
-  })
-})
-
-describe('offheap lab grade-all', () => {
-  let lab: CompiledLab
-  beforeAll(() => {
-    lab = compileLab()
-    for (const name of ['=anna', 'bert']) {
-      mkdirSync(join(lab.folder, 'all', name), { recursive: true })
-    }
-    const own = solution(2)
-    writeFileSync(join(lab.folder, 'all', '=anna', 'allocator.ts'), own)
-    writeFileSync(
-      join(lab.folder, 'all', 'bert', 'allocator.ts'),
-      own.replace('return (block + 1) * 4', 'return block * 4')
-    )
-    writeFileSync(join(lab.folder, 'hello.rep'), readFileSync('labs/traces/hello.rep'))
-  })
-  afterAll(() => lab.remove())
-
-  it('writes a table and a leaderboard, names similar ones, and does nothing twice', () => {
-    const command = [
-      'lab',
-      'grade-all',
-      'all',
-      '-t',
-      'hello.rep',
-      '--csv',
-      'grades.csv',
-      '--html',
-      'grades.html'
-    ]
-    const { code, err } = lab.offheap(...command)
-    expect({ code, lines: err.trim().split('\n').length }).toEqual({ code: 0, lines: 2 })
-    const [head, first, second] = readFileSync(join(lab.folder, 'grades.csv'), 'utf8').split('\r\n')
-    expect(head).toBe('name,score,maximum,correctness,performance,valid,what')
-    expect(first).toMatch(/^'=anna,20,100,20,0,true,$/)
-    expect(second).toMatch(
-      /^bert,0,100,0,0,false,"Operation 1 \(line 5\), malloc of 24 bytes for id 0: malloc returned \d+, which is/
-    )
-    expect(readFileSync(join(lab.folder, 'grades.html'), 'utf8')).toContain('<li>=anna and bert: 9')
-    expect(existsSync(join(lab.folder, 'all', '.grades', 'bert.json'))).toBe(true)
-    writeFileSync(
-      join(lab.folder, 'all', '.grades', 'bert.json'),
-      readFileSync(join(lab.folder, 'all', '.grades', 'bert.json'), 'utf8').replace(
-        '"score":0',
-        '"score":7'
-      )
-    )
-    expect(lab.offheap(...command).err).toContain('bert, 7.0 points')
   })
 })

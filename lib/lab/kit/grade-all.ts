@@ -182,8 +182,8 @@ export function csvOf({ rows }: GradeAll): string {
 }
 
 const SHARE =
-  '<p>The share of the shorter one that the other has too, whatever the names. Look at both before ' +
-  'you say anything.</p>'
+  '<p>The share of the shorter one that the other has too, whatever the names. Look at both ' +
+  'before you say anything.</p>'
 
 /** A page with the leaderboard, and the pairs that have much in common. */
 export function htmlOf({ rows, pairs }: GradeAll): string {
@@ -215,9 +215,13 @@ defect</thead>
 ${body}
 </tbody></table>
 <h2>Much in common</h2>
-${similar.length === 0 ? '<p>No two submissions.</p>' : `<ul>\n${similar.join('\n')}\n</ul>\n${SHARE}`}
+${similar.length === 0 ? '<p>No two submissions.</p>' : listOf(similar)}
 </html>
 `
+}
+
+function listOf(items: readonly string[]): string {
+  return `<ul>\n${items.join('\n')}\n</ul>\n${SHARE}`
 }
 
 function escaped(text: string): string {

@@ -305,6 +305,8 @@ function range(from: number, to: number): string {
 function foreignOwner(verifier: Verifier, from: number, to: number): number {
   const { ledger, own } = verifier
   const other = ledger.ownerWithin(from, to)
+  // Of a block of no bytes, nothing belongs to the program.
+  if (other !== -1 && ledger.sizes[other] === 0) return -1
   if (other === -1 || other !== own) return other
   const end = ledger.pointers[own] + ledger.sizes[own]
   return to > end ? ledger.ownerWithin(end, to) : -1
