@@ -1,7 +1,7 @@
 /** `offheap lab grade` over whole traces, as students and autograders run it. */
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { BROKEN, type CompiledLab, compileLab, labTrace, layWorkspace } from './compiled.js'
 import { solution } from './solutions.js'
@@ -158,6 +158,8 @@ describe('what a student sees', () => {
     const { out } = lab.offheap('lab', 'grade', 'broken.ts', '-f', 'ws/traces/hello.rep')
     const [, command = ''] = /See the heap at this operation: npx offheap (.*)\n/.exec(out) ?? []
     expect(command).toBe('play broken.ts --trace ws/traces/hello.rep --at 1')
+    // The page's script, as the build makes it.
+    cpSync('dist/play/page', join(dirname(lab.main), '../play/page'), { recursive: true })
     expect(lab.offheap(...command.split(' '), '-o', 'heap.html')).toMatchObject({ code: 0 })
     expect(readFileSync(at('heap.html'), 'utf8')).toContain('broken.ts')
   })
@@ -173,7 +175,7 @@ describe('what a student sees', () => {
   it('that a calloc is missing in the step about it', () => {
     const { code, out } = lab.offheap('lab', 'grade', 'ws/allocator.ts', '--step', '8')
     expect(code).toBe(1)
-    expect(out).toContain('The allocator has no calloc, which this step is about.')
+    expect(out).toContain('the allocator has no calloc, which this step is about.')
   })
 
   it('that calloc did not clear', () => {

@@ -33,6 +33,8 @@ export interface GradeOptions {
   readonly step?: Step
   /** Look at the whole heap after every operation. */
   readonly checkEvery?: boolean
+  /** Whether state outside the memory is looked for; by default it is. */
+  readonly state?: boolean
   /** Whether type errors are noted. */
   readonly types?: boolean
   /** Seconds for each trace; the configuration's by default. */
@@ -159,7 +161,7 @@ export async function grade(options: GradeOptions): Promise<Grade> {
     }
     progress(traces.length / (traces.length + 1), 'state outside the memory')
     // An allocator that works nowhere has no points to lose.
-    const works = results.some(result => result.fault === undefined)
+    const works = options.state !== false && results.some(result => result.fault === undefined)
     const { fault: state } = works ? await judge.judge({ task: 'state' }) : {}
     const isFatal = state !== undefined && config.stateOutside === 'fault'
     if (state !== undefined && !isFatal) notes.push(`${state.what}. ${state.details.join(' ')}`)

@@ -56,7 +56,12 @@ export async function breakAll(
   const resultsOf = async (source: string, done: number) => {
     progress(done / (right.length + wrong.length), `allocator ${done + 1}`)
     writeFileSync(submission, source)
-    const { fault, results } = await grade({ submission, config: checked, traces: tests })
+    const { fault, results } = await grade({
+      submission,
+      config: checked,
+      traces: tests,
+      state: false
+    })
     return tests.map((test, i) => ({ test, fault: fault ?? results[i]?.fault }))
   }
   try {
