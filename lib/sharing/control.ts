@@ -96,6 +96,8 @@ export function outboxOf(arenas: number, from: number, to: number): number {
 export const indexOf = (token: number): number => token & (LIVES - 1)
 export const lifeOf = (token: number): number => LIVES_AT + indexOf(token)
 export const livingOf = (token: number): number => token >>> 8
+/** Fewer threads than half of this have had the same life since the file was synced. */
+const LOST_LIVES = 0x10000
 /** What a life that ends becomes. */
 export const endedOf = (life: number): number => (life + 1) & 0x7fffff
 
@@ -113,6 +115,8 @@ export function adopt(
 ): void {
   for (let life = LIVES_AT; life < LIVES_AT + LIVES; life++) {
     if (words[life] !== (words[life] & 0x7ffffe)) words[life] = endedOf(words[life] | 1)
+    // Tokens in the heap may be newer than this life, and must not name one that is to come.
+    if (forgets) words[life] = (words[life] + LOST_LIVES) & 0x7ffffe
   }
   for (let arena = 0; arena < arenas; arena++) {
     const record = recordOf(arena)
