@@ -19,6 +19,7 @@ const ALLOWED: Readonly<Record<string, string>> = {
   'nodes.js': 'a hang of the whole suite',
   'fuzz/child.ts': 'fuzzing works for a number of minutes',
   'fuzz/main.ts': 'fuzzing works for a number of minutes',
+  'fuzz/file-target.ts': 'waits no time for another process',
   'soak/load.ts': 'the soak test measures time',
   'soak/main.ts': 'the soak test measures time',
   'faults/cost.mjs': 'measures what hardening costs',
@@ -36,6 +37,7 @@ const ALLOWED: Readonly<Record<string, string>> = {
   'sharing/kills.test.ts': 'ends processes at any moment',
   'sharing/processes.test.ts': 'asks again and again whether a process is stopped',
   'sharing/support.ts': 'threads that are made up, and do not sleep',
+  'sharing/turns.test.ts': 'a thread whose sleep is made up',
   'sharing/workers.test.ts': 'ends workers at any moment',
   'trace/record.test.ts': 'a shell asks again and again whether it may end'
 }
