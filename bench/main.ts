@@ -256,7 +256,7 @@ Examples:
   npm run bench -- --compare first-fit@../before,first-fit --clock cpu`
 
 const program = new Command('bench')
-  .description('Measures offheap against other allocators, each in a process of its own, in turns.')
+  .description('Measures offheap against other allocators, each in its own process, alternately.')
   .option('--quick', 'less than a minute: fewer contenders, cases and rounds')
   .option('--map', 'HeapMap and HeapCache, compared with Map, lru-cache, lmdb and better-sqlite3')
   .option('--shared', 'shared heaps: threads, hand-overs, opening files; --docs writes pictures')

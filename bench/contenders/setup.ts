@@ -67,8 +67,8 @@ function buildTlsf(): string {
 /** Why a library can't replace the system's malloc; '' if it can. */
 function preloadProblem(id: string, preload: string): string {
   if (process.platform !== 'linux') return 'it is loaded by LD_PRELOAD, which only Linux has'
-  const script =
-    `process.exitCode = require(${JSON.stringify(ADDON)}).useLibrary('${preload}') ? 0 : ` + `1`
+  const use = `require(${JSON.stringify(ADDON)}).useLibrary('${preload}')`
+  const script = `process.exitCode = ${use} ? 0 : 1`
   const { status } = spawnSync(process.execPath, ['-e', script], { env: environmentFor(id) })
   if (status === 0) return ''
   return `${preload} is not installed (on Debian: apt-get install libmimalloc2.0 libjemalloc2)`

@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- --map`: measures maps and caches, each in a process of its own, in turns;
- * prints a table for each size.
+ * `npm run bench -- --map`: measures maps and caches, each in its own process, alternately. Prints
+ * a table for each size.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -77,7 +77,7 @@ export interface RaceOptions {
   onStep(label: string): void
 }
 
-/** Measures the contenders on one case, in turns. */
+/** Measures the contenders on one case, one sample of each per round. */
 export function raceMaps(
   names: readonly string[],
   { entries, bytes }: MapCase,

@@ -1,6 +1,6 @@
 /**
  * Compares contenders: each runs in its own process, all are ready before the first sample, then
- * each takes one sample per round, in turns. Only one process works at a time.
+ * each takes one sample per round, one after another. Only one process works at a time.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { environmentFor } from '../contenders/native.js'

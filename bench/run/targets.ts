@@ -177,10 +177,10 @@ const cold: Group = async settings => {
     mean: geometricMean(races.map(one => ratio(one, id)))
   }))
   const best = means.reduce((a, b) => (b.mean < a.mean ? b : a))
+  const upTo = SHORT.toLocaleString('en')
   return [
     {
-      measure:
-        `cold, recordings up to ${SHORT.toLocaleString('en')} operations: ${best.id} / ` + `glibc`,
+      measure: `cold, recordings up to ${upTo} operations: ${best.id} / glibc`,
       bound: 3,
       stretch: 2,
       measured: best.mean,

@@ -1,4 +1,4 @@
-/** The process that measures one contender at one piece of work, on request. */
+/** The process that measures one contender on one task, on request. */
 import type { Answer, Start, Take } from './messages.js'
 import { type Sampler, samplerOf } from './sampler.js'
 

@@ -77,5 +77,6 @@ export function headline({ as, cleared, live }: Results): string {
 }
 
 export const NOTE =
-  `Time for one block, freed and allocated anew, a byte of each page written; beside ${BASE}. ` +
-  'Medians; ± half the distance between the quartiles. Each in a process of its own, in turns.'
+  'Time to free a block and allocate a new one, writing a byte of each page; compared with ' +
+  `${BASE}. ` +
+  'Medians; ± half the distance between the quartiles. Each in its own process, alternately.'

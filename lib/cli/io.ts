@@ -17,7 +17,7 @@ export interface Io {
   readonly interactive: boolean
 }
 
-/** The columns if the output is no terminal. */
+/** The columns if the output is not a terminal. */
 const DEFAULT_WIDTH = 100
 const WIDTHS = { min: 40, max: 160 }
 

@@ -143,7 +143,10 @@ export interface Locks {
    * without releasing it. Throws ERR_OFFHEAP_BUSY.
    */
   acquire(word: number): boolean
-  /** Takes the lock if nobody has it: false if somebody has, or ended without releasing it. */
+  /**
+   * Takes the lock if it is free. Returns false if it is held, or its holder ended without
+   * releasing it.
+   */
   tryAcquire(word: number): boolean
   release(word: number): void
 }
@@ -177,7 +180,7 @@ export interface Engine {
    * begins there.
    */
   usableSize(pointer: Pointer): number
-  /** Returns the error to throw for a pointer that one of the calls above refused. */
+  /** Returns the error to throw for a pointer that one of the calls above rejected. */
   refusal(call: string, pointer: Pointer): Error
   /** The root pointer; the setter takes 0 or the pointer of a used block. */
   root: Pointer

@@ -65,8 +65,8 @@ export class Faults {
       }
       const bytes = requestedOf(words, block)
       if (slot === pointer) return this.entry(block)
-      const why =
-        `lies inside the block at ${slot} (${bytes} bytes); pass the pointer to ` + 'its beginning'
+      const inside = `lies inside the block at ${slot} (${bytes} bytes)`
+      const why = `${inside}; pass the pointer to its beginning`
       return this.invalid(call, pointer, why, this.block(slot, bytes))
     }
     return corrupt(`no block covers byte ${pointer}`)
