@@ -214,7 +214,11 @@ class SubmissionPicture implements HeapPicture {
     if (role === 'header' || role === 'footer' || role === 'unknown') {
       return { role, caption: role === 'unknown' ? '' : role, text: numberText(value), target }
     }
-    return { role, caption: role === 'slack' ? 'slack' : '', text: bytesAsText(value), target }
+    const text = bytesAsText(value)
+    // Where the program's letters are gone, the allocator has written: tags or links, as numbers.
+    const isLeft = role !== 'freed' || value === 0 || text.length <= 4
+    const caption = role === 'slack' ? 'slack' : ''
+    return { role, caption, text: isLeft ? text : numberText(value), target }
   }
 
   bitsOf(word: number, value: number): readonly BitField[] {
@@ -230,6 +234,9 @@ class SubmissionPicture implements HeapPicture {
   }
 }
 
+/** More is no size of a block on the page, and has no room beside its flags. */
+const LARGEST_SIZE = 99_999
+
 /** How many bytes lie in front of payloads, by the first block that the program has. */
 function usualHeader(blocks: readonly BlockDescription[], live: readonly LiveBlock[]): number {
   for (const { offset, size } of blocks) {
@@ -239,9 +246,11 @@ function usualHeader(blocks: readonly BlockDescription[], live: readonly LiveBlo
   return 0
 }
 
-/** A word as a size with flags in its three low bits: `104 + 1`. */
+/** A word as a size with flags in its low bits, `104 + 1`; as it is when no flags look like that. */
 function numberText(value: number): string {
   const number = value >>> 0
   const flags = number & 7
-  return flags === 0 || number < 8 ? String(number) : `${number - flags} + ${flags}`
+  return flags === 0 || flags > 3 || number < 8 || number > LARGEST_SIZE
+    ? String(number)
+    : `${number - flags} + ${flags}`
 }

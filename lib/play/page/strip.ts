@@ -14,8 +14,9 @@ const SCALE = 30
 const HEIGHT = ARCS + BAR + SCALE
 /** More of the wilderness than this share of the strip is not shown. */
 const WILDERNESS_SHARE = 0.22
-/** A label needs about so many pixels for each character. */
+/** A number, and a name, need about so many pixels for each character. */
 const CHARACTER = 11
+const NAME_CHARACTER = 15
 
 export class Strip {
   readonly element: SVGSVGElement
@@ -79,7 +80,7 @@ export class Strip {
     title.textContent = `${name}: ${size} bytes, from byte ${part.from}`
     group.append(title)
     const middle = String(from + width / 2)
-    if (name.length * CHARACTER < width) {
+    if (name.length * (name.length === 1 ? CHARACTER : NAME_CHARACTER) < width) {
       const text = svg('text', { x: middle, y: String(ARCS + BAR / 2 - 2), class: 'name' })
       text.textContent = name
       group.append(text)
