@@ -2,8 +2,8 @@
  * The checks that `npm test` leaves out because they are long, or need more than a checkout has:
  *
  *     node test/check.js                 lists them
- *     node test/check.js fuzz --help     what follows the name is for the check
- *     node test/check.js all             all that CI runs beside npm test: npm run test:all
+ *     node test/check.js fuzz --help     arguments after the name are passed to the check
+ *     node test/check.js all             what CI runs besides npm test: npm run test:all
  *
  * Each is one or more commands, and stops at the first that fails.
  */
@@ -106,7 +106,7 @@ const checks = {
   }
 }
 
-/** What CI runs beside `npm test`, in this order: names of checks with their arguments. */
+/** What CI runs besides `npm test`, in this order: names of checks with their arguments. */
 const ALL = [
   ['long'],
   ['built'],
@@ -114,7 +114,7 @@ const ALL = [
   ['package', 'tarball', 'managers', 'bundlers', 'toolchains']
 ]
 
-/** Runs a check; what follows its name is for its last command. Returns an exit code. */
+/** Runs a check; further arguments are passed to its last command. Returns an exit code. */
 function run(name, args) {
   const { commands, variables = {} } = checks[name]
   for (const [index, [program, ...words]] of commands.entries()) {

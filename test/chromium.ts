@@ -1,6 +1,4 @@
-/**
- * Chromium without a window, for tests of pages: from CHROMIUM, or from where systems install it.
- */
+/** Headless Chromium for tests of pages: the program in CHROMIUM, or where systems install it. */
 
 import { existsSync } from 'node:fs'
 import { type Browser, chromium } from 'playwright-core'

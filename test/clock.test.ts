@@ -1,7 +1,7 @@
 /**
- * No test depends on speed: what a machine needs for a piece of work says nothing about the work.
- * So no test reads a clock or sets a limit of its own; the one limit is `HANG`. A test counts
- * (operations, bytes, turns of the event loop) or waits for an event.
+ * No test depends on speed, because that depends on the machine. So no test reads a clock or sets a
+ * limit of its own; the only limit is `HANG`. A test counts (operations, bytes, turns of the event
+ * loop) or waits for an event.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,7 +10,7 @@ import { expect, test } from 'vitest'
 
 const root = fileURLToPath(new URL('.', import.meta.url))
 
-/** Files that may, and what for. */
+/** The exceptions: files, and the reason for each. */
 const ALLOWED: Readonly<Record<string, string>> = {
   'clock.test.ts': 'this one',
   'hang.ts': 'the one limit',

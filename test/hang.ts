@@ -1,13 +1,13 @@
 /**
- * What counts as a hang. No test measures time: a machine may be slow, or busy with something else.
- * These limits end only what would never end, and are far above what any test needs.
+ * When a test counts as hanging. No test measures time, because a machine may be slow or busy.
+ * These limits are far above what any test needs.
  */
 import { Worker } from 'node:worker_threads'
 
 /** Milliseconds after which a test, or a program that it started, has hung. */
 export const HANG = 30 * 60_000
 
-/** Milliseconds of processor time for what takes less than one. */
+/** Milliseconds of processor time for work that takes less than one. */
 const HUNG_CALL = 10 * 60_000
 
 const SCRIPT = `
@@ -28,13 +28,13 @@ const SCRIPT = `
   }, 1000)`
 
 export interface Watchdog {
-  /** Begins the next call. */
+  /** Notes that the next call begins. */
   beat(): void
   stop(): Promise<unknown>
 }
 
 /**
- * Kills this process when a call hangs. No timer of the thread that hangs would run, so another
+ * Kills this process if a call hangs. The timers of a thread that hangs don't run, so another
  * thread watches.
  */
 export function startWatchdog(limit = HUNG_CALL): Watchdog {

@@ -1,8 +1,8 @@
 /**
- * The slow model: a heap as a plain array of blocks, written from the specification, without
- * anything of lib/. Every request looks at every block. It predicts the pointer that each call must
- * return, and the size of every block. It does not store their contents (see tape.ts), so that it
- * works for heaps of gigabytes too.
+ * The slow model: a heap as a plain array of blocks, written from the specification, without using
+ * lib/. Every request looks at every block. It predicts the pointer that each call must return, and
+ * the size of every block. It does not store contents (see tape.ts), so that it also works for
+ * heaps of gigabytes.
  */
 
 export interface ModelBlock {
@@ -14,8 +14,8 @@ export interface ModelBlock {
   /** Freed, and held in the quarantine (see quarantine-model.ts); `used` is true. */
   quarantined?: boolean
   /**
-   * When the block became free, or became what it is by a split or a merge: a number that only
-   * grows. 0 while it is used.
+   * A number that grows, set when the block becomes free or is changed by a split or a merge. 0
+   * while it is used.
    */
   since: number
 }
@@ -26,13 +26,13 @@ export interface FreeBlock {
   readonly since: number
 }
 
-/** What a policy may know when it chooses. */
+/** What a policy knows when it chooses. */
 export interface Request {
-  /** Bytes of the block that is asked for, header included. */
+  /** Bytes of the requested block, header included. */
   readonly need: number
   /** Bytes of the wilderness. */
   readonly room: number
-  /** All free blocks in address order, those that are too small included. */
+  /** All free blocks in address order, including those that are too small. */
   readonly free: readonly FreeBlock[]
 }
 
@@ -49,11 +49,11 @@ export interface Choice {
 export const lowestAddress: Choice = fits =>
   fits.reduce((best, block) => (block.offset < best.offset ? block : best))
 
-/** How large a block is, and where its payload begins. All in bytes. */
+/** The sizes of blocks, and where payloads begin, in bytes. */
 export interface Rules {
-  /** In front of the payload, in the block. */
+  /** Before the payload, in the block. */
   readonly header: number
-  /** What every payload needs besides itself. */
+  /** What every payload needs in addition. */
   readonly overhead: number
   /** Sizes are multiples of this, and so are pointers. */
   readonly unit: number
@@ -66,7 +66,7 @@ export class Model {
   /** Blocks in address order, from the first block to `top`. */
   blocks: ModelBlock[] = []
   highWater = 0
-  /** Memory from this byte offset on was never written; `end` where that is not known. */
+  /** Memory from this byte offset on was never written; `end` if that is not known. */
   touched: number
   top: number
   readonly first: number
@@ -133,8 +133,8 @@ export class Model {
       while (bytes !== 0 && bytes < smallest) bytes += alignment
       return bytes
     }
-    // First the policy chooses among blocks that fit with any gap, then the wilderness, then any
-    // block that fits.
+    // Tries, in this order: the policy's choice of the blocks that fit with any gap, the
+    // wilderness, any block that fits.
     const padded = need + alignment + unit
     const chosen = this.chosen(padded)
     let block = chosen === undefined ? undefined : this.#find(chosen.offset)
@@ -183,12 +183,12 @@ export class Model {
       this.free(pointer)
       return moved
     }
-    // To look for another place may have emptied a quarantine, and made room here.
+    // The search for another place may have emptied a quarantine, and made room here.
     if (this.#growRight(block, need)) return pointer
     return 0
   }
 
-  /** A block is to have `need` bytes, more than it has. */
+  /** A block must grow to `need` bytes. */
   protected beforeGrowth(_block: ModelBlock, _need: number): void {}
 
   /** A block is about to be replaced by one elsewhere. */
@@ -206,7 +206,7 @@ export class Model {
     return this.blocks[this.blocks.indexOf(block) + 1]
   }
 
-  /** The bytes to be had of a right neighbour; undefined is the wilderness. */
+  /** The bytes available in a right neighbour; undefined is the wilderness. */
   #free(right: ModelBlock | undefined): number {
     return right === undefined ? this.end - this.top : right.used ? 0 : right.size
   }
@@ -266,7 +266,7 @@ export class Model {
       .sort(this.choose.order ?? ((a, b) => a.offset - b.offset))
   }
 
-  /** Notes which free blocks are new, or changed, since the last call. */
+  /** Notes which free blocks are new or have changed since the last call. */
   #note(): void {
     for (const block of this.blocks) {
       if (block.used) block.since = 0
@@ -306,8 +306,8 @@ export class Model {
   }
 
   /**
-   * Gives what `block` has beyond `need`, too little for a block, to a free right neighbour, if
-   * there is one.
+   * Gives the bytes of `block` beyond `need`, too few for a block, to the right neighbour if that
+   * is free.
    */
   #lend(block: ModelBlock, need: number): void {
     const rest = block.size - need
@@ -345,7 +345,7 @@ export class Model {
     this.#note()
   }
 
-  /** Joins free blocks that touch, and lets the wilderness have a free one in front of it. */
+  /** Merges adjacent free blocks, and a free block before the wilderness with it. */
   #merge(): void {
     for (let i = 0; i + 1 < this.blocks.length; ) {
       const block = this.blocks[i]

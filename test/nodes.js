@@ -1,7 +1,7 @@
 /**
  * Runs tests on other Node versions, with the addon that this one built: `node test/check.js
  * nodes`, or `node test/check.js nodes 22 24 test/heap` for some versions and some tests. The other
- * versions come from npm, as packages that hold a whole Node.
+ * versions come from npm, as packages that contain Node.
  */
 
 import { execFileSync, spawn } from 'node:child_process'
@@ -11,9 +11,7 @@ import { delimiter, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import Table from 'cli-table3'
 
-/**
- * What may differ from one Node to the next: the addon, views of large buffers, processes, files.
- */
+/** What may differ between Node versions: the addon, views of large buffers, processes, files. */
 const TESTS = [
   'test/memory',
   'test/heap',
@@ -24,9 +22,7 @@ const TESTS = [
   'test/lab/cli.test.ts',
   'test/lab/confine.test.ts'
 ]
-/**
- * Milliseconds for the tests on one version, on a machine however busy. A hang is a failure too.
- */
+/** Milliseconds for the tests on one version, even on a busy machine. A hang is a failure too. */
 const LIMIT = 3 * 60 * 60_000
 
 const root = fileURLToPath(new URL('../', import.meta.url))
@@ -39,7 +35,7 @@ const majors = words.some(isMajor) ? words.filter(isMajor) : others.filter(major
 const named = words.filter(word => !isMajor(word))
 const filters = named.length > 0 ? named : TESTS
 
-/** Resolves to the exit code; null when it was killed. */
+/** Resolves to the exit code; null if it was killed. */
 async function run(command, args, options) {
   const child = spawn(command, args, {
     cwd: root,
@@ -82,7 +78,7 @@ async function test(major) {
   ]
   const code = await run(binary, [...args, ...filters], {
     timeout: LIMIT,
-    // Whatever a test starts as `node` is this one.
+    // A test that starts `node` starts this one.
     env: {
       OFFHEAP_TESTS: 'all',
       OFFHEAP_RUNS: '0.1',
@@ -106,7 +102,7 @@ async function test(major) {
   }
 }
 
-/** What failed by vitest's report, with the reason: the end of a log is what its reader sees. */
+/** The failures in vitest's report, with their reasons, to be printed at the end of the log. */
 function failuresOf({ testResults }) {
   return testResults.flatMap(({ name, status, message, assertionResults }) => {
     const file = relative(root, name)

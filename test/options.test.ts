@@ -1,7 +1,4 @@
-/**
- * Options objects: a name that no option has is refused, and each option is read once, before
- * anything happens.
- */
+/** Options objects: unknown names throw, and each option is read once, before anything happens. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { describe, expect, test } from 'vitest'
 import { Heap, Region } from '../lib/index.js'
@@ -11,8 +8,8 @@ import { record } from '../lib/trace/record.js'
 import { errorOf } from './heap/support.js'
 
 /**
- * A public function, called with options of any type; options that it takes, and the name of
- * another one.
+ * A public function, called with options of any type; options that it takes, and the name of one
+ * that it does not.
  */
 const functions: [
   name: string,
@@ -83,7 +80,7 @@ describe.each(functions)('%s', (name, call, fine, other) => {
     for (const [key, value] of Object.entries(fine)) {
       const get = (): unknown => {
         reads.push(key)
-        // Reading it again would return something else.
+        // Reading it again would return another value.
         return reads.filter(read => read === key).length === 1 ? value : Symbol('changed')
       }
       Object.defineProperty(options, key, { get, enumerable: true })

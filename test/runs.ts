@@ -6,7 +6,7 @@ const share = Number(
   process.env.OFFHEAP_RUNS ?? (process.env.OFFHEAP_TESTS === undefined ? 0.1 : 1)
 )
 
-/** Returns this run's share of `runs`, rounded: 0 where that is less than a half. */
+/** Returns this run's share of `runs`, rounded; 0 if that is less than a half. */
 export function scaled(runs: number): number {
   return Math.round(runs * share)
 }

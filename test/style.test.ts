@@ -12,7 +12,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 
 const FOLDERS = ['lib', 'bench', 'test', 'native', 'docs/recipes']
 
-/** Compiled code, and code of others. */
+/** Compiled code, and third-party code. */
 const GENERATED = /^(?:bench\/build|bench\/map\/node_modules|native\/build)\//
 
 /** Folders and files that still have long lines. */

@@ -1,6 +1,6 @@
 /**
- * The allocator without a heap around it: what calls return for wrong pointers, and that they
- * change nothing else.
+ * The allocator without a heap: what calls return for wrong pointers, and that these change
+ * nothing.
  */
 import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
@@ -96,7 +96,7 @@ describe.each([false, true])('an allocator with slabs: %s', slabs => {
         true
       )
       expect(words[next / 4]).toBe(-1)
-      // From here on all words are zero, to the heap: what is there now stays.
+      // The heap assumes that all words from here on are zero; whatever is there now stays.
       const far = heap.allocate(2000)
       heap.free(far)
       words[TOUCHED_WORD] = far / 4 + 99

@@ -1,6 +1,6 @@
 /**
- * Blocks at their limits: overwritten lists and headers are not trusted, and memory is used to the
- * last word.
+ * Limits of blocks: overwritten lists and headers are not trusted, and memory is used to the last
+ * word.
  */
 import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
@@ -14,7 +14,7 @@ import { expectError, expectSameWords } from '../heap/support.js'
 const CORRUPT = 'ERR_OFFHEAP_CORRUPT'
 const policy = policyNamed('first-fit')
 
-/** A heap of 64 KiB; and how often it said that it had grown. */
+/** A heap of 64 KiB, and how often it reported that it had grown. */
 function make(length = 2 ** 14) {
   let grown = 0
   const host: Host = {
@@ -49,7 +49,7 @@ function make(length = 2 ** 14) {
 
 type Made = ReturnType<typeof make>
 
-/** `call` throws, and no word is another one afterwards. */
+/** Expects `call` to throw and to change no word. */
 function expectNoChange(made: Made, call: () => unknown, message: RegExp): void {
   const before = made.words.slice()
   expectError(call, CORRUPT, message)
@@ -70,7 +70,7 @@ describe('place()', () => {
       )
     expectMisled(used, 20)
     expectMisled(free, 22)
-    // Below the first block, and above the last, words that look right.
+    // Valid-looking words before the first block and after the last.
     const below = blocks.first - 2
     words[below] = headerOf(8, PREVIOUS_USED)
     expectMisled(below, 8)
@@ -111,7 +111,7 @@ describe('free()', () => {
         () => blocks.free(block),
         new RegExp(`side of byte ${block * 4} disagree`)
       )
-    // A free block of this size, to all appearance, below the first.
+    // Something that looks like a free block of this size, before the first block.
     const below = block - blocks.first + 4
     words[tag] = below
     words[block - below] = headerOf(below, PREVIOUS_USED)
@@ -175,7 +175,7 @@ describe('blocks', () => {
     ] as const) {
       const { heap, blocks, words, sizes } = make()
       blocks.allocate(16 + ((31 - words[TOP_WORD]) % 32))
-      // Half way between two places for the block.
+      // Half way between two possible places for the block.
       const hole = blocks.allocate(16 + 12 + rest)
       blocks.allocate(4)
       blocks.free(hole)

@@ -1,4 +1,4 @@
-/** What check() says of slab tables when one of their words is wrong. */
+/** What check() reports if a word of the slab tables is wrong. */
 import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
 import type { Host } from '../../lib/engine/engine.js'
@@ -240,7 +240,7 @@ describe('check() of a heap with slabs finds', () => {
     const [word, value] = change(all)
     expect(all.words[word]).not.toBe(value)
     all.words[word] = value
-    // Names in a message are replaced by bytes of this scene.
+    // Names in a message are replaced by byte offsets in this heap.
     const bytes = {
       RECORD0: all.chunks[0] * 4,
       RECORD1: all.chunks[1] * 4,

@@ -1,7 +1,7 @@
 /**
- * Memory that must be committed, as on Windows: a heap commits before it writes, and a refusal is
- * the same as a full heap. The system here has so much memory, and every word beyond it must stay
- * as it was.
+ * Memory that must be committed, as on Windows: a heap commits before it writes, and a failed
+ * commit is the same as a full heap. The simulated system has a limited amount of memory; words
+ * beyond it must not change.
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -15,7 +15,7 @@ import { scaled } from '../runs.js'
 
 const BYTES = 8 * 2 ** 20
 
-/** A heap on a system with `available` bytes of memory, as far as they were asked for. */
+/** A heap on a system with `available` bytes of memory. */
 function make(policy: PlacementPolicy, slabs: boolean, available: number) {
   const words = new Int32Array(BYTES / 4)
   const system = { available, committed: 0, calls: 0 }

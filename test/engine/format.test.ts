@@ -1,5 +1,5 @@
 /**
- * The header of a heap: what is written over old bytes, and what is refused of one that is there.
+ * The header of a heap: what format() writes over old bytes, and which headers attach() rejects.
  */
 import { describe, expect, test } from 'vitest'
 import {

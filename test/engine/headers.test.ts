@@ -1,7 +1,4 @@
-/**
- * Block headers that were forged or overwritten: no call follows one that its neighbours
- * contradict.
- */
+/** Forged or overwritten block headers: no call follows one that its neighbours contradict. */
 import { describe, expect, test } from 'vitest'
 import { Heap } from '../../lib/index.js'
 import { headerOf, PREVIOUS_USED, USED } from '../../lib/layout/block.js'
@@ -14,7 +11,7 @@ describe.each([false, true])('with slabs: %s', slabs => {
     'a pointer into the header is refused, even if the header looks like a used block (%i)',
     bytes => {
       const heap = make()
-      // Whatever size the words of the header say, the next header, in here, seems to confirm it.
+      // Whatever size the header has, the next header, which is in this range, seems to confirm it.
       const block = heap.malloc(bytes)
       heap.view(block).fill(0xff)
       for (let pointer = 8; pointer < block; pointer += 8) {

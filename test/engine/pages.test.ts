@@ -1,4 +1,4 @@
-/** Whole free pages that go back: never one with a used byte, whatever header and lists say. */
+/** Returned pages: never one with a used byte, whatever the header and the lists say. */
 import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
 import type { Host, Pages } from '../../lib/engine/engine.js'
@@ -78,7 +78,7 @@ describe('trim', () => {
 
   test('clears the free part of a last page that the heap shares, and no used byte of it', () => {
     for (const used of [500, 5000]) {
-      // Half a page more than whole ones.
+      // Half a page more than a whole number.
       const { words, heap, pages } = make(2 ** 14 + 512)
       const low = heap.allocate(60_000)
       const block = heap.allocate(used)

@@ -1,6 +1,6 @@
-/** Every store that somebody makes into words, in order: for tests that stop after each of them. */
+/** Records every store to an array of words, in order, for tests that stop after each of them. */
 
-/** Words that were stored in one go: one, or as many as a fill or a copy wrote. */
+/** Words of one store: a single one, or all that a fill or a copy wrote. */
 export interface Store {
   readonly index: number
   readonly values: ArrayLike<number>

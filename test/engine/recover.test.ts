@@ -1,8 +1,7 @@
 /**
- * A call that ends early, between any two of its stores, because the stack is exhausted for
- * example: the next call recovers the heap. Nothing that was allocated before is lost. Unlike
- * stores.test.ts, which cuts random calls, this test makes each kind of call in turn, and lets the
- * store itself throw.
+ * A call that ends between any two of its stores, for example because the stack is exhausted: the
+ * next call recovers the heap, and no earlier block is lost. Unlike stores.test.ts, which
+ * interrupts random calls, this test makes calls of each kind, and the store itself throws.
  */
 import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
@@ -59,7 +58,7 @@ function format(header: Header): Int32Array {
   return words
 }
 
-/** The words; the store after `stores` more throws as an exhausted stack does. */
+/** The words; after `stores` stores, the next one throws like an exhausted stack. */
 function failing(words: Int32Array, stores: number): { watched: Int32Array; isCut: () => boolean } {
   let left = stores
   const count = (): void => {

@@ -59,7 +59,7 @@ function make(bytes = 2 ** 18, enabled = true) {
   const { slabs } = heap
   const many = (count: number, size = 160): number[] =>
     Array.from({ length: count }, () => malloc(size))
-  /** As a heap does it: the fast path first. */
+  /** Like a heap: the fast path first. */
   const malloc = (size: number): number => heap.slots.take(size) || heap.allocate(size)
   const free = (...pointers: number[]): void => {
     for (const pointer of pointers)
@@ -198,7 +198,7 @@ describe('the next request of a class', () => {
     const slots: number[] = []
     for (let slot = malloc(8); slot !== 0; slot = malloc(8)) slots.push(slot)
     const sizes = slots.map(slot => heap.usableSize(slot))
-    // The rest of each slab; the last of a chunk has one slot of 128 bytes less.
+    // The rest of each slab; the last one of a chunk has one slot of 128 bytes fewer.
     expect(sizes).toEqual([...Array.from({ length: 31 }, () => 16), 128, 128])
     expect(slabs.borrow(8)).toBe(0)
     heap.check()
@@ -223,7 +223,7 @@ describe('memory that grows', () => {
     expect(slabs.reclaimFor(2)).toBe(true)
     expect(state(CHUNKS)).toBe(chunks - 1)
     expect(state(GROWTH)).toBe(0)
-    // Whatever the request, it counts for no more than a chunk.
+    // A request of any size counts for no more than a chunk.
     expect(slabs.reclaimFor(2 ** 31)).toBe(false)
     expect(state(GROWTH)).toBe(0)
   })
@@ -258,7 +258,7 @@ describe('memory that grows', () => {
     expect(slabs.reclaimFor(2 ** 20)).toBe(false)
     heap.check()
     expect(slabs.reclaimFor(2 ** 20)).toBe(true)
-    // One of 32 may stay.
+    // One in 32 may stay.
     expect([state(CHUNKS), state(EMPTY_CHUNKS)]).toEqual([chunks - 9, 1])
     heap.check()
   })
@@ -331,7 +331,7 @@ describe('a chunk', () => {
       [16, true]
     ] as const) {
       const { words, heap, malloc, slabs } = make()
-      // As large as a chunk, but not at a place for one.
+      // As large as a chunk, but not where one can begin.
       const bad = Array.from({ length: count }, () => slabs.chunkWords + 2)
       holes(heap, [...bad, 2 * slabs.chunkWords + 4])
       const top = words[TOP_WORD]
@@ -358,7 +358,7 @@ describe('empty slabs', () => {
     heap.check()
     free(slots[5])
     expect(state(EMPTY_SLABS)).toBe(2)
-    // The current slab is not counted, but when it takes the place of another.
+    // The current slab is counted only if it replaces another.
     free(slots[9])
     expect(state(EMPTY_SLABS)).toBe(2)
     for (let i = 0; i < 3; i++) malloc(160)
@@ -549,7 +549,7 @@ describe('overwritten slab tables', () => {
     ]) {
       words[entry] = descriptor
       words[descriptor + INFO] = CURRENT | CLASS
-      // A full slab that says that it is current could be.
+      // A full slab that claims to be current could be.
       expect(slabs.currentOf(CLASS)).toBe(
         descriptor === current - 2 ? (descriptor - slabs.descriptors) / 2 : 0
       )

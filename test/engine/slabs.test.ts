@@ -1,7 +1,7 @@
 /**
- * Slabs from the caller's side: slots, what is exact about their pointers, and when their memory
- * goes back to the blocks. The last part overwrites the slab tables: calls then end in a value or
- * in an error with a code, after a bounded number of steps, and reset() makes the heap sound again.
+ * Slabs as a caller sees them: slots, the exact detection of wrong pointers, and when their memory
+ * is returned to the blocks. The last part overwrites the slab tables: calls must then return or
+ * throw an error with a code after a bounded number of steps, and reset() must repair the heap.
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -43,7 +43,7 @@ function sum(blocks: readonly BlockInfo[]): number {
   return blocks.reduce((total, { size }) => total + size, 0)
 }
 
-/** Figures and blocks agree with each other, with `owns`, and with what can be allocated. */
+/** Statistics and blocks agree with each other, with `owns`, and with what can be allocated. */
 function expectConsistent(heap: Heap): void {
   heap.check()
   const stats = heap.stats()
@@ -145,8 +145,8 @@ describe('slots', () => {
 
 describe.each(placements)('pointers to slots of a %s heap', placement => {
   /**
-   * Slots of several sizes, some of them free again, with bytes in them that pass for headers of
-   * used blocks.
+   * Slots of several sizes, some of them freed, filled with bytes that look like headers of used
+   * blocks.
    */
   function scene(): { heap: Heap; live: Set<number>; stale: number[] } {
     const heap = make(256 * KiB, { placement })
@@ -479,7 +479,7 @@ const host: Host = {
   }
 }
 
-/** More words than any call on such a small heap reads when it ends. */
+/** More words than any call reads on such a small heap, if it ends. */
 const ENDLESS = 400_000
 
 /** The words, and a count of how often one was read; too many reads throw. */
@@ -522,10 +522,7 @@ describe.each(placements)('overwritten slab tables of a %s heap', placement => {
     return { words, live: live.filter(pointer => pointer !== 0) }
   }
 
-  /**
-   * A word of the tables: half of the time of the descriptors, half of the time of what is in front
-   * of them.
-   */
+  /** A word of the tables: half of the time a descriptor, half of the time one before them. */
   function anyWord(random: Random): number {
     return random.below(2) === 0
       ? random.between(tables.descriptors, tables.end - 1)

@@ -1,6 +1,6 @@
 /**
- * The fast path at its bounds: which requests stay in a slot, which pointers are slots, and what it
- * makes of bytes outside of the tables that look like an entry or a descriptor.
+ * The fast path at its limits: which requests stay in a slot, which pointers are slots, and how it
+ * treats bytes outside the tables that look like an entry or a descriptor.
  */
 import { constants } from 'node:buffer'
 import { describe, expect, test } from 'vitest'

@@ -1,7 +1,7 @@
 /**
- * The order of stores: a heap that is interrupted after any single store of any call is repaired by
- * recovery, and no block allocated before is lost. Records every store of random calls; recovers
- * and checks each prefix of them, and compares it with the blocks before and after the call.
+ * The order of stores: a heap that was interrupted after any store of any call is repaired by
+ * recovery, and no earlier block is lost. Records every store of random calls; recovers and checks
+ * each prefix of them, and compares it with the blocks before and after the call.
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'

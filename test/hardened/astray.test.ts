@@ -19,7 +19,7 @@ function layout(heap: Heap, placement: PlacementName = 'first-fit') {
   return { index, ...hardenedLayout(words, index), notes: pageWords(words) }
 }
 
-/** Used and free blocks by turns; the pointers, and a copy of each used payload. */
+/** Alternating used and free blocks; the pointers, and a copy of each used payload. */
 function inUse(
   heap: Heap,
   size: number

@@ -1,6 +1,6 @@
 /**
- * The calls of a hardened heap that work as on any heap: arguments, views, zeroed memory,
- * alignment, the root, the end.
+ * Calls that work in a hardened heap as in any other: arguments, views, zeroed memory, alignment,
+ * the root, the end of the heap.
  */
 import { describe, expect, test } from 'vitest'
 import { Heap, placements, Region } from '../../lib/index.js'
@@ -72,7 +72,7 @@ describe('a hardened heap', () => {
     const used = heap.malloc(1000)
     heap.view(used).fill(0xff)
     heap.free(used)
-    // Reaches from memory that was used into memory that never was.
+    // Begins in memory that was used and ends in memory that never was.
     const across = heap.calloc(500, 10)
     expect(across).toBe(used)
     expect(isZero(heap, across)).toBe(true)

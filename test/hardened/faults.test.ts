@@ -1,4 +1,4 @@
-/** The words and the block of each error of a hardened heap, to the byte. */
+/** The message and the block of each error of a hardened heap, to the byte. */
 import { describe, expect, test } from 'vitest'
 import { Heap, OffheapError } from '../../lib/index.js'
 import { call, errorOf, expectError } from '../heap/support.js'

@@ -272,7 +272,7 @@ describe('a write outside a block', () => {
       expectError(() => heap.check(), CORRUPT, new RegExp(`byte ${pointer + bytes} was written`))
       const find = (): void => heap.free(pointer)
       expect(blockOf(find)).toEqual({ pointer, size: bytes })
-      // Told once; then the block can be freed.
+      // Reported once; then the block can be freed.
       heap.check()
       heap.free(pointer)
       heap.check()

@@ -1,4 +1,4 @@
-/** Stacks of allocations and frees, and the report of what was not freed. */
+/** Stacks of allocations and frees, and the report of blocks that were not freed. */
 import { describe, expect, test, vi } from 'vitest'
 import { leakReport, Stacks } from '../../lib/hardened/stacks.js'
 import { Heap, type Leak, OffheapError } from '../../lib/index.js'

@@ -1,5 +1,5 @@
 /**
- * The verification of unowned bytes, by itself: what it writes, to the byte, and which changed byte
+ * The verification of unowned bytes on its own: what it writes, to the byte, and which changed byte
  * it finds first.
  */
 import { describe, expect, test } from 'vitest'
@@ -209,8 +209,7 @@ describe('pages returned to the system', () => {
       expect(
         bytes.subarray(Math.max(begin, 2 * PAGE), Math.min(end, 4 * PAGE)).every(byte => byte === 0)
       ).toBe(true)
-      // Nothing of the block is watched; around it everything is as before, or holds the pattern
-      // now.
+      // No byte of the block is verified; around it, bytes are unchanged or have the pattern now.
       expect(watched.firstChanged(PAGE, begin)).toBe(-1)
       expect(watched.firstChanged(end, BYTES)).toBe(-1)
       for (const page of [2, 3]) {

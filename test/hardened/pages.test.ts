@@ -1,6 +1,6 @@
 /**
- * Returned pages of a hardened heap: they are noted apart from everything else, and all bytes are
- * still verified.
+ * Returned pages of a hardened heap: they are recorded separately, and all bytes are still
+ * verified.
  */
 import { describe, expect, test } from 'vitest'
 import { Heap, placements } from '../../lib/index.js'

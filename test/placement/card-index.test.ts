@@ -1,6 +1,6 @@
 /**
- * Size classes; what check() says of the hints and the cards of first fit; and an index of several
- * levels.
+ * Size classes; what check() reports about the hints and the cards of first fit; and an index of
+ * several levels.
  */
 import { beforeEach, describe, expect, test } from 'vitest'
 import { Heap } from '../../lib/index.js'
@@ -25,7 +25,7 @@ const boundsBegin = (firstBegin + CARDS) * 4
 let heap: Heap
 let free: number[]
 
-/** Sets a word or a byte, expects check() to say so, and sets it back. */
+/** Changes a word or a byte, expects check() to report it, and restores it. */
 function expectFound(
   memory: Int32Array | Uint8Array,
   at: number,

@@ -1,6 +1,6 @@
 /**
- * Segregated fit and best fit: what check() says of their lists, what find does with lists that
- * were overwritten, and its order.
+ * Segregated fit and best fit: what check() reports about their lists, the order of find, and find
+ * with overwritten lists.
  */
 import { describe, expect, test } from 'vitest'
 import { Heap, type PlacementName } from '../../lib/index.js'
@@ -89,7 +89,7 @@ describe.each(classed)('%s', placement => {
     for (let size = 400; size < 4000; size += 8) {
       const heap = Heap.format(new ArrayBuffer(BYTES), { placement, slabs: false })
       const first = heap.malloc(size)
-      // Passes for the header of an enormous block.
+      // Looks like the header of an enormous block.
       heap.i32.fill(headerOf(2 ** 29, PREVIOUS_USED), first / 4, (first + size) / 4)
       for (const bytes of [BYTES - 8, BYTES - 4, BYTES]) expect(heap.malloc(bytes)).toBe(0)
     }

@@ -1,6 +1,6 @@
 /**
- * The tree of free blocks of best fit, by itself: the same answers as a sorted array, and an end to
- * every walk over overwritten links.
+ * The tree of free blocks of best fit on its own: it agrees with a sorted array, and every walk
+ * over overwritten links ends.
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -105,7 +105,7 @@ test('keeps thousands of blocks of one size in address order, and removes them',
   const words = planted(Array.from({ length: 5000 }, () => 6))
   const blocks = Array.from({ length: 5000 }, (_, i) => blockAt(i))
   expect([...treeOf(words, ROOT)]).toEqual(blocks)
-  // From the middle outwards, so that most have two children when they leave.
+  // From the middle outwards, so that most have two children when they are removed.
   const shuffled = [...blocks].sort((a, b) => ((a * 7919) % 10007) - ((b * 7919) % 10007))
   for (const block of shuffled.slice(0, 4900)) uprootAt(words, block)
   expect([...treeOf(words, ROOT)]).toEqual(shuffled.slice(4900).sort((a, b) => a - b))
@@ -169,7 +169,7 @@ describe('a cycle of links throws', () => {
 test('a block that is not in the tree throws when it is removed', () => {
   const words = planted([8])
   uprootAt(words, blockAt(0))
-  // Where the children of no block would lie.
+  // Where the children of a block that does not exist would be.
   words[1 + LEFT] = blockAt(0)
   words[1 + RIGHT] = blockAt(0)
   expectError(
