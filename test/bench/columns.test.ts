@@ -25,7 +25,7 @@ function trace(operations: readonly Operation[]): Operations {
   }
 }
 
-/** Whether every free and every malloc meets a slot in the state that it needs. */
+/** Whether the slot is in the right state for every free and every malloc. */
 function isConsistent({ kinds, slots, slotCount }: Columns): boolean {
   const live = new Set<number>()
   return kinds.every((kind, i) => {

@@ -1,6 +1,6 @@
 /**
  * The tables of `npm run bench -- --map` and `-- --shared`, and each contender of the former that
- * needs no other package.
+ * needs no package.
  */
 import { describe, expect, test } from 'vitest'
 import { MAKERS } from '../../bench/map/contenders.js'

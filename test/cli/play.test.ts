@@ -27,7 +27,7 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** What the page in a file was made for. */
+/** The data in the page. */
 function configOf(name: string) {
   const html = readFileSync(at(name), 'utf8')
   return JSON.parse(

@@ -28,7 +28,7 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** What the page in a file says of its allocators. */
+/** The allocators in the page. */
 function allocators(name: string) {
   const data =
     /<script type="application\/json" id="data">(.*?)<\/script>/.exec(text(name))?.[1] ?? ''

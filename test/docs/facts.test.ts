@@ -1,7 +1,6 @@
 /**
- * What several places say, each must say right: a figure or a name that is written in the README,
- * in docs/, in a docstring or in a help text is compared with what the code does, wherever it is
- * written. A fact that is said twice is listed here once.
+ * Facts that are stated in several places: figures and names in the README, in docs/, in docstrings
+ * and in help texts are compared with what the code does. Each fact is listed here once.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,7 +12,7 @@ import { offheap } from '../cli/terminal.js'
 import { root } from './package.js'
 import { pages, readPage } from './pages.js'
 
-/** Everything that is written for readers, by its path. */
+/** All texts for users, by path. */
 const texts = new Map<string, string>()
 const sources = readdirSync(join(root, 'lib'), { recursive: true, encoding: 'utf8' }).filter(name =>
   name.endsWith('.ts')
@@ -26,11 +25,11 @@ const guides = [
   'native/faults.h'
 ]
 for (const file of [...pages, ...guides, ...sources.map(name => `lib/${name}`)]) {
-  // Sentences go on behind the frame of a comment and the end of a line.
+  // Sentences continue after the frame of a comment and the end of a line.
   texts.set(file, readFileSync(join(root, file), 'utf8').replace(/\n *(\*|\/\/)? */g, ' '))
 }
 
-/** What all texts say where the pattern holds: `path: the first group`. */
+/** All matches of the pattern in all texts: `path: the first group`. */
 function said(pattern: RegExp): { file: string; what: string }[] {
   return [...texts].flatMap(([file, text]) =>
     Array.from(text.matchAll(new RegExp(pattern, 'gi')), ([, what = '']) => ({
@@ -54,10 +53,7 @@ const constant = (name: string) =>
   new RegExp(`${name} = (\\d+);`).exec(readFileSync(join(root, 'native/faults.h'), 'utf8'))?.[1]
 const rowsOf = (page: string) => Array.from(readPage(page).matchAll(/^\| (?!kind|---)/gm)).length
 
-/**
- * A pattern with the figure as its group, what the figure is, and in how many places it is expected
- * at least.
- */
+/** A pattern with the figure as its group, the right figure, and the least number of places. */
 const FACTS: readonly (readonly [
   name: string,
   pattern: RegExp,
@@ -175,8 +171,8 @@ describe('every page is right about', () => {
       const { out } = await offheap([...name.split(' '), '--help'], { width: 160 })
       const options = new Set(out.match(/--[a-z][a-z-]*/g))
       const wrong = [...texts.keys()].flatMap(file => {
-        // A command ends with its line, its quotation or its pipe; what follows -- is another
-        // program's.
+        // A command ends with its line, its quotation or its pipe; arguments after -- are for
+        // another program.
         const uses = readPage(file).match(new RegExp(`offheap ${name} [^\`|;)'\n]*`, 'g')) ?? []
         const shown = uses.flatMap(
           use => use.split(' -- ')[0]?.match(/(?<= )--[a-z][a-z-]+/g) ?? []

@@ -1,6 +1,6 @@
 /**
- * The walk through the source in docs/one-malloc.md: every file and function that it names exists,
- * and each of its tables is what such a call runs through.
+ * The tour of the source in docs/one-malloc.md: every file and function that it names exists, and
+ * each of its tables lists the functions that such a call runs.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -16,7 +16,7 @@ import { root } from './package.js'
 import { readPage } from './pages.js'
 
 const text = readPage('docs/one-malloc.md')
-/** All but the samples, whose calls are the caller's. */
+/** Everything but the samples, whose calls are those of a user. */
 const page = text.replace(/^```js\n[\s\S]*?^```/gm, '')
 
 const read = (file: string): string => readFileSync(join(root, file), 'utf8')
@@ -25,7 +25,7 @@ const sources = readdirSync(join(root, 'lib'), { recursive: true, encoding: 'utf
   .filter(name => name.endsWith('.ts'))
   .map(name => `lib/${name}`)
 
-/** The body of a class, in the one file that has it; undefined when none has. */
+/** The body of a class, in the one file that has it; undefined if none has. */
 function classNamed(name: string): { file: string; body: string } | undefined {
   for (const file of sources) {
     const body = new RegExp(`^(?:export )?class ${name}\\b[\\s\\S]*?^}`, 'm').exec(read(file))?.[0]
@@ -34,7 +34,7 @@ function classNamed(name: string): { file: string; body: string } | undefined {
   return undefined
 }
 
-/** Is a method of this name defined in the body of a class, and not only called? */
+/** Whether a method of this name is defined in the body of a class, and not only called. */
 function hasMethod(body: string, name: string): boolean {
   return new RegExp(
     `^ {2}(?:(?:private|protected|override|static) )*\\*?${name}(?:<[^>]*>)?\\(.*\\{$`,
@@ -48,13 +48,13 @@ function hasFunction(file: string, name: string): boolean {
   )
 }
 
-/** What is named as `name()`, or as `Class.name()`. */
+/** Functions that are named as `name()` or `Class.name()`. */
 const mentions = [
   ...new Set(
     [...page.matchAll(/(?<![\w.])((?:[A-Z]\w*\.)?[a-z]\w*)\(\)/g)].map(([, name = '']) => name)
   )
 ]
-/** The files of the library that are named anywhere. */
+/** The files of the library that the page names. */
 const files = [
   ...new Set([...text.matchAll(/`(lib\/[\w./-]+\.(?:ts|js))`/g)].map(([, file = '']) => file))
 ]
@@ -122,10 +122,10 @@ describe('the names on the page of one malloc', () => {
   })
 })
 
-/** The one table that leaves out what others show. */
+/** The one table that omits what others show. */
 const LEAVES_OUT = 'Realloc that moves'
 
-/** What the tables are of, by the headings above them, in the order of the page. */
+/** The calls of the tables, by the headings above them, in the order of the page. */
 const scenes: Readonly<Record<string, () => string[]>> = {
   'Malloc from a free block': () => {
     const { heap } = example()
@@ -195,7 +195,7 @@ function trace(action: () => unknown): string[] {
   }
 }
 
-/** Are all of `some` in `whole`, in the same order? */
+/** Whether all of `some` are in `whole`, in the same order. */
 function inOrder(some: readonly string[], whole: readonly string[]): boolean {
   let from = 0
   return some.every(name => {

@@ -1,6 +1,6 @@
 /**
- * The package as someone has it who follows the documentation: compiled from the sources, in a
- * folder of its own in which `import … from 'offheap'` finds it.
+ * The package as a reader of the documentation has it: compiled from the sources, in a folder in
+ * which `import … from 'offheap'` finds it.
  */
 import { execFile, execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -21,8 +21,7 @@ export interface Outcome {
 
 export interface InstalledPackage {
   /**
-   * Runs a module's text, JavaScript or TypeScript, as if it stood in a folder: `docs` or
-   * `docs/recipes`.
+   * Runs the text of a module, JavaScript or TypeScript, as if it were in `docs` or `docs/recipes`.
    */
   sample(text: string, folder: string): Promise<Outcome>
   /** Runs a file of `docs/recipes`. */
@@ -40,7 +39,7 @@ export function installPackage(): InstalledPackage {
   cpSync(join(root, 'docs/recipes'), join(home, 'docs/recipes'), { recursive: true })
   const config = {
     extends: join(root, 'tsconfig.json'),
-    // The type checker has a run of its own.
+    // Types are checked separately.
     compilerOptions: {
       noEmit: false,
       noCheck: true,
@@ -57,7 +56,7 @@ export function installPackage(): InstalledPackage {
   return {
     async sample(text, folder) {
       const file = join(home, folder, `sample-${samples++}.mjs`)
-      // Node 20 reads neither types nor `using`.
+      // Node 20 supports neither types nor `using`.
       const { code } = await transform(text, { loader: 'ts', format: 'esm', target: 'node20' })
       writeFileSync(file, code)
       return run([file])

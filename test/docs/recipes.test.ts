@@ -1,6 +1,6 @@
 /**
- * The recipes, with real files, sockets, modules and collections of garbage. What the pages show is
- * run by samples.test.ts.
+ * The recipes, with real files, sockets, modules and garbage collection. samples.test.ts runs the
+ * samples of the pages.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,7 +15,7 @@ beforeAll(() => {
 
 afterAll(() => offheap.remove())
 
-/** Runs a module beside the recipes; it fails by throwing. */
+/** Runs a module in the folder of the recipes; it fails by throwing. */
 async function passes(text: string): Promise<void> {
   const head = `import assert from 'node:assert/strict'\nimport { Heap } from 'offheap'\n`
   expect(await offheap.sample(head + text, 'docs/recipes')).toEqual({ code: 0, out: '', err: '' })
@@ -283,7 +283,7 @@ describe('the LRU cache', () => {
         }
       }
       assert.ok(hits > 1000)
-      // What is left are the newest: as soon as one is missing, all older ones are.
+      // The newest entries are left: if one is missing, all older ones are.
       const newestFirst = [...order].reverse().map(([key]) => cache.get(key) !== undefined)
       assert.ok(newestFirst.slice(0, cache.size).every(Boolean))
       assert.throws(() => cache.set('x', Buffer.alloc(64 * 1024)), /larger than the cache/)
@@ -592,7 +592,7 @@ describe.runIf(process.platform === 'linux')('the shared cache', () => {
         }
       }
       heap.check()
-      // The table, the entries, and two blocks in the hands of each process that was killed.
+      // The table, the entries, and two blocks for each process that was killed.
       assert.ok(heap.stats().blocks <= 1 + 256 + 8)`)
   })
 
@@ -603,7 +603,7 @@ describe.runIf(process.platform === 'linux')('the shared cache', () => {
       import { once } from 'node:events'
       import { readFileSync, rmSync } from 'node:fs'
       const name = 'recipe-cluster-' + process.pid
-      // A port that nobody has.
+      // A free port.
       const server = createServer().listen(0)
       await once(server, 'listening')
       const { port } = server.address()

@@ -10,7 +10,7 @@ import { anchorsOf, excerptOf, linksOf, pages, promised, readPage, samplesOf } f
 
 let offheap: InstalledPackage
 
-/** So many characters of a drawing or of code can be seen without scrolling. */
+/** The characters of a drawing or of code that are visible without scrolling. */
 const WIDEST = 92
 
 beforeAll(() => {

@@ -1,8 +1,8 @@
 /**
  * The tests where vitest can't run: on Node for Windows, under Wine; on Bun; on Deno. Usage: `node
  * test/check.js elsewhere`, or `node test/check.js elsewhere bun test/heap` for some of them and
- * some tests. Wine comes from Debian (`apt-get install wine64`), the rest from npm. What can't be
- * had here is skipped by name; with --need it is an error.
+ * some tests. Wine comes from Debian (`apt-get install wine64`), the rest from npm. A runtime that
+ * can't be installed here is reported as skipped; with --need that is an error.
  *
  * Library and tests are compiled file by file into a folder of their own, in which a small file
  * takes vitest's name (vitest.mjs). Tests that start other processes are left out.
@@ -27,15 +27,13 @@ import { RUNTIMES } from './runtimes.js'
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const CACHE = join(ROOT, 'node_modules', '.cache', 'elsewhere')
 const OUT = join(CACHE, 'package')
-/** What a heap on these runtimes is made of. */
+/** The folders of tests that run on these runtimes. */
 const ROOMS = ['memory', 'layout', 'placement', 'engine', 'hardened', 'heap', 'trace'].map(
   room => `test/${room}`
 )
-/**
- * A test with one of these starts a process, or looks at the one that it is in with Linux's eyes.
- */
+/** A test that contains one of these starts a process or a worker: it needs Node and Linux. */
 const FOREIGN = /node:child_process|\/compiled\.js|node:worker_threads/
-/** Milliseconds for the tests on one runtime, on a machine however busy. */
+/** Milliseconds for the tests on one runtime, even on a busy machine. */
 const LIMIT = 60 * 60_000
 
 const words = process.argv.slice(2)
@@ -62,7 +60,7 @@ function sourcesIn(folder) {
     .filter(name => name.endsWith('.ts') && !name.endsWith('.d.ts') && !name.includes('fixtures'))
 }
 
-/** Compiles library and tests into OUT, which looks like the package. */
+/** Compiles library and tests into OUT, with the layout of the package. */
 async function compile() {
   rmSync(OUT, { recursive: true, force: true })
   mkdirSync(join(OUT, 'node_modules', 'vitest'), { recursive: true })

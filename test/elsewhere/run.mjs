@@ -1,7 +1,6 @@
 /**
- * Runs files of tests in this process and writes what came of each test into a file, as JSON. Not
- * to standard output: under Wine that is no pipe that Node can write to. Usage: run.mjs REPORT
- * FILE...
+ * Runs files of tests in this process and writes the result of each test to a file, as JSON. Not to
+ * standard output: under Wine, Node can't write to that. Usage: run.mjs REPORT FILE...
  */
 import { appendFileSync, writeFileSync } from 'node:fs'
 import process from 'node:process'
@@ -11,7 +10,7 @@ import { runFile } from 'vitest'
 const [report = '', ...files] = process.argv.slice(2)
 writeFileSync(report, '')
 for (const file of files) {
-  // Before the file, so that a report that ends here tells where the process died.
+  // Written before the file runs, so that the report shows where the process ended.
   appendFileSync(report, `${JSON.stringify({ file })}\n`)
   const rows = await runFile(pathToFileURL(file).href)
   appendFileSync(report, `${JSON.stringify({ file, rows })}\n`)

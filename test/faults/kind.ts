@@ -1,14 +1,14 @@
-/** A kind of misuse, and what became of an injection. */
+/** A kind of misuse, and the outcome of an injection. */
 import type { Scene } from './scene.js'
 
 export interface Kind {
-  /** What is done wrong, in a few words; unique. */
+  /** The misuse in a few words; unique. */
   readonly name: string
   /** Why even a hardened heap can't detect it; undefined if it must. */
   readonly hopeless?: string
-  /** What a reader should know besides. */
+  /** A note for readers. */
   readonly note?: string
-  /** For what only these heaps have. */
+  /** If only these heaps can have it. */
   readonly only?: 'hardened'
   /** The most injections, if each needs a process, a worker or a mapping. */
   readonly atMost?: number
@@ -20,7 +20,7 @@ export interface Kind {
   inject(scene: Scene): (() => void) | undefined | void
 }
 
-/** When a fault was caught, and by what; or not. */
+/** When and how a fault was detected, or that it was not. */
 export type Moment = 'at once' | 'next use' | 'check' | 'missed'
 
 export interface Outcome {

@@ -1,4 +1,4 @@
-/** Random numbers from a seed, so that any single injection can be made again. */
+/** Random numbers from a seed, so that any injection can be repeated. */
 export class Random {
   #state: number
 
@@ -22,12 +22,12 @@ export class Random {
     return low + this.below(high - low + 1)
   }
 
-  /** One of a list. Throws NoPlace when it is empty. */
+  /** One item of a list. Throws NoPlace if it is empty. */
   of<Item>(items: readonly Item[]): Item {
     if (items.length === 0) throw new NoPlace()
     return items[this.below(items.length)]
   }
 }
 
-/** Thrown where a heap has no place for a fault. */
+/** Thrown if a heap has no place for a fault. */
 export class NoPlace extends Error {}

@@ -1,12 +1,10 @@
-/**
- * Makes injections, each into a busy heap that is then put back, and counts what became of them.
- */
+/** Makes injections, each into a busy heap that is then restored, and counts the outcomes. */
 import type { HeapOptions } from '../../lib/index.js'
 import type { Kind, Moment, Outcome } from './kind.js'
 import { NoPlace, Random } from './random.js'
 import { Scene } from './scene.js'
 
-/** So many injections share a busy heap; the next ones get another. */
+/** The number of injections that share a busy heap. */
 const SHARED = 200
 
 export interface Tally {
@@ -57,7 +55,7 @@ export function tallyOf(kind: Tally['kind'], outcomes: readonly Outcome[]): Tall
   return { kind, times: outcomes.length, moments, codes: frequent }
 }
 
-/** One injection; undefined when this heap has no place for it. */
+/** One injection; undefined if this heap has no place for it. */
 function injectOnce(kind: Kind, scene: Scene, seed: number, i: number): Outcome | undefined {
   scene.restore(new Random(seed, i))
   try {

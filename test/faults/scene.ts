@@ -29,7 +29,7 @@ export class Scene {
   readonly heap: Heap
   /** For this injection alone. */
   random: Random
-  /** The used blocks. Whoever frees one takes it out. */
+  /** The used blocks. Remove a block from the list to free it. */
   live: Block[] = []
   readonly #blocks: readonly Block[]
   readonly #bytes: Uint8Array
@@ -68,7 +68,7 @@ export class Scene {
     this.live.push({ pointer, size })
   }
 
-  /** Takes one of the used blocks out of the list, to do with it what one likes. */
+  /** Removes one of the used blocks from the list, for any use. */
   take(suits: (block: Block) => boolean = () => true): Block {
     const block = this.random.of(this.live.filter(suits))
     this.live.splice(this.live.indexOf(block), 1)
@@ -82,7 +82,7 @@ export class Scene {
     return { pointer, size: this.heap.usableSize(pointer) }
   }
 
-  /** Gives each byte from `begin` to below `end` another value. */
+  /** Changes each byte from `begin` to below `end`. */
   spoil(begin: number, end: number): void {
     for (let at = begin; at < end; at++) this.spoilByte(at)
   }
@@ -101,14 +101,15 @@ export class Scene {
 }
 
 /**
- * Where what the heap knows of a block begins, as a byte offset: in front of the payload, or in the
- * ledger.
+ * The byte offset at which the metadata of a block begins: before the payload, or in the ledger.
  */
 export function entryOf({ options }: Scene, pointer: number): number {
   return options.hardened ? pointer / 4 - 4 : pointer - 4
 }
 
-/** What a heap keeps beside its header and its blocks, each from one byte offset to another. */
+/**
+ * The parts of a heap other than its header and its blocks, each from one byte offset to another.
+ */
 export interface Parts {
   readonly index: readonly [number, number]
   /** Hardened heaps only. The seals of blocks, and the notes about returned pages. */

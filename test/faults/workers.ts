@@ -1,6 +1,6 @@
 /**
- * Misuse across threads: of what a worker receives, and after the heap was closed. One worker makes
- * all injections of a kind.
+ * Misuse across threads: of memory that a worker receives, and after the heap was closed. One
+ * worker makes all injections of a kind.
  */
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'

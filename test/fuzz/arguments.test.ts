@@ -1,6 +1,6 @@
 /**
- * Arbitrary arguments for all public functions: a call ends with a value or a named error, and
- * leaves the heap consistent. An error of an argument's own code is passed on.
+ * Arbitrary arguments for all public functions: a call returns a value or throws an error with a
+ * code, and leaves the heap consistent. An error thrown by an argument's own code is passed on.
  */
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
@@ -204,7 +204,7 @@ const options: fc.Arbitrary<() => unknown> = fc
     makers => () => Object.fromEntries(Object.entries(makers).map(([key, make]) => [key, make()]))
   )
 
-/** Sizes that would commit gigabytes are only asked for where no page is touched. */
+/** Sizes that would commit gigabytes are only requested where no page is touched. */
 function harmless(argument: unknown): boolean {
   if (typeof argument !== 'object' || argument === null) return true
   const read = (key: string): unknown => {
@@ -222,16 +222,16 @@ function harmless(argument: unknown): boolean {
   )
 }
 
-/** To read a proxy that was revoked, or the private members of one, is an error of the language. */
+/** Reading a revoked proxy, or private members of one, is an error of the language. */
 const OF_PROXIES = /proxy that has been revoked|Cannot read private member/
 
-/** Did an argument throw this? */
+/** Whether an argument threw this. */
 function isOwn(error: unknown): boolean {
   return error instanceof Thrown || (error instanceof TypeError && OF_PROXIES.test(error.message))
 }
 
 /**
- * Ends in a value, in an error with a name, or in what an argument threw. Returns the value, if
+ * Expects a value, an error with a code, or the error that an argument threw. Returns the value, if
  * there is one.
  */
 function expectSound(name: string, call: () => unknown): unknown {
@@ -251,7 +251,7 @@ function invoke(target: object, name: string, args: readonly unknown[]): unknown
   const method: unknown = Reflect.get(target, name)
   if (typeof method !== 'function') throw new Error(`${name} is no method`)
   const result: unknown = Reflect.apply(method, target, [...args])
-  // A generator begins when it is asked for its first value.
+  // A generator runs only when its first value is read.
   return isIterable(result) ? Array.from(result) : result
 }
 

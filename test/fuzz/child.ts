@@ -1,6 +1,6 @@
 /**
- * The process that runs inputs: one target, until its time is over. It writes each input to a file
- * first, so that its parent knows which one crashed or hangs.
+ * The process that runs the inputs of one target, until its time is over. It writes each input to a
+ * file first, so that its parent knows which one crashed or hangs.
  */
 import { ftruncateSync, openSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
@@ -21,7 +21,7 @@ export interface Report {
   readonly findings: number
 }
 
-/** Findings of one kind count as one; this many kinds are enough. */
+/** Findings of one kind count as one. Stops after this many kinds. */
 const ENOUGH = 20
 
 const [name, seconds, seed, corpus, findings, current, save] = process.argv.slice(2)
@@ -92,7 +92,7 @@ async function fuzz(target: TargetName): Promise<void> {
   if (save === 'save') writeCorpus(corpus, target, await smallest(inputs))
   report()
 
-  /** The shortest inputs that together reach all that these reach. */
+  /** The shortest inputs that together reach everything that these reach. */
   async function smallest(all: readonly Uint8Array[]): Promise<Uint8Array[]> {
     coverage.forget()
     const kept: Uint8Array[] = []

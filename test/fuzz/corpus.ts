@@ -1,5 +1,5 @@
 /**
- * The inputs that are kept: those which, together, reach all that was ever reached. One compressed
+ * The inputs that are kept: together they reach everything that was ever reached. One compressed
  * file holds them, as JSON: for each target the inputs in base64, the shortest first.
  */
 import { createHash } from 'node:crypto'

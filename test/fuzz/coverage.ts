@@ -1,13 +1,13 @@
 /**
- * Which blocks of the library's code an input runs, and how often, as V8 counts them. An input that
- * takes one of these counts to a power of two that no other reached is worth keeping.
+ * Which blocks of the library's code an input runs, and how often, as V8 counts them. An input is
+ * kept if it takes one of these counts to a power of two that no other input reached.
  */
 import { type Profiler, Session } from 'node:inspector'
 
-/** The rooms whose code is counted. */
+/** The folders whose code is counted. */
 const ROOMS = /\/lib\/(?:layout|placement|engine|hardened|heap|trace)\//
 
-/** What one input did. */
+/** The coverage of one input. */
 export interface Taken {
   /** Whether a count reached a new power of two. */
   readonly fresh: boolean
@@ -20,8 +20,8 @@ export interface Taken {
 export class Coverage {
   readonly #session = new Session()
   /**
-   * By file and position a bit for each power of two that the count reached; bit 0 stands for no
-   * run at all.
+   * By file and position, a bit for each power of two that the count reached; bit 0 means that the
+   * block did not run.
    */
   readonly #seen = new Map<string, number>()
 
@@ -36,7 +36,7 @@ export class Coverage {
     return this.#seen.size
   }
 
-  /** Reads and clears what was counted since the last time. */
+  /** Reads and clears the counts since the last call. */
   take(): Taken {
     let fresh = false
     let first = false
@@ -59,7 +59,7 @@ export class Coverage {
     return { fresh, first, steps }
   }
 
-  /** Forgets what was reached. */
+  /** Forgets everything that was reached. */
   forget(): void {
     this.take()
     this.#seen.clear()

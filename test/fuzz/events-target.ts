@@ -1,6 +1,6 @@
 /**
- * Arbitrary events, as a recorder that goes mad would leave them: the translation ends, and its
- * text is a trace or an error says why not.
+ * Arbitrary events, as a broken recorder could write them: the translation must end with a trace,
+ * or with an error that says why not.
  */
 import { writeFileSync } from 'node:fs'
 import { OffheapError } from '../../lib/errors.js'
@@ -23,7 +23,7 @@ export function writeRecording(events: Uint8Array, promised: number): string {
   return path
 }
 
-/** Translates `data` as the events of a recording. Returns what it ended in. Throws a finding. */
+/** Translates `data` as the events of a recording. Returns the outcome. Throws a finding. */
 export async function fuzzEvents(data: Uint8Array): Promise<string[]> {
   const path = writeRecording(data, Math.floor(data.length / EVENT_BYTES))
   const translation = new Translation()

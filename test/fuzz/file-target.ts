@@ -1,5 +1,5 @@
 /**
- * Arbitrary bytes as the damage that was done to a heap file.
+ * Arbitrary bytes as damage to a heap file.
  *
  *     ┌──────────┬────────────┬───────────────────────────────┐
  *     │ kind     │ length     │ patches of 6 bytes:           │

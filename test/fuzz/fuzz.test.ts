@@ -1,6 +1,6 @@
 /**
- * The short form of `node test/check.js fuzz`: every input of the corpus, and some made of them.
- * The long form is guided by what the inputs reach.
+ * The short form of `node test/check.js fuzz`: every input of the corpus, and some made from them.
+ * The long form is guided by coverage.
  */
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -14,7 +14,7 @@ import { MAX_INPUT, type TargetName, targetNames, targets } from './targets.js'
 
 const CORPUS = fileURLToPath(new URL('corpus.json.gz', import.meta.url))
 
-/** How many new inputs each target gets. */
+/** The number of new inputs for each target. */
 const MUTANTS: Readonly<Record<TargetName, number>> = {
   heap: 3000,
   trace: 300,
@@ -50,7 +50,7 @@ describe.each(targetNames)('%s', name => {
     }
   })
 
-  // But for hardened heaps, whose key is another one each time.
+  // Except for hardened heaps, whose key is different each time.
   test('ends the same input the same way', async () => {
     for (const input of [...corpus.values()].filter(([kind = 0]) => kind < 128).slice(0, 20))
       expect(await target(input)).toEqual(await target(input))

@@ -10,7 +10,7 @@
  * attach to the image instead of formatting a heap, 5 trimThreshold, 6 four times the memory, 7
  * hardened, instead of slabs.
  *
- * Whatever the bytes say, every call must end, in a value or an error that has a name; a heap that
+ * Whatever the bytes are, every call must end with a value or an error with a code; a heap that
  * nothing was written over must be a working one.
  */
 import { Heap, type HeapOptions, placements, Region } from '../../lib/index.js'
@@ -25,12 +25,12 @@ const TRIMS = 32
 const LARGER = 64
 const HARDENED = 128
 
-/** Bytes of the memory for a kind. A hardened heap has more to keep. */
+/** Bytes of the memory for a kind. A hardened heap needs more. */
 export function bytesFor(kind: number): number {
   return 1024 * ((kind & LARGER) !== 0 ? 4 : 1) * ((kind & HARDENED) !== 0 ? 4 : 1)
 }
 
-/** What a kind asks a heap to be. */
+/** The options of a heap of this kind. */
 export function optionsFor(kind: number): HeapOptions {
   const hardened = (kind & HARDENED) !== 0
   return { placement: placements[kind & 3], hardened, slabs: !hardened && (kind & SLABS) !== 0 }
@@ -114,7 +114,7 @@ function overwrite(state: State, place: number, value: number): void {
   state.damaged = true
 }
 
-/** Goes on with what attach makes of the bytes. */
+/** Continues with the heap that attach returns. */
 function attach(state: State): void {
   state.heap = Heap.attach(state.memory)
 }
@@ -166,8 +166,8 @@ function run(state: State, program: Uint8Array): string[] {
     const { code, error } = attempt(name, () =>
       call(state, place, name === 'overwrite' ? value | 0 : value)
     )
-    // Bytes that happen to look like a header can't be distinguished from one: from here on,
-    // anything may be wrong.
+    // Bytes that look like a header can't be distinguished from one: from here on, anything may be
+    // wrong.
     if (stray && (code === undefined || code === 'ERR_OFFHEAP_CORRUPT')) state.damaged = true
     outcomes.push(`${name} ${code ?? 'ok'}`)
     // A heap without free bytes finds no wrong one.

@@ -1,8 +1,8 @@
 /**
- * `node test/check.js fuzz`: mutates inputs of the corpus, guided by what they reach in the
- * library, and runs each target in a process of its own. A call that throws what it should not,
- * ends the process or does not end is a finding: its input is kept in test/fuzz/build/findings.
- * Ends non-zero when there are any.
+ * `node test/check.js fuzz`: mutates inputs of the corpus, guided by coverage of the library, and
+ * runs each target in a process of its own. It is a finding if a call throws a wrong error, ends
+ * the process or does not end. The input is then kept in test/fuzz/build/findings, and the exit
+ * code is not 0.
  */
 import { fork } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'

@@ -1,4 +1,4 @@
-/** Makes new inputs of old ones. The same seed makes the same inputs. */
+/** Makes new inputs from old ones. The same seed makes the same inputs. */
 
 /** Random numbers by xorshift: a 32-bit integer from 0 at each call. */
 export type Random = () => number
@@ -13,7 +13,7 @@ export function randomFrom(seed: number): Random {
   }
 }
 
-/** Words that pass for sizes, links, flags and limits. */
+/** Words that look like sizes, links, flags and limits. */
 const WORDS = [
   0, 1, 2, 3, 4, 8, 13, 16, 32, 64, 255, 256, 1023, 1024, 4096, 0x7fffffff, 0x80000000, 0xffffffff
 ]

@@ -1,14 +1,14 @@
 /** The permitted outcomes of a call: a value, or a named error. Anything else is a finding. */
 import { OffheapError } from '../../lib/errors.js'
 
-/** Node's own codes for arguments that are wrong. */
+/** Node's own codes for wrong arguments. */
 const ARGUMENT = new Set<unknown>([
   'ERR_INVALID_ARG_TYPE',
   'ERR_OUT_OF_RANGE',
   'ERR_INVALID_ARG_VALUE'
 ])
 
-/** The code of an error that a caller can tell apart; undefined for any other. */
+/** The code of an error, if callers can distinguish it; undefined for any other. */
 export function codeOf(error: unknown): string | undefined {
   if (error instanceof OffheapError) return error.code
   if (
@@ -21,7 +21,7 @@ export function codeOf(error: unknown): string | undefined {
   return undefined
 }
 
-/** Runs a call. Returns its value, or the error when it has a name; throws what is a finding. */
+/** Runs a call. Returns its value, or its error if that has a code; throws a finding. */
 export function attempt(
   name: string,
   call: () => unknown

@@ -1,4 +1,4 @@
-/** What is fuzzed: each takes any bytes, and throws only what is a finding. */
+/** The targets of fuzzing: each takes any bytes, and throws only findings. */
 import { fuzzEvents } from './events-target.js'
 import { fuzzFile } from './file-target.js'
 import { fuzzHeap } from './heap-target.js'

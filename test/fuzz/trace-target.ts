@@ -15,7 +15,7 @@ import { verifiedReplay } from '../../lib/trace/verify.js'
 import { formatTrace } from '../../lib/trace/write.js'
 import { codeOf } from './outcome.js'
 
-/** Bytes of the heap on which what could be read is replayed. */
+/** Bytes of the heap for replaying the traces that could be read. */
 const HEAP_BYTES = 65536
 /** Longer traces are only read. */
 const REPLAYED = 2000
@@ -44,7 +44,7 @@ export async function fuzzTrace(data: Uint8Array): Promise<string[]> {
       throw unnamed('readTrace', error)
     if (!error.message.startsWith(`${path}:`))
       throw new Error(`the message names no line: ${error.message}`)
-    // What it says is wrong, without the place and the values.
+    // The message, without the place and the values.
     return [error.message.slice(path.length).replace(/[^a-zA-Z ]+/g, '')]
   }
   if (trace.length > REPLAYED) return ['long']
@@ -61,7 +61,7 @@ function bytesOf(column: NodeJS.TypedArray): Uint8Array {
   return new Uint8Array(column.buffer, column.byteOffset, column.byteLength)
 }
 
-/** Plain and verified: what the trace asks of a small heap ends in the same way. */
+/** A plain and a verified replay on a small heap have the same outcome. */
 function replayed(trace: Trace): string[] {
   const heap = Heap.format(new ArrayBuffer(HEAP_BYTES))
   const plain = ending('replay', () => replay(trace, heap, pointersFor(trace, HEAP_BYTES)))

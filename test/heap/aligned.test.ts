@@ -1,4 +1,4 @@
-/** alignedAlloc: every power of two, in every place that a block can come from. */
+/** alignedAlloc: every power of two, from every place where a block can be found. */
 import { describe, expect, test } from 'vitest'
 import { Heap, Region } from '../../lib/index.js'
 import { call, expectNull, expectRefusal, newHeap, row, sketch } from './support.js'

@@ -1,4 +1,4 @@
-/** Sizes and counts: what is taken, what is refused and how, and that a refusal changes nothing. */
+/** Sizes and counts: valid ones, the errors for others, and that an error changes nothing. */
 import { describe, expect, test } from 'vitest'
 import { Heap } from '../../lib/index.js'
 import { call, expectNull, expectRefusal, newHeap } from './support.js'
@@ -41,7 +41,7 @@ const tooLarge = [
   2 ** 53 - 1
 ]
 
-/** Each call that takes an amount, with `value` in its place. */
+/** Each call that takes a number of bytes, called with `value`. */
 const takers: [string, (heap: Heap, block: number, value: unknown) => unknown][] = [
   ['malloc(value)', (heap, _, value) => call(heap, 'malloc', value)],
   ['calloc(value, 1)', (heap, _, value) => call(heap, 'calloc', value, 1)],

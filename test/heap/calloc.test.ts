@@ -1,7 +1,4 @@
-/**
- * calloc: zero wherever the memory was used before, and no needless touch of memory that is zero
- * already.
- */
+/** calloc: clears memory that was used before, and does not touch memory that is zero already. */
 import { describe, expect, test } from 'vitest'
 import { Heap, Region } from '../../lib/index.js'
 import { call, expectNull, expectRefusal, newHeap, row } from './support.js'

@@ -1,6 +1,6 @@
 /**
- * Pins and owned blocks: blocks that must not be freed yet, and blocks that are freed once nobody
- * has them.
+ * Pins and owned blocks: blocks that must not be freed yet, and blocks that are freed when they are
+ * unreachable.
  */
 import { randomFillSync } from 'node:crypto'
 import { once } from 'node:events'
@@ -202,7 +202,7 @@ test('without a pin, close makes zlib fail, and leaves zlib as it was', async ()
   const input = randomFillSync(heap.alloc(500_000))
   const stream = createDeflate()
   stream.end(input)
-  // Nobody reads: it stops in the middle of its input.
+  // Without a reader, it stops in the middle of its input.
   while (stream.readableLength < stream.readableHighWaterMark)
     await new Promise(resolve => setImmediate(resolve))
   heap.close()

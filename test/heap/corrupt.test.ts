@@ -11,7 +11,7 @@ import { scaled } from '../runs.js'
 const BYTES = 4096
 const WORDS = BYTES / 4
 
-/** A word that could pass for a header, a link, a size or a counter; or any. */
+/** A word that looks like a header, a link, a size or a counter; or any word. */
 const junk = fc.oneof(
   fc.nat(WORDS + 8),
   fc.tuple(fc.nat(WORDS), fc.nat(3)).map(([size, flags]) => (size << 1) | flags),
@@ -57,7 +57,7 @@ const work = fc.array(fc.tuple(fc.nat(calls.length - 1), fc.nat(300), fc.nat(600
   maxLength: 30
 })
 
-/** Blocks of several sizes, some of them free; returns the pointers of all. */
+/** Allocates blocks of several sizes, and frees some; returns the pointers of all. */
 function populate(heap: Heap): number[] {
   const pointers = [20, 40, 12, 100, 300, 12, 60, 200, 30, 12, 400, 50].map(size =>
     heap.malloc(size)

@@ -4,10 +4,9 @@
  * kinds of expectations:
  *
  * - exact: the slow model makes the same calls, and predicts each pointer, each block and each
- *   total.
- * - not exact, for heaps whose pointers nothing simple predicts: what every heap owes to its
- *   caller. No two live blocks overlap, none loses a byte, `blocks()` lists them and no others as
- *   used, `largestFree` is what can be had, wrong pointers are refused.
+ *   total. - not exact, for heaps whose pointers no simple model predicts: what every heap
+ *   guarantees. No two live blocks overlap, none loses a byte, `blocks()` lists them and no others
+ *   as used, `largestFree` is what can be had, wrong pointers are refused.
  *
  * A sequence that fails is shrunk by fast-check and printed as a program.
  */
@@ -21,9 +20,9 @@ import type { Step } from './steps.js'
 import { firstChanged, firstNotZero, write } from './tape.js'
 
 export interface How {
-  /** A rule in place of the placement's own. */
+  /** A rule instead of the placement's own. */
   readonly choose?: () => Choice
-  /** Whether each pointer is to be the model's. Default true. */
+  /** Whether each pointer must be that of the model. Default: true. */
   readonly exact?: boolean
 }
 
@@ -72,10 +71,10 @@ class Driver {
   readonly choose: () => Choice
   readonly size: number
   readonly model: Model | undefined
-  /** All on the same memory; the first owns it, if any does. */
+  /** Heaps on the same memory; the first owns it, if any does. */
   heaps: Heap<ArrayBufferLike>[]
   memory: ArrayBufferLike | Region
-  /** What is to be closed at the end. */
+  /** What must be closed at the end. */
   owned: Disposable | undefined
   live: Live[] = []
   /** Freed pointers. */
@@ -100,7 +99,7 @@ class Driver {
     this.owned = typeof memory === 'number' ? heap : undefined
     this.size = heap.stats().size
     this.choose = choose ?? (() => choiceOf(heap.placement, this.size, options.hardened))
-    // Nothing simple predicts which slot a request gets.
+    // No simple model predicts which slot a request gets.
     const isExact = exact && !(options.slabs ?? options.placement === 'segregated-fit')
     this.model = isExact ? this.newModel(heap) : undefined
     this.program = [`let heap = ${creation(memory, options)}`]
@@ -256,8 +255,8 @@ class Driver {
     const inside = block.pointer + 8 * ((which >>> 8) % Math.max(1, Math.floor(block.usable / 8)))
     const pointer = [stale, inside, block.pointer + 4][which % 3]
     if (this.live.some(other => other.pointer === pointer)) return
-    // Unless a hardened heap or a slab knows better, an odd word in front of a pointer may pass for
-    // the header of a used block.
+    // Except in hardened heaps and slabs, an odd word before a pointer may look like the header of
+    // a used block.
     if (heap.owns(pointer) && !this.options.hardened && heap.u32[pointer / 4 - 1] % 2 === 1) return
     same(`owns(${pointer}), where no block begins,`, heap.owns(pointer), false)
     const calls: [string, () => unknown][] = [
@@ -273,7 +272,7 @@ class Driver {
     throw new Error(`${name}(${pointer}), where no block begins, ends in ${code}`)
   }
 
-  /** Takes in a block that was just allocated. */
+  /** Adds a block that was just allocated. */
   private add(pointer: number, size: number, name: string): void {
     const { heap, model } = this
     const usable = heap.usableSize(pointer)
@@ -305,7 +304,7 @@ class Driver {
     if (changed !== -1) throw new Error(`byte ${changed} of the ${kept} at ${pointer} was changed`)
   }
 
-  /** One of the live blocks, which is not live any more. */
+  /** Removes one of the live blocks and returns it. */
   private take(which: number): Live {
     return this.live.splice(which % this.live.length, 1)[0]
   }
@@ -317,7 +316,7 @@ class Driver {
 
   // ---- sizes ------------------------------------------------------------------------------------
 
-  /** The bytes that a step asks for; of a large heap, few enough that nothing writes gigabytes. */
+  /** The bytes that a step requests; in a large heap, few enough that no step writes gigabytes. */
   private bytesOf({ kind, size: wanted }: Step, block?: Live): number {
     const size = Math.max(
       0,
@@ -372,8 +371,8 @@ class Driver {
   }
 
   /**
-   * From here on a copy of the memory, in a buffer or a region that may be larger. The old memory
-   * is of no use any more.
+   * Continues with a copy of the memory, in a buffer or a region that may be larger. The old memory
+   * is not used any more.
    */
   private copy(which: number): void {
     if (this.options.trackAllocations || this.size > COPIED) return

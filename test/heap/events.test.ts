@@ -1,6 +1,6 @@
 /**
- * What a heap tells through diagnostics_channel, and that telling changes nothing, whatever kind of
- * heap it is.
+ * What heaps of every kind publish through diagnostics_channel, and that publishing changes
+ * nothing.
  */
 import { afterEach, describe, expect, test } from 'vitest'
 import { Heap, type HeapOptions } from '../../lib/index.js'
@@ -20,7 +20,7 @@ afterEach(stopListening)
 describe.each(kinds)('%s', (_, options) => {
   test('publishes growth by the MiB, in the middle of any call', () => {
     using heap = Heap.map({ size: 64 * MiB, ...options })
-    // A slot that is free again, or a block that waits in the quarantine.
+    // A freed slot, or a block in quarantine.
     heap.free(heap.malloc(100))
     heap.malloc(200)
     const told = listen()

@@ -20,7 +20,7 @@ const takers: [string, (heap: Heap, block: BlockReference) => unknown][] = [
   ['view', (heap, block) => heap.view(block)]
 ]
 
-/** Refused by every call, in its name, and by the root, and not owned. */
+/** Rejected by every call, with its name in the message, and by the root; not owned. */
 function expectFault(heap: Heap, block: number, code: string, message: RegExp): void {
   for (const [name, take] of takers) {
     expectRefusal(heap, () => take(heap, block), code, message)
@@ -198,14 +198,13 @@ describe('a double free is detected if the block', () => {
       const heap = Heap.format(new ArrayBuffer(65536), { placement, slabs: false })
       const pairs = Array.from({ length: 100 }, () => {
         const pair = { left: heap.malloc(12), right: heap.malloc(20) }
-        // Behind it, every word looks like the header of a block whose left neighbour is used.
+        // After it, every word looks like the header of a block whose left neighbour is used.
         heap.view(heap.malloc(400)).fill(0xff)
         return pair
       })
       for (const { left } of pairs) heap.free(left)
       for (let i = 0; i < pairs.length; i++) {
-        // Not in the order of their addresses, so that the links of one free block name others on
-        // both sides.
+        // Not in address order, so that the links of one free block refer to others on both sides.
         const { right } = pairs[(i * 37) % pairs.length]
         heap.free(right)
         expect(heap.owns(right)).toBe(false)
@@ -323,7 +322,7 @@ describe('views', () => {
   })
 })
 
-/** Every public call, with arguments that are right on an open heap. */
+/** Every public call, with arguments that are valid on an open heap. */
 const everyCall: [string, (heap: Heap, view: Uint8Array) => unknown][] = [
   ['malloc', heap => heap.malloc(8)],
   ['calloc', heap => heap.calloc(1, 8)],

@@ -10,7 +10,7 @@ import { expectError } from './support.js'
 const GiB = 2 ** 30
 const SIZE = 6 * GiB
 const LINE = 4 * GiB
-/** Bytes around the line. */
+/** Sizes around 4 GiB. */
 const amounts = [
   -1032, -40, -24, -20, -16, -12, -8, -4, 0, 4, 8, 12, 100, 500, 1012, 1016, 1020, 1028, 1036, 1044,
   4096

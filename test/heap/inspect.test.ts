@@ -1,6 +1,6 @@
 /**
- * What heaps and regions are to console.log, JSON.stringify, structuredClone, proxies,
- * Object.freeze and `new`.
+ * Heaps and regions with console.log, JSON.stringify, structuredClone, proxies, Object.freeze and
+ * `new`.
  */
 import { format, inspect, isDeepStrictEqual } from 'node:util'
 import { serialize } from 'node:v8'
@@ -19,7 +19,7 @@ const kinds: [name: string, options: HeapOptions][] = [
   ['stacks', { hardened: true, trackAllocations: true, onLeaks: () => {} }]
 ]
 
-/** A heap with used, free and waiting blocks. */
+/** A heap with used, free and quarantined blocks. */
 function heapWith(options: HeapOptions, size = MiB): Heap {
   const heap = Heap.map({ size, ...options })
   const pointers = [100, 200, 300, 5000, 10].map(bytes => heap.malloc(bytes))
@@ -28,7 +28,7 @@ function heapWith(options: HeapOptions, size = MiB): Heap {
   return heap
 }
 
-/** The figures of a heap with its slots counted as the chunk of 4 KiB that all of them are in. */
+/** The statistics of a heap whose slots are all in one chunk, which counts as 4 KiB. */
 function summaryOf(heap: Heap): { used: number; blocks: number } {
   const { used, blocks, slabs } = heap.stats()
   if (slabs === 0) return { used, blocks }
@@ -40,7 +40,7 @@ function summaryOf(heap: Heap): { used: number; blocks: number } {
   }
 }
 
-/** Everything that clones. */
+/** Everything that clones a value. */
 const cloners: [name: string, clone: (value: object) => unknown][] = [
   ['structuredClone', value => structuredClone(value)],
   ['structuredClone of an object with it', value => structuredClone({ list: [value] })],
@@ -113,7 +113,7 @@ describe.each(kinds)('a heap: %s', (_, options) => {
     const { message } = errorOf(() => clone(heap))
     expect(message).toMatch(/send heap\.buffer instead.*Heap\.attach/)
     expect(message.length).toBeLessThan(200)
-    // What it says works.
+    // The way that the message names works.
     const copy = Heap.attach(structuredClone(heap.buffer))
     copy.check()
     expect(copy.stats().blocks).toBe(heap.stats().blocks)

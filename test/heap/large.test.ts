@@ -1,6 +1,6 @@
 /**
- * Heaps beyond 4 GiB: offsets that no unsigned 32-bit number holds, sizes that reach into the
- * highest bits of a header, and pages that are in memory only where something was written. Node 20
+ * Heaps beyond 4 GiB: offsets that don't fit in an unsigned 32-bit number, sizes that reach into
+ * the highest bits of a header, and pages that are in memory only if they were written. Node 20
  * wraps at most 4 GiB.
  */
 import { constants } from 'node:buffer'
@@ -27,10 +27,7 @@ const kinds: Kind[] = placements.flatMap(placement => [
   { placement, slabs: true }
 ])
 
-/**
- * A heap of 6 GiB whose wilderness begins a little below the 4 GiB line; returns the block below it
- * too.
- */
+/** A heap of 6 GiB whose wilderness begins a little below 4 GiB, and the block below it. */
 function upToTheLine(kind: Kind): { heap: Heap; below: number } {
   const heap = Heap.map({ size: SIZE, ...kind })
   const below = heap.malloc(LINE - heap.stats().top - 100_000)
@@ -47,8 +44,7 @@ function mark(heap: Heap, pointer: number): void {
 }
 
 /**
- * Few pages were touched. check() reads all slab tables in front of the top, which then count as in
- * memory.
+ * Few pages were touched. check() reads all slab tables before the top, which are then in memory.
  */
 function expectFewPages(heap: Heap, { slabs }: Kind): void {
   const { residentBytes, metadata } = heap.stats()
@@ -153,7 +149,7 @@ describe.skipIf(why !== '')(`a heap of 6 GiB${why && ` (${why})`}`, () => {
       for (let i = 0; i < 64; i += 2) heap.free(blocks[i])
       heap.check()
       for (let i = 1; i < 64; i += 2) expectMarked(heap, blocks[i])
-      // Two neighbours make room for a block larger than each.
+      // Two merged neighbours have room for a block larger than each.
       heap.free(blocks[61])
       expect(heap.malloc(90 * KiB)).toBeGreaterThan(0)
       expect(heap.calloc(20 * KiB, 1)).toBeGreaterThan(0)

@@ -1,4 +1,4 @@
-/** The whole heap under flags of Node that take something away which a library may rely on. */
+/** The whole heap with Node flags that disable something on which a library may rely. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Compiled, compile } from '../memory/compiled.js'
 

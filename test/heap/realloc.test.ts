@@ -1,4 +1,4 @@
-/** realloc: where the block goes, what stays in it, and what is left of the heap around it. */
+/** realloc: where the block is moved, which bytes are kept, and the heap around it. */
 import { describe, expect, test } from 'vitest'
 import {
   call,

@@ -1,6 +1,5 @@
 /**
- * A heap on a SharedArrayBuffer is what it would be on an ArrayBuffer: the same pointers, bytes and
- * errors.
+ * A heap in a SharedArrayBuffer behaves as in an ArrayBuffer: the same pointers, bytes and errors.
  */
 import { describe, expect, test } from 'vitest'
 import { Heap, type HeapOptions, placements } from '../../lib/index.js'

@@ -1,6 +1,6 @@
 /**
- * An exhausted stack ends a call anywhere, between any two stores. The heap is still consistent:
- * the next call recovers it. No earlier block is lost, and there is no block without an owner.
+ * An exhausted stack can end a call between any two stores. The next call recovers the heap, and no
+ * block is lost or leaked.
  */
 import { describe, expect, test } from 'vitest'
 import { randomSource } from '../../bench/work/synthetic.js'
@@ -15,14 +15,14 @@ interface Call {
 const CUT = -1
 
 /**
- * Makes the calls with little stack left, one in each frame on the way back from its end. Returns
- * what each returned, or CUT. `padding` makes the frames larger, so that they end elsewhere.
+ * Makes the calls with little stack left, one in each frame on the way back. Returns what each
+ * returned, or CUT. `padding` makes the frames larger, so that the calls end elsewhere.
  */
 function callAtTheEnd(heap: Heap, calls: readonly Call[], padding: number): Float64Array {
   const results = new Float64Array(calls.length).fill(CUT)
   let at = 0
   let unexpected: unknown
-  // From here on nothing is called but the heap: there may be no stack for it.
+  // From here on, calls only the heap: there may be no stack for anything else.
   const dive = (...arguments_: number[]): void => {
     try {
       dive(...arguments_)
@@ -56,7 +56,7 @@ describe.each(placements)('a %s heap, with too little stack for a call', placeme
     let live: number[] = []
     let cut = 0
     for (let padding = 0; padding < 60; padding++) {
-      // Room of all sizes, and slabs that are full.
+      // Free blocks of all sizes, and full slabs.
       while (live.length < 150) live.push(heap.malloc(someSize()))
       for (let i = 0; i < 60; i++) heap.free(live.splice(random(live.length), 1)[0])
       const calls: Call[] = Array.from({ length: 40 }, () => {

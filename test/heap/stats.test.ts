@@ -1,4 +1,4 @@
-/** The figures and the walk agree with each other and with what malloc then does. */
+/** The statistics agree with the blocks, and with what malloc then does. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type BlockInfo, Heap, placements } from '../../lib/index.js'
@@ -10,7 +10,7 @@ function sum(list: readonly BlockInfo[]): number {
   return list.reduce((total, { size }) => total + size, 0)
 }
 
-/** The relations between figures that must always hold. */
+/** The relations between statistics that must always hold. */
 function expectConsistent(heap: Heap): void {
   const stats = heap.stats()
   const blocks = [...heap.blocks()]

@@ -1,7 +1,4 @@
-/**
- * Random sequences of calls, for drive.ts: what a program may do with a heap, and sizes at every
- * bound.
- */
+/** Random sequences of calls for drive.ts, with sizes at every bound. */
 import fc from 'fast-check'
 
 export type Kind =
@@ -17,7 +14,7 @@ export type Kind =
   | 'reset'
   /** Another Heap on the same memory; both are used from then on. */
   | 'attach'
-  /** A Heap on a copy of the bytes, elsewhere, takes the place of the one so far. */
+  /** A Heap on a copy of the bytes replaces the current one. */
   | 'copy'
 
 /** A size that depends on the state of the heap: `of` plus `bytes`, which may be negative. */
@@ -25,8 +22,8 @@ export interface Bound {
   /**
    * - `largest`: largestFree
    * - `heap`: all bytes of the heap
-   * - `page`: what makes a block off the wilderness end where a page ends
-   * - `block`: what the block that is reallocated can hold
+   * - `page`: makes a block from the wilderness end where a page ends - `block`: the usable size of
+   *   the block that is reallocated
    */
   readonly of: 'largest' | 'heap' | 'page' | 'block'
   readonly bytes: number
@@ -82,8 +79,8 @@ function share(bytes: number): fc.Arbitrary<number> {
 }
 
 /**
- * A few bytes around the first size of a class, whatever the classes are: 32 to an octave are as
- * fine as any.
+ * A few bytes around the first size of a class: no policy has more than 32 classes per power of
+ * two.
  */
 function classBound(bytes: number): fc.Arbitrary<number> {
   const octave = fc.integer({ min: 3, max: Math.floor(Math.log2(bytes)) })
@@ -157,7 +154,7 @@ export function allSteps(bytes: number, length: number): fc.Arbitrary<Step[]> {
 
 /**
  * A comb: equal blocks, each at the same distance from a page, with used ones between them; the
- * equal ones are freed again. So policies get many free blocks of one class, and pages that begin
+ * equal ones are then freed. This makes many free blocks of one class, with pages that begin
  * anywhere in them.
  */
 function comb(): fc.Arbitrary<Step[]> {

@@ -1,7 +1,7 @@
 /**
- * What a subscriber of an event does is a call like any other: it may allocate, free, resize, trim
- * and close, and throw. A random drive makes such calls from within every event, and compares each
- * byte with what it wrote and with calloc's zeros.
+ * A subscriber to an event may make any call: allocate, free, resize, trim, close; and it may
+ * throw. A random test makes such calls within every event, and compares each byte with what it
+ * wrote and with the zeros of calloc.
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -41,7 +41,7 @@ const kinds: [name: string, options: HeapOptions][] = [
   ])
 ]
 
-/** Is every byte `byte`? A run of equal bytes equals itself, shifted by one. */
+/** Whether every byte is `byte`. A run of equal bytes equals itself, shifted by one. */
 function isAll(bytes: Uint8Array, byte: number): boolean {
   return (
     bytes.length === 0 ||
@@ -160,7 +160,7 @@ describe.each(kinds)('a heap with subscribers that use it: %s', (_, options) => 
           if (depth === 3) return
           depth++
           try {
-            // What is thrown here, Node would report apart from the test.
+            // Node would report an error that is thrown here outside the test.
             heap.check()
             for (let i = 0; i < 6; i++) drive.step()
           } catch (error) {
@@ -197,13 +197,13 @@ describe.each(kinds)('a heap with subscribers that use it: %s', (_, options) => 
   })
 })
 
-// Placements differ in where they look, not in when a call is complete.
+// Placements differ in where they search, not in when a call is complete.
 const fewKinds = kinds.filter(
   ([name]) => name.startsWith('first-fit') || name === 'segregated-fit, slabs'
 )
 
 describe.each(fewKinds)('close() by a subscriber: %s', (_, options) => {
-  /** Calls that publish an event each. */
+  /** Calls each of which publishes an event. */
   const calls: [call: string, run: (heap: Heap, large: number) => unknown][] = [
     ['malloc that grows the heap', heap => heap.malloc(2 * MiB)],
     ['calloc that grows the heap', heap => heap.calloc(2 * MiB, 1)],

@@ -1,6 +1,6 @@
 /**
- * What the tests of the heap share: small heaps, calls with arguments of any type, and proof that a
- * refusal changed nothing.
+ * Shared by the tests of the heap: small heaps, calls with arguments of any type, and proof that an
+ * error changed nothing.
  */
 import { expect } from 'vitest'
 import { Heap } from '../../lib/index.js'
@@ -23,7 +23,7 @@ export function newHeap(bytes = 65536): Heap {
   return Heap.format(new ArrayBuffer(bytes))
 }
 
-/** A call with arguments that the compiler would refuse. */
+/** A call with arguments that the compiler would reject. */
 export function call(heap: Heap, method: Method, ...args: unknown[]): unknown {
   return Reflect.apply(heap[method], heap, args)
 }
@@ -45,14 +45,14 @@ export function expectError(action: () => unknown, code: string, message: RegExp
   expect(error.message).toMatch(message)
 }
 
-/** These words are the same; quicker than toEqual where they are many. */
+/** Expects the same words; faster than toEqual for many. */
 export function expectSameWords(words: Int32Array, expected: Int32Array): void {
   const bytes = ({ buffer, byteOffset, byteLength }: Int32Array): Uint8Array =>
     new Uint8Array(buffer, byteOffset, byteLength)
   expect(Buffer.compare(bytes(words), bytes(expected))).toBe(0)
 }
 
-/** `action` throws that error, and not one byte of the heap is another one afterwards. */
+/** Expects `action` to throw that error, and to change no byte of the heap. */
 export function expectRefusal(
   heap: Heap<ArrayBufferLike>,
   action: () => unknown,
@@ -65,9 +65,7 @@ export function expectRefusal(
   heap.check()
 }
 
-/**
- * `action` returns 0, and no block has changed; an index may have learnt something from the search.
- */
+/** Expects `action` to return 0, and to change no block; the search may update an index. */
 export function expectNull(heap: Heap, action: () => unknown): void {
   const blocksBegin = heap.stats().metadata - 4
   const before = heap.u8.slice(blocksBegin)
@@ -90,14 +88,14 @@ export function sketch(heap: Heap): string {
   return [...heap.blocks()].map(({ used, size }) => `${used ? 'u' : 'f'}${size}`).join(' ')
 }
 
-/** Fills a block with bytes that tell their place. */
+/** Fills a block with bytes that depend on their position. */
 export function fill(heap: Heap, pointer: number): void {
   const { u8 } = heap
   const size = heap.usableSize(pointer)
   for (let i = 0; i < size; i++) u8[pointer + i] = i * 7 + 1
 }
 
-/** The first `length` bytes are those that `fill` wrote. */
+/** Expects the first `length` bytes to be those that `fill` wrote. */
 export function expectFilled(heap: Heap, pointer: number, length: number): void {
   const expected = Uint8Array.from({ length }, (_, i) => i * 7 + 1)
   // Not toEqual, which would take minutes to print how two megabytes differ.

@@ -1,10 +1,9 @@
 /**
  * What a test writes to blocks, and expects there. The bytes of a block come from a tape of random
- * bytes and are determined by one number, the seed, so that nothing has to be stored: a block of
- * gigabytes is no harder than one of 8 bytes. In a large one, only the ends and a piece in the
- * middle are written.
+ * bytes and are determined by one number, the seed, so that they needn't be stored, even for blocks
+ * of gigabytes. In a large block, only the ends and a piece in the middle are written.
  *
- * Every byte is even: no word of a payload looks like the header of a used block.
+ * Every byte is even, so that no word of a payload looks like the header of a used block.
  */
 
 const LENGTH = 2 ** 16

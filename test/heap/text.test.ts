@@ -1,4 +1,4 @@
-/** Text, C strings, and copies of bytes in blocks of their own. */
+/** Strings, C strings, and copies of bytes in blocks of their own. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Heap, type TextEncoding } from '../../lib/index.js'

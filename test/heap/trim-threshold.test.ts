@@ -114,7 +114,7 @@ describe('trimThreshold', () => {
       heap.free(touched(heap, MiB))
       if (resident(heap) < MiB) given++
     }
-    // A block is a few bytes larger than the megabyte it was asked for: ten of them are enough.
+    // A block is a few bytes larger than the requested megabyte: ten of them are enough.
     expect(given).toBe(10)
   })
 
@@ -280,7 +280,7 @@ describe('trimThreshold', () => {
 describe('the argument trimThreshold', () => {
   const memory = (): ArrayBuffer => new ArrayBuffer(65536)
 
-  /** Both ways to make a heap of a region. */
+  /** Both ways to create a heap in a region. */
   function make(options: object): void {
     const map: unknown = Reflect.get(Heap, 'map')
     if (typeof map === 'function') Reflect.apply(map, Heap, [{ size: 65536, ...options }])
@@ -328,8 +328,8 @@ describe('the argument trimThreshold', () => {
     using heap = Heap.map({ size: 16 * MiB, trimThreshold: MiB })
     const pointers = Array.from({ length: 12 }, () => heap.malloc(300_000))
     for (const pointer of [0, 2, 4].map(i => pointers[i] ?? 0)) heap.free(pointer)
-    // The link of the first free block leads into a used one; freeing others does not come by
-    // there.
+    // The link of the first free block leads into a used one; free() of other blocks does not
+    // follow it.
     heap.i32[(pointers[0] ?? 0) / 4] = (pointers[1] ?? 0) / 4 - 1
     expectError(() => heap.free(pointers[10] ?? 0), 'ERR_OFFHEAP_CORRUPT')
   })

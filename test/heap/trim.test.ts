@@ -1,7 +1,4 @@
-/**
- * Memory back to the system, a heap emptied, a heap ended; what counts is what the system says is
- * resident.
- */
+/** trim(), reset() and close(): compared with the resident bytes that the system reports. */
 import { describe, expect, test } from 'vitest'
 import { Heap, placements, Region } from '../../lib/index.js'
 import { expectFilled, fill, newHeap, sketch } from './support.js'

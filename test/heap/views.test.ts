@@ -1,4 +1,4 @@
-/** Blocks as views, and the whole heap as numbers of each kind. */
+/** Views of blocks, and the whole heap as typed arrays. */
 import { describe, expect, test } from 'vitest'
 import { Heap, type TypedArrayConstructor } from '../../lib/index.js'
 import { call, expectError, expectRefusal, newHeap, row } from './support.js'

@@ -7,7 +7,7 @@ import { clearList, link, relink, unlink } from '../../lib/layout/free-list.js'
 const SENTINEL = 1
 const words = new Int32Array(256)
 
-/** The members in list order; fails when the way back is another one. */
+/** The members in list order; fails if the backward links disagree. */
 function members(): number[] {
   const forwards: number[] = []
   for (let at = words[SENTINEL + NEXT]; at !== SENTINEL; at = words[at + NEXT]) forwards.push(at)

@@ -1,4 +1,4 @@
-/** What lru-cache says of itself, said again for HeapCache; and where HeapCache differs. */
+/** What lru-cache documents, tested for HeapCache; and where HeapCache differs. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Heap } from '../../lib/index.js'
 import { type CacheOptions, HeapCache, type Reason } from '../../lib/map/index.js'
@@ -10,7 +10,7 @@ function cacheOf<V = unknown>(
   return HeapCache.create<string, V>(Heap.format(new ArrayBuffer(bytes)), options)
 }
 
-/** A cache, and what its `dispose` was called with. */
+/** A cache, and the arguments of its `dispose` calls. */
 function watched(options: CacheOptions<string, unknown> = {}) {
   const left: [unknown, string, Reason][] = []
   const cache = cacheOf({

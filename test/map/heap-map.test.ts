@@ -1,4 +1,4 @@
-/** What HeapMap does that Map does not, or not in the same way; and its limits. */
+/** How HeapMap differs from Map; and its limits. */
 import { channel } from 'node:diagnostics_channel'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Heap } from '../../lib/index.js'
@@ -13,7 +13,7 @@ const outOfMemory = expect.objectContaining({ code: 'ERR_OFFHEAP_OUT_OF_MEMORY' 
 const invalidType = expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' })
 const outOfRange = expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' })
 
-/** What a call throws. */
+/** The error that a call throws. */
 function thrown(call: () => unknown): unknown {
   try {
     call()

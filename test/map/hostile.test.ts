@@ -1,6 +1,6 @@
 /**
- * Keys whose hashes were made to collide: the map notices, chooses another hash, and is about as
- * fast as ever.
+ * Keys whose hashes were made to collide: the map detects them, switches to another hash, and stays
+ * about as fast.
  */
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { Heap } from '../../lib/index.js'
@@ -28,7 +28,7 @@ function counted(): { table: Table; loads: () => number } {
   return { table, loads: () => loads }
 }
 
-/** How many loads it takes to set and to find these keys, each. */
+/** The loads per key for setting and finding these keys. */
 function cost(list: readonly string[]): { loads: number; rebuilds: number } {
   const { table, loads } = counted()
   for (const key of list) table.put(key, new Value(1), undefined)
@@ -45,7 +45,7 @@ const ordinary = Array.from({ length: 4000 }, (_, i) => `ordinary ${i}`)
 describe('chosen keys take less than ten times as long as others', () => {
   afterEach(() => void vi.restoreAllMocks())
 
-  /** As if the seeds were known, and keys had been found whose hashes end up like this. */
+  /** As if the seeds were known, and somebody had found keys with these hashes. */
   function attack(choose: (hash: number) => number): void {
     const pack = keys.pack.bind(keys)
     vi.spyOn(keys, 'pack').mockImplementation((key, hashing, at) => {
@@ -170,7 +170,7 @@ describe('hashes', () => {
       expect(Math.max(...counts)).toBeLessThan(280)
       expect(Math.min(...counts)).toBeGreaterThan(130)
     }
-    // Of random numbers of 32 bits 0.3 pairs would be alike.
+    // Among random 32-bit numbers, one would expect 0.3 equal pairs.
     expect(all.size).toBeGreaterThan(51_195)
   })
 })

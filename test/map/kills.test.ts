@@ -28,7 +28,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true })
 })
 
-/** How many calls returned, as the journal says. */
+/** The number of calls that returned, from the journal. */
 function callsDone(path: string): number {
   if (!existsSync(path)) return 0
   const file = openSync(path, 'r')
@@ -48,7 +48,7 @@ function after(seed: number, calls: number, eviction: EvictionPolicy): Map<strin
 }
 
 /**
- * Kills a process once it made some calls, and judges what it leaves. Returns the calls that had
+ * Kills a process after some calls, and checks the file. Returns the number of calls that had
  * returned.
  */
 async function kill(name: string, eviction: EvictionPolicy): Promise<number> {
@@ -78,7 +78,7 @@ async function kill(name: string, eviction: EvictionPolicy): Promise<number> {
   const found = [...map]
   const expected = [calls, calls + 1].map(count => [...after(seed, count, eviction)])
   const isOne = expected.some(one => JSON.stringify(one) === JSON.stringify(found))
-  // Says what is missing, instead of thousands of lines.
+  // Reports only what is missing, instead of thousands of lines.
   if (!isOne) {
     const both = new Map(expected[0])
     const wrong = found.filter(

@@ -1,5 +1,5 @@
 /**
- * HeapMap beside a Map, with random calls of every kind, all options combined, on heaps that are
+ * HeapMap compared with a Map: random calls of every kind, all options combined, in heaps that are
  * often full. After each call both have the same entries in the same order, and check() holds.
  */
 import fc from 'fast-check'
@@ -88,7 +88,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   }
 )
 
-/** What Map says, by names of keys. */
+/** The entries according to Map, by names of keys. */
 class Model {
   readonly entries = new Map<string, { readonly key: MapKey; readonly value: unknown }>()
 }
@@ -110,7 +110,7 @@ class Pair {
     heap.root = this.map.pointer
   }
 
-  /** Stores in both, unless the heap is full: then neither has it. */
+  /** Stores in both, unless the heap is full: then in neither. */
   set(key: MapKey, value: unknown): void {
     const { map, model } = this
     try {

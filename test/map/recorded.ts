@@ -5,7 +5,7 @@
 import type { Heap } from '../../lib/index.js'
 import { Table } from '../../lib/map/table.js'
 
-/** Words that were stored in one go. */
+/** Words of one store. */
 export interface Store {
   readonly index: number
   readonly values: Int32Array
@@ -17,7 +17,7 @@ const HEAP_CALLS = ['malloc', 'calloc', 'alignedAlloc', 'free']
 export function recorded(heap: Heap, pointer: number): { table: Table; log: Store[] } {
   const log: Store[] = []
   const words = heap.i32
-  /** Does something, and logs all words that it changed as one store. */
+  /** Runs a function, and logs all words that it changed as one store. */
   function whole<Result>(action: () => Result): Result {
     const before = words.slice()
     const result = action()

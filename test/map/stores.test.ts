@@ -71,7 +71,7 @@ function verify(
 ): void {
   const either = new Set([...before, ...after])
   expect(found.filter(line => !either.has(line))).toEqual([])
-  // What the call had nothing to do with is there, in the same order.
+  // Entries that the call did not concern are there, in the same order.
   const inBoth = (line: string): boolean => before.includes(line) && after.includes(line)
   expect([before.filter(inBoth), after.filter(inBoth)]).toContainEqual(found.filter(inBoth))
   const kept = before.map(keyIn).filter(key => after.some(line => keyIn(line) === key))

@@ -1,8 +1,8 @@
 /**
- * Changes the code of some rooms of lib/ in one place after another, and says which changes no test
- * notices: `node test/check.js mutate`, or `node test/check.js mutate lib/engine/allocator.ts
- * lib/placement` for some files or folders. Prints the score by file and the survivors; ends
- * non-zero below 90 %. test/mutation/README.md explains the survivors that there are.
+ * Changes the code of some folders of lib/, one place at a time, and reports which changes no test
+ * detects: `node test/check.js mutate`, or `node test/check.js mutate lib/engine/allocator.ts
+ * lib/placement` for some files or folders. Prints the score by file and the survivors; the exit
+ * code is not 0 below 90 %. test/mutation/README.md explains the known survivors.
  */
 
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -11,9 +11,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import Table from 'cli-table3'
 
-/** Per cent of the mutants that tests must notice. */
+/** The percentage of the mutants that tests must detect. */
 const GOAL = 90
-/** Of the sequences that the properties of the suite try, the part that each mutant meets. */
+/** The share of the suite's random sequences that each mutant is tested with. */
 const RUNS = '0.01'
 /** Stryker needs Node 22 or later. */
 const NODE_LINE = '24'
@@ -21,7 +21,9 @@ const NODE_LINE = '24'
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const report = join(root, '.mutation/report.json')
 const words = process.argv.slice(2)
-/** Of the lab, what runs in this process; the rest is in others, where no mutant is met. */
+/**
+ * The parts of the lab that run in this process; the rest runs in others, which have no mutants.
+ */
 const LAB = [
   ...['config', 'report', 'score'].map(name => `grade/${name}`),
   ...['hints', 'ledger', 'memory', 'picture', 'spy', 'strict', 'verify'].map(
@@ -31,7 +33,7 @@ const LAB = [
 const ROOMS = ['layout', 'placement', 'engine', 'hardened', 'heap', 'trace'].map(
   room => `lib/${room}`
 )
-/** Not location.ts: it finds the package, which is not here. */
+/** Not location.ts: it searches for the package, which is not here. */
 const MEMORY = ['addon', 'advice', 'refusal', 'region'].map(name => `lib/memory/${name}.ts`)
 const places =
   words.length > 0 ? words : [...ROOMS, ...MEMORY, ...LAB.map(name => `lib/lab/${name}.ts`)]
@@ -90,7 +92,7 @@ for (const [file, { source, mutants }] of Object.entries(
 )) {
   const lines = source.split('\n')
   const count = (...states) => mutants.filter(mutant => states.includes(mutant.status)).length
-  // A mutant that never ends is noticed too.
+  // A mutant that never ends is detected too.
   const killed = count('Killed', 'Timeout')
   const survived = count('Survived', 'NoCoverage')
   const ignored = mutants.length - killed - survived

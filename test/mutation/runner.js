@@ -1,7 +1,7 @@
 /**
- * Runs the tests against mutants, for Stryker: all in one process that loads them once, where a run
- * by vitest loads them anew for every mutant, which takes ten times as long. That is sound because
- * lib/ keeps the state of a heap in the heap's memory.
+ * Runs the tests against mutants, for Stryker: all in one process that loads them once. vitest
+ * would load them anew for every mutant, which takes ten times as long. This works because lib/
+ * keeps the state of a heap in the heap's memory.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -18,11 +18,11 @@ import { build } from 'esbuild'
 
 const STAND_IN = 'test/mutation/vitest.js'
 /**
- * Rooms whose tests are in a folder of their own; the tests of all other rooms judge each other's
- * mutants.
+ * Folders whose mutants only their own tests judge; those of all other folders are judged by all
+ * other tests.
  */
 const APART = ['trace', 'memory', 'lab']
-/** What no mutant of `lib/` has tests in. */
+/** Folders whose tests judge no mutant of `lib/`. */
 const ELSEWHERE = [
   'bench',
   'cli',
@@ -38,12 +38,13 @@ const ELSEWHERE = [
   'types'
 ]
 /**
- * Seconds of gigabytes for each mutant, or minutes of other processes, which a mutant of this one
- * doesn't reach.
+ * They take seconds for each mutant, with gigabytes, or minutes in other processes, which have no
+ * mutants.
  */
 const LEFT_OUT = [
   'heap/large.test.ts',
-  // Other flags of Node, in processes of their own; and a stack that mutated code needs more of.
+  // Other flags of Node, in processes of their own; and a limited stack, of which mutated code
+  // needs more.
   'heap/node-flags.test.ts',
   'heap/stack.test.ts',
   'trace/shipped.test.ts',
@@ -60,20 +61,20 @@ const LEFT_OUT = [
   'lab/processes.test.ts'
 ]
 const LEFT_OUT_TESTS = [
-  // Counts the mappings of a process, in which the code that counts statements has some.
+  // Counts the mappings of a process; the code that counts statements has some of its own.
   /a lock beyond RLIMIT_MEMLOCK names the limit$/,
   // A minute of heaps of gigabytes, whose bounds are those of small ones.
   /around 2 \*\* (1[7-9]|2\d|3\d) bytes has exactly what largestFree says/,
   /a heap of 6 GiB with slabs /,
-  // Half a second each, of what quicker ones find as well.
+  // Half a second each; quicker ones find the same.
   /one with slabs .* > serves a request of 2 GiB and more, to the last byte$/,
   /> is silent with many free blocks, and when all of them are one again$/,
   /> without a threshold nothing is given back$/,
   /the memory of empty slabs > goes back to the system with trim\(\)$/,
-  // What others that use the heap inside of events find is found by the other tests as well.
+  // The other tests find the same.
   /stays sound, keeps every byte, and has zeros for calloc$/
 ]
-/** What tests look for beside them. */
+/** Files that tests read from their folder. */
 const NEIGHBOURS = [
   'build',
   'labs',
@@ -86,8 +87,8 @@ const NEIGHBOURS = [
   'tsconfig.json'
 ]
 /**
- * So many statements of the mutated files are an endless loop. All tests without a mutant execute
- * half as many at most.
+ * This many statements of the mutated files count as an endless loop. All tests without a mutant
+ * execute at most half as many.
  */
 const STEPS = 4e8
 /**
@@ -107,9 +108,9 @@ function testFiles(patterns) {
 }
 
 /**
- * A copy of lib/ counts what is covered at every statement. While a mutant is judged nobody wants
- * to know; instead, the statements are counted, for a mutant may make loops endless that it does
- * not lie in.
+ * A copy of lib/ that records coverage at every statement. For a mutant, coverage is not needed.
+ * Its statements are counted instead, because a mutant can make loops endless that it is not part
+ * of.
  */
 const countSteps = {
   name: 'count-steps',
@@ -141,8 +142,7 @@ class InProcessRunner {
 
   constructor({ mutate }) {
     this.patterns = mutate
-    // What the mutated code reads and writes: which mutant is active, and which were met by which
-    // test.
+    // Shared with the mutated code: which mutant is active, and which test reached which mutants.
     globalThis[INSTRUMENTER_CONSTANTS.NAMESPACE] ??= {}
     this.state = globalThis[INSTRUMENTER_CONSTANTS.NAMESPACE]
   }
@@ -165,15 +165,15 @@ class InProcessRunner {
       platform: 'node',
       target: 'node24',
       outdir: folder,
-      // As deep as the tests and as lib/, for both look for files from where they lie.
+      // As deep as the tests and lib/, because both search for files relative to their own place.
       chunkNames: 'test/chunks/[name]-[hash]',
-      // Not the default, which is where Stryker itself was started.
+      // Not the default, which is the folder in which Stryker was started.
       absWorkingDir: process.cwd(),
       outbase: '.',
       plugins: [countSteps],
       logLevel: 'error'
     })
-    // What bundled code looks for beside it: the addon, and what tests compile.
+    // Files that bundled code expects in its folder: the addon, and what tests compile.
     for (const name of NEIGHBOURS.filter(existsSync))
       symlinkSync(join('..', name), join(folder, name))
     symlinkSync(join(process.cwd(), 'build'), join(folder, 'test/chunks/build'))
@@ -193,7 +193,7 @@ class InProcessRunner {
     this.tests = tests
       .filter(({ name }) => !LEFT_OUT_TESTS.some(left => left.test(name)))
       .map((test, i) => ({ ...test, id: String(i) }))
-    // What a file of tests takes, in ms, and how often it ended a run.
+    // The time of a test file in ms, and how often it ended a run.
     this.costs = new Map(files.map(file => [file, { time: 0, kills: 0 }]))
   }
 
@@ -213,14 +213,13 @@ class InProcessRunner {
 
   async mutantRun({ testFilter, activeMutant, hitLimit }) {
     const wanted = testFilter && new Set(testFilter)
-    // The first failure ends a run: quick files, and those that ended many, come first.
+    // The first failure ends a run: quick files, and those that ended many runs, come first.
     const rank = ({ file }) => this.costs.get(file).time / (1 + this.costs.get(file).kills)
     const tests = this.tests
       .filter(({ id }) => !wanted || wanted.has(id))
       .sort((a, b) => rank(a) - rank(b))
     Object.assign(this.state, { activeMutant: activeMutant.id, hitCount: 0, hitLimit, steps: 0 })
-    // For the processes that tests start: there the mutated code reads which mutant is active from
-    // here.
+    // For the processes that tests start: their mutated code reads here which mutant is active.
     process.env[INSTRUMENTER_CONSTANTS.ACTIVE_MUTANT_ENV_VARIABLE] = activeMutant.id
     const results = await this.run(tests, true)
     const last = results.at(-1)
@@ -237,7 +236,7 @@ class InProcessRunner {
     )
   }
 
-  /** Runs the tests in order, with their hooks. Stops at the first failure when `bail`. */
+  /** Runs the tests in order, with their hooks. With `bail`, stops at the first failure. */
   async run(tests, bail) {
     const results = []
     let open = []
@@ -274,7 +273,7 @@ class InProcessRunner {
 
 const SKIPPED = new Error('this test was skipped')
 
-/** What a test calls that finds that it can't run here. */
+/** A test calls it to skip itself. */
 function leaveTest() {
   throw SKIPPED
 }

@@ -1,6 +1,6 @@
 /**
- * Properties as a mutant needs them: the same sequences each time, and none is shrunk, for nobody
- * reads which one failed.
+ * Settings of the random tests for mutants: the same sequences each time, without shrinking,
+ * because only the failure counts.
  */
 import fc from 'fast-check'
 

@@ -1,16 +1,16 @@
-/** How mutants are made and judged; main.js says of which files. */
+/** How mutants are made and judged; main.js chooses the files. */
 export default {
   testRunner: 'in-process',
   plugins: ['./test/mutation/runner.js'],
   coverageAnalysis: 'perTest',
-  // Constants and tables are read when the tests are loaded, which is once.
+  // Constants and tables are evaluated only once, when the tests are loaded.
   ignoreStatic: true,
-  // The score is about behaviour: an error with other words is the same error.
+  // The score is about behaviour: an error with another message is the same error.
   mutator: { excludedMutations: ['StringLiteral'] },
   disableTypeChecks: '{lib,test}/**/*.ts',
-  // TypeScript 7 has no API to read it with; the paths in the copy are the same anyway.
+  // TypeScript 7 has no API to read it; the paths in the copy are the same anyway.
   tsconfigFile: 'none',
-  // The copy that is mutated has what the tests need, and nothing else.
+  // The copy that is mutated has only what the tests need.
   ignorePatterns: [
     '*',
     '!lib/**',
@@ -26,7 +26,7 @@ export default {
   ],
   concurrency: 1,
   // Tests that run for the first time, and note what they cover, take several times as long as
-  // later; but the machine may be busy, and a mutant that is only slow must not count as noticed.
+  // later. The machine may also be busy, and a mutant that is only slow must not count as detected.
   timeoutMS: 15_000,
   timeoutFactor: 0.5,
   dryRunTimeoutMinutes: 30,

@@ -1,6 +1,6 @@
 /**
- * What the tests import as `vitest` while mutants are judged (see runner.js): the same words, and
- * vitest's own `expect`, but the tests are only collected, so that they can be run thousands of
+ * What the tests import as `vitest` while mutants are judged (see runner.js): the same functions,
+ * and vitest's own `expect`. But tests are only collected, so that they can be run thousands of
  * times in one process.
  */
 import { setTimeout } from 'node:timers/promises'

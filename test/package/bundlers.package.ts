@@ -31,10 +31,7 @@ const PROGRAM = `
   console.log(JSON.stringify({ node: process.version, arch: process.arch, addon }))
 `
 
-/**
- * Bundles as those do who only import offheap: with the bundler's own defaults for programs on
- * Node.
- */
+/** Bundles a program that imports offheap, with the bundler's defaults for programs on Node. */
 const WEBPACK = `
   import { resolve } from 'node:path'
   import webpack from 'webpack'

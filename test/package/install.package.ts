@@ -1,4 +1,4 @@
-/** The tarball in an empty folder: however it is installed, and whichever Node runs it. */
+/** The tarball in an empty folder: every way to install it, and every version of Node. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -138,7 +138,7 @@ describe('an install', () => {
     const folder = project()
     install(folder)
     run(folder, 'chmod', ['-R', 'a-w,a+rX', 'node_modules'])
-    // Nothing is read-only to root.
+    // For root, nothing is read-only.
     const nobody =
       process.getuid?.() === 0 ? { uid: 65534, gid: 65534, env: { PATH: process.env.PATH } } : {}
     const write = 'fs.writeFileSync("node_modules/offheap/x", "")'

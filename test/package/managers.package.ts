@@ -1,7 +1,7 @@
 /**
- * The tarball installed by each package manager, with leave to run the scripts of packages: none
- * may compile anything, and the command that the error names builds the addon wherever the manager
- * put the package.
+ * The tarball installed by each package manager, with permission to run the scripts of packages:
+ * none may compile anything, and the command in the error message builds the addon wherever the
+ * manager put the package.
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,18 +12,15 @@ interface Manager {
   /** The command line of the manager, without arguments. */
   readonly program: () => readonly string[]
   readonly install: (tarball: string) => readonly string[]
-  /** Files of the project that set the manager up. */
+  /** Files of the project that configure the manager. */
   readonly files?: Readonly<Record<string, string>>
   /** The place of the package, if it isn't node_modules/offheap. */
   readonly place?: (folder: string) => string
-  /** Arguments of the manager that run Node, when Node alone would not find packages. */
+  /** Arguments of the manager that run Node, if Node alone would not find packages. */
   readonly node?: readonly string[]
 }
 
-/**
- * Each keeps what it fetched in the project, so that no other run's cache has a part in the
- * outcome.
- */
+/** Each has its cache in the project, so that runs don't affect each other. */
 const CACHES = {
   YARN_CACHE_FOLDER: '.cache',
   YARN_ENABLE_TELEMETRY: '0',
@@ -76,7 +73,7 @@ const MANAGERS: Readonly<Record<string, Manager>> = {
     program: inNode('pnpm', '12', 'bin/pnpm.mjs'),
     install: tarball => ['add', '--allow-build=offheap', tarball]
   },
-  // This one fails an install for a package that has something to build and no leave to.
+  // It fails to install a package that has a build script without permission to run it.
   'pnpm 12.4': {
     program: inNode('pnpm', '12.4', 'bin/pnpm.mjs'),
     install: tarball => ['add', tarball]

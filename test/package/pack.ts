@@ -1,6 +1,6 @@
 /**
- * Before all tests of the package: packs it, or takes the tarball that OFFHEAP_TARBALL names. After
- * them: prints what was installed where.
+ * Before all tests of the package: packs it, or uses the tarball in OFFHEAP_TARBALL. After them:
+ * prints what was installed where.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'

@@ -1,6 +1,5 @@
 /**
- * Binaries for other platforms than this one, as far as they can be run here: arm64 under qemu, and
- * the recorder on musl.
+ * Binaries for other platforms that can be run here: arm64 under qemu, and the recorder on musl.
  */
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -48,7 +47,7 @@ describe.runIf(canRunArm)('linux-arm64, under qemu', () => {
     install(folder)
     run(folder, 'aarch64-linux-gnu-gcc', ['-O0', 'program.c', '-o', 'program'])
     const recorder = join(folder, 'node_modules/offheap/prebuilds/linux-arm64/recorder.glibc.so')
-    // Under qemu a program's LD_PRELOAD is qemu's to pass on; the wrapper turns ours into that.
+    // qemu itself must pass LD_PRELOAD on to a program; the wrapper arranges that.
     writeFileSync(
       join(folder, 'wrapper'),
       `#!/bin/sh\nexec env -u LD_PRELOAD ${QEMU} -E LD_PRELOAD="$LD_PRELOAD" ./program\n`,
@@ -93,7 +92,7 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64' && has('mu
   }
 )
 
-/** A program whose calls are known, and the operations that they are. */
+/** A program whose calls are known, and their operations. */
 const PROGRAM = `
 #include <stdlib.h>
 int main(void) {
@@ -116,8 +115,8 @@ int main(int argc, char **argv) {
 }`
 
 /**
- * Records the program with a recorder of our choice; returns those operations of the trace that are
- * ours, without the ids.
+ * Records the program with the given recorder; returns the operations of its own calls in the
+ * trace, without ids.
  */
 function recordWith(
   folder: string,

@@ -1,7 +1,7 @@
 /**
- * A registry for one package, the tarball named on the command line; for all others it sends npm on
- * to the public one. npm treats what a registry has otherwise than a file: it never runs its
- * `prepare`. Prints its URL, and ends with its standard input.
+ * A registry for one package, the tarball named on the command line; all other requests are
+ * redirected to the public one. npm treats a package from a registry differently from a file: it
+ * never runs its `prepare`. Prints its URL, and ends with its standard input.
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'

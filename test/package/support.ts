@@ -1,6 +1,6 @@
 /**
- * What the tests of the package share: empty folders, installs, other versions of Node, and the
- * rows of the table.
+ * Shared by the tests of the package: empty folders, installs, other versions of Node, and the rows
+ * of the table.
  */
 import { spawnSync } from 'node:child_process'
 import {
@@ -34,7 +34,7 @@ export interface Outcome {
 }
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-/** Other Nodes and npms are kept here, so that a second run fetches nothing. */
+/** Other versions of Node and npm are stored here, so that a second run downloads nothing. */
 const CACHE = join(ROOT, 'node_modules', '.cache', 'offheap-package')
 
 const LIBC =
@@ -83,7 +83,7 @@ export function project(files: Readonly<Record<string, string>> = {}): string {
   return folder
 }
 
-/** A connection on which nothing comes is tried again after a minute, not after five. */
+/** A connection without data is retried after a minute instead of five. */
 const NETWORK = { npm_config_fetch_timeout: '60000', npm_config_fetch_retries: '4' }
 /** Milliseconds for a command. One that hangs, in spite of NETWORK, is a failure too. */
 const LIMIT = 400_000
@@ -132,10 +132,7 @@ export function install(folder: string, ...args: string[]): string {
   return run(folder, 'npm', ['install', '--no-audit', '--no-fund', inject('tarball'), ...args])
 }
 
-/**
- * The names of the packages that a folder has, their bytes, and those that run something when they
- * are installed.
- */
+/** The names of the packages in a folder, their bytes, and those with install scripts. */
 export function installed(folder: string): { names: string[]; scripts: string[]; bytes: number } {
   const lock = JSON.parse(readFileSync(join(folder, 'node_modules', '.package-lock.json'), 'utf8'))
   const paths = Object.keys(lock.packages)
@@ -154,7 +151,7 @@ function bytesIn(path: string): number {
 }
 
 /**
- * Reads what a probe printed, and adds a row to the table. Returns which Node ran, and the addon's
+ * Reads the output of a probe, and adds a row to the table. Returns which Node ran, and the addon's
  * path in the package.
  */
 export function report(
@@ -206,7 +203,7 @@ export function cached(name: string, version: string, ...flags: string[]): strin
 export function nodeOf(major: number, arch: string = process.arch): string {
   const name = `node-${process.platform}-${arch}`
   const flags = arch === process.arch ? [] : ['--force', `--cpu=${arch}`]
-  // `node test/check.js nodes` may have fetched it already.
+  // `node test/check.js nodes` may have downloaded it already.
   const there = join(
     ROOT,
     'node_modules/.cache/nodes',

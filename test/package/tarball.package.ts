@@ -1,6 +1,6 @@
 /**
- * What is in the tarball: how large, for whom, and whether the tools that judge packages find fault
- * with it.
+ * The contents of the tarball: its size, its platforms, and the reports of tools that check
+ * packages.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, statSync } from 'node:fs'
@@ -51,7 +51,7 @@ describe('the tarball', () => {
     const { preinstall, install, postinstall } = manifest.scripts ?? {}
     expect([preinstall, install, postinstall]).toEqual([undefined, undefined, undefined])
     expect(manifest).toMatchObject({ gypfile: false })
-    // yarn, pnpm and bun compile a package that has one, whatever its package.json says.
+    // yarn, pnpm and bun compile a package that contains this file, whatever its package.json says.
     expect(files.map(({ path }) => path)).not.toContain('binding.gyp')
   })
 

@@ -1,5 +1,5 @@
 /**
- * What stands between a program and Node: TypeScript and vitest. bundlers.package.ts has the rest.
+ * Tools between a program and Node: TypeScript and vitest. bundlers.package.ts tests the others.
  */
 import { beforeAll, describe, expect, test } from 'vitest'
 import { install, installed, nodeOf, PREBUILT, project, report, run } from './support.js'

@@ -6,10 +6,10 @@ export default defineConfig({
   test: {
     include: ['test/package/*.package.ts'],
     globalSetup: ['test/package/pack.ts'],
-    // One at a time: each is a whole `npm install`, and the rows of the table stay in order.
+    // One at a time: each runs a whole `npm install`, and the rows of the table stay in order.
     pool: 'forks',
     fileParallelism: false,
-    // The registry may not answer once.
+    // The registry may fail to answer once.
     retry: 1,
     testTimeout: HANG,
     hookTimeout: HANG

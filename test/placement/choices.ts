@@ -13,7 +13,7 @@ const choices: Record<PlacementName, (heapBytes: number) => Choice> = {
 }
 
 /**
- * The choice of a policy in a heap of `bytes` bytes. A new one for each heap: next fit remembers.
+ * The choice of a policy in a heap of `bytes` bytes. A new one for each heap: next fit has a state.
  */
 export function choiceOf(placement: PlacementName, bytes: number, hardened = false): Choice {
   return hardened ? hardenedChoice(placement, bytes) : choices[placement](bytes)

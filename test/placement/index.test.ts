@@ -1,6 +1,6 @@
 /**
- * The indexes of the placement policies: how large they are, that check() sees what is wrong in
- * them, and many free blocks.
+ * The indexes of the placement policies: their size, damage that check() reports, and many free
+ * blocks.
  */
 import { describe, expect, test } from 'vitest'
 import { Heap, type PlacementName } from '../../lib/index.js'
@@ -81,7 +81,7 @@ describe.each(placements)('check() of a %s heap', placement => {
 })
 
 /**
- * First fit keeps hints besides, for which 0, the beginning, is never wrong; its own test knows
+ * First fit also has hints, for which 0, the beginning, is never wrong; card-index.test.ts tests
  * them.
  */
 describe.each(placements.filter(placement => placement !== 'first-fit'))(
@@ -93,7 +93,7 @@ describe.each(placements.filter(placement => placement !== 'first-fit'))(
       const firstBlock = metadata / 4 - 1
       for (let word = HEADER_BYTES / 4; word < firstBlock; word++) {
         const value = heap.i32[word] ?? 0
-        // What is not there can't be missing.
+        // Clearing a word that is 0 changes nothing.
         if (value === 0 || isRover(placement, word)) continue
         heap.i32[word] = 0
         expect(() => heap.check(), `word ${word} was ${value}, and is 0`).toThrow(

@@ -1,4 +1,4 @@
-/** Next fit: what check() says of the place where the last search ended. */
+/** Next fit: what check() reports about the place where the last search ended. */
 import { expect, test } from 'vitest'
 import { Heap } from '../../lib/index.js'
 import { HEADER_WORDS } from '../../lib/layout/header.js'

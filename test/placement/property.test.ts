@@ -1,7 +1,7 @@
 /**
  * Every placement policy against the slow model, with a simple implementation of the policy's
- * specification. With slabs, whose slots no simple model predicts, against what holds for every
- * heap (drive.ts).
+ * specification. With slabs, whose slots no simple model predicts, only what holds for every heap
+ * is tested (drive.ts).
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -20,7 +20,7 @@ const heaps: [bytes: number, length: number, runs: number][] = [
   [64 * 2 ** 20, 400, scaled(10)]
 ]
 
-/** First fit without slabs has test/heap/property.test.ts for itself. */
+/** First fit without slabs is tested in test/heap/property.test.ts. */
 const hasOwn = (placement: PlacementName) => placement === 'first-fit'
 
 describe.each(placements)('%s', placement => {

@@ -30,7 +30,7 @@ function shown(history: History, moment: Moment) {
   }
 }
 
-/** What the heap itself says, which has chunks of `chunk` bytes. */
+/** The same from the heap itself, which has chunks of `chunk` bytes. */
 function shownBy(heap: Heap, chunk = 4096) {
   const blocks = [...heap.blocks()]
   const used = blocks.filter(block => block.used).map(({ offset, size }) => [offset, size])

@@ -37,7 +37,7 @@ export function randomTrace(length: number, seed = 1): Trace {
   return traceOf(lines, `random ${seed}`)
 }
 
-/** What a heap of this placement does with the trace. */
+/** The timeline of the trace on a heap with this placement. */
 export function timelineOf(
   trace: Trace,
   placement: PlacementName = 'first-fit',

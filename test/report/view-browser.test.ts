@@ -1,7 +1,4 @@
-/**
- * The page in a real browser: Chromium without a window, from CHROMIUM or from where systems
- * install it.
- */
+/** The page in a real browser: headless Chromium, from CHROMIUM or where systems install it. */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -15,7 +12,7 @@ import { launchChromium, noChromium, reason } from '../chromium.js'
 import { HANG } from '../hang.js'
 import { randomTrace, timelineOf, traceOf } from './timelines.js'
 
-/** One block for all of the time, and above it four, of which two are freed. */
+/** One block that is never freed, and above it four, of which two are freed. */
 const LINES = ['a 0 400', 'a 1 40', 'a 2 40', 'a 3 40', 'a 4 40', 'r 0 404', 'f 1', 'f 3', 'a 5 4']
 
 /** Five slots of 96 bytes fill a slab, which leaves 32 bytes over; then two of them are freed. */
@@ -72,7 +69,7 @@ describe.skipIf(noChromium)(`the page of offheap view${reason}`, () => {
     return page
   }
 
-  /** Waits until the page says so. */
+  /** Waits until the page reports it. */
   const says = (page: Page, selector: string, text: string | RegExp) =>
     page.locator(selector, { hasText: text }).first().waitFor()
 

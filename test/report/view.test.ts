@@ -110,7 +110,7 @@ describe('viewSvg', () => {
       )
     ]
     const unit = 874 / 4
-    // The realloc comes with the last operation, so its block has no time left to show.
+    // The realloc is the last operation, so its block exists for no time.
     expect(blocks.map(([, size, x, width]) => [size, Number(x), Number(width)])).toEqual([
       ['s1', 70 + unit, unit * 2],
       ['s2', 70 + unit * 2, unit * 2]

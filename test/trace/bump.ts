@@ -1,6 +1,6 @@
 /**
- * The simplest allocator that is right: it never uses memory twice. Tests break it in one place and
- * see that it shows.
+ * The simplest correct allocator: it never reuses memory. Tests break it in one place and expect
+ * that to be detected.
  */
 
 import type { ReplayTarget } from '../../lib/trace/verify-target.js'

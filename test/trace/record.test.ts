@@ -213,8 +213,8 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
   })
 
   test('works with a limit of address space', async () => {
-    // The shell that sets the limit is not the program to record, so its child gets the recorder by
-    // hand.
+    // The shell that sets the limit is not the program to record, so its child is given the
+    // recorder directly.
     const events = join(folder, 'events')
     await createEvents(events, 2 ** 14)
     const env = { ...process.env, RECORDER: recorder, EVENTS: events }
@@ -327,7 +327,7 @@ describe.skipIf(why !== '')(`record${why === '' ? '' : ` (skipped: ${why})`}`, (
         maximumEvents: 1
       })
       await vi.waitUntil(() => existsSync(ready), { timeout: HANG })
-      // As if it had come from outside, but for the test runner's own listeners.
+      // As if it came from outside, but without the test runner's own listeners.
       const added = process.listeners(name).filter(listener => !before.includes(listener))
       expect(added).toHaveLength(1)
       for (const listener of added) listener.call(process, name)

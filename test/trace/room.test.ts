@@ -14,7 +14,7 @@ describe('roomFor', () => {
 })
 
 describe('outOfMemory', () => {
-  /** The end of what a trace says on a heap of `size` bytes that is too small for it. */
+  /** The end of the message for a trace on a heap of `size` bytes that is too small for it. */
   function advice(text: string, size: number): string {
     using heap = Heap.map(size)
     const trace = parseTrace(text)

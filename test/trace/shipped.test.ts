@@ -1,8 +1,8 @@
 /**
  * The traces that ship, on a heap of every kind: each placement, with and without each option of a
- * heap, and the defaults. What a verified replay holds against a heap has to be true for all of
- * them. Here each kind gets the beginnings of some traces, and each trace its turn; with
- * OFFHEAP_RUNS=20, as in .ci/run, each kind gets 20,000 operations of every trace.
+ * heap, and the defaults. A verified replay must pass on all of them. Here each kind replays the
+ * beginnings of some traces, and each trace is replayed; with OFFHEAP_RUNS=20, as in .ci/run, each
+ * kind gets 20,000 operations of every trace.
  */
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -18,17 +18,17 @@ const FOLDER = fileURLToPath(new URL('../../traces/', import.meta.url))
 const FILES = readdirSync(FOLDER).filter(name => name.endsWith('.rep.gz'))
 /** How much of each trace is replayed. */
 const OPERATIONS = scaled(1000)
-/** Each kind of heap gets one in this many traces. */
+/** Each kind of heap replays one in this many traces. */
 const TURNS = OPERATIONS < 20_000 ? 4 : 1
 
-/** The options of a heap that meet every placement, alone and together. */
+/** The options of a heap that are combined with every placement, alone and together. */
 const OPTIONS: readonly HeapOptions[] = [
   {},
   { slabs: true },
   { slabs: false },
   { hardened: true }
 ].flatMap(options => [options, { ...options, trimThreshold: 65_536 }])
-/** Options of a hardened heap that no placement knows of. */
+/** Options of a hardened heap that don't concern placements. */
 const HARDENED: readonly HeapOptions[] = [
   { hardened: true, quarantine: 0 },
   { hardened: true, trackAllocations: true, onLeaks() {} }

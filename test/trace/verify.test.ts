@@ -8,7 +8,9 @@ import { inView, type ReplayTarget } from '../../lib/trace/verify-target.js'
 import { traces } from './arbitrary.js'
 import { Bump } from './bump.js'
 
-/** Replays text without a header, so that operation n is on line n, and releases what is left. */
+/**
+ * Replays text without a header, so that operation n is on line n, and frees the remaining blocks.
+ */
 function verify(text: string, target: ReplayTarget): void {
   const replay = verifiedReplay(parseTrace(text), target)
   replay.run()

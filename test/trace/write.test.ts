@@ -15,7 +15,7 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** Everything of a trace but its name and its lines. */
+/** Everything in a trace but its name and its lines. */
 function content({ length, ids, kinds, idOf, sizes, extras, notes }: Trace) {
   return { length, ids, kinds, idOf, sizes, extras, notes }
 }

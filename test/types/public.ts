@@ -1,7 +1,6 @@
 /**
- * The types that a user of offheap sees. `npm run typecheck` compiles this file and runs nothing of
- * it: a type that is not the one stated here, or a mistake that compiles, is an error of the
- * compiler.
+ * The types that a user of offheap sees. `npm run typecheck` compiles this file and does not run
+ * it: a type other than the one stated here, or a mistake that compiles, is a compiler error.
  */
 import { expectTypeOf } from 'vitest'
 import {
@@ -183,7 +182,7 @@ export function telling(): void {
     'first-fit' | 'segregated-fit' | 'best-fit' | 'next-fit'
   >()
   expectTypeOf(placements[0]).toExtend<PlacementName | undefined>()
-  // @ts-expect-error a heap is told its statistics by nobody
+  // @ts-expect-error statistics can't be set
   heap.stats().used = 1
 }
 

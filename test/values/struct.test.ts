@@ -1,7 +1,4 @@
-/**
- * Records: laid out as in C, each field apart from all others, and nothing reachable outside of the
- * array.
- */
+/** Records: laid out as in C, with separate fields, and no access outside the array. */
 import { spawnSync } from 'node:child_process'
 import { inspect } from 'node:util'
 import fc from 'fast-check'
@@ -11,8 +8,8 @@ import { expectError, newHeap } from '../heap/support.js'
 import { scaled } from '../runs.js'
 
 /**
- * The rules of C, written out once more: sizes, alignments, and values as a DataView of the
- * machine's order keeps them.
+ * The rules of C, written independently: sizes, alignments, and values as stored by a DataView in
+ * the byte order of the machine.
  */
 const sizes: Record<string, number> = {
   u8: 1,
@@ -139,7 +136,7 @@ describe.each([
           const [index = '', field = ''] = key.split(' ')
           expect(Reflect.get(array.at(Number(index)), `f${field}`)).toEqual(value)
         }
-        // Whoever knows the pointer alone finds the same.
+        // The pointer alone is enough to find the same.
         const again = kind.view(heap, array.pointer, 5)
         expect(again.toJSON().map(record => ({ ...JSON.parse(text(record)) }))).toEqual(
           array.toJSON().map(record => ({ ...JSON.parse(text(record)) }))

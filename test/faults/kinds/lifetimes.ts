@@ -1,5 +1,5 @@
 /**
- * Use after the end: of a heap that was closed, of its views, of memory that went to another
+ * Use after the end: of a closed heap, of its views, of memory that was transferred to another
  * thread.
  */
 import { Heap, Region } from '../../../lib/index.js'

@@ -11,7 +11,7 @@ const REUSED =
   'A block begins at the same address again, so the pointer is valid; only the owner has ' +
   'changed. The quarantine makes this rare.'
 
-/** Gives a pointer to any of the calls that take one. */
+/** Passes a pointer to any of the calls that take one. */
 function use(scene: Scene, pointer: number): void {
   const { heap, random } = scene
   const call = random.below(4)

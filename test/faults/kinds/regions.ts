@@ -1,4 +1,6 @@
-/** Wrong memory: regions that are not, or no longer, a heap, or that change under a Heap. */
+/**
+ * Wrong memory: regions that are not, or no longer, a heap, or that change while a Heap uses them.
+ */
 import { Heap } from '../../../lib/index.js'
 import type { Kind } from '../kind.js'
 import { entryOf, HEAP_BYTES, type Scene } from '../scene.js'

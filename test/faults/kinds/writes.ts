@@ -1,6 +1,6 @@
 /**
- * Wrong writes through the whole-heap views: past the end of a block, in front of it, to memory
- * that is free.
+ * Wrong writes through the whole-heap views: after the end of a block, before its beginning, to
+ * free memory.
  */
 import type { Kind } from '../kind.js'
 import { NoPlace } from '../random.js'
@@ -24,7 +24,7 @@ function victim(
   return { block, giveBack }
 }
 
-/** Is the memory right after the block free? */
+/** Whether the memory right after the block is free. */
 function freeBehind({ heap }: Scene): Set<number> {
   const before = new Set<number>()
   let previous = 0
@@ -45,20 +45,22 @@ function freed(scene: Scene, size: number): Block {
   return block
 }
 
-/** Frees so much that nothing which waits in a quarantine by now waits any longer. */
+/** Frees so much that everything now in quarantine leaves it. */
 function letGo({ heap, options }: Scene): void {
   for (let bytes = 0; bytes <= (options.quarantine ?? 0); bytes += 1000)
     heap.free(heap.malloc(1000))
 }
 
-/** Lets go of everything, and hands memory of that size out again. */
+/** Frees everything, and allocates memory of that size again. */
 function churn(scene: Scene, size: number): void {
   letGo(scene)
   const all = Array.from({ length: 40 }, () => scene.heap.malloc(size))
   for (const pointer of all) scene.heap.free(pointer)
 }
 
-/** Overwrites 1 to 4 bytes of a part of the heap; as next use, allocates and frees blocks. */
+/**
+ * Overwrites 1 to 4 bytes of a part of the heap; then allocates and frees blocks as the next use.
+ */
 function strayWrite(scene: Scene, part: keyof Parts): () => void {
   const [begin, end] = partsOf(scene)[part]
   const at = scene.random.between(begin, end - 1)
@@ -227,7 +229,7 @@ export const writeKinds: readonly Kind[] = [
     inject(scene) {
       const { top, highWater, metadata, size } = scene.heap.stats()
       const begin = metadata + highWater + 64
-      // The very end is out of reach of the malloc below.
+      // The malloc below can't reach the very end.
       scene.spoilByte(scene.random.between(begin, size - 256))
       return () => {
         const pointer = scene.heap.malloc(size - 8 - top - 64)
