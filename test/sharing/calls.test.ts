@@ -77,11 +77,15 @@ describe.runIf(onLinux)('a heap file', () => {
     ])
   })
 
-  test.each(['msync', 'fdatasync'])(
-    'that %s fails to write is closed, not synced, and says so',
-    call => {
-      const told = run(`
-      const heap = open()
+  const kinds = ['{}', '{ shared: true, arenas: 2 }']
+
+  test.each([
+    ['msync', '{}'],
+    ['fdatasync', '{}'],
+    ['msync', '{ shared: true, arenas: 2 }']
+  ])('that %s fails to write is closed, not synced, and says so: %s', (call, kind) => {
+    const told = run(`
+      const heap = open(${kind})
       const pointer = heap.malloc(100)
       heap.u8[pointer] = 5
       heap.sync()
@@ -90,17 +94,16 @@ describe.runIf(onLinux)('a heap file', () => {
       print(codeOf(() => heap.close()))
       print([heap.closed, stateIn()])
       fail('')
-      const again = open()
+      const again = open(${kind})
       print([again.recovered === undefined, again.u8[pointer], again.sync()])
       again.close()`)
-      const refused = `ERR_OFFHEAP_SYSTEM ${call} 5`
-      expect(told).toEqual([refused, refused, [true, 2], [true, 5, 2]])
-    }
-  )
+    const refused = `ERR_OFFHEAP_SYSTEM ${call} 5`
+    expect(told).toEqual([refused, refused, [true, 2], [true, 5, 2]])
+  })
 
-  test('a full disk is an error of the call that would grow the heap, and nothing else', () => {
+  test.each(kinds)('a full disk is an error of the call that would grow the heap: %s', kind => {
     const told = run(`
-      const heap = open()
+      const heap = open(${kind})
       const small = heap.malloc(100)
       fail('fallocate 28')
       for (const call of [
@@ -120,24 +123,26 @@ describe.runIf(onLinux)('a heap file', () => {
     expect(told).toEqual([refused, refused, refused, refused, refused, [1, true], [true, 0]])
   })
 
-  test.each(['ftruncate 28', 'fallocate 28', 'fallocate 122'])(
-    'that is created where %s is refused can be created later',
-    order => {
-      const told = run(`
+  test.each([
+    ['ftruncate 28', '{}'],
+    ['fallocate 28', '{}'],
+    ['fallocate 122', '{}'],
+    ['fallocate 28', '{ shared: true, arenas: 2 }']
+  ])('that is created where %s is refused can be created later: %s', (order, kind) => {
+    const told = run(`
       fail('${order}')
-      print(codeOf(() => open()))
+      print(codeOf(() => open(${kind})))
       fail('')
       print(codeOf(() => Heap.open(path)))
-      const heap = open()
+      const heap = open(${kind})
       heap.check()
       print(heap.malloc(8) > 0)`)
-      expect(told).toEqual([
-        `ERR_OFFHEAP_SYSTEM ${order}`,
-        'ERR_OFFHEAP_NOT_A_HEAP undefined undefined',
-        true
-      ])
-    }
-  )
+    expect(told).toEqual([
+      `ERR_OFFHEAP_SYSTEM ${order}`,
+      'ERR_OFFHEAP_NOT_A_HEAP undefined undefined',
+      true
+    ])
+  })
 
   test('a file system that can not punch holes refuses trim(), and keeps the heap', () => {
     const told = run(`
