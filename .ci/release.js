@@ -1,11 +1,10 @@
 /**
- * Everything that a release does, but publish. Checks what a release is made from, runs .ci/run,
- * builds the binaries of all platforms, packs, and compares what is in the tarball with the notes
- * of those who built it. `--no-tests` leaves .ci/run out, when it has just been run. Prints the
- * tarball and its checksum, and ends with 1 when something must not be released.
+ * Everything for a release except publishing. Checks the commit, runs .ci/run, builds the binaries
+ * of all platforms, packs, and compares the contents of the tarball with the notes of the build.
+ * `--no-tests` skips .ci/run, if it has just been run. Prints the tarball and its checksum. The
+ * exit code is 1 if something must not be released.
  *
- * Publishing is for .github/workflows/release.yml alone: npm's proof of provenance is only to be
- * had there.
+ * Only .github/workflows/release.yml publishes, because npm provenance works only there.
  */
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -34,7 +33,7 @@ function git(...args) {
   }).trim()
 }
 
-/** The text under the heading of a version in the changelog, '' when there is none. */
+/** The text under the heading of a version in the changelog; '' if there is none. */
 function changesOf(version) {
   const [, text = ''] = read('CHANGELOG.md').split(`\n## [${version}]`)
   return text
@@ -48,7 +47,7 @@ function layoutVersion(header) {
   return version
 }
 
-/** Before anything is built: is this commit one to release? */
+/** Before the build: checks whether this commit can be released. */
 function checkSources({ version, repository }) {
   check(git('status', '--porcelain') === '', 'the working tree has changes that no commit has')
   const changes = changesOf(version)
@@ -88,7 +87,7 @@ function checkSources({ version, repository }) {
     )
 }
 
-/** What the tarball has must be what the compilers made, from these sources. */
+/** The binaries in the tarball must be those that the compilers made from these sources. */
 function checkTarball(tarball) {
   const folder = mkdtempSync(join(tmpdir(), 'offheap-release-'))
   execFileSync('tar', ['-xzf', tarball, '-C', folder])

@@ -20,7 +20,7 @@ export function recoverCommand(io: Io): Command {
       const { file, inUse: isInUse } = HeapFile.look(path)
       const { isShared: shared } = file
       file.release()
-      // One that is shared could be joined, but what others work on needs no recovery.
+      // A file that other processes have open needs no recovery, even if it is shared.
       if (isInUse) throw inUse(path)
       const heap = Heap.open(path, { shared })
       const { recovered } = heap
