@@ -10,6 +10,7 @@ import { OffheapError } from '../errors.js'
 import type { LabConfig, Step } from '../lab/grade/config.js'
 import type { Grade } from '../lab/grade/grade.js'
 import { traceName, withSeed } from '../lab/kit/patterns.js'
+import { labsFolder, missingLabs } from '../labs-package.js'
 import { findTraces, UsageError } from './arguments.js'
 import type { Io } from './io.js'
 import { writeOutput } from './output.js'
@@ -74,6 +75,7 @@ function initCommand(io: Io): Command {
     )
     .argument('<dir>', 'folder to fill; created if it does not exist')
     .action(async (folder: string) => {
+      assertLabs()
       const { initLab } = await import('../lab/kit/init.js')
       const { written, kept } = initLab(folder)
       if (written.length > 0) io.out.write(`${folder}: wrote ${written.join(', ')}\n`)
@@ -133,6 +135,7 @@ function kitCommand(io: Io): Command {
     )
     .argument('<dir>', 'folder to fill; created if it does not exist')
     .action(async (folder: string) => {
+      assertLabs()
       const { layKit } = await import('../lab/kit/kit.js')
       const { written, kept } = layKit(folder)
       io.out.write(`${folder}: wrote ${written.join(', ')}\n`)
@@ -226,9 +229,9 @@ function gradeAllCommand(io: Io, done: (code: number) => void): Command {
     .action(async (folder: string, options: GradeAllCommandOptions) => {
       const { csvOf, gradeAll, htmlOf } = await import('../lab/kit/grade-all.js')
       if (!existsSync(folder)) throw new UsageError(`there is no folder ${folder}`)
+      assertLabs()
       // Ignore other files that a student submitted.
       const nowhere = join(folder, 'allocator.ts')
-      const { labsFolder } = await import('../lab/kit/init.js')
       const config = await configFor(nowhere, {
         ...options,
         format: 'text',
@@ -257,6 +260,12 @@ function gradeAllCommand(io: Io, done: (code: number) => void): Command {
       if (options.csv === undefined && options.html === undefined) io.out.write(csvOf(result))
       done(0)
     })
+}
+
+/** Throws a UsageError that says how to install the files of the course, when they are missing. */
+function assertLabs(): void {
+  const missing = missingLabs()
+  if (missing !== undefined) throw new UsageError(missing)
 }
 
 function number(least: number, most: number): (text: string) => number {
@@ -397,8 +406,8 @@ function changed(files: readonly string[], since: number): Promise<void> {
 
 async function configFor(file: string, options: GradeCommandOptions): Promise<LabConfig> {
   const { ConfigError, readConfig } = await import('../lab/grade/config.js')
-  const { labsFolder } = await import('../lab/kit/init.js')
   const beside = join(dirname(file), 'lab.jsonc')
+  if (options.config === undefined && !existsSync(beside)) assertLabs()
   const path = options.config ?? (existsSync(beside) ? beside : join(labsFolder, 'lab.jsonc'))
   try {
     return readConfig(path)
@@ -422,8 +431,8 @@ async function tracesFor(
   step: Step | undefined
 ): Promise<string[]> {
   if (options.file !== undefined) return findTraces([options.file])
-  const { labsFolder } = await import('../lab/kit/init.js')
   const beside = join(dirname(file), 'traces')
+  if (options.traces === undefined && !existsSync(beside)) assertLabs()
   const folder = options.traces ?? (existsSync(beside) ? beside : join(labsFolder, 'traces'))
   const found = await findTraces([folder])
   const wanted = step?.traces

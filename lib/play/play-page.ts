@@ -4,16 +4,11 @@
  */
 
 import { readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { OffheapError } from '../errors.js'
+import { missingLabs, playFolder } from '../labs-package.js'
 import { escapeHtml } from '../report/view-page.js'
 import type { PlayConfig } from './config.js'
-
-/**
- * Built by `npm run build:lib` from page/; the same files whether this module runs from lib or from
- * dist.
- */
-const PAGE = new URL('../../dist/play/page/', import.meta.url)
 
 /** A script that holds an allocator, as esbuild makes it in the frame of script.ts. */
 export interface FramedScript {
@@ -144,14 +139,15 @@ function trimmedMap(map: string): unknown {
   return { sources, sourcesContent, mappings }
 }
 
+/** A file that `npm run build:lib` made from page/. */
 function readBuilt(name: string): string {
-  const file = new URL(name, PAGE)
+  const file = join(playFolder, name)
   try {
     return readFileSync(file, 'utf8')
   } catch {
     throw new OffheapError(
       'ERR_OFFHEAP_UNSUPPORTED',
-      `the page's ${name} is not built: no ${fileURLToPath(file)}. Run npm run build:lib`
+      missingLabs() ?? `the page's ${name} is not built: no ${file}. Run npm run build:lib`
     )
   }
 }

@@ -2,6 +2,9 @@
  * Compiles the addon and the recorder for another platform, with zig: one compiler that brings the
  * C and C++ libraries of all targets. Which sources are for which system, their names say: those
  * without a suffix are for all.
+ *
+ * zig's linker for macOS exports every symbol of the C++ library, and so keeps all of it. There
+ * LLVM's linker is used instead, which leaves out what the two exports of an addon don't need.
  */
 import { spawnSync } from 'node:child_process'
 import {
@@ -15,10 +18,11 @@ import {
 } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ROOT, run } from '../build.js'
 import { nodeApiNames, nodeApiSource } from './node_api.js'
+import { ADDON_EXPORTS } from './rules.js'
 
 const HERE = fileURLToPath(new URL('.', import.meta.url))
 const NATIVE = join(ROOT, 'native')
@@ -52,10 +56,13 @@ const WARNINGS = ['-Wall', '-Wextra', '-Werror=return-type']
 /** What the linker is told, beside the target and the objects. */
 const LINK = {
   linux: ['-s', '-Wl,--gc-sections', `-Wl,--version-script=${join(HERE, 'exports.map')}`],
-  // Node's functions are the program's, which the loader knows.
-  darwin: ['-s', '-Wl,-dead_strip', '-Wl,-undefined,dynamic_lookup'],
+  // Only for its list of libraries; linkForMacOS makes the binary.
+  darwin: ['-Wl,-undefined,dynamic_lookup'],
   win32: ['-s', '-Wl,--gc-sections']
 }
+
+/** LLVM's linker of Mach-O, as Debian names it. Before LLVM 15 it broke tables of exceptions. */
+const MACOS_LINKERS = ['ld64.lld', ...[22, 19, 18, 17, 16, 15].map(major => `ld64.lld-${major}`)]
 
 /** The sources of the addon for a system, as names in native/. */
 export function sourcesFor(platform) {
@@ -112,6 +119,42 @@ function nodeHeaders() {
   return fetched
 }
 
+/** The name of a linker for macOS. Throws when there is none. */
+function findMacOSLinker() {
+  const found = MACOS_LINKERS.find(name => {
+    const { status, stdout } = spawnSync(name, ['--version'], { encoding: 'utf8' })
+    return status === 0 && Number(/LLD (\d+)/.exec(stdout)?.[1]) >= 15
+  })
+  if (found !== undefined) return found
+  throw new Error('binaries for macOS need ld64.lld 15 or later: apt-get install lld-16')
+}
+
+/** Paths of the libraries that zig links into a C++ library for macOS; it builds those it lacks. */
+function macOSLibraries(target, zig, object, output) {
+  const args = ['c++', '-target', target.zig, '-shared', ...LINK.darwin, object, '-o', output]
+  const env = { ...process.env, ZIG_VERBOSE_LINK: '1' }
+  const { status, stderr } = spawnSync(zig.path, args, { encoding: 'utf8', env })
+  if (status !== 0)
+    throw new Error(`${zig.path} ${args.join(' ')} ended with ${status}:\n${stderr}`)
+  const paths = stderr.split(/\s+/).filter(word => /libc\+\+(abi)?\.a$/.test(word))
+  const { lib_dir: folder } = JSON.parse(spawnSync(zig.path, ['env'], { encoding: 'utf8' }).stdout)
+  return [...new Set(paths), resolve(folder, 'libc', 'darwin', 'libSystem.tbd')]
+}
+
+function linkForMacOS(target, libraries, objects, headers, output) {
+  const names = nodeApiNames(headers)
+  run(findMacOSLinker(), [
+    ...['-arch', target.arch === 'x64' ? 'x86_64' : 'arm64'],
+    ...['-platform_version', 'macos', '11.0', '11.0', '-dylib', '-adhoc_codesign'],
+    ...['-dead_strip', '-S', '-x', '-install_name', '@rpath/offheap.node'],
+    ...ADDON_EXPORTS.flatMap(name => ['-exported_symbol', `_${name}`]),
+    // Node's functions are the program's, which the loader knows. All others must be in a library.
+    ...names.flatMap(name => ['-U', `_${name}`]),
+    ...['-o', output, ...objects, ...libraries]
+  ])
+  return readFileSync(output)
+}
+
 /** The binaries of a target, as bytes. */
 export function compile(target, zig) {
   const stage = mkdtempSync(join(tmpdir(), 'offheap-prebuild-'))
@@ -136,6 +179,12 @@ export function compile(target, zig) {
       const lookup = join(stage, 'node_api.c')
       writeFileSync(lookup, nodeApiSource(nodeApiNames(headers)))
       objects.push(objectOf(lookup))
+    }
+    if (target.platform === 'darwin') {
+      const libraries = macOSLibraries(target, zig, objects.at(-1), join(stage, 'probe.dylib'))
+      return {
+        addon: linkForMacOS(target, libraries, objects, headers, join(stage, 'offheap.node'))
+      }
     }
     const link = (command, inputs, output) => {
       run(zig.path, [

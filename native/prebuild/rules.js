@@ -8,7 +8,7 @@ import { inspectBinary } from './inspect.js'
 export const MOST_BYTES = 150_000
 
 /** What Node asks an addon for. */
-const ADDON_EXPORTS = ['napi_register_module_v1', 'node_api_module_get_api_version_v1']
+export const ADDON_EXPORTS = ['napi_register_module_v1', 'node_api_module_get_api_version_v1']
 
 /**
  * What zig's unwinder exports on Windows. Nobody meets it: imports name the library that they are

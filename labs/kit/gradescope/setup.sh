@@ -3,4 +3,4 @@
 set -euo pipefail
 curl -fsSL https://deb.nodesource.com/setup_22.x | bash -
 apt-get install -y nodejs
-npm install --global offheap@VERSION esbuild typescript
+npm install --global offheap@VERSION offheap-labs@VERSION esbuild typescript

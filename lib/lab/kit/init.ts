@@ -1,19 +1,8 @@
 /** Lays out a student's workspace: the starter, the handout, the traces. Overwrites nothing. */
 
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  statSync,
-  writeFileSync
-} from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
-
-/** The folder `labs/` of this package. */
-export const labsFolder = fileURLToPath(new URL('../../../labs/', import.meta.url))
+import { labsFolder, ownVersion } from '../../labs-package.js'
 
 /** What of `labs/` a student gets, and under which name. The rest is the lecturer's. */
 const PARTS: readonly (readonly [from: string, to: string])[] = [
@@ -74,14 +63,4 @@ function manifest(): string {
     devDependencies: { esbuild: '>=0.25', offheap: ownVersion(), typescript: '>=5.7' }
   }
   return `${JSON.stringify(workspace, null, 2)}\n`
-}
-
-/** The version of this package. */
-export function ownVersion(): string {
-  const own: unknown = JSON.parse(
-    readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')
-  )
-  return typeof own === 'object' && own !== null && 'version' in own
-    ? String(own.version)
-    : 'latest'
 }

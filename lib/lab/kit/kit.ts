@@ -13,7 +13,8 @@ import {
   writeFileSync
 } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
-import { type InitResult, labsFolder, ownVersion } from './init.js'
+import { labsFolder, ownVersion } from '../../labs-package.js'
+import type { InitResult } from './init.js'
 import { zip } from './zip.js'
 
 const EXECUTABLE = /(\.sh|run_autograder)$/
