@@ -111,11 +111,15 @@ function checkTarball(tarball) {
 try {
   const manifest = JSON.parse(read('package.json'))
   checkSources(manifest)
+  check(
+    JSON.parse(read('labs/package.json')).version === manifest.version,
+    'offheap and offheap-labs have different versions'
+  )
   if (!process.argv.includes('--no-tests')) run('.ci/run', [], { cwd: ROOT })
   run(process.execPath, ['native/prebuild/main.js'], { cwd: ROOT })
   rmSync(OUT, { recursive: true, force: true })
   mkdirSync(OUT, { recursive: true })
-  run('npm', ['pack', '--silent', '--pack-destination', OUT], { cwd: ROOT })
+  run('npm', ['pack', '--silent', '--pack-destination', OUT, '.', './labs'], { cwd: ROOT })
   const tarball = join(OUT, `${manifest.name}-${manifest.version}.tgz`)
   checkTarball(tarball)
   run(process.execPath, ['test/check.js', 'package', 'tarball'], {

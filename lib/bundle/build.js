@@ -22,18 +22,27 @@ for (const name of readdirSync(dist, { recursive: true }).filter(path => path.en
   writeFileSync(path, small(name, readFileSync(path, 'utf8'), COLD.test(name)))
 }
 await import('./pages.js')
-if (['pack', 'publish'].includes(process.env.npm_command)) {
-  const reached = declarations('index.d.ts', declarations('map/index.d.ts'))
-  for (const name of readdirSync(dist, { recursive: true }).filter(path => path.endsWith('.d.ts')))
-    if (!reached.has(join(name))) rmSync(join(dist, name))
-}
+if (['pack', 'publish'].includes(process.env.npm_command)) prune()
 
-/** The declarations that a user's compiler reads, from an entry on; the benchmark needs others. */
-function declarations(name, found = new Set()) {
-  if (found.has(name)) return found
-  found.add(name)
-  const text = readFileSync(join(dist, name), 'utf8')
-  for (const [, path] of text.matchAll(/(?:from|import\()\s*'(\.[^']+)\.js'/g))
-    declarations(join(dirname(name), `${path}.d.ts`), found)
-  return found
+/**
+ * Deletes what no user of the package can reach: most is in the bundles. After packing, `postpack`
+ * builds it again, for tests and benchmarks.
+ */
+function prune() {
+  const reached = new Set()
+  const follow = (name, pattern, suffix) => {
+    if (reached.has(name)) return
+    reached.add(name)
+    for (const [, path] of readFileSync(join(dist, name), 'utf8').matchAll(pattern))
+      follow(join(dirname(name), `${path}${suffix}`), pattern, suffix)
+  }
+  // Workers are started by the URLs of their files.
+  for (const name of ['index.js', 'map/index.js', 'cli/main.js'])
+    follow(name, /["'`](\.\.?\/[^"'`$]+)\.js["'`]/g, '.js')
+  for (const name of ['index.d.ts', 'map/index.d.ts'])
+    follow(name, /(?:from|import\()\s*'(\.[^']+)\.js'/g, '.d.ts')
+  for (const name of readdirSync(dist, { recursive: true })) {
+    const isPage = dirname(name).endsWith('page')
+    if (/\.(js|d\.ts)$/.test(name) && !isPage && !reached.has(name)) rmSync(join(dist, name))
+  }
 }

@@ -13,6 +13,7 @@ import {
   nodeOf,
   PREBUILT,
   project,
+  ROOT,
   report,
   run
 } from './support.js'
@@ -61,7 +62,7 @@ describe('a plain install', () => {
 
   test('includes the command', () => {
     expect(run(folder, 'npx', ['--no', '--', 'offheap', '--version'])).toMatch(/^\d+\.\d+\.\d+/)
-    const trace = 'node_modules/offheap/traces/vim.rep.gz'
+    const trace = join(ROOT, 'traces/vim.rep.gz')
     expect(run(folder, 'npx', ['--no', '--', 'offheap', 'replay', '--verify', trace])).toContain(
       'vim'
     )
@@ -78,8 +79,20 @@ describe('a plain install', () => {
     }
   )
 
+  test('reports that the lab needs offheap-labs, and installs that offline', () => {
+    const init = ['--no', '--', 'offheap', 'lab', 'init', 'course']
+    const play = ['--no', '--', 'offheap', 'play', '-o', 'play.html']
+    for (const words of [init, play]) {
+      const without = attempt(folder, 'npx', words)
+      expect(without.status).not.toBe(0)
+      expect(without.output).toMatch(/npm install offheap-labs@.*npm install --offline \.\//s)
+    }
+    run(folder, 'npm', ['install', '--no-audit', '--no-fund', '--offline', inject('labs')])
+    expect(run(folder, 'npx', init)).toContain('handout')
+    expect(run(folder, 'npx', play)).toContain('play.html')
+  })
+
   test('reports that grading needs esbuild, and grades with it', () => {
-    run(folder, 'npx', ['--no', '--', 'offheap', 'lab', 'init', 'course'])
     const grade = [
       '--no',
       '--',

@@ -13,6 +13,8 @@ import type { Row } from './support.js'
 declare module 'vitest' {
   interface ProvidedContext {
     tarball: string
+    /** Of offheap-labs. */
+    labs: string
     work: string
   }
 }
@@ -34,8 +36,9 @@ export default function setup(project: TestProject): () => void {
   project.provide('work', work)
   project.provide(
     'tarball',
-    process.env.OFFHEAP_TARBALL ? resolve(process.env.OFFHEAP_TARBALL) : pack(work)
+    process.env.OFFHEAP_TARBALL ? resolve(process.env.OFFHEAP_TARBALL) : pack(work, '.')
   )
+  project.provide('labs', pack(work, './labs'))
   return () => {
     printTable(join(work, 'rows.jsonl'))
     execFileSync('chmod', ['-R', 'u+w', work])
@@ -43,14 +46,17 @@ export default function setup(project: TestProject): () => void {
   }
 }
 
-function pack(work: string): string {
-  execFileSync('npm', ['pack', '--silent', '--pack-destination', work], {
+/** Packs the package in a folder of the repository; returns the path of its tarball. */
+function pack(work: string, folder: string): string {
+  const destination = mkdtempSync(join(work, 'pack-'))
+  execFileSync('chmod', ['755', destination])
+  execFileSync('npm', ['pack', '--silent', '--pack-destination', destination, folder], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'inherit']
   })
-  const name = readdirSync(work).find(file => file.endsWith('.tgz'))
-  if (name === undefined) throw new Error(`npm pack left no tarball in ${work}`)
-  return join(work, name)
+  const name = readdirSync(destination).find(file => file.endsWith('.tgz'))
+  if (name === undefined) throw new Error(`npm pack left no tarball in ${destination}`)
+  return join(destination, name)
 }
 
 function printTable(file: string): void {

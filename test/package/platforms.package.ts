@@ -4,7 +4,7 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { addRow, has, install, nodeOf, project, report, run } from './support.js'
+import { addRow, has, install, nodeOf, project, ROOT, report, run } from './support.js'
 
 const QEMU = 'qemu-aarch64-static'
 /** The C library of arm64, where Debian's cross compiler puts it. */
@@ -37,9 +37,7 @@ describe.runIf(canRunArm)('linux-arm64, under qemu', () => {
       'replay',
       '--verify'
     ]
-    expect(
-      run(folder, QEMU, [...args, 'node_modules/offheap/traces/vim.rep.gz'], { env })
-    ).toContain('vim')
+    expect(run(folder, QEMU, [...args, join(ROOT, 'traces/vim.rep.gz')], { env })).toContain('vim')
   })
 
   test.runIf(has('aarch64-linux-gnu-gcc'))('the recorder records a program', () => {

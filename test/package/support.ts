@@ -33,7 +33,7 @@ export interface Outcome {
   readonly output: string
 }
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** Other versions of Node and npm are stored here, so that a second run downloads nothing. */
 const CACHE = join(ROOT, 'node_modules', '.cache', 'offheap-package')
 

@@ -11,7 +11,8 @@ import { formatMessage } from 'publint/utils'
 import { beforeAll, describe, expect, inject, test } from 'vitest'
 import { PREBUILT } from './support.js'
 
-const BUDGET = 3_000_000
+/** Bytes of offheap without its binaries. */
+const BUDGET = 1_000_000
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 let folder: string
@@ -29,22 +30,49 @@ beforeAll(() => {
 })
 
 describe('the tarball', () => {
-  test(`is under ${BUDGET} bytes unpacked, without traces`, () => {
+  test(`is under ${BUDGET} bytes unpacked, without binaries`, () => {
     const sizes = new Map<string, number>()
     for (const { path, bytes } of files) {
-      const [part = ''] = /^(labs\/)?traces(?=\/)/.test(path) ? ['traces'] : path.split('/')
+      const [part = ''] = path.split('/')
       sizes.set(part, (sizes.get(part) ?? 0) + bytes)
     }
     const total = [...sizes].reduce(
-      (sum, [part, bytes]) => (part === 'traces' ? sum : sum + bytes),
+      (sum, [part, bytes]) => (part === 'prebuilds' ? sum : sum + bytes),
       0
     )
     const parts = [...sizes]
       .sort(([, a], [, b]) => b - a)
       .map(([part, bytes]) => `${part} ${bytes}`)
     const packed = statSync(inject('tarball')).size
-    console.log(`tarball ${packed} bytes; unpacked: ${parts.join(', ')}; without traces ${total}`)
+    console.log(`tarball ${packed} bytes; unpacked: ${parts.join(', ')}; without binaries ${total}`)
     expect(total).toBeLessThan(BUDGET)
+  })
+
+  test('has nothing that only a course, a checkout or a reader of the repository needs', () => {
+    const paths = files.map(({ path }) => path)
+    expect([...new Set(paths.map(path => path.split('/')[0]))].sort()).toEqual(
+      [
+        ...['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'docs', 'native', 'package.json'],
+        'prebuilds'
+      ].sort()
+    )
+    expect(paths.filter(path => path.startsWith('docs/'))).toEqual(['docs/troubleshooting.md'])
+  })
+
+  test('of offheap-labs has the files of the course, and nothing else', () => {
+    const list = execFileSync('tar', ['-tzf', inject('labs')], { encoding: 'utf8' })
+    const parts = new Set(
+      list
+        .trim()
+        .split('\n')
+        .map(path => path.split('/')[1])
+    )
+    expect([...parts].sort()).toEqual(
+      [
+        ...['GUIDE.md', 'LICENSE', 'README.md', 'handout', 'kit', 'lab.jsonc', 'package.json'],
+        ...['play', 'starter', 'traces']
+      ].sort()
+    )
   })
 
   test('runs no script when it is installed', () => {
@@ -83,7 +111,7 @@ describe('the tarball', () => {
 
   test('has every file that its code and its declarations import', () => {
     const paths = new Set(files.map(({ path }) => path))
-    const imports = /(?:\bfrom|\bimport|\bimport\(|\bnew URL\()\s*'(\.\.?\/[^'$]+\.js)'/g
+    const imports = /(?:\bfrom|\bimport|\bimport\(|\bnew URL\()\s*['"`](\.\.?\/[^'"`$]+\.js)['"`]/g
     let count = 0
     for (const path of paths) {
       if (

@@ -86,7 +86,8 @@ describe('the workflows', () => {
     expect(commands(jobsOf('release.yml').get('publish'))).toEqual([
       'npm ci',
       'node .ci/release.js',
-      'npm publish --provenance --access public .release/*.tgz'
+      'npm publish --provenance --access public .release/offheap-[0-9]*.tgz',
+      'npm publish --provenance --access public .release/offheap-labs-*.tgz'
     ])
     expect(text).toMatch(
       /^ {4}permissions:\n {6}contents: read\n( {6}#.*\n)* {6}id-token: write\n/m
@@ -104,5 +105,9 @@ describe('the workflows', () => {
     for (const [, name = ''] of scripts) expect(Object.keys(manifest.scripts)).toContain(name)
     const checks = texts.flatMap(text => [...text.matchAll(/test\/check\.js (\w+)/g)])
     for (const [, name] of checks) expect(read('test/check.js')).toContain(`\n  ${name}: {`)
+  })
+
+  test('both packages have the same version', () => {
+    expect(JSON.parse(read('labs/package.json')).version).toBe(manifest.version)
   })
 })
