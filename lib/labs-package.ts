@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 /** The root of this package, or of the checkout. */
 const ROOT = fileURLToPath(new URL('../', import.meta.url))
 
-/** The folder of offheap-labs as a program in a folder would find it; undefined when it isn't there. */
+/** The folder of offheap-labs, as a program in a folder would find it; undefined without one. */
 function installed(from: string): string | undefined {
   try {
     return dirname(createRequire(join(from, 'none.js')).resolve('offheap-labs/package.json'))

@@ -34,7 +34,7 @@ export function guardZlib(): void {
 function guard(native: object | null): void {
   const write = propertyOf(native, 'write')
   if (native === null || typeof write !== 'function') return
-  // write(flush, input, offset, length, …) of a native stream, which has the `onerror` of its owner
+  // write(flush, input, offset, length, …) of a native stream, with the `onerror` of its owner
   const guardedWrite = function (this: object, ...args: unknown[]): unknown {
     const [, input, offset, length] = args
     const isGone = ArrayBuffer.isView(input) && Number(offset) + Number(length) > input.byteLength
