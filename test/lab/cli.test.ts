@@ -32,6 +32,7 @@ describe('offheap lab init', () => {
     expect(scripts.watch).toContain('--watch')
     expect(type).toBe('module')
     expect(devDependencies.offheap).toMatch(/^\d/)
+    expect(devDependencies['offheap-labs']).toBe(devDependencies.offheap)
     expect(devDependencies.esbuild).toBe(
       JSON.parse(readFileSync('package.json', 'utf8')).peerDependencies.esbuild
     )

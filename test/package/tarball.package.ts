@@ -69,8 +69,8 @@ describe('the tarball', () => {
     )
     expect([...parts].sort()).toEqual(
       [
-        ...['GUIDE.md', 'LICENSE', 'README.md', 'handout', 'kit', 'lab.jsonc', 'package.json'],
-        ...['play', 'starter', 'traces']
+        ...['GUIDE.md', 'LICENSE', 'README.md', 'broken.br', 'handout', 'kit', 'lab.jsonc'],
+        ...['package.json', 'play', 'starter', 'traces']
       ].sort()
     )
   })

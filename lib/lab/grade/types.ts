@@ -9,7 +9,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
-import { labsFolder } from '../kit/init.js'
+import { labsFolder } from '../../labs-package.js'
 
 /** Errors told of a submission. */
 const MOST_ERRORS = 5

@@ -10,10 +10,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { brotliDecompressSync } from 'node:zlib'
 import { OffheapError } from '../../errors.js'
+import { labsFolder } from '../../labs-package.js'
 import { readTrace } from '../../trace/read.js'
 import type { LabConfig } from '../grade/config.js'
 import { grade } from '../grade/grade.js'
-import { labsFolder } from './init.js'
 
 /** A test says something by its choice of calls, and not by their number. */
 export const MOST_TEST_OPERATIONS = 200

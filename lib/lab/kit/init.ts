@@ -60,7 +60,12 @@ function manifest(): string {
       grade: 'npx --yes offheap lab grade allocator.ts',
       watch: 'npx --yes offheap lab grade allocator.ts --watch'
     },
-    devDependencies: { esbuild: '>=0.25', offheap: ownVersion(), typescript: '>=5.7' }
+    devDependencies: {
+      esbuild: '>=0.25',
+      offheap: ownVersion(),
+      'offheap-labs': ownVersion(),
+      typescript: '>=5.7'
+    }
   }
   return `${JSON.stringify(workspace, null, 2)}\n`
 }
