@@ -168,6 +168,7 @@ function breakCommand(io: Io, done: (code: number) => void): Command {
     .option('--json', 'write the result as JSON')
     .addHelpText('after', '\nExit codes: 0 all ten are broken, 1 some are not, 2 a test is wrong')
     .action(async (paths: readonly string[], options: BreakCommandOptions) => {
+      assertLabs()
       const { breakAll } = await import('../lab/kit/breakers.js')
       const config = await configFor('allocator.ts', { ...options, format: 'text' })
       const progress = startProgress(io, 1)
