@@ -43,7 +43,7 @@ describe('offheap lab kit', () => {
       const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
       for (const name of ['Dockerfile', 'gradescope/setup.sh', '.github/workflows/classroom.yml']) {
         expect(readFileSync(join(folder, name), 'utf8')).toContain(
-          `offheap@${version} esbuild typescript`
+          `offheap@${version} offheap-labs@${version} esbuild typescript`
         )
       }
       writeFileSync(join(folder, 'traces', 'own.rep'), 'a 0 8\n')
