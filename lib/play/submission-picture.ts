@@ -246,7 +246,7 @@ function usualHeader(blocks: readonly BlockDescription[], live: readonly LiveBlo
   return 0
 }
 
-/** A word as a size with flags in its low bits, `104 + 1`; as it is when no flags look like that. */
+/** A word as a size with flags in its low bits, `104 + 1`; unchanged if it has no such flags. */
 function numberText(value: number): string {
   const number = value >>> 0
   const flags = number & 7
