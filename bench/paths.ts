@@ -13,5 +13,5 @@ export const DLMALLOC = `${ROOT}bench/wasm/dlmalloc.wasm`
 export const TLSF_SOURCE = `${ROOT}bench/wasm/tlsf.as`
 export const TLSF = `${ROOT}bench/wasm/build/tlsf.wasm`
 export const CHILD = fileURLToPath(new URL('./process/child.js', import.meta.url))
-/** The folder of the recordings in the package. */
+/** The folder of the recordings in this repository. */
 export const SHIPPED = `${ROOT}traces`

@@ -69,7 +69,7 @@ interface Row {
 export interface Programs {
   readonly recordings: readonly {
     readonly label: string
-    /** Not one of the recordings in the package, which design decisions are based on. */
+    /** Not one of the recordings in traces/, which design decisions are based on. */
     readonly heldOut: boolean
     /** The C library spends its time on page faults. */
     readonly paging: boolean
