@@ -7,7 +7,7 @@
 export type OffheapErrorCode =
   /** No free block and no wilderness is large enough. */
   | 'ERR_OFFHEAP_OUT_OF_MEMORY'
-  /** The heap or region was closed, or its buffer was transferred away. */
+  /** The heap or region was closed, or its buffer was transferred. */
   | 'ERR_OFFHEAP_CLOSED'
   /**
    * Not a pointer that this heap returned: misaligned, outside the heap, inside a block, or in the

@@ -1,7 +1,7 @@
 /**
- * Where the files lie that only courses need: handouts, traces, kits, and the page of `offheap
- * play`. A checkout has them. For users they are a package of their own, `offheap-labs`, so that
- * the library is small.
+ * Finds the files that only courses need: handouts, traces, kits, and the page of `offheap play`. A
+ * checkout has them. For users they are in a second package, `offheap-labs`, so that the library is
+ * small.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 /** The root of this package, or of the checkout. */
 const ROOT = fileURLToPath(new URL('../', import.meta.url))
 
-/** The folder of offheap-labs, as a program in a folder would find it; undefined without one. */
+/** The folder of offheap-labs, as resolved from a folder; undefined if it is not installed. */
 function installed(from: string): string | undefined {
   try {
     return dirname(createRequire(join(from, 'none.js')).resolve('offheap-labs/package.json'))
@@ -23,21 +23,21 @@ function installed(from: string): string | undefined {
 const inCheckout = existsSync(join(ROOT, 'labs'))
 const found = inCheckout ? join(ROOT, 'labs') : (installed(ROOT) ?? installed(process.cwd()))
 
-/** The folder with handouts and traces; one that doesn't exist while `missingLabs` says why. */
+/** The folder with handouts and traces. It doesn't exist if `missingLabs` returns a message. */
 export const labsFolder = found ?? join(ROOT, 'labs')
 
 /** The folder with the built page of `offheap play`. */
 export const playFolder = inCheckout ? join(ROOT, 'dist/play/page') : join(labsFolder, 'play')
 
-/** Says how to install offheap-labs; undefined when it is there. */
+/** A message about how to install offheap-labs; undefined if it is there. */
 export function missingLabs(): string | undefined {
   if (found !== undefined) return undefined
   const version = ownVersion()
   return (
-    'this needs the package offheap-labs, which is not installed: handouts, traces, and the page ' +
+    'the package offheap-labs is not installed. It contains the handouts, the traces and the page ' +
     `of offheap play. Run: npm install offheap-labs@${version}\n` +
-    `Without internet: npm install --offline ./offheap-labs-${version}.tgz, which "npm pack ` +
-    `offheap-labs@${version}" fetches on another machine`
+    `Without internet: run "npm pack offheap-labs@${version}" on another machine, then here ` +
+    `npm install --offline ./offheap-labs-${version}.tgz`
   )
 }
 

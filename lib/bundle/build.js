@@ -1,5 +1,5 @@
 /**
- * Builds dist/ from lib/: compiles it, bundles the heap with its engine, makes the code small, and
+ * Builds dist/ from lib/: compiles it, bundles the heap with its engine, minifies the code, and
  * bundles the pages.
  */
 import { execFileSync } from 'node:child_process'
@@ -15,7 +15,7 @@ rmSync(join(root, 'dist'), { recursive: true, force: true })
 execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' })
 await import('./heap.js')
 const dist = join(root, 'dist')
-/** Rooms in which no loop is hot: there the code may be written anew, and not only its names. */
+/** Folders without hot loops, whose statements may be rewritten too. */
 const COLD = /^(bench|cli|play|report|trace)\b/
 for (const name of readdirSync(dist, { recursive: true }).filter(path => path.endsWith('.js'))) {
   const path = join(dist, name)
@@ -25,8 +25,8 @@ await import('./pages.js')
 if (['pack', 'publish'].includes(process.env.npm_command)) prune()
 
 /**
- * Deletes what no user of the package can reach: most is in the bundles. After packing, `postpack`
- * builds it again, for tests and benchmarks.
+ * Deletes files that no user of the package can import: most of them are in the bundles. After
+ * packing, `postpack` builds it again, for tests and benchmarks.
  */
 function prune() {
   const reached = new Set()

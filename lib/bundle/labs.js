@@ -1,6 +1,6 @@
 /**
- * Before offheap-labs is packed: brings the page of `offheap play` and the licence beside the files
- * of the course. `npm pack ./labs` runs it.
+ * Runs before offheap-labs is packed (`npm pack ./labs`): copies the page of `offheap play` and the
+ * licence to the files of the course.
  */
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'

@@ -20,7 +20,7 @@ for (const room of ['report', 'play']) {
     outdir: `dist/${room}/page`
   })
 }
-// The frame is the same for a lab's allocator, which is compiled when somebody looks at it.
+// The frame also shows the allocator of a lab, which is compiled when the page is opened.
 const frame = await transform(readFileSync(join(root, 'lib/play/script.ts'), 'utf8'), {
   loader: 'ts'
 })

@@ -1,17 +1,17 @@
 /**
- * Makes the code that ships small: without comments, white space and long names of variables. Names
- * of functions, classes and methods stay, and each statement has a line of its own, so that stacks
- * and the lines that Node prints with an error can be read.
+ * Minifies the code of the package: removes comments and white space, and shortens the names of
+ * variables. Keeps the names of functions, classes and methods, and writes one statement per line,
+ * so that stacks and the lines that Node prints with an error are readable.
  */
 import { parseAst } from 'rolldown/parseAst'
 import { minifySync } from 'rolldown/utils'
 
-/** What must not begin a line whose predecessor has no semicolon. */
+/** Characters that must not begin a line if the previous one has no semicolon. */
 const CONTINUES = new Set('([`/+-')
 
 /**
- * The code, made small. With `compress`, statements are written anew too: not for loops that are
- * hot. Throws for code that can't be parsed.
+ * Minifies code. With `compress`, also rewrites statements: don't use it for hot loops. Throws if
+ * the code can't be parsed.
  */
 export function small(name, code, compress) {
   const mangle = { toplevel: true, keepNames: true }
@@ -26,7 +26,7 @@ function inLines(code) {
   for (const start of [...starts].sort((one, other) => one - other)) {
     const before = code[start - 1]
     if (before === undefined || before === '{' || before === '\n') continue
-    // A line break ends a statement as a semicolon does, but is no statement itself.
+    // A line break ends a statement like a semicolon, but is not a statement itself.
     const isEnd = before === ';' && !empty.has(start) && !CONTINUES.has(code[start])
     lines += `${code.slice(at, isEnd ? start - 1 : start)}\n`
     at = start
