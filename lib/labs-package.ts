@@ -34,8 +34,8 @@ export function missingLabs(): string | undefined {
   if (found !== undefined) return undefined
   const version = ownVersion()
   return (
-    'the package offheap-labs is not installed. It contains the handouts, the traces and the page ' +
-    `of offheap play. Run: npm install offheap-labs@${version}\n` +
+    'the package offheap-labs is not installed. It contains the handouts, the traces and the ' +
+    `page of offheap play. Run: npm install offheap-labs@${version}\n` +
     `Without internet: run "npm pack offheap-labs@${version}" on another machine, then here ` +
     `npm install --offline ./offheap-labs-${version}.tgz`
   )
