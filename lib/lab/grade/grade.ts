@@ -260,7 +260,7 @@ async function gradeTrace(
     task: 'trace',
     trace: index,
     checkInterval: checkEvery || trace.length <= TINY ? 1 : Math.ceil(trace.length / CHECKS),
-    timing: isMeasured ? config.timing * 1000 : 0,
+    timing: isMeasured ? millisecondsOf(config) : 0,
     builtIn: options.step?.builtIn === true,
     explain
   })
@@ -283,6 +283,11 @@ async function gradeTrace(
     ),
     ...(timing.builtIn === undefined ? {} : { builtIn: timing.builtIn })
   }
+}
+
+/** Where words count, the clock is only looked at: the rounds that must be are enough. */
+function millisecondsOf({ throughputBy, timing }: LabConfig): number {
+  return throughputBy === 'cost' ? 1 : timing * 1000
 }
 
 function pointsOfResults(results: readonly TraceResult[], config: LabConfig): Points {
