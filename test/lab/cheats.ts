@@ -325,5 +325,105 @@ export const cheats: readonly Cheat[] = [
     change: [[FREE, `${FREE}    setTimeout(() => {}, 1)\n`]],
     kind: 'exception',
     says: /free threw ReferenceError: setTimeout is not defined/
+  },
+  {
+    name: 'keeps its books in a string',
+    step: 1,
+    change: [
+      books(
+        "let text = ''",
+        'for (let i = 0; i < text.length; i += 24) {\n      const [at, room, free] = ' +
+          "text.slice(i, i + 24).split(',').map(Number)\n      if (free !== 1 || room < size) " +
+          'continue\n      text = text.slice(0, i) + `${at},${room},0`.padEnd(24) + ' +
+          'text.slice(i + 24)\n      return at\n    }',
+        'text += `${at},${size},0`.padEnd(24)',
+        '',
+        'for (let i = 0; i < text.length; i += 24) {\n      const [begin, room] = ' +
+          "text.slice(i, i + 24).split(',').map(Number)\n      if (begin === at) text = " +
+          'text.slice(0, i) + `${at},${room},1`.padEnd(24) + text.slice(i + 24)\n    }',
+        "Number(text.slice(text.indexOf(`${at},`)).split(',')[1])"
+      )
+    ],
+    kind: 'state-outside',
+    says: /The allocator found \d+ of the holes again all the same/
+  },
+  {
+    name: 'hangs its books on a view of the memory',
+    step: 1,
+    change: [
+      [
+        MAP[0],
+        MAP[1]
+          .replace('const frees = ', 'const frees: Map<number, number> = (u8 as any).frees = ')
+          .replace('const sizes = ', 'const sizes: Map<number, number> = (u8 as any).sizes = ')
+      ]
+    ],
+    kind: 'state-outside',
+    says: /The allocator found \d+ of the holes again all the same/
+  },
+  {
+    name: 'keeps its books in objects that are linked',
+    step: 1,
+    change: [
+      books(
+        'type Node = { at: number; room: number; free: boolean; next: Node | null }\n  let head: ' +
+          'Node | null = null',
+        'for (let node = head; node !== null; node = node.next) {\n      if (!node.free || ' +
+          'node.room < size) continue\n      node.free = false\n      return node.at\n    }',
+        'head = { at, room: size, free: false, next: head }',
+        '',
+        'for (let node = head; node !== null; node = node.next) if (node.at === at) node.free = true',
+        '(() => {\n      let node = head\n      while (node !== null && node.at !== at) node = ' +
+          'node.next\n      return node?.room ?? 0\n    })()'
+      )
+    ],
+    kind: 'state-outside',
+    says: /The allocator found \d+ of the holes again all the same/
+  },
+  {
+    name: 'is another allocator whenever calls come fast',
+    step: 4,
+    change: [
+      inCreate('let calls = 0\n  let began = 0'),
+      inMalloc(
+        'if (calls++ % 64 === 0) {\n      const now = Date.now()\n      if (calls > 64 && now - ' +
+          'began < 1) return memory.sbrk((bytes + 15) & ~7)\n      began = now\n    }'
+      )
+    ],
+    kind: 'unlike',
+    says: /later replay of the same trace went another way than the one that was verified/
+  },
+  {
+    name: 'has another malloc each time that it is looked up, after a while',
+    step: 4,
+    change: [
+      ...COUNT,
+      [
+        END,
+        '  return { get malloc() {\n    return mine < 2 ? malloc : (bytes: number) => ' +
+          'memory.sbrk((bytes + 15) & ~7)\n  }, free: (p: number) => (mine < 2 ? free(p) : ' +
+          'undefined), realloc }'
+      ]
+    ],
+    kind: 'unlike',
+    says: /later replay of the same trace went another way than the one that was verified/
+  },
+  {
+    name: 'puts an sbrk of its own into the memory',
+    step: 4,
+    change: [inCreate('(memory as any).sbrk = () => memory.low')],
+    kind: 'exception',
+    says: /TypeError: Cannot assign to read only property 'sbrk'/
+  },
+  {
+    name: 'shares one of the views of the memory between heaps',
+    step: 4,
+    change: [
+      atTop('let shared: Memory | undefined'),
+      inCreate('shared ??= memory'),
+      ['const { u8, i32 } = memory', 'const { u8, i32 } = shared']
+    ],
+    kind: 'shared-state',
+    says: /two heaps at a time disturb each other/
   }
 ]

@@ -23,8 +23,12 @@ const STRETCHES = 48
 const BLOCKS = 400
 const SMALLEST = 8
 const LARGEST = 200
-/** An allocator that lost its books may go in circles for so many milliseconds. */
+/**
+ * An allocator that lost its books may go in circles: for so many milliseconds, and so many times
+ * as long as it took with them.
+ */
 const PATIENCE = 60
+const SLOWER = 4
 
 /** What is replayed: blocks, holes between them, and blocks that fit the holes. */
 export interface Holes {
@@ -58,13 +62,16 @@ export function amnesia(
   remote: Remote,
   heap: SharedHeap,
   variant: Variant,
-  moment: number
+  moment: number,
+  patience: Patience
 ): Fault | undefined {
   const { results } = remote.seat.channel
   const replay = (from: number, until: number) => remote.run(0, from, until) === undefined
   heap.clear()
   remote.create(0)
+  const before = remote.seat.spent
   if (!replay(0, variant.length)) return undefined
+  patience.settle(remote.seat.spent - before)
   const expected = results.slice(0, variant.length)
   const snapshot = () => new Snapshot(variant, expected, moment, heap.high)
   if (foundAgain(expected, expected, snapshot(), moment).stretches < STRETCHES) return undefined
@@ -91,9 +98,22 @@ export function amnesia(
   })
 }
 
-/** An allocator that lost its books is not waited for. */
-export function impatient(moment: Moment): Stop | undefined {
-  return moment.inCommand > PATIENCE ? 'stuck' : undefined
+/** How long a replay is waited for. */
+export class Patience {
+  #milliseconds: number
+
+  /** @param milliseconds for a replay with all books */
+  constructor(milliseconds: number) {
+    this.#milliseconds = milliseconds
+  }
+
+  /** From here on, a replay that takes much longer than this one has lost its books. */
+  settle(milliseconds: number): void {
+    this.#milliseconds = PATIENCE + SLOWER * milliseconds
+  }
+
+  readonly look = (moment: Moment): Stop | undefined =>
+    moment.inCommand > this.#milliseconds ? 'stuck' : undefined
 }
 
 function wipe(heap: SharedHeap, { variant, live }: Snapshot): void {

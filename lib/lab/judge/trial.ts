@@ -26,7 +26,7 @@ import { HINTS } from '../submission/hints.js'
 import type { Places } from '../submission/places.js'
 import { thrownFrom } from '../submission/thrown.js'
 import { Verifier, type VerifySettings } from '../submission/verify.js'
-import { amnesia, holes, impatient } from './amnesia.js'
+import { amnesia, holes, Patience } from './amnesia.js'
 import type { Bench } from './bench.js'
 import { Explainer } from './explain.js'
 import type { Case, Cost, Outcome, TraceJob } from './job.js'
@@ -105,7 +105,9 @@ export class Trial {
     try {
       const { trace, moment } = holes(() => randomBytes(4).readUInt32LE() / 2 ** 32)
       seat.channel.lay(trace)
-      return heap && amnesia(this.#remote(seat, impatient), heap, plain(trace), moment)
+      const patience = new Patience(this.#case.limits.state * 1000)
+      const remote = this.#remote(seat, patience.look)
+      return heap && amnesia(remote, heap, plain(trace), moment, patience)
     } catch (error) {
       // Whether it works is for other trials to say.
       if (error instanceof Gone || error instanceof FaultFound) return undefined
