@@ -11,7 +11,6 @@ import { type TimeLimits, timeLimits } from '../judge/limits.js'
 import { type Fault, faultOf } from '../submission/fault.js'
 import { compileSubmission, type Submission } from './compile.js'
 import type { LabConfig, Step } from './config.js'
-import { onInterrupt } from './interrupt.js'
 import {
   exponentsOf,
   type Measures,
@@ -296,4 +295,23 @@ function pointsOfResults(results: readonly TraceResult[], config: LabConfig): Po
     result.performance === undefined ? [] : [result.performance]
   )
   return pointsOf(valid, results.length, performances, config)
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/**
+ * Calls `clean` when a signal is about to end this process, which it then does. Returns a function
+ * that takes the handlers away again.
+ */
+export function onInterrupt(clean: () => void): () => void {
+  const drop = () => {
+    for (const signal of SIGNALS) process.off(signal, end)
+  }
+  const end = (signal: NodeJS.Signals) => {
+    drop()
+    clean()
+    process.kill(process.pid, signal)
+  }
+  for (const signal of SIGNALS) process.on(signal, end)
+  return drop
 }

@@ -23,14 +23,16 @@ import {
   END,
   ENDED,
   EXHAUSTED,
+  isAsleep,
   killGroup,
+  ownBytes,
   PID,
+  processorTime,
   RUNNING,
   SIGNAL,
   SLOT_WORDS,
   type StartRequest
 } from './processes.js'
-import { isAsleep, ownBytes, processorTime } from './usage.js'
 
 /** Milliseconds between two looks at a process that is busy. */
 const LOOK = 20

@@ -23,8 +23,7 @@ import {
   OF_VARIANT
 } from '../submission/fault.js'
 import { HINTS } from '../submission/hints.js'
-import type { Places } from '../submission/places.js'
-import { thrownFrom } from '../submission/thrown.js'
+import { type Places, thrownFrom } from '../submission/places.js'
 import { Verifier, type VerifySettings } from '../submission/verify.js'
 import { amnesia, holes, Patience } from './amnesia.js'
 import type { Bench } from './bench.js'

@@ -22,7 +22,7 @@ import { HINTS, payloadHint, worldHint } from './hints.js'
 import { Ledger } from './ledger.js'
 import type { Views } from './memory.js'
 import { type Focus, neighbourhood } from './picture.js'
-import type { Thrown } from './thrown.js'
+import type { Thrown } from './places.js'
 
 export interface VerifySettings {
   /** Every payload begins at a multiple of this, in bytes; a multiple of 8. */
