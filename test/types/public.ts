@@ -46,6 +46,7 @@ export function making(): void {
   Heap.map({ placement: 'best-fit' })
   // @ts-expect-error no such placement
   Heap.map({ size: 1, placement: 'worst-fit' })
+  expectTypeOf(Heap.open('shm:x', { shared: true, arenas: 2 })).toEqualTypeOf<Heap>()
   const shared = Heap.format(new SharedArrayBuffer(4096))
   expectTypeOf(shared).toEqualTypeOf<Heap<SharedArrayBuffer>>()
   expectTypeOf(Heap.attach(shared.buffer)).toEqualTypeOf<Heap<SharedArrayBuffer>>()
