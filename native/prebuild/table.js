@@ -1,5 +1,5 @@
 /**
- * The tables of platforms in docs/platforms.md and docs/installing.md, made from targets.js: `node
+ * The tables of platforms in README.md and in docs/, made from targets.js: `node
  * native/prebuild/table.js` writes them into the files, between their marks.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -12,7 +12,7 @@ const WORDS = {
   suite: 'all tests',
   emulated: 'tests under an emulator',
   loaded: 'loaded',
-  planned: 'not yet'
+  built: 'built, not run'
 }
 
 function table(heads, rows) {
@@ -42,7 +42,11 @@ export function shortTable() {
 }
 
 /** The files, and what stands in each between the marks. */
-export const TABLES = { 'docs/installing.md': shortTable, 'docs/platforms.md': longTable }
+export const TABLES = {
+  'README.md': shortTable,
+  'docs/installing.md': shortTable,
+  'docs/platforms.md': longTable
+}
 
 const BEGIN = '<!-- platforms: node native/prebuild/table.js -->'
 const END = '<!-- end of platforms -->'

@@ -19,20 +19,19 @@ import {
   symlinkSync,
   writeFileSync
 } from 'node:fs'
-import { join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { RUNTIMES } from './runtimes.js'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const CACHE = join(ROOT, 'node_modules', '.cache', 'elsewhere')
-const OUT = join(CACHE, 'package')
 /** The folders of tests that run on these runtimes. */
 const ROOMS = ['memory', 'layout', 'placement', 'engine', 'hardened', 'heap', 'trace'].map(
   room => `test/${room}`
 )
 /** A test that contains one of these starts a process or a worker: it needs Node and Linux. */
-const FOREIGN = /node:child_process|\/compiled\.js|node:worker_threads/
+const FOREIGN = /node:child_process|\/compiled\.js|node:worker_threads|\bvi\b.* from 'vitest'/
 /** Milliseconds for the tests on one runtime, even on a busy machine. */
 const LIMIT = 60 * 60_000
 
@@ -41,6 +40,8 @@ const names = RUNTIMES.map(({ name }) => name)
 const chosen = words.some(word => names.includes(word))
   ? RUNTIMES.filter(({ name }) => words.includes(name))
   : RUNTIMES
+/** Not of others, so that several runs don't disturb each other. */
+const OUT = join(CACHE, `package-${chosen.map(({ name }) => name).join('-')}`)
 const wanted = words.filter(word => !names.includes(word) && !word.startsWith('--'))
 
 /** The files of tests, as paths from the root. */
@@ -60,20 +61,30 @@ function sourcesIn(folder) {
     .filter(name => name.endsWith('.ts') && !name.endsWith('.d.ts') && !name.includes('fixtures'))
 }
 
+/** The sources, and those elsewhere in the repository that they import. */
+function withImports(sources, found = new Set()) {
+  for (const source of sources.filter(path => !found.has(path))) {
+    found.add(source)
+    const imports = readFileSync(join(ROOT, source), 'utf8').matchAll(/'(\.\.?\/[^']+)\.js'/g)
+    const paths = [...imports].map(([, path]) => join(dirname(source), `${path}.ts`))
+    withImports(
+      paths.filter(path => existsSync(join(ROOT, path))),
+      found
+    )
+  }
+  return found
+}
+
 /** Compiles library and tests into OUT, with the layout of the package. */
 async function compile() {
   rmSync(OUT, { recursive: true, force: true })
   mkdirSync(join(OUT, 'node_modules', 'vitest'), { recursive: true })
   const plain = { platform: 'node', format: 'esm', target: 'es2022', logLevel: 'warning' }
-  const sources = [
-    ...sourcesIn('lib'),
-    ...ROOMS.flatMap(sourcesIn),
-    ...['model', 'runs', 'hang'].map(name => `test/${name}.ts`)
-  ]
+  const sources = withImports([...sourcesIn('lib'), ...ROOMS.flatMap(sourcesIn)])
   await build({
     ...plain,
     absWorkingDir: ROOT,
-    entryPoints: sources,
+    entryPoints: [...sources],
     outdir: OUT,
     outbase: '.',
     tsconfigRaw: readFileSync(join(ROOT, 'tsconfig.json'), 'utf8')

@@ -89,6 +89,21 @@ function findNode() {
 export const RUNTIMES = [
   { name: 'node', find: findNode, known: [] },
   { name: 'wine', find: findWine, placeOf: path => `Z:${path.replaceAll('/', '\\')}`, known: [] },
-  { name: 'bun', find: findBun, known: [] },
-  { name: 'deno', find: findDeno, known: [] }
+  {
+    name: 'bun',
+    find: findBun,
+    known: [
+      { test: /a buffer larger than any view/, why: 'an ArrayBuffer has at most 4 GiB' },
+      { test: /prepareStackTrace that closes/, why: 'it is not called for each error' },
+      { test: /too little stack/, why: 'frames are larger, so that fewer calls are cut off' },
+      { test: /owned block/, why: 'a variable that is not read again keeps no view alive' },
+      { test: /can be neither cloned nor changed/, why: 'structuredClone reads no symbols' },
+      { test: /no typed array class \(3\)/, why: 'DataView has BYTES_PER_ELEMENT' }
+    ]
+  },
+  {
+    name: 'deno',
+    find: findDeno,
+    known: [{ test: /prepareStackTrace|stackTraceLimit/, why: 'its own Error calls them too' }]
+  }
 ]

@@ -48,6 +48,13 @@ const CONFIG = {
   strictTags: false
 }
 
+/** Message and stack: Bun's stacks don't begin with the message. */
+function describe(error) {
+  if (error === undefined) return undefined
+  const stack = error.stack ?? ''
+  return stack.includes(error.message) ? stack : `${error.message}\n${stack}`
+}
+
 /** Runs a file of tests. Resolves to [name, state, error] of each. */
 export async function runFile(file) {
   const [done] = await startTests([file], {
@@ -61,9 +68,9 @@ export async function runFile(file) {
     if (task.type === 'test') {
       const state =
         task.mode === 'skip' || task.mode === 'todo' ? 'skip' : (task.result?.state ?? 'fail')
-      rows.push([path.slice(1).join(' > '), state, error?.stack ?? error?.message])
+      rows.push([path.slice(1).join(' > '), state, describe(error)])
     } else {
-      if (error !== undefined) rows.push([path.join(' > '), 'fail', error.stack ?? error.message])
+      if (error !== undefined) rows.push([path.join(' > '), 'fail', describe(error)])
       for (const child of task.tasks) walk(child, path)
     }
   }
