@@ -260,7 +260,7 @@ class Reader {
     return { none, full, fullOf }
   }
 
-  /** Throws when there is an entry that nobody asked for: a misspelt name must not be ignored. */
+  /** Throws for an unknown entry: a misspelt name must not be ignored. */
   finish(): void {
     for (const name of this.#entries.keys()) {
       if (!this.#seen.has(name))

@@ -7,7 +7,7 @@ import type { CodePlace, Fault } from '../submission/fault.js'
 /** Calls shown of a stack. */
 const FRAMES = 4
 
-/** Lines without a newline at their ends. `folder`: paths are told relative to it. */
+/** Lines without newlines. Paths are relative to `folder`. */
 export function describeFault(fault: Fault, folder: string = process.cwd()): string[] {
   const lines =
     fault.where === ''

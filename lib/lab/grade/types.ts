@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { labsFolder } from '../../labs-package.js'
 
-/** Errors told of a submission. */
+/** Errors reported of one submission. */
 const MOST_ERRORS = 5
 /** Milliseconds until a check is given up, for types that compute without end. */
 const PATIENCE = 120_000

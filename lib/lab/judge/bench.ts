@@ -32,7 +32,7 @@ export class Bench {
 
   /**
    * @param operations that the channel has room for
-   * @param next gives a slot that nobody had
+   * @param next returns an unused slot
    */
   constructor(
     grading: Case,

@@ -32,7 +32,7 @@ export class Judge {
     this.#failed = once(this.#thread, 'exit').then(() => {
       throw new Error('the judge ended early')
     })
-    // Whoever waits for an outcome is told.
+    // It is handled where an outcome is awaited.
     this.#failed.catch(() => {})
   }
 

@@ -105,7 +105,7 @@ export class Seat {
     words[OPERATION] = LOADING
     post(request)
     Atomics.wait(slots, this.#at + PID, 0, START)
-    // What Node itself takes to start is nobody's fault.
+    // The time that Node itself takes to start does not count.
     this.order(NOTHING, ({ waited }) => (waited > START ? 'time' : undefined), false)
     this.#before = this.spent
   }

@@ -1,5 +1,5 @@
 /**
- * The judge's thread. It waits for processes without letting anybody else have a turn; the thread
+ * The judge's thread. It waits for processes and blocks while it waits; the thread
  * that started it has time for the rest.
  */
 

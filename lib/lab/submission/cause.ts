@@ -468,7 +468,7 @@ function takenTwice(evidence: Evidence, name: Namer): string {
   const owner = at < 0 ? -1 : ledger.ownerWithin(at, at + 4)
   if (owner === -1 || owner === own) return ''
   const pointer = ledger.pointers[owner]
-  // It was returned, or its header is what was read last before somebody wrote into it.
+  // It was returned, or its header was the last word read before its payload was written.
   const isTaken = returned === pointer || reads.slice(0, 2).some(read => read.at === pointer - 4)
   const header = history.last(pointer - 4, opening)
   if (!isTaken || header === -1) return ''
@@ -569,7 +569,7 @@ function usedNeighbour({ verifier, reads, trespass }: Evidence): string {
   )
 }
 
-/** A block that was to be freed, whose header nobody looked at. */
+/** A block that was to be freed, whose header was not read. */
 function wrongHeader({ verifier, history, opening, reads }: Evidence): string {
   const { ledger, operation } = verifier
   const pointer = ledger.endedBy(operation)

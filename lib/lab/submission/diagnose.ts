@@ -61,7 +61,7 @@ export function diagnose(
   return { ...fault, cause: cause || fault.cause, details: [...fault.details, ...read] }
 }
 
-/** Words told of those that the operation read. */
+/** How many of the words that the operation read are reported. */
 const READS_TOLD = 4
 
 interface Run {

@@ -14,7 +14,7 @@ export const FAULT_KINDS = [
   /** A block that reaches below `low` or beyond `high`. */
   'outside',
   'overlap',
-  /** A payload was written by somebody who was not its owner. */
+  /** The allocator wrote into a payload. */
   'payload',
   /** A realloc did not keep what the block held, or read beyond it. */
   'realloc',

@@ -49,7 +49,7 @@ function bytesNow(): { readonly all: number; readonly buffers: number } {
  * The fault, or undefined when no state is seen outside, which is no proof.
  * @param load gives the submission's `create`, and loads it at its first call
  * @param renew empties the heap, and gives a `memory` over it
- * @param words the channel's, where each call is told
+ * @param words the channel's, where each call is counted
  */
 export function growth(
   load: () => Create,

@@ -13,7 +13,7 @@ const ALLOCATOR = 0
 const PROGRAM = 1
 
 export class History {
-  /** Whether writes were left out, so that nothing can be told from the rest. */
+  /** Whether writes were left out: the rest proves nothing. */
   isCut = false
   readonly #operations: number[] = []
   readonly #words: number[] = []

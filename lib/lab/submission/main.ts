@@ -64,7 +64,7 @@ import { makeWorld } from './world.js'
 /** File descriptors of the channel and of the heaps. */
 const CHANNEL_FD = 3
 const HEAPS_FD = 4
-/** Milliseconds between two looks whether somebody still waits for this process. */
+/** Milliseconds between two checks that the judge's process is still there. */
 const PATIENCE = 1000
 
 interface Settings {

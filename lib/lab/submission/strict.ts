@@ -27,7 +27,7 @@ import type { Verifier } from './verify.js'
  * counts as endless.
  */
 const MOST_ACCESSES = 1_000_000
-/** The last addresses that are told of an endless walk. */
+/** Addresses of an endless walk that are reported. */
 const RECENT = 64
 const RECENT_TOLD = 6
 /** Words remembered that an operation has read. */
@@ -62,8 +62,8 @@ export class StrictWatcher implements Watcher {
   readonly #history: History
 
   /**
-   * @param progress told of every access; see channel.ts
-   * @param history told of every word that is written
+   * @param progress where accesses are counted; see channel.ts
+   * @param history records every word that is written
    */
   constructor(lab: LabMemory, places: Places, progress: Int32Array, history: History) {
     this.#history = history

@@ -48,7 +48,7 @@ export interface HeapState {
   breach(): { readonly at: number; readonly found: number } | undefined
 }
 
-/** The calls of a submission's allocator, wherever it is. What they return is anybody's guess. */
+/** The calls of a submission's allocator, wherever it is. They may return anything. */
 export interface Calls {
   malloc(size: number): unknown
   free(pointer: number): unknown
@@ -256,7 +256,7 @@ export class Verifier {
     })
   }
 
-  /** Calls the student's code. Its result is unchecked: a type annotation binds nobody. */
+  /** Calls the student's code. Its result is unchecked: type annotations are not checked when it runs. */
   #call(name: string, call: () => unknown): number {
     let result: unknown
     try {
@@ -464,7 +464,7 @@ const HINTS_FOR: Readonly<Record<string, string>> = {
   'a Promise': HINTS.async
 }
 
-/** Each block's pattern is told by the operation that made it. */
+/** A block's pattern depends on the operation that allocated it. */
 function seedOf(operation: number): number {
   return Math.imul(operation + 1, 0x85ebca6b)
 }
