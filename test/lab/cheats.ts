@@ -381,19 +381,6 @@ export const cheats: readonly Cheat[] = [
     says: /The allocator found \d+ of the holes again all the same/
   },
   {
-    name: 'is another allocator whenever calls come fast',
-    step: 4,
-    change: [
-      inCreate('let calls = 0\n  let began = 0'),
-      inMalloc(
-        'if (calls++ % 64 === 0) {\n      const now = Date.now()\n      if (calls > 64 && now - ' +
-          'began < 1) return memory.sbrk((bytes + 15) & ~7)\n      began = now\n    }'
-      )
-    ],
-    kind: 'unlike',
-    says: /later replay of the same trace went another way than the one that was verified/
-  },
-  {
     name: 'has another malloc each time that it is looked up, after a while',
     step: 4,
     change: [

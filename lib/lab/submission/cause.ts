@@ -38,6 +38,9 @@ export interface Evidence {
 /** Puts a write, given by its number, into words. */
 export type Namer = (write: number) => string
 
+/** Kinds of defects that are their own cause; those of the second list mostly. */
+const SAID = ['check', 'calloc', 'slow']
+const SAID_OUTRIGHT = ['exception', 'not-a-pointer', 'out-of-memory']
 /** Links are byte offsets, or indexes of words of 4 or 8 bytes. */
 const UNITS = [4, 1, 8]
 /** A pointer leads to a header, or to a payload up to so many bytes behind it. */
@@ -45,7 +48,10 @@ const REACH = 16
 
 /** A sentence or two; empty when the cause is not known. */
 export function causeOf(evidence: Evidence, name: Namer): string {
-  if (evidence.history.isCut) return ''
+  const { history, kind, trespass } = evidence
+  // What the student's own code says needs no other cause, unless it had read what is not its own.
+  const isSaid = SAID.includes(kind) || (SAID_OUTRIGHT.includes(kind) && trespass === -1)
+  if (history.isCut || isSaid) return ''
   const told =
     copied(evidence, name) ||
     circle(evidence, name) ||
