@@ -48,9 +48,10 @@ const CONFIG = {
   strictTags: false
 }
 
-/** Message and stack: Bun's stacks don't begin with the message. */
+/** Message and stack, of its cause first: Bun's stacks don't begin with the message. */
 function describe(error) {
   if (error === undefined) return undefined
+  if (typeof error.cause?.message === 'string') return describe(error.cause)
   const stack = error.stack ?? ''
   return stack.includes(error.message) ? stack : `${error.message}\n${stack}`
 }

@@ -66,7 +66,8 @@ export function firstChanged(
     for (let at = from; at < to; ) {
       const begin = (seed + at) % LENGTH
       const count = Math.min(to - at, LENGTH - begin)
-      if (tape.compare(bytes, pointer + at, pointer + at + count, begin, begin + count) !== 0) {
+      const written = bytes.subarray(pointer + at, pointer + at + count)
+      if (Buffer.compare(tape.subarray(begin, begin + count), written) !== 0) {
         while (bytes[pointer + at] === tape[(seed + at) % LENGTH]) at++
         return at
       }
@@ -82,7 +83,8 @@ export function firstChanged(
 export function firstNotZero(bytes: Uint8Array, pointer: number, length: number): number {
   for (let at = 0; at < length; ) {
     const count = Math.min(length - at, LENGTH)
-    if (zeros.compare(bytes, pointer + at, pointer + at + count, 0, count) !== 0) {
+    const written = bytes.subarray(pointer + at, pointer + at + count)
+    if (Buffer.compare(zeros.subarray(0, count), written) !== 0) {
       while (bytes[pointer + at] === 0) at++
       return at
     }
