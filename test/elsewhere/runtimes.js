@@ -101,9 +101,5 @@ export const RUNTIMES = [
       { test: /no typed array class \(3\)/, why: 'DataView has BYTES_PER_ELEMENT' }
     ]
   },
-  {
-    name: 'deno',
-    find: findDeno,
-    known: [{ test: /prepareStackTrace|stackTraceLimit/, why: 'its own Error calls them too' }]
-  }
+  { name: 'deno', find: findDeno, known: [] }
 ]
