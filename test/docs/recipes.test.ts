@@ -615,8 +615,10 @@ describe.runIf(process.platform === 'linux')('the shared cache', () => {
       const ask = async () => {
         for (;;) {
           try {
-            const headers = { connection: 'close' }
-            const response = await fetch('http://localhost:' + port + '/page', { headers })
+            // A connection that was about to be given to a killed worker is never answered.
+            const signal = AbortSignal.timeout(2000)
+            const options = { headers: { connection: 'close' }, signal }
+            const response = await fetch('http://localhost:' + port + '/page', options)
             return [response.headers.get('x-cache'), await response.text()]
           } catch {
             await new Promise(resolve => setTimeout(resolve, 10))

@@ -256,7 +256,9 @@ export class Verifier {
     })
   }
 
-  /** Calls the student's code. Its result is unchecked: type annotations are not checked when it runs. */
+  /**
+   * Calls the student's code. Its result is unchecked: nothing verifies type annotations at run time.
+   */
   #call(name: string, call: () => unknown): number {
     let result: unknown
     try {
