@@ -257,7 +257,7 @@ export class Verifier {
   }
 
   /**
-   * Calls the student's code. Its result is unchecked: nothing verifies type annotations at run time.
+   * Calls the student's code. Its result is unchecked: nobody checks types at run time.
    */
   #call(name: string, call: () => unknown): number {
     let result: unknown
