@@ -612,11 +612,11 @@ describe.runIf(process.platform === 'linux')('the shared cache', () => {
       const primary = spawn(process.execPath, ['cluster-server.js', 'shm:' + name], {
         cwd: import.meta.dirname, stdio: 'inherit', env: { ...process.env, PORT: port, WORKERS: 2 }
       })
-      const ask = async () => {
+      const ask = async milliseconds => {
         for (;;) {
           try {
             // A connection that was about to be given to a killed worker is never answered.
-            const signal = AbortSignal.timeout(2000)
+            const signal = AbortSignal.timeout(milliseconds)
             const options = { headers: { connection: 'close' }, signal }
             const response = await fetch('http://localhost:' + port + '/page', options)
             return [response.headers.get('x-cache'), await response.text()]
@@ -625,14 +625,14 @@ describe.runIf(process.platform === 'linux')('the shared cache', () => {
           }
         }
       }
-      const [first, page] = await ask()
+      const [first, page] = await ask(2 ** 30)
       assert.equal(first, 'miss')
       const { pid } = primary
       const children = readFileSync('/proc/' + pid + '/task/' + pid + '/children', 'utf8')
       const ids = children.trim().split(' ')
       // Whichever of them answered: none that is there knew the page before, but the cache does.
       for (const id of ids) process.kill(Number(id), 'SIGKILL')
-      assert.deepEqual(await ask(), ['hit', page])
+      assert.deepEqual(await ask(5000), ['hit', page])
       const ended = once(primary, 'exit')
       primary.kill()
       await ended
