@@ -128,6 +128,21 @@ export interface Calls {
   free(block: Pointer): void
 }
 
+/** The host of an engine that no heap holds: it limits nothing, and listens to nothing. */
+export const QUIET: Host = {
+  commit: undefined,
+  grown: () => {},
+  trim: () => {},
+  fault: () => {},
+  calls: {
+    malloc: () => 0,
+    calloc: () => 0,
+    alignedAlloc: () => 0,
+    realloc: () => 0,
+    free: () => {}
+  }
+}
+
 /** Asked before a block is freed: see `Engine.watch`. */
 export interface Watch {
   /** Throws if the used block at `pointer` must not be freed or resized. Changes nothing. */

@@ -3,7 +3,7 @@ import { constants } from 'node:buffer'
 import { randomFillSync } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { openAllocator } from '../engine/allocator.js'
-import type { Engine, Host } from '../engine/engine.js'
+import { type Engine, type Host, QUIET } from '../engine/engine.js'
 import {
   checkRoom,
   type Header,
@@ -292,19 +292,4 @@ function divided(bytes: number, arenas: number): Geometry {
     Math.floor(MOST_BYTES / arenas / UNIT_BYTES)
   )
   return { arenas, arenaBytes: units * UNIT_BYTES, controlBytes: controlBytesFor(arenas) }
-}
-
-/** For the arenas of a heap that nobody has yet, or that is looked at. */
-export const QUIET: Host = {
-  commit: undefined,
-  grown: () => {},
-  trim: () => {},
-  fault: () => {},
-  calls: {
-    malloc: () => 0,
-    calloc: () => 0,
-    alignedAlloc: () => 0,
-    realloc: () => 0,
-    free: () => {}
-  }
 }

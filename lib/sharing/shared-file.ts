@@ -18,7 +18,7 @@
  * file that is OPEN (or FORMATTING) without a lock on byte 0, for the next one to recover (or to
  * format); or others have it open, who meet what it left one arena at a time.
  */
-import type { Engine, Host } from '../engine/engine.js'
+import { type Engine, type Host, QUIET } from '../engine/engine.js'
 import { type Header, ordinaryLayout } from '../engine/format.js'
 import { OffheapError } from '../errors.js'
 import { FIRST_WORD, MOVE_FROM_WORD, MOVE_TO_WORD, TOP_WORD } from '../layout/header.js'
@@ -29,7 +29,7 @@ import { Patience, type System } from './access.js'
 import { adopt, LIVES, LIVES_AT } from './control.js'
 import type { SharedEngine, Storage } from './engine.js'
 import { HeapFile, inUse, type Recovery, USE_BYTE } from './heap-file.js'
-import { engineOn, headerOf, noLives, QUIET, reorders, writeShared } from './open.js'
+import { engineOn, headerOf, noLives, reorders, writeShared } from './open.js'
 import type { RootTable } from './roots.js'
 import { FENCE_WORD, type Geometry } from './superblock.js'
 

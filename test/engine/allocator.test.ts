@@ -4,26 +4,12 @@
  */
 import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
-import type { Host } from '../../lib/engine/engine.js'
+import { QUIET } from '../../lib/engine/engine.js'
 import { ordinaryLayout, writeHeader } from '../../lib/engine/format.js'
 import { headerOf, PREVIOUS_USED, USED } from '../../lib/layout/block.js'
 import { FREED_WORD, TOP_WORD, TOUCHED_WORD, WITH_SLABS } from '../../lib/layout/header.js'
 import { policyNamed } from '../../lib/placement/policies.js'
 import { expectSameWords } from '../heap/support.js'
-
-const host: Host = {
-  commit: undefined,
-  grown: () => {},
-  trim: () => {},
-  fault: () => {},
-  calls: {
-    malloc: () => 0,
-    calloc: () => 0,
-    alignedAlloc: () => 0,
-    realloc: () => 0,
-    free: () => {}
-  }
-}
 
 describe.each([false, true])('an allocator with slabs: %s', slabs => {
   function make() {
@@ -31,7 +17,7 @@ describe.each([false, true])('an allocator with slabs: %s', slabs => {
     const words = new Int32Array(2 ** 14)
     const header = { policy, options: slabs ? WITH_SLABS : 0, length: words.length }
     writeHeader(words, header, ordinaryLayout(words.length, policy, slabs), 0, true)
-    const heap = new Allocator(words, header, host)
+    const heap = new Allocator(words, header, QUIET)
     heap.reset()
     return { words, heap }
   }
@@ -121,7 +107,7 @@ describe('an allocator with slabs', () => {
       Math.max(0, threshold),
       true
     )
-    const heap = new Allocator(words, header, { ...host, grown: () => void grown++ })
+    const heap = new Allocator(words, header, { ...QUIET, grown: () => void grown++ })
     heap.reset()
     return { words, heap, grownCount: () => grown }
   }

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
-import type { Host } from '../../lib/engine/engine.js'
+import { type Host, QUIET } from '../../lib/engine/engine.js'
 import { ordinaryLayout, writeHeader } from '../../lib/engine/format.js'
 import { headerOf, PREVIOUS_USED, USED } from '../../lib/layout/block.js'
 import { TOP_WORD } from '../../lib/layout/header.js'
@@ -17,19 +17,7 @@ const policy = policyNamed('first-fit')
 /** A heap of 64 KiB, and how often it reported that it had grown. */
 function make(length = 2 ** 14) {
   let grown = 0
-  const host: Host = {
-    commit: undefined,
-    grown: () => void grown++,
-    trim: () => {},
-    fault: () => {},
-    calls: {
-      malloc: () => 0,
-      calloc: () => 0,
-      alignedAlloc: () => 0,
-      realloc: () => 0,
-      free: () => {}
-    }
-  }
+  const host: Host = { ...QUIET, grown: () => void grown++ }
   const words = new Int32Array(length)
   const header = { policy, options: 0, length }
   writeHeader(words, header, ordinaryLayout(length, policy, false), 0, true)

@@ -1,7 +1,7 @@
 /** What check() reports if a word of the slab tables is wrong. */
 import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
-import type { Host } from '../../lib/engine/engine.js'
+import { QUIET } from '../../lib/engine/engine.js'
 import { ordinaryLayout, writeHeader } from '../../lib/engine/format.js'
 import { HEADER_WORDS, WITH_SLABS } from '../../lib/layout/header.js'
 import {
@@ -30,20 +30,6 @@ import {
 import { policyNamed } from '../../lib/placement/policies.js'
 import { expectError } from '../heap/support.js'
 
-const host: Host = {
-  commit: undefined,
-  grown: () => {},
-  trim: () => {},
-  fault: () => {},
-  calls: {
-    malloc: () => 0,
-    calloc: () => 0,
-    alignedAlloc: () => 0,
-    realloc: () => 0,
-    free: () => {}
-  }
-}
-
 /** The class of 48 bytes, which is its size step as well. */
 const CLASS = 3
 
@@ -56,7 +42,7 @@ function scene() {
   const words = new Int32Array(2 ** 16)
   const header = { policy, options: WITH_SLABS, length: words.length }
   writeHeader(words, header, ordinaryLayout(words.length, policy, true), 0, true)
-  const heap = new Allocator(words, header, host)
+  const heap = new Allocator(words, header, QUIET)
   heap.reset()
   const { state, records, descriptors } = slabLayout(
     words.length,

@@ -6,7 +6,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
-import type { Host } from '../../lib/engine/engine.js'
+import { type Host, QUIET } from '../../lib/engine/engine.js'
 import { ordinaryLayout, writeHeader } from '../../lib/engine/format.js'
 import { WITH_SLABS } from '../../lib/layout/header.js'
 import type { PlacementPolicy } from '../../lib/placement/placement.js'
@@ -20,22 +20,13 @@ function make(policy: PlacementPolicy, slabs: boolean, available: number) {
   const words = new Int32Array(BYTES / 4)
   const system = { available, committed: 0, calls: 0 }
   const host: Host = {
+    ...QUIET,
     commit: bytes => {
       expect(bytes).toBeLessThanOrEqual(BYTES)
       system.calls++
       if (bytes > system.available) return false
       system.committed = Math.max(system.committed, bytes)
       return true
-    },
-    grown: () => {},
-    trim: () => {},
-    fault: () => {},
-    calls: {
-      malloc: () => 0,
-      calloc: () => 0,
-      alignedAlloc: () => 0,
-      realloc: () => 0,
-      free: () => {}
     }
   }
   const header = { policy, options: slabs ? WITH_SLABS : 0, length: words.length }

@@ -1,26 +1,12 @@
 /** Returned pages: never one with a used byte, whatever the header and the lists say. */
 import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
-import type { Host, Pages } from '../../lib/engine/engine.js'
+import { type Pages, QUIET } from '../../lib/engine/engine.js'
 import { ordinaryLayout, writeHeader } from '../../lib/engine/format.js'
 import { headerOf, NEXT, PREVIOUS_USED } from '../../lib/layout/block.js'
 import { FIRST_WORD, FREE_LIST, TOP_WORD, TOUCHED_WORD } from '../../lib/layout/header.js'
 import { policyNamed } from '../../lib/placement/policies.js'
 import { expectError } from '../heap/support.js'
-
-const host: Host = {
-  commit: undefined,
-  grown: () => {},
-  trim: () => {},
-  fault: () => {},
-  calls: {
-    malloc: () => 0,
-    calloc: () => 0,
-    alignedAlloc: () => 0,
-    realloc: () => 0,
-    free: () => {}
-  }
-}
 
 /** A heap of `length` words, its pages of 4 KiB, and those that it returned. */
 function make(length = 2 ** 14) {
@@ -28,7 +14,7 @@ function make(length = 2 ** 14) {
   const words = new Int32Array(length)
   const header = { policy, options: 0, length }
   writeHeader(words, header, ordinaryLayout(length, policy, false), 0, true)
-  const heap = new Allocator(words, header, host)
+  const heap = new Allocator(words, header, QUIET)
   heap.reset()
   const given: [offset: number, length: number][] = []
   const pages: Pages = {

@@ -5,7 +5,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
-import type { Host } from '../../lib/engine/engine.js'
+import { QUIET } from '../../lib/engine/engine.js'
 import { type Header, ordinaryLayout, writeHeader } from '../../lib/engine/format.js'
 import type { PlacementName } from '../../lib/index.js'
 import { headerOf, PREVIOUS_USED, USED } from '../../lib/layout/block.js'
@@ -29,19 +29,6 @@ import { expectError, expectSameWords } from '../heap/support.js'
 import { scaled } from '../runs.js'
 
 const LENGTH = 2 ** 14
-const host: Host = {
-  commit: undefined,
-  grown: () => {},
-  trim: () => {},
-  fault: () => {},
-  calls: {
-    malloc: () => 0,
-    calloc: () => 0,
-    alignedAlloc: () => 0,
-    realloc: () => 0,
-    free: () => {}
-  }
-}
 /**
  * Interrupts a call after every store; in quick runs after every fifth, different ones each time.
  */
@@ -54,7 +41,7 @@ function headerFor(placement: PlacementName, slabs: boolean): Header {
 function format(header: Header): Int32Array {
   const words = new Int32Array(LENGTH)
   writeHeader(words, header, ordinaryLayout(LENGTH, header.policy, header.options !== 0), 0, true)
-  new Allocator(words, header, host).reset()
+  new Allocator(words, header, QUIET).reset()
   return words
 }
 
@@ -105,7 +92,7 @@ describe.each(kinds)('a %s heap (slabs: %s) with an interrupted call', (placemen
    */
   function used(): { words: Int32Array; live: number[] } {
     const words = format(header)
-    const heap = new Allocator(words, header, host)
+    const heap = new Allocator(words, header, QUIET)
     const all = Array.from({ length: 150 }, (_, i) =>
       heap.allocate((i % 3 === 0 ? i * 61 : i * 7) % 460)
     )
@@ -119,12 +106,12 @@ describe.each(kinds)('a %s heap (slabs: %s) with an interrupted call', (placemen
 
   test.each(calls)('recovers after any store of %s', (_, run) => {
     const scene = used()
-    const sound = new Allocator(scene.words.slice(), header, host)
+    const sound = new Allocator(scene.words.slice(), header, QUIET)
     for (let stores = 0; ; stores += STRIDE) {
       const words = scene.words.slice()
       const live = [...scene.live]
       const { watched, isCut } = failing(words, stores)
-      const heap = new Allocator(watched, header, host)
+      const heap = new Allocator(watched, header, QUIET)
       try {
         run(heap, live)
       } catch (error) {
@@ -165,7 +152,7 @@ describe('recovery', () => {
     heap: Allocator
   } {
     const words = format(header)
-    const heap = new Allocator(words, header, host)
+    const heap = new Allocator(words, header, QUIET)
     const blocks = Array.from({ length: 3 }, () => heap.allocate(100) / 4 - 1)
     change(words, blocks)
     words[PENDING_WORD] = CUT
@@ -290,7 +277,7 @@ describe('recovery', () => {
   test('finds each slab, and no chunk where there is none', () => {
     const slabHeader = headerFor('first-fit', true)
     const words = format(slabHeader)
-    const heap = new Allocator(words, slabHeader, host)
+    const heap = new Allocator(words, slabHeader, QUIET)
     const { slabs } = heap
     const slots = Array.from({ length: 10 }, () => heap.allocate(160))
     // Of a chunk's size and place, and of its place only.
@@ -312,7 +299,7 @@ describe('recovery', () => {
   test('finds no chunk in a free block of the same size and place', () => {
     const slabHeader = headerFor('first-fit', true)
     const words = format(slabHeader)
-    const heap = new Allocator(words, slabHeader, host)
+    const heap = new Allocator(words, slabHeader, QUIET)
     const { chunkWords } = heap.slabs
     const like = heap.allocateAligned(chunkWords * 4, chunkWords * 4 - 4)
     heap.allocate(1000)
@@ -328,7 +315,7 @@ describe('recovery', () => {
   test('ignores used bits of granules that are not slabs', () => {
     const slabHeader = headerFor('first-fit', true)
     const words = format(slabHeader)
-    const heap = new Allocator(words, slabHeader, host)
+    const heap = new Allocator(words, slabHeader, QUIET)
     const { slabs } = heap
     // The second granule of the chunk.
     const descriptor = slabs.descriptorOf(slabs.granuleOf(heap.allocate(160)) + 1)
@@ -342,7 +329,7 @@ describe('recovery', () => {
 
   test('is not needed after an error with a code, which changed nothing', () => {
     const words = format(header)
-    const heap = new Allocator(words, header, host)
+    const heap = new Allocator(words, header, QUIET)
     const [left, right] = [heap.allocate(100), heap.allocate(100)]
     heap.allocate(100)
     heap.free(left)

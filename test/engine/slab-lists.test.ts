@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
-import type { Host } from '../../lib/engine/engine.js'
+import { QUIET } from '../../lib/engine/engine.js'
 import { ordinaryLayout, writeHeader } from '../../lib/engine/format.js'
 import { TOP_WORD, WITH_SLABS } from '../../lib/layout/header.js'
 import {
@@ -32,19 +32,6 @@ import {
 import { policyNamed } from '../../lib/placement/policies.js'
 import { expectError, expectSameWords } from '../heap/support.js'
 
-const host: Host = {
-  commit: undefined,
-  grown: () => {},
-  trim: () => {},
-  fault: () => {},
-  calls: {
-    malloc: () => 0,
-    calloc: () => 0,
-    alignedAlloc: () => 0,
-    realloc: () => 0,
-    free: () => {}
-  }
-}
 /** The class of 160 bytes: three slots in each slab. */
 const CLASS = 8
 
@@ -54,7 +41,7 @@ function make(bytes = 2 ** 18, enabled = true) {
   const words = new Int32Array(bytes / 4)
   const header = { policy, options: enabled ? WITH_SLABS : 0, length: words.length }
   writeHeader(words, header, ordinaryLayout(words.length, policy, enabled), 0, true)
-  const heap = new Allocator(words, header, host)
+  const heap = new Allocator(words, header, QUIET)
   heap.reset()
   const { slabs } = heap
   const many = (count: number, size = 160): number[] =>

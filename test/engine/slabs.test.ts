@@ -6,7 +6,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
-import type { Host } from '../../lib/engine/engine.js'
+import { QUIET } from '../../lib/engine/engine.js'
 import { type Header, ordinaryLayout, writeHeader } from '../../lib/engine/format.js'
 import {
   type BlockInfo,
@@ -465,20 +465,6 @@ describe('a heap with slabs', () => {
 
 // ---- overwritten tables -------------------------------------------------------------------------
 
-const host: Host = {
-  commit: undefined,
-  grown: () => {},
-  trim: () => {},
-  fault: () => {},
-  calls: {
-    malloc: () => 0,
-    calloc: () => 0,
-    alignedAlloc: () => 0,
-    realloc: () => 0,
-    free: () => {}
-  }
-}
-
 /** More words than any call reads on such a small heap, if it ends. */
 const ENDLESS = 400_000
 
@@ -511,7 +497,7 @@ describe.each(placements)('overwritten slab tables of a %s heap', placement => {
   function used(random: Random): { words: Int32Array; live: number[] } {
     const words = new Int32Array(length)
     writeHeader(words, header, ordinaryLayout(length, policy, true), 0, true)
-    const heap = new Allocator(words, header, host)
+    const heap = new Allocator(words, header, QUIET)
     heap.reset()
     const live: number[] = []
     for (let i = 0; i < 400; i++) {
@@ -548,7 +534,7 @@ describe.each(placements)('overwritten slab tables of a %s heap', placement => {
       const { words, live } = used(random)
       for (let i = random.below(3); i >= 0; i--) spoil(words, random)
       const { watched, restart } = counted(words)
-      const heap = new Allocator(watched, header, host)
+      const heap = new Allocator(watched, header, QUIET)
       const run = (name: string, call: () => unknown): unknown => {
         restart()
         try {
@@ -609,7 +595,7 @@ describe.each(placements)('overwritten slab tables of a %s heap', placement => {
       // Nothing else records which slots of a slab are used.
       if (isUsedBits && words[at + INFO] !== 0 && words[at + INFO] !== FREE) continue
       spoil(words, random, at)
-      const heap = new Allocator(words, header, host)
+      const heap = new Allocator(words, header, QUIET)
       try {
         heap.check()
       } catch (error) {

@@ -5,7 +5,7 @@
 import { constants } from 'node:buffer'
 import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
-import type { Host } from '../../lib/engine/engine.js'
+import { QUIET } from '../../lib/engine/engine.js'
 import { ordinaryLayout, writeHeader } from '../../lib/engine/format.js'
 import { noSlots, Slots } from '../../lib/engine/slots.js'
 import { Heap } from '../../lib/index.js'
@@ -17,26 +17,12 @@ import { expectError, expectFilled, expectRefusal, fill } from '../heap/support.
 const GiB = 2 ** 30
 const SIZES = SLOT_BYTES.slice(1)
 const policy = policyNamed('segregated-fit')
-const host: Host = {
-  commit: undefined,
-  grown: () => {},
-  trim: () => {},
-  fault: () => {},
-  calls: {
-    malloc: () => 0,
-    calloc: () => 0,
-    alignedAlloc: () => 0,
-    realloc: () => 0,
-    free: () => {}
-  }
-}
-
 /** A heap of 64 KiB with slabs: its words, its allocator, and where its slab tables are. */
 function make() {
   const words = new Int32Array(2 ** 14)
   const header = { policy, options: WITH_SLABS, length: words.length }
   writeHeader(words, header, ordinaryLayout(words.length, policy, true), 0, true)
-  const heap = new Allocator(words, header, host)
+  const heap = new Allocator(words, header, QUIET)
   heap.reset()
   return {
     words,

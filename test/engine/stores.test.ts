@@ -6,27 +6,13 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
-import type { Host, Pages } from '../../lib/engine/engine.js'
+import { type Pages, QUIET } from '../../lib/engine/engine.js'
 import { type Header, ordinaryLayout, writeHeader } from '../../lib/engine/format.js'
 import { placements } from '../../lib/index.js'
 import { CUT, PENDING_WORD, WITH_SLABS } from '../../lib/layout/header.js'
 import { policyNamed } from '../../lib/placement/policies.js'
 import { scaled } from '../runs.js'
 import { recorded } from './recorded.js'
-
-const host: Host = {
-  commit: undefined,
-  grown: () => {},
-  trim: () => {},
-  fault: () => {},
-  calls: {
-    malloc: () => 0,
-    calloc: () => 0,
-    alignedAlloc: () => 0,
-    realloc: () => 0,
-    free: () => {}
-  }
-}
 
 /** Pages that are zero after they were returned. */
 const pagesOf = (words: Int32Array): Pages => ({
@@ -87,7 +73,7 @@ describe.each(placements)('%s, after every single store', placement => {
         const header: Header = { policy, options, length: words.length }
         writeHeader(words, header, ordinaryLayout(words.length, policy, slabs), 0, true)
         const { watched, log } = recorded(words)
-        const heap = new Allocator(watched, header, host)
+        const heap = new Allocator(watched, header, QUIET)
         heap.reset()
         const live = new Map<number, number>()
         const mark = (pointer: number): void => {
@@ -117,11 +103,11 @@ describe.each(placements)('%s, after every single store', placement => {
             cut[PENDING_WORD] = CUT
             // Recovery is interrupted as well, after some store, and runs again.
             const again = recorded(cut.slice())
-            new Allocator(again.watched, header, host).eachBlock()
+            new Allocator(again.watched, header, QUIET).eachBlock()
             const half = (salt * 31 + stores * 7) % (again.log.length + 1)
             for (let i = 0; i < half; i++) cut.set(again.log[i].values, again.log[i].index)
             cut[PENDING_WORD] = CUT
-            const recoveredHeap = new Allocator(cut, header, host)
+            const recoveredHeap = new Allocator(cut, header, QUIET)
             recoveredHeap.check()
             const used = usedIn(recoveredHeap)
             if (used !== usedBefore && used !== usedAfter) {

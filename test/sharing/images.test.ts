@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
+import { QUIET } from '../../lib/engine/engine.js'
 import { readHeader } from '../../lib/engine/format.js'
 import { Heap, placements } from '../../lib/index.js'
 import { RootTable } from '../../lib/sharing/roots.js'
@@ -61,19 +62,7 @@ describe.each(kinds)('a heap file, %j', options => {
           const arena = new Int32Array(image.buffer, HEAD)
           const words = arena.slice()
           const { watched, log } = recorded(words)
-          const heap = new Allocator(watched, readHeader(words), {
-            commit: undefined,
-            grown: () => {},
-            trim: () => {},
-            fault: () => {},
-            calls: {
-              malloc: () => 0,
-              calloc: () => 0,
-              alignedAlloc: () => 0,
-              realloc: () => 0,
-              free: () => {}
-            }
-          })
+          const heap = new Allocator(watched, readHeader(words), QUIET)
           const live: number[] = []
           for (const [turn, { kind, size, which }] of steps.entries()) {
             const before = usedIn(heap.eachBlock())

@@ -1,5 +1,5 @@
 /** Shared heaps on ordinary memory, with threads that are made up: engines that take turns. */
-import type { Host } from '../../lib/engine/engine.js'
+import { QUIET } from '../../lib/engine/engine.js'
 import type { PlacementName } from '../../lib/placement/placement.js'
 import { policyNamed } from '../../lib/placement/policies.js'
 import type { System } from '../../lib/sharing/access.js'
@@ -7,20 +7,6 @@ import { controlBytesFor, LIVES, LIVES_AT } from '../../lib/sharing/control.js'
 import type { SharedEngine } from '../../lib/sharing/engine.js'
 import { engineOn, writeShared } from '../../lib/sharing/open.js'
 import { type Geometry, headBytes, PATIENCE_WORD } from '../../lib/sharing/superblock.js'
-
-export const host: Host = {
-  commit: undefined,
-  grown: () => {},
-  trim: () => {},
-  fault: () => {},
-  calls: {
-    malloc: () => 0,
-    calloc: () => 0,
-    alignedAlloc: () => 0,
-    realloc: () => 0,
-    free: () => {}
-  }
-}
 
 /** Nobody else runs while a thread sleeps here: a thread that sleeps would wait for ever. */
 const alone: System = {
@@ -66,7 +52,7 @@ export function attach(
   while (index < LIVES && Atomics.load(head, LIVES_AT + index) % 2 !== 0) index++
   const life = Atomics.add(head, LIVES_AT + index, 1) + 1
   const token = (life << 8) | index
-  return [engineOn(head, words, geometry, token, { ...alone, ...system }, host), token]
+  return [engineOn(head, words, geometry, token, { ...alone, ...system }, QUIET), token]
 }
 
 /** The thread ends, wherever it is. */
