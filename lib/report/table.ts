@@ -38,7 +38,7 @@ export function replayTable(
     head: head.map(text => text.split('\n').map(colors.bold).join('\n')),
     colAligns: head.map((_, i) => (i === 0 ? 'left' : i === HEAD.length ? 'center' : 'right')),
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
-    chars: frame(ascii)
+    chars: frame(ascii ? '-' : '─')
   })
   for (const measurement of measurements) {
     const { trace, operations, peakPayload, utilization, nsPerOperation, atPeak } = measurement
@@ -84,9 +84,8 @@ function nanoseconds(value: number): string {
   return Number.isFinite(value) ? value.toFixed(1) : '-'
 }
 
-/** The lines of the table: above and below the head, and at the end. */
-function frame(ascii: boolean) {
-  const line = ascii ? '-' : '─'
+/** The lines of a table: above and below the head, and at the end; none between the rows. */
+export function frame(line: string) {
   const none = {
     'top-left': '',
     'top-right': '',

@@ -3,6 +3,7 @@
 import Table from 'cli-table3'
 import picocolors from 'picocolors'
 import { humanCount, humanShare } from '../../report/sizes.js'
+import { frame } from '../../report/table.js'
 import { type Fault, OF_VARIANT } from '../submission/fault.js'
 import { describeFault } from './describe.js'
 import type { Grade, Scoring, TraceResult } from './grade.js'
@@ -167,25 +168,4 @@ function tableOf(results: readonly TraceResult[], { color, ascii }: ReportOption
     `${table.toString()}\nThroughput is a share of the reference allocator's; words are ` +
     'those read and written, counted. Short traces are only checked.'
   )
-}
-
-/** Lines above and below the head and at the end, none between the rows. */
-function frame(line: string) {
-  const none = {
-    'top-left': '',
-    'top-right': '',
-    'bottom-left': '',
-    'bottom-right': '',
-    left: '',
-    right: ''
-  }
-  const rows = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '', middle: '  ' }
-  return {
-    ...none,
-    ...rows,
-    top: line,
-    'top-mid': line + line,
-    bottom: line,
-    'bottom-mid': line + line
-  }
 }
