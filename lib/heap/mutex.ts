@@ -28,17 +28,10 @@ export class Mutex {
    */
   run<Result>(work: (abandoned: boolean) => Result): Result {
     if (typeof work !== 'function') throw invalidType('work', 'of type function', work)
-    const { word, held } = this
     const locks = this.locks()
-    if (held.has(word)) throw invalidState('this thread has the lock already')
-    const abandoned = locks?.acquire(word) ?? false
-    held.add(word)
-    try {
-      return work(abandoned)
-    } finally {
-      held.delete(word)
-      locks?.release(word)
-    }
+    if (this.held.has(this.word)) throw invalidState('this thread has the lock already')
+    const abandoned = locks?.acquire(this.word) ?? false
+    return this.hold(locks, () => work(abandoned))
   }
 
   /**
@@ -47,13 +40,18 @@ export class Mutex {
    */
   tryRun(work: () => void): boolean {
     if (typeof work !== 'function') throw invalidType('work', 'of type function', work)
-    const { word, held } = this
     const locks = this.locks()
-    if (held.has(word) || locks?.tryAcquire(word) === false) return false
+    if (this.held.has(this.word) || locks?.tryAcquire(this.word) === false) return false
+    this.hold(locks, work)
+    return true
+  }
+
+  /** Calls `work` with the lock taken, then releases it. */
+  private hold<Result>(locks: Locks | undefined, work: () => Result): Result {
+    const { word, held } = this
     held.add(word)
     try {
-      work()
-      return true
+      return work()
     } finally {
       held.delete(word)
       locks?.release(word)

@@ -14,12 +14,11 @@ import {
   TOP_WORD,
   WITH_SLABS
 } from '../layout/header.js'
-import { chunkGranules } from '../layout/slab.js'
 import { bytes } from '../memory/refusal.js'
 import { type OptionNames, readOptions } from '../options.js'
 import type { PlacementName } from '../placement/placement.js'
 import { about, HeapFile, type Recovery } from '../sharing/heap-file.js'
-import { DEFAULT_TIMEOUT, geometryOfFile } from '../sharing/open.js'
+import { DEFAULT_TIMEOUT, geometryOfFile, hasSlabs } from '../sharing/open.js'
 import { SharedFile } from '../sharing/shared-file.js'
 import { type Geometry, headBytes, totalBytes, UNIT_BYTES } from '../sharing/superblock.js'
 import { checkSize, heapIn, metadataBytes, openEngine, type Plan, writeHeap } from './kinds.js'
@@ -268,9 +267,6 @@ function openShared(path: string, options: SharedOptions, plan: Plan): OpenedFil
     throw about(path, error)
   }
 }
-
-const hasSlabs = ({ slabs }: Plan, { arenaBytes }: Geometry): boolean =>
-  slabs && chunkGranules(arenaBytes / 4) > 0
 
 /** How a new file of `size` bytes is divided. Throws ERR_OUT_OF_RANGE. */
 function sharedGeometry(size: number, arenas: number | undefined, plan: Plan): Geometry {

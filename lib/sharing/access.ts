@@ -176,12 +176,9 @@ export class Access {
   acquire(words: Int32Array, word: number): boolean {
     const patience = new Patience(this.system, this.patience, 'a mutex')
     for (;;) {
-      const holder = Atomics.compareExchange(words, word, 0, this.me)
-      if (holder === 0) return false
-      // This thread's own token is of a call that was cut off by an error.
-      const isGone = holder === this.me || !this.lives(holder)
-      if (isGone && Atomics.compareExchange(words, word, holder, this.me) === holder) return true
-      if (patience.wait()) this.confirm(holder)
+      const isAbandoned = this.take(words, word)
+      if (isAbandoned !== undefined) return isAbandoned
+      if (patience.wait()) this.confirm(Atomics.load(words, word))
     }
   }
 
@@ -199,21 +196,24 @@ export class Access {
     }
   }
 
-  /** One attempt at the lock. */
+  /** One attempt at the lock of an arena. */
   private lock(record: number): boolean {
-    const { words, me } = this
-    const holder = Atomics.compareExchange(words, record + LOCK, 0, me)
-    if (holder === 0) return true
-    // An own one is of a call that was cut off by an error.
-    if (holder !== me) {
-      if (
-        this.lives(holder) ||
-        Atomics.compareExchange(words, record + LOCK, holder, me) !== holder
-      )
-        return false
-    }
-    this.damage(record)
-    return true
+    const isAbandoned = this.take(this.words, record + LOCK)
+    if (isAbandoned) this.damage(record)
+    return isAbandoned !== undefined
+  }
+
+  /**
+   * One attempt at a lock, which holds a token. Returns whether its holder ended without releasing
+   * it; undefined if the holder is still there.
+   */
+  private take(words: Int32Array, word: number): boolean | undefined {
+    const { me } = this
+    const holder = Atomics.compareExchange(words, word, 0, me)
+    if (holder === 0) return false
+    // This thread's own token is of a call that was cut off by an error.
+    if (holder !== me && this.lives(holder)) return undefined
+    return Atomics.compareExchange(words, word, holder, me) === holder ? true : undefined
   }
 
   /**

@@ -80,7 +80,7 @@ export function mapShared(plan: SharedPlan, options: RegionOptions): SharedParts
   const geometry = geometryOf(options.size, plan.arenas)
   const { arenas, arenaBytes, controlBytes } = geometry
   const { policy } = plan
-  const slabs = plan.slabs && chunkGranules(arenaBytes / 4) > 0
+  const slabs = hasSlabs(plan, geometry)
   checkRoom(arenaBytes, policy.name, words => ordinaryLayout(words, policy, slabs))
   const memory = SharedMemory.map(headBytes(controlBytes), arenas * arenaBytes, options)
   const head = new Int32Array(memory.head)
@@ -89,6 +89,11 @@ export function mapShared(plan: SharedPlan, options: RegionOptions): SharedParts
   head[PATIENCE_WORD] = plan.busyTimeout ?? DEFAULT_TIMEOUT
   head[STATE_WORD] = OPEN
   return partsOf(memory, head, words, geometry)
+}
+
+/** Whether the arenas of a new heap have slabs: small ones have none. */
+export function hasSlabs({ slabs }: { slabs: boolean }, { arenaBytes }: Geometry): boolean {
+  return slabs && chunkGranules(arenaBytes / 4) > 0
 }
 
 /** Writes the superblock and empty arenas over a head and a body that are zero. */
