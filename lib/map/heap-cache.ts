@@ -332,9 +332,10 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
   delete(key: K): boolean {
     const { table } = this
     const entry = table.find(key)
+    if (entry !== 0) table.remove(entry, 'delete')
+    // Last, because both may run the caller's code.
     this.flights.cancel(key)
     if (entry === 0) return false
-    table.remove(entry, 'delete')
     this.disposeDeparted()
     return true
   }

@@ -13,8 +13,7 @@ import {
   type MapOptions,
   mapOptions,
   type SetOptions,
-  setOptions,
-  ttlOf
+  ttlFrom
 } from './options.js'
 import { checkTarget, copyInto, copyOf, viewOf } from './raw.js'
 import { outOfMemory } from './room.js'
@@ -26,12 +25,6 @@ import { visit } from './visit.js'
 
 /** Called by `fetch` for a key without a value. */
 export type Load<K, V> = (key: K, options: { readonly signal: AbortSignal }) => V | PromiseLike<V>
-
-/** The expiry time of an entry that is set with these options. */
-function timeFrom(table: Table, options: SetOptions | undefined): Time | undefined {
-  const ttl = options === undefined ? undefined : readOptions('set', options, setOptions).ttl
-  return table.timeFrom(ttl === undefined ? undefined : ttlOf('options.ttl', ttl))
-}
 
 /**
  * A map in a heap. Keys are strings or bytes (Uint8Array). Values are strings, numbers, bytes,
@@ -111,14 +104,13 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
   /** Returns the value of a key, without counting as a use. */
   peek(key: K): V | undefined {
     const { table } = this
-    const entry = table.find(key)
-    return entry === 0 || table.isExpired(entry) ? undefined : table.read(entry)
+    const entry = table.findLive(key)
+    return entry === 0 ? undefined : table.read(entry)
   }
 
   /** Returns whether there is an entry with this key that has not expired. */
   has(key: K): boolean {
-    const entry = this.table.find(key)
-    return entry !== 0 && !this.table.isExpired(entry)
+    return this.table.findLive(key) !== 0
   }
 
   /**
@@ -209,7 +201,7 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
    */
   set(key: K, value: V, options?: SetOptions): this {
     const stored = new Value(value)
-    this.put(key, stored, timeFrom(this.table, options))
+    this.put(key, stored, this.table.timeFrom(ttlFrom(options)))
     return this
   }
 
@@ -249,18 +241,15 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
     return this.flights.join(
       key,
       signal => load(key, { signal }),
-      value => this.put(key, new Value(value), timeFrom(this.table, options))
+      value => this.put(key, new Value(value), this.table.timeFrom(ttlFrom(options)))
     )
   }
 
   /** Removes the entry of a key. Returns false if there is none. */
   delete(key: K): boolean {
-    const { table } = this
-    const entry = table.find(key)
+    const isThere = this.table.delete(key)
+    // Last, because it may run the caller's code.
     this.flights.cancel(key)
-    if (entry === 0) return false
-    const isThere = !table.isExpired(entry)
-    table.remove(entry, isThere ? 'delete' : 'expire')
     return isThere
   }
 

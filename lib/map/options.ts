@@ -1,6 +1,6 @@
 /** The options of maps, checked before anything is mapped or written. */
 import { invalidType, outOfRange } from '../errors.js'
-import type { OptionNames } from '../options.js'
+import { type OptionNames, readOptions } from '../options.js'
 import { type EvictionPolicy, policies } from './eviction.js'
 
 /** The options of a new map. Sizes are in bytes, times in milliseconds. */
@@ -63,7 +63,7 @@ export interface SetOptions {
   readonly ttl?: number
 }
 
-export const setOptions: OptionNames<SetOptions> = { ttl: true }
+const setOptions: OptionNames<SetOptions> = { ttl: true }
 
 /** Checks a limit: an integer from 1; returns 0 if it was left out. */
 export function limitOf(name: string, value: number | undefined): number {
@@ -84,6 +84,12 @@ export function ttlOf(name: string, value: unknown): number {
   if (typeof value !== 'number') throw invalidType(name, 'of type number', value)
   if (!(value >= 0)) throw outOfRange(name, 'from 0, in milliseconds', value)
   return value === Number.POSITIVE_INFINITY ? 0 : value
+}
+
+/** Reads the `ttl` of `set`'s options, checked as by ttlOf; undefined for that of the map. */
+export function ttlFrom(options: SetOptions | undefined): number | undefined {
+  const ttl = options === undefined ? undefined : readOptions('set', options, setOptions).ttl
+  return ttl === undefined ? undefined : ttlOf('options.ttl', ttl)
 }
 
 /** Checks an integer from 0, such as the number of entries that a call may look at. */

@@ -42,8 +42,7 @@ import {
   type MapOptions,
   mapOptions,
   type SetOptions,
-  setOptions,
-  ttlOf
+  ttlFrom
 } from './options.js'
 import { isCut, recover } from './recover.js'
 import { outOfMemory } from './room.js'
@@ -189,13 +188,7 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
 
   /** Removes the entry of a key. Returns false if there is none. */
   delete(key: K): boolean {
-    return change(this.shardOf(key), table => {
-      const entry = table.find(key)
-      if (entry === 0) return false
-      const isThere = !table.isExpired(entry)
-      table.remove(entry, isThere ? 'delete' : 'expire')
-      return isThere
-    })
+    return change(this.shardOf(key), table => table.delete(key))
   }
 
   /**
@@ -208,8 +201,7 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
     const stored = new Value(value)
     const ttl = ttlFrom(options)
     return change(this.shardOf(key), table => {
-      const entry = table.find(key)
-      if (entry === 0 || table.isExpired(entry)) put(table, key, stored, ttl)
+      if (table.findLive(key) === 0) put(table, key, stored, ttl)
       return table.read(table.find(key))
     })
   }
@@ -228,8 +220,8 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
     functionOf('compute', compute)
     const ttl = ttlFrom(options)
     return change(this.shardOf(key), table => {
-      const entry = table.find(key)
-      const old = entry === 0 || table.isExpired(entry) ? undefined : table.read(entry)
+      const entry = table.findLive(key)
+      const old = entry === 0 ? undefined : table.read(entry)
       const value = compute(old)
       if (value === undefined) return old
       put(table, key, new Value(value), ttl)
@@ -310,15 +302,11 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
    * Frees all blocks of the map, and closes it. No other thread or process may use it after that.
    */
   destroy(): void {
-    const { heap, pointer, shards } = this.parts
-    const { i32 } = heap
-    const records = recordsAt(i32, pointer / 4)
-    for (const { table } of this.shards()) table.segments.ready()
-    i32[pointer / 4 + MAGIC_WORD] = 0
-    for (const [i, { table }] of shards.entries()) {
-      destroy({ table, pointer: i32[records[i] / 4 + MAP] * 8, ownsHeap: false })
-      heap.free(records[i])
-    }
+    const { heap, pointer } = this.parts
+    const shards = this.shards()
+    for (const { table } of shards) table.segments.ready()
+    heap.i32[pointer / 4 + MAGIC_WORD] = 0
+    for (const shard of shards) freeShard(heap, shard.table, (shard.changes - CHANGES) * 4)
     if (heap.root === pointer) heap.root = 0
     heap.free(pointer)
   }
@@ -369,11 +357,10 @@ function look(
     const before = Atomics.load(m, changes)
     if ((before & 1) === 0) {
       try {
-        const entry = table.find(key)
-        const isThere = entry !== 0 && !table.isExpired(entry)
-        const isUse = isThere && changesOrder(table, entry)
+        const entry = table.findLive(key)
+        const isUse = entry !== 0 && changesOrder(table, entry)
         if (latest(m, changes) === before) {
-          const result = isThere ? use(table, entry) : ABSENT
+          const result = entry === 0 ? ABSENT : use(table, entry)
           if (latest(m, changes) === before) {
             if (isUse) touch(shard, entry, before)
             return result
@@ -387,8 +374,8 @@ function look(
     }
   }
   return change(shard, () => {
-    const entry = table.find(key)
-    if (entry === 0 || table.isExpired(entry)) return ABSENT
+    const entry = table.findLive(key)
+    if (entry === 0) return ABSENT
     table.touch(entry)
     return use(table, entry)
   })
@@ -444,17 +431,6 @@ function entriesOf<K, V>(table: Table): [K, V][] {
 
 // ---- the header ---------------------------------------------------------------------------------
 
-function ttlFrom(options: SetOptions | undefined): number | undefined {
-  const ttl = options === undefined ? undefined : readOptions('set', options, setOptions).ttl
-  return ttl === undefined ? undefined : ttlOf('options.ttl', ttl)
-}
-
-/** The pointers of the records. */
-function recordsAt(i32: Int32Array, header: number): number[] {
-  const first = header + FIRST_WORD
-  return Array.from(i32.subarray(first, first + i32[header + SHARDS_WORD]), each => each * 8)
-}
-
 /** Creates the shards and the header. Returns its pointer. */
 function createShards(heap: Heap, options: SharedMapOptions): number {
   const { shards = 64, max, maxSize, ...rest } = options
@@ -469,37 +445,41 @@ function createShards(heap: Heap, options: SharedMapOptions): number {
     ...optional('maxSize', share('options.maxSize', maxSize)),
     crashSafe: true
   }
-  const made: { record: number; table: Table; pointer: number }[] = []
+  const header = heap.calloc(FIRST_WORD + shards, 4)
+  if (header === 0) throw outOfMemory(FIRST_WORD * 4)
+  const { i32 } = heap
+  const first = header / 4 + FIRST_WORD
   try {
-    const header = heap.calloc(FIRST_WORD + shards, 4)
-    if (header === 0) throw outOfMemory(FIRST_WORD * 4)
-    const { i32 } = heap
     for (let i = 0; i < shards; i++) {
       const record = heap.alignedAlloc(CACHE_LINE, CACHE_LINE)
-      if (record === 0) {
-        heap.free(header)
-        throw outOfMemory(CACHE_LINE)
-      }
+      if (record === 0) throw outOfMemory(CACHE_LINE)
       i32.fill(0, record / 4, (record + CACHE_LINE) / 4)
-      const { table, pointer } = create(heap, limits)
-      made.push({ record, table, pointer })
-      i32[record / 4 + MAP] = pointer / 8
-      i32[header / 4 + FIRST_WORD + i] = record / 8
+      i32[first + i] = record / 8
+      i32[record / 4 + MAP] = create(heap, limits).pointer / 8
     }
-    const { seedA, seedB } = randomSeeds()
-    i32[header / 4 + VERSION_WORD] = VERSION
-    i32[header / 4 + SHARDS_WORD] = shards
-    i32[header / 4 + SEED_A_WORD] = seedA
-    i32[header / 4 + SEED_B_WORD] = seedB
-    Atomics.store(i32, header / 4 + MAGIC_WORD, MAGIC)
-    return header
   } catch (error) {
-    for (const { record, table, pointer } of made) {
-      destroy({ table, pointer, ownsHeap: false })
-      heap.free(record)
+    for (let i = first; i32[i] !== 0 && i < first + shards; i++) {
+      const record = i32[i] * 8
+      const map = i32[record / 4 + MAP] * 8
+      if (map === 0) heap.free(record)
+      else freeShard(heap, tableAt(heap, map), record)
     }
+    heap.free(header)
     throw error
   }
+  const { seedA, seedB } = randomSeeds()
+  i32[header / 4 + VERSION_WORD] = VERSION
+  i32[header / 4 + SHARDS_WORD] = shards
+  i32[header / 4 + SEED_A_WORD] = seedA
+  i32[header / 4 + SEED_B_WORD] = seedB
+  Atomics.store(i32, header / 4 + MAGIC_WORD, MAGIC)
+  return header
+}
+
+/** Frees the map and the record of a shard. */
+function freeShard(heap: Heap, table: Table, record: number): void {
+  destroy({ table, pointer: table.memory.at * 4, ownsHeap: false })
+  heap.free(record)
 }
 
 function isShards(shards: number): boolean {
@@ -527,7 +507,9 @@ function partsAt(heap: Heap, pointer: number): Parts {
     seedA: i32[header + SEED_A_WORD],
     seedB: i32[header + SEED_B_WORD]
   }
-  const opened = recordsAt(i32, header).map(record => {
+  const first = header + FIRST_WORD
+  const opened = Array.from(i32.subarray(first, first + shards), eighth => {
+    const record = eighth * 8
     if (heap.usableSize(record) < CACHE_LINE)
       throw corrupt(`a shard of a shared map has its record at byte ${record}, in a smaller block`)
     const table = tableAt(heap, i32[record / 4 + MAP] * 8)

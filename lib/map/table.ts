@@ -111,6 +111,12 @@ export class Table implements Roomy {
     return segments.find(keys)
   }
 
+  /** Finds the entry with this key that has not expired; 0 if there is none. */
+  findLive(key: MapKey): number {
+    const entry = this.find(key)
+    return entry !== 0 && this.isExpired(entry) ? 0 : entry
+  }
+
   isExpired(entry: number): boolean {
     return isExpired(this.memory.m, entry)
   }
@@ -302,6 +308,15 @@ export class Table implements Roomy {
     this.account(entry, -1)
     if (reason === 'expire') m[at + EXPIRED]++
     memory.finish(entry)
+  }
+
+  /** Removes the entry with this key. Returns whether it was there and had not expired. */
+  delete(key: MapKey): boolean {
+    const entry = this.find(key)
+    if (entry === 0) return false
+    const isLive = !this.isExpired(entry)
+    this.remove(entry, isLive ? 'delete' : 'expire')
+    return isLive
   }
 
   /**

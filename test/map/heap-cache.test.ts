@@ -317,6 +317,29 @@ describe('the time to live', () => {
 })
 
 describe('fetch', () => {
+  test('a load that is aborted by delete finds the entry deleted already', async () => {
+    const found: unknown[] = []
+    const cache = HeapCache.create<string, number>({
+      size: 2 ** 20,
+      fetchMethod: (key, _stale, { signal }) =>
+        new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => {
+            found.push(cache.has(key), cache.delete(key))
+            reject(new Error('aborted'))
+          })
+        })
+    })
+    cache.set('a', 1)
+    const refreshed = cache.fetch('a', { forceRefresh: true }).catch(error => error.message)
+    await Promise.resolve()
+    expect(cache.delete('a')).toBe(true)
+    expect(found).toEqual([false, false])
+    expect(await refreshed).toBe('aborted')
+    cache.check()
+    cache.heap.check()
+    cache.close()
+  })
+
   test('calls fetchMethod once for all callers that ask meanwhile', async () => {
     let calls = 0
     const cache = cacheOf<number>({ fetchMethod: async () => ++calls })

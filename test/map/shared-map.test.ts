@@ -172,6 +172,35 @@ describe('a shared map used by one thread', () => {
     })
   })
 
+  test('a map that can not be created leaves no block behind', () => {
+    withMap({ shards: 1 }, (_map, heap) => {
+      const { blocks } = heap.stats()
+      expectError(() => SharedMap.create(heap, { ttl: -1 }), 'ERR_OUT_OF_RANGE')
+      expect(heap.stats().blocks).toBe(blocks)
+    })
+    using heap = Heap.map({ size: 2 ** 18, shared: true, arenas: 1 })
+    const pointers: number[] = []
+    // Each time there is less room, so that it ends at every allocation.
+    for (let size = 2 ** 11; size >= 64; ) {
+      const pointer = heap.malloc(size)
+      if (pointer === 0) size /= 2
+      else pointers.push(pointer)
+    }
+    const { blocks } = heap.stats()
+    let failures = 0
+    for (const pointer of pointers.reverse()) {
+      try {
+        SharedMap.create(heap, { shards: 64 }).destroy()
+      } catch {
+        failures++
+      }
+      expect(heap.stats().blocks).toBe(blocks - pointers.indexOf(pointer))
+      heap.free(pointer)
+    }
+    expect(failures).toBeGreaterThan(10)
+    heap.check()
+  })
+
   test('a map whose heap is closed, or whose blocks are gone, throws an error that says so', () => {
     const calls: ((map: SharedMap<string, unknown>) => unknown)[] = [
       map => map.get('a'),
