@@ -8,6 +8,9 @@ import { type Compiled, compile } from '../memory/compiled.js'
 
 const terminations = Number(process.env.OFFHEAP_TERMINATIONS ?? 6)
 
+/** What the workers do, and what the heap is compared with. */
+const LEDGER = new URL('ledger.mjs', import.meta.url).href
+
 let compiled: Compiled
 beforeAll(() => {
   compiled = compile('heap')
@@ -107,50 +110,10 @@ describe('a worker', () => {
 
 describe('workers that are terminated at any moment', () => {
   const worker = `
+    const { work } = await import(workerData.library)
     const heap = Heap.attach(workerData.handle)
-    const { i32 } = heap
-    const { ledger, seed } = workerData
-    let state = seed
-    const random = n => {
-      state = (Math.imul(state, 1664525) + 1013904223) | 0
-      return (state >>> 8) % n
-    }
-    // An entry of the ledger is the pointer of a block; the first word of the block is its number
-    // of words, and all others are its pointer. Who takes a pointer out of the ledger has the
-    // block.
-    const verify = pointer => {
-      const count = i32[pointer / 4]
-      if (!(count > 0 && pointer + count * 4 <= i32.byteLength)) throw new Error('a block of ' + count + ' words at ' + pointer)
-      for (let i = 1; i < count; i++) if (i32[pointer / 4 + i] !== pointer) throw new Error('a block was overwritten: ' + pointer)
-      return count
-    }
-    const write = (pointer, count) => {
-      i32[pointer / 4] = count
-      i32.fill(pointer, pointer / 4 + 1, pointer / 4 + count)
-    }
     parentPort.postMessage('ready')
-    for (;;) {
-      const entry = random(ledger.length)
-      const pointer = Atomics.exchange(ledger, entry, 0)
-      let next = 0
-      const count = random(8) === 0 ? 1 + random(2000) : 1 + random(60)
-      if (pointer === 0) {
-        next = heap.malloc(count * 4)
-      } else {
-        const had = verify(pointer)
-        if (random(3) === 0) {
-          next = heap.realloc(pointer, count * 4)
-          if (next !== 0) for (let i = 1; i < Math.min(had, count); i++) if (i32[next / 4 + i] !== pointer) throw new Error('realloc lost a word')
-          if (next === 0) heap.free(pointer)
-        } else heap.free(pointer)
-      }
-      if (next !== 0) {
-        write(next, count)
-        const other = Atomics.compareExchange(ledger, entry, 0, next)
-        if (other !== 0) heap.free(next)
-      }
-      Atomics.add(workerData.counts, workerData.index, 1)
-    }`
+    work(heap, workerData, workerData.index, workerData.seed)`
 
   test.each([
     { arenas: 4, placement: 'first-fit', slabs: false, size: 2 ** 23 },
@@ -158,12 +121,14 @@ describe('workers that are terminated at any moment', () => {
   ])('lose no block: $arenas arenas, $placement, slabs: $slabs', options => {
     const out = passes(`
       import { setTimeout } from 'node:timers/promises'
+      const library = ${JSON.stringify(LEDGER)}
+      const { judge } = await import(library)
       const heap = Heap.map(${JSON.stringify({ ...options, shared: true })})
       const ledger = new Int32Array(new SharedArrayBuffer(4 * 600))
       const counts = new Int32Array(new SharedArrayBuffer(4 * 3))
       let seeds = ${JSON.stringify(options.arenas)} * 1000
       const launch = async index => {
-        const worker = start(${JSON.stringify(worker)}, { handle: heap.handle(), ledger, counts, index, seed: seeds++ })
+        const worker = start(${JSON.stringify(worker)}, { library, handle: heap.handle(), ledger, counts, index, seed: seeds++ })
         await once(worker, 'message')
         return worker
       }
@@ -181,19 +146,9 @@ describe('workers that are terminated at any moment', () => {
         workers[index] = await launch(index)
       }
       for (const worker of workers) await worker.terminate()
-      heap.check()
-      const used = new Set([...heap.blocks()].filter(({ used }) => used).map(({ pointer }) => pointer))
-      const known = [...ledger].filter(pointer => pointer !== 0)
-      assert.equal(new Set(known).size, known.length)
-      for (const pointer of known) {
-        assert.ok(used.has(pointer), 'lost: ' + pointer)
-        for (let i = 1; i < heap.i32[pointer / 4]; i++) assert.equal(heap.i32[pointer / 4 + i], pointer)
-        heap.free(pointer)
-      }
       // A worker that ends has at most two blocks in its hands: those of a realloc.
-      const rest = heap.stats().blocks
+      const rest = judge(heap, { ledger })
       assert.ok(rest <= 2 * (${terminations} + 3), rest + ' blocks that nobody has')
-      heap.check()
       heap.close()
       console.log(operations + ' operations, ' + rest + ' blocks in the hands of workers that ended')`)
     if (terminations > 100) console.log(out)
