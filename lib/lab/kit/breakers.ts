@@ -1,8 +1,7 @@
 /**
  * The exercise "write the test that breaks these ten allocators": ten allocators with a mistake
- * each,
- * and some that have none. A test is a short trace. It breaks an allocator when the grader finds it
- * not valid on that trace.
+ * each, and some that have none. A test is a short trace. It breaks an allocator when the grader
+ * finds it not valid on that trace.
  */
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
