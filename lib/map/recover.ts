@@ -89,7 +89,6 @@ function recoverSlots(table: Table): void {
       m[entry + HASH] = m[slot]
     }
     // If an entry has two slots, keep the one that a search finds first.
-    let own = 0
     for (let i = 0; i < slots; i++) {
       const entry = m[first + 2 * i + 1] << 1
       if (entry === 0) continue
@@ -100,10 +99,15 @@ function recoverSlots(table: Table): void {
         eraseSlot(m, segment, mask, i)
         // Look at the entry that moved up to this slot.
         i--
-      } else own++
+      }
     }
+    // Count last: an entry that moved up may have come from a slot that was looked at before, round
+    // the end of the segment.
+    let own = 0
     for (let slot = first; slot < first + 2 * slots; slot += 2) {
-      if (m[slot + 1] !== 0) m[(m[slot + 1] << 1) + KIND] |= MARK
+      if (m[slot + 1] === 0) continue
+      m[(m[slot + 1] << 1) + KIND] |= MARK
+      own++
     }
     m[segment + SEGMENT_COUNT] = own
     count += own
