@@ -62,6 +62,14 @@ export class History extends Blocks {
     this.high = this.low + largest(this.curves.heap)
   }
 
+  /**
+   * Whether everything outside the blocks is free. If the allocator shows neither its blocks nor
+   * its free list, headers and padding lie there too.
+   */
+  get showsFree(): boolean {
+    return this.timeline.freeList !== undefined || this.timeline.wholeBlocks
+  }
+
   /** A new moment at the beginning, for `seek` to move. */
   open(): Moment {
     return new Moment(this)

@@ -121,14 +121,17 @@ slabs are in chunks, which are blocks of the heap. Free slots are not in the fre
 count in external fragmentation.</p>`
 
 const BETWEEN_KEY = key('between', 'no payload: headers, footers, padding or free')
+const blockKeys = (timelines: readonly Timeline[]) => `\
+${key('header', timelines.some(hasFooters) ? 'header, footer' : 'header')}
+${key('slack', 'slack: rounding, remainders')}${key('free', 'free')}
+${key('free-edge', 'in the free list, with arrows in list order')}`
 const hasFooters = ({ footerBytes }: Timeline): boolean => footerBytes > 0
 
 const footer = (timelines: readonly Timeline[]) => `<footer>
 <div class="keys" aria-label="Colours">Blocks by size: <span id="sizes" class="keys"></span>
-${key('header', timelines.some(hasFooters) ? 'header, footer' : 'header')}
-${key('slack', 'slack: rounding, remainders')}${key('free', 'free')}
-${key('free-edge', 'in the free list, with arrows in list order')}
-${timelines.every(({ wholeBlocks }) => wholeBlocks) ? '' : BETWEEN_KEY}</div>
+${timelines.some(({ wholeBlocks }) => wholeBlocks) ? blockKeys(timelines) : ''}
+${timelines.every(({ wholeBlocks }) => wholeBlocks) ? '' : BETWEEN_KEY}
+<span class="key"><i class="plot"></i>outside the heap</span></div>
 ${timelines.some(({ slabs }) => slabs !== undefined) ? SLAB_KEYS : ''}
 <p>Utilization is the peak payload so far, divided by the largest heap so far. External
 fragmentation is 1 − the largest free block, divided by all free bytes between the blocks. Click a

@@ -22,8 +22,8 @@ import { escapeHtml } from './view-page.js'
 const WIDTH = 960
 const PLOT = { left: 70, right: 16, top: 34, height: 300, bottom: 46 }
 const PANEL_HEIGHT = PLOT.top + PLOT.height + PLOT.bottom
-/** The height of a line of the legend. */
-const LEGEND_HEIGHT = 30
+/** The legend: rows of columns; a long text takes several columns. */
+const LEGEND = { row: 21, margin: 9, column: 124, columns: 7 }
 const PLOT_WIDTH = WIDTH - PLOT.left - PLOT.right
 /**
  * More blocks than this are drawn on a grid; and the number of its cells for a unit of the picture.
@@ -36,7 +36,8 @@ export function viewSvg({ trace, timelines }: ViewSource): string {
   const histories = timelines.map(timeline => new History(trace, timeline))
   const span = Math.max(1, ...histories.map(history => history.high - history.low))
   const slabs = histories.some(history => history.slabs.all.length > 0)
-  const height = histories.length * PANEL_HEIGHT + LEGEND_HEIGHT * (slabs ? 2 : 1)
+  const legend = drawLegend(histories, slabs)
+  const height = histories.length * PANEL_HEIGHT + legend.height
   const title = `${trace.name}: address against time`
   const panels = histories.map(
     (history, i) =>
@@ -48,7 +49,7 @@ export function viewSvg({ trace, timelines }: ViewSource): string {
 <style>${style(slabs)}</style>
 ${slabs ? `${PATTERNS}\n` : ''}<rect class="page" width="${WIDTH}" height="${height}"/>
 ${panels.join('\n')}
-<g transform="translate(${PLOT.left} ${histories.length * PANEL_HEIGHT})">${legend(slabs)}</g>
+<g transform="translate(${PLOT.left} ${histories.length * PANEL_HEIGHT})">${legend.svg}</g>
 </svg>
 `
 }
@@ -65,7 +66,7 @@ function drawPanel(history: History, span: number): string {
     `<text class="heading" x="${PLOT.left}" y="20">${escapeHtml(heading)}</text>`,
     `<rect class="plot" x="${PLOT.left}" y="${PLOT.top}" width="${PLOT_WIDTH}" ` +
       `height="${PLOT.height}"/>`,
-    `<path class="free" d="${heapOutline(history, x, y)}"/>`
+    `<path class="${history.showsFree ? 'free' : 'between'}" d="${heapOutline(history, x, y)}"/>`
   ]
   let blocks = 0
   history.forEachBlock(() => {
@@ -260,19 +261,35 @@ class Column {
   }
 }
 
-function legend(slabs: boolean): string {
-  const step = 128
-  const item = (name: string, text: string, i: number, line = 0) =>
-    `<rect class="${name}" x="${i * step}" y="${2 + line * LEGEND_HEIGHT * 0.7}" width="14" ` +
-    `height="12"/><text class="label" x="${i * step + 20}" ` +
-    `y="${12 + line * LEGEND_HEIGHT * 0.7}">${escapeHtml(text)}</text>`
-  const classes = SIZE_CLASSES.map((_, i) => item(`s${i}`, sizeClassName(i), i))
-  const ofSlabs = [
-    item('slot', 'used slots', 0, 1),
-    item('slot-free', 'free slots', 1, 1),
-    item('granule', 'room for slabs', 2, 1)
-  ]
-  return [...classes, item('free', 'free', classes.length), ...(slabs ? ofSlabs : [])].join('')
+/** A legend with every colour of the pictures, and its height. */
+function drawLegend(
+  histories: readonly History[],
+  slabs: boolean
+): { readonly svg: string; readonly height: number } {
+  const items = SIZE_CLASSES.map((_, i) => [`s${i}`, sizeClassName(i)])
+  if (histories.some(({ showsFree }) => showsFree)) items.push(['free', 'free'])
+  if (histories.some(({ showsFree }) => !showsFree))
+    items.push(['between', 'no payload: headers, footers, padding or free'])
+  if (slabs)
+    items.push(['slot', 'used slots'], ['slot-free', 'free slots'], ['granule', 'room for slabs'])
+  items.push(['plot', 'outside the heap'])
+  let row = 0
+  let column = 0
+  let svg = ''
+  for (const [name, text] of items) {
+    const columns = Math.ceil((30 + text.length * 6) / LEGEND.column)
+    if (column + columns > LEGEND.columns) {
+      row++
+      column = 0
+    }
+    const x = column * LEGEND.column
+    const y = row * LEGEND.row
+    svg +=
+      `<rect class="${name} swatch" x="${x}" y="${y + 2}" width="14" height="12"/>` +
+      `<text class="label" x="${x + 20}" y="${y + 12}">${escapeHtml(text)}</text>`
+    column += columns
+  }
+  return { svg, height: LEGEND.margin + LEGEND.row * (row + 1) }
 }
 
 /** Hatching, so that free slots and room for slabs differ from free blocks even without colour. */
@@ -296,10 +313,11 @@ function style(slabs: boolean): string {
   return `text{font:12px system-ui,sans-serif}.heading{font-size:14px;font-weight:600}
 .right{text-anchor:end}.middle{text-anchor:middle}
 .edged{stroke:#fff;stroke-width:.4}.page{fill:#fff}.plot{fill:#f1f4f8}.free{fill:#fde6cf}
+.between{fill:#e3e1d8}.swatch{stroke:#5a6579;stroke-width:.4}
 .heading{fill:#1a2130}.label{fill:#5a6579}${light}
 ${slabs ? '.slot-free{fill:url(#slot-free)}.granule{fill:url(#granule)}\n' : ''}\
 @media(prefers-color-scheme:dark){.edged{stroke:#161d29}.page{fill:#161d29}.plot{fill:#10161f}
-.free{fill:#41301f}.heading{fill:#e8edf6}.label{fill:#9aa7bb}${dark}}`
+.free{fill:#41301f}.between{fill:#34332c}.heading{fill:#e8edf6}.label{fill:#9aa7bb}${dark}}`
 }
 
 /** Rounds to hundredths. */

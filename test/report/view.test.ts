@@ -7,6 +7,11 @@ import { viewPage } from '../../lib/report/view-page.js'
 import { viewSvg } from '../../lib/report/view-svg.js'
 import { randomTrace, timelineOf, traceOf } from './timelines.js'
 
+/** The same timeline, of an allocator that shows neither blocks nor free list. */
+function withoutBlocks(timeline: Timeline): Timeline {
+  return { ...timeline, freeList: undefined, wholeBlocks: false, headerBytes: 0, footerBytes: 0 }
+}
+
 describe('the data of a page', () => {
   it('is decoded to what was encoded', async () => {
     const trace = randomTrace(3000)
@@ -60,6 +65,19 @@ describe('viewPage', () => {
       expect(page).not.toContain(`</i>${text}</span>`)
     }
   })
+
+  it.each([
+    [true, ['free', 'outside the heap']],
+    [false, ['no payload: headers, footers, padding or free', 'outside the heap']]
+  ])(
+    'names every colour outside the blocks; the allocator describes its heap: %s',
+    (shows, keys) => {
+      const timeline = timelineOf(trace)
+      const text = viewPage({ trace, timelines: [shows ? timeline : withoutBlocks(timeline)] })
+      const found = [...text.matchAll(/<\/i>([^<]*)<\/span>/g)].map(([, key]) => key)
+      expect(found.filter(key => /free$|heap$/.test(key) && key !== 'heap')).toEqual(keys)
+    }
+  )
 
   it('names every control and every canvas', () => {
     for (const [control] of page.matchAll(/<button [^>]*>[^<]*</g))
@@ -136,6 +154,45 @@ describe('viewSvg', () => {
     expect(area / (874 * 300)).toBeCloseTo(1 / 3 + 1 / 6 + 1 / 12, 2)
   })
 
+  /** The heap's outline, and the last entries of the legend, with their classes. */
+  const outsideBlocks = (svg: string) => ({
+    outlines: [...svg.matchAll(/<path class="(\w+)" d="M/g)].map(([, name]) => name),
+    legend: [...svg.matchAll(/<rect class="(\w+) swatch".*?>([^<]+)<\/text>/g)]
+      .map(([, name, text]) => `${name}: ${text}`)
+      .slice(6)
+  })
+
+  it('calls memory free only if the allocator shows its blocks, and names it in the legend', () => {
+    const trace = traceOf(['a 0 100', 'a 1 200', 'f 0'])
+    const shown = timelineOf(trace)
+    const hidden = withoutBlocks(shown)
+    const unknown = 'between: no payload: headers, footers, padding or free'
+    const svgOf = (...timelines: Timeline[]) => outsideBlocks(viewSvg({ trace, timelines }))
+    expect(svgOf(shown)).toEqual({
+      outlines: ['free'],
+      legend: ['free: free', 'plot: outside the heap']
+    })
+    expect(svgOf(hidden)).toEqual({
+      outlines: ['between'],
+      legend: [unknown, 'plot: outside the heap']
+    })
+    expect(svgOf(hidden, shown)).toEqual({
+      outlines: ['between', 'free'],
+      legend: ['free: free', unknown, 'plot: outside the heap']
+    })
+  })
+
+  it('keeps the legend inside the picture', () => {
+    const trace = traceOf(['a 0 48'])
+    const slabs = timelineOf(trace, 'first-fit', 2 ** 22, true)
+    const svg = viewSvg({ trace, timelines: [withoutBlocks(slabs), slabs] })
+    const [, height = ''] = /viewBox="0 0 960 (\d+)"/.exec(svg) ?? []
+    const tops = [...svg.matchAll(/ swatch" x="(\d+)" y="(\d+)"/g)].map(([, x, y]) => [+x, +y])
+    expect(Math.max(...tops.map(([x]) => x))).toBeLessThan(874)
+    expect(new Set(tops.map(String)).size).toBe(tops.length)
+    expect(Math.max(...tops.map(([, y]) => y)) + 2 * 380 + 12).toBeLessThan(Number(height))
+  })
+
   describe('of a heap with slabs', () => {
     const slotsOf = (svg: string) => [
       ...svg.matchAll(/<rect class="edged (slot|slot-free|granule|s\d)".*?<title>([^<]*)/g)
@@ -164,7 +221,7 @@ describe('viewSvg', () => {
       )
     })
 
-    it('explains them in a second line of the legend, by hatching and colour', () => {
+    it('explains them in the legend, by hatching and colour', () => {
       const svg = svgOf(['a 0 48'], true)
       for (const text of ['used slots', 'free slots', 'room for slabs'])
         expect(svg).toContain(`>${text}</text>`)

@@ -119,8 +119,8 @@ export class Subject {
 }
 
 /** The colour between used blocks: that of free memory if the allocator shows its blocks. */
-export function betweenBlocks({ timeline }: History, theme: Theme): string {
-  return timeline.freeList !== undefined || timeline.wholeBlocks ? theme.free : theme.between
+export function betweenBlocks({ showsFree }: History, theme: Theme): string {
+  return showsFree ? theme.free : theme.between
 }
 
 /** The margins of the plots in CSS pixels, the same in all, so that they are aligned. */
