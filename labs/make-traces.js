@@ -1,7 +1,7 @@
 /**
- * Makes the traces of the lab, always the same ones: `npm run build && node labs/make-traces.js`. The
- * patterns are in lib/lab/kit/patterns.ts. The last three are the beginnings of recorded programs,
- * with calloc and memalign turned into malloc.
+ * Generates the traces of the lab: `npm run build && node labs/make-traces.js`. Every run writes
+ * the same traces. The patterns are in lib/lab/kit/patterns.ts. The last three traces are the
+ * beginnings of recorded programs, with malloc in place of calloc and memalign.
  */
 
 import { readFileSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import { shippedTraces, TraceText, writeTraces } from '../dist/lab/kit/patterns.js'
 
-/** Operations kept of a recording. */
+/** The operations kept of each recording. */
 const RECORDED = 12_000
 
 const texts = shippedTraces()

@@ -1,14 +1,16 @@
 /**
- * Your allocator. As it stands it bumps a pointer and never uses memory twice: valid, fast, and wasteful.
+ * Your allocator. So far it bumps a pointer and never reuses memory: it is valid, fast and
+ * wasteful.
  *
- * Keep everything it knows in the mapped memory; a few variables inside create(), such as where a list begins, are fine.
+ * Keep its state in the mapped memory. A few variables inside create(), such as the head of a list,
+ * are fine.
  */
 
 import type { Allocator, Memory } from './memory.ts'
 
-/** Every payload begins at a multiple of this. */
+/** Every payload begins at a multiple of this many bytes. */
 const ALIGNMENT = 8
-/** Bytes in front of each payload. They hold the payload's size, which realloc needs. */
+/** Bytes in front of each payload. They hold its size, which realloc needs. */
 const HEADER = 8
 
 export function create(memory: Memory): Allocator {

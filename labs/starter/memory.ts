@@ -1,23 +1,26 @@
 /**
- * What the grader gives to your allocator, and what it wants back. Types only: there is nothing to change here.
+ * What the grader passes to your allocator, and what it expects in return. These are only types: do
+ * not change them.
  */
 
 /** The memory that your heap lives in. All offsets and lengths are in bytes. */
 export interface Memory {
-  /** Where your heap begins. Never 0, so that 0 can be NULL. A multiple of `pageSize`. */
+  /** The offset of your heap: a multiple of `pageSize`, and never 0, so that 0 can be NULL. */
   readonly low: number
-  /** Where your heap ends: the first byte that is not yours yet. Equal to `low` before the first `sbrk`. */
+  /** The end of your heap: the first byte after it. Equal to `low` before the first `sbrk`. */
   readonly high: number
-  /** Bytes of a page of this system. */
+  /** The system's page size, in bytes. */
   readonly pageSize: number
   /**
-   * Moves the end of the heap up by `bytes`, an integer from 0. Returns where the new bytes begin (the old `high`), or -1 when the
-   * memory is exhausted, and then nothing changes. New bytes are zero. The heap can't shrink.
+   * Grows the heap by `bytes`, an integer of 0 or more. Returns the offset of the new bytes (the
+   * old `high`). They are zero. Returns -1, and changes nothing, if the memory is exhausted. The
+   * heap can't shrink.
    */
   sbrk(bytes: number): number
 
-  // The memory, seen as elements of different sizes. All of them show the same bytes:
-  // byte p is u8[p]; the 4 bytes from byte p, a multiple of 4, are u32[p / 4]; the 8 bytes from p are f64[p / 8].
+  // The memory as elements of different sizes. All views show the same bytes: byte p is u8[p]; the
+  // 4 bytes from p on, a multiple of 4, are u32[p / 4]; the 8 bytes from p on, a multiple of 8, are
+  // f64[p / 8].
   readonly u8: Uint8Array
   readonly i8: Int8Array
   readonly u16: Uint16Array
@@ -28,43 +31,46 @@ export interface Memory {
   readonly f64: Float64Array
   readonly i64: BigInt64Array
   readonly u64: BigUint64Array
-  /** Any type at any offset: dataView.getUint32(p, true). */
+  /** Reads and writes any type at any offset, as in `dataView.getUint32(p, true)`. */
   readonly dataView: DataView
 }
 
 /** What `create(memory)` returns. A pointer is the byte offset of a payload; 0 is NULL. */
 export interface Allocator {
   /**
-   * A block of at least `size` bytes, its payload at a multiple of 8; 0 when there is no memory for it. `malloc(0)` may return 0.
+   * Allocates a block of at least `size` bytes. Returns its payload's offset, a multiple of 8, or 0
+   * if out of memory. `malloc(0)` may return 0.
    */
   malloc(size: number): number
-  /** Takes a block back. `free(0)` does nothing. */
+  /** Frees a block. `free(0)` does nothing. */
   free(pointer: number): void
   /**
-   * A block of `size` bytes that begins with what the old one held (as much of it as fits), at the same place or another.
-   * `realloc(0, size)` is `malloc(size)`. `realloc(pointer, 0)` frees the block and returns 0, or returns a block of no bytes. Returns 0, and leaves the old block alone, when there is no memory.
+   * Resizes a block to `size` bytes, in place or by moving it. Keeps its contents, as far as they
+   * fit. Returns the offset of the payload, or 0 if out of memory; then the old block is untouched.
+   * `realloc(0, size)` is `malloc(size)`. `realloc(pointer, 0)` frees the block and returns 0, or
+   * returns an empty block.
    */
   realloc(pointer: number, size: number): number
-  /** A block for `count` elements of `size` bytes, all zero. Optional: step 8. */
+  /** Allocates `count` elements of `size` bytes, all zero. Optional: step 8. */
   calloc?(count: number, size: number): number
-  /** Looks whether your heap is in order: throw an error, or return a string, that says what is wrong. */
+  /** Checks your heap. Throw an error, or return a string, that says what is wrong. */
   check?(): unknown
-  /** What your heap consists of, for pictures: `offheap play` and `offheap view` draw it. Nobody grades it. */
+  /** Describes your heap for `offheap play` and `offheap view`, which draw it. Not graded. */
   describe?(): HeapDescription
 }
 
-/** Your heap as you see it. */
+/** The blocks and the free list of your heap. */
 export interface HeapDescription {
   /** All blocks, in address order. */
   readonly blocks: Iterable<BlockDescription>
-  /** The offsets of the free blocks, in the order of your list. Without it: in address order. */
+  /** The offsets of the free blocks, in list order. Default: in address order. */
   readonly freeList?: Iterable<number>
 }
 
 export interface BlockDescription {
-  /** Where the block begins, with its header, if it has one. */
+  /** The offset of the block, or of its header if it has one. */
   readonly offset: number
-  /** Bytes of the whole block. */
+  /** Bytes of the whole block, header included. */
   readonly size: number
   readonly used: boolean
   /** Bytes of header. Default: from `offset` to the payload. */
@@ -75,7 +81,7 @@ export interface BlockDescription {
 
 declare global {
   interface Console {
-    /** Prints to the terminal, also while you are graded. */
+    /** Prints to the terminal, even during grading. */
     log(...values: unknown[]): void
   }
   var console: Console

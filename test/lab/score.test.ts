@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { readConfig } from '../../lib/lab/grade/config.js'
 import {
@@ -68,6 +69,36 @@ describe('performance', () => {
     expect(
       needed({ utilization: 1, throughput: 0.1 }, Math.sqrt(0.75), scales, exponents).throughput
     ).toBeCloseTo(0.3162)
+  })
+})
+
+describe('the table of the score in labs/GUIDE.md', () => {
+  const guide = readFileSync('labs/GUIDE.md', 'utf8').replace(/\s+/g, ' ')
+  const { points, weights, utilization, throughput, cost, minimumOperations } = config
+  const scales = { utilization, throughput }
+
+  it.each([
+    `| ${points.correctness} × valid traces / all traces |`,
+    `| ${points.performance} × mean performance of the measured traces |`,
+    `| traces of ${minimumOperations} operations or more with a weight |`,
+    `| U ^ ${weights.utilization} × T ^ ${weights.throughput};`,
+    `0 at \`none\` (${utilization.none}), 1 at \`full\` (${utilization.full}), linear`,
+    `0 at \`none\` (${throughput.none}), 1 at \`full\` (${throughput.full})`,
+    `0 at \`none\` (${cost.none}), 1 at \`full\` (${cost.full})`,
+    `a tenth of the reference's speed gives ${logarithmic(0.1, throughput).toFixed(2)}`,
+    `a fifth gives ${logarithmic(0.2, throughput).toFixed(2)}`
+  ])('is that of lab.jsonc: %s', text => expect(guide).toContain(text))
+
+  it('gives an example of the next point that is right', () => {
+    const measures = { utilization: 0.5, throughput: 0.1 }
+    const performance = performanceOf(measures, scales, weights)
+    const point = 12 / points.performance
+    const more = needed(measures, performance + point, scales, weights)
+    const full = performanceOf({ ...measures, throughput: 1 }, scales, weights)
+    expect(more).toEqual({ utilization: expect.closeTo(0.75, 2) })
+    expect(guide).toContain(`12 / ${points.performance} = ${point} of one trace's performance`)
+    expect(guide).toContain(`has ${performance.toFixed(2)}, and gains that point`)
+    expect(guide).toContain(`with T = 1 the trace has ${full.toFixed(2)}`)
   })
 })
 
