@@ -7,7 +7,9 @@ import {
   type MapOptions,
   mapOptions,
   type SetOptions,
-  ttlOf
+  ttlOf,
+  type ValueOptions,
+  valueOptions
 } from './options.js'
 import type { Reason } from './room.js'
 
@@ -23,7 +25,7 @@ export interface FetchContext {
  * The behaviour of a cache. It belongs to the object and is not stored in the memory: pass it to
  * `open` again.
  */
-export interface CacheBehaviour<K extends MapKey, V> {
+export interface CacheBehaviour<K extends MapKey, V> extends ValueOptions<V> {
   /** Whether `get` returns an expired value, once, before it is removed. Default: false. */
   readonly allowStale?: boolean
   /** Whether `get` restarts the TTL of an entry. Default: false. */
@@ -55,7 +57,7 @@ export interface CacheBehaviour<K extends MapKey, V> {
 
 /** The options of HeapCache.create. */
 export interface CacheOptions<K extends MapKey = string, V = unknown>
-  extends MapOptions,
+  extends MapOptions<V>,
     CacheBehaviour<K, V> {}
 
 export interface HasOptions {
@@ -106,6 +108,7 @@ const fetchNames: OptionNames<FetchOptions> = {
   noDeleteOnFetchRejection: true
 }
 const behaviourNames: OptionNames<CacheBehaviour<string, unknown>> = {
+  ...valueOptions,
   allowStale: true,
   updateAgeOnGet: true,
   updateAgeOnHas: true,
@@ -169,13 +172,22 @@ export function readBehaviour<K extends MapKey, V>(
 export function readCache<K extends MapKey, V>(
   call: string,
   options: CacheOptions<K, V>
-): { map: MapOptions; behaviour: Partial<CacheBehaviour<K, V>> } {
+): { map: MapOptions<V>; behaviour: Partial<CacheBehaviour<K, V>> } {
   const all = readOptions<CacheOptions<K, V>>(call, options, { ...mapOptions, ...behaviourNames })
   const { size, eviction, max, maxSize, maxEntrySize, ttl, hash, crashSafe, ...behaviour } = all
+  const { value } = behaviour
   const map = Object.fromEntries(
-    Object.entries({ size, eviction, max, maxSize, maxEntrySize, ttl, hash, crashSafe }).filter(
-      ([, v]) => v !== undefined
-    )
+    Object.entries({
+      size,
+      eviction,
+      max,
+      maxSize,
+      maxEntrySize,
+      ttl,
+      hash,
+      crashSafe,
+      value
+    }).filter(([, v]) => v !== undefined)
   )
   return { map, behaviour: readBehaviour(call, behaviour) }
 }

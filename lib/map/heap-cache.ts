@@ -28,7 +28,6 @@ import { checkTarget, copyInto, copyOf, viewOf } from './raw.js'
 import { evict } from './room.js'
 import { type MapStats, statsOf } from './stats.js'
 import type { Table } from './table.js'
-import { Value } from './values.js'
 import { visit } from './visit.js'
 
 /**
@@ -67,18 +66,16 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
   /**
    * Opens the cache whose header is at `pointer`. Default: the root of the heap. Limits, policy and
    * TTL are those it was created with. Recovers a cache that was interrupted during a call. Throws
-   * ERR_OFFHEAP_NOT_A_HEAP if there is no cache.
+   * ERR_OFFHEAP_NOT_A_HEAP if there is no cache, and ERR_INVALID_ARG_VALUE if it stores records of
+   * another size than `behaviour.value` has.
    */
   static open<K extends MapKey = string, V = unknown>(
     heap: Heap,
     pointer = heap.root,
     behaviour: CacheBehaviour<K, V> = {}
   ): HeapCache<K, V> {
-    return new HeapCache<K, V>(
-      INSIDE,
-      open(heap, pointer),
-      readBehaviour('HeapCache.open', behaviour)
-    )
+    const given = readBehaviour('HeapCache.open', behaviour)
+    return new HeapCache<K, V>(INSIDE, open(heap, pointer, given.value), given)
   }
 
   private constructor(
@@ -252,7 +249,7 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
       noUpdateTTL = behaviour.noUpdateTTL,
       noDisposeOnSet = behaviour.noDisposeOnSet
     } = readSet(options)
-    const stored = new Value(value)
+    const stored = table.valueOf(value)
     this.flights.cancel(key)
     let time = table.timeFrom(ttl === Number.POSITIVE_INFINITY ? 0 : ttl)
     if (noUpdateTTL === true) {

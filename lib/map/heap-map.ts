@@ -13,14 +13,16 @@ import {
   type MapOptions,
   mapOptions,
   type SetOptions,
-  ttlFrom
+  ttlFrom,
+  type ValueOptions,
+  valueOptions
 } from './options.js'
 import { checkTarget, copyInto, copyOf, viewOf } from './raw.js'
 import { outOfMemory } from './room.js'
 import { scan } from './scan.js'
 import { type MapStats, statsOf } from './stats.js'
 import type { Table, Time } from './table.js'
-import { Value } from './values.js'
+import type { Value } from './values.js'
 import { visit } from './visit.js'
 
 /** Called by `fetch` for a key without a value. */
@@ -28,8 +30,9 @@ export type Load<K, V> = (key: K, options: { readonly signal: AbortSignal }) => 
 
 /**
  * A map in a heap. Keys are strings or bytes (Uint8Array). Values are strings, numbers, bytes,
- * undefined, and everything that JSON can represent. They are copied: `get` never returns the
- * object that was set. Bytes are returned as a Uint8Array, objects as JSON.parse creates them.
+ * undefined, and everything that JSON can represent; or all are records, with the option `value`.
+ * They are copied: `get` never returns the object that was set. Bytes are returned as a Uint8Array,
+ * objects as JSON.parse creates them.
  *
  * Methods that `Map` has too behave as in Map: iteration is in the order in which entries were
  * first set, an entry that is set again keeps its place, and entries added during an iteration are
@@ -53,8 +56,8 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
    * ERR_OFFHEAP_OUT_OF_MEMORY.
    */
   static create<K extends MapKey = string, V = unknown>(
-    where: Heap | MapOptions = {},
-    options: MapOptions = {}
+    where: Heap | MapOptions<V> = {},
+    options: MapOptions<V> = {}
   ): HeapMap<K, V> {
     const heap = where instanceof Heap ? where : undefined
     const given = where instanceof Heap ? options : where
@@ -63,13 +66,17 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
 
   /**
    * Opens the map whose header is at `pointer`. Default: the root of the heap. Recovers a map that
-   * was interrupted during a call. Throws ERR_OFFHEAP_NOT_A_HEAP if there is no map.
+   * was interrupted during a call. A map of records needs the option `value`. Throws
+   * ERR_OFFHEAP_NOT_A_HEAP if there is no map, and ERR_INVALID_ARG_VALUE if it stores records of
+   * another size.
    */
   static open<K extends MapKey = string, V = unknown>(
     heap: Heap,
-    pointer = heap.root
+    pointer = heap.root,
+    options: ValueOptions<V> = {}
   ): HeapMap<K, V> {
-    return new HeapMap<K, V>(INSIDE, open(heap, pointer))
+    const { value } = readOptions('HeapMap.open', options, valueOptions)
+    return new HeapMap<K, V>(INSIDE, open(heap, pointer, value))
   }
 
   private constructor(inside: typeof INSIDE, opened: Opened) {
@@ -137,8 +144,8 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
   /**
    * Returns a view of the bytes of a value, without copying them; undefined if there is none. A
    * string or JSON is shown as UTF-8 (as UTF-16 if it has a lone surrogate), a number as 8 bytes.
-   * The view is valid until the next call that changes the map; after that, it may show anything.
-   * Don't write to it.
+   * A struct's `over` reads the fields of a record from it. The view is valid until the next call
+   * that changes the map; after that, it may show anything. Don't write to it.
    */
   getView(key: K): Uint8Array<ArrayBuffer> | undefined {
     const entry = this.use(key)
@@ -200,7 +207,7 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
    * there is no room for the entry and nothing to evict; an existing entry is then unchanged.
    */
   set(key: K, value: V, options?: SetOptions): this {
-    const stored = new Value(value)
+    const stored = this.table.valueOf(value)
     this.put(key, stored, this.table.timeFrom(ttlFrom(options)))
     return this
   }
@@ -241,7 +248,7 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
     return this.flights.join(
       key,
       signal => load(key, { signal }),
-      value => this.put(key, new Value(value), this.table.timeFrom(ttlFrom(options)))
+      value => this.put(key, this.table.valueOf(value), this.table.timeFrom(ttlFrom(options)))
     )
   }
 

@@ -19,8 +19,8 @@
  *          └──────┴───────┴───────┴─────────┴─────────┴──────────┴───────┴──────────────┘
  *            18, 19       20, 21       22, 23   24 to 26  27      28, 29   30, 31
  *          ┌────────────┬────────────┬────────┬─────────┬───────┬────────┬────────┐
- *          │ most bytes │ most bytes │ TTL    │ pending │ split │ doomed │ 0      │
- *          │            │ of one     │        │         │       │        │        │
+ *          │ most bytes │ most bytes │ TTL    │ pending │ split │ doomed │ record │
+ *          │            │ of one     │        │         │       │        │ bytes  │
  *          └────────────┴────────────┴────────┴─────────┴───────┴────────┴────────┘
  *
  * Directory: 8 words, then 2 ** depth references to segments, indexed by the top `depth` bits of a
@@ -93,6 +93,8 @@ export const MAX_ENTRIES_F64 = 8
 export const MAX_BYTES_F64 = 9
 export const MAX_ENTRY_BYTES_F64 = 10
 export const TTL_F64 = 11
+/** The size of a record in a map of records; 0 in any other. */
+export const RECORD_BYTES_F64 = 15
 /**
  * Blocks that an interrupted call may have lost: recovery frees those that the map does not use.
  */

@@ -16,10 +16,19 @@ import {
   MAX_ENTRIES_F64,
   MAX_ENTRY_BYTES_F64,
   POLICY_SHIFT,
+  RECORD_BYTES_F64,
   TTL_F64
 } from './layout.js'
 import { MapMemory } from './memory.js'
-import { flagOf, limitOf, type MapOptions, policyOf, ttlOf } from './options.js'
+import {
+  flagOf,
+  kindOf,
+  limitOf,
+  type MapOptions,
+  policyOf,
+  type RecordKind,
+  ttlOf
+} from './options.js'
 import { isCut, recover } from './recover.js'
 import { outOfMemory } from './room.js'
 import { randomSeeds, Segments } from './segments.js'
@@ -36,7 +45,7 @@ export interface Opened {
 }
 
 /** Creates a map. If `heap` is undefined, also creates a heap for it. */
-export function create(heap: Heap | undefined, options: MapOptions): Opened {
+export function create(heap: Heap | undefined, options: MapOptions<unknown>): Opened {
   const { eviction = 'none', hash = 'mixed', size = DEFAULT_HEAP_BYTES } = options
   const format = LAYOUT_VERSION | (policies.indexOf(policyOf(eviction)) << POLICY_SHIFT)
   const crashSafe = options.crashSafe ?? heap?.path !== undefined
@@ -45,6 +54,7 @@ export function create(heap: Heap | undefined, options: MapOptions): Opened {
   const maxSize = limitOf('options.maxSize', options.maxSize)
   const maxEntrySize = limitOf('options.maxEntrySize', options.maxEntrySize)
   const ttl = ttlOf('options.ttl', options.ttl)
+  const records = kindOf(options.value)
   if (hash !== 'mixed' && hash !== 'siphash')
     throw outOfRange('options.hash', "'mixed' or 'siphash'", hash)
   if (heap !== undefined && options.size !== undefined) {
@@ -67,25 +77,30 @@ export function create(heap: Heap | undefined, options: MapOptions): Opened {
     f64[at / 2 + MAX_BYTES_F64] = maxSize
     f64[at / 2 + MAX_ENTRY_BYTES_F64] = maxEntrySize
     f64[at / 2 + TTL_F64] = ttl
+    f64[at / 2 + RECORD_BYTES_F64] = records?.size ?? 0
     m[at + FORMAT_WORD] = format | flags
     m[at + MAGIC_WORD] = MAGIC
     if (ownsHeap) home.root = pointer
-    return { table: new Table(home, pointer), pointer, ownsHeap }
+    return { table: new Table(home, pointer, records), pointer, ownsHeap }
   } catch (error) {
     if (ownsHeap) home.close()
     throw error
   }
 }
 
-/** Opens the map whose header is at `pointer`, and recovers it if a call was interrupted. */
-export function open(heap: Heap, pointer: number): Opened {
-  const table = tableAt(heap, pointer)
+/**
+ * Opens the map whose header is at `pointer`, and recovers it if a call was interrupted. Throws
+ * ERR_INVALID_ARG_VALUE if it stores other records.
+ */
+export function open(heap: Heap, pointer: number, value: RecordKind | undefined): Opened {
+  const table = tableAt(heap, pointer, kindOf(value))
+  checkRecords(table)
   if (isCut(table)) recover(table)
   return { table, pointer, ownsHeap: false }
 }
 
 /** The map whose header is at `pointer`, without recovery. Throws ERR_OFFHEAP_NOT_A_HEAP. */
-export function tableAt(heap: Heap, pointer: number): Table {
+export function tableAt(heap: Heap, pointer: number, records?: RecordKind): Table {
   if (!(heap instanceof Heap)) throw invalidType('heap', 'a Heap', heap)
   if (!heap.owns(pointer)) throw notAMap(`no block of the heap begins at byte ${pointer}`)
   const { i32 } = heap
@@ -97,7 +112,19 @@ export function tableAt(heap: Heap, pointer: number): Table {
     throw notAMap(
       `its layout version is ${version}, but this offheap reads version ${LAYOUT_VERSION}`
     )
-  return new Table(heap, pointer)
+  return new Table(heap, pointer, records)
+}
+
+/** Throws ERR_INVALID_ARG_VALUE unless the map stores records of the size that its kind has. */
+export function checkRecords({ memory, records }: Table): void {
+  const stored = memory.f64[memory.at / 2 + RECORD_BYTES_F64]
+  if (stored === (records?.size ?? 0)) return
+  const given = records === undefined ? 'no struct' : `a struct of ${records.size} bytes`
+  const needed =
+    stored === 0
+      ? 'but the map stores values of any kind: leave it out'
+      : `but the map stores records of ${stored} bytes: pass the struct it was created with`
+  throw invalidValue('options.value', `is ${given}, ${needed}`, records)
 }
 
 /** The error for a pointer at which there is no map. */

@@ -1,10 +1,25 @@
 /** The options of maps, checked before anything is mapped or written. */
 import { invalidType, outOfRange } from '../errors.js'
 import { type OptionNames, readOptions } from '../options.js'
+import { type Fields, Struct } from '../values/struct.js'
 import { type EvictionPolicy, policies } from './eviction.js'
 
+/** Any kind of record. */
+export type RecordKind = Struct<Fields>
+
+/** What a map stores. `open` needs the same as `create`. */
+export interface ValueOptions<V = never> {
+  /**
+   * The kind of record that all values are, from `struct`. `set` takes a record or an object with
+   * its fields; other properties are not stored. `get` returns a record with a copy of them. The
+   * map stores the size of a record, and can be opened only with a struct of that size. Default:
+   * values of any kind.
+   */
+  readonly value?: RecordKind & { over(bytes: Uint8Array): V }
+}
+
 /** The options of a new map. Sizes are in bytes, times in milliseconds. */
-export interface MapOptions {
+export interface MapOptions<V = never> extends ValueOptions<V> {
   /**
    * The size of the map's own heap; must be left out when a heap is given. Pages take memory once
    * they are used. Default: 1 GiB.
@@ -43,7 +58,10 @@ export interface MapOptions {
   readonly crashSafe?: boolean
 }
 
-export const mapOptions: OptionNames<MapOptions> = {
+export const valueOptions: OptionNames<ValueOptions<unknown>> = { value: true }
+
+export const mapOptions: OptionNames<MapOptions<unknown>> = {
+  ...valueOptions,
   size: true,
   eviction: true,
   max: true,
@@ -96,6 +114,13 @@ export function ttlFrom(options: SetOptions | undefined): number | undefined {
 export function countOf(name: string, value: number): number {
   if (typeof value !== 'number') throw invalidType(name, 'of type number', value)
   if (!Number.isSafeInteger(value) || value < 0) throw outOfRange(name, 'an integer from 0', value)
+  return value
+}
+
+/** Checks a kind of record. */
+export function kindOf(value: RecordKind | undefined): RecordKind | undefined {
+  if (value !== undefined && !(value instanceof Struct))
+    throw invalidType('options.value', 'a Struct, as struct() returns', value)
   return value
 }
 

@@ -34,22 +34,26 @@ import { check } from './check.js'
 import { MIXED } from './hash.js'
 import { type Hashing, keys, type MapKey } from './keys.js'
 import { KIND, VISITED } from './layout.js'
-import { create, destroy, notAMap, tableAt } from './lifecycle.js'
+import { checkRecords, create, destroy, notAMap, tableAt } from './lifecycle.js'
 import {
   countOf,
   functionOf,
+  kindOf,
   limitOf,
   type MapOptions,
   mapOptions,
+  type RecordKind,
   type SetOptions,
-  ttlFrom
+  ttlFrom,
+  type ValueOptions,
+  valueOptions
 } from './options.js'
 import { isCut, recover } from './recover.js'
 import { outOfMemory } from './room.js'
 import { randomSeeds } from './segments.js'
 import { type MapStats, statsOf } from './stats.js'
 import type { Table } from './table.js'
-import { type Stored, Value } from './values.js'
+import type { Stored, Value } from './values.js'
 
 const MAGIC = 0x70614d53
 const VERSION = 1
@@ -66,7 +70,7 @@ const ATTEMPTS = 4
 /** Whether this processor executes loads in program order. */
 const KEEPS_ORDER = process.arch === 'x64' || process.arch === 'ia32'
 
-export interface SharedMapOptions extends Omit<MapOptions, 'size' | 'crashSafe'> {
+export interface SharedMapOptions<V = never> extends Omit<MapOptions<V>, 'size' | 'crashSafe'> {
   /**
    * The number of shards, a power of two from 1 to 256. Only one thread at a time can change a
    * shard. `max` and `maxSize` are divided among the shards. Default: 64.
@@ -75,7 +79,7 @@ export interface SharedMapOptions extends Omit<MapOptions, 'size' | 'crashSafe'>
 }
 
 const { size: _size, crashSafe: _crashSafe, ...sharedOptions } = mapOptions
-const optionNames: OptionNames<SharedMapOptions> = { ...sharedOptions, shards: true }
+const optionNames: OptionNames<SharedMapOptions<unknown>> = { ...sharedOptions, shards: true }
 
 interface Shard {
   readonly table: Table
@@ -113,22 +117,25 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
    */
   static create<K extends MapKey = string, V = unknown>(
     heap: Heap,
-    options: SharedMapOptions = {}
+    options: SharedMapOptions<V> = {}
   ): SharedMap<K, V> {
     if (!(heap instanceof Heap)) throw invalidType('heap', 'a Heap', heap)
     const given = readOptions('SharedMap.create', options, optionNames)
-    return new SharedMap<K, V>(INSIDE, partsAt(heap, createShards(heap, given)))
+    return new SharedMap<K, V>(INSIDE, partsAt(heap, createShards(heap, given), given.value))
   }
 
   /**
-   * Opens the map whose header is at `pointer`. Default of `pointer`: the root of the heap. Throws
-   * ERR_OFFHEAP_NOT_A_HEAP if there is none.
+   * Opens the map whose header is at `pointer`. Default of `pointer`: the root of the heap. A map
+   * of records needs the option `value`. Throws ERR_OFFHEAP_NOT_A_HEAP if there is none, and
+   * ERR_INVALID_ARG_VALUE if it stores records of another size.
    */
   static open<K extends MapKey = string, V = unknown>(
     heap: Heap,
-    pointer = heap.root
+    pointer = heap.root,
+    options: ValueOptions<V> = {}
   ): SharedMap<K, V> {
-    return new SharedMap<K, V>(INSIDE, partsAt(heap, pointer))
+    const { value } = readOptions('SharedMap.open', options, valueOptions)
+    return new SharedMap<K, V>(INSIDE, partsAt(heap, pointer, kindOf(value)))
   }
 
   private constructor(inside: typeof INSIDE, parts: Parts) {
@@ -179,7 +186,7 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
    * room and nothing may be evicted; an existing entry is then unchanged.
    */
   set(key: K, value: V, options?: SetOptions): this {
-    const stored = new Value(value)
+    const stored = this.valueOf(value)
     const ttl = ttlFrom(options)
     const shard = this.shardOf(key)
     change(shard, table => put(table, key, stored, ttl))
@@ -198,7 +205,7 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
   getOrInsert(key: K, value: V, options?: SetOptions): V {
     const found = this.get(key)
     if (found !== undefined) return found
-    const stored = new Value(value)
+    const stored = this.valueOf(value)
     const ttl = ttlFrom(options)
     return change(this.shardOf(key), table => {
       if (table.findLive(key) === 0) put(table, key, stored, ttl)
@@ -224,7 +231,7 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
       const old = entry === 0 ? undefined : table.read(entry)
       const value = compute(old)
       if (value === undefined) return old
-      put(table, key, new Value(value), ttl)
+      put(table, key, this.valueOf(value), ttl)
       return value
     })
   }
@@ -327,6 +334,10 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
     const { memory } = shards[0].table
     if (!memory.open) memory.checkOpen()
     return shards
+  }
+
+  private valueOf(value: V): Value {
+    return this.parts.shards[0].table.valueOf(value)
   }
 
   private shardOf(key: K): Shard {
@@ -432,7 +443,7 @@ function entriesOf<K, V>(table: Table): [K, V][] {
 // ---- the header ---------------------------------------------------------------------------------
 
 /** Creates the shards and the header. Returns its pointer. */
-function createShards(heap: Heap, options: SharedMapOptions): number {
+function createShards(heap: Heap, options: SharedMapOptions<unknown>): number {
   const { shards = 64, max, maxSize, ...rest } = options
   if (typeof shards !== 'number') throw invalidType('options.shards', 'of type number', shards)
   if (!isShards(shards))
@@ -487,7 +498,7 @@ function isShards(shards: number): boolean {
 }
 
 /** Opens the shards of the map whose header is at `pointer`. */
-function partsAt(heap: Heap, pointer: number): Parts {
+function partsAt(heap: Heap, pointer: number, records: RecordKind | undefined): Parts {
   if (!(heap instanceof Heap)) throw invalidType('heap', 'a Heap', heap)
   if (!heap.owns(pointer)) throw notAMap(`no block of the heap begins at byte ${pointer}`)
   const { i32 } = heap
@@ -512,7 +523,8 @@ function partsAt(heap: Heap, pointer: number): Parts {
     const record = eighth * 8
     if (heap.usableSize(record) < CACHE_LINE)
       throw corrupt(`a shard of a shared map has its record at byte ${record}, in a smaller block`)
-    const table = tableAt(heap, i32[record / 4 + MAP] * 8)
+    const table = tableAt(heap, i32[record / 4 + MAP] * 8, records)
+    checkRecords(table)
     return { table, mutex: heap.mutex(record), changes: record / 4 + CHANGES }
   })
   return { heap, pointer, hashing, shards: opened }

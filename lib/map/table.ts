@@ -42,6 +42,7 @@ import {
   VISITED
 } from './layout.js'
 import { MapMemory } from './memory.js'
+import type { RecordKind } from './options.js'
 import { Order } from './order.js'
 import {
   allocate,
@@ -55,7 +56,7 @@ import {
 } from './room.js'
 import { Segments } from './segments.js'
 import { RAW } from './text.js'
-import { readNumber, readValue, type Stored, type Value, writeNumber } from './values.js'
+import { readNumber, readRecord, readValue, type Stored, Value, writeNumber } from './values.js'
 
 /** The expiry time of an entry, in milliseconds since the epoch, and its TTL. */
 export interface Time {
@@ -85,10 +86,13 @@ export class Table implements Roomy {
   readonly policy: EvictionPolicy
   /** The values that left since they were last reported; undefined if nobody listens. */
   departed: Departure[] | undefined
+  /** The kind of record that values are; undefined if they are of any kind. */
+  readonly records: RecordKind | undefined
   private readonly crashSafe: boolean
 
   /** For the map whose header is at `pointer`. */
-  constructor(heap: Heap, pointer: number) {
+  constructor(heap: Heap, pointer: number, records?: RecordKind) {
+    this.records = records
     this.memory = new MapMemory(heap, pointer)
     this.segments = new Segments(this.memory)
     this.order = new Order(this.memory)
@@ -150,7 +154,13 @@ export class Table implements Roomy {
   }
 
   read(entry: number): Stored {
-    return readValue(this.memory, entry)
+    const { memory, records } = this
+    return records === undefined ? readValue(memory, entry) : readRecord(memory, entry, records)
+  }
+
+  /** A value that is about to be stored. May run the caller's code, and throws as Value does. */
+  valueOf(value: unknown): Value {
+    return new Value(value, this.records)
   }
 
   /** The key of an entry. Its type is known only to the caller. */

@@ -1,12 +1,14 @@
 /**
  * Values as bytes: strings and bytes are stored as they are, numbers in 8 bytes, undefined in none,
- * everything else as JSON.
+ * everything else as JSON. In a map of records, each value is the bytes of one.
  */
 import { types } from 'node:util'
-import { invalidType, outOfRange } from '../errors.js'
+import { corrupt, invalidType, outOfRange } from '../errors.js'
+import { packRecord, recordOver } from '../values/struct.js'
 import { bytesOf } from './keys.js'
 import { KIND, VALUE_BYTES, VALUE_KIND_MASK, VALUE_KIND_SHIFT, valueAt } from './layout.js'
 import type { MapMemory } from './memory.js'
+import type { RecordKind } from './options.js'
 import { ASCII, encodingOf, RAW, UTF8, UTF16 } from './text.js'
 
 /** The kinds of values. For strings and bytes, the kind is the encoding: see text.ts. */
@@ -48,10 +50,12 @@ export class Value {
   private array: Uint8Array | undefined
 
   /**
-   * Reads a value. Converts an object to JSON, which may run the caller's code. Throws
-   * ERR_INVALID_ARG_TYPE for a value that JSON can't represent, and the errors of JSON.stringify.
+   * Reads a value: of any kind, or the fields of a record. This may run the caller's code. Throws
+   * ERR_INVALID_ARG_TYPE for a value that JSON can't represent, and the errors of JSON.stringify
+   * and of assigning fields.
    */
-  constructor(value: unknown) {
+  constructor(given: unknown, records?: RecordKind) {
+    const value = records === undefined ? given : packRecord(records, given)
     if (typeof value === 'string') this.setText(value, ASCII, UTF8)
     else if (typeof value === 'number') {
       this.kind = NUMBER
@@ -95,6 +99,13 @@ export class Value {
       text.write(this.text, kind >= JSON_ASCII ? kind - JSON_ASCII : kind, at, this.bytes)
     }
   }
+}
+
+/** Reads the value of an entry of a map of records. */
+export function readRecord(memory: MapMemory, entry: number, records: RecordKind): Stored {
+  const bytes: unknown = readValue(memory, entry)
+  if (types.isUint8Array(bytes) && bytes.length === records.size) return recordOver(records, bytes)
+  throw corrupt(`a map of records has an entry at byte ${entry * 4} that holds no record`)
 }
 
 /** Reads the value of an entry. */

@@ -9,7 +9,7 @@
  *          │ id │ ok │ unused  │ weight     │ name, then zeros   │ unused │ id of the next record
  *          └────┴────┴─────────┴────────────┴────────────────────┴────────┴───
  */
-import { type InspectOptionsStylized, inspect } from 'node:util'
+import { type InspectOptionsStylized, inspect, types } from 'node:util'
 import { invalidType, invalidValue, outOfRange } from '../errors.js'
 import type { BlockReference } from '../heap/arguments.js'
 import { inspectAs } from '../inspect.js'
@@ -28,12 +28,15 @@ type RecordClass<Names extends Fields> = new (
   at: number
 ) => StructRecord<Names> & Place
 
+/** The key of a kind's class. A map must run no code of the caller to make a record. */
+const TYPE: unique symbol = Symbol('type')
+
 /** A kind of record: see `struct`. */
 export class Struct<Names extends Fields> {
   /** The bytes of a record, a multiple of the largest alignment of its fields. */
   readonly size: number
   private readonly offsets = new Map<string, number>()
-  private readonly type: RecordClass<Names>
+  readonly [TYPE]: RecordClass<Names>
 
   constructor(fields: Names) {
     if (typeof fields !== 'object' || fields === null)
@@ -54,7 +57,7 @@ export class Struct<Names extends Fields> {
     if (!hasFields(type, fields))
       throw invalidType('fields', 'an object that stays as it is', fields)
     this.size = Math.ceil(end / largest) * largest
-    this.type = type
+    this[TYPE] = type
   }
 
   /**
@@ -63,7 +66,7 @@ export class Struct<Names extends Fields> {
    * ERR_OFFHEAP_OUT_OF_MEMORY.
    */
   alloc(heap: { allocZeroed(length: number): Uint8Array }, length: number): StructArray<Names> {
-    return new StructArray(this.type, this.size, heap.allocZeroed(this.bytesOf(length)))
+    return new StructArray(this[TYPE], this.size, heap.allocZeroed(this.bytesOf(length)))
   }
 
   /**
@@ -77,7 +80,19 @@ export class Struct<Names extends Fields> {
     length?: number
   ): StructArray<Names> {
     const bytes = heap.view(block, length === undefined ? undefined : this.bytesOf(length))
-    return new StructArray(this.type, this.size, bytes)
+    return new StructArray(this[TYPE], this.size, bytes)
+  }
+
+  /**
+   * Returns the record in the first `size` bytes of an array, such as `getView` of a map returns.
+   * Reading and assigning its fields reads and writes these bytes. Throws ERR_INVALID_ARG_TYPE, and
+   * ERR_OUT_OF_RANGE if the array is shorter.
+   */
+  over(bytes: Uint8Array): StructRecord<Names> {
+    if (!types.isUint8Array(bytes)) throw invalidType('bytes', 'a Uint8Array', bytes)
+    if (bytes.byteLength < this.size)
+      throw outOfRange('bytes', `an array of at least ${this.size} bytes`, bytes.byteLength)
+    return recordOver(this, bytes)
   }
 
   /**
@@ -169,6 +184,36 @@ function hasFields<Names extends Fields>(
   fields: Names
 ): type is RecordClass<Names> & typeof Place {
   return Object.keys(fields).every(name => name in type.prototype)
+}
+
+/** The record in an array, which must be long enough. */
+export function recordOver<Names extends Fields>(
+  kind: Struct<Names>,
+  bytes: Uint8Array
+): StructRecord<Names> {
+  return new kind[TYPE](new DataView(bytes.buffer, bytes.byteOffset, kind.size), 0)
+}
+
+/**
+ * The bytes of a record with the fields of a value: a record of this kind, or an object that has
+ * all of them. Throws ERR_INVALID_ARG_TYPE for another value, and the errors of assigning fields.
+ */
+export function packRecord(kind: Struct<Fields>, value: unknown): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(kind.size)
+  if (value instanceof kind[TYPE]) {
+    const { buffer, byteOffset } = value[V]
+    bytes.set(new Uint8Array(buffer, byteOffset + value[A], kind.size))
+    return bytes
+  }
+  if (typeof value !== 'object' || value === null)
+    throw invalidType('value', 'an object with the fields of a record', value)
+  const record = recordOver(kind, bytes)
+  for (const name in record) {
+    const field: unknown = Reflect.get(value, name)
+    if (field === undefined) throw invalidType(`value.${name}`, 'the value of a field', field)
+    Reflect.set(record, name, field)
+  }
+  return bytes
 }
 
 /**

@@ -1,8 +1,8 @@
 /** How HeapMap differs from Map; and its limits. */
 import { channel } from 'node:diagnostics_channel'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { Heap } from '../../lib/index.js'
-import { HeapMap, type MapKey, type MapOptions } from '../../lib/map/index.js'
+import { Heap, struct } from '../../lib/index.js'
+import { HeapCache, HeapMap, type MapKey, type MapOptions, SharedMap } from '../../lib/map/index.js'
 
 /** A map in a heap of its own on ordinary memory. */
 function small<V = unknown>(bytes = 2 ** 16, options: MapOptions = {}): HeapMap<MapKey, V> {
@@ -124,6 +124,90 @@ describe('values', () => {
       undefined,
       undefined
     ])
+  })
+})
+
+describe('records', () => {
+  const Person = struct({ id: 'u32', name: 'utf8:12' })
+  const ada = { id: 1, name: 'Ada' }
+
+  test('have the fields that were set, and can be viewed without a copy', () => {
+    const map = HeapMap.create(Heap.format(new ArrayBuffer(2 ** 16)), { value: Person })
+    map.set('ada', ada)
+    expect(map.getOrInsert('grace', { id: 2, name: 'Grace' }).name).toBe('Grace')
+    expect(map.getMany(['grace', 'ada', 'none']).map(each => each?.id)).toEqual([2, 1, undefined])
+    const view = map.getView('ada')
+    expect(view).toHaveLength(Person.size)
+    expect(view && Person.over(view).name).toBe('Ada')
+    expect(JSON.stringify(map.get('ada'))).toBe('{"id":1,"name":"Ada"}')
+    const array = Person.alloc(map.heap, 2)
+    Object.assign(array.at(1), { id: 3, name: 'Alan' })
+    expect(map.set('alan', array.at(1)).get('alan')?.name).toBe('Alan')
+  })
+
+  test('that are replaced, evicted and deleted reach dispose', () => {
+    const left: string[] = []
+    const cache = HeapCache.create(Heap.format(new ArrayBuffer(2 ** 16)), {
+      value: Person,
+      max: 1,
+      dispose: ({ id, name }, key, reason) => left.push(`${key} ${id} ${name} ${reason}`)
+    })
+    cache.set('ada', ada)
+    cache.set('ada', { id: 3, name: 'A' })
+    cache.set('grace', { id: 2, name: 'Grace' })
+    cache.delete('grace')
+    expect(left).toEqual(['ada 1 Ada set', 'ada 3 A evict', 'grace 2 Grace delete'])
+  })
+
+  test('without all fields, or with other values, throw and leave the entry unchanged', () => {
+    const map = HeapMap.create(Heap.format(new ArrayBuffer(2 ** 16)), { value: Person })
+    map.set('ada', ada)
+    const set = (value: unknown) => () => Reflect.apply(map.set, map, ['ada', value])
+    const other = struct({ id: 'u32' }).over(new Uint8Array(4))
+    for (const value of [undefined, null, 1, 'text', {}, { id: 1 }, new Uint8Array(16), other])
+      expect(thrown(set(value))).toEqual(invalidType)
+    expect(thrown(set({ id: 1 }))).toMatchObject({ message: expect.stringMatching(/"value.name"/) })
+    expect(thrown(set({ id: 1, name: 'more than 12 bytes' }))).toEqual(outOfRange)
+    expect(map.get('ada')?.name).toBe('Ada')
+    const short = new Uint8Array(Person.size - 1)
+    expect(thrown(() => Person.over(short))).toEqual(outOfRange)
+    expect(thrown(() => Reflect.apply(Person.over, Person, ['text']))).toEqual(invalidType)
+  })
+
+  test.each([HeapMap, HeapCache, SharedMap])('of another size are not opened, by %o', Kind => {
+    using heap = Heap.map({ size: 2 ** 20, shared: true, arenas: 1 })
+    const { pointer } = Kind.create(heap, { value: Person })
+    const untyped = Kind.create(heap).pointer
+    const before = Buffer.from(heap.buffer).toString('latin1')
+    const Other = struct({ id: 'u32', name: 'utf8:13' })
+    const invalid = (words: RegExp) => ({
+      code: 'ERR_INVALID_ARG_VALUE',
+      message: expect.stringMatching(words)
+    })
+    const open = (at: number, options = {}) => Reflect.apply(Kind.open, Kind, [heap, at, options])
+    expect(thrown(() => open(pointer, { value: Other }))).toMatchObject(
+      invalid(/'options.value' is a struct of 20 bytes, but the map stores records of 16 bytes/)
+    )
+    expect(thrown(() => open(pointer))).toMatchObject(invalid(/is no struct, but .* of 16 bytes/))
+    expect(thrown(() => open(untyped, { value: Other }))).toMatchObject(invalid(/of any kind/))
+    for (const value of [null, {}, { size: 16, over: () => ada }])
+      expect(thrown(() => open(pointer, { value }))).toEqual(invalidType)
+    expect(Buffer.from(heap.buffer).toString('latin1')).toBe(before)
+    // Another name of a field is the caller's concern.
+    expect(open(pointer, { value: struct({ n: 'u32', text: 'utf8:12' }) }).size).toBe(0)
+    const { blocks } = heap.stats()
+    const wrong = [heap, { value: {} }]
+    expect(thrown(() => Reflect.apply(Kind.create, Kind, wrong))).toEqual(invalidType)
+    expect(heap.stats().blocks).toBe(blocks)
+  })
+
+  test('whose bytes are not a record throw ERR_OFFHEAP_CORRUPT', () => {
+    const heap = Heap.format(new ArrayBuffer(2 ** 16))
+    const map = HeapMap.create(heap, { value: Person })
+    map.set('ada', ada)
+    const at = heap.u8.indexOf(Person.size, heap.u8.lastIndexOf('A'.charCodeAt(0)) - 28)
+    heap.u8[at] = Person.size - 1
+    expect(thrown(() => map.get('ada'))).toMatchObject({ code: 'ERR_OFFHEAP_CORRUPT' })
   })
 })
 

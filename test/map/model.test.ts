@@ -4,8 +4,8 @@
  */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { Heap, OffheapError, placements } from '../../lib/index.js'
-import { HeapMap, type MapKey, type MapOptions } from '../../lib/map/index.js'
+import { Heap, OffheapError, placements, struct } from '../../lib/index.js'
+import { HeapCache, HeapMap, type MapKey, type MapOptions, SharedMap } from '../../lib/map/index.js'
 import { scaled } from '../runs.js'
 
 /** Bytes are another kind of key than strings; Map would compare them by identity. */
@@ -241,5 +241,82 @@ test('HeapMap agrees with Map, and leaves no block behind', () => {
       }
     ),
     { numRuns: scaled(150) }
+  )
+})
+
+const Person = struct({
+  id: 'u32',
+  ok: 'bool',
+  weight: 'f64',
+  big: 'i64',
+  name: 'utf8:24',
+  raw: 'bytes:3'
+})
+type Fields = ReturnType<typeof Person.over>
+
+/** The fields of a record as a plain object. */
+const plain = (record: Fields | undefined): Fields | undefined => {
+  if (record === undefined) return undefined
+  const { id, ok, weight, big, name, raw } = record
+  return { id, ok, weight, big, name, raw: raw.slice() }
+}
+
+const fields: fc.Arbitrary<Fields> = fc.record(
+  {
+    id: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+    ok: fc.boolean(),
+    weight: fc.double(),
+    big: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+    name: fc.string({ unit: 'grapheme-composite', maxLength: 6 }).filter(fits),
+    raw: fc.uint8Array({ minLength: 3, maxLength: 3 })
+  },
+  { noNullPrototype: true }
+)
+
+function fits(text: string): boolean {
+  return Buffer.byteLength(text) <= 24 && !text.includes('\0')
+}
+
+const change = fc.oneof(
+  fc.record({ kind: fc.constantFrom('set' as const, 'copy' as const), key: few, fields }),
+  fc.record({ kind: fc.constantFrom('delete' as const, 'reopen' as const), key: few, fields })
+)
+
+test.each([
+  ['HeapMap', HeapMap],
+  ['HeapCache', HeapCache],
+  ['SharedMap', SharedMap]
+] as const)('a %s of records agrees with a Map of their fields', (_, Kind) => {
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 100, size: 'max' }), changes => {
+      using heap = Heap.map({ size: 2 ** 20, shared: true, arenas: 1 })
+      heap.root = Kind.create(heap, { value: Person }).pointer
+      const open = () => Kind.open(heap, heap.root, { value: Person })
+      let map = open()
+      const model = new Map<string, Fields | undefined>()
+      for (const { kind, key, fields } of changes) {
+        if (kind === 'set') {
+          map.set(key, fields)
+          model.set(key, plain(fields))
+        } else if (kind === 'delete') expect(map.delete(key)).toBe(model.delete(key))
+        else if (kind === 'reopen') map = open()
+        else {
+          // Changes a copy, and stores it under another key.
+          const record = map.get(key)
+          if (record === undefined) continue
+          record.id = fields.id
+          record.raw[0] = 7
+          expect(plain(map.get(key))).toEqual(model.get(key))
+          map.set('a copy', record)
+          model.set('a copy', plain(record))
+        }
+        expect(plain(map.get(key))).toEqual(model.get(key))
+      }
+      map.check()
+      expect(new Map([...map].map(([key, record]) => [key, plain(record)]))).toEqual(model)
+      map.destroy()
+      expect(heap.stats().blocks).toBe(0)
+    }),
+    { numRuns: scaled(60) }
   )
 })

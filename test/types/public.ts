@@ -23,6 +23,7 @@ import {
   struct,
   type TextEncoding
 } from '../../lib/index.js'
+import { HeapCache, HeapMap, type MapOptions, SharedMap } from '../../lib/map/index.js'
 
 declare const heap: Heap
 declare const region: Region
@@ -168,6 +169,34 @@ export function records(): void {
   array.at(0).id = 'one'
   // @ts-expect-error no such field
   array.at(0).weight = 1
+}
+
+export function recordsInMaps(): void {
+  const Person = struct({ id: 'u32', name: 'utf8:30' })
+  type Fields = { id: number; name: string }
+  const people = HeapMap.create({ value: Person })
+  expectTypeOf(people).toEqualTypeOf<HeapMap<string, Fields>>()
+  expectTypeOf(people.get('ada')).toEqualTypeOf<Fields | undefined>()
+  expectTypeOf(HeapMap.open(heap, 8, { value: Person })).toEqualTypeOf(people)
+  expectTypeOf(SharedMap.create(heap, { value: Person }).get('ada')).toEqualTypeOf<
+    Fields | undefined
+  >()
+  expectTypeOf(SharedMap.open(heap, 8, { value: Person }).get('ada')).toEqualTypeOf<
+    Fields | undefined
+  >()
+  HeapCache.create({
+    value: Person,
+    dispose: record => expectTypeOf(record).toEqualTypeOf<Fields>()
+  })
+  expectTypeOf(HeapMap.create<string, number>({})).toEqualTypeOf<HeapMap<string, number>>()
+  const options: MapOptions = { max: 10 }
+  HeapMap.create<string, number>(options)
+  // @ts-expect-error a field is missing
+  people.set('ada', { id: 1 })
+  // @ts-expect-error the values are records of another kind
+  HeapMap.create<string, { id: string }>({ value: Person })
+  // @ts-expect-error not a struct
+  HeapMap.create({ value: { size: 16, over: () => 1 } })
 }
 
 export function telling(): void {
