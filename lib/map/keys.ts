@@ -40,6 +40,8 @@ export class Keys {
    * Counts packed keys. After a call of the user's code, tells whether a packed key is still there.
    */
   serial = 0
+  /** The string that was packed ahead, if its words are still at word 0. */
+  private ahead: string | undefined
   private readonly u8 = new Uint8Array(this.words.buffer)
   private readonly text = new Text(this.u8)
 
@@ -49,9 +51,24 @@ export class Keys {
    */
   pack(key: MapKey, hashing: Hashing, at = 0): void {
     this.serial++
+    if (this.ahead !== undefined && key === this.ahead && at === 0) {
+      this.hash = hashOf(this.words, 0, this.bytes, hashing.hashKind, hashing.seedA, hashing.seedB)
+      return
+    }
+    this.ahead = undefined
     if (typeof key !== 'string') this.packBytes(key, hashing, at)
     else if (hashing.hashKind === SIPHASH || key.length > SHORT) this.packLong(key, hashing, at)
     else this.packShort(key, hashing, at)
+  }
+
+  /**
+   * Packs a key at word 0 that is about to be packed again with another hash: `pack` then only
+   * hashes its words. Throws as `pack` does.
+   */
+  packAhead(key: MapKey, hashing: Hashing): void {
+    this.pack(key, hashing)
+    // Others may change the bytes of an array meanwhile.
+    if (typeof key === 'string') this.ahead = key
   }
 
   private packShort(key: string, hashing: Hashing, at: number): void {

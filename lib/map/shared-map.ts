@@ -343,7 +343,7 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
   private shardOf(key: K): Shard {
     const { hashing } = this.parts
     const shards = this.shards()
-    keys.pack(key, hashing)
+    keys.packAhead(key, hashing)
     // Not the bits that choose a place within the shard.
     return shards[(keys.hash >>> 12) & (shards.length - 1)]
   }

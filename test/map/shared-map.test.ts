@@ -141,6 +141,40 @@ describe('a shared map used by one thread', () => {
     })
   })
 
+  test('calls of other maps in between, with the same key and others, do not affect it', () => {
+    const keys = ['a', 'a longer key, of more than forty characters', 'ünï', '\ud800', '']
+    withMap({ shards: 4 }, (map, heap) => {
+      const others = (['mixed', 'siphash'] as const).map(hash =>
+        HeapMap.create<string | Uint8Array, number>(heap, { hash })
+      )
+      for (const key of keys) {
+        const bytes = Buffer.from(key)
+        map.update(key, () => {
+          for (const other of others) other.set(key, 1).set(bytes, 2).set('b', 3)
+          return 'stored'
+        })
+        expect(map.get(key)).toBe('stored')
+        for (const other of others) {
+          expect(map.has(key)).toBe(true)
+          expect([other.get(key), other.get(bytes), other.get('b')]).toEqual([1, 2, 3])
+          expect(map.has(key)).toBe(true)
+          expect(other.getMany([key, 'b', key])).toEqual([1, 3, 1])
+        }
+      }
+      expect(map.size).toBe(keys.length)
+      for (const each of [map, ...others]) each.check()
+    })
+  })
+
+  test('a key of bytes may be changed and used again', () => {
+    using heap = Heap.map({ size: MiB, shared: true, arenas: 1 })
+    const map = SharedMap.create<Uint8Array, number>(heap, { shards: 2 })
+    const key = new Uint8Array(6)
+    for (key[0] = 0; key[0] < 100; key[0]++) map.set(key, key[0])
+    for (key[0] = 0; key[0] < 100; key[0]++) expect(map.get(key)).toBe(key[0])
+    expect([map.get(key), map.size]).toEqual([undefined, 100])
+  })
+
   test('set throws if there is no room, and leaves the entry unchanged', () => {
     using heap = Heap.map({ size: 2 ** 18, shared: true, arenas: 1 })
     const map = SharedMap.create<string, string>(heap, { shards: 1 })
@@ -168,7 +202,8 @@ describe('a shared map used by one thread', () => {
         () => SharedMap.open(heap, HeapMap.create(heap).pointer),
         'ERR_OFFHEAP_NOT_A_HEAP'
       )
-      expectError(() => Reflect.apply(map.get, map, [1]), 'ERR_INVALID_ARG_TYPE')
+      for (const key of [1, undefined, null])
+        expectError(() => Reflect.apply(map.get, map, [key]), 'ERR_INVALID_ARG_TYPE')
     })
   })
 
