@@ -1,13 +1,13 @@
 /**
- * The calls of a program that somebody makes up: what one types (`b = malloc(100)`, `free a`), what
- * the page writes, and the few characters for each that a link holds.
+ * The calls of a program on the page: as the user types them (`b = malloc(100)`, `free a`), as the
+ * page shows them, and in the short form of a link.
  *
- * Each call that allocates makes a variable: a, b, … z, a1, b1, … A `realloc` sets the variable
- * that it is given. `free` leaves it, so that it is stale afterwards, as in C. In place of a
- * variable a number may stand: a pointer of any value.
+ * Each call that allocates creates a variable: a, b, … z, a1, b1, … A `realloc` updates the
+ * variable that it is given. `free` leaves it unchanged, so it is stale afterwards, as in C.
+ * Instead of a variable, a call may use a number: a pointer of any value.
  */
 
-/** A variable by its number, or a pointer. */
+/** A variable, by its number, or a pointer. */
 export type Reference = { readonly variable: number } | { readonly pointer: number }
 
 export type Call =
@@ -17,28 +17,28 @@ export type Call =
   | { readonly kind: 'realloc'; readonly of: Reference; readonly size: number }
   | { readonly kind: 'free'; readonly of: Reference }
 
-/** A mistake in what was typed or linked; the message says what would be right. */
+/** An error in typed text or in a link. Its message says what is allowed. */
 export class CallError extends Error {
   override readonly name = 'CallError'
 }
 
-/** The most calls that a program has. */
+/** The most calls that a program may have. */
 export const MOST_CALLS = 20_000
-/** No number in a call is larger. */
+/** The largest number in a call. */
 const LARGEST = 2 ** 32
 
-/** Does the call make a variable? */
+/** Returns whether the call creates a variable. */
 export function makesVariable({ kind }: Call): boolean {
   return kind === 'malloc' || kind === 'calloc' || kind === 'aligned'
 }
 
-/** The name of a variable. */
+/** Returns the name of a variable. */
 export function nameOf(variable: number): string {
   const letter = String.fromCharCode(0x61 + (variable % 26))
   return variable < 26 ? letter : `${letter}${Math.floor(variable / 26)}`
 }
 
-/** The variable of that name; undefined for what is no name. */
+/** Returns the variable with this name; undefined if it is not a valid name. */
 function variableNamed(name: string): number | undefined {
   const match = /^([a-z])(\d*)$/.exec(name)
   if (match === null) return undefined
@@ -46,7 +46,7 @@ function variableNamed(name: string): number | undefined {
   return letter.charCodeAt(0) - 0x61 + 26 * Number(round)
 }
 
-/** The call as a line of a program. `variable` is the one that it makes, if it makes one. */
+/** Returns the call as a line of a program. `variable` is the one that it creates, if any. */
 export function lineOfCall(call: Call, variable: number): string {
   switch (call.kind) {
     case 'malloc':
@@ -70,7 +70,7 @@ export function referenceName(reference: Reference): string {
   return 'variable' in reference ? nameOf(reference.variable) : String(reference.pointer)
 }
 
-/** The names of functions, as people type them. */
+/** The names of the functions, as typed by the user. */
 const FUNCTIONS: Readonly<Record<string, Call['kind']>> = {
   malloc: 'malloc',
   m: 'malloc',
@@ -85,10 +85,9 @@ const FUNCTIONS: Readonly<Record<string, Call['kind']>> = {
 }
 
 /**
- * Reads what somebody typed: one call or several, apart from each other by semicolons or lines. The
- * name in front of `=` is for the reader's eye only: variables are named in order. Throws
- * `CallError`.
- * @param variables how many variables there are
+ * Parses typed text: one or several calls, separated by semicolons or line breaks. Ignores a name
+ * in front of `=`: variables are named in order. Throws `CallError`.
+ * @param variables the number of variables so far
  */
 export function parseCalls(text: string, variables: number): Call[] {
   const calls: Call[] = []
@@ -108,7 +107,7 @@ function parseCall(text: string, variables: number): Call {
   const kind = FUNCTIONS[match?.[1]?.toLowerCase() ?? '']
   if (match === null || kind === undefined) {
     throw new CallError(
-      `"${text}" is no call. Type malloc(24), calloc(4, 8), realloc(a, 60), free(a) or ` +
+      `"${text}" is not a call. Type malloc(24), calloc(4, 8), realloc(a, 60), free(a) or ` +
         'aligned(64, 24)'
     )
   }
@@ -116,7 +115,7 @@ function parseCall(text: string, variables: number): Call {
   const expected = kind === 'malloc' || kind === 'free' ? 1 : 2
   if (args.length !== expected) {
     throw new CallError(
-      `${kind} takes ${expected === 1 ? 'one argument' : 'two arguments'}, and "${text}" ` +
+      `${kind} takes ${expected === 1 ? 'one argument' : 'two arguments'}, but "${text}" ` +
         `has ${args.length}`
     )
   }
@@ -138,7 +137,7 @@ function parseCall(text: string, variables: number): Call {
 function amount(text: string): number {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
   if (value <= LARGEST) return value
-  throw new CallError(`"${text}" is no number of bytes: give an integer from 0 to ${LARGEST}`)
+  throw new CallError(`"${text}" is not a number of bytes: give an integer from 0 to ${LARGEST}`)
 }
 
 function reference(text: string, variables: number): Reference {
@@ -148,14 +147,14 @@ function reference(text: string, variables: number): Reference {
   if (variable !== undefined && variable < variables) return { variable }
   const known =
     variables === 0
-      ? 'there is no block yet'
+      ? 'there are no blocks yet'
       : `the blocks are ${nameOf(0)} to ${nameOf(variables - 1)}`
-  throw new CallError(`"${text}" is no block: ${known}`)
+  throw new CallError(`"${text}" is not a block: ${known}`)
 }
 
 // ---- links --------------------------------------------------------------------------------------
 
-/** The calls as a link holds them: `m24.c4x8.l64x24.r0x60.f0.fp456`. */
+/** Returns the calls in the short form of a link: `m24.c4x8.l64x24.r0x60.f0.fp456`. */
 export function encodeCalls(calls: readonly Call[]): string {
   return calls.map(encodeCall).join('.')
 }
@@ -179,7 +178,7 @@ function encodeReference(of: Reference): string {
   return 'variable' in of ? String(of.variable) : `p${of.pointer}`
 }
 
-/** Reads what `encodeCalls` wrote. Throws `CallError`. */
+/** Parses the output of `encodeCalls`. Throws `CallError`. */
 export function decodeCalls(text: string): Call[] {
   if (text === '') return []
   const calls: Call[] = []
@@ -190,7 +189,7 @@ export function decodeCalls(text: string): Call[] {
     calls.push(call)
   }
   if (calls.length > MOST_CALLS)
-    throw new CallError(`The link has ${calls.length} calls, and ${MOST_CALLS} are the most`)
+    throw new CallError(`The link has ${calls.length} calls; at most ${MOST_CALLS} are allowed`)
   return calls
 }
 
@@ -211,5 +210,5 @@ function decodeCall(part: string, variables: number): Call {
     if (letter === 'l') return { kind: 'aligned', alignment: amount(first), size }
     if (letter === 'r') return { kind: 'realloc', of: of(), size }
   }
-  throw new CallError(`The link has "${part}", which has too many numbers or too few`)
+  throw new CallError(`The link has "${part}", with too many numbers or too few`)
 }

@@ -1,6 +1,5 @@
 /**
- * Compiles a lab's allocator into a script for the page, with a source map that leads back to the
- * student's own lines.
+ * Compiles a lab's allocator into a script for the page, with a source map to the student's lines.
  */
 
 import { basename, dirname, resolve } from 'node:path'
@@ -9,7 +8,7 @@ import { OffheapError } from '../errors.js'
 import type { FramedScript } from './play-page.js'
 import { framed } from './script.js'
 
-/** An optional peer: 10 MB that only those need who look at an allocator of their own. */
+/** esbuild is an optional peer dependency: only users who view their own allocator need it. */
 async function loadEsbuild(): Promise<typeof import('esbuild')> {
   try {
     return await import('esbuild')
@@ -25,8 +24,8 @@ async function loadEsbuild(): Promise<typeof import('esbuild')> {
 }
 
 /**
- * Compiles the allocator at `path`. Throws an `OffheapError` `ERR_OFFHEAP_UNSUPPORTED` that says
- * why it can't be.
+ * Compiles the allocator at `path`. Throws ERR_OFFHEAP_UNSUPPORTED if it can't be compiled, with
+ * the reason.
  */
 export async function compileAllocator(path: string): Promise<FramedScript> {
   const { build } = await loadEsbuild()

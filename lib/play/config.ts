@@ -1,20 +1,20 @@
-/** What a page is made for: an allocator, a heap, and the calls to begin with. */
+/** The configuration of a page: an allocator, a heap, and the initial calls. */
 
 import type { PlacementName } from '../placement/placement.js'
 
 export interface PlayConfig {
-  /** A lab's allocator by its file name; undefined for the package's own. */
+  /** The file name of a lab's allocator; undefined for the package's own. */
   readonly submission?: string
   readonly placement: PlacementName
   readonly slabs: boolean
-  /** Bytes of heap. */
+  /** The size of the heap, in bytes. */
   readonly size: number
-  /** The calls to begin with, as a link has them. */
+  /** The initial calls, in the short form of a link. */
   readonly calls: string
-  /** Calls that are done when the page opens; all of them when it is left out. */
+  /** The number of calls done when the page opens. Default: all. */
   readonly at?: number
 }
 
-/** The heap sizes that the page offers, in bytes. Slabs need the larger ones. */
+/** The heap sizes that the page offers, in bytes. Slabs need one of the last two. */
 export const HEAP_SIZES: readonly number[] = [1024, 2048, 4096, 8192, 65_536, 262_144]
 export const DEFAULT_SIZE = 4096

@@ -1,6 +1,6 @@
 /**
- * What a link holds: the part of the address behind `#`. It says all that was done, and the moment
- * that is looked at.
+ * Encodes the state of the page into the part of its address after `#`: all calls, the options and
+ * the moment shown.
  */
 
 import type { PlacementName } from '../placement/placement.js'
@@ -38,7 +38,10 @@ export function encodeLink({
   return `#${parts.join('&')}`
 }
 
-/** Reads a link over what holds without it. Throws `CallError` for what is no link of this page. */
+/**
+ * Parses a link; `standard` has the values that it does not mention. Throws `CallError` if it is
+ * not a link of this page.
+ */
 export function decodeLink(hash: string, standard: LinkState): LinkState {
   let state = standard
   let at: Moment | undefined
@@ -52,7 +55,7 @@ export function decodeLink(hash: string, standard: LinkState): LinkState {
       state = { ...state, size: Number(value) }
     else if (name === 'calls') state = { ...state, calls: decodeCalls(value) }
     else if (name === 'at') at = momentOf(value)
-    else throw new CallError(`The link has "${part}", which says nothing to this page`)
+    else throw new CallError(`The link has "${part}", which this page does not know`)
   }
   return { ...state, moment: at ?? { call: state.calls.length, step: 0 } }
 }
@@ -60,8 +63,6 @@ export function decodeLink(hash: string, standard: LinkState): LinkState {
 function momentOf(text: string): Moment {
   const match = /^(\d+)\.(\d+)$/.exec(text)
   if (match === null)
-    throw new CallError(
-      `The link has the moment "${text}", and should have two numbers such as 3.1`
-    )
+    throw new CallError(`The link has the moment "${text}"; a moment is two numbers, such as 3.1`)
   return { call: Number(match[1]), step: Number(match[2]) }
 }

@@ -1,7 +1,6 @@
 /**
- * What the words of a heap of this package mean, read from the bytes alone. That works in the
- * middle of a call as well: the engine stores in such an order that the blocks can be walked after
- * every single store.
+ * Interprets the words of a heap of this package, from its bytes alone. This works even in the
+ * middle of a call: the engine orders its stores so that the blocks can be walked after each store.
  */
 
 import {
@@ -45,7 +44,7 @@ import {
 import type { LiveBlock, Scene } from './player.js'
 
 /**
- * The words of the heap's header, by their names. Positions are shown as byte offsets, amounts in
+ * The names of the words of the heap's header. Positions are shown as byte offsets, and amounts in
  * bytes.
  */
 const HEADER_NAMES = new Map<
@@ -73,7 +72,7 @@ const HEADER_NAMES = new Map<
   [heap.MOVE_TO_WORD, ['MOVE TO', 'bytes']],
   [heap.PENDING_WORD, ['PENDING', 'number']]
 ])
-/** Words of a free block, behind `previous`, that hold the tree of best fit. */
+/** The words of a free block after `previous` that hold the tree of best fit. */
 const TREE = { left: 3, right: 4, smallest: 6 }
 
 export function pictureOfOwn({ words, live }: Scene): HeapPicture {
@@ -145,10 +144,10 @@ class OwnPicture implements HeapPicture {
     let block = words[heap.FIRST_WORD]
     while (block < top) {
       const header = words[block]
-      // A last block that is being grown ends at the top until the top follows.
+      // While the last block grows, its header changes first: until TOP follows, it ends at TOP.
       const size = (header & USED) === 0 ? sizeOf(header) : Math.min(sizeOf(header), top - block)
       if (size < MINIMUM_WORDS || block + size > top) {
-        this.trouble = `The header of the block at byte ${block * 4} leads nowhere`
+        this.trouble = `The header of the block at byte ${block * 4} has no valid size`
         this.#part('unknown', block, top, 'unreadable', 'unknown')
         return
       }
@@ -201,7 +200,7 @@ class OwnPicture implements HeapPicture {
     const firstGranule = (block + 1) / GRANULE_WORDS
     for (let granule = firstGranule; granule < firstGranule + granules; granule++) {
       const from = granule * GRANULE_WORDS
-      // The last granule ends where the next block's header is.
+      // The last granule ends before the header of the next block.
       const to =
         granule === firstGranule + granules - 1 ? from + GRANULE_WORDS - 1 : from + GRANULE_WORDS
       const info = words[descriptors + 2 * granule + INFO]
@@ -239,12 +238,12 @@ class OwnPicture implements HeapPicture {
     this.#part('rest', end, to, 'rest of the slab', 'slack')
   }
 
-  /** The free list as far as it can be followed: in the middle of a call it may be broken. */
+  /** Follows the free list as far as possible: in the middle of a call it may be broken. */
   #followList(blocks: Iterable<number>): void {
     try {
       for (const block of blocks) this.freeList.push(block * 4)
     } catch {
-      // What was reached is shown; the next stores mend it.
+      // Show the blocks reached so far. Later stores of the call complete the list.
     }
   }
 
@@ -310,7 +309,10 @@ class OwnPicture implements HeapPicture {
     return { role: 'meta', caption, text, target: -1 }
   }
 
-  /** A link of the free list: a block, or a list's head. What is neither is not written yet. */
+  /**
+   * A link of the free list: to a block or to the head of a list. Any other value means that the
+   * link is not written yet.
+   */
   #link(value: number): { text: string; target: number } {
     const at = value * 4
     if (value > 0 && at < this.first) return { text: 'head', target: -1 }
@@ -356,8 +358,8 @@ function shortNumber(value: number): string {
 }
 
 /**
- * Four bytes as one reads them in a dump: `aaaa` for text, else hexadecimal digits; nothing for
- * zero.
+ * Formats four bytes as in a dump: as text such as `aaaa` if printable, otherwise as hexadecimal
+ * digits, and `·` for zero.
  */
 export function bytesAsText(value: number): string {
   if (value === 0) return '·'

@@ -1,6 +1,6 @@
 /**
- * The package's own allocator as an instrument: the engine of an ordinary heap, on words that
- * record.
+ * Opens the package's own allocator for the page: the engine of an ordinary heap, on memory that
+ * records.
  */
 
 import { Allocator } from '../engine/allocator.js'
@@ -16,14 +16,14 @@ import { Recorder } from './recorder.js'
 export interface OwnOptions {
   readonly placement: PlacementName
   readonly slabs: boolean
-  /** In bytes. */
+  /** The size of the heap, in bytes. */
   readonly size: number
 }
 
-/** Slabs need at least so many bytes of heap. */
+/** The smallest heap with slabs, in bytes. */
 export const SMALLEST_WITH_SLABS = 2 ** 16
 
-/** An empty heap. With `slabs`, `size` is at least SMALLEST_WITH_SLABS. */
+/** Opens an empty heap. With `slabs`, `size` must be at least SMALLEST_WITH_SLABS. */
 export function openOwn({ placement, slabs, size }: OwnOptions): Player {
   const recorder = new Recorder(new ArrayBuffer(size), Number.POSITIVE_INFINITY)
   const length = size / 4
@@ -46,7 +46,7 @@ export function openOwn({ placement, slabs, size }: OwnOptions): Player {
     calloc: (count, bytes) => allocator.allocateZeroed(count * bytes),
     alignedAlloc: (alignment, bytes) => {
       if (alignment === 0 || !Number.isInteger(Math.log2(alignment))) {
-        throw new RangeError(`The alignment must be a power of two, and is ${alignment}`)
+        throw new RangeError(`The alignment must be a power of two. Received ${alignment}`)
       }
       return allocator.allocateAligned(alignment, bytes)
     },
@@ -79,5 +79,5 @@ export function openOwn({ placement, slabs, size }: OwnOptions): Player {
   }
 }
 
-/** What a heap does outside its memory: nobody looks. */
+/** Replaces what a heap does outside its memory, which the page does not show. */
 function nothing(): void {}

@@ -1,11 +1,8 @@
-/**
- * What the words of a heap mean: a heap cut into parts, and a role for each word. The same for
- * every kind of allocator.
- */
+/** The picture of a heap, for every kind of allocator: its parts, and the role of each word. */
 
-/** What a word is for. */
+/** The roles of words. */
 export const ROLES = [
-  'outside', // not part of the heap, or not shown
+  'outside', // outside the heap, or not shown
   'meta', // a word of the heap's own header
   'index', // of the placement policy
   'table', // of the slab tables
@@ -15,12 +12,12 @@ export const ROLES = [
   'tree', // a link of a search tree in a free block
   'footer',
   'payload',
-  'slack', // of a used block, what was not asked for
-  'free', // of a free block, what holds nothing
-  'slot', // of a free slot
+  'slack', // part of a used block beyond the request
+  'free', // unused part of a free block
+  'slot', // a free slot
   'granule', // room for a slab
-  'unknown', // of a lab's heap, what is no payload
-  'freed', // of a lab's heap, what was payload once
+  'unknown', // not payload, in a lab's heap
+  'freed', // former payload, in a lab's heap
   'wilderness'
 ] as const
 export type Role = (typeof ROLES)[number]
@@ -40,53 +37,53 @@ export type PartKind =
   | 'freed'
   | 'wilderness'
 
-/** A stretch of words that belong together. */
+/** A range of words that belong together. */
 export interface Part {
   readonly kind: PartKind
-  /** Byte offsets; `to` is behind the last byte. */
+  /** Byte offsets; `to` is the end, exclusive. */
   readonly from: number
   readonly to: number
-  /** The variable whose block it is; -1 for none. */
+  /** The variable whose block this is; -1 for none. */
   readonly variable: number
-  /** In a few words, such as `free` or `heap header`. */
+  /** A short name, such as `free` or `heap header`. */
   readonly name: string
 }
 
-/** A word in words. */
+/** The meaning of one word. */
 export interface WordMeaning {
   readonly role: Role
-  /** What the word is, such as `header`, `next`, `TOP`. */
+  /** What the word is: `header`, `next`, `TOP`. */
   readonly caption: string
-  /** What it says, such as `104`, `→ 492`. */
+  /** Its value in readable form: `104`, `→ 492`. */
   readonly text: string
-  /** The byte offset that the word leads to; -1 for none. */
+  /** The byte offset that the word points to; -1 for none. */
   readonly target: number
-  /** Of a block header, its two flags. */
+  /** The two flags of a block header. */
   readonly flags?: { readonly previousUsed: boolean; readonly used: boolean }
 }
 
-/** How the 32 bits of a word are divided: from the highest down, each with its width. */
+/** A field of the 32 bits of a word. Fields are listed from the highest bit down. */
 export interface BitField {
   readonly name: string
   readonly bits: number
-  /** What the field says in this word. */
+  /** The value of the field in this word. */
   readonly text: string
 }
 
 export interface HeapPicture {
   readonly parts: readonly Part[]
-  /** The byte offsets of the free blocks, in the order of the lists. */
+  /** The byte offsets of the free blocks, in list order. */
   readonly freeList: readonly number[]
-  /** Where blocks begin, and where the wilderness does. */
+  /** The byte offsets of the first block and of the wilderness. */
   readonly first: number
   readonly top: number
-  /** Where the heap ends. */
+  /** The end of the heap, as a byte offset. */
   readonly end: number
-  /** The heap in figures, in a line. */
+  /** One line of figures about the heap. */
   readonly summary: string
   /**
-   * What is not as it should be at the moment, such as a free list that leads nowhere; empty when
-   * all is well.
+   * What is wrong at the moment, such as a free list that leads out of the heap; empty if nothing
+   * is.
    */
   readonly trouble: string
   roleOf(word: number): Role
@@ -94,12 +91,12 @@ export interface HeapPicture {
   bitsOf(word: number, value: number): readonly BitField[]
 }
 
-/** The part that a byte lies in; undefined when there is none. */
+/** Returns the part that contains a byte; undefined if there is none. */
 export function partAt({ parts }: Pick<HeapPicture, 'parts'>, at: number): Part | undefined {
   return parts.find(({ from, to }) => at >= from && at < to)
 }
 
-/** Figures of the blocks of a heap; all in bytes but for the count. */
+/** Figures about the blocks of a heap: bytes, except for the count. */
 export interface BlockFigures {
   used: number
   free: number

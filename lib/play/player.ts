@@ -1,34 +1,32 @@
 /**
- * What is played on: an allocator on memory that records, and what its bytes mean. The package's
- * own is one (own.ts), a lab's another.
+ * An allocator that the page can use: it runs on memory that records, and its bytes can be
+ * interpreted. There are two kinds: the package's own (own.ts) and a lab's (submission.ts).
  */
 
 import type { HeapPicture } from './picture.js'
 import type { Recorder } from './recorder.js'
 
-/** A block that the program has and may use. */
+/** A block that the program has allocated. */
 export interface LiveBlock {
   readonly variable: number
   readonly pointer: number
-  /** Bytes that were asked for. */
+  /** The requested bytes. */
   readonly size: number
 }
 
-/** What a picture is drawn from. */
+/** The data of a picture. */
 export interface Scene {
   readonly words: Int32Array
   readonly live: readonly LiveBlock[]
-  /** Blocks that the program had before. */
+  /** Blocks that the program has freed. */
   readonly freed: readonly LiveBlock[]
-  /** Byte offset at which the heap ends, of an allocator that moves it by `sbrk`. */
+  /** The end of the heap, as a byte offset, for an allocator that moves it by `sbrk`. */
   readonly high: number
-  /** What the allocator said of its heap after the last whole call, if it says anything. */
+  /** What the allocator's `describe()` returned after the last complete call, if it has one. */
   readonly description: unknown
 }
 
-/**
- * An allocator at work. Every function may throw, and return anything: whoever calls looks at it.
- */
+/** An open heap. Its functions may throw, and may return anything: the caller checks. */
 export interface Player {
   readonly recorder: Recorder
   malloc(size: number): unknown
@@ -36,16 +34,16 @@ export interface Player {
   alignedAlloc(alignment: number, size: number): unknown
   realloc(pointer: number, size: number): unknown
   free(pointer: number): unknown
-  /** Where the heap ends now. */
+  /** The current end of the heap, as a byte offset. */
   readonly high: number
   describe(): unknown
 }
 
 export interface Instrument {
-  /** Such as `first-fit`. */
+  /** The name of the allocator, such as `first-fit`. */
   readonly label: string
   /** Opens a new, empty heap. */
   open(): Player
-  /** What the words of a heap mean, at any moment of a call. */
+  /** Interprets the words of a heap, at any moment of a call. */
   picture(scene: Scene): HeapPicture
 }

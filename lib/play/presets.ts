@@ -1,10 +1,10 @@
-/** Programs to begin with: each shows one thing that a lecture on heaps talks about. */
+/** Sample programs. Each shows one topic of a lecture on heaps. */
 
 import type { PlacementName } from '../placement/placement.js'
 
 export interface Preset {
   readonly name: string
-  /** What one should look at. */
+  /** What the user should look at. */
   readonly about: string
   readonly calls: string
   readonly placement?: PlacementName
@@ -29,14 +29,14 @@ export const PRESETS: readonly Preset[] = [
   },
   {
     name: 'Coalescing 2: right neighbour free',
-    about: 'The freed block takes in the one behind it, and its place in the list.',
+    about: 'The freed block absorbs the block after it, and takes its place in the list.',
     calls: `${THREE}.f2.f1`
   },
   {
     name: 'Coalescing 3: left neighbour free',
     about:
       'PREVIOUS_USED is clear, so the footer in front says where the left neighbour ' +
-      'begins. It grows; no link changes.',
+      'begins. The left neighbour grows; no link changes.',
     calls: `${THREE}.f0.f1`
   },
   {
@@ -47,22 +47,22 @@ export const PRESETS: readonly Preset[] = [
   {
     name: 'Back into the wilderness',
     about:
-      'The last block touches the wilderness: top falls back, over the free block in front ' +
-      'of it too.',
+      'The last block borders on the wilderness, so it becomes part of it. TOP moves down, ' +
+      'past the free block in front too.',
     calls: 'm40.m40.m40.f1.f2'
   },
   {
     name: 'Fragmentation',
     about:
-      'Every other block is freed. There are 256 free bytes between the blocks, and no 100 ' +
-      'in one place: f comes from the wilderness.',
+      'Every other block is freed. There are 256 free bytes between the blocks, but not 100 ' +
+      'in one piece: the last block comes from the wilderness.',
     calls: 'm60.m60.m60.m60.m60.m60.m60.m60.f0.f2.f4.f6.m100'
   },
   {
     name: 'First fit against best fit',
     about:
-      'First fit cuts into the large free block in front, and the last request finds no ' +
-      'room between the blocks. Best fit takes the one that fits.',
+      'First fit splits the large free block in front, so the last request finds no room ' +
+      'between the blocks. Best fit takes the block that fits exactly.',
     calls: 'm200.m16.m64.m16.f0.f2.m60.m200',
     placement: 'first-fit',
     against: 'best-fit'
@@ -70,21 +70,20 @@ export const PRESETS: readonly Preset[] = [
   {
     name: 'realloc: in place, then elsewhere',
     about:
-      'a grows into the free block behind it. Then there is no more room: a is copied, and ' +
+      'a grows into the free block after it. Then there is no more room: a is copied, and ' +
       'its old block is freed.',
     calls: 'm24.m100.m8.f1.r0x60.r0x300'
   },
   {
     name: 'A stale pointer',
-    about:
-      'b is freed twice. The second free finds no used block there, throws, and changes nothing.',
+    about: 'b is freed twice. The second free finds no used block, throws, and changes nothing.',
     calls: 'm24.m40.m8.f1.f1'
   },
   {
     name: 'Slabs',
     about:
-      'Small requests get slots without headers. A malloc from a slab that has one open is ' +
-      'a single store: one bit.',
+      'Small requests get slots without headers. Taking a slot from an open slab is a ' +
+      'single store: one bit.',
     calls: 'm40.m40.m40.f1.m40.m100',
     slabs: true,
     size: 65536

@@ -1,11 +1,11 @@
 /**
- * Memory that remembers every store. An allocator gets views that work as typed arrays do, and each
- * store is a step: the words that changed, and the stack of the code that stored. Afterwards one
- * can go through a call store by store, forward and back, without running it again.
+ * Memory that records every store. An allocator gets views that behave like typed arrays. Each
+ * store is a step: the words that changed, and the stack of the code that stored them. A call can
+ * then be stepped through store by store, forward and back, without running it again.
  *
- * Stores to elements are seen as they happen. After a method that writes many elements (`fill`,
- * `copyWithin`, …) the whole memory is compared with what was known of it, and again at the end of
- * a call. So the steps always add up to the bytes that are there.
+ * Stores to elements are recorded when they happen. After a method that writes many elements
+ * (`fill`, `copyWithin`, …) and at the end of each call, the whole memory is compared with its last
+ * known contents. So the steps always add up to the actual bytes.
  */
 
 /** One word, before and after. */
@@ -17,8 +17,8 @@ export interface WordChange {
 
 /**
  * - `store`: an element was stored.
- * - `bulk`: a method wrote several.
- * - `unseen`: found at the end of the call: written through a view of the allocator's own.
+ * - `bulk`: a method stored several elements.
+ * - `unseen`: found at the end of the call, stored through a view that does not record.
  * - `payload`: the program filled its block.
  * - `sbrk`: the end of the heap moved.
  */
@@ -26,15 +26,15 @@ export type StepKind = 'store' | 'bulk' | 'unseen' | 'payload' | 'sbrk'
 
 export interface Step {
   readonly kind: StepKind
-  /** The words that were written; of a store also when their value stayed the same. */
+  /** The words that were written. A `store` is listed even if the value stayed the same. */
   readonly changes: readonly WordChange[]
-  /** The stack at the store, as the browser writes it; empty when no code is to be shown. */
+  /** The stack at the store, as the browser formats it; empty if there is no code to show. */
   readonly stack: string
-  /** Of an `sbrk`, where the heap ended before and ends now. */
+  /** The ends of the heap before and after an `sbrk`. */
   readonly high?: { readonly before: number; readonly after: number }
 }
 
-/** The memory as typed arrays, as a lab's allocator gets it. */
+/** The views of the memory that a lab's allocator gets. */
 export interface Views {
   readonly u8: Uint8Array
   readonly i8: Int8Array
@@ -49,27 +49,26 @@ export interface Views {
   readonly dataView: DataView
 }
 
-/** The methods of typed arrays that write. */
+/** The methods of typed arrays that store elements. */
 const WRITERS = new Set(['fill', 'set', 'copyWithin', 'sort', 'reverse'])
 
 type Elements = Exclude<Views[keyof Views], DataView>
 
 export class Recorder {
-  /** The memory itself. What is stored here is no step of its own. */
+  /** The memory itself. Stores to this view are not steps. */
   readonly words: Int32Array
-  /** The memory as the steps so far leave it. */
+  /** The contents of the memory according to the steps so far. */
   readonly #known: Int32Array
   readonly #mostAccesses: number
   readonly #end: () => number
-  /** Each stack once: the same calls lead to the same store over and over. */
+  /** Keeps one copy of each stack: the same calls lead to the same store again and again. */
   readonly #stacks = new Map<string, string>()
   #accesses = 0
   #steps: Step[] = []
 
   /**
-   * @param mostAccesses a call that reads and writes more elements than this is stopped with an
-   * error
-   * @param end the byte offset behind which nothing is written but by stores to elements
+   * @param mostAccesses the most elements that a call may read and write; more throw an error
+   * @param end returns the byte offset from which on memory is written by element stores only
    */
   constructor(buffer: ArrayBuffer, mostAccesses: number, end = () => buffer.byteLength) {
     this.words = new Int32Array(buffer)
@@ -78,19 +77,19 @@ export class Recorder {
     this.#end = end
   }
 
-  /** Forgets the steps so far: a call begins. */
+  /** Begins a call: discards the steps so far. */
   begin(): void {
     this.#steps = []
     this.#accesses = 0
   }
 
-  /** The steps of the call, which is over. */
+  /** Ends the call, and returns its steps. */
   end(): readonly Step[] {
     this.#compare('unseen', '')
     return this.#steps
   }
 
-  /** The program writes into its block. */
+  /** Writes into a block, on behalf of the program. */
   fillPayload(from: number, to: number, byte: number): void {
     new Uint8Array(this.words.buffer).fill(byte, from, to)
     this.#compare('payload', '')
@@ -105,7 +104,7 @@ export class Recorder {
     })
   }
 
-  /** Views of the memory that record. */
+  /** Creates views of the memory that record. */
   views(): Views {
     const { buffer } = this.words
     return {
@@ -123,7 +122,7 @@ export class Recorder {
     }
   }
 
-  /** A view of the memory that records what is stored through it. */
+  /** Wraps a view of the memory so that it records stores. */
   watch<View extends Elements>(view: View): View {
     const bytes = view.BYTES_PER_ELEMENT
     const watched: View = new Proxy(view, {
@@ -174,12 +173,12 @@ export class Recorder {
     if (++this.#accesses > this.#mostAccesses) {
       throw new Error(
         `The call was stopped: it read and wrote ${this.#mostAccesses} elements without ` +
-          'coming to an end'
+          'returning'
       )
     }
   }
 
-  /** Bytes `from` to `to` were stored. */
+  /** Records a store of the bytes from `from` to `to`. */
   #note(from: number, to: number): void {
     const changes: WordChange[] = []
     for (let word = from >> 2; word < to / 4; word++) {
@@ -189,7 +188,7 @@ export class Recorder {
     this.#steps.push({ kind: 'store', changes, stack: this.#stackHere() })
   }
 
-  /** All words that are not as they were known to be are one step. */
+  /** Records all words that differ from the known contents as one step. */
   #compare(kind: StepKind, stack: string): void {
     const { words } = this
     const known = this.#known

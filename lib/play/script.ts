@@ -1,10 +1,10 @@
 /**
- * The frame around a script that holds an allocator. The page runs what is in it once for each
- * heap, so that variables of its modules begin anew; and the stack that is taken on the first line
- * tells on which line of the page the script begins.
+ * The frame around a script that contains an allocator. The page runs the script once for each
+ * heap, so that module variables are created again. The stack taken on the first line tells on
+ * which line of the page the script begins.
  */
 
-/** Options of esbuild that put a bundle into the frame. */
+/** Returns the esbuild options that put a bundle into the frame. */
 export function framed(name: string) {
   return {
     format: 'iife',

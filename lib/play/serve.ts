@@ -1,6 +1,4 @@
-/**
- * Serves the page to the browsers of this machine, and makes it anew each time that it is loaded.
- */
+/** Serves the page to browsers on this machine, and creates it again for each load. */
 
 import { createServer } from 'node:http'
 
@@ -10,12 +8,12 @@ export interface PlayServer {
 }
 
 /**
- * Listens on a free port of the loopback interface. `makePage` runs for each load; when it fails,
- * the page says why.
+ * Listens on a free port of the loopback interface. Calls `makePage` for each load; if it rejects,
+ * the response says why.
  */
 export async function servePage(makePage: () => Promise<string>): Promise<PlayServer> {
   const server = createServer(async (request, response) => {
-    // A page of another site must not read this one under a name that leads here.
+    // Prevent DNS rebinding: another site must not read this page under its own name.
     if (!/^(?:127\.0\.0\.1|localhost)(?::\d+)?$/.test(request.headers.host ?? '')) {
       response.writeHead(403).end()
       return
@@ -33,7 +31,7 @@ export async function servePage(makePage: () => Promise<string>): Promise<PlaySe
       const why = error instanceof Error ? error.message : String(error)
       response
         .writeHead(500, { 'content-type': 'text/plain; charset=utf-8' })
-        .end(`${why}\n\nRepair it, and load this page again.\n`)
+        .end(`${why}\n\nFix it, and reload this page.\n`)
     }
   })
   await new Promise<void>((resolve, reject) => {

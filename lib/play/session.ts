@@ -1,11 +1,10 @@
 /**
- * A program that somebody makes up, call by call, and every moment of it. The calls run once, on
- * memory that records; then one goes back and forth between their stores. A call that is made in
- * the past replaces what came after it.
+ * A program that the user builds call by call, and every moment of it. Each call runs once, on
+ * memory that records. Then the session can move back and forth between the stores. A call made at
+ * an earlier moment replaces the calls after it.
  *
- * A moment is named by a call and by how many of its steps are done: `{ call: 3, step: 0 }` is
- * before the first step of the call with index 3. Before any call, and after the last one, it is `{
- * call: n, step: 0 }` with n calls done.
+ * A moment is a call and the number of its steps done: `{ call: 3, step: 0 }` is before the first
+ * step of the call with index 3. After n complete calls, the moment is `{ call: n, step: 0 }`.
  */
 
 import { type Call, CallError, MOST_CALLS, makesVariable, type Reference } from './calls.js'
@@ -13,17 +12,17 @@ import type { HeapPicture } from './picture.js'
 import type { Instrument, LiveBlock, Player } from './player.js'
 import type { Step } from './recorder.js'
 
-/** What came of a call. */
+/** The outcome of a call. */
 export interface Run {
   readonly call: Call
-  /** The variable that the call makes; -1 for none. */
+  /** The variable that the call creates; -1 for none. */
   readonly variable: number
   readonly steps: readonly Step[]
-  /** What it returned; undefined when it threw, and for `free`. */
+  /** The returned pointer; undefined for `free`, and if the call threw. */
   readonly returned: number | undefined
-  /** What it threw. */
+  /** The error that it threw. */
   readonly error: { readonly message: string; readonly stack: string } | undefined
-  /** Where the heap ended then, and the description that the allocator gave. */
+  /** The end of the heap after the call, and what the allocator's `describe()` returned. */
   readonly high: number
   readonly description: unknown
 }
@@ -33,13 +32,13 @@ export interface Moment {
   readonly step: number
 }
 
-/** Bytes that a program fills into its blocks: the letters of their variables. */
+/** The program fills each block with the letter of its variable. */
 const LETTERS = 26
 const FIRST_LETTER = 0x61
 
 export class Session {
   readonly instrument: Instrument
-  /** Whether the program fills what it allocates with the letter of its variable. */
+  /** Whether the program fills its blocks with the letters of their variables. */
   readonly fills: boolean
   readonly #runs: Run[] = []
   #now: Moment = { call: 0, step: 0 }
@@ -68,19 +67,19 @@ export class Session {
     return this.#now
   }
 
-  /** How many variables there are after the last call. */
+  /** The number of variables after the last call. */
   get variables(): number {
     return this.#pointers.length
   }
 
-  /** How many variables there are at the moment. */
+  /** The number of variables at the current moment. */
   get variablesNow(): number {
     return this.runs.slice(0, this.#now.call).filter(({ variable }) => variable >= 0).length
   }
 
   /**
-   * Runs a call at the moment; what came after is forgotten. Throws `CallError` when there are too
-   * many.
+   * Runs a call at the current moment, and discards the calls after it. Throws `CallError` if
+   * there are too many calls.
    */
   run(call: Call): Run {
     this.#forgetWhatFollows()
@@ -92,12 +91,12 @@ export class Session {
     return run
   }
 
-  /** Goes to a moment; one that does not exist is the nearest that does. */
+  /** Moves to a moment, or to the nearest one that exists. */
   go({ call, step }: Moment): void {
     const target = Math.min(Math.max(0, call), this.runs.length)
     const steps = this.runs[target]?.steps.length ?? 0
     let goal: Moment = { call: target, step: Math.min(Math.max(0, step), steps) }
-    // After the last step of a call is before the next call.
+    // The moment after the last step of a call is the one before the next call.
     if (goal.step === steps && target < this.runs.length && step > 0)
       goal = { call: target + 1, step: 0 }
     while (isBefore(goal, this.#now)) this.#back()
@@ -105,7 +104,7 @@ export class Session {
   }
 
   /**
-   * The step that was done last, with its call; undefined before any, and after a call without
+   * The last step done and its call; undefined before the first step, and after a call without
    * steps.
    */
   get last(): { readonly run: Run; readonly index: number } | undefined {
@@ -117,7 +116,7 @@ export class Session {
       : { run, index: run.steps.length - 1 }
   }
 
-  /** The call that the moment is in or behind; undefined before the first. */
+  /** The call that the moment is in or directly after; undefined before the first. */
   get current(): Run | undefined {
     const { call, step } = this.#now
     return this.runs[step > 0 ? call : call - 1]
@@ -145,7 +144,7 @@ export class Session {
     this.go({ call: step > 0 ? call : call - 1, step: 0 })
   }
 
-  /** The heap at the moment. */
+  /** Returns the heap at the current moment. */
   picture(): HeapPicture {
     const { call, step } = this.#now
     const run = this.runs[call - 1]
@@ -160,12 +159,12 @@ export class Session {
     })
   }
 
-  /** The words of the heap at the moment. */
+  /** The words of the heap at the current moment. */
   get words(): Int32Array {
     return this.#image
   }
 
-  /** The blocks that the program has, after the calls that are done. */
+  /** Returns the blocks that the program has after the completed calls. */
   live(): LiveBlock[] {
     return this.#blocks().live
   }
@@ -212,7 +211,7 @@ export class Session {
     }
     if (error === undefined) this.#keep(call, variable, returned ?? 0)
     else if (variable >= 0) this.#pointers.push(0)
-    // It is the allocator's own code, and may store.
+    // This runs the allocator's code, which may store.
     const description = this.#describe()
     const steps = recorder.end()
     return { call, variable, steps, returned, error, high: player.high, description }
@@ -234,10 +233,10 @@ export class Session {
     }
   }
 
-  /** What an allocator of somebody's own returned may be anything. */
+  /** Checks a returned pointer: a user's allocator may return anything. */
   #checkPointer(result: unknown, call: Call): number {
     const bytes = this.#player.recorder.words.byteLength
-    // A refused request is NULL, whatever its size.
+    // NULL is valid for any size.
     if (result === 0) return 0
     const isInside =
       typeof result === 'number' &&
@@ -245,10 +244,12 @@ export class Session {
       result > 0 &&
       result + sizeOfCall(call) <= bytes
     if (isInside) return result
-    throw new Error(`${call.kind} returned ${String(result)}, and the memory has ${bytes} bytes`)
+    throw new Error(
+      `${call.kind} returned ${String(result)}, but the memory has only ${bytes} bytes`
+    )
   }
 
-  /** An error of the allocator's `describe` stands for the description. */
+  /** Returns the allocator's description, or the error that `describe` threw. */
   #describe(): unknown {
     try {
       return this.#player.describe()
@@ -261,7 +262,7 @@ export class Session {
     return 'variable' in of ? (this.#pointers[of.variable] ?? 0) : of.pointer
   }
 
-  /** Sets the variable, and fills the block as a program would. */
+  /** Sets the variable, and fills the block like a program. */
   #keep(call: Call, variable: number, returned: number): void {
     if (call.kind === 'free') return
     let owner = variable
@@ -269,7 +270,7 @@ export class Session {
     else if (call.kind === 'realloc' && 'variable' in call.of) {
       owner = call.of.variable
       const before = this.live().find(block => block.variable === owner)
-      // What realloc kept needs no letters.
+      // Fill only the bytes that realloc added.
       const kept = before === undefined ? 0 : Math.min(before.size, call.size)
       if (returned !== 0 || call.size === 0) this.#pointers[owner] = returned
       if (returned !== 0) this.#fill(returned + kept, returned + call.size, owner)
@@ -285,8 +286,8 @@ export class Session {
   }
 
   /**
-   * Runs the calls up to the moment again, on a new heap: an allocator may keep something outside
-   * of its memory.
+   * Discards the calls after the current moment. Runs the others again on a new heap, because an
+   * allocator may keep state outside its memory.
    */
   #forgetWhatFollows(): void {
     const { call, step } = this.#now
@@ -327,7 +328,7 @@ export class Session {
   }
 }
 
-/** The bytes that a call asks for. */
+/** Returns the number of bytes that a call requests. */
 export function sizeOfCall(call: Call): number {
   return call.kind === 'free' ? 0 : call.kind === 'calloc' ? call.count * call.size : call.size
 }

@@ -1,16 +1,16 @@
 /**
- * Reads a source map (ECMA-426, version 3): which place of which source a place of the generated
- * script comes from. The page needs nothing else of it, and browsers offer no reader.
+ * Reads a source map (ECMA-426, version 3): maps a position in the generated script to one in a
+ * source. The page needs nothing else, and browsers offer no API for it.
  */
 
-/** A source map as esbuild writes it. */
+/** The fields of a source map that the page uses. */
 export interface SourceMapJson {
   readonly sources: readonly string[]
   readonly sourcesContent: readonly string[]
   readonly mappings: string
 }
 
-/** A place in a source; lines and columns begin at 1. */
+/** A position in a source. Lines and columns begin at 1. */
 export interface SourcePlace {
   readonly source: number
   readonly line: number
@@ -26,7 +26,7 @@ interface Segment {
 }
 
 const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
-/** A segment of four fields names a source; the others name none. */
+/** Segments with fewer fields name no source. */
 const SOURCE_FIELDS = 4
 
 export class SourceMap {
@@ -37,8 +37,8 @@ export class SourceMap {
   }
 
   /**
-   * The source of the generated line and column, which begin at 1; undefined when nothing is mapped
-   * there.
+   * Returns the source position of a generated line and column, which begin at 1; undefined if
+   * there is none.
    */
   find(line: number, column: number): SourcePlace | undefined {
     const segments = this.#lines[line - 1] ?? []
@@ -53,7 +53,8 @@ export class SourceMap {
 }
 
 /**
- * The segments of each generated line. All fields are differences from those of the segment before.
+ * Returns the segments of each generated line. Each field is encoded as the difference from the
+ * previous segment's.
  */
 function decode(mappings: string): Segment[][] {
   let [source, line, sourceColumn] = [0, 0, 0]
@@ -74,8 +75,8 @@ function decode(mappings: string): Segment[][] {
 }
 
 /**
- * Base64 VLQ: five bits a digit, low ones first, the sixth for more to come; then sign in the
- * lowest bit.
+ * Decodes Base64 VLQ: each digit has five bits, the low ones first, and a sixth bit if more digits
+ * follow. The lowest bit of the number is its sign.
  */
 function integers(text: string): number[] {
   const found: number[] = []

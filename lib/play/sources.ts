@@ -1,26 +1,21 @@
-/**
- * From the stack that a browser writes to lines of the sources: through the source map of each
- * script.
- */
+/** Maps a browser's stack trace to lines of the sources, by the source map of each script. */
 
 import { SourceMap, type SourceMapJson } from './source-map.js'
 
-/** A call on the stack. */
+/** A frame of the stack. */
 export interface Frame {
-  /** Such as `Blocks.place`; empty at the top level. */
+  /** The function, such as `Blocks.place`; empty at the top level. */
   readonly name: string
   readonly file: string
-  /** From 1. */
+  /** The line, from 1. */
   readonly line: number
 }
 
-/**
- * A script of the page: its map, and the line of the page's file on which its first line stands.
- */
+/** A script of the page: its source map, and its position in the page's file. */
 export interface ScriptSource {
   readonly map: SourceMapJson
   readonly firstLine: number
-  /** Lines of the script. */
+  /** The number of lines of the script. */
   readonly lines: number
 }
 
@@ -37,12 +32,12 @@ export class Sources {
     }
   }
 
-  /** The lines of a source; none when it is unknown. */
+  /** Returns the lines of a source; none if it is unknown. */
   textOf(file: string): readonly string[] {
     return this.#texts.get(file) ?? []
   }
 
-  /** The calls of a stack that are in known sources, the innermost first. */
+  /** Returns the frames of a stack that are in known sources, the innermost first. */
   resolve(stack: string): Frame[] {
     const frames: Frame[] = []
     for (const { name, line, column } of placesOf(stack)) {
@@ -62,7 +57,7 @@ export class Sources {
   }
 }
 
-/** The line of the page's file on which a stack was taken: its first place. */
+/** Returns the line of the page's file on which a stack was taken. */
 export function lineOf(stack: string): number {
   return placesOf(stack)[0]?.line ?? 1
 }
@@ -74,9 +69,8 @@ interface Place {
 }
 
 /**
- * The places of a stack. Chromium writes `    at Blocks.place (file:///play.html:12:34)`, Firefox
- * and Safari
- * `place@file:///play.html:12:34`.
+ * Parses a stack. Chromium writes `at Blocks.place (file:///play.html:12:34)`, Firefox and Safari
+ * write `place@file:///play.html:12:34`.
  */
 function placesOf(stack: string): Place[] {
   const places: Place[] = []
@@ -91,7 +85,7 @@ function placesOf(stack: string): Place[] {
   return places
 }
 
-/** Without the class that esbuild renamed, without the object that a function was called on. */
+/** Removes esbuild's prefix of class names, and the object that a function was called on. */
 function cleanFunction(name: string): string {
   return name
     .replace(/ \[as .*$/, '')
@@ -101,7 +95,7 @@ function cleanFunction(name: string): string {
     .replace('<anonymous>', '')
 }
 
-/** Without the way from the script's folder to the source's. */
+/** Removes the relative path from the script's folder to the source's. */
 function cleanName(name: string): string {
   return name.replace(/^(?:\.\.?\/)+/, '')
 }

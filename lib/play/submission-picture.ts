@@ -1,7 +1,7 @@
 /**
- * What the words of a lab's heap mean. With the allocator's `describe()`: its blocks, headers,
- * footers and free list. Without it, only what is certain: payloads, what was payload before, and
- * the rest, which may be headers, footers, padding or free.
+ * Interprets the words of a lab's heap. If the allocator has `describe()`: its blocks, headers,
+ * footers and free list. Otherwise only what is certain: payloads, former payloads, and the rest,
+ * which may be headers, footers, padding or free.
  */
 
 import { type BlockDescription, readDescription } from '../report/heap-description.js'
@@ -19,10 +19,12 @@ import {
 } from './picture.js'
 import type { LiveBlock, Scene } from './player.js'
 
-/** Words at the front of a free block's body that may be links. */
+/** The number of words after the header of a free block that may be links. */
 const LINKS = 4
 
-/** @param low the byte offset at which the heap begins */
+/**
+ * @param low the byte offset of the heap
+ */
 export function pictureOfSubmission(scene: Scene, low: number): HeapPicture {
   return new SubmissionPicture(scene, low)
 }
@@ -133,8 +135,8 @@ class SubmissionPicture implements HeapPicture {
   }
 
   /**
-   * Words of a free block that name its neighbours in the list, by offset or by payload, are its
-   * links.
+   * Marks the links: words of a free block that equal the offset, or the payload's offset, of a
+   * neighbour in the list.
    */
   #link(): void {
     for (const [i, offset] of this.freeList.entries()) {
@@ -167,7 +169,7 @@ class SubmissionPicture implements HeapPicture {
   #infer(live: readonly LiveBlock[], freed: Scene['freed']): void {
     let end = this.#low
     for (const { pointer, size, variable } of live) {
-      // An allocator that is wrong may have given memory twice.
+      // A defective allocator may have handed out overlapping blocks.
       const from = Math.max(end, pointer)
       this.#between(end, from, freed)
       const to = Math.min(this.end, Math.max(from, pointer + Math.ceil(size / 4) * 4))
@@ -177,7 +179,7 @@ class SubmissionPicture implements HeapPicture {
     this.#between(end, this.end, freed)
   }
 
-  /** What lies between payloads: what was payload before, and what never was. */
+  /** Adds the parts between payloads: former payloads, and memory that never was payload. */
   #between(from: number, to: number, freed: Scene['freed']): void {
     const wasPayload = new Uint8Array(Math.max(0, (to - from) >> 2))
     for (const { pointer, size } of freed) {
@@ -215,7 +217,7 @@ class SubmissionPicture implements HeapPicture {
       return { role, caption: role === 'unknown' ? '' : role, text: numberText(value), target }
     }
     const text = bytesAsText(value)
-    // Where the program's letters are gone, the allocator has written: tags or links, as numbers.
+    // If the program's letters are gone, the allocator stored tags or links: show them as numbers.
     const isLeft = role !== 'freed' || value === 0 || text.length <= 4
     const caption = role === 'slack' ? 'slack' : ''
     return { role, caption, text: isLeft ? text : numberText(value), target }
@@ -234,10 +236,10 @@ class SubmissionPicture implements HeapPicture {
   }
 }
 
-/** More is no size of a block on the page, and has no room beside its flags. */
+/** Larger numbers are not block sizes, and leave no room for the flags. */
 const LARGEST_SIZE = 99_999
 
-/** How many bytes lie in front of payloads, by the first block that the program has. */
+/** Returns the bytes in front of the payload in the first live block. */
 function usualHeader(blocks: readonly BlockDescription[], live: readonly LiveBlock[]): number {
   for (const { offset, size } of blocks) {
     const inside = live.find(({ pointer }) => pointer >= offset && pointer < offset + size)
@@ -246,7 +248,7 @@ function usualHeader(blocks: readonly BlockDescription[], live: readonly LiveBlo
   return 0
 }
 
-/** A word as a size with flags in its low bits, `104 + 1`; unchanged if it has no such flags. */
+/** Formats a word as a size with flags in its low bits, `104 + 1`, if it has such flags. */
 function numberText(value: number): string {
   const number = value >>> 0
   const flags = number & 7

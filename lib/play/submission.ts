@@ -1,19 +1,19 @@
 /**
- * A lab's allocator as an instrument: its `create(memory)`, on memory that records, with `sbrk` as
- * in the lab.
+ * Opens a lab's allocator for the page: calls its `create(memory)` with memory that records, and
+ * with `sbrk` as in the lab.
  */
 
 import type { Player } from './player.js'
 import { Recorder } from './recorder.js'
 
-/** Where the heap begins, as with the pages of most systems. */
+/** The byte offset of the heap: the page size of most systems. */
 export const LOW = 4096
-/** A call that reads and writes more elements than this does not end. */
+/** The most elements that a call may read and write. */
 const MOST_ACCESSES = 1_000_000
 
 /**
- * Opens a new heap of at most `bytes` bytes for the allocator that `module`, anything, exports.
- * Throws an `Error` that says what is missing.
+ * Opens a new heap of at most `bytes` bytes for the allocator that `module` exports. Throws an
+ * `Error` that says what is missing.
  */
 export function openSubmission(module: unknown, bytes: number): Player {
   const create = functionOf(module, ['create', 'default'])
@@ -31,7 +31,7 @@ export function openSubmission(module: unknown, bytes: number): Player {
     },
     sbrk: (more: unknown) => {
       if (typeof more !== 'number' || !Number.isInteger(more) || more < 0) {
-        throw new RangeError(`sbrk takes an integer from 0, and got ${String(more)}`)
+        throw new RangeError(`sbrk takes an integer of 0 or more. Received ${String(more)}`)
       }
       if (high + more > LOW + limit) return -1
       const before = high
@@ -56,8 +56,8 @@ export function openSubmission(module: unknown, bytes: number): Player {
     malloc,
     free,
     realloc,
-    calloc: calloc ?? missing('This allocator has no calloc, which is optional in the lab'),
-    alignedAlloc: missing('An allocator of the lab has no alignedAlloc'),
+    calloc: calloc ?? missing('This allocator has no calloc (calloc is optional in the lab)'),
+    alignedAlloc: missing("A lab's allocator has no alignedAlloc"),
     get high() {
       return high
     },
@@ -71,7 +71,7 @@ function missing(what: string): () => never {
   }
 }
 
-/** The first of these properties that is a function, as a function that is called on `value`. */
+/** Returns the first of these properties that is a function, bound to `value`. */
 function functionOf(
   value: unknown,
   names: readonly string[]

@@ -1,9 +1,12 @@
-/** The beginning of a trace as calls of a program. */
+/** Converts the beginning of a trace to calls of a program. */
 
 import { ALIGNED, CALLOC, FREE, MALLOC, NULL_ID, type Trace } from '../trace/trace.js'
 import type { Call, Reference } from './calls.js'
 
-/** The first `count` operations. An id that comes again after it was freed is another variable. */
+/**
+ * Returns the first `count` operations as calls. An id that is reused after its free gets a new
+ * variable.
+ */
 export function callsOfTrace(trace: Trace, count: number): Call[] {
   const variables = new Map<number, number>()
   let made = 0

@@ -1,4 +1,4 @@
-/** Steps and calls as sentences, for the eye and for a screen reader. */
+/** Describes steps and calls in sentences, for users and screen readers. */
 
 import { lineOfCall } from './calls.js'
 import type { HeapPicture, Role, WordMeaning } from './picture.js'
@@ -6,7 +6,7 @@ import { partAt } from './picture.js'
 import type { Step, WordChange } from './recorder.js'
 import type { Run, Session } from './session.js'
 
-/** What a call did, in a sentence. */
+/** Describes what a call did. */
 export function describeRun({ call, variable, returned, error, steps }: Run): string {
   const line = lineOfCall(call, variable)
   const stores = `${steps.length} ${steps.length === 1 ? 'store' : 'stores'}`
@@ -15,14 +15,12 @@ export function describeRun({ call, variable, returned, error, steps }: Run): st
   return `${line} returned ${returned === 0 ? 'NULL' : returned}: ${stores}.`
 }
 
-/** Errors of the package end with a link to its documentation. */
+/** Removes the link to the documentation that ends messages of this package. */
 function withoutLink(message: string): string {
   return message.replace(/ \(see \S+\)$/, '')
 }
 
-/**
- * What each step of the call with this index did. The session is left at the moment where it was.
- */
+/** Describes each step of the call with this index. Leaves the session at its current moment. */
 export function describeSteps(session: Session, call: number): string[] {
   const { now } = session
   const { steps } = session.runs[call]
@@ -30,7 +28,7 @@ export function describeSteps(session: Session, call: number): string[] {
   const finished = session.picture()
   session.go({ call, step: 0 })
   let before = session.picture()
-  // The pictures are of one image, which changes: what a word said has to be asked in time.
+  // All pictures share one image, which changes: read the old meanings before each step.
   const texts = steps.map((step, i) => {
     const said = step.changes.map(({ word }) => before.meaningOf(word))
     session.go({ call, step: i + 1 })
@@ -50,7 +48,8 @@ function describeStep(
   finished: HeapPicture
 ): string {
   const { kind, changes, high } = step
-  if (high !== undefined) return `sbrk: the heap ends at ${high.after}, before at ${high.before}`
+  if (high !== undefined)
+    return `sbrk: the end of the heap moves from ${high.before} to ${high.after}`
   const [first] = changes
   if (first === undefined) return 'nothing'
   if (kind === 'payload') return `your program writes ${bytesOf(changes)} bytes into its block`
@@ -58,14 +57,14 @@ function describeStep(
     return describeWord(first, before[0], after, finished)
   const from = first.word * 4
   const verb = kind === 'unseen' ? 'written through another view' : 'written at once'
-  return `${bytesOf(changes)} bytes from byte ${from} on ${verb}`
+  return `${bytesOf(changes)} bytes from byte ${from} on are ${verb}`
 }
 
 function bytesOf(changes: readonly WordChange[]): number {
   return changes.length * 4
 }
 
-/** Roles of words that belong to what is built, and not to a payload or to free memory. */
+/** The roles of words that belong to a block's structure, not to its payload or to free memory. */
 const BUILT: ReadonlySet<Role> = new Set<Role>(['header', 'next', 'previous', 'tree', 'footer'])
 
 function describeWord(
@@ -78,9 +77,10 @@ function describeWord(
   const place = word * 4
   const same = old === value ? ', as it was' : ''
   if (!BUILT.has(is.role) && BUILT.has(finished.roleOf(word))) {
-    // Written before the store that makes it true.
+    // The word is stored before the header that makes it part of a block.
     const block = partAt(finished, place)?.from ?? place
-    return `${NAMES[finished.roleOf(word)] ?? 'word'} of the block at ${block}, which is made here`
+    const name = NAMES[finished.roleOf(word)] ?? 'word'
+    return `${name} of the block at ${block}, which is created here`
   }
   switch (is.role) {
     case 'header': {
@@ -116,11 +116,11 @@ function stateOf({ text, flags }: WordMeaning): string {
   if (flags === undefined) return text
   return (
     `${text} bytes ` +
-    `${flags.used ? 'used' : 'free'}${flags.previousUsed ? '' : ', left one free'}`
+    `${flags.used ? 'used' : 'free'}${flags.previousUsed ? '' : ', left neighbour free'}`
   )
 }
 
-/** Links say `→ 492` or `head`. */
+/** Adds an arrow to a link's text, which is `→ 492` or `head`. */
 function arrow(text: string): string {
   return text.startsWith('→') ? text : `→ ${text}`
 }

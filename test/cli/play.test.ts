@@ -27,7 +27,7 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** The data in the page. */
+/** Returns the configuration embedded in a page. */
 function configOf(name: string) {
   const html = readFileSync(at(name), 'utf8')
   return JSON.parse(
@@ -75,7 +75,7 @@ describe('offheap play', () => {
     [['bump.ts', '--size', '1G'], 2, 'is too large to look at'],
     [['broken.ts'], 1, 'broken.ts does not compile: broken.ts:1: '],
     [['missing.ts'], 1, 'missing.ts does not compile']
-  ])('%j is refused with a sentence', async (args, code, message) => {
+  ])('rejects %j', async (args, code, message) => {
     const paths = args.map(arg => (/\.(ts|rep)$/.test(arg) ? at(arg) : arg))
     const result = await offheap(['play', ...paths, '-o', at('none.html')])
     expect(result).toMatchObject({ code, out: '' })
@@ -111,7 +111,7 @@ describe('the server of the page', () => {
     }
     expect(answers).toEqual([
       [200, 'page 1'],
-      [500, 'allocator.ts:3: no\n\nRepair it, and load this page again.\n'],
+      [500, 'allocator.ts:3: no\n\nFix it, and reload this page.\n'],
       [200, 'page 3']
     ])
     expect((await fetch(`${server.url}other`)).status).toBe(404)

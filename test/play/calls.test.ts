@@ -15,7 +15,7 @@ import { programs } from './support.js'
 
 const size = (bytes: number) => ({ kind: 'malloc', size: bytes })
 
-describe('a call that somebody types', () => {
+describe('parsing a typed call', () => {
   it.each([
     ['malloc(24)', [size(24)]],
     ['malloc 24', [size(24)]],
@@ -36,25 +36,25 @@ describe('a call that somebody types', () => {
   })
 
   it.each([
-    ['mallocate(24)', '"mallocate(24)" is no call'],
-    ['malloc', '"malloc" is no call'],
-    ['malloc(24, 3)', 'malloc takes one argument, and "malloc(24, 3)" has 2'],
+    ['mallocate(24)', '"mallocate(24)" is not a call'],
+    ['malloc', '"malloc" is not a call'],
+    ['malloc(24, 3)', 'malloc takes one argument, but "malloc(24, 3)" has 2'],
     ['realloc(a)', 'realloc takes two arguments'],
-    ['malloc(-1)', '"-1" is no number of bytes'],
-    ['malloc(1.5)', '"1.5" is no number of bytes'],
-    ['malloc(4294967297)', '"4294967297" is no number of bytes'],
-    ['free(c)', '"c" is no block: the blocks are a to b'],
-    ['free(a1)', '"a1" is no block']
-  ])('%j is refused with a sentence', (text, message) => {
+    ['malloc(-1)', '"-1" is not a number of bytes'],
+    ['malloc(1.5)', '"1.5" is not a number of bytes'],
+    ['malloc(4294967297)', '"4294967297" is not a number of bytes'],
+    ['free(c)', '"c" is not a block: the blocks are a to b'],
+    ['free(a1)', '"a1" is not a block']
+  ])('throws for %j', (text, message) => {
     expect(() => parseCalls(text, 2)).toThrow(CallError)
     expect(() => parseCalls(text, 2)).toThrow(message)
   })
 
-  it('names variables a to z, then a1, b1 and on', () => {
+  it('names variables a to z, then a1, b1, …', () => {
     expect([0, 1, 25, 26, 51, 52].map(nameOf)).toEqual(['a', 'b', 'z', 'a1', 'z1', 'a2'])
   })
 
-  it('reads every line that the page writes', () => {
+  it('parses every line that the page writes', () => {
     fc.assert(
       fc.property(programs(60), calls => {
         let variables = 0
@@ -76,7 +76,7 @@ describe('a link', () => {
     moment: { call: 0, step: 0 }
   })
 
-  it('holds all that was done', () => {
+  it('contains the whole state of the page', () => {
     const places = fc.constantFrom(...placements)
     const states = fc.record({
       placement: places,
@@ -98,18 +98,18 @@ describe('a link', () => {
 
   it.each([
     ['#calls=m24.x3', '"x3" where a call should be'],
-    ['#calls=f0', '"a" is no block: there is no block yet'],
+    ['#calls=f0', '"a" is not a block: there are no blocks yet'],
     ['#calls=m24x3', 'too many numbers or too few'],
     ['#calls=mp24', 'too many numbers or too few'],
     ['#calls=c4', 'too many numbers or too few'],
     ['#at=3', 'the moment "3"'],
-    ['#worst-fit', '"worst-fit", which says nothing to this page'],
+    ['#worst-fit', '"worst-fit", which this page does not know'],
     ['#size=5000', '"size=5000"']
-  ])('%s is refused with a sentence', (link, message) => {
+  ])('throws for %s', (link, message) => {
     expect(() => decodeLink(link, standard)).toThrow(message)
   })
 
-  it('reads back any calls, and refuses or reads any other text', () => {
+  it('decodes what was encoded, and either decodes or rejects any other text', () => {
     fc.assert(
       fc.property(programs(40), calls => {
         expect(decodeCalls(encodeCalls(calls))).toEqual(calls)

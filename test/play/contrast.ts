@@ -1,10 +1,11 @@
 /**
- * The contrast of every text that a page shows, measured there: WCAG 2.2, 1.4.3. Returns the texts
- * whose ratio is too small, with it. The function runs in the page, so it stands by itself.
+ * Measures the contrast of every text on a page: WCAG 2.2, 1.4.3. Returns the texts whose ratio is
+ * too small, and the ratios. The script runs in the page, so it can't import anything.
  */
 export const LOW_CONTRAST = `(() => {
+  const linear = c => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
   const luminance = ([r, g, b]) => {
-    const [x, y, z] = [r, g, b].map(c => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4))
+    const [x, y, z] = [r, g, b].map(byte => linear(byte / 255))
     return 0.2126 * x + 0.7152 * y + 0.0722 * z
   }
   const context = document.createElement('canvas').getContext('2d', { willReadFrequently: true })
@@ -28,8 +29,10 @@ export const LOW_CONTRAST = `(() => {
   }
   const found = []
   for (const element of document.querySelectorAll('body *')) {
-    const text = [...element.childNodes].filter(node => node.nodeType === 3).map(node => node.data.trim()).join('')
-    if (text === '' || element.closest('script, [hidden], title, option, dialog:not([open])') || element.disabled) continue
+    const texts = [...element.childNodes].filter(node => node.nodeType === 3)
+    const text = texts.map(node => node.data.trim()).join('')
+    if (text === '' || element.disabled) continue
+    if (element.closest('script, [hidden], title, option, dialog:not([open])')) continue
     if (!element.checkVisibility()) continue
     const style = getComputedStyle(element)
     const ink = rgb(element instanceof SVGElement ? style.fill : style.color)
@@ -37,7 +40,8 @@ export const LOW_CONTRAST = `(() => {
     const ratio = (a + 0.05) / (b + 0.05)
     const size = parseFloat(style.fontSize)
     const isLarge = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700)
-    if (ratio < (isLarge ? 3 : 4.5)) found.push(text.slice(0, 40) + ' (' + element.className + '): ' + ratio.toFixed(2))
+    const name = text.slice(0, 40) + ' (' + element.className + '): '
+    if (ratio < (isLarge ? 3 : 4.5)) found.push(name + ratio.toFixed(2))
   }
   return [...new Set(found)]
 })()`

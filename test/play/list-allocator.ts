@@ -1,7 +1,7 @@
 /**
- * A lab's allocator to look at: an explicit free list, last in, first out, with boundary tags. A
- * header has the size of its block in bytes plus 1 when it is used, a footer the same. Blocks begin
- * 4 bytes in front of a multiple of 8.
+ * A lab's allocator for tests: an explicit free list, last in, first out, with boundary tags. The
+ * header and the footer of a block are its size in bytes, plus 1 if it is used. Blocks begin 4
+ * bytes in front of a multiple of 8.
  */
 
 interface Memory {

@@ -75,7 +75,7 @@ describe.skipIf(noChromium)(`the page of offheap play${reason}`, () => {
   }
   const lines = (page: Page) => page.locator('#calls li').allInnerTexts()
 
-  it('runs what is typed and what is clicked, and says what came of it', async () => {
+  it('runs typed and clicked calls, and shows their results', async () => {
     const page = await open()
     await says(page, 'An empty heap')
     await type(page, 'malloc(24)')
@@ -99,14 +99,14 @@ describe.skipIf(noChromium)(`the page of offheap play${reason}`, () => {
     await type(page, 'free b')
     await says(page, 'free(b) threw: free: the block at 456 is free already')
     await type(page, 'frei b')
-    await says(page, '"frei b" is no call')
+    await says(page, '"frei b" is not a call')
     expect(await page.locator('#status').getAttribute('class')).toContain('error')
     await press(page, 'Clear')
     await says(page, 'An empty heap')
     await page.close()
   })
 
-  it('steps inside a call: each store with its line of source, its word and its bits', async () => {
+  it('steps inside a call and shows the source line, word and bits of each store', async () => {
     const page = await open()
     await type(page, 'malloc 24; malloc 100; malloc 8; free b')
     await type(page, 'malloc 30', 'Shift+Enter')
@@ -127,12 +127,14 @@ describe.skipIf(noChromium)(`the page of offheap play${reason}`, () => {
     expect(stores.at(0)).toMatch(
       /store 1 of 11: index at 412: 113 → 123\. \| lib\/placement\/card-index\.ts:\d+ \| /
     )
-    expect(stores.at(6)).toMatch(
-      /footer at 552: 64 bytes\. \| lib\/layout\/block\.ts:\d+ \| words\[block \+ size - 1\] = size$/
-    )
-    expect(stores.at(7)).toMatch(
-      /header at 452: 104 bytes free → 40 bytes used\. \| lib\/engine\/blocks\.ts:\d+ \| words\[block\] = /
-    )
+    const [footer, footerPlace, footerCode] = stores[6].split(' | ')
+    expect(footer).toContain('footer at 552: 64 bytes.')
+    expect(footerPlace).toMatch(/^lib\/layout\/block\.ts:\d+$/)
+    expect(footerCode).toBe('words[block + size - 1] = size')
+    const [header, headerPlace, headerCode] = stores[7].split(' | ')
+    expect(header).toContain('header at 452: 104 bytes free → 40 bytes used.')
+    expect(headerPlace).toMatch(/^lib\/engine\/blocks\.ts:\d+$/)
+    expect(headerCode).toContain('words[block] = ')
     expect(stores).toHaveLength(11)
     await page.keyboard.press('ArrowLeft')
     await page.keyboard.press('ArrowLeft')
@@ -154,7 +156,7 @@ describe.skipIf(noChromium)(`the page of offheap play${reason}`, () => {
     await page.close()
   })
 
-  it('finds a line of source that stores for every step, with each placement', async () => {
+  it('shows a source line that stores for every step, with each placement', async () => {
     const page = await open()
     const calls = 'm24.m100.m8.f1.m30.r0x60.r0x300.c4x8.l64x24.f0'
     for (const options of [...placements, 'segregated-fit&slabs&size=65536']) {
@@ -163,10 +165,11 @@ describe.skipIf(noChromium)(`the page of offheap play${reason}`, () => {
       await page.keyboard.press('Home')
       const wrong = await page.evaluate(`(() => {
         const wrong = []
+        const stores = /\\] [-+|&^]?= |\\]\\+\\+|\\]--|\\.fill\\(|\\.copyWithin\\(/
         for (let i = 0; i < 300 && !document.querySelector('#store').disabled; i++) {
           document.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight' }))
           const code = document.querySelector('.line.current code')?.textContent ?? 'none'
-          if (!/\\] [-+|&^]?= |\\]\\+\\+|\\]--|\\.fill\\(|\\.copyWithin\\(/.test(code)) wrong.push(code)
+          if (!stores.test(code)) wrong.push(code)
         }
         return wrong
       })()`)
@@ -175,11 +178,12 @@ describe.skipIf(noChromium)(`the page of offheap play${reason}`, () => {
     await page.close()
   })
 
-  it('runs the very allocator of the package: its bytes are those of a heap', async () => {
+  it("runs the package's allocator: the bytes equal those of a heap", async () => {
     const page = await open()
     for (const placement of placements) {
       const words: unknown = await page.evaluate(`(() => {
-        const player = offheapScripts.engine.load().openOwn({ placement: '${placement}', slabs: false, size: 8192 })
+        const options = { placement: '${placement}', slabs: false, size: 8192 }
+        const player = offheapScripts.engine.load().openOwn(options)
         const pointers = [24, 100, 8, 300, 16].map(size => player.malloc(size))
         player.free(pointers[1])
         player.free(pointers[3])
@@ -200,7 +204,7 @@ describe.skipIf(noChromium)(`the page of offheap play${reason}`, () => {
     await page.close()
   })
 
-  it('holds all that was done in its address', async () => {
+  it('keeps its whole state in its address', async () => {
     const page = await open()
     await page
       .getByRole('combobox', { name: 'preset' })
@@ -222,7 +226,7 @@ describe.skipIf(noChromium)(`the page of offheap play${reason}`, () => {
     await wrong.close()
   })
 
-  it('is driven by the keyboard alone', async () => {
+  it('can be used with the keyboard alone', async () => {
     const page = await open(CALLS)
     const key = (name: string) => page.keyboard.press(name)
     await key('Home')
@@ -249,7 +253,7 @@ describe.skipIf(noChromium)(`the page of offheap play${reason}`, () => {
     await page.keyboard.type('malloc 16')
     await key('Enter')
     await says(page, 'c = malloc(16) returned 424')
-    // The command line is empty: arrows step again.
+    // The command line is empty, so arrows step again.
     await key('ArrowLeft')
     await says(page, 'c = malloc(16), store')
     await key('Escape')
@@ -257,7 +261,7 @@ describe.skipIf(noChromium)(`the page of offheap play${reason}`, () => {
     await page.getByRole('heading', { name: 'Keys' }).waitFor()
     await key('Escape')
     await key('End')
-    // It plays on while the test looks, so the page itself notes what it showed.
+    // The page keeps playing while the test looks, so it records what it shows.
     await page.evaluate(`{
       globalThis.seen = []
       const note = () => seen.push(document.body.innerText)
@@ -280,7 +284,7 @@ describe.skipIf(noChromium)(`the page of offheap play${reason}`, () => {
   })
 
   it.each(SIZES)(
-    'fits a window of %i x %i, in light and dark, with text that can be read',
+    'fits a window of %i x %i, with enough contrast in light and dark',
     async (width, height) => {
       for (const dark of [false, true]) {
         const page = await open(width === 1024 ? SLABS : `${CALLS}&at=4.3`, [width, height], dark)
@@ -293,7 +297,7 @@ describe.skipIf(noChromium)(`the page of offheap play${reason}`, () => {
     }
   )
 
-  it('follows the system to light or dark until somebody chooses', async () => {
+  it("follows the system's colour scheme until the user chooses one", async () => {
     const page = await open('', SIZES[0], true)
     const background = () => page.evaluate('getComputedStyle(document.body).backgroundColor')
     const dark = await background()
@@ -304,7 +308,7 @@ describe.skipIf(noChromium)(`the page of offheap play${reason}`, () => {
     await page.close()
   })
 
-  it('shows each step in the very next frame, forward and back', async () => {
+  it('shows each step in the next frame, forward and back', async () => {
     const page = await open(CALLS)
     await page.keyboard.press('Home')
     const frames = await page.evaluate(`(async () => {
@@ -388,7 +392,7 @@ describe.skipIf(noChromium)(`the page of an allocator of the lab${reason}`, () =
   const cells = (page: Page, role: string) => page.locator(`.word.${role} b`).allInnerTexts()
   const CALLS = 'm24.m100.m8.m40.m8.f1.f3'
 
-  it('shows its headers, footers and free list, and its own lines', async () => {
+  it('shows headers, footers, free list and source lines', async () => {
     const page = await open('list', CALLS)
     await says(page, /free\(d\): \d+ stores/)
     expect(await cells(page, 'header')).toEqual(['32 + 1', '112', '16 + 1', '48', '16 + 1'])
@@ -405,7 +409,7 @@ describe.skipIf(noChromium)(`the page of an allocator of the lab${reason}`, () =
     await page.close()
   })
 
-  it('calls nothing free that it does not say, and names what was payload', async () => {
+  it('calls nothing free without describe(), and marks former payloads', async () => {
     const page = await open('mute', CALLS)
     await says(page, /free\(d\): \d+ stores/)
     expect(await page.locator('#heap').innerText()).not.toMatch(/\bfree\b(?!\()/)
@@ -421,13 +425,13 @@ describe.skipIf(noChromium)(`the page of an allocator of the lab${reason}`, () =
     ['list', 'm24.fp5', 'free(5) threw: free(5): no used block begins there'],
     ['list', 'm24.c4x8', 'This allocator has no calloc'],
     ['list', 'm70000', 'a = malloc(70000) returned NULL']
-  ])('%s, %s: says "%s"', async (name, calls, text) => {
+  ])('%s with %j shows "%s"', async (name, calls, text) => {
     const page = await open(name, calls)
     await says(page, text)
     await page.close()
   })
 
-  it('runs the calls again on a new heap when one is made in the past', async () => {
+  it('runs the calls again on a new heap when one is made at an earlier moment', async () => {
     const page = await open('list', CALLS)
     await page.keyboard.press('Home')
     await page.locator('#command').fill('malloc 8')
@@ -439,7 +443,7 @@ describe.skipIf(noChromium)(`the page of an allocator of the lab${reason}`, () =
 })
 
 describe('the file of offheap play', () => {
-  it('has at most 600 KiB, and asks for nothing else', () => {
+  it('has at most 600 KiB and loads nothing else', () => {
     const page = playPage({ placement: 'first-fit', slabs: false, size: 4096, calls: '' })
     expect(Buffer.byteLength(page)).toBeLessThan(600 * 1024)
     expect(page).not.toMatch(/<(?:link|img|script)[^>]+(?:src|href)="(?!data:)/)

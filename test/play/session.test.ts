@@ -1,4 +1,4 @@
-/** Stepping through a program is looking at the very bytes that a heap of the package has. */
+/** A session steps through the same bytes as a heap of the package. */
 
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -12,9 +12,7 @@ import { describeRun, describeSteps } from '../../lib/play/words.js'
 import { scaled } from '../runs.js'
 import { ownSession, programs } from './support.js'
 
-/**
- * The same call on a heap, with the same letters in its payloads. Returns the variables' pointers.
- */
+/** Performs a call on a heap, and fills its payload with the same letters as a session. */
 function callHeap(heap: Heap, call: Call, pointers: number[], sizes: number[]): void {
   const pointerOf = (of: Reference) => ('variable' in of ? pointers[of.variable] : of.pointer)
   const fill = (from: number, to: number, variable: number) =>
@@ -52,7 +50,7 @@ function callHeap(heap: Heap, call: Call, pointers: number[], sizes: number[]): 
   }
 }
 
-// No step of these tests is looked up in a source.
+// These tests need no stacks.
 beforeAll(() => {
   Error.stackTraceLimit = 0
 })
@@ -66,55 +64,54 @@ describe('a session', () => {
   it.each([
     ...placements.map(name => [name, false, 4096] as const),
     ['segregated-fit', true, 65_536] as const
-  ])('with %s, slabs %s, has the bytes of a heap after each call', (placement, slabs, size) => {
-    fc.assert(
-      fc.property(programs(40), calls => {
-        const session = ownSession({ placement, slabs, size })
-        using heap = Heap.map({ size, placement, slabs })
-        const pointers: number[] = []
-        const sizes: number[] = []
-        for (const call of calls) {
-          session.run(call)
-          callHeap(heap, call, pointers, sizes)
-          expect(different(session.words, heap.i32)).toEqual([])
-        }
-        heap.check()
-      }),
-      { numRuns: scaled(15) }
-    )
-  })
-
-  it(
-    'goes forward and back through every store to the same bytes, with blocks that can be ' +
-      'walked',
-    () => {
+  ])(
+    'with %s (slabs: %s) has the same bytes as a heap after each call',
+    (placement, slabs, size) => {
       fc.assert(
-        fc.property(programs(20), fc.constantFrom(...placements), (calls, placement) => {
-          const session = ownSession({ placement })
-          for (const call of calls) session.run(call)
-          const end = session.words.slice()
-          const moments = [session.now]
-          const images = [end]
-          while (session.now.call > 0 || session.now.step > 0) {
-            session.stepBack()
-            moments.push(session.now)
-            images.push(session.words.slice())
-            expect(session.picture().trouble).toBe('')
+        fc.property(programs(40), calls => {
+          const session = ownSession({ placement, slabs, size })
+          using heap = Heap.map({ size, placement, slabs })
+          const pointers: number[] = []
+          const sizes: number[] = []
+          for (const call of calls) {
+            session.run(call)
+            callHeap(heap, call, pointers, sizes)
+            expect(different(session.words, heap.i32)).toEqual([])
           }
-          expect(images.at(-1)).toEqual(ownSession({ placement }).words)
-          for (const [i, moment] of moments.toReversed().entries()) {
-            expect(session.now).toEqual(moment)
-            expect(different(session.words, images[images.length - 1 - i])).toEqual([])
-            session.stepForward()
-          }
-          expect(session.words).toEqual(end)
+          heap.check()
         }),
-        { numRuns: scaled(25) }
+        { numRuns: scaled(15) }
       )
     }
   )
 
-  it('goes to any moment in any order', () => {
+  it('restores the bytes when stepping back, with blocks that can be walked at each step', () => {
+    fc.assert(
+      fc.property(programs(20), fc.constantFrom(...placements), (calls, placement) => {
+        const session = ownSession({ placement })
+        for (const call of calls) session.run(call)
+        const end = session.words.slice()
+        const moments = [session.now]
+        const images = [end]
+        while (session.now.call > 0 || session.now.step > 0) {
+          session.stepBack()
+          moments.push(session.now)
+          images.push(session.words.slice())
+          expect(session.picture().trouble).toBe('')
+        }
+        expect(images.at(-1)).toEqual(ownSession({ placement }).words)
+        for (const [i, moment] of moments.toReversed().entries()) {
+          expect(session.now).toEqual(moment)
+          expect(different(session.words, images[images.length - 1 - i])).toEqual([])
+          session.stepForward()
+        }
+        expect(session.words).toEqual(end)
+      }),
+      { numRuns: scaled(25) }
+    )
+  })
+
+  it('moves to any moment in any order', () => {
     fc.assert(
       fc.property(
         programs(15),
@@ -137,7 +134,7 @@ describe('a session', () => {
     )
   })
 
-  it('forgets what came after a call that is made in the past', () => {
+  it('discards the later calls when a call is made at an earlier moment', () => {
     const session = programOf(ownSession(), 'malloc 24; malloc 100; malloc 8')
     session.go({ call: 1, step: 0 })
     session.run({ kind: 'malloc', size: 40 })
@@ -145,24 +142,24 @@ describe('a session', () => {
     expect(different(session.words, programOf(ownSession(), 'malloc 24; malloc 40').words)).toEqual(
       []
     )
-    // Inside a call: the call itself stays.
+    // Inside a call, the call itself is kept.
     session.go({ call: 1, step: 2 })
     session.run({ kind: 'malloc', size: 8 })
     expect(session.runs.map(({ call }) => sizeOfCall(call))).toEqual([24, 40, 8])
   })
 
-  it('tells what each store of the example in docs/one-malloc.md does', () => {
+  it('describes each store of the example in docs/one-malloc.md', () => {
     const session = programOf(
       ownSession({}, false),
       'malloc 24; malloc 100; malloc 8; free b; malloc 30'
     )
     expect(describeSteps(session, 4)).toEqual([
       'index at 412: 113 → 123',
-      'next of the block at 492, which is made here',
-      'prev of the block at 492, which is made here',
+      'next of the block at 492, which is created here',
+      'prev of the block at 492, which is created here',
       'LIST next: 452 → 492',
       'LIST prev: 452 → 492',
-      'header of the block at 492, which is made here',
+      'header of the block at 492, which is created here',
       'footer at 552: 64 bytes',
       'header at 452: 104 bytes free → 40 bytes used',
       'USED: 48 → 88',
@@ -172,7 +169,7 @@ describe('a session', () => {
     expect(describeRun(session.runs[4])).toBe('d = malloc(30) returned 456: 10 stores.')
   })
 
-  it('keeps what a wrong call throws, and the heap as it was', () => {
+  it('records what a wrong call throws, and leaves the heap unchanged', () => {
     const session = programOf(
       ownSession(),
       'malloc 24; malloc 8; free a; free a; free 5; realloc b 8; aligned 3 8'
@@ -181,14 +178,14 @@ describe('a session', () => {
       'free(a) threw: free: the block at 424 is free already',
       'free(5) threw: free: the pointer 5 is not a multiple of 8, as every pointer is',
       'b = realloc(b, 8) returned 456: 0 stores.',
-      'c = alignedAlloc(3, 8) threw: The alignment must be a power of two, and is 3'
+      'c = alignedAlloc(3, 8) threw: The alignment must be a power of two. Received 3'
     ])
     expect(session.runs[3].steps).toEqual([])
     expect(session.live().map(({ variable }) => variable)).toEqual([1])
   })
 
   it.each(PRESETS.map(preset => [preset.name, preset] as const))(
-    'plays the preset "%s"',
+    'runs the preset "%s"',
     (_name, preset) => {
       const {
         calls,
@@ -208,7 +205,7 @@ describe('a session', () => {
   )
 })
 
-/** The words in which two memories differ. */
+/** Returns the words in which two memories differ. */
 function different(one: Int32Array, other: Int32Array): number[] {
   const words: number[] = []
   for (let word = 0; word < Math.max(one.length, other.length); word++)

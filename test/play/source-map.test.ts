@@ -22,7 +22,7 @@ const { code, map } = transformSync(SOURCE, {
 })
 
 describe('a source map', () => {
-  it('leads every place of the script to the same place of the source as the one of Node does', () => {
+  it("maps every position of a script to the same source position as Node's SourceMap", () => {
     const json = JSON.parse(map)
     const own = new SourceMap(json)
     const node = new NodeSourceMap(json)
@@ -63,15 +63,15 @@ describe('a stack', () => {
       `Heap.store@file:///tmp/play.html:${100 + line}:${column}\ndraw@file:///tmp/play.html:900:3\n`
     ],
     [
-      'a method under another name',
+      'V8, for a method called by another name,',
       `Error\n    at Heap.store [as put] (http://127.0.0.1:80/:${100 + line}:${column})`
     ]
-  ])('of %s leads to the line of the source', (_browser, stack) => {
+  ])('of %s is resolved to the line of the source', (_browser, stack) => {
     expect(sources.resolve(stack)).toEqual([frame])
     expect(lineOf(stack)).toBe(100 + line)
   })
 
-  it('without a place in a known script leads nowhere', () => {
+  it('without a known script is resolved to nothing', () => {
     expect(
       sources.resolve('Error: at least\n    at native code\n    at x (file:///play.html:5:1)')
     ).toEqual([])

@@ -1,4 +1,4 @@
-/** Random programs, and heaps to compare with. */
+/** Random programs, and sessions for them. */
 
 import fc from 'fast-check'
 import { type Call, makesVariable, type Reference } from '../../lib/play/calls.js'
@@ -19,7 +19,8 @@ export function ownSession(options: Partial<OwnOptions> = {}, fills = true): Ses
 }
 
 /**
- * Numbers from which a program is made: every program of a shape has as many variables as it names.
+ * The random numbers of a call. `programs` turns them into a call that names existing variables
+ * only.
  */
 const draft = fc.record({
   kind: fc.constantFrom(
@@ -38,7 +39,7 @@ const draft = fc.record({
   pick: fc.nat(1000)
 })
 
-/** A program of up to `most` calls, in which every variable is made before it is named. */
+/** Programs of up to `most` calls, in which every variable is created before it is used. */
 export function programs(most: number): fc.Arbitrary<Call[]> {
   return fc.array(draft, { maxLength: most }).map(drafts => {
     const calls: Call[] = []

@@ -1,10 +1,12 @@
-/** Arrows over the grid, from the `next` word of each free block to the block that it names. */
+/**
+ * Draws arrows over the grid, from the `next` word of each free block to the block that it names.
+ */
 
 import type { HeapPicture } from '../picture.js'
 import { svg } from './elements.js'
 import type { Grid } from './grid.js'
 
-/** More than this would be a tangle. */
+/** The most arrows: more would be unreadable. */
 const MOST = 40
 
 export function drawArrows(element: SVGSVGElement, grid: Grid, picture: HeapPicture): void {

@@ -1,4 +1,4 @@
-/** The word that was stored last, bit by bit, before and after. */
+/** Shows the last stored word bit by bit, before and after the store. */
 
 import type { HeapPicture } from '../picture.js'
 import type { WordChange } from '../recorder.js'
@@ -8,7 +8,7 @@ export class BitsPane {
   readonly #title = find('#bits h2', HTMLElement)
   readonly #body = find('#bits .body', HTMLElement)
 
-  /** Shows a change of a word; nothing when there is none. */
+  /** Shows the change of a word, or that there is none. */
   show(picture: HeapPicture, change: WordChange | undefined): void {
     if (change === undefined) {
       say(this.#title, 'No word was stored')
@@ -26,7 +26,7 @@ export class BitsPane {
   }
 }
 
-/** A value: its bits, field by field, and what each field says. */
+/** Creates a row with the bits of a value, field by field, and the meaning of each field. */
 function line(picture: HeapPicture, word: number, value: number, changed: number): HTMLElement {
   const row = make('div', 'value')
   let at = 32

@@ -1,9 +1,9 @@
-/** The source beside the heap: the line that stored last, and the calls that led there. */
+/** Shows the source next to the heap: the line of the last store, and the calls that led to it. */
 
 import type { Frame, Sources } from '../sources.js'
 import { find, make, say } from './elements.js'
 
-/** Calls shown in the chain. */
+/** The most calls shown in the chain. */
 const CHAIN = 8
 
 export class CodePane {
@@ -22,11 +22,11 @@ export class CodePane {
     this.#sources = sources
   }
 
-  /** Shows where a stack was taken; `note` stands there when there is none. */
+  /** Shows where a stack was taken, or `note` if there is no known source. */
   show(stack: string, note: string): void {
     if (stack !== this.#stack || stack === '') {
       this.#stack = stack
-      // How a player calls its allocator is no part of it.
+      // Hide the frames of the page itself.
       this.#frames = this.#sources
         .resolve(stack)
         .filter(({ file }) => !file.startsWith('lib/play/'))
@@ -74,7 +74,7 @@ export class CodePane {
     this.#current?.classList.add('current')
   }
 
-  /** The lines of a source, made once. */
+  /** Returns the lines of a source. Creates them only once. */
   #rowsOf(file: string): readonly HTMLElement[] {
     const known = this.#files.get(file)
     if (known !== undefined) return known
@@ -88,8 +88,8 @@ export class CodePane {
   }
 
   /**
-   * Scrolls to the line, and to the end of the chain, without moving the page. Reads the layout:
-   * see main.ts.
+   * Scrolls to the line, and to the end of the chain, without scrolling the page. Reads the
+   * layout: see `draw` in main.ts.
    */
   settle(): void {
     const current = this.#current
@@ -108,7 +108,7 @@ const COMMENT = /(?<comment>\/\/.*$|\/\*.*?\*\/|^\s*\/?\*.*$)/.source
 const STRING = /(?<string>'[^']*'|`[^`]*`)/.source
 const TOKENS = new RegExp(`${COMMENT}|${STRING}|(?<keyword>\\b(?:${KEYWORDS})\\b)`, 'g')
 
-/** A line of TypeScript with its comments, strings and keywords marked. */
+/** Marks the comments, strings and keywords of a line of TypeScript. */
 function highlighted(code: string): HTMLElement {
   const line = make('code')
   let at = 0

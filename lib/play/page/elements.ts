@@ -1,13 +1,13 @@
-/** The few things that every part of the page needs of the document. */
+/** Helpers for the elements of the page. */
 
-/** The first element that matches, which must be there and be of that class. */
+/** Returns the first element that matches. Throws if there is none of this class. */
 export function find<T extends Element>(selector: string, type: new () => T): T {
   const found = document.querySelector(selector)
   if (!(found instanceof type)) throw new Error(`the page has no ${selector}`)
   return found
 }
 
-/** A new element with a class and text. */
+/** Creates an element with a class and text. */
 export function make(name: string, className = '', text = ''): HTMLElement {
   const element = document.createElement(name)
   if (className !== '') element.className = className
@@ -15,7 +15,7 @@ export function make(name: string, className = '', text = ''): HTMLElement {
   return element
 }
 
-/** A new element of a drawing. */
+/** Creates an SVG element. */
 export function svg<Name extends keyof SVGElementTagNameMap>(
   name: Name,
   attributes: Readonly<Record<string, string>>
@@ -25,15 +25,15 @@ export function svg<Name extends keyof SVGElementTagNameMap>(
   return element
 }
 
-/** Blocks have so many colours, in turn. */
+/** The number of colours for blocks. */
 const COLORS = 6
 
-/** The colour of a variable's block, as the style sheet has it. */
+/** Returns the colour of a variable's block, as a CSS variable. */
 export function colorOf(variable: number): string {
   return `var(--block-${variable % COLORS})`
 }
 
-/** Sets text only when it is another, so that nothing is laid out again for nothing. */
+/** Sets the text of an element only if it differs, to avoid a needless layout. */
 export function say(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text
 }

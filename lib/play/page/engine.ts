@@ -1,6 +1,6 @@
 /**
- * What the script `engine` exports: the package's own allocator. It is bundled by itself, so that
- * stacks and its source map show it alone.
+ * The exports of the script `engine`: the package's own allocator. It is a bundle of its own, so
+ * that stacks and the source map contain nothing else.
  */
 
 export { openOwn } from '../own.js'

@@ -1,14 +1,14 @@
 /**
- * The heap word by word, in rows, with its byte offsets: what each word is and what it says. Long
- * stretches of one kind are shown by their first and last row. Rows that the current call writes
- * are always there.
+ * Shows the heap word by word, in rows with byte offsets: the role and the value of each word.
+ * Long ranges of one kind are shortened to their first and last row. Rows that the current call
+ * writes are always shown.
  */
 
 import { nameOf } from '../calls.js'
 import type { HeapPicture, Part, Role } from '../picture.js'
 import { colorOf, make, say } from './elements.js'
 
-/** Roles whose rows can be left out in the middle of a stretch. */
+/** Roles of which the middle rows of a long range are hidden. */
 const LONG: ReadonlySet<Role> = new Set<Role>([
   'payload',
   'free',
@@ -19,12 +19,12 @@ const LONG: ReadonlySet<Role> = new Set<Role>([
   'unknown',
   'freed'
 ])
-/** Roles that are shown only when somebody asks, or when a call writes there. */
+/** Roles that are shown only on request, or when a call writes there. */
 const ASIDE: ReadonlySet<Role> = new Set<Role>(['meta', 'index', 'table'])
-/** A stretch of fewer rows is shown whole. */
+/** Ranges of up to this many rows are shown whole. */
 const SHORT = 4
 
-/** What the grid shows besides the picture. */
+/** What the grid highlights. */
 export interface GridFocus {
   /** The words of the last step. */
   readonly now: ReadonlySet<number>
@@ -47,7 +47,7 @@ interface Cell {
 
 export class Grid {
   readonly element: HTMLElement
-  /** Cells by word: those that are shown. */
+  /** The visible cells, by word. */
   readonly cells = new Map<number, Cell>()
   readonly #onPick: (at: number) => void
   readonly #rows = new Map<string, HTMLElement>()
@@ -63,7 +63,7 @@ export class Grid {
     })
   }
 
-  /** Another number of words in a row. */
+  /** Sets the number of words in a row. */
   set columns(count: number) {
     if (count === this.#columns) return
     this.#columns = count
@@ -96,7 +96,7 @@ export class Grid {
     for (const [word, cell] of this.cells) this.#show(cell, word, picture, parts(word), focus)
   }
 
-  /** Scrolls as little as possible so that a word can be seen. */
+  /** Scrolls a word into view, as little as possible. */
   reveal(word: number): void {
     this.cells.get(word)?.element.scrollIntoView({ block: 'nearest' })
   }
@@ -144,7 +144,7 @@ export class Grid {
       const isOne = part !== undefined && part === parts(last)
       const role = picture.roleOf(first)
       const isTouched = touched.has(row)
-      // A row in which blocks begin is shown, whatever else is in it.
+      // Rows in which blocks begin are always shown.
       const isAside = ASIDE.has(role) && ASIDE.has(picture.roleOf(last))
       if (isAside && !isTouched && !showsAside) {
         endRun()
@@ -234,7 +234,7 @@ export class Grid {
   }
 }
 
-/** The first word that belongs to the heap. */
+/** Returns the first word of the heap. */
 function firstWord({ parts }: HeapPicture): number {
   return (parts[0]?.from ?? 0) / 4
 }
@@ -248,7 +248,7 @@ function isUniform(picture: HeapPicture, first: number, last: number, role: Role
   return true
 }
 
-/** The part of a word, for words in any order. */
+/** Returns a function that finds the part of a word; fastest for words in ascending order. */
 function partsByWord({ parts }: HeapPicture): (word: number) => Part | undefined {
   let at = 0
   return word => {

@@ -1,6 +1,5 @@
 /**
- * Opens what the page plays on: the package's own allocator, or a lab's; each is a script of the
- * page.
+ * Opens the allocator of the page: the package's own, or a lab's. Each is a script of the page.
  */
 
 import type { PlayConfig } from '../config.js'
@@ -11,7 +10,7 @@ import { LOW, openSubmission } from '../submission.js'
 import { pictureOfSubmission } from '../submission-picture.js'
 import { scriptNamed } from './scripts.js'
 
-/** The function `openOwn` of the script `engine`, loaded anew. */
+/** Loads the script `engine` again, and calls its `openOwn`. */
 function openEngine(options: OwnOptions): Player {
   const loaded = scriptNamed('engine').load()
   if (

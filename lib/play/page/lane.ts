@@ -1,4 +1,4 @@
-/** One heap of the page: its session, its strip, and its figures in a line. */
+/** One heap of the page: its session, its strip and its line of figures. */
 
 import type { Moment, Session } from '../session.js'
 import { make, say } from './elements.js'
@@ -21,7 +21,8 @@ export class Lane {
   }
 
   /**
-   * Goes to a moment of the heap that one looks into. Calls have steps of their own in each heap.
+   * Moves to a moment of the main heap. Another heap, whose calls have other steps, moves to the
+   * end of the call instead.
    */
   follow({ call, step }: Moment, isMain: boolean): void {
     this.session.go(isMain || step === 0 ? { call, step } : { call: call + 1, step: 0 })

@@ -1,5 +1,6 @@
 /**
- * The page of `offheap play`: one types or clicks calls, and sees what each store does to the heap.
+ * The page of `offheap play`: the user types or clicks calls, and sees what each store does to the
+ * heap.
  */
 
 import type { PlacementName } from '../../placement/placement.js'
@@ -23,24 +24,24 @@ import { Lane } from './lane.js'
 import { ProgramPane } from './program-pane.js'
 import { type ScriptData, sourceOf } from './scripts.js'
 
-/** What the page's own data say. */
+/** The data embedded in the page. */
 interface PageData {
   readonly config: PlayConfig
   readonly scripts: Readonly<Record<string, ScriptData>>
 }
 
-/** Milliseconds from one step to the next while playing. */
+/** Milliseconds between steps while playing. */
 const PLAY_INTERVAL = 700
 /**
- * The address is written when nothing has changed for so many milliseconds: browsers allow a few
- * writes a second.
+ * Milliseconds without a change after which the address is updated. Browsers limit how often a
+ * page may do that.
  */
 const LINK_DELAY = 400
-/** A word needs about so many times the size of the text to show what it says. */
+/** The width of a word in the grid, in em. */
 const WORD_WIDTH = 4.9
 
-// Ten calls, the default of V8, are too few for the way from the program to a store. Other engines
-// have no such limit.
+// V8 keeps ten frames by default, too few to reach from a store to the program. Other engines have
+// no such limit.
 Object.assign(Error, { stackTraceLimit: 24 })
 
 const data: PageData = JSON.parse(find('#data', HTMLScriptElement).textContent ?? '')
@@ -79,7 +80,10 @@ const standard: LinkState = {
   moment: { call: 0, step: 0 }
 }
 
-/** The heap that one looks into; a second one gets the same calls, and shows its strip. */
+/**
+ * The heaps. The first is the main one; a second one gets the same calls, and shows only its
+ * strip.
+ */
 let lanes: readonly Lane[] = []
 let selected = -1
 let problem = ''
@@ -88,9 +92,9 @@ let linkTimer: ReturnType<typeof setTimeout> | undefined
 
 const main = (): Lane => lanes[0]
 
-// ---- what is done -------------------------------------------------------------------------------
+// ---- actions ------------------------------------------------------------------------------------
 
-/** Begins anew, with these calls. */
+/** Starts over with these calls. */
 function start(state: LinkState): void {
   problem = ''
   const { calls, moment } = state
@@ -117,7 +121,9 @@ function fail(error: unknown): void {
   problem = error instanceof Error ? error.message : String(error)
 }
 
-/** Makes calls at the moment. `inside` stops before the first store of the first. */
+/**
+ * Runs calls at the current moment. With `inside`, stops before the first store of the first one.
+ */
 function run(calls: readonly Call[], inside: boolean): void {
   stop()
   problem = ''
@@ -138,7 +144,7 @@ function go(moment: Moment): void {
   follow()
 }
 
-/** The other heap goes where this one is, and all is drawn. */
+/** Moves the other heap to the moment of the main one, and draws both. */
 function follow(): void {
   for (const lane of lanes) if (lane !== main()) lane.follow(main().session.now, false)
   draw()
@@ -178,10 +184,10 @@ function isAtEnd(): boolean {
   return now.call >= runs.length
 }
 
-// ---- what is shown ------------------------------------------------------------------------------
+// ---- drawing ------------------------------------------------------------------------------------
 
 function draw(): void {
-  // An allocator that can't be opened leaves nothing to draw, and nothing to press.
+  // If the allocator can't be opened, there is nothing to draw and nothing to press.
   if (lanes.length === 0) {
     say(status, problem)
     status.classList.add('error')
@@ -213,13 +219,13 @@ function draw(): void {
   const stack = shown?.stack || inside?.error?.stack || ''
   codePane.show(
     stack,
-    shown === undefined ? 'No store yet: make a call' : 'Your program stored this'
+    shown === undefined ? 'No store yet: make a call' : 'Your program made this store'
   )
   bitsPane.show(picture, change)
   program.draw(session)
   drawStatus()
   drawButtons()
-  // From here on the layout is read, and nothing before was: it is worked out once.
+  // All reads of the layout follow here, after all writes, so that it is computed only once.
   codePane.settle()
   program.settle()
   if (change !== undefined) grid.reveal(change.word)
@@ -235,7 +241,7 @@ function drawStatus(): void {
   say(status, problem !== '' ? problem : describeMoment(session))
 }
 
-/** What the moment is, in a sentence or two. */
+/** Describes the current moment in a sentence or two. */
 function describeMoment(session: Session): string {
   const { call, step: done } = session.now
   const run = session.current
@@ -320,7 +326,7 @@ function readLink(): void {
   }
 }
 
-// ---- what somebody presses ----------------------------------------------------------------------
+// ---- input --------------------------------------------------------------------------------------
 
 function typed(text: string, inside: boolean): void {
   try {
@@ -335,7 +341,7 @@ function typed(text: string, inside: boolean): void {
   }
 }
 
-/** Other options: the same calls, on another heap. */
+/** Runs the same calls on a new heap after a change of the options. */
 function changed(): void {
   const state = stateNow()
   if (state.slabs && state.size < 65_536) start({ ...state, size: 65_536 })
@@ -427,8 +433,8 @@ function onKey(event: KeyboardEvent): void {
   const { target, key } = event
   const action = KEYS[key]
   if (action === undefined) return
-  // An empty command line has no use for the arrows; other fields and buttons keep what they
-  // understand.
+  // An empty command line does not need the arrow keys; other fields and buttons keep the keys that
+  // they use.
   const isCommand = target === command && command.value === '' && /^(Arrow|Page)/.test(key)
   const isField = target instanceof HTMLInputElement || target instanceof HTMLSelectElement
   if (isField && !isCommand) return
@@ -437,7 +443,7 @@ function onKey(event: KeyboardEvent): void {
   action()
 }
 
-/** Selects the next block in address order, or the one before. */
+/** Selects the next or previous block in address order. */
 function nextBlock(by: 1 | -1): void {
   const blocks = main()
     .session.picture()
@@ -464,7 +470,7 @@ async function copyLink(event: MouseEvent): Promise<void> {
     await navigator.clipboard.writeText(location.href)
     said = 'Copied'
   } catch {
-    // Some browsers allow it on secure pages only.
+    // Some browsers allow this on secure pages only.
   }
   if (button instanceof HTMLElement) say(button, said)
 }
@@ -476,13 +482,13 @@ function fillOptions(): void {
     return element
   }
   for (const [i, { name, placement, slabs }] of PRESETS.entries()) {
-    // A lab's allocator has no policy to choose.
+    // A lab's allocator has no placement to choose.
     if (config.submission !== undefined && (placement !== undefined || slabs)) continue
     preset.append(option(String(i), name))
   }
   const names: PlacementName[] = ['first-fit', 'best-fit', 'next-fit', 'segregated-fit']
   placement.append(...names.map(name => option(name, name)))
-  against.append(option('', 'no other'), ...names.map(name => option(name, name)))
+  against.append(option('', 'nothing'), ...names.map(name => option(name, name)))
   size.append(
     ...HEAP_SIZES.map(bytes =>
       option(String(bytes), bytes < 1024 ? `${bytes} B` : `${bytes / 1024} KiB`)

@@ -1,3 +1,6 @@
-/** Of `node:buffer`, what the engine asks for: a heap in a page is far smaller. */
+/**
+ * Replaces `node:buffer` in the page, with what the engine imports. Heaps in the page are far
+ * smaller.
+ */
 
 export const constants = { MAX_LENGTH: 2 ** 32 }

@@ -1,4 +1,4 @@
-/** Two lists to click: the calls of the program, and the stores of the call that is looked at. */
+/** Two lists of buttons: the calls of the program, and the stores of the current call. */
 
 import { lineOfCall } from '../calls.js'
 import type { Moment, Run, Session } from '../session.js'
@@ -10,7 +10,7 @@ export class ProgramPane {
   readonly #stores = find('#stores', HTMLOListElement)
   readonly #title = find('#stores-of', HTMLElement)
   readonly #go: (moment: Moment) => void
-  /** What the steps of a call did, found out once. */
+  /** Caches the descriptions of the steps of each call. */
   readonly #texts = new WeakMap<Run, readonly string[]>()
   #shown: Run | undefined
 
@@ -40,13 +40,13 @@ export class ProgramPane {
     mark(this.#stores, i => (i === done - 1 ? 'current' : i >= done ? 'later' : ''))
   }
 
-  /** Scrolls both lists to where one is. Reads the layout: see main.ts. */
+  /** Scrolls both lists to the current entry. Reads the layout: see `draw` in main.ts. */
   settle(): void {
     scrollToCurrent(this.#calls)
     scrollToCurrent(this.#stores)
   }
 
-  /** What the steps of a call did. */
+  /** Returns the descriptions of the steps of a call. */
   textsOf(session: Session, index: number): readonly string[] {
     const run = session.runs[index]
     const known = this.#texts.get(run)
@@ -97,7 +97,7 @@ function entry(left: string, right: string, onClick: () => void): HTMLElement {
   return item
 }
 
-/** Marks the entries of a list. */
+/** Sets the class of each entry of a list. */
 function mark(list: HTMLElement, kindOf: (index: number) => string): void {
   for (const [i, item] of [...list.children].entries()) {
     const button = item.firstElementChild
@@ -110,7 +110,7 @@ function mark(list: HTMLElement, kindOf: (index: number) => string): void {
   }
 }
 
-/** Scrolls a list to its current entry, without moving the page. */
+/** Scrolls a list to its current entry without scrolling the page. */
 function scrollToCurrent(list: HTMLElement): void {
   const current = list.querySelector('.current')
   if (!(current instanceof HTMLElement)) return

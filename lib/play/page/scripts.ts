@@ -1,31 +1,28 @@
-/**
- * The scripts of the page that hold an allocator: they are loaded anew for each heap, and their
- * stacks lead to their sources.
- */
+/** The scripts of the page that contain an allocator. They are loaded again for each heap. */
 
 import type { SourceMapJson } from '../source-map.js'
 import { lineOf, type ScriptSource } from '../sources.js'
 
-/** A script as `wrapScript` (script.ts) writes it. */
+/** A script built with `framed` (script.ts). */
 interface PlayScript {
-  /** Taken on the script's first line. */
+  /** The stack, taken on the script's first line. */
   readonly stack: string
-  /** Runs the script: what its module exports. */
+  /** Runs the script, and returns the exports of its module. */
   load(): unknown
 }
 
 declare global {
-  // Scripts of the page put themselves here.
+  // Scripts of the page register themselves here.
   var offheapScripts: Record<string, PlayScript> | undefined
 }
 
-/** What the page knows of a script before it runs. */
+/** The data about a script that are embedded in the page. */
 export interface ScriptData {
   readonly map: SourceMapJson
   readonly lines: number
 }
 
-/** The script of that name. Throws when the page has none. */
+/** Returns the script with this name. Throws if there is none. */
 export function scriptNamed(name: string): PlayScript {
   const script = globalThis.offheapScripts?.[name]
   if (script === undefined) throw new Error(`the page has no script ${name}`)

@@ -1,20 +1,20 @@
 /**
- * The whole heap in one strip, to scale: blocks with their names, what is free, the wilderness, and
- * the free list as arcs above.
+ * Draws the whole heap in one strip, to scale: blocks with their names, free memory, the
+ * wilderness, and the free list as arcs above.
  */
 
 import { nameOf } from '../calls.js'
 import type { HeapPicture, Part } from '../picture.js'
 import { colorOf, svg } from './elements.js'
 
-/** In units of the strip's own, which are pixels. */
+/** Heights, in pixels. */
 const ARCS = 46
 const BAR = 64
 const SCALE = 30
 const HEIGHT = ARCS + BAR + SCALE
-/** More of the wilderness than this share of the strip is not shown. */
+/** The largest share of the strip for the wilderness. */
 const WILDERNESS_SHARE = 0.22
-/** A number, and a name, need about so many pixels for each character. */
+/** The approximate width of a character of a number and of a name, in pixels. */
 const CHARACTER = 11
 const NAME_CHARACTER = 15
 
@@ -22,7 +22,7 @@ export class Strip {
   readonly element: SVGSVGElement
   readonly #onPick: (at: number) => void
 
-  /** `onPick` gets the byte offset that was clicked. */
+  /** `onPick` receives the byte offset of the clicked part. */
   constructor(label: string, onPick: (at: number) => void) {
     this.element = svg('svg', { class: 'strip', role: 'img', height: String(HEIGHT) })
     this.element.setAttribute('aria-label', `The heap of ${label}, to scale`)
@@ -93,7 +93,7 @@ export class Strip {
   }
 }
 
-/** Byte offsets below the strip, where blocks begin, as far as there is room for them. */
+/** Labels the byte offsets of blocks below the strip, as far as there is room. */
 function addresses(
   { parts, first, top }: HeapPicture,
   x: (at: number) => number,
@@ -124,7 +124,7 @@ function label(x: number, text: string, kind: string): Element {
   return node
 }
 
-/** The free list: from its head to each block in turn. */
+/** Draws the free list: from its head to each block in turn. */
 function arcs({ freeList, parts }: HeapPicture, x: (at: number) => number): Element[] {
   const middles = freeList.map(at => {
     const part = parts.find(({ from }) => from === at)
