@@ -21,7 +21,6 @@ const LONG = [
   'lib/sharing/',
   'lib/values/',
   'native/',
-  'test/lab/',
   'test/memory/',
   'test/sharing/'
 ]

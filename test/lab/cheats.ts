@@ -1,19 +1,20 @@
 /**
- * Submissions that try to get points for something that they don't do. Each is a right allocator
- * with something put in, or a fake of its own. What the judge says of it is part of the test.
+ * Submissions that try to get points without earning them. Each is a correct allocator with an
+ * addition, or a fake allocator. The tests check what the judge says about each.
  */
 
 import type { FaultKind } from '../../lib/lab/submission/fault.js'
+import { pattern } from './wrong.js'
 
 export interface Cheat {
   readonly name: string
-  /** The solution that it is made from. */
+  /** The step of the solution that it is derived from. */
   readonly step: number
-  /** Pairs of texts: the first is replaced by the second. */
+  /** Pairs of texts: every occurrence of the first is replaced by the second. */
   readonly change: readonly (readonly [from: string, to: string])[]
   readonly kind: FaultKind
   readonly says: RegExp
-  /** The trace; `queue` by default. */
+  /** The trace that it is graded on. Default: `queue`. */
   readonly trace?: string
 }
 
@@ -22,20 +23,20 @@ const MALLOC = '  function malloc(bytes: number): number {\n'
 const FREE = '    if (pointer === 0) return\n'
 const END = '  return { malloc, free, realloc, check }'
 
-/** Code in malloc. */
+/** Adds code to malloc. */
 const inMalloc = (code: string): [string, string] => [MALLOC, `${MALLOC}    ${code}\n`]
-/** Code at the top of the file, where it runs once. */
+/** Adds code at the top of the file, where it runs once. */
 const atTop = (code: string): [string, string] => [TOP, `${code}\n${TOP}`]
 const inCreate = (code: string): [string, string] => [TOP, `${TOP}  ${code}\n`]
-/** Counts the heaps, and how many there were before this one. */
+/** Numbers the heaps: `mine` is the number of earlier ones. */
 const COUNT: [string, string][] = [atTop('let heaps = 0'), inCreate('const mine = heaps++')]
 const BUMP: [string, string][] = [
   inMalloc('if (mine > 1) return memory.sbrk((bytes + 15) & ~7)'),
   [FREE, `${FREE}    if (mine > 1) return\n`]
 ]
-/** The end of step 1, whose allocator others take the place of. */
+/** The end of the solution of step 1, whose allocator `books` replaces. */
 const LAST = '  return { malloc, free, realloc }'
-/** An allocator whose books are whatever these functions keep them in. */
+/** Replaces the allocator by one that keeps its records as this code says. */
 const books = (
   state: string,
   find: string,
@@ -78,14 +79,14 @@ const MAP = books(
 
 export const cheats: readonly Cheat[] = [
   {
-    name: 'sends the judge’s messages itself',
+    name: "sends the judge's messages itself",
     step: 4,
     change: [inMalloc('process.send({ outcome: { utilization: 1, timing: { ratio: 9 } } })')],
     kind: 'exception',
     says: /malloc threw ReferenceError: process is not defined[\s\S]*no modules, no process/
   },
   {
-    name: 'imports the judge to empty one of its methods',
+    name: 'imports the judge to replace one of its methods',
     step: 4,
     change: [
       atTop(
@@ -97,28 +98,28 @@ export const cheats: readonly Cheat[] = [
     says: /it imports \.\.\/dist\/lab\/submission\/verify\.js, which is none of its own files/
   },
   {
-    name: 'imports a module of Node to overwrite traces',
+    name: 'imports a Node module to overwrite traces',
     step: 4,
     change: [atTop("import { writeFileSync } from 'node:fs'\nwriteFileSync('/tmp/trace', '')")],
     kind: 'load',
     says: /it imports node:fs, which is none of its own files/
   },
   {
-    name: 'starts a process by a module that it asks for at last',
+    name: 'requires a module late, to start a process',
     step: 4,
     change: [inMalloc("require('node:child_process').spawn('sh', { detached: true })")],
     kind: 'load',
     says: /it imports node:child_process, which is none of its own files/
   },
   {
-    name: 'finds a way out by the constructor of a function',
+    name: 'escapes through the constructor of a function',
     step: 4,
     change: [inCreate("Reflect.get(memory.sbrk, 'constructor')('return process')().exit()")],
     kind: 'exception',
     says: /EvalError: Code generation from strings disallowed/
   },
   {
-    name: 'finds a way out by the buffer behind the views',
+    name: 'escapes through the buffer of a view',
     step: 4,
     change: [
       inCreate(
@@ -129,18 +130,21 @@ export const cheats: readonly Cheat[] = [
     says: /EvalError: Code generation from strings disallowed/
   },
   {
-    name: 'finds a way out by the console',
+    name: 'escapes through the console',
     step: 4,
     change: [inCreate("Reflect.get(console.log, 'constructor')('return process')().exit()")],
     kind: 'exception',
     says: /EvalError: Code generation from strings disallowed/
   },
   {
-    name: 'is a bump allocator but for the first heaps',
+    name: 'is a bump allocator except for the first heaps',
     step: 4,
     change: [...COUNT, ...BUMP],
     kind: 'unlike',
-    says: /later replay of the same trace went another way than the one that was verified: it returned \d+ for operation \d+/
+    says: pattern(
+      /later replay of the same trace went another way than the one that was verified: it /,
+      /returned \d+ for operation \d+/
+    )
   },
   {
     name: 'remembers the pointers of an earlier heap',
@@ -169,7 +173,7 @@ export const cheats: readonly Cheat[] = [
     says: /later replay of the same trace went another way than the one that was verified/
   },
   {
-    name: 'copies nothing in realloc but for the first heaps',
+    name: 'copies nothing in realloc except for the first heaps',
     step: 4,
     trace: 'grow',
     change: [...COUNT, ['    u8.copyWithin(moved', '    if (mine < 3) u8.copyWithin(moved']],
@@ -177,7 +181,7 @@ export const cheats: readonly Cheat[] = [
     says: /realloc lost what the block held/
   },
   {
-    name: 'takes more memory when it is not verified',
+    name: 'takes more memory when it is not being verified',
     step: 4,
     change: [
       ...COUNT,
@@ -198,14 +202,14 @@ export const cheats: readonly Cheat[] = [
     says: /two heaps at a time disturb each other/
   },
   {
-    name: 'keeps its books in a Map of each heap',
+    name: 'keeps its records in a Map in each heap',
     step: 1,
     change: [MAP],
     kind: 'state-outside',
     says: /payloads was set to 0[\s\S]*The allocator found \d+ of the holes again all the same/
   },
   {
-    name: 'keeps its books in a large table of each heap',
+    name: 'keeps its records in a large table in each heap',
     step: 1,
     change: [
       books(
@@ -223,7 +227,7 @@ export const cheats: readonly Cheat[] = [
     says: /The allocator found \d+ of the holes again all the same/
   },
   {
-    name: 'keeps its books in the bits of one number',
+    name: 'keeps its records in the bits of one number',
     step: 1,
     change: [
       books(
@@ -242,7 +246,7 @@ export const cheats: readonly Cheat[] = [
     says: /The allocator found \d+ of the holes again all the same/
   },
   {
-    name: 'keeps something beyond the end of the heap, after a while',
+    name: 'stores data beyond the end of the heap, after a while',
     step: 4,
     change: [
       inCreate('let calls = 0'),
@@ -254,7 +258,7 @@ export const cheats: readonly Cheat[] = [
     says: /bytes were used beyond the end of the heap: sbrk never handed them out/
   },
   {
-    name: 'takes the buffer behind the views, to be unseen',
+    name: 'takes the buffer of a view to avoid being watched',
     step: 4,
     change: [
       [
@@ -266,14 +270,14 @@ export const cheats: readonly Cheat[] = [
     says: /he allocator took u8\.buffer[\s\S]*use the views that memory has/
   },
   {
-    name: 'puts another floor into Math',
+    name: 'replaces Math.floor',
     step: 4,
     change: [atTop('Math.floor = value => value | 0')],
     kind: 'tampering',
     says: /he submission replaced Math\.floor, a part of the language itself/
   },
   {
-    name: 'puts another method into all arrays',
+    name: 'replaces a method of all arrays',
     step: 4,
     change: [atTop('Int32Array.prototype.fill = function () {\n  return this\n}')],
     kind: 'tampering',
@@ -287,7 +291,7 @@ export const cheats: readonly Cheat[] = [
     says: /replaced Date\.now/
   },
   {
-    name: 'asks for the stack behind every error',
+    name: 'inspects the stack of its callers',
     step: 4,
     change: [
       inMalloc(
@@ -299,35 +303,35 @@ export const cheats: readonly Cheat[] = [
     says: /replaced Error\.prepareStackTrace/
   },
   {
-    name: 'moves the end of the heap itself',
+    name: 'redefines the end of the heap',
     step: 4,
     change: [inCreate("Object.defineProperty(memory, 'high', { value: memory.low })")],
     kind: 'exception',
     says: /TypeError: Cannot redefine property: high/
   },
   {
-    name: 'returns an object that says what the judge wants to hear',
+    name: 'returns an object that converts to a valid pointer',
     step: 4,
     change: [inMalloc('if (bytes > 0) return { valueOf: () => memory.low } as unknown as number')],
     kind: 'not-a-pointer',
     says: /malloc returned an object, which is no pointer/
   },
   {
-    name: 'throws what can not be read',
+    name: "throws a value that can't be read",
     step: 4,
     change: [inMalloc('if (bytes > 0) throw { get name() { throw null } }')],
     kind: 'exception',
     says: /malloc threw something that can not be put into words/
   },
   {
-    name: 'waits for another turn of the event loop to free',
+    name: 'frees in a later turn of the event loop',
     step: 4,
     change: [[FREE, `${FREE}    setTimeout(() => {}, 1)\n`]],
     kind: 'exception',
     says: /free threw ReferenceError: setTimeout is not defined/
   },
   {
-    name: 'keeps its books in a string',
+    name: 'keeps its records in a string',
     step: 1,
     change: [
       books(
@@ -348,7 +352,7 @@ export const cheats: readonly Cheat[] = [
     says: /The allocator found \d+ of the holes again all the same/
   },
   {
-    name: 'hangs its books on a view of the memory',
+    name: 'keeps its records in a property of a view',
     step: 1,
     change: [
       [
@@ -362,7 +366,7 @@ export const cheats: readonly Cheat[] = [
     says: /The allocator found \d+ of the holes again all the same/
   },
   {
-    name: 'keeps its books in objects that are linked',
+    name: 'keeps its records in linked objects',
     step: 1,
     change: [
       books(
@@ -372,7 +376,8 @@ export const cheats: readonly Cheat[] = [
           'node.room < size) continue\n      node.free = false\n      return node.at\n    }',
         'head = { at, room: size, free: false, next: head }',
         '',
-        'for (let node = head; node !== null; node = node.next) if (node.at === at) node.free = true',
+        'for (let node = head; node !== null; node = node.next)\n      if (node.at === at) ' +
+          'node.free = true',
         '(() => {\n      let node = head\n      while (node !== null && node.at !== at) node = ' +
           'node.next\n      return node?.room ?? 0\n    })()'
       )
@@ -381,7 +386,7 @@ export const cheats: readonly Cheat[] = [
     says: /The allocator found \d+ of the holes again all the same/
   },
   {
-    name: 'has another malloc each time that it is looked up, after a while',
+    name: 'returns a different malloc each time it is looked up, after a while',
     step: 4,
     change: [
       ...COUNT,
@@ -396,7 +401,7 @@ export const cheats: readonly Cheat[] = [
     says: /later replay of the same trace went another way than the one that was verified/
   },
   {
-    name: 'puts an sbrk of its own into the memory',
+    name: 'replaces memory.sbrk',
     step: 4,
     change: [inCreate('(memory as any).sbrk = () => memory.low')],
     kind: 'exception',

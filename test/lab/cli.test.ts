@@ -14,7 +14,7 @@ afterAll(() => lab.remove())
 const at = (...names: string[]) => join(lab.folder, ...names)
 
 describe('offheap lab init', () => {
-  it('lays out a workspace that can be graded as it is', () => {
+  it('creates a workspace that can be graded as it is', () => {
     for (const name of [
       'allocator.ts',
       'memory.ts',
@@ -38,7 +38,7 @@ describe('offheap lab init', () => {
     )
   })
 
-  it('gives the lecturer’s files to nobody', () => {
+  it("does not copy the lecturer's files", () => {
     expect(existsSync(at('ws', 'GUIDE.md'))).toBe(false)
     expect(existsSync(at('ws', 'make-traces.js'))).toBe(false)
   })
@@ -57,7 +57,7 @@ describe('offheap lab init', () => {
 })
 
 describe('offheap lab grade', () => {
-  it('tells what is wrong, and exits with 1', () => {
+  it('reports what is wrong, and exits with 1', () => {
     const { code, out } = lab.offheap('lab', 'grade', 'broken.ts', '-f', HELLO)
     expect(code).toBe(1)
     expect(out).toContain(
@@ -84,14 +84,14 @@ describe('offheap lab grade', () => {
     })
   })
 
-  it('keeps what a submission prints out of its own output', () => {
+  it('keeps the output of a submission out of its own output', () => {
     writeFileSync(at('chatty.ts'), `console.log('hello there')\n${BROKEN}`)
     const { out, err } = lab.offheap('lab', 'grade', 'chatty.ts', '-f', HELLO, '--json')
     expect(JSON.parse(out).valid).toBe(false)
     expect(err).toContain('hello there')
   })
 
-  it('reads files that a submission imports, and names their lines', () => {
+  it('supports imported files, and names their lines', () => {
     writeFileSync(
       at('helper.ts'),
       'export function fail(): never {\n  throw new TypeError("from the helper")\n}\n'
@@ -121,7 +121,7 @@ describe('offheap lab grade', () => {
     expect(err).toContain(message)
   })
 
-  it('says so when there is no submission', () => {
+  it('reports a missing submission', () => {
     const { code, out } = lab.offheap('lab', 'grade', 'nothing.ts', '-f', HELLO)
     expect(code).toBe(1)
     expect(out).toContain('There is no file nothing.ts.')

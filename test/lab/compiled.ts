@@ -1,6 +1,6 @@
 /**
- * The package as it is installed: compiled, with its data beside it. Submissions run in workers,
- * and a worker can load nothing but JavaScript.
+ * The package as it is installed: compiled, with its data. Submissions run in processes of their
+ * own, which can load only JavaScript.
  */
 
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
@@ -14,12 +14,12 @@ import { HANG } from '../hang.js'
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
 export interface CompiledLab {
-  /** A folder for the test's own files. */
+  /** A folder for the files of the test. */
   readonly folder: string
   /** The compiled `lib/cli/main.ts`. */
   readonly main: string
   grading(): Promise<typeof Grading>
-  /** Runs `offheap` with these arguments, to its end. */
+  /** Runs `offheap` with these arguments, and waits until it ends. */
   offheap(...args: string[]): {
     readonly code: number | null
     readonly out: string
@@ -27,7 +27,7 @@ export interface CompiledLab {
   }
   /** Starts `offheap` with these arguments. */
   start(...args: string[]): ReturnType<typeof spawn>
-  /** The same, with more in its environment. */
+  /** Starts `offheap` with these environment variables and arguments. */
   startIn(env: Readonly<Record<string, string>>, ...args: string[]): ReturnType<typeof spawn>
   remove(): void
 }
@@ -38,7 +38,7 @@ export function compileLab(): CompiledLab {
     symlinkSync(join(root, name), join(home, name))
   const config = {
     extends: join(root, 'tsconfig.json'),
-    // The type checker has a run of its own.
+    // Types are checked elsewhere.
     compilerOptions: {
       noEmit: false,
       noCheck: true,
@@ -73,15 +73,15 @@ export function compileLab(): CompiledLab {
   }
 }
 
-/** An allocator whose payloads are not aligned. */
+/** The source of an allocator whose payloads are not aligned. */
 export const BROKEN =
   'export function create() {\n  return { malloc: () => 4, free() {}, realloc: () => 4 }\n}\n'
 
-/** Lays out the workspace `ws` and an allocator `broken.ts` beside it. */
+/** Creates the workspace `ws`, and an allocator `broken.ts` next to it. */
 export function layWorkspace({ folder, offheap }: CompiledLab): void {
   const { code, err } = offheap('lab', 'init', 'ws')
   if (code !== 0) throw new Error(err)
-  // Counted, so that the exit code doesn't depend on how busy the machine is.
+  // Use the cost, so that the exit code does not depend on how busy the machine is.
   const path = join(folder, 'ws', 'lab.jsonc')
   const config = readFileSync(path, 'utf8')
     .replace(/"throughput": \{[^}]*\},\n {2}"cost"/, '"throughput": "cost",\n  "cost"')
@@ -90,7 +90,7 @@ export function layWorkspace({ folder, offheap }: CompiledLab): void {
   writeFileSync(join(folder, 'broken.ts'), BROKEN)
 }
 
-/** The path of a trace that ships with the lab. */
+/** Returns the path of a trace that ships with the lab. */
 export function labTrace(name: string): string {
   return join(
     root,

@@ -19,7 +19,7 @@ describe('the configuration that ships', () => {
     expect(config.steps.map(step => step.step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
   })
 
-  it('makes 100 points', () => {
+  it('adds up to 100 points', () => {
     expect(config.points.correctness + config.points.performance).toBe(100)
   })
 })
@@ -70,12 +70,12 @@ describe('a configuration', () => {
       '"stateOutside": "maybe"',
       `lab.jsonc: "stateOutside" must be "fault" or "note"; found 'maybe'`
     ]
-  ])('with %s as %s is refused', (from, to, message) => {
+  ])('with %s replaced by %j is rejected', (from, to, message) => {
     expect(text).toContain(from)
     expect(() => parseConfig(text.replace(from, to), 'lab.jsonc')).toThrow(message)
   })
 
-  it('with "throughput": "cost" is scored by words, on the scales of "cost"', () => {
+  it('with "throughput": "cost" uses the scales of "cost"', () => {
     const own = '"throughput": { "none": 0.002, "full": 1 },\n  "cost"'
     expect(text).toContain(own)
     const config = parseConfig(text.replace(own, '"throughput": "cost",\n  "cost"'), 'lab.jsonc')
@@ -90,7 +90,7 @@ describe('a configuration', () => {
     expect(scalesOf(second, 'time', 'stack').utilization.full).toBe(0.5)
   })
 
-  it('that is no JSON, or not there, is refused', () => {
+  it('that is missing or not JSON is rejected', () => {
     expect(() => parseConfig('{ // here\n}', 'lab.jsonc')).toThrow(
       /^lab\.jsonc: .*comments need lines of their own$/
     )
@@ -100,7 +100,7 @@ describe('a configuration', () => {
     expect(() => readConfig('no/such/lab.jsonc')).toThrow("no/such/lab.jsonc: can't be read")
   })
 
-  it('without an end is refused', () => {
+  it('that is endless is rejected', () => {
     expect(() => readConfig('/dev/zero')).toThrow(
       "/dev/zero: can't be read: it is larger than 1048576 bytes"
     )

@@ -1,5 +1,5 @@
 /**
- * Gives up its rights, tries what it has none for, and prints what came of each. Arguments: the
+ * Confines itself, tries forbidden operations, and prints the outcome of each. Arguments: the
  * addon, a file, a process to kill.
  */
 
@@ -10,7 +10,7 @@ import { Socket } from 'node:net'
 
 const [addon, file, victim] = process.argv.slice(2)
 const { lab } = createRequire(import.meta.url)(addon)
-// A module of its own is loaded when a socket is first used, which opens nothing.
+// The first use of a socket loads a module, so use one before files can't be opened.
 new Socket().destroy()
 const said = []
 const attempt = (name, act) => {

@@ -9,7 +9,7 @@ const addon = fileURLToPath(new URL('../../build/Release/offheap.node', import.m
 const script = fileURLToPath(new URL('confine.mjs', import.meta.url))
 
 it.runIf(process.platform === 'linux')(
-  'a process that gave up its rights opens, changes, starts and kills nothing, whatever runs in it',
+  "a confined process can't open or change files, start processes or kill any",
   () => {
     const folder = mkdtempSync(join(tmpdir(), 'offheap-test-'))
     const victim = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000000)'], {

@@ -20,7 +20,7 @@ describe('offheap lab kit', () => {
   })
   afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-  /** The entries of a zip archive, read by its local headers. */
+  /** Reads the entries of a zip archive, by its local headers. */
   function unzip(bytes: Buffer): Map<string, string> {
     const entries = new Map<string, string>()
     for (let at = 0; bytes.readUInt32LE(at) === 0x04034b50; ) {
@@ -59,8 +59,8 @@ describe('offheap lab kit', () => {
 })
 
 describe('the ten allocators of `offheap lab break`', () => {
-  // OFFHEAP_PACK=1 writes them anew, after a change of the solutions or of the wrong allocators.
-  it('are the ones that the wrong allocators make', () => {
+  // After a change of the solutions or of the wrong allocators, OFFHEAP_PACK=1 writes them again.
+  it('are those of test/lab/wrong.ts', () => {
     const expected = brokenAllocators()
     if (process.env.OFFHEAP_PACK !== undefined)
       writeFileSync('labs/broken.br', brotliCompressSync(JSON.stringify(expected)))
@@ -69,15 +69,15 @@ describe('the ten allocators of `offheap lab break`', () => {
   })
 })
 
-describe('traces of a seed', () => {
-  it('are the same for the same seed, and others for another', () => {
+describe('traces generated from a seed', () => {
+  it('are the same for the same seed, and differ for another', () => {
     const [one, same, other] = ['a', 'a', 'b'].map(seed => seededTraces(seed))
     expect(one).toEqual(same)
     expect([...(other?.keys() ?? [])]).toEqual([...(one?.keys() ?? [])])
     for (const [name, text] of one ?? []) expect(other?.get(name), name).not.toBe(text)
   })
 
-  it('of the seed that ships are the ones that ship', () => {
+  it('are the shipped ones for the shipped seed', () => {
     for (const [name, text] of shippedTraces()) {
       const bytes = readFileSync(labTrace(name))
       const shipped = labTrace(name).endsWith('.gz') ? gunzipSync(bytes) : bytes
@@ -87,7 +87,7 @@ describe('traces of a seed', () => {
 })
 
 describe('the similarity of two submissions', () => {
-  it('is not touched by names, comments and blanks, and leaves out what all were given', () => {
+  it('ignores names, comments, whitespace and the starter', () => {
     const none = new Set<number>()
     const own = solution(4)
     const renamed = own

@@ -17,7 +17,7 @@ afterEach(() => {
 })
 
 describe('the memory of a lab', () => {
-  it('begins behind the NULL page, and grows by sbrk until it is used up', () => {
+  it('begins after the NULL page, and grows by sbrk until it is exhausted', () => {
     const lab = memory(10_000)
     const { face } = lab
     expect(face.low).toBe(face.pageSize)
@@ -31,7 +31,7 @@ describe('the memory of a lab', () => {
     expect(face.high).toBe(face.low + 10_000)
   })
 
-  it('refuses a number of bytes that is none', () => {
+  it('rejects an invalid number of bytes', () => {
     const { face } = memory(10_000)
     expect(() => face.sbrk(-8)).toThrow(
       'The value of "bytes" is out of range. It must be an integer, 0 or more. Received -8'
@@ -41,7 +41,7 @@ describe('the memory of a lab', () => {
     expect(face.high).toBe(face.low)
   })
 
-  it('shows the same bytes in every view, and new bytes as zero, guarded or not', () => {
+  it('shows the same bytes in every view, and zeroed new bytes, guarded or not', () => {
     const lab = memory(10_000)
     lab.guard()
     const { face } = lab
@@ -54,7 +54,7 @@ describe('the memory of a lab', () => {
     expect([...face.u8.subarray(at + 100, at + 200)].every(byte => byte === 0)).toBe(true)
   })
 
-  it('tells the first byte that was written beyond either end', () => {
+  it('finds the first byte written beyond either end', () => {
     const lab = memory(10_000)
     lab.guard()
     const { face } = lab
@@ -67,7 +67,7 @@ describe('the memory of a lab', () => {
     expect(lab.breach()).toEqual({ at: face.low - 1, found: 2 })
   })
 
-  it('is as new after it was cleared', () => {
+  it('is as good as new after clear()', () => {
     const lab = memory(10_000)
     lab.guard()
     const at = lab.face.sbrk(100)

@@ -11,8 +11,8 @@ function ledger(): Ledger {
   return book
 }
 
-describe('the book of blocks', () => {
-  it('knows the owner of every payload byte, and of none beyond it', () => {
+describe('the ledger of blocks', () => {
+  it('knows the owner of each payload byte, and no owner of other bytes', () => {
     const book = ledger()
     expect(book.ownerWithin(4103, 4104)).toBe(-1)
     expect(book.ownerWithin(4104, 4105)).toBe(0)
@@ -23,7 +23,7 @@ describe('the book of blocks', () => {
     expect(book.ownerWithin(0, 8192)).toBe(0)
   })
 
-  it('tells the history of a place, the newest last', () => {
+  it('lists the history of an address range, the newest event last', () => {
     const book = ledger()
     book.drop(0, 2)
     book.take(2, 4104, 16, 3)
@@ -52,7 +52,7 @@ describe('the picture of a neighbourhood', () => {
     ])
   })
 
-  it('shows where the heap ends, and large blocks in larger columns', () => {
+  it('shows the end of the heap, and scales columns to large blocks', () => {
     const book = new Ledger(parseTrace('a 0 1000\n'), 16384)
     book.take(0, 4104, 1000, 0)
     const lines = neighbourhood(

@@ -5,7 +5,7 @@ import { expect, it } from 'vitest'
 import { compileSubmission } from '../../lib/lab/grade/compile.js'
 import { Places } from '../../lib/lab/submission/places.js'
 
-it('finds the lines of a student’s file in the stack of a compiled one', async () => {
+it("maps the stack of a compiled submission to lines of the student's file", async () => {
   const folder = mkdtempSync(join(tmpdir(), 'offheap-test-'))
   try {
     const file = join(folder, 'allocator.ts')

@@ -11,7 +11,7 @@ beforeAll(() => {
 })
 afterAll(() => lab.remove())
 
-/** Ids of the processes that run submissions for this test. */
+/** Returns the ids of the processes that run submissions for this test. */
 function seats(): number[] {
   const main = join(dirname(dirname(lab.main)), 'lab/submission/main.js')
   return readdirSync('/proc').flatMap(name => {
@@ -26,7 +26,7 @@ function seats(): number[] {
 
 describe.runIf(process.platform === 'linux')('the processes of a grading', () => {
   it.each(['SIGINT', 'SIGTERM', 'SIGKILL'] as const)(
-    'end when %s ends the grader, whatever the submission does, and leave nothing behind',
+    'end when %s ends the grader, even in an endless loop, and leave no files',
     async signal => {
       const loop = "console.log('here')\nexport function create() {\n  for (;;);\n}\n"
       writeFileSync(join(lab.folder, 'loop.ts'), loop)
@@ -40,12 +40,12 @@ describe.runIf(process.platform === 'linux')('the processes of a grading', () =>
       const [code, by] = await once(grader, 'exit')
       expect({ code, by }).toEqual({ code: null, by: signal })
       while (seats().length > 0) await delay(20)
-      // What SIGKILL ends can't clean up.
+      // A killed process can't remove its files.
       expect(signal === 'SIGKILL' ? [] : readdirSync(scratch)).toEqual([])
     }
   )
 
-  it('are gone when a grading ends', async () => {
+  it('end with the grading', async () => {
     const { code } = lab.offheap(
       'lab',
       'grade',

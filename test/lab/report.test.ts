@@ -36,7 +36,7 @@ const grade: Grade = {
 }
 
 describe('the report of a grade', () => {
-  it('has a row for each trace, the faults in words, and the points', () => {
+  it('has a row for each trace, a description of each defect, and the points', () => {
     const lines = gradeReport(grade, { color: false, ascii: true }).split('\n')
     expect(lines.filter(line => line.startsWith('--'))).toHaveLength(2)
     expect(lines.find(line => line.startsWith('hello'))).toMatch(/^hello +yes +11 +50\.0 % *$/)
@@ -69,7 +69,7 @@ describe('the report of a grade', () => {
 describe('the results for Gradescope', () => {
   const points = { correctness: 20, performance: 80 }
 
-  it('share the points out', () => {
+  it('distribute the points over the tests', () => {
     expect(gradescopeResults(grade, points)).toMatchObject({
       score: 43.33,
       execution_time: 2,
@@ -89,7 +89,7 @@ describe('the results for Gradescope', () => {
     })
   })
 
-  it('give nothing to a submission that is not valid as a whole', () => {
+  it('give no points if the whole submission is invalid', () => {
     const invalid = {
       ...grade,
       fault,

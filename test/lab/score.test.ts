@@ -42,7 +42,7 @@ describe('scales', () => {
 describe('performance', () => {
   const scales = { utilization: { none: 0, full: 1 }, throughput: { none: 0.01, full: 1 } }
 
-  it('wants both utilization and throughput', () => {
+  it('needs both utilization and throughput', () => {
     const of = (utilization: number, throughput: number) =>
       performanceOf({ utilization, throughput }, scales, exponentsOf(config))
     expect(of(1, 1)).toBe(1)
@@ -51,7 +51,7 @@ describe('performance', () => {
     expect(of(0.5, 0.1)).toBeCloseTo(0.5)
   })
 
-  it('is one of them alone for traces whose header says so', () => {
+  it('depends on one of them alone if the header of the trace says so', () => {
     const of = (weight: Weight) =>
       performanceOf({ utilization: 0.5, throughput: 1 }, scales, exponentsOf(config, weight))
     expect([1, 2, 3].map(weight => of(weight === 1 ? 1 : weight === 2 ? 2 : 3))).toEqual([
@@ -61,7 +61,7 @@ describe('performance', () => {
     ])
   })
 
-  it('says what it would take to have more', () => {
+  it('computes what a higher performance would take', () => {
     const exponents = { utilization: 0.5, throughput: 0.5 }
     const more = needed({ utilization: 0.5, throughput: 1 }, Math.sqrt(0.75), scales, exponents)
     expect(more.utilization).toBeCloseTo(0.75)
@@ -103,7 +103,7 @@ describe('the table of the score in labs/GUIDE.md', () => {
 })
 
 describe('points', () => {
-  it('count correctness over all traces and performance over the measured ones', () => {
+  it('count correctness on all traces, and performance on the measured ones', () => {
     expect(pointsOf(3, 4, [1, 0.5], config)).toEqual({
       correctness: 15,
       performance: 60,

@@ -25,7 +25,7 @@ const TRACES = [
   'vim'
 ]
 const STEPS = [1, 2, 3, 4, 5, 6, 8]
-// By words, which are counted: the same on every machine.
+// Throughput by cost is the same on every machine.
 const shipped = readConfig(shippedConfig)
 const config: LabConfig = { ...shipped, throughputBy: 'cost', timing: 0.01 }
 
@@ -71,7 +71,7 @@ describe('a clean solution of each step', () => {
 
 describe('a solution of each step', () => {
   it.each([1, 2, 3, 4, 5, 6])(
-    'step %i is valid on every trace, and keeps no state outside',
+    'step %i is valid on every trace, and keeps no state outside the memory',
     step => {
       const { fault, results, points } = grades.get(step) ?? expect.fail()
       expect(fault).toBeUndefined()
@@ -80,7 +80,7 @@ describe('a solution of each step', () => {
     }
   )
 
-  it('each gets better at what the step is about', () => {
+  it('each improves what its step is about', () => {
     expect(utilization(2, 'stack')).toBeGreaterThan(4 * utilization(1, 'stack'))
     expect(utilization(2, 'split')).toBeGreaterThan(0.95)
     expect(utilization(2, 'merge')).toBeLessThan(0.2)

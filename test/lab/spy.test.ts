@@ -28,7 +28,7 @@ function watchedViews() {
 }
 
 describe('watched views', () => {
-  it('tell every element that is read or written, and do it', () => {
+  it('report each element read or written, and perform the access', () => {
     const { views, spied, seen } = watchedViews()
     spied.u32[3] = 7
     expect(spied.u32[3]).toBe(7)
@@ -45,7 +45,7 @@ describe('watched views', () => {
     ])
   })
 
-  it('tell indexes that are no elements', () => {
+  it('report indexes without an element', () => {
     const { spied, seen } = watchedViews()
     spied.u32[16] = 1
     spied.u32[1.5] = 1
@@ -59,7 +59,7 @@ describe('watched views', () => {
     ])
   })
 
-  it('tell what the methods over many elements read and write', () => {
+  it('report what methods on many elements read and write', () => {
     const { views, spied, seen } = watchedViews()
     views.u8[0] = 42
     spied.u8.copyWithin(32, 0, 8)

@@ -12,13 +12,13 @@ import {
 } from '../../lib/lab/submission/memory.js'
 
 describe('the starter', () => {
-  it('has the types that the grader has', () => {
+  it('has the same types as the grader', () => {
     expectTypeOf<StudentMemory>().toEqualTypeOf<Memory>()
     expectTypeOf<StudentAllocator>().toEqualTypeOf<Allocator>()
     expectTypeOf(create).toEqualTypeOf<Create>()
   })
 
-  it('is what step 1 of the handout says', () => {
+  it('is a bump allocator, as step 1 of the handout says', () => {
     const lab = new LabMemory(2 ** 16)
     const { malloc, free, realloc } = create(lab.face)
     const p = malloc(5)

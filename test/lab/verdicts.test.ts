@@ -1,4 +1,6 @@
-/** What the grader says of wrong allocators and of cheats, and the page in docs/ that lists it. */
+/**
+ * What the grader says about wrong allocators and cheats, and docs/lab-verdicts.md, which lists it.
+ */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -16,10 +18,10 @@ beforeAll(() => {
 })
 afterAll(() => lab.remove())
 
-// Little memory, so that what runs away gets there soon.
+// Little memory, so that endless allocation reaches the limits soon.
 const config = { ...readConfig(shippedConfig), timing: 0.01, memory: 64, javascriptMemory: 64 }
 
-/** What the grader says of a submission on one trace. It must find something, and give no points. */
+/** Grades a submission on one trace. It must get a fault and no points. */
 async function graded(source: string, trace: string, limits: Partial<TimeLimits>) {
   const submission = join(lab.folder, 'allocator.ts')
   writeFileSync(submission, source)
@@ -31,12 +33,12 @@ async function graded(source: string, trace: string, limits: Partial<TimeLimits>
     limits: { ...ENDLESS, ...limits }
   })
   const fault = result.fault ?? result.results[0]?.fault
-  if (fault === undefined) throw new Error('it was not caught')
+  if (fault === undefined) throw new Error('the grader found nothing')
   expect(result.points.score).toBe(0)
   return { fault, text: describeFault(fault, lab.folder).join('\n') }
 }
 
-/** For a table: the cause, or else what was seen and what that usually means. */
+/** Formats a fault for a table: the cause, or otherwise the symptom and the hint. */
 function shortly({ cause, what, hint }: Fault): string {
   const seen = hint === '' ? what : `${what}. Hint: ${hint}`
   return (cause === '' ? seen : cause).replaceAll('|', '\\|').replaceAll(lab.folder, '')
@@ -52,7 +54,7 @@ const attempts: string[][] = []
 
 describe('a wrong allocator', () => {
   it.each(wrongs.map(wrong => [wrong.name, wrong] as const))(
-    'is told what is wrong with it: %s',
+    'is detected, and its mistake named: %s',
     async (name, wrong) => {
       const limits = { suspicion: 0.1, ...wrong.limits }
       const { fault, text } = await graded(sourceOf(wrong), wrong.trace ?? 'hello', limits)
@@ -64,13 +66,13 @@ describe('a wrong allocator', () => {
   )
 })
 
-describe('a submission that cheats gets nothing, and hears what was seen', () => {
+describe('a submission that cheats gets no points, and a reason', () => {
   it.each(cheats.map(cheat => [cheat.name, cheat] as const))('one that %s', async (name, cheat) => {
     const source = sourceOf({ ...cheat, check: true })
     const { fault, text } = await graded(source, cheat.trace ?? 'queue', {})
     expect(text).toMatch(cheat.says)
     expect(fault.kind, text).toBe(cheat.kind)
-    // Pointers and counts differ from run to run where traces are drawn at random.
+    // Pointers and counts differ between runs, because variants of traces are random.
     attempts.push([name, fault.kind, shortly({ ...fault, hint: '' }).replace(/\d+/g, 'n')])
   })
 })
@@ -78,27 +80,28 @@ describe('a submission that cheats gets nothing, and hears what was seen', () =>
 describe('the tables', () => {
   const symptoms = wrongs.filter(({ symptom }) => symptom === true).length
 
-  it('have at least forty mistakes, of which at most two are not named', () => {
+  it('list at least forty mistakes, of which all but two are named', () => {
     expect(wrongs.length).toBeGreaterThanOrEqual(40)
     expect(symptoms).toBeLessThanOrEqual(2)
   })
 
-  // With pages of another size, and processes that are watched less closely, some words differ.
-  it.runIf(process.platform === 'linux')('stand in the documentation', async () => {
+  // On other systems, the page size and the limits on processes differ, and so do some messages.
+  it.runIf(process.platform === 'linux')('equal those in docs/lab-verdicts.md', async () => {
     await expect(`# What the grader says
 
-\`test/lab/verdicts.test.ts\` grades all of these, and compares this page with what it finds.
+\`test/lab/verdicts.test.ts\` grades all of these submissions, and compares the results with this
+page.
 
 ## Mistakes
 
-${wrongs.length} wrong allocators, each a right one with one mistake. The grader finds all of them.
-"named" means that it says what the mistake is; "symptom", that it says what the mistake leads to:
-${wrongs.length - symptoms} are named, ${symptoms} are told by a symptom.
+${wrongs.length} wrong allocators, each a correct one with one mistake. The grader detects all of
+them. "named" means that it names the mistake, "symptom" that it describes the consequence:
+${wrongs.length - symptoms} are named; of ${symptoms}, the symptom is described.
 
 ${tableOf(['mistake', '', 'what the grader says'], mistakes)}
 ## Attempts to cheat
 
-${cheats.length} submissions that try to get points for nothing. All of them get 0 points.
+${cheats.length} submissions that try to get points without earning them. All of them get 0 points.
 
 ${tableOf(['a submission that …', 'kind', 'what the grader says'], attempts)}`).toMatchFileSnapshot(
       '../../docs/lab-verdicts.md'

@@ -1,6 +1,7 @@
 /**
- * Wrong allocators, each a right one with one mistake: what is replaced by what. The grader must
- * find every one of them and say what is really wrong: `kind`, and `says` somewhere in the message.
+ * Wrong allocators: each is a correct one with one mistake, given as text replacements. The grader
+ * must detect every one of them, and name the mistake: with this `kind`, and a message that matches
+ * `says`.
  */
 
 import type { TimeLimits } from '../../lib/lab/judge/limits.js'
@@ -9,25 +10,32 @@ import { solution } from './solutions.js'
 
 export interface Wrong {
   readonly name: string
-  /** Which solution it is made from. */
+  /** The step of the solution that it is derived from. */
   readonly step: number
-  /** Pairs of texts: the first is replaced by the second wherever it stands. */
+  /** Pairs of texts: every occurrence of the first is replaced by the second. */
   readonly change: readonly (readonly [from: string, to: string])[]
   readonly kind: FaultKind | readonly FaultKind[]
   readonly says: RegExp
-  /** Whether the grader tells only what it leads to, and not the mistake. At most two may. */
+  /** Whether the grader describes only what the mistake leads to. At most two may. */
   readonly symptom?: boolean
-  /** The function in whose line the fault lies. */
+  /** The function that the grader must name. */
   readonly in?: string
-  /** The trace that shows it; `hello` by default. */
+  /** The trace that exposes it. Default: `hello`. */
   readonly trace?: string
   /**
-   * The only limits of time that there are: where there is none, nothing but the mistake itself can
-   * end the grading.
+   * The only time limits. Default: none, so that nothing but the detection of the mistake ends the
+   * grading.
    */
   readonly limits?: Partial<TimeLimits>
-  /** Keep the solution's own check(); else the grader must find the fault by itself. */
+  /**
+   * Whether to keep the solution's check(). Without it, the grader must detect the mistake itself.
+   */
   readonly check?: boolean
+}
+
+/** Joins the parts of a long regular expression; the flags are those of the first. */
+export function pattern(first: RegExp, ...rest: readonly RegExp[]): RegExp {
+  return new RegExp([first, ...rest].map(({ source }) => source).join(''), first.flags)
 }
 
 export const wrongs: readonly Wrong[] = [
@@ -36,32 +44,46 @@ export const wrongs: readonly Wrong[] = [
     step: 1,
     change: [['const HEADER = 8', 'const HEADER = 4']],
     kind: 'misaligned',
-    says: /malloc returned \d+, which is not a multiple of 8[\s\S]*so that its payload, not its header, is aligned/
+    says: pattern(
+      /malloc returned \d+, which is not a multiple of 8[\s\S]*so that its payload, not its /,
+      /header, is aligned/
+    )
   },
   {
-    name: 'no room for the header asked from sbrk',
+    name: 'sbrk is not asked for room for the header',
     step: 1,
     change: [['memory.sbrk(HEADER + roundUp(size))', 'memory.sbrk(roundUp(size))']],
     kind: 'outside',
-    says: /lies outside the heap; it ends 8 bytes beyond memory\.high[\s\S]*header, payload and footer together/
+    says: pattern(
+      /lies outside the heap; it ends 8 bytes beyond memory\.high[\s\S]*header, payload and /,
+      /footer together/
+    )
   },
   {
-    name: 'first fit that does not look whether a block is used',
+    name: 'first fit that ignores whether a block is used',
     step: 2,
     change: [['(header & 1) === 0 && header >= size', 'header >= size']],
     kind: 'overlap',
-    says: /overlap id 0 \(\d+ bytes at \d+, from operation 1, line 5\), which is in use[\s\S]*Cause: the block of id 0 was taken although its header, at byte \d+, says that it is used: \d+, since malloc, line \d+, in operation 1\./,
+    says: pattern(
+      /overlap id 0 \(\d+ bytes at \d+, from operation 1, line 5\), which is in use[\s\S]*Cause: /,
+      /the block of id 0 was taken although its header, at byte \d+, says that it is used: \d+, /,
+      /since malloc, line \d+, in operation 1\./
+    ),
     in: 'malloc',
     trace: 'stack'
   },
   {
-    name: 'a list that is never told that its block was taken',
+    name: 'an allocated block that stays on the free list',
     step: 4,
     change: [
       ['    if (block === 0) return 0\n    remove(block)\n', '    if (block === 0) return 0\n']
     ],
     kind: 'access',
-    says: /read \w+\[[^\]]+\], an element that does not exist[\s\S]*Cause: the free list leads to byte \d+, by the word at byte \d+ \(\d+\); but the block there is in use: it became id 0 in operation 1, and was not taken off the list/,
+    says: pattern(
+      /read \w+\[[^\]]+\], an element that does not exist[\s\S]*Cause: the free list leads to /,
+      /byte \d+, by the word at byte \d+ \(\d+\); but the block there is in use: it became id 0 /,
+      /in operation 1, and was not taken off the list/
+    ),
     in: 'find'
   },
   {
@@ -74,23 +96,33 @@ export const wrongs: readonly Wrong[] = [
       ]
     ],
     kind: 'realloc',
-    says: /realloc must keep the first 24 bytes of the block, but byte 0 was lost[\s\S]*Cause: byte \d+, in the payload of the old block, was overwritten by insert, line \d+, called by coalesce, line \d+, in operation 6, before the copy\./
+    says: pattern(
+      /realloc must keep the first 24 bytes of the block, but byte 0 was lost[\s\S]*Cause: byte /,
+      /\d+, in the payload of the old block, was overwritten by insert, line \d+, called by /,
+      /coalesce, line \d+, in operation 6, before the copy\./
+    )
   },
   {
-    name: 'realloc that copies the new size',
+    name: 'realloc that copies as many bytes as the new size',
     step: 3,
     change: [['Math.min(old, bytes)', 'bytes']],
     kind: 'realloc',
-    says: /realloc read bytes \d+ to \d+, (which belong to id \d+|beyond memory\.high)[\s\S]*copying the new size reads beyond the end of the old block/,
+    says: pattern(
+      /realloc read bytes \d+ to \d+, (which belong to id \d+|beyond memory\.high)[\s\S]*copying /,
+      /the new size reads beyond the end of the old block/
+    ),
     in: 'realloc',
     trace: 'buffers'
   },
   {
-    name: 'realloc that copies the header size too little',
+    name: 'realloc that copies 8 bytes too few',
     step: 3,
     change: [['(i32[pointer / 4 - 1] & ~7) - 8\n', '(i32[pointer / 4 - 1] & ~7) - 16\n']],
     kind: 'realloc',
-    says: /but byte 16 was lost[\s\S]*Cause: the copy took 16 bytes, and the block has 24 that must be kept\./
+    says: pattern(
+      /but byte 16 was lost[\s\S]*Cause: the copy took 16 bytes, and the block has 24 that must /,
+      /be kept\./
+    )
   },
   {
     name: 'an exception',
@@ -106,11 +138,15 @@ export const wrongs: readonly Wrong[] = [
     in: 'malloc'
   },
   {
-    name: 'an epilogue header that is forgotten',
+    name: 'a missing epilogue header',
     step: 3,
     change: [['    i32[block + size / 4] = 1\n    return coalesce', '    return coalesce']],
     kind: 'endless',
-    says: /this operation does not end[\s\S]*The last bytes it touched: (\d+), \1[\s\S]*Cause: the walk stands still at byte \1, [\s\S]*nobody has ever written it\. These are the last 4 bytes of the heap: the walk needs an epilogue header there/,
+    says: pattern(
+      /this operation does not end[\s\S]*The last bytes it touched: /,
+      /(\d+), \1[\s\S]*Cause: the walk stands still at byte \1, [\s\S]*nobody has ever written /,
+      /it\. These are the last 4 bytes of the heap: the walk needs an epilogue header there/
+    ),
     in: 'find'
   },
   {
@@ -121,7 +157,10 @@ export const wrongs: readonly Wrong[] = [
     ],
     limits: { operation: 0.5, idle: 0.5 },
     kind: 'endless',
-    says: /free of id 1:\n {2}this operation did not end within 0\.5 s\.[\s\S]*does not touch the mapped memory/i
+    says: pattern(
+      /free of id 1:\n {2}this operation did not end within 0\.5 s\.[\s\S]*does not touch the /i,
+      /mapped memory/i
+    )
   },
   {
     name: 'a loop in create',
@@ -140,15 +179,18 @@ export const wrongs: readonly Wrong[] = [
     says: /The file is not loaded after 0\.5 s[\s\S]*loop at the top level/
   },
   {
-    name: 'memory that is never used again',
+    name: 'memory that is never reused',
     step: 1,
     change: [['roundUp(size))\n', 'roundUp(size) + 400_000)\n']],
     kind: 'out-of-memory',
-    says: /the memory is used up[\s\S]*The heap has grown to \d+ bytes for \d+ bytes of payload[\s\S]*Cause: 400472 bytes were asked of sbrk for a block of 461\./,
+    says: pattern(
+      /the memory is used up[\s\S]*The heap has grown to \d+ bytes for \d+ bytes of /,
+      /payload[\s\S]*Cause: 400472 bytes were asked of sbrk for a block of 461\./
+    ),
     trace: 'queue'
   },
   {
-    name: 'a refused sbrk that nobody looks at',
+    name: 'a failed sbrk that is not checked',
     step: 1,
     change: [
       ['    if (block === -1) return 0\n', ''],
@@ -172,7 +214,7 @@ export const wrongs: readonly Wrong[] = [
     trace: 'stack'
   },
   {
-    name: 'JavaScript objects without end',
+    name: 'endless JavaScript objects',
     step: 1,
     change: [
       [
@@ -185,7 +227,7 @@ export const wrongs: readonly Wrong[] = [
     says: /JavaScript objects take more than \d+ MiB/
   },
   {
-    name: 'books kept in a Map',
+    name: 'records kept in a Map',
     step: 1,
     change: [
       ['  function malloc(', '  const sizes = new Map<number, number>()\n  function malloc('],
@@ -208,7 +250,7 @@ export const wrongs: readonly Wrong[] = [
     says: /blocks freed, the JavaScript heap has grown/
   },
   {
-    name: 'a free list that begins in a variable of the module',
+    name: 'a free list whose head is a module variable',
     step: 4,
     change: [
       ['const MINIMUM = 16', 'const MINIMUM = 16\nlet list = 0'],
@@ -235,27 +277,38 @@ export const wrongs: readonly Wrong[] = [
     trace: 'stack'
   },
   {
-    name: 'a forgotten footer',
+    name: 'a missing footer',
     step: 3,
     change: [['    i32[block + size / 4 - 1] = size | used\n', '']],
     kind: 'access',
-    says: /Before that it read bytes (\d+) to \d+ as if they were its own, in coalesce[\s\S]*Cause: byte \1 was read as a footer, but none was written: the block that ends there begins at byte \d+ [\s\S]*Its header was written by tag, line \d+, called by malloc/,
+    says: pattern(
+      /Before that it read bytes /,
+      /(\d+) to \d+ as if they were its own, in coalesce[\s\S]*Cause: byte \1 was read as a /,
+      /footer, but none was written: the block that ends there begins at byte \d+ [\s\S]*Its /,
+      /header was written by tag, line \d+, called by malloc/
+    ),
     trace: 'stack'
   },
   {
-    name: 'a footer that still says free when the block is used',
+    name: 'a footer that still says free when the block is allocated',
     step: 3,
     change: [['      tag(block, size, 1)\n', '      i32[block] = size | 1\n']],
     kind: 'access',
-    says: /Cause: byte \d+ was read as a footer, but none was written: [\s\S]*Its header was written by malloc, line \d+, in operation \d+\. A used block needs a footer too/,
+    says: pattern(
+      /Cause: byte \d+ was read as a footer, but none was written: [\s\S]*Its header was written /,
+      /by malloc, line \d+, in operation \d+\. A used block needs a footer too/
+    ),
     trace: 'stack'
   },
   {
-    name: 'a split whose rest is 8 bytes too long',
+    name: 'a split whose remainder is 8 bytes too large',
     step: 4,
     change: [['      tag(block + size / 4, rest, 0)', '      tag(block + size / 4, rest + 8, 0)']],
     kind: 'payload',
-    says: /Cause: the block at byte 4140 had 112 bytes and was split into 48 and 72, which is 8 too many: tag, line \d+, called by malloc/,
+    says: pattern(
+      /Cause: the block at byte 4140 had 112 bytes and was split into 48 and 72, which is 8 too /,
+      /many: tag, line \d+, called by malloc/
+    ),
     in: 'tag'
   },
   {
@@ -268,19 +321,26 @@ export const wrongs: readonly Wrong[] = [
       ]
     ],
     kind: 'payload',
-    says: /Cause: the free list leads to byte \d+, [\s\S]*the block there was merged into the one at byte \d+, by tag, line \d+, called by coalesce, line \d+, in operation 26, and was not taken off the list: the link at byte 4112 still led to it/,
+    says: pattern(
+      /Cause: the free list leads to byte \d+, [\s\S]*the block there was merged into the one at /,
+      /byte \d+, by tag, line \d+, called by coalesce, line \d+, in operation 26, and was not /,
+      /taken off the list: the link at byte 4112 still led to it/
+    ),
     trace: 'random'
   },
   {
-    name: 'a merged neighbour left on its list',
+    name: 'a merged neighbour that stays on the free list',
     step: 4,
     change: [['      remove(right)\n', '']],
     kind: 'payload',
-    says: /Cause: the free list leads to byte \d+, [\s\S]*the block there was merged into the one at byte \d+, by tag, line \d+, called by coalesce[\s\S]*and was not taken off the list/,
+    says: pattern(
+      /Cause: the free list leads to byte \d+, [\s\S]*the block there was merged into the one at /,
+      /byte \d+, by tag, line \d+, called by coalesce[\s\S]*and was not taken off the list/
+    ),
     trace: 'stack'
   },
   {
-    name: 'coalescing across the end of the heap',
+    name: 'coalescing beyond the end of the heap',
     step: 3,
     change: [
       ['const prologue = memory.sbrk(16) / 4 + 1', 'const prologue = memory.sbrk(12) / 4 + 1'],
@@ -298,7 +358,7 @@ export const wrongs: readonly Wrong[] = [
     in: 'coalesce'
   },
   {
-    name: 'coalescing across the beginning of the heap',
+    name: 'coalescing beyond the beginning of the heap',
     step: 3,
     change: [
       ['const prologue = memory.sbrk(16) / 4 + 1', 'const prologue = memory.sbrk(8) / 4 + 1'],
@@ -317,26 +377,35 @@ export const wrongs: readonly Wrong[] = [
     step: 4,
     change: [['const MINIMUM = 16', 'const MINIMUM = 8']],
     kind: 'overlap',
-    says: /Cause: a free block of 8 bytes is too small for header, links and footer: [\s\S]*a link was written over it by insert, line \d+/,
+    says: pattern(
+      /Cause: a free block of 8 bytes is too small for header, links and footer: [\s\S]*a link /,
+      /was written over it by insert, line \d+/
+    ),
     trace: 'random'
   },
   {
-    name: 'a block that is listed twice',
+    name: 'a block that is inserted twice',
     step: 4,
     change: [['    insert(first)\n', '    insert(first)\n    insert(first)\n']],
     kind: 'access',
-    says: /Cause: the block at byte \d+ was put on the free list twice: it links to itself \(byte \d+\) since insert, line \d+/
+    says: pattern(
+      /Cause: the block at byte \d+ was put on the free list twice: it links to itself \(byte /,
+      /\d+\) since insert, line \d+/
+    )
   },
   {
     name: 'a byte offset used as an index',
     step: 1,
     change: [['u32[block / 4] = size', 'u32[block] = size']],
     kind: 'access',
-    says: /wrote bytes \d+ to \d+, beyond memory\.high[\s\S]*a byte offset leads that is used as an index/,
+    says: pattern(
+      /wrote bytes \d+ to \d+, beyond memory\.high[\s\S]*a byte offset leads that is used as an /,
+      /index/
+    ),
     in: 'malloc'
   },
   {
-    name: 'NULL followed like a pointer',
+    name: 'NULL used as a pointer',
     step: 4,
     change: [
       ['block !== 0; block = i32[block + 1])\n      if', 'true; block = i32[block + 1]) if']
@@ -346,14 +415,14 @@ export const wrongs: readonly Wrong[] = [
     in: 'find'
   },
   {
-    name: 'a path without return',
+    name: 'a path without a return',
     step: 4,
     change: [['    return (block + 1) * 4\n', '    if (rest < MINIMUM) return (block + 1) * 4\n']],
     kind: 'not-a-pointer',
     says: /malloc returned undefined, which is no pointer[\s\S]*ends without a return/
   },
   {
-    name: 'slow in every operation',
+    name: 'an allocator that is slow in every operation',
     symptom: true,
     step: 1,
     change: [
@@ -363,14 +432,17 @@ export const wrongs: readonly Wrong[] = [
           'u32[block / 4] = size\n'
       ]
     ],
-    // Without a look at why it is slow: it reads what it must not.
+    // Don't examine why it is slow: it reads what it must not.
     limits: { trace: 0.5, suspicion: Number.POSITIVE_INFINITY },
     kind: 'slow',
-    says: /the trace takes longer than 0\.5 s; \d+ of 4120 operations were done[\s\S]*walks through too many blocks/,
+    says: pattern(
+      /the trace takes longer than 0\.5 s; \d+ of 4120 operations were done[\s\S]*walks through /,
+      /too many blocks/
+    ),
     trace: 'queue'
   },
   {
-    name: 'faults that are caught and kept quiet',
+    name: 'exceptions that are caught and ignored',
     step: 3,
     change: [
       [
@@ -391,11 +463,13 @@ export const wrongs: readonly Wrong[] = [
       ['(_pointer: number): void {}', '(_pointer: number): void {\n    process.exit(0)\n  }']
     ],
     kind: 'exception',
-    says: /free threw ReferenceError: process is not defined[\s\S]*no modules, no process, no timers/,
+    says: pattern(
+      /free threw ReferenceError: process is not defined[\s\S]*no modules, no process, no timers/
+    ),
     in: 'free'
   },
   {
-    name: 'buffers without end',
+    name: 'endless buffers',
     step: 1,
     change: [
       [
@@ -404,10 +478,12 @@ export const wrongs: readonly Wrong[] = [
           'for (;;) log.push(new Uint8Array(2 ** 20).fill(1))\n  }'
       ]
     ],
-    // No second worker, which would fill as much memory.
+    // No second process, which would fill as much memory.
     limits: { suspicion: Number.POSITIVE_INFINITY },
     kind: 'runaway',
-    says: /free of id 1:[\s\S]*JavaScript objects take more than 64 MiB, apart from the mapped memory/
+    says: pattern(
+      /free of id 1:[\s\S]*JavaScript objects take more than 64 MiB, apart from the mapped memory/
+    )
   },
   {
     name: 'a timer',
@@ -419,7 +495,10 @@ export const wrongs: readonly Wrong[] = [
       ]
     ],
     kind: 'exception',
-    says: /free threw ReferenceError: setTimeout is not defined[\s\S]*no modules, no process, no timers/,
+    says: pattern(
+      /free threw ReferenceError: setTimeout is not defined[\s\S]*no modules, no process, no /,
+      /timers/
+    ),
     in: 'free'
   },
   {
@@ -444,7 +523,7 @@ export const wrongs: readonly Wrong[] = [
     says: /reate\(memory\) returned a Promise[\s\S]*Leave out async/
   },
   {
-    name: 'a typing mistake',
+    name: 'a syntax error',
     step: 1,
     change: [['return block + HEADER', 'return block + + HEADER)']],
     kind: 'load',
@@ -458,26 +537,32 @@ export const wrongs: readonly Wrong[] = [
     says: /exports no function "create"[\s\S]*It exports make\./
   },
   {
-    name: 'a neighbour in use that is merged',
+    name: 'a used neighbour that is merged',
     step: 4,
     change: [
       ['    if ((i32[right] & 1) === 0) {', '    if (i32[right] > 1) {'],
       ['size += i32[right]', 'size += i32[right] & ~7']
     ],
     kind: 'access',
-    says: /variant of the trace[\s\S]*Cause: the block of id \d+ is in use, as its header at byte \d+ says [\s\S]*and was taken for a free one all the same/,
+    says: pattern(
+      /variant of the trace[\s\S]*Cause: the block of id \d+ is in use, as its header at byte \d+ /,
+      /says [\s\S]*and was taken for a free one all the same/
+    ),
     trace: 'stack'
   },
   {
-    name: 'a used bit that a split leaves out',
+    name: 'a used bit that is lost in a split',
     step: 2,
     change: [['i32[block] = size | 1', 'i32[block] = size']],
     kind: 'overlap',
-    says: /Cause: the header of id 61, at byte \d+, says that the block is free: 192, since malloc, line \d+, in operation 111/,
+    says: pattern(
+      /Cause: the header of id 61, at byte \d+, says that the block is free: 192, since malloc, /,
+      /line \d+, in operation 111/
+    ),
     trace: 'stack'
   },
   {
-    name: 'a used bit that is left out where nothing is split',
+    name: 'a used bit that is not set without a split',
     step: 3,
     change: [['    } else tag(block, i32[block], 1)', '    }']],
     kind: 'overlap',
@@ -485,11 +570,14 @@ export const wrongs: readonly Wrong[] = [
     trace: 'stack'
   },
   {
-    name: 'a neighbour on the right that is not told that its left one is used',
+    name: 'a right neighbour whose left-used bit is not updated',
     step: 6,
     change: [['      i32[block + room / 4] |= LEFT_USED\n', '']],
     kind: 'overlap',
-    says: /Cause: the footer at byte \d+ is out of date[\s\S]*Or the header behind it should say so, which says 1 /,
+    says: pattern(
+      /Cause: the footer at byte \d+ is out of date[\s\S]*Or the header behind it should say so, /,
+      /which says 1 /
+    ),
     trace: 'random'
   },
   {
@@ -497,7 +585,11 @@ export const wrongs: readonly Wrong[] = [
     step: 5,
     change: [['    remove(right)\n    tag(block, old', '    tag(block, old']],
     kind: 'overlap',
-    says: /Cause: the free list leads to byte \d+, [\s\S]*the block there was merged into the one at byte \d+, by tag, line \d+, called by grow, line \d+, in operation 2, and was not taken off the list/,
+    says: pattern(
+      /Cause: the free list leads to byte \d+, [\s\S]*the block there was merged into the one at /,
+      /byte \d+, by tag, line \d+, called by grow, line \d+, in operation 2, and was not taken /,
+      /off the list/
+    ),
     trace: 'buffers'
   },
   {
@@ -505,15 +597,21 @@ export const wrongs: readonly Wrong[] = [
     step: 6,
     change: [['    i32[block] -= old - size\n', '']],
     kind: 'access',
-    says: /Cause: the free block at byte \d+, made by insert, [\s\S]*lies inside the block of id 0: its header, at byte \d+, still says 1651/,
+    says: pattern(
+      /Cause: the free block at byte \d+, made by insert, [\s\S]*lies inside the block of id 0: /,
+      /its header, at byte \d+, still says 1651/
+    ),
     trace: 'buffers'
   },
   {
-    name: 'the left neighbour looked for at the wrong distance',
+    name: 'the left neighbour searched for at the wrong distance',
     step: 3,
     change: [['first -= i32[block - 1] / 4', 'first -= size / 4']],
     kind: 'overlap',
-    says: /Cause: the footer in front of byte \d+ says that the left neighbour has 16 bytes, so it begins at byte \d+; but the header of both together was written to byte/,
+    says: pattern(
+      /Cause: the footer in front of byte \d+ says that the left neighbour has 16 bytes, so it /,
+      /begins at byte \d+; but the header of both together was written to byte/
+    ),
     trace: 'stack'
   },
   {
@@ -521,27 +619,36 @@ export const wrongs: readonly Wrong[] = [
     step: 4,
     change: [['    if (next !== 0) i32[next + 2] = block\n', '']],
     kind: 'payload',
-    says: /Cause: the free list leads to [\s\S]*That block did not link back to the one at byte 4108: byte \d+ said 0, written by insert/,
+    says: pattern(
+      /Cause: the free list leads to [\s\S]*That block did not link back to the one at byte 4108: /,
+      /byte \d+ said 0, written by insert/
+    ),
     trace: 'random'
   },
   {
-    name: 'removal of the first that leaves the head of the list',
+    name: 'removal of the first block without updating the head of the list',
     step: 4,
     change: [['    else i32[head] = next\n', '']],
     kind: 'overlap',
-    says: /Cause: [\s\S]*it became id 0 in operation 1, and was not taken off the list: the link at byte 4096 still led to it/,
+    says: pattern(
+      /Cause: [\s\S]*it became id 0 in operation 1, and was not taken off the list: the link at /,
+      /byte 4096 still led to it/
+    ),
     trace: 'random'
   },
   {
-    name: 'no room for the footer in the size of a block',
+    name: 'a block size without room for the footer',
     step: 3,
     change: [['(bytes + 8 + 7) & ~7)\n    const block', '(bytes + 4 + 7) & ~7)\n    const block']],
     kind: 'exception',
-    says: /Cause: the payload of id 5 reaches to byte \d+, over the footer of its block, which has 32 bytes: too few for header, payload and footer/,
+    says: pattern(
+      /Cause: the payload of id 5 reaches to byte \d+, over the footer of its block, which has 32 /,
+      /bytes: too few for header, payload and footer/
+    ),
     trace: 'stack'
   },
   {
-    name: 'free that looks for the header 4 bytes too early',
+    name: 'free that reads the header 4 bytes too early',
     step: 4,
     change: [
       [
@@ -550,14 +657,20 @@ export const wrongs: readonly Wrong[] = [
       ]
     ],
     kind: 'access',
-    says: /Cause: the header of the block is at byte 4140 and says 113 [\s\S]*but was not read; the first word that was is at byte 4136\./
+    says: pattern(
+      /Cause: the header of the block is at byte 4140 and says 113 [\s\S]*but was not read; the /,
+      /first word that was is at byte 4136\./
+    )
   },
   {
-    name: 'realloc that stays where there is no room',
+    name: 'realloc in place without enough room',
     step: 5,
     change: [['if (size > old &&', 'if (size > old + 16 &&']],
     kind: 'realloc',
-    says: /byte 8 was lost[\s\S]*Cause: byte \d+, in the payload of the old block, was overwritten by tag, line \d+, called by place/,
+    says: pattern(
+      /byte 8 was lost[\s\S]*Cause: byte \d+, in the payload of the old block, was overwritten by /,
+      /tag, line \d+, called by place/
+    ),
     trace: 'edges'
   },
   {
@@ -584,13 +697,15 @@ export const wrongs: readonly Wrong[] = [
     step: 2,
     change: [['(bytes + 4 + 7) & ~7', '(bytes + 4 + 3) & ~3']],
     kind: 'access',
-    says: /Cause: the header of id 0, at byte 4100, says 29 \(24 bytes, low bits 5\) [\s\S]*must be a multiple of 8/
+    says: pattern(
+      /Cause: the header of id 0, at byte 4100, says 29 \(24 bytes, low bits 5\) [\s\S]*must be a /,
+      /multiple of 8/
+    )
   }
 ]
 
 /**
- * The source of a wrong allocator. Throws when a text to be replaced is not there, or nothing
- * changes.
+ * Returns the source of a wrong allocator. Throws if a text to be replaced is missing.
  */
 export function sourceOf(wrong: Wrong): string {
   let source = solution(wrong.step)
@@ -602,24 +717,24 @@ export function sourceOf(wrong: Wrong): string {
   return wrong.check === true ? source : source.replace('realloc, check }', 'realloc }')
 }
 
-/** The ten that `offheap lab break` has, and the steps of those that are right. */
+/** The ten wrong allocators of `offheap lab break`, and the steps of its correct ones. */
 const TEN = [
-  'realloc that copies the header size too little',
+  'realloc that copies 8 bytes too few',
   'realloc that frees before it copies',
-  'no room for the footer in the size of a block',
-  'a footer that still says free when the block is used',
-  'a merged neighbour left on its list',
+  'a block size without room for the footer',
+  'a footer that still says free when the block is allocated',
+  'a merged neighbour that stays on the free list',
   'a link lost on removal',
   'blocks too small for their links and tags',
-  'realloc that stays where there is no room',
+  'realloc in place without enough room',
   'a block that keeps its old size when its end is cut off',
-  'a neighbour on the right that is not told that its left one is used'
+  'a right neighbour whose left-used bit is not updated'
 ]
 const RIGHT = [3, 4, 5, 6]
 
-/** What labs/broken.br holds. */
+/** Returns the contents of labs/broken.br. */
 export function brokenAllocators(): { readonly right: string[]; readonly wrong: string[] } {
-  // Comments would tell which step it is made from, and check() what is wrong.
+  // Comments would reveal the step that it is derived from, and check() the mistake.
   const bare = (source: string) => source.replace(/\/\*\*[\s\S]*?\*\/\n?|^ *\/\/.*\n/gm, '')
   const wrong = TEN.map(name => {
     const found = wrongs.find(each => each.name === name)
