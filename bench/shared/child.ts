@@ -1,10 +1,11 @@
 /**
- * The part of the benchmark of shared heaps that runs in workers (threads and hand-overs) and in
- * child processes (heap files): `node child.js make|open PATH BYTES SHARED`.
+ * The part of the benchmark of shared heaps that runs in workers (threads, maps and hand-overs) and
+ * in child processes (heap files): `node child.js make|open PATH BYTES SHARED`.
  */
 import { readFileSync } from 'node:fs'
 import { isMainThread, parentPort, workerData } from 'node:worker_threads'
 import { Heap } from '#lib/index.js'
+import { SharedMap } from '#lib/map/index.js'
 import { readTrace } from '#lib/trace/read.js'
 import { fromTrace, leftovers } from '../work/columns.js'
 import { type Columns, freeAll, replay } from '../work/replay.js'
@@ -23,6 +24,16 @@ export type HeapSource =
   | { readonly kind: 'private'; readonly size: number }
   | { readonly kind: 'shared'; readonly handle: ReturnType<Heap['handle']> }
   | { readonly kind: 'file'; readonly path: string }
+
+/** A thread that looks up keys in a map, or one that sets them until it is terminated. */
+export interface LookTask {
+  readonly task: 'look' | 'set'
+  readonly handle: ReturnType<Heap['handle']>
+  /** The SharedMap; undefined: a Map of this thread. */
+  readonly pointer: number | undefined
+  readonly repeats: number
+  readonly gate: Int32Array
+}
 
 /** The worker of the second part, which receives bytes and answers. */
 export interface ReceiveTask {
@@ -82,6 +93,35 @@ async function replayTraces({ heap: source, traces, repeats, gate }: ReplayTask)
   heap.close()
 }
 
+/** The keys of a map, in an order that has nothing to do with that of the entries. */
+export const keysOf = (entries: number): string[] =>
+  Array.from({ length: entries }, (_, i) => `key ${(i * 48_271) % entries}`)
+
+export const ENTRIES = 100_000
+export const VALUE = 'x'.repeat(100)
+
+function look({ task, handle, pointer, repeats, gate }: LookTask): void {
+  const keys = keysOf(ENTRIES)
+  const heap = Heap.attach(handle)
+  const map =
+    pointer === undefined
+      ? new Map(keys.map(key => [key, VALUE]))
+      : SharedMap.open<string, string>(heap, pointer)
+  const run = (): void => {
+    for (const key of keys) if (map.get(key) !== VALUE) throw new Error(`${key} is not there`)
+  }
+  for (let warm = 0; warm < 3; warm++) run()
+  Atomics.add(gate, 0, 1)
+  Atomics.notify(gate, 0)
+  Atomics.wait(gate, 1, 0)
+  while (task === 'set') for (const key of keys) map.set(key, VALUE)
+  const begin = Number(process.hrtime.bigint())
+  for (let repeat = 0; repeat < repeats; repeat++) run()
+  const end = Number(process.hrtime.bigint())
+  parentPort?.postMessage({ begin, end, operations: repeats * keys.length })
+  heap.close()
+}
+
 function receive({ handle, shared }: ReceiveTask): void {
   const heap = Heap.attach(handle)
   const all = new Uint8Array(shared)
@@ -119,9 +159,10 @@ function open(path: string, shared: boolean): void {
 }
 
 if (!isMainThread) {
-  const task: ReplayTask | ReceiveTask = workerData
+  const task: ReplayTask | LookTask | ReceiveTask = workerData
   if (task.task === 'replay') await replayTraces(task)
-  else receive(task)
+  else if (task.task === 'receive') receive(task)
+  else look(task)
 } else if (process.argv[2] === 'make') {
   make(process.argv[3], Number(process.argv[4]), process.argv[5] === 'true')
 } else if (process.argv[2] === 'open') {

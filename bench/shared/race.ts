@@ -1,8 +1,8 @@
 /**
  * `npm run bench -- --shared`: what it costs to share a heap, and what it saves. Measures the
- * throughput of recorded programs by the number of threads; passing bytes to another thread by
- * message, file, SharedArrayBuffer and heap; and opening a heap file that was closed, or whose
- * process was killed.
+ * throughput of recorded programs, and of a SharedMap, by the number of threads; passing bytes to
+ * another thread by message, file, SharedArrayBuffer and heap; and opening a heap file that was
+ * closed, or whose process was killed.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,12 +13,22 @@ import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { median, significant } from '#lib/bench/statistics.js'
 import { Heap } from '#lib/index.js'
+import { SharedMap } from '#lib/map/index.js'
 import { humanBytes } from '#lib/report/sizes.js'
 import { type Labels, type Line, lineChart } from '../page/draw.js'
 import { SHIPPED } from '../paths.js'
 import type { Clock } from '../process/entry.js'
 import type { Grid } from '../report/grids.js'
-import type { HeapSource, Parcel, ReceiveTask, ReplayTask } from './child.js'
+import {
+  ENTRIES,
+  type HeapSource,
+  keysOf,
+  type LookTask,
+  type Parcel,
+  type ReceiveTask,
+  type ReplayTask,
+  VALUE
+} from './child.js'
 
 const CHILD = new URL('./child.js', import.meta.url)
 const MIB = 2 ** 20
@@ -80,19 +90,27 @@ const KINDS: readonly Kind[] = [
   { label: 'one arena for all', make: () => shared(1) }
 ]
 
-/** Nanoseconds per operation: of elapsed time, all threads together, or of processor time. */
+/** A thread's work, without its gate. */
+type Work = Omit<ReplayTask, 'gate'> | Omit<LookTask, 'gate'>
+
+/**
+ * Nanoseconds per operation: of elapsed time, all threads together, or of processor time. Another
+ * thread works beside them if `beside` is given, and is terminated at the end.
+ */
 async function throughput(
-  source: HeapSource,
+  work: Work,
   threads: number,
-  repeats: number,
-  clock: Clock
+  clock: Clock,
+  beside?: Work
 ): Promise<number> {
   const gate = new Int32Array(new SharedArrayBuffer(8))
-  const workerData: ReplayTask = { task: 'replay', heap: source, traces: TRACES, repeats, gate }
-  const workers = Array.from({ length: threads }, () => new Worker(CHILD, { workerData }))
+  const start = (task: Work): Worker => new Worker(CHILD, { workerData: { ...task, gate } })
+  const workers = Array.from({ length: threads }, () => start(work))
+  const other = beside === undefined ? undefined : start(beside)
   const answers = workers.map(worker => once(worker, 'message'))
   const ends = workers.map(worker => once(worker, 'exit'))
-  for (let ready = 0; ready < threads; ready = Atomics.load(gate, 0)) {
+  const all = threads + (other === undefined ? 0 : 1)
+  for (let ready = 0; ready < all; ready = Atomics.load(gate, 0)) {
     await Atomics.waitAsync(gate, 0, ready).value
   }
   const before = process.cpuUsage()
@@ -102,6 +120,7 @@ async function throughput(
     await Promise.all(answers)
   ).map(([result]) => result)
   const { user, system } = process.cpuUsage(before)
+  await other?.terminate()
   await Promise.all(ends)
   const operations = results.reduce((sum, one) => sum + one.operations, 0)
   if (clock === 'cpu') return ((user + system) * 1000) / operations
@@ -116,7 +135,13 @@ async function measureThreads({ quick, rounds, clock, onStep }: SharedOptions): 
     for (const [column, threads] of THREADS.entries()) {
       for (const [row, kind] of KINDS.entries()) {
         const [source, end] = kind.make(threads, folder)
-        samples[row][column].push(await throughput(source, threads, quick ? 2 : 10, clock))
+        const work = {
+          task: 'replay',
+          heap: source,
+          traces: TRACES,
+          repeats: quick ? 2 : 10
+        } as const
+        samples[row][column].push(await throughput(work, threads, clock))
         end()
         onStep(`${kind.label}, ${threads}`)
       }
@@ -135,6 +160,47 @@ async function measureThreads({ quick, rounds, clock, onStep }: SharedOptions): 
     xTitle: 'threads',
     x: THREADS.map(value => ({ value, label: String(value) })),
     lines: KINDS.map(({ label }, row) => ({
+      label,
+      color: COLORS[row],
+      values: samples[row].map(median)
+    }))
+  }
+}
+
+// ---- readers of a map ---------------------------------------------------------------------------
+
+const READERS = ['Map of each thread', 'SharedMap', 'SharedMap, another thread sets']
+
+async function measureReaders({ quick, rounds, clock, onStep }: SharedOptions): Promise<Chart> {
+  const counts = [1, 2, 3]
+  const heap = Heap.map({ size: SIZE, shared: true, arenas: 5 })
+  const map = SharedMap.create<string, string>(heap)
+  for (const key of keysOf(ENTRIES)) map.set(key, VALUE)
+  const samples = READERS.map(() => counts.map((): number[] => []))
+  for (let round = 0; round < rounds; round++) {
+    for (const [column, threads] of counts.entries()) {
+      for (const row of READERS.keys()) {
+        const pointer = row === 0 ? undefined : map.pointer
+        const all = { handle: heap.handle(), pointer, repeats: quick ? 2 : 10 }
+        const beside = row === 2 ? ({ ...all, task: 'set' } as const) : undefined
+        samples[row][column].push(
+          await throughput({ ...all, task: 'look' }, threads, clock, beside)
+        )
+        onStep(`${READERS[row]}, ${threads}`)
+      }
+    }
+  }
+  map.check()
+  heap.close()
+  return {
+    file: 'readers.svg',
+    labels: {
+      title: 'Looking up keys in 1 to 3 threads',
+      subtitle: 'time for one get, all threads together; lower is better'
+    },
+    xTitle: 'threads that read',
+    x: counts.map(value => ({ value, label: String(value) })),
+    lines: READERS.map((label, row) => ({
       label,
       color: COLORS[row],
       values: samples[row].map(median)
@@ -294,6 +360,7 @@ function measureOpening({ quick, rounds, onStep }: SharedOptions): Chart {
 export const SHARED_PARTS: ReadonlyMap<string, (options: SharedOptions) => Promise<Chart> | Chart> =
   new Map<string, (options: SharedOptions) => Promise<Chart> | Chart>([
     ['threads', measureThreads],
+    ['readers', measureReaders],
     ['handover', measureParcels],
     ['open', measureOpening]
   ])
