@@ -434,6 +434,15 @@ test('the commands on the pages run, and print figures of the same form', async 
   expect(shape(page('durable-index.md'))).toContain(shape(index.split('\n').slice(1).join('\n')))
   const { out: requests } = await offheap.recipe('http-cache.js', '2000', '1')
   expect(shape(page('http-cache.md'))).toContain(shape(requests.split('\n').slice(1).join('\n')))
+  for (const [name, what, count] of [
+    ['threads.md', 'array', '10'],
+    ['threads.md', 'queue', '200'],
+    ['shared-cache.md', 'cache', '50']
+  ] as const) {
+    const { out: costs, err } = await offheap.recipe('sharing-costs.js', what, count)
+    expect(err).toBe('')
+    expect(shape(page(name))).toContain(shape(costs.split('\n').slice(1).join('\n')))
+  }
   const { out: table } = await offheap.recipe('lru-cache.js', '2000')
   expect(shape(page('lru-cache.md'))).toContain(shape(table.split('\n').slice(1).join('\n')))
 })
