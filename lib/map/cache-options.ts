@@ -17,6 +17,11 @@ import type { Reason } from './room.js'
 export interface FetchContext {
   /** Aborted if the key is set or deleted meanwhile; the fetched value is then not stored. */
   readonly signal: AbortSignal
+  /**
+   * The options with which the fetched value will be stored: those of `fetch`. `fetchMethod` may
+   * change them, for example set `ttl` to what a server says.
+   */
+  readonly options: { -readonly [Name in keyof CacheSetOptions]: CacheSetOptions[Name] }
   /** The `context` option of `fetch`. */
   readonly context?: unknown
 }

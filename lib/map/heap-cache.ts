@@ -1,11 +1,11 @@
 /** HeapCache: a cache whose entries live in a heap, with an API like that of lru-cache. */
 import { Heap } from '../heap/heap.js'
-import { INSIDE, illegalConstructor } from '../inspect.js'
 import { findBatch } from './batch.js'
 import {
   type CacheBehaviour,
   type CacheOptions,
   type CacheSetOptions,
+  type FetchContext,
   type FetchOptions,
   type GetOptions,
   type HasOptions,
@@ -22,6 +22,7 @@ import { check } from './check.js'
 import { disposeOf } from './departures.js'
 import { Flights } from './flights.js'
 import type { MapKey } from './keys.js'
+import { MAX_BYTES_F64, MAX_ENTRIES_F64, MAX_ENTRY_BYTES_F64, TTL_F64 } from './layout.js'
 import { close, create, destroy, type Opened, open } from './lifecycle.js'
 import { countOf, functionOf } from './options.js'
 import { checkTarget, copyInto, copyOf, viewOf } from './raw.js'
@@ -29,6 +30,9 @@ import { evict } from './room.js'
 import { type MapStats, statsOf } from './stats.js'
 import type { Table } from './table.js'
 import { visit } from './visit.js'
+
+/** The caches that `open` found, by the behaviour that it passes to the constructor. */
+const found = new WeakMap<object, Opened>()
 
 /**
  * A cache in a heap: when it is full, it evicts entries that were not used recently. Options and
@@ -55,12 +59,7 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     where: Heap | CacheOptions<K, V> = {},
     options: CacheOptions<K, V> = {}
   ): HeapCache<K, V> {
-    const heap = where instanceof Heap ? where : undefined
-    const { map, behaviour } = readCache(
-      'HeapCache.create',
-      where instanceof Heap ? options : where
-    )
-    return new HeapCache<K, V>(INSIDE, create(heap, { eviction: 'sieve', ...map }), behaviour)
+    return new HeapCache<K, V>(where, options)
   }
 
   /**
@@ -75,19 +74,25 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     behaviour: CacheBehaviour<K, V> = {}
   ): HeapCache<K, V> {
     const given = readBehaviour('HeapCache.open', behaviour)
-    return new HeapCache<K, V>(INSIDE, open(heap, pointer, given.value), given)
+    found.set(given, open(heap, pointer, given.value))
+    return new HeapCache<K, V>(heap, given)
   }
 
-  private constructor(
-    inside: typeof INSIDE,
-    opened: Opened,
-    behaviour: Partial<CacheBehaviour<K, V>>
-  ) {
-    if (inside !== INSIDE)
-      throw illegalConstructor('HeapCache.create(options) or HeapCache.open(heap)')
-    this.opened = opened
-    this.table = opened.table
-    this.behaviour = behaviour
+  /** Creates an empty cache, as `HeapCache.create` does. Throws what that throws. */
+  constructor(where: Heap | CacheOptions<K, V> = {}, options: CacheOptions<K, V> = {}) {
+    const opened = found.get(options)
+    if (opened === undefined) {
+      const given = where instanceof Heap ? options : where
+      const { map, behaviour } = readCache('HeapCache', given)
+      const heap = where instanceof Heap ? where : undefined
+      this.opened = create(heap, { eviction: 'sieve', ...map })
+      this.behaviour = behaviour
+    } else {
+      this.opened = opened
+      this.behaviour = options
+    }
+    this.table = this.opened.table
+    const { behaviour } = this
     if (behaviour.dispose !== undefined) this.table.departed = []
   }
 
@@ -109,6 +114,23 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
   /** The number of bytes that the entries take in the heap. */
   get calculatedSize(): number {
     return this.stats().bytes
+  }
+
+  /** The limits and the TTL that the cache was created with; 0 for none. */
+  get max(): number {
+    return this.table.setting(MAX_ENTRIES_F64)
+  }
+
+  get maxSize(): number {
+    return this.table.setting(MAX_BYTES_F64)
+  }
+
+  get maxEntrySize(): number {
+    return this.table.setting(MAX_ENTRY_BYTES_F64)
+  }
+
+  get ttl(): number {
+    return this.table.setting(TTL_F64)
   }
 
   // ---- reading ----------------------------------------------------------------------------------
@@ -294,15 +316,20 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
     }
     this.misses++
     const stale: V | undefined = entry === 0 ? undefined : table.read(entry)
-    const setOptions = {
+    const storing: FetchContext['options'] = {
       ...(ttl === undefined ? {} : { ttl }),
       ...(noUpdateTTL === undefined ? {} : { noUpdateTTL }),
       ...(noDisposeOnSet === undefined ? {} : { noDisposeOnSet })
     }
     const flight = this.flights.join(
       key,
-      signal => fetchMethod(key, stale, context === undefined ? { signal } : { signal, context }),
-      value => this.set(key, value, setOptions)
+      signal =>
+        fetchMethod(key, stale, {
+          signal,
+          options: storing,
+          ...(context === undefined ? {} : { context })
+        }),
+      value => this.set(key, value, storing)
     )
     const settled = flight.catch((error: unknown) => {
       const keeps = given.allowStaleOnFetchRejection === true && stale !== undefined

@@ -107,6 +107,13 @@ export class Table implements Roomy {
     return m[at + COUNT]
   }
 
+  /** A number of the header, such as a limit. */
+  setting(index: number): number {
+    const { f64, at } = this.memory
+    this.segments.ready()
+    return f64[at / 2 + index]
+  }
+
   /** Finds the entry with this key, expired or not; 0 if there is none. */
   find(key: MapKey): number {
     const { segments } = this
@@ -143,9 +150,7 @@ export class Table implements Roomy {
    * that of the map.
    */
   timeFrom(ttl: number | undefined): Time | undefined {
-    this.segments.ready()
-    const { f64, at } = this.memory
-    const lives = ttl === undefined ? f64[at / 2 + TTL_F64] : ttl
+    const lives = ttl === undefined ? this.setting(TTL_F64) : ttl
     return lives === 0 ? undefined : { expiry: Date.now() + lives, ttl: lives }
   }
 

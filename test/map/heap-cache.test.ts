@@ -31,6 +31,54 @@ function thrown(call: () => unknown): unknown {
   return undefined
 }
 
+describe('a program written for lru-cache', () => {
+  test('creates it with `new`, in a heap of its own or in a given one', () => {
+    using cache = new HeapCache<string, number>({ max: 2, ttl: 5, eviction: 'lru' })
+    cache.set('a', 1).set('b', 2).set('c', 3)
+    expect([...cache]).toEqual([
+      ['c', 3],
+      ['b', 2]
+    ])
+    const heap = Heap.format(new ArrayBuffer(2 ** 16))
+    const given = new HeapCache<string, number>(heap, { maxSize: 5000 })
+    given.set('a', 1)
+    expect(HeapCache.open<string, number>(heap, given.pointer).get('a')).toBe(1)
+    const unknown = [{ sizeCalculation: () => 1 }]
+    expect(thrown(() => Reflect.construct(HeapCache, unknown))).toMatchObject({
+      code: 'ERR_INVALID_ARG_VALUE',
+      message: expect.stringMatching(/'options.sizeCalculation' is not an option of HeapCache/)
+    })
+  })
+
+  test('reads its limits, which are 0 for none', () => {
+    const limits = (cache: HeapCache) => [cache.max, cache.maxSize, cache.maxEntrySize, cache.ttl]
+    const options = { max: 10, maxSize: 5000, maxEntrySize: 500, ttl: 7 }
+    const cache = cacheOf(options)
+    expect(limits(cache)).toEqual([10, 5000, 500, 7])
+    expect(limits(HeapCache.open(cache.heap, cache.pointer))).toEqual([10, 5000, 500, 7])
+    expect(limits(cacheOf())).toEqual([0, 0, 0, 0])
+    cache.close()
+    expect(thrown(() => cache.max)).toMatchObject({ code: 'ERR_OFFHEAP_CLOSED' })
+  })
+
+  test('chooses in fetchMethod how the fetched value is stored', async () => {
+    const cache = cacheOf<number>({
+      ttl: 1e9,
+      fetchMethod: async (key, _, { options }) => {
+        if (key === 'short') options.ttl = 10
+        if (key === 'wrong') options.ttl = -1
+        return 1
+      }
+    })
+    expect(await cache.fetch('short')).toBe(1)
+    expect(await cache.fetch('long')).toBe(1)
+    expect(cache.getRemainingTTL('short')).toBeLessThanOrEqual(10)
+    expect(cache.getRemainingTTL('long')).toBeGreaterThan(1e8)
+    await expect(cache.fetch('wrong')).rejects.toThrow('options.ttl')
+    expect(cache.has('wrong')).toBe(false)
+  })
+})
+
 describe('the order of use', () => {
   test('decides which entry is evicted, and get renews an entry', () => {
     const cache = cacheOf({ ...lru, max: 5 })
