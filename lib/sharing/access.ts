@@ -1,42 +1,44 @@
 /**
- * Who may touch an arena, and its outboxes, right now. The owner of an arena takes no lock (biased
- * locking):
+ * Decides which thread may access an arena and its outboxes. The owner of an arena takes no lock
+ * (biased locking):
  *
  *     owner:     BUSY = 1; if CALL is 0, work; BUSY = 0               (engine.ts)
- *     intruder:  take LOCK; CALL |= REVOKE; barrier; wait until BUSY is 0; work; CALL &= ~REVOKE; free LOCK
+ *     intruder:  take LOCK; CALL |= REVOKE; barrier; wait until BUSY is 0; work;
+ *                CALL &= ~REVOKE; release LOCK
  *
- * The owner's words are plain stores and loads. What orders them is the barrier of the intruder,
- * which all running threads execute (membarrier on Linux, FlushProcessWriteBuffers on Windows). It
- * falls somewhere into the owner's program:
- * - behind `BUSY = 1`: then the intruder sees it, and waits for the end of the operation;
- * - in front of it: then the owner's look at CALL comes later, sees REVOKE, and the owner takes
- *   LOCK as everyone does.
- * When the intruder had to wait, it has seen `BUSY = 0`, but on a processor that reorders stores
- * (ARM) not yet all that the owner stored before. A second barrier, now that `BUSY = 0` is behind
- * the owner, sees to that. In the other direction: an owner that was outside all the while must not
- * use what it read before the intruder's stores together with a CALL that it read after them. A
- * barrier in front of `CALL &= ~REVOKE` sees to that: what the owner reads behind it is new, and in
- * front of it CALL still says REVOKE. On x86 neither can happen, and both barriers are left out.
- * Where the system has no such barrier (macOS), BUSY and CALL are atomic for the owner too, and
- * nothing else is needed.
+ * The owner uses plain stores and loads. The intruder's barrier orders them: all running threads
+ * execute it (membarrier on Linux, FlushProcessWriteBuffers on Windows). It falls somewhere into
+ * the owner's program:
+ * - After `BUSY = 1`: the intruder sees the store, and waits until the operation is complete.
+ * - Before `BUSY = 1`: the owner loads CALL later, sees REVOKE, and takes LOCK like everyone else.
  *
- * All of this holds between processes as well, for the words are in pages that they share. The
- * barrier must reach the threads of all processes then: on Linux that is another command of
+ * A processor that reorders memory accesses (ARM) needs two more barriers:
+ * - After a wait, the intruder has seen `BUSY = 0`, but perhaps not every earlier store of the
+ *   owner. A barrier after the wait makes these visible.
+ * - An owner that was outside must not combine a value loaded before the intruder's stores with a
+ *   CALL loaded after them. A barrier before `CALL &= ~REVOKE` prevents that: before it, CALL still
+ *   has REVOKE; after it, the owner loads new values.
+ * On x86 neither case can occur, and both barriers are omitted. On a system without such a barrier
+ * (macOS), the owner accesses BUSY and CALL atomically too, and needs nothing else.
+ *
+ * The same protocol works between processes, because they share the pages that hold these words.
+ * The barrier must then reach the threads of all processes. On Linux that is another command of
  * membarrier (GLOBAL_EXPEDITED), for which each process registers before it claims a life. A thread
- * that is stopped, or waits for a processor, executes a barrier when it is switched out and in.
+ * that is stopped, or waits for a processor, executes a barrier at each context switch.
  *
- * All other hand-overs are by LOCK, an atomic compare-and-exchange in, an atomic store out.
+ * All other accesses are ordered by LOCK: an atomic compare-and-exchange acquires it, and an atomic
+ * store releases it.
  *
- * A thread that ends takes nothing along. LOCK and OWNER hold tokens, whose lives (control.ts) end
- * with their threads, in whatever way; whoever meets the token of a thread that is gone takes its
- * place, and recovers the arena if the thread was in the middle of an operation.
+ * A thread that ends leaves no lock behind. LOCK and OWNER hold tokens, whose lives (control.ts)
+ * end with their threads, however these end. A thread that finds the token of an ended thread takes
+ * its place, and recovers the arena if an operation was interrupted.
  *
- * A process that is killed can't end its lives. But it loses the locks that it held on their bytes
- * in the file, and it does so after its last store, since its pages of the file hold them as well.
- * So whoever waits for a thread asks for that lock from time to time, and ends the life for it
- * (`confirm`). The life is read first and then the lock: a living one has its lock before the life
- * is odd, and until after it is even. The exchange fails when somebody else has ended it meanwhile,
- * or claimed it anew.
+ * A killed process can't end its lives. But the system releases its locks on their bytes in the
+ * file, and does so after its last store, because its mapping of the file holds the locks as well.
+ * So a waiting thread tests that lock from time to time, and ends the life on behalf of the killed
+ * process (`confirm`). It reads the life before it tests the lock: a thread acquires the lock
+ * before its life becomes odd, and releases it after the life has become even. The exchange fails
+ * if another thread has ended the life meanwhile, or claimed it again.
  */
 import { OffheapError } from '../errors.js'
 import {
@@ -53,26 +55,26 @@ import {
   REVOKE
 } from './control.js'
 
-/** What the system has for threads that share memory. */
+/** What the operating system and the processor provide for threads that share memory. */
 export interface System {
   /** Whether owners use atomic operations, because there is no barrier. */
   readonly fenced: boolean
-  /** Whether this processor reorders stores, or loads. */
+  /** Whether this processor reorders stores with stores, or loads with loads. */
   readonly reorders: boolean
   /** Makes all running threads that use the memory execute a memory barrier. */
   barrier(): void
-  /** Lets this thread sleep. */
+  /** Suspends this thread. */
   sleep(microseconds: number): void
   /**
-   * Of a heap of several processes: is nobody there who holds the life with this index? The own one
-   * must not be asked for.
+   * Whether no thread holds the life with this index. Only for a heap that several processes
+   * share. The index must not be that of this thread's own life.
    */
   readonly isUnclaimed?: (index: number) => boolean
 }
 
-/** So often a waiting thread looks before it sleeps. */
+/** How many times a waiting thread polls before it sleeps. */
 const SPINS = 200
-/** The first sleep and the longest one, in microseconds. */
+/** The first and the longest sleep, in microseconds. */
 const [FIRST_SLEEP, LONGEST_SLEEP] = [20, 1000]
 
 export class Access {
@@ -91,12 +93,12 @@ export class Access {
     this.patience = patience
   }
 
-  /** Is the thread of this token still there? False for 0. */
+  /** Returns whether the thread of this token is alive. False for 0. */
   lives(token: number): boolean {
     return token !== 0 && Atomics.load(this.words, lifeOf(token)) === livingOf(token)
   }
 
-  /** Ends the life of a thread whose process was killed. */
+  /** Ends the life of this token's thread if its process was killed. */
   private confirm(token: number): void {
     const { isUnclaimed } = this.system
     if (isUnclaimed === undefined || token === this.me || !this.lives(token)) return
@@ -105,19 +107,19 @@ export class Access {
     Atomics.compareExchange(this.words, lifeOf(token), living, endedOf(living))
   }
 
-  /** Makes sure that the arena is vacant if the process of its owner was killed. */
+  /** Makes the arena vacant if the process of its owner was killed. */
   confirmOwner(record: number): void {
     this.confirm(Atomics.load(this.words, record + OWNER))
   }
 
-  /** Does the arena belong to nobody who is still there? */
+  /** Returns whether the arena has no living owner. */
   isVacant(record: number): boolean {
     return !this.lives(Atomics.load(this.words, record + OWNER))
   }
 
   /**
-   * Waits until no other thread is in the arena, and keeps them out until `leave`. The arena may be
-   * DAMAGED. Throws ERR_OFFHEAP_BUSY, with nothing changed.
+   * Waits until no other thread is in the arena, and excludes them until `leave`. The arena may be
+   * DAMAGED. Throws ERR_OFFHEAP_BUSY, and then changes nothing.
    */
   enter(record: number): void {
     const patience = new Patience(this.system, this.patience, 'the same arena')
@@ -132,7 +134,7 @@ export class Access {
     }
   }
 
-  /** Enters the arena if it is vacant, and nobody else is in it. */
+  /** Enters the arena if it is vacant and no other thread is in it. Returns whether it did. */
   enterVacant(record: number): boolean {
     if (!this.isVacant(record) || !this.lock(record)) return false
     if (!this.isVacant(record)) {
@@ -145,7 +147,8 @@ export class Access {
 
   leave(record: number): void {
     const { words, system } = this
-    // The owner of a damaged arena must come and recover it, or meet the one who does.
+    // While the arena is damaged, REVOKE stays: it sends the owner into the slow path, which
+    // recovers the arena.
     if (
       (Atomics.load(words, record + CALL) & REVOKE) !== 0 &&
       Atomics.load(words, record + DAMAGED) === 0
@@ -156,22 +159,22 @@ export class Access {
     Atomics.store(words, record + LOCK, 0)
   }
 
-  /** Makes this thread the owner of a vacant arena that it is in. */
+  /** Makes this thread the owner of a vacant arena that it has entered. */
   own(record: number): void {
     Atomics.and(this.words, record + CALL, ~CROWDED)
     Atomics.store(this.words, record + OWNER, this.me)
   }
 
-  /** Gives up an arena of this thread, which is in no operation on it. */
+  /** Gives up an arena of this thread. No operation on it may be in progress. */
   disown(record: number): void {
     Atomics.store(this.words, record + BUSY, 0)
     Atomics.store(this.words, record + OWNER, 0)
   }
 
   /**
-   * Waits for a lock of the callers', in a word of the heap, and takes it. It holds a token as LOCK
-   * does, and is handed over in the same way. Returns whether its holder ended without releasing
-   * it. Throws ERR_OFFHEAP_BUSY.
+   * Waits for a caller's lock in a word of the heap, and acquires it. Like LOCK, the word holds the
+   * token of the holder. Returns whether its holder ended without releasing it. Throws
+   * ERR_OFFHEAP_BUSY.
    */
   acquire(words: Int32Array, word: number): boolean {
     const patience = new Patience(this.system, this.patience, 'a mutex')
@@ -182,13 +185,14 @@ export class Access {
     }
   }
 
-  /** Takes a lock in a word of the heap if nobody has it. */
+  /** Acquires a lock in a word of the heap if it is free. Returns whether it did. */
   tryAcquire(words: Int32Array, word: number): boolean {
     return Atomics.compareExchange(words, word, 0, this.me) === 0
   }
 
   /**
-   * The owner of the arena, which this thread is in, takes the lock from now on: others come often.
+   * Makes the owner of the arena, which this thread has entered, take LOCK for every operation,
+   * because other threads use the arena too.
    */
   crowd(record: number): void {
     if (!this.isVacant(record) && Atomics.load(this.words, record + OWNER) !== this.me) {
@@ -196,7 +200,7 @@ export class Access {
     }
   }
 
-  /** One attempt at the lock of an arena. */
+  /** Tries once to acquire the lock of an arena. */
   private lock(record: number): boolean {
     const isAbandoned = this.take(this.words, record + LOCK)
     if (isAbandoned) this.damage(record)
@@ -204,21 +208,21 @@ export class Access {
   }
 
   /**
-   * One attempt at a lock, which holds a token. Returns whether its holder ended without releasing
-   * it; undefined if the holder is still there.
+   * Tries once to acquire a lock that holds a token. Returns whether its holder ended without
+   * releasing it; undefined if the holder is alive.
    */
   private take(words: Int32Array, word: number): boolean | undefined {
     const { me } = this
     const holder = Atomics.compareExchange(words, word, 0, me)
     if (holder === 0) return false
-    // This thread's own token is of a call that was cut off by an error.
+    // This thread's own token is left from a call that an error interrupted.
     if (holder !== me && this.lives(holder)) return undefined
     return Atomics.compareExchange(words, word, holder, me) === holder ? true : undefined
   }
 
   /**
-   * The arena that this thread is in must be recovered before anything else happens in it; no owner
-   * may overlook that.
+   * Marks the arena that this thread has entered: it must be recovered before any other operation.
+   * REVOKE makes sure that its owner notices.
    */
   damage(record: number): void {
     Atomics.store(this.words, record + DAMAGED, 1)
@@ -229,14 +233,14 @@ export class Access {
     return Atomics.load(this.words, record + DAMAGED) !== 0
   }
 
-  /** The arena was recovered. */
+  /** Marks the arena as recovered. */
   mend(record: number): void {
     Atomics.store(this.words, record + DAMAGED, 0)
   }
 
   /**
-   * Sees to it that the owner is in no operation, and begins none before `leave`. This thread has
-   * the lock.
+   * Waits until the owner has completed its operation, and keeps it from beginning another before
+   * `leave`. This thread holds LOCK.
    */
   private evict(record: number, patience: Patience): void {
     const { words, system } = this
@@ -261,7 +265,8 @@ export class Access {
   }
 
   /**
-   * Makes a vacant arena one without an owner. One whose owner ended in an operation is damaged.
+   * Removes the dead owner of a vacant arena. If it ended during an operation, the arena is
+   * damaged.
    */
   private bury(record: number): void {
     const { words } = this
@@ -275,7 +280,8 @@ export class Access {
 }
 
 /**
- * A thread that waits looks often at first, then sleeps longer and longer, and gives up in the end.
+ * Backoff of a waiting thread: it polls at first, then sleeps for longer and longer, and gives up
+ * in the end.
  */
 export class Patience {
   private readonly system: Pick<System, 'sleep'>
@@ -290,14 +296,14 @@ export class Patience {
     this.left = milliseconds * 1000
   }
 
-  /** Waits a little. Returns whether it slept for that. Throws ERR_OFFHEAP_BUSY. */
+  /** Waits for a moment. Returns whether it slept. Throws ERR_OFFHEAP_BUSY when time is up. */
   wait(): boolean {
     if (this.spins-- > 0) return false
     if (this.left <= 0) {
       throw new OffheapError(
         'ERR_OFFHEAP_BUSY',
-        `Another thread or process has been in ${this.place} for too long: it is stopped, or ` +
-          'waits for something in the middle of a call. Nothing was changed; try again'
+        `Another thread or process has been in ${this.place} for too long: it is stopped, or is ` +
+          'waiting in the middle of a call. Nothing was changed; try again'
       )
     }
     this.system.sleep(this.pause)

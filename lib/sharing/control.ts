@@ -1,22 +1,24 @@
 /**
- * The control area of a shared heap: what its threads tell each other, those of one process or, if
- * the heap is in a file, of several. It lies behind the superblock (superblock.ts), in the head, so
- * no pointer and no view of the heap reaches it.
+ * The control area of a shared heap: the state through which its threads coordinate. They belong to
+ * one process or, if the heap is in a file, to several. It follows the superblock (superblock.ts)
+ * in the head, so no pointer and no view of the heap reaches it.
  *
  *     ┌────────────┬───────────────────────┬──────────────────────────────────────────────┐
  *     │ lives      │ a record for each     │ an outbox for each pair of arenas:           │
  *     │ 256 words  │ arena, 128 bytes      │ two halves of 128 bytes                      │
  *     └────────────┴───────────────────────┴──────────────────────────────────────────────┘
  *
- *     life      one for each thread that is attached: odd while it lives. It is raised by one when the
- *               thread attaches, and again when the thread closes the heap or ends, however it ends.
- *               Only a process that is killed leaves it odd; then others raise it (access.ts).
- *     token     life << 8 | its index. Names a thread for good: the next thread has another life.
+ *     life      one for each attached thread; odd while the thread is alive. It is incremented when
+ *               the thread attaches, and again when the thread closes the heap or ends, however it
+ *               ends. Only a killed process leaves it odd; another thread then increments it
+ *               (access.ts).
+ *     token     life << 8 | its index. Identifies a thread: the next thread at this index has
+ *               another life.
  *
  *     record    ┌──────┬──────┬────────────┬──────┬───────┬─────────┬───────┬────────────┐
  *               │ BUSY │ CALL │  14 words  │ LOCK │ OWNER │ DAMAGED │ TRIMS │  12 words  │
  *               └──────┴──────┴────────────┴──────┴───────┴─────────┴───────┴────────────┘
- *               a cache line for the owner   and one for all others
+ *               a cache line for the owner   and one for other threads
  *
  *     half      ┌───────┬───────┬──────────────────────────────────────────┐
  *               │ STATE │ COUNT │ 30 pointers into the other arena, / 8    │
@@ -26,53 +28,56 @@
  */
 import { SUPERBLOCK_BYTES } from './superblock.js'
 
-/** Where the lives begin. */
+/** The word where the lives begin. */
 export const LIVES_AT = SUPERBLOCK_BYTES / 4
 
-/** How many threads can be attached at a time. */
+/** The maximum number of threads attached at the same time. */
 export const LIVES = 256
-/** How many arenas a heap can have. */
+/** The maximum number of arenas of a heap. */
 export const MOST_ARENAS = 32
 
-/** The words of an arena's record. */
+/** The size of an arena's record, in words. */
 const RECORD_WORDS = 32
-/** 1 while the owner is in an operation. */
+/** 1 during an operation of the owner. */
 export const BUSY = 0
 /** Why the owner should leave the fast path: a sum of the flags below; 0 for no reason. */
 export const CALL = 1
-/** Another thread is in the arena, or about to enter it. */
+/** Another thread is in the arena, or is about to enter it. */
 export const REVOKE = 1
 /** An outbox has pointers for this arena. */
 export const MAIL = 2
 /**
- * Threads without an arena of their own use this one, and the owner knows: it takes the lock as
- * they do.
+ * Threads without an arena of their own use this one, so the owner takes LOCK for every operation.
  */
 export const CROWDED = 4
 /**
- * The token of the thread that is in the arena, and is not in the owner's fast path; 0 for none.
+ * The token of the thread that has entered the arena; 0 for none. The owner's fast path does not
+ * set it.
  */
 export const LOCK = 16
-/** The token of the thread that the arena belongs to; 0 for none. */
+/** The token of the thread that owns the arena; 0 for none. */
 export const OWNER = 17
 
 /**
- * 1 when a thread ended in the middle of an operation in the arena, which must be recovered first.
+ * 1 when a thread ended during an operation in the arena: it must be recovered before it is used.
  */
 export const DAMAGED = 18
-/** How often pages of the arena were given back, modulo 2 ** 32. Of a heap in a file. */
+/**
+ * How often pages of the arena were returned to the system, modulo 2 ** 32. Only for a heap in a
+ * file.
+ */
 export const TRIMS = 19
 
-/** The words of a half of an outbox. */
+/** The size of half an outbox, in words. */
 export const HALF_WORDS = 32
-/** FILLING: it belongs to the arena that sends. POSTED: to the arena that receives. */
+/** FILLING: the half belongs to the sending arena. POSTED: to the receiving arena. */
 export const STATE = 0
 export const FILLING = 0
 export const POSTED = 1
-/** How many pointers there are. The store of it is the commit of a free. */
+/** The number of pointers. Storing it commits a free. */
 export const COUNT = 1
 export const POINTERS = 2
-/** The pointers that a half can hold. */
+/** The capacity of half an outbox, in pointers. */
 export const BATCH = HALF_WORDS - POINTERS
 
 /** The bytes of the control area of so many arenas. */
@@ -86,26 +91,29 @@ export function recordOf(index: number): number {
 }
 
 /**
- * The first half of the outbox from arena `from` to arena `to`; the second one is right behind it.
+ * The first half of the outbox from arena `from` to arena `to`. The second half follows it.
  */
 export function outboxOf(arenas: number, from: number, to: number): number {
   return recordOf(arenas) + 2 * HALF_WORDS * (from * arenas + to)
 }
 
-/** Which life a token names, as a word of the head, and what it is while the thread lives. */
+/** The parts of a token: the index of its life, the word of that life, its value while alive. */
 export const indexOf = (token: number): number => token & (LIVES - 1)
 export const lifeOf = (token: number): number => LIVES_AT + indexOf(token)
 export const livingOf = (token: number): number => token >>> 8
-/** Fewer threads than half of this have had the same life since the file was synced. */
+/**
+ * How far a life advances when tokens in the heap may be newer. Enough if fewer than half as many
+ * threads had this life since the last sync.
+ */
 const LOST_LIVES = 0x10000
-/** What a life that ends becomes. */
+/** The value of a life after it ends. */
 export const endedOf = (life: number): number => (life + 1) & 0x7fffff
 
 /**
- * Prepares the control area for the first thread that opens the heap while nobody else has it open:
- * no life goes on, and no arena is anybody's. An arena that somebody was in is DAMAGED, and so are
- * all if `isUnclean`. What waits in outboxes stays, unless the machine stopped (`forgets`): then it
- * may be older than the arenas. The area may hold anything, and be left after any store.
+ * Prepares the control area for the first thread that opens the heap: ends all lives, and makes all
+ * arenas vacant. An arena with an interrupted operation becomes DAMAGED; if `isUnclean`, all do.
+ * Outboxes keep their pointers, unless the machine restarted (`forgets`): they may then be older
+ * than the arenas. The area may have any content, and a kill after any store does no harm.
  */
 export function adopt(
   words: Int32Array,
@@ -115,13 +123,13 @@ export function adopt(
 ): void {
   for (let life = LIVES_AT; life < LIVES_AT + LIVES; life++) {
     if (words[life] !== (words[life] & 0x7ffffe)) words[life] = endedOf(words[life] | 1)
-    // Tokens in the heap may be newer than this life, and must not name one that is to come.
+    // Tokens in the heap may be newer than this life, and must not match a future life.
     if (forgets) words[life] = (words[life] + LOST_LIVES) & 0x7ffffe
   }
   for (let arena = 0; arena < arenas; arena++) {
     const record = recordOf(arena)
     const isInUse = words[record + BUSY] !== 0 || words[record + LOCK] !== 0
-    // First: until then the words below say it.
+    // This store comes first: until then, the words below tell that the arena is damaged.
     if (isUnclean || isInUse) words[record + DAMAGED] = 1
     const isDamaged = words[record + DAMAGED] !== 0
     words[record + BUSY] = 0

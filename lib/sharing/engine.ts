@@ -1,19 +1,21 @@
 /**
- * The engine of a heap that several threads use at once. The heap has arenas, each of them an
- * ordinary heap with an allocator of its own (lib/engine), and every thread owns one if there are
- * enough:
+ * The engine of a heap that several threads use at the same time. The heap is divided into arenas.
+ * Each arena is an ordinary heap with its own allocator (lib/engine). Every thread owns an arena,
+ * if there are enough:
  *
- * - malloc, and free of a block in the own arena, take no lock: see access.ts.
- * - free of a block in another arena goes to an outbox, and from there in batches: see outbox.ts.
- * - A thread whose arena is full moves to a vacant one, or else looks in all arenas.
- * - What concerns the whole heap (stats, check, blocks, reset, trim) is done while this thread is
- *   in all arenas, which it enters in their order.
+ * - malloc, and free of a block in the thread's own arena, take no lock: see access.ts.
+ * - free of a block in another arena puts it into an outbox, which is delivered in batches: see
+ *   outbox.ts.
+ * - A thread whose arena is full moves to a vacant one. If there is none, it tries all arenas.
+ * - Operations on the whole heap (stats, check, blocks, reset, trim) run while this thread is in
+ *   all arenas. It enters them in order.
  *
- * This thread holds the lock of one arena at a time, or of all; it waits for nobody while it is in
- * an operation of its own arena; and no code of the caller runs while it holds any. So no two
- * threads can wait for each other.
+ * Deadlock can't occur: a thread holds the lock of one arena, or acquires those of all arenas in
+ * order; it never waits during an operation on its own arena; and it runs no code of the caller
+ * while it holds a lock.
  *
- * Pointers count from the first byte of arena 0, and an arena's allocator counts from its own.
+ * Pointers count from the first byte of arena 0. An arena's allocator counts from the first byte of
+ * its arena.
  */
 import type { Allocator } from '../engine/allocator.js'
 import type {
@@ -43,32 +45,30 @@ import { ROOT_WORD, UNIT_BYTES } from './superblock.js'
 /** One arena, as this thread sees it. */
 export interface Arena {
   readonly index: number
-  /** Where it begins, as a pointer. */
+  /** The pointer to its first byte. */
   readonly base: number
-  /** Its record in the head. */
+  /** The word of its record in the head. */
   readonly record: number
   readonly words: Int32Array
   readonly allocator: Allocator
-  /** Its TRIMS when this thread looked last. */
+  /** The value of TRIMS that this thread saw last. */
   trims: number
 }
 
-/** What the arenas are in, if it is a file. `arena` is the index of one. */
+/** The file that holds the arenas, if there is one. `arena` is the index of an arena. */
 export interface Storage {
-  /** Why the pages are not the file's any more; undefined as long as they are. */
+  /** Why the pages no longer belong to the file; undefined while they do. */
   lost(): OffheapError | undefined
-  /** Makes sure that there is disk space for the first `bytes` bytes. False if there is none. */
+  /** Reserves disk space for the first `bytes` bytes of an arena. False if there is none. */
   commit(arena: number, bytes: number): boolean
-  /** Only up to the top of the arena there is disk space for certain. */
+  /** From now on, assumes disk space only up to the top of the arena. */
   forget(arena: number): void
 }
 
-/**
- * A thread without an arena looks for a vacant one each time that it has entered another so often.
- */
+/** A thread without an arena looks for a vacant one after this many visits to a shared one. */
 const LOOK_EVERY = 64
 
-/** The calls that need no lock in the own arena. */
+/** The calls that take no lock in the thread's own arena. */
 const ALLOCATE = 0
 const ALLOCATE_ZEROED = 1
 const FREE = 2
@@ -77,7 +77,7 @@ type Call = typeof ALLOCATE | typeof ALLOCATE_ZEROED | typeof FREE | typeof RESI
 
 export class SharedEngine implements Engine {
   readonly placement: PlacementName
-  /** The fast path of the heap is not for shared heaps. */
+  /** Empty: a shared heap does not use the fast path of `Heap`. */
   readonly slots: Slots = noSlots()
   private readonly host: Host
   private readonly access: Access
@@ -85,29 +85,29 @@ export class SharedEngine implements Engine {
   private readonly fenced: boolean
   private arenas: readonly Arena[]
   private readonly arenaBytes: number
-  /** The words of the head; none after close(), and when the memory went away. */
+  /** The words of the head. Empty after close(), and when the memory is gone. */
   private head: Int32Array
-  /** The body: the words of all arenas. */
+  /** The words of all arenas: the body. */
   private words: Int32Array
-  /** The arena of this thread, or the one that it shares with others. */
+  /** The arena that this thread owns, or the one that it shares with other threads. */
   private home: Arena
   private owns = false
   /**
-   * Whether the fast path may be tried: the thread has an arena, needs no fences, and the last
-   * operation was not cut off.
+   * Whether the fast path may be used: the thread owns an arena, needs no fences, and its last
+   * operation was not interrupted.
    */
   private ready = false
   private visits = 0
-  /** Of the own arena, for the fast path: where it begins, its record, words, allocator, slots. */
+  /** Copies of the fields of this thread's own arena, for the fast path. */
   private base = 0
   private bytes = 0
   private record = 0
   private own: Int32Array
   private allocator: Allocator
   private ownSlots: Slots
-  /** Who is asked before this thread frees a block. */
+  /** Notified before and after this thread frees a block. */
   private watcher: Watch | undefined
-  /** True when an arena reached another MiB in the call under way. */
+  /** Whether an arena grew past another MiB during the current call. */
   private grew = false
   private readonly storage: Storage | undefined
 
@@ -154,13 +154,12 @@ export class SharedEngine implements Engine {
     return this.words.length !== 0 && this.storage?.lost() === undefined
   }
 
-  // ---- the own arena ----------------------------------------------------------------------------
+  // ---- this thread's own arena ------------------------------------------------------------------
 
   /**
-   * Does one call in the own arena without a lock, if no other thread needs the arena now: see
-   * access.ts for what the stores mean. `local` counts from the first byte of the arena. Returns
-   * what the allocator returns, 1 for a block that was freed, and 0 for a call that the slow path
-   * has to do.
+   * Runs one call in this thread's own arena without a lock, unless another thread needs the arena
+   * now. access.ts explains the stores. `local` counts from the first byte of the arena. Returns
+   * the result of the allocator; 1 for a freed block; 0 if the slow path has to do the call.
    */
   private quick(call: Call, local: Pointer, bytes: number): Pointer {
     const { head, record } = this
@@ -182,7 +181,7 @@ export class SharedEngine implements Engine {
         result = this.allocator.allocateZeroed(bytes)
       }
     } catch (error) {
-      // No call here: the stack may be exhausted.
+      // Don't call anything here: the stack may be exhausted.
       this.own[PENDING_WORD] = CUT
       this.ready = false
       head[record + BUSY] = 0
@@ -246,11 +245,11 @@ export class SharedEngine implements Engine {
     )
   }
 
-  // ---- where memory comes from ------------------------------------------------------------------
+  // ---- the slow path of allocation --------------------------------------------------------------
 
   /**
-   * A block that one of the arenas has: the own one first, then a vacant one, then any. 0 when none
-   * has.
+   * Allocates from this thread's own arena, else from a vacant one, else from any. Returns 0 when
+   * all are full.
    */
   private request(serve: (allocator: Allocator, base: number) => number): Pointer {
     if (!this.open) return 0
@@ -263,7 +262,7 @@ export class SharedEngine implements Engine {
     return this.grew ? this.announced(pointer) : pointer
   }
 
-  /** Does some work in the arena of this thread. */
+  /** Runs `work` in the arena of this thread. */
   private atHome<Result>(work: (arena: Arena) => Result): Result {
     if (this.begin()) {
       try {
@@ -281,8 +280,8 @@ export class SharedEngine implements Engine {
   }
 
   /**
-   * Begins an operation in the own arena. False when another thread is there, or something waits
-   * for its owner.
+   * Begins an operation in this thread's own arena. Returns false when CALL has a reason for the
+   * owner to take the lock.
    */
   private begin(): boolean {
     const { head, record } = this
@@ -301,7 +300,8 @@ export class SharedEngine implements Engine {
   }
 
   /**
-   * Finds a vacant arena in which the work returns a pointer, and makes it the one of this thread.
+   * Finds a vacant arena in which `work` returns a pointer, and makes this thread its owner.
+   * Returns 0 if there is none.
    */
   private move(work: (arena: Arena) => Pointer): Pointer {
     for (const arena of this.arenas) {
@@ -318,7 +318,7 @@ export class SharedEngine implements Engine {
     return 0
   }
 
-  /** Looks for a vacant arena; while there is none, this thread shares one with others. */
+  /** Takes a vacant arena. If there is none, this thread shares one with other threads. */
   private settle(): void {
     for (const arena of this.arenas) {
       this.access.confirmOwner(arena.record)
@@ -329,11 +329,12 @@ export class SharedEngine implements Engine {
     if (this.visits === 0) this.home = this.arenas[(this.access.me & 0xff) % this.arenas.length]
   }
 
-  /** Makes a vacant arena, which this thread is in, its own instead of the one that it has. */
+  /**
+   * Makes this thread the owner of a vacant arena that it has entered, and gives up its old one.
+   */
   private settleIn(arena: Arena): void {
     if (this.owns) {
-      // Not when somebody else is in the old arena: waiting here could be for a thread that waits
-      // for this one.
+      // Don't wait if another thread is in the old arena: that thread may be waiting for this one.
       if (this.begin()) {
         this.outboxes.flush(this.home.index)
         this.end()
@@ -360,12 +361,12 @@ export class SharedEngine implements Engine {
 
   // ---- other arenas -----------------------------------------------------------------------------
 
-  /** Does some work in any arena. Throws ERR_OFFHEAP_BUSY. */
+  /** Runs `work` in an arena, be it this thread's own or another. Throws ERR_OFFHEAP_BUSY. */
   private at<Result>(arena: Arena, work: (arena: Arena) => Result): Result {
     return arena === this.home ? this.atHome(work) : this.inside(arena, work)
   }
 
-  /** Enters an arena, and does some work in it. Throws ERR_OFFHEAP_BUSY. */
+  /** Enters an arena, runs `work`, and leaves it. Throws ERR_OFFHEAP_BUSY. */
   private inside<Result>(arena: Arena, work: (arena: Arena) => Result): Result {
     this.access.enter(arena.record)
     return this.during(arena, () => {
@@ -375,8 +376,8 @@ export class SharedEngine implements Engine {
   }
 
   /**
-   * Does some work in an arena that this thread has entered, and leaves it. What ended in the
-   * middle is recovered first.
+   * Runs `work` in an arena that this thread has entered, and leaves it. An interrupted operation
+   * is recovered first.
    */
   private during<Result>(arena: Arena, work: (arena: Arena) => Result): Result {
     let isTidy = false
@@ -385,8 +386,8 @@ export class SharedEngine implements Engine {
       isTidy = true
       return work(arena)
     } catch (error) {
-      // No other call before this: the stack may be exhausted. An error of our own is found before
-      // anything changes.
+      // Nothing may be called before this: the stack may be exhausted. An OffheapError is thrown
+      // before anything changes, so the arena needs no recovery.
       this.access.damage(arena.record)
       if (isTidy && error instanceof OffheapError) this.access.mend(arena.record)
       throw error
@@ -395,7 +396,7 @@ export class SharedEngine implements Engine {
     }
   }
 
-  /** Does some work in all arenas at once, with nothing in any outbox. Throws ERR_OFFHEAP_BUSY. */
+  /** Enters all arenas, empties all outboxes, and runs `work`. Throws ERR_OFFHEAP_BUSY. */
   private everywhere<Result>(work: () => Result): Result {
     return this.within(0, () => {
       for (const arena of this.arenas)
@@ -404,13 +405,13 @@ export class SharedEngine implements Engine {
     })
   }
 
-  /** Enters the arenas from `index` on, one inside the other, and does some work. */
+  /** Enters the arenas from `index` on, one by one, and runs `work` while in all of them. */
   private within<Result>(index: number, work: () => Result): Result {
     if (index === this.arenas.length) return work()
     return this.inside(this.arenas[index], () => this.within(index + 1, work))
   }
 
-  /** Recovers an arena in which an operation was cut off, and frees what was posted to it. */
+  /** Recovers an arena after an interrupted operation, and frees the blocks posted to it. */
   private tidy(arena: Arena): void {
     const { record, words, allocator } = arena
     this.look(arena)
@@ -419,7 +420,7 @@ export class SharedEngine implements Engine {
       recover(allocator)
       words[PENDING_WORD] = 0
     }
-    // Before anything is allocated: what was freed in part is freed again.
+    // This comes before any allocation: a batch that was freed in part is freed again.
     if (
       isCut ||
       this.access.isDamaged(record) ||
@@ -431,7 +432,7 @@ export class SharedEngine implements Engine {
   }
 
   /**
-   * Looks what became of the pages of an arena that this thread is in. Throws
+   * Updates what this thread knows about the pages of an arena that it has entered. Throws
    * ERR_OFFHEAP_TRUNCATED.
    */
   private look(arena: Arena): void {
@@ -446,17 +447,20 @@ export class SharedEngine implements Engine {
     arena.allocator.blocks.uncommit()
   }
 
-  /** Has all threads look, before pages of an arena that this thread is in are given back. */
+  /**
+   * Tells all threads that pages of an arena are about to be returned to the system. This thread
+   * has entered the arena.
+   */
   private announceTrim(arena: Arena): void {
     if (this.storage === undefined) return
     arena.trims = (Atomics.add(this.head, arena.record + TRIMS, 1) + 1) | 0
-    // The owner looks when it has left its fast path.
+    // MAIL sends the owner into the slow path, which compares TRIMS.
     Atomics.or(this.head, arena.record + CALL, MAIL)
   }
 
   /**
-   * The arena in which a block may begin at a pointer, any number. NULL is in none, so nobody
-   * enters an arena for it.
+   * Returns the arena in which a block may begin at a pointer, which may be any number; undefined
+   * if there is none. NULL is in no arena.
    */
   private arenaOf(pointer: Pointer): Arena | undefined {
     const arena = this.arenas[Math.floor(pointer / this.arenaBytes)]
@@ -469,17 +473,17 @@ export class SharedEngine implements Engine {
     const arena = this.arenaOf(pointer)
     if (arena === undefined) return false
     const local = pointer - arena.base
-    // What a thread outside can see is not certain: a doubtful pointer is looked at inside.
+    // Seen from outside, the arena may be changing: enter it before a pointer is rejected.
     if (arena === this.home || arena.allocator.usableSize(local) < 0)
       return this.freeSlowly(pointer)
     if (!this.send(arena, local)) return this.freeSlowly(pointer)
-    // Nobody would look at what was posted to a vacant arena.
+    // A vacant arena has no owner to receive what was posted to it.
     const isWaiting = Atomics.load(this.head, arena.record + CALL) !== 0
     if (isWaiting && this.access.enterVacant(arena.record)) this.during(arena, () => {})
     return true
   }
 
-  /** Puts a block of another arena into the outbox of this thread's. False when it is full. */
+  /** Puts a block of another arena into an outbox of this thread's. False when that is full. */
   private send(arena: Arena, local: Pointer): boolean {
     return this.atHome(home => this.outboxes.put(home.index, arena.index, local))
   }
@@ -495,7 +499,7 @@ export class SharedEngine implements Engine {
     const arena = this.arenaOf(pointer)
     if (have < 0 || arena === undefined) return -1
     if (arena !== this.home && bytes <= have && bytes > have / 2) return pointer
-    // In its own arena first, where it may stay where it is.
+    // Try the block's own arena first: it may be resized in place.
     if (arena === this.home || bytes <= have) {
       const resized = this.at(arena, ({ allocator, base }) =>
         allocator.resize(pointer - base, bytes)
@@ -517,7 +521,7 @@ export class SharedEngine implements Engine {
   usableSize(pointer: Pointer): number {
     const arena = this.arenaOf(pointer)
     if (arena === undefined) return -1
-    // What a thread outside can see is certain for a used block, whose header nobody changes.
+    // A used block may be read from outside: no thread changes its header.
     const seen = arena.allocator.usableSize(pointer - arena.base)
     if (seen >= 0) return seen
     return this.at(arena, ({ allocator, base }) => allocator.usableSize(pointer - base))
@@ -580,8 +584,8 @@ export class SharedEngine implements Engine {
   }
 
   /**
-   * Blocks of all arenas at one moment: while a loop of the caller goes over them, other threads go
-   * on.
+   * Takes a snapshot of the blocks of all arenas. Other threads continue while the caller iterates
+   * over it.
    */
   private *collect(
     list: (allocator: Allocator) => Iterable<BlockInfo>
@@ -636,33 +640,33 @@ export class SharedEngine implements Engine {
     })
   }
 
-  /** Recovers what was cut off, and frees what waits to be handed over. */
+  /** Recovers interrupted operations, and empties all outboxes. */
   tidyAll(): void {
     this.everywhere(() => {})
   }
 
-  /** Does some work, such as on the head, while no other thread does any. It must not throw. */
+  /** Runs `work` under a lock that excludes other callers of this method. It must not throw. */
   exclusively<Result>(work: () => Result): Result {
     return this.at(this.arenas[0], work)
   }
 
-  /** Locks in words of the heap. */
+  /** Operations on locks in words of the heap. */
   readonly locks: Locks = {
     acquire: word => this.access.acquire(this.words, word),
     tryAcquire: word => this.access.tryAcquire(this.words, word),
     release: word => {
-      // The heap may have been closed within the lock.
+      // The heap may have been closed while the lock was held.
       if (this.words.length !== 0) Atomics.store(this.words, word, 0)
     }
   }
 
-  /** Gives up the arena of this thread: what the next thread finds there is in order. */
+  /** Gives up the arena of this thread, after posting what its outboxes hold. */
   leave(): void {
     if (this.words.length === 0 || !this.owns) return
     try {
       this.inside(this.home, ({ index }) => this.outboxes.flush(index))
     } catch (error) {
-      // Another thread is in the arena: what waits in the outboxes waits for the next owner.
+      // Another thread is in the arena: the next owner will post what the outboxes hold.
       if (!(error instanceof OffheapError)) throw error
     }
     this.owns = false
@@ -688,8 +692,8 @@ export class SharedEngine implements Engine {
   }
 
   /**
-   * Returns the pointer, after the caller was told that an arena grew. It may do anything then, and
-   * this thread may have another arena afterwards.
+   * Notifies the caller that an arena grew, and returns the pointer. The caller's code may do
+   * anything; afterwards, this thread may own another arena.
    */
   private announced(pointer: Pointer): Pointer {
     this.grew = false
@@ -698,7 +702,7 @@ export class SharedEngine implements Engine {
   }
 }
 
-/** Frees a block that another thread freed. One that is free already is left alone. */
+/** Frees a block that another thread freed. Does nothing if the block is free already. */
 function receive({ allocator }: Arena, pointer: Pointer): void {
   if (!allocator.slots.give(pointer)) allocator.free(pointer)
 }

@@ -1,21 +1,21 @@
 /**
- * A heap file: the superblock and the arenas, mapped. This file opens it, tells in what state it was
- * left, and takes it from one state to the next; lib/heap/open.ts makes a heap of its arena. One
- * that several processes have open at a time has several arenas: see shared-file.ts.
+ * A heap file: a superblock and arenas, mapped into memory. This module opens the file, detects the
+ * state in which it was left, and moves it from one state to the next. lib/heap/open.ts makes a
+ * heap of its arena. A file that several processes share has several arenas: see shared-file.ts.
  *
  *     created ──▶ FORMATTING ──▶ OPEN ──▶ SYNCED   close(), with everything on the disk
- *                                 ▲  └──▶ CLOSED   close(), when the disk refused
+ *                                 ▲  └──▶ CLOSED   close(), after a write error of the disk
  *                                 └──────── either, opened again
  *
- * A process that is killed leaves OPEN. Then the heap is recovered by whoever opens it next, and so
- * it is after CLOSED when the machine stopped meanwhile.
+ * A killed process leaves OPEN. The next process that opens the file recovers the heap. It does the
+ * same after CLOSED, if the machine stopped meanwhile.
  *
- * What keeps the process alive when the file is not what it was:
- * - The file has its full length from the beginning, without disk space. That is reserved ahead, as
- *   the heap grows: a full disk is an error then, and not a fault.
- * - When somebody truncates the file, the addon cuts the pages off it (native/files.h). The head is
- *   zero then, and the header of the arena says that a call was cut off, so that the next call
- *   looks here for the reason.
+ * How the process survives changes to the file:
+ * - The file has its full length from the beginning, as a hole. Disk space is reserved ahead of the
+ *   heap's growth, so a full disk causes an error instead of a fault.
+ * - If the file is truncated, the addon replaces its pages by private ones (native/files.h). The
+ *   head is then zero, and the header of the arena is marked as interrupted. So the next call takes
+ *   the slow path, which asks this module for the reason.
  */
 import { randomFillSync } from 'node:crypto'
 import { constants } from 'node:os'
@@ -53,7 +53,7 @@ import {
 
 const { errno } = constants
 
-/** The byte that is locked by whoever has the file open: shared, or for one alone. */
+/** The byte that each opener of the file locks: shared, or exclusive for one process alone. */
 export const USE_BYTE = 0
 
 /** The result of a recovery. */
@@ -76,33 +76,33 @@ export interface Recovery {
 
 export class HeapFile {
   readonly path: string
-  /** Whether it is for several processes at a time. */
+  /** Whether several processes may open it at the same time. */
   readonly isShared: boolean
   readonly geometry: Geometry
-  /** The arenas: all that a heap sees of the file. */
+  /** The arenas: the part of the file that a heap can access. */
   readonly body: ArrayBuffer
-  /** Is this a new file, whose arena is not written yet? */
+  /** Whether the file is new, and its arenas are not written yet. */
   readonly isNew: boolean
-  /** Was it in use when its last user, or the machine, stopped? */
+  /** Whether it was in use when its last user, or the machine, stopped. */
   readonly unclean: boolean
-  /** Did the machine stop since? */
+  /** Whether the machine was restarted since the file was last opened. */
   readonly rebooted: boolean
   readonly roots: RootTable
   readonly head: Int32Array
   private readonly mapping: FileMapping
   private readonly words: Int32Array
-  /** Where the first arena begins in the file, in bytes. */
+  /** The offset of the first arena in the file, in bytes. */
   readonly headBytes: number
   private readonly length: number
-  /** Up to where disk space is reserved for each arena, in bytes of the arena. */
+  /** For each arena: how many bytes from its beginning have disk space. */
   private readonly reserved: number[]
-  /** Why disk space was refused, until somebody asks. */
+  /** The last error of `commit`, until `takeRefusal` returns it. */
   private refused: OffheapError | undefined
   private isClosed = false
 
   /**
-   * Opens and locks the file for this process alone, and makes it when `size`, the bytes of the
-   * arena, is given and there is none. Throws ERR_OFFHEAP_LOCKED.
+   * Opens the file, and locks it for this process alone. Creates a missing file if `size`, the size
+   * of the arena in bytes, is given. Throws ERR_OFFHEAP_LOCKED.
    */
   static open(path: string, size: number | undefined): HeapFile {
     const mapping = FileMapping.open(path, size === undefined ? 'write' : 'create')
@@ -117,8 +117,9 @@ export class HeapFile {
   }
 
   /**
-   * Opens the file to look at it, in use or not: without a lock, and with pages of its own, so that
-   * nothing reaches the file. While somebody else works on it, its bytes may contradict each other.
+   * Opens the file for inspection, whether it is in use or not. Takes no lock, and maps the pages
+   * privately, so that nothing is written to the file. While another process is using the file,
+   * its bytes may be inconsistent.
    */
   static look(path: string): {
     readonly file: HeapFile
@@ -137,7 +138,7 @@ export class HeapFile {
     }
   }
 
-  /** Of a file that is locked. A new one is given `geometry`. */
+  /** Maps a locked file. Formats a new one with `geometry`. */
   constructor(mapping: FileMapping, geometry: Geometry | undefined, isShared: boolean) {
     this.mapping = mapping
     this.path = mapping.path
@@ -161,7 +162,7 @@ export class HeapFile {
     const { arenas, arenaBytes } = block
     const marks = { offset: PENDING_WORD * 4, stride: arenaBytes, count: arenas, value: CUT }
     const bodyBytes = arenas * arenaBytes
-    // Without disk space for it, a store into the head would be a fault.
+    // Without disk space, a store into the head would cause a fault.
     if (mapping.mode !== 'read') mapping.reserve(0, this.headBytes + UNIT_BYTES)
     const { head, body } = mapping.map(this.headBytes, bodyBytes, marks)
     this.head = new Int32Array(head)
@@ -185,12 +186,12 @@ export class HeapFile {
     }
   }
 
-  /** Has another open file a lock on the byte? */
+  /** Returns whether another open file holds a lock on the byte. */
   isLocked(byte: number): boolean {
     return this.mapping.isLocked(byte)
   }
 
-  /** The heap is in use from now on: until close(), whoever finds the file has to recover it. */
+  /** Marks the heap as in use. Until close(), the next process to open the file must recover it. */
   begin(): void {
     const { head } = this
     head[HOLDER_WORD] = process.pid
@@ -214,14 +215,14 @@ export class HeapFile {
     Atomics.store(this.head, ROOT_WORD, pointer / 8)
   }
 
-  // ---- what may go wrong ------------------------------------------------------------------------
+  // ---- a truncated file, a full disk ------------------------------------------------------------
 
-  /** Why the pages are not the file's any more; undefined as long as they are. */
+  /** Why the pages no longer belong to the file; undefined while they do. */
   lost(): OffheapError | undefined {
     return this.isClosed || this.head[MAGIC_WORD] === MAGIC ? undefined : truncated(this.path)
   }
 
-  /** Throws ERR_OFFHEAP_TRUNCATED when the file is shorter than it was, and lets go of it. */
+  /** If the file has become shorter, unmaps it and throws ERR_OFFHEAP_TRUNCATED. */
   private verifyLength(): void {
     const lost = this.lost()
     if (lost !== undefined) throw lost
@@ -231,8 +232,8 @@ export class HeapFile {
   }
 
   /**
-   * Reserves disk space for the first `bytes` bytes of an arena. False when the system refuses:
-   * `takeRefusal` has the error. Throws ERR_OFFHEAP_TRUNCATED.
+   * Reserves disk space for the first `bytes` bytes of an arena. Returns false when the system
+   * refuses; `takeRefusal` then returns the error. Throws ERR_OFFHEAP_TRUNCATED.
    */
   commit(bytes: number, arena = 0): boolean {
     const { pageSize, geometry } = this
@@ -252,17 +253,17 @@ export class HeapFile {
     return true
   }
 
-  /** Only up to the top of the arena there is disk space for certain. */
+  /** From now on, assumes disk space only up to the top of the arena. */
   forget(arena: number): void {
     this.reserved[arena] = Math.floor(this.topOf(arena) / this.pageSize) * this.pageSize
   }
 
-  /** The top of an arena, in bytes of the arena. */
+  /** The top of an arena, in bytes from its beginning. */
   private topOf(arena: number): number {
     return this.words[(arena * this.geometry.arenaBytes) / 4 + TOP_WORD] * 4
   }
 
-  /** Why `commit` said no, if it did since this was asked last. */
+  /** Returns the error of the last `commit` that failed, once. */
   takeRefusal(): OffheapError | undefined {
     const { refused } = this
     this.refused = undefined
@@ -280,9 +281,9 @@ export class HeapFile {
   }
 
   /**
-   * Takes whole pages of an arena out of memory; they are zero afterwards. The disk space of its
-   * wilderness is given back. That of free blocks stays reserved, so that they can always be used
-   * again.
+   * Returns whole pages of an arena to the system; they read as zero afterwards. Also releases the
+   * disk space of its wilderness. The disk space of free blocks stays reserved, so that allocating
+   * them again can't fail.
    */
   decommit(offset: number, length: number): void {
     this.verifyLength()
@@ -293,7 +294,8 @@ export class HeapFile {
     try {
       this.mapping.clear(this.headBytes + offset, length, keep)
     } catch (error) {
-      // Not every file system can keep disk space for zeros. Then free blocks stay in memory.
+      // Not every file system can zero a range and keep its disk space. Free blocks then stay as
+      // they are.
       if (keep && error instanceof OffheapError && error.errno === errno.EOPNOTSUPP) return
       throw error
     }
@@ -303,8 +305,9 @@ export class HeapFile {
   // ---- the disk ---------------------------------------------------------------------------------
 
   /**
-   * Writes everything to the disk, and then counts it as another generation. Returns that. Throws
-   * ERR_OFFHEAP_SYSTEM when the disk refuses, with the generation unchanged; ERR_OFFHEAP_TRUNCATED.
+   * Writes everything to the disk, then increments the generation, and returns it. Throws
+   * ERR_OFFHEAP_SYSTEM after a write error, and leaves the generation unchanged. Throws
+   * ERR_OFFHEAP_TRUNCATED.
    */
   sync(): number {
     this.verifyLength()
@@ -321,9 +324,9 @@ export class HeapFile {
   }
 
   /**
-   * Writes everything to the disk, says so in the file, and lets go of it. When the disk refuses,
-   * the file says only that it was closed, and the error is thrown when the file is closed. A file
-   * that was lost is left as it is.
+   * Writes everything to the disk, sets the state to SYNCED, and closes the file. After a write
+   * error, sets the state to CLOSED, closes the file, and throws the error. A file that was
+   * truncated is left unchanged.
    */
   close(): void {
     if (this.isClosed) return
@@ -342,14 +345,14 @@ export class HeapFile {
     if (failure !== undefined && !isTruncation(failure)) throw failure
   }
 
-  /** Lets go of the file without a change. */
+  /** Closes the file, and leaves its state unchanged. */
   release(): void {
     this.isClosed = true
     this.mapping.close()
   }
 }
 
-/** What the file begins with; undefined for an empty file. Throws ERR_OFFHEAP_NOT_A_HEAP. */
+/** The superblock of a file; undefined if the file is empty. Throws ERR_OFFHEAP_NOT_A_HEAP. */
 function superblockIn(mapping: FileMapping): Superblock | undefined {
   return mapping.byteLength === 0 ? undefined : readSuperblockOf(mapping)
 }
@@ -363,7 +366,7 @@ function readSuperblockOf(mapping: FileMapping): Superblock {
   }
 }
 
-/** Says which file an error about its bytes is about. */
+/** Adds the path of the file to an error about its content. */
 export function about(path: string, error: unknown): unknown {
   if (!(error instanceof OffheapError)) return error
   const { code, message } = error
@@ -377,8 +380,8 @@ export function about(path: string, error: unknown): unknown {
 }
 
 /**
- * Verifies that a file is for several processes at a time, or for one, as it is to be opened.
- * Throws ERR_OFFHEAP_UNSUPPORTED, ERR_OFFHEAP_NOT_A_HEAP.
+ * Verifies that a file was created for several processes if `isShared`, else for one. Throws
+ * ERR_OFFHEAP_UNSUPPORTED, ERR_OFFHEAP_NOT_A_HEAP.
  */
 function verifyKind(path: string, block: Superblock, isShared: boolean): void {
   const { arenas, controlBytes } = block
@@ -386,26 +389,26 @@ function verifyKind(path: string, block: Superblock, isShared: boolean): void {
     if (!isShared) return
     throw new OffheapError(
       'ERR_OFFHEAP_UNSUPPORTED',
-      `The heap in ${path} was made for one process at a time: open it without "shared"`
+      `The heap in ${path} was created for one process at a time: open it without "shared"`
     )
   }
   if (arenas > MOST_ARENAS || controlBytes !== controlBytesFor(arenas)) {
     throw new OffheapError(
       'ERR_OFFHEAP_NOT_A_HEAP',
-      `There is no usable heap in ${path}: it says that ${arenas} arenas have a control area of ` +
-        `${controlBytes} bytes`
+      `There is no usable heap in ${path}: its superblock has a control area of ` +
+        `${controlBytes} bytes for ${arenas} arenas`
     )
   }
   if (isShared) return
   throw new OffheapError(
     'ERR_OFFHEAP_UNSUPPORTED',
-    `The heap in ${path} was made for several processes at a time: open it with shared: true`
+    `The heap in ${path} was created for several processes: open it with shared: true`
   )
 }
 
 /**
- * Writes the superblock of a new file, and gives the file its length. The superblock comes first,
- * in one piece: a file that is not empty says from then on that it is being written.
+ * Writes the superblock of a new file, and sets the length of the file. The superblock comes first,
+ * in one write, so every file that is not empty has the state FORMATTING until it is complete.
  */
 function create(mapping: FileMapping, geometry: Geometry): void {
   mapping.resize(0)
@@ -416,12 +419,12 @@ function create(mapping: FileMapping, geometry: Geometry): void {
   mapping.resize(totalBytes(geometry))
 }
 
-/** The error for a file that others have open, and that can't be opened by this process, too. */
+/** The error for a file that another process has open, which excludes this one. */
 export function inUse(path: string): OffheapError {
   return new OffheapError('ERR_OFFHEAP_LOCKED', `The heap in ${path} is in use${holderOf(path)}`)
 }
 
-/** Who has the lock, as far as the file says it, and what to do about it. */
+/** The end of that message: the process that holds the lock, if known, and what to do. */
 function holderOf(path: string): string {
   const advice = '. Close it there first'
   try {
@@ -430,7 +433,7 @@ function holderOf(path: string): string {
       const { holder, state, controlBytes } = readSuperblockOf(mapping)
       const who = state === OPEN && holder > 0 ? ` by process ${holder}` : ''
       if (controlBytes === 0) return who + advice
-      return `${who}, and shared by all that open it with shared: true${advice}`
+      return `${who}, and shared by all processes that open it with shared: true${advice}`
     } finally {
       mapping.close()
     }
@@ -442,16 +445,15 @@ function holderOf(path: string): string {
 function notFinished(path: string): OffheapError {
   return new OffheapError(
     'ERR_OFFHEAP_NOT_A_HEAP',
-    `There is no heap in ${path} yet: the file is empty, or was being created when that ` +
-      'process ended. ' +
-      'Open it with create: true and a size, or delete it'
+    `There is no heap in ${path} yet: the file is empty, or the process that was creating it ` +
+      'has ended. Open it with create: true and a size, or delete it'
   )
 }
 
 function tooShort(path: string, bytes: number, expected: number): OffheapError {
   return new OffheapError(
     'ERR_OFFHEAP_TRUNCATED',
-    `${path} has ${bytes} bytes, and its heap needs ${expected}: the end of the file is ` +
+    `${path} has ${bytes} bytes, but its heap needs ${expected}: the end of the file is ` +
       'missing. Restore it from a copy'
   )
 }
@@ -459,10 +461,9 @@ function tooShort(path: string, bytes: number, expected: number): OffheapError {
 function truncated(path: string): OffheapError {
   return new OffheapError(
     'ERR_OFFHEAP_TRUNCATED',
-    `The heap in ${path} is gone: somebody truncated the file while it was open, or the ` +
-      'disk was too full for a page ' +
-      'that the heap had not handed out. Nothing is written any more; close the heap, and ' +
-      'open a copy of the file'
+    `The heap in ${path} is gone: the file was truncated while it was open, or the disk was ` +
+      'full when a page without reserved space was written. Nothing is written to the file any ' +
+      'more; close the heap, and open a copy of the file'
   )
 }
 

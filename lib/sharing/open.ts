@@ -1,4 +1,4 @@
-/** Makes a heap that threads share, and attaches a thread to one. */
+/** Creates a heap that threads share, and attaches a thread to one. */
 import { constants } from 'node:buffer'
 import { randomFillSync } from 'node:crypto'
 import { availableParallelism } from 'node:os'
@@ -34,28 +34,26 @@ import {
 } from './superblock.js'
 
 /**
- * Names a shared heap in a message to another thread of the process. Plain data: it can be cloned
- * and posted.
+ * Identifies a shared heap in a message to another thread of the process. Plain data, so it can be
+ * cloned and posted.
  */
 export interface HeapHandle {
   readonly offheap: 'shared'
-  /** Opaque. Names the memory among those that this process has mapped. */
+  /** Opaque. Identifies the memory within this process. */
   readonly id: string
 }
 
-/** What a shared heap is to be. */
+/** How a shared heap is to be created. */
 export interface SharedPlan {
   readonly policy: PlacementPolicy
   readonly slabs: boolean
-  /**
-   * How many arenas, and how many milliseconds a call waits for another thread; undefined for the
-   * defaults.
-   */
+  /** The number of arenas. Default: one for each processor, from 2 to 16. */
   readonly arenas: number | undefined
+  /** How long a call waits for another thread, in milliseconds. Default: 10,000. */
   readonly busyTimeout: number | undefined
 }
 
-/** A shared heap as one thread has it. */
+/** A shared heap, as one thread has it open. */
 export interface SharedParts {
   readonly words: Int32Array<ArrayBuffer>
   open(host: Host): Engine
@@ -66,10 +64,12 @@ export interface SharedParts {
   readonly handle: HeapHandle
 }
 
-/** More bytes than this no heap has: its words have int32 indexes, and Node 20 views 4 GiB. */
+/**
+ * The maximum size of a heap: words have int32 indexes, and a view has 4 GiB at most on Node 20.
+ */
 const MOST_BYTES = Math.min(2 ** 33, constants.MAX_LENGTH) - UNIT_BYTES
 export const DEFAULT_TIMEOUT = 10_000
-/** By default a heap has an arena for each processor, within these bounds. */
+/** The bounds of the default number of arenas, one for each processor. */
 const [FEWEST, MOST] = [2, 16]
 
 /**
@@ -91,12 +91,12 @@ export function mapShared(plan: SharedPlan, options: RegionOptions): SharedParts
   return partsOf(memory, head, words, geometry)
 }
 
-/** Whether the arenas of a new heap have slabs: small ones have none. */
+/** Whether the arenas of a new heap have slabs. Small arenas have none. */
 export function hasSlabs({ slabs }: { slabs: boolean }, { arenaBytes }: Geometry): boolean {
   return slabs && chunkGranules(arenaBytes / 4) > 0
 }
 
-/** Writes the superblock and empty arenas over a head and a body that are zero. */
+/** Writes the superblock and empty arenas into a head and a body that are zero. */
 export function writeShared(
   head: Int32Array,
   words: Int32Array,
@@ -116,7 +116,7 @@ export function writeShared(
 }
 
 /**
- * Attaches this thread to the heap that a handle names. Throws ERR_OFFHEAP_CLOSED,
+ * Attaches this thread to the heap of a handle. Throws ERR_OFFHEAP_CLOSED,
  * ERR_OFFHEAP_BUSY, ERR_INVALID_ARG_VALUE.
  */
 export function attachShared(handle: HeapHandle): SharedParts {
@@ -129,7 +129,7 @@ export function attachShared(handle: HeapHandle): SharedParts {
     throw new OffheapError(
       'ERR_OFFHEAP_CLOSED',
       'No thread of this process has the heap of this handle open: all have closed it or ' +
-        'ended, or it is of another process. ' +
+        'ended, or it belongs to another process. ' +
         'Keep it open in the thread that sends the handle until the other one has attached'
     )
   }
@@ -143,7 +143,7 @@ export function attachShared(handle: HeapHandle): SharedParts {
   }
 }
 
-/** Is this the handle of a shared heap? */
+/** Returns whether a value is the handle of a shared heap. */
 export function isHandle(value: unknown): value is HeapHandle {
   return (
     typeof value === 'object' &&
@@ -198,7 +198,7 @@ function openShared(
   return engineOn(head, words, geometry, me, systemHere(), host)
 }
 
-/** The error for a thread that finds all lives taken. */
+/** The error for a thread when all lives are taken. */
 export function noLives(): OffheapError {
   return new OffheapError(
     'ERR_OFFHEAP_BUSY',
@@ -240,27 +240,29 @@ export function engineOn(
   )
 }
 
-/** The header of an arena, verified. Throws ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_CORRUPT. */
+/**
+ * Reads and verifies the header of an arena. Throws ERR_OFFHEAP_NOT_A_HEAP, ERR_OFFHEAP_CORRUPT.
+ */
 export function headerOf(arena: Int32Array): Header {
   const header = readHeader(arena)
   const { length, policy, options } = header
   if (length !== arena.length) {
-    throw corrupt(`an arena says that it has ${length * 4} bytes, and has ${arena.length * 4}`)
+    throw corrupt(`the header of an arena of ${arena.length * 4} bytes says ${length * 4} bytes`)
   }
   if (options !== 0 && options !== WITH_SLABS)
-    throw corrupt('an arena says that it is hardened, which none of a shared heap is')
+    throw corrupt('an arena is marked as hardened, but no shared heap is hardened')
   verifyHeader(arena, ordinaryLayout(length, policy, options === WITH_SLABS))
   return header
 }
 
-/** Does this processor reorder stores, or loads? */
+/** Whether this processor reorders stores with stores, or loads with loads. */
 export const reorders = process.arch !== 'x64' && process.arch !== 'ia32'
 
 function systemHere(): System {
   return { fenced: !barrier(), reorders, barrier: () => void barrier(), sleep }
 }
 
-/** How a heap whose arenas have `size` bytes together is divided. Throws ERR_OUT_OF_RANGE. */
+/** Divides a heap whose arenas have `size` bytes in total. Throws ERR_OUT_OF_RANGE. */
 function geometryOf(size: number, wanted: number | undefined): Geometry {
   if (!(Number.isInteger(size) && size >= 1 && size <= MOST_BYTES)) {
     throw outOfRange(
@@ -272,7 +274,7 @@ function geometryOf(size: number, wanted: number | undefined): Geometry {
   return divided(size, wanted ?? arenasFor(size))
 }
 
-/** How a file of `size` bytes is divided, head included. Throws ERR_OUT_OF_RANGE. */
+/** Divides a file of `size` bytes, which include the head. Throws ERR_OUT_OF_RANGE. */
 export function geometryOfFile(size: number, wanted: number | undefined): Geometry {
   const arenas = wanted ?? arenasFor(size)
   const head = headBytes(controlBytesFor(arenas))
@@ -284,14 +286,14 @@ export function geometryOfFile(size: number, wanted: number | undefined): Geomet
   return divided(size - head, arenas)
 }
 
-/** By default, an arena for each processor. */
+/** The default number of arenas: one for each processor, as far as they fit. */
 function arenasFor(size: number): number {
   const fit = Math.max(1, Math.floor(size / UNIT_BYTES))
   return Math.min(Math.max(availableParallelism(), FEWEST), MOST, fit)
 }
 
 function divided(bytes: number, arenas: number): Geometry {
-  // In whole units, and no more than can be viewed.
+  // Whole units, within the maximum size of a view.
   const units = Math.min(
     Math.ceil(bytes / arenas / UNIT_BYTES),
     Math.floor(MOST_BYTES / arenas / UNIT_BYTES)

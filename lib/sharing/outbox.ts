@@ -1,20 +1,19 @@
 /**
- * Outboxes: how a block is freed by a thread whose arena it is not in. Only who is in an arena
- * writes to it (access.ts), so the pointer goes into the outbox from the own arena to the other
- * one; when a half of it is full, the half is posted, and whoever is next in the other arena frees
- * all its blocks (batches of remote frees, as in snmalloc; Liétar et al., ISMM 2019). Pointers are
- * not linked through the blocks, so a caller who writes to a block after the free does no harm
+ * Outboxes: how a thread frees a block in an arena of another thread. Only the thread that is in an
+ * arena writes to it (access.ts), so the pointer goes into the outbox from the thread's own arena
+ * to the other one. When half of the outbox is full, that half is posted, and the next thread in
+ * the other arena frees all its blocks (batched remote frees, as in snmalloc; Liétar et al., ISMM
+ * 2019). The pointers are not linked through the blocks, so a write to a freed block does no harm
  * here.
  *
- * Hand-overs. STATE says whose a half is; it is always read and written by Atomics. The sender
- * stores pointers and COUNT, then POSTED: the receiver, who reads POSTED, sees them. The receiver
- * frees all blocks, stores a COUNT of 0, then FILLING: the sender, who reads FILLING, sees that
- * COUNT, and its new pointers can't come before the receiver's reads of the old ones.
+ * Ownership. STATE tells which side owns a half; it is only accessed atomically. The sender stores
+ * pointers and COUNT, then POSTED: a receiver that loads POSTED sees them. The receiver frees all
+ * blocks, stores a COUNT of 0, then FILLING: a sender that loads FILLING sees that COUNT, and its
+ * new pointers can't precede the receiver's loads of the old ones.
  *
- * Either thread may end at any store. The store of COUNT is the commit of a free. Until POSTED the
- * half belongs to whoever owns the sending arena next. A half that was freed in part is freed once
- * more, before anything else happens in the arena: those of its blocks that are free already are
- * not used, so nothing happens to them.
+ * Either thread may end at any store. Storing COUNT commits a free. Until POSTED, the half belongs
+ * to the next owner of the sending arena. A half that was freed in part is freed again before any
+ * other operation in the arena; blocks that are free already are skipped.
  */
 import {
   BATCH,
@@ -44,8 +43,8 @@ export class Outboxes {
   }
 
   /**
-   * Frees the block at `pointer` of the arena `to`. The caller is in the arena `from`. False, with
-   * nothing changed, when the outbox is full.
+   * Frees the block at `pointer` of the arena `to`. The caller is in the arena `from`. Returns
+   * false, and changes nothing, when the outbox is full.
    */
   put(from: number, to: number, pointer: number): boolean {
     const { words } = this
@@ -65,7 +64,7 @@ export class Outboxes {
     const { words } = this
     if (Atomics.load(words, half + STATE) !== FILLING) return false
     if (words[half + COUNT] < BATCH) return true
-    // Its sender ended before it was posted.
+    // The sender ended before it posted this half.
     this.post(half, to)
     return false
   }
@@ -75,7 +74,7 @@ export class Outboxes {
     Atomics.or(this.words, recordOf(to) + CALL, MAIL)
   }
 
-  /** Posts all that waits in the outboxes of an arena that the caller is in. */
+  /** Posts all pointers in the outboxes of an arena that the caller is in. */
   flush(from: number): void {
     for (let to = 0; to < this.arenas; to++) {
       for (const half of this.halves(from, to)) {
@@ -85,7 +84,7 @@ export class Outboxes {
     }
   }
 
-  /** Frees what was posted to an arena that the caller is in. */
+  /** Frees the blocks posted to an arena that the caller is in. */
   receive(to: number, free: Free): void {
     Atomics.and(this.words, recordOf(to) + CALL, ~MAIL)
     for (let from = 0; from < this.arenas; from++) {
@@ -95,12 +94,12 @@ export class Outboxes {
     }
   }
 
-  /** Frees all that waits for an arena, posted or not. The caller is in all arenas. */
+  /** Frees all blocks in outboxes to an arena, posted or not. The caller is in all arenas. */
   receiveAll(to: number, free: Free): void {
     Atomics.and(this.words, recordOf(to) + CALL, ~MAIL)
     for (let from = 0; from < this.arenas; from++) {
       for (const half of this.halves(from, to)) {
-        // From here on it is the receiver's, as any half that is freed in part.
+        // The receiver owns the half from here on, so that a kill leaves it to be freed again.
         Atomics.store(this.words, half + STATE, POSTED)
         this.empty(half, free)
       }

@@ -1,18 +1,18 @@
 /**
- * Named roots: pointers that whoever opens the memory finds by name. Each has 128 bytes in the
- * head.
+ * Named roots: pointers that can be found by name after the memory is opened again. Each has 128
+ * bytes in the head.
  *
  *     byte 0    length of the name in bytes, from 1 to 64; 0 when the entry is free
  *          4    the pointer, in units of 8 bytes; 0 is NULL
  *         64    the name, in UTF-8
  *
- * One store makes, changes or deletes a root, and comes last: whenever the process ends, each root
- * is there with its old pointer or its new one, or is not there.
+ * Creating, changing or deleting a root takes effect with one store, the last one. So whenever the
+ * process is killed, each root has its old pointer or its new one, or does not exist.
  */
 import { corrupt, invalidType, invalidValue, OffheapError } from '../errors.js'
 import { ROOT_BYTES, ROOTS } from './superblock.js'
 
-/** A name has at most this many bytes. */
+/** The maximum size of a name, in bytes. */
 const MOST_BYTES = 64
 const WORDS = ROOT_BYTES / 4
 const POINTER = 1
@@ -22,22 +22,22 @@ export class RootTable {
   private readonly words: Int32Array
   private readonly bytes: Uint8Array
 
-  /** On the words of the named roots, and of nothing else. */
+  /** `words` must be exactly the words of the named roots. */
   constructor(words: Int32Array) {
     this.words = words
     this.bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength)
   }
 
   /**
-   * The pointer of a root; undefined when there is none of that name. Throws as Node does for what
-   * is no name.
+   * Returns the pointer of a root; undefined when there is no root with that name. Throws
+   * ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE.
    */
   get(name: string): number | undefined {
     const entry = this.find(encoded(name))
     return entry < 0 ? undefined : this.pointerAt(entry)
   }
 
-  /** Makes or changes a root. Throws ERR_OFFHEAP_OUT_OF_MEMORY when all are taken. */
+  /** Creates or changes a root. Throws ERR_OFFHEAP_OUT_OF_MEMORY when all entries are in use. */
   set(name: string, pointer: number): void {
     const { words } = this
     const bytes = encoded(name)
@@ -76,8 +76,8 @@ export class RootTable {
   }
 
   /**
-   * Verifies what was read from elsewhere: pointers lie below `end`, in bytes. Throws
-   * ERR_OFFHEAP_CORRUPT.
+   * Verifies roots that another process may have written. Their pointers must be below `end`, in
+   * bytes. Throws ERR_OFFHEAP_CORRUPT.
    */
   check(end: number): void {
     const names = new Set<string>()
@@ -129,7 +129,7 @@ export class RootTable {
   }
 }
 
-/** The bytes of a name. Throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE. */
+/** Encodes a name in UTF-8. Throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE. */
 function encoded(name: string): Uint8Array {
   if (typeof name !== 'string') throw invalidType('name', 'of type string', name)
   const bytes = Buffer.from(name)

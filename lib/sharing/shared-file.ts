@@ -1,22 +1,24 @@
 /**
- * A heap file that several processes have open at a time, each of them in one thread or in more.
- * Every thread opens the file by itself: it has pages, locks and a life of its own, and the arenas
- * are those of any shared heap (engine.ts). All that is particular here is who comes first and who
- * goes last. Three kinds of bytes of the file are locked for that, whatever they contain:
+ * A heap file that several processes have open at the same time, each in one or more threads. Every
+ * thread opens the file separately, with its own mapping, locks and life. The arenas are those of
+ * any shared heap (engine.ts). This module adds what the first opener and the last closer have to
+ * do. Threads lock bytes of the file for that, independently of what the bytes contain:
  *
- *     byte 0      by whoever has the file open: a lock that others share; an exclusive one while
- *                 this thread is alone, and in a process that does not share the file (heap-file.ts)
- *     byte 1      exclusively, by whoever is about to open the file or to close it
- *     byte 256 +  one for each life, exclusively, by whoever has claimed it (control.ts)
+ *     byte 0      held while the file is open: shared; or exclusive, while this thread is alone and
+ *                 in a process that does not share the file (heap-file.ts)
+ *     byte 1      the door. Held while a thread opens or closes the file: exclusive
+ *     byte 256 +  one for each life. Held by the thread that claimed it (control.ts): exclusive
  *
- *     open:   lock byte 1; if byte 0 can be had exclusively, nobody is there: make the heap, or adopt
- *             it and recover what others left behind; share byte 0; claim a life; free byte 1
- *     close:  leave the arena; lock byte 1; if byte 0 can be had exclusively, nobody else is there:
- *             tidy all, write everything to the disk, and say that the heap is closed; free all locks
+ *     open:   lock byte 1; if byte 0 can be locked exclusively, no other thread has the file open:
+ *             create the heap, or adopt and recover it; make the lock of byte 0 shared; claim a
+ *             life; unlock byte 1
+ *     close:  leave the arena; lock byte 1; if byte 0 can be locked exclusively, no other thread
+ *             has the file open: tidy all arenas, write everything to the disk, mark the heap as
+ *             closed; release all locks
  *
- * The system frees the locks of a process that is killed. Killed between any two steps, it leaves a
- * file that is OPEN (or FORMATTING) without a lock on byte 0, for the next one to recover (or to
- * format); or others have it open, who meet what it left one arena at a time.
+ * The system releases the locks of a killed process. If it was the only one, it leaves a file that
+ * is OPEN (or FORMATTING) without a lock on byte 0, and the next process recovers (or formats) it.
+ * Otherwise the other processes recover each arena when they enter it.
  */
 import { type Engine, type Host, QUIET } from '../engine/engine.js'
 import { type Header, ordinaryLayout } from '../engine/format.js'
@@ -41,24 +43,24 @@ export class SharedFile {
   readonly words: Int32Array<ArrayBuffer>
   private readonly file: HeapFile
   private readonly mapping: FileMapping
-  /** Whether nobody else had the file open. */
+  /** Whether no other thread had the file open when this one opened it. */
   private readonly isFirst: boolean
   private readonly patience: number
   private engine: SharedEngine | undefined
-  /** The blocks that reallocs were moving when they were cut off. */
+  /** The blocks that interrupted calls of realloc were moving. */
   private moving: number[] = []
   private start = 0
 
   /**
-   * Opens the file, and makes it when `geometry` is given and there is none. Until `begin`, others
-   * wait for this thread; `patience` is how many milliseconds each waits for another. Throws
-   * ERR_OFFHEAP_LOCKED, ERR_OFFHEAP_BUSY, and what HeapFile throws.
+   * Opens the file. Creates a missing file if `geometry` is given. Other threads that open it wait
+   * until `begin`. `patience` is how long a thread waits for another, in milliseconds. Throws
+   * ERR_OFFHEAP_LOCKED, ERR_OFFHEAP_BUSY, and the errors of HeapFile.
    */
   static open(path: string, geometry: Geometry | undefined, patience: number): SharedFile {
     if (process.platform !== 'linux') {
       throw new OffheapError(
         'ERR_OFFHEAP_UNSUPPORTED',
-        'Processes can share a heap on Linux only; leave out "shared", or use threads'
+        'Processes can share a heap on Linux only; omit "shared", or use threads'
       )
     }
     const mapping = FileMapping.open(path, geometry === undefined ? 'write' : 'create')
@@ -98,7 +100,7 @@ export class SharedFile {
     return this.file.isNew
   }
 
-  /** Was it in use when its last user, or the machine, stopped? */
+  /** Whether it was in use when its last user, or the machine, stopped. */
   get unclean(): boolean {
     return this.isFirst && this.file.unclean
   }
@@ -108,7 +110,7 @@ export class SharedFile {
     return this.words.subarray(index * length, (index + 1) * length)
   }
 
-  // ---- the first, and those that follow ---------------------------------------------------------
+  // ---- opening ----------------------------------------------------------------------------------
 
   /** Writes the arenas of a new file. Throws ERR_OFFHEAP_SYSTEM when the disk is full. */
   format(policy: PlacementPolicy, slabs: boolean): void {
@@ -118,7 +120,7 @@ export class SharedFile {
     writeShared(this.file.head, this.words, this.geometry, policy, slabs)
   }
 
-  /** What is in use must not be in holes, such as a copy of the file may have. */
+  /** Reserves disk space for the used part of each arena: a copy of the file may have holes. */
   private fillHoles(): void {
     for (let index = 0; index < this.geometry.arenas; index++) {
       const arena = this.arena(index)
@@ -133,19 +135,19 @@ export class SharedFile {
     if (refused !== undefined) throw refused
   }
 
-  /** The header of the first arena; all have the same options. */
+  /** The header of the first arena. All arenas have the same options. */
   header(): Header {
     return headerOf(this.arena(0))
   }
 
   /**
-   * Makes this thread one of those that work on the heap. Throws ERR_OFFHEAP_BUSY,
-   * ERR_OFFHEAP_UNSUPPORTED, and ERR_OFFHEAP_CORRUPT when what others left can't be recovered.
+   * Attaches this thread to the heap. Throws ERR_OFFHEAP_BUSY, ERR_OFFHEAP_UNSUPPORTED, and
+   * ERR_OFFHEAP_CORRUPT when the heap can't be recovered.
    */
   attach(host: Host): Engine {
     const { file, mapping, geometry } = this
     const { head } = file
-    // Registers this process, too: from now on the barriers of others reach it.
+    // This also registers the process: from now on, barriers of other processes reach it.
     const hasBarrier = barrier(true)
     if (this.isFirst) {
       this.start = performance.now()
@@ -160,8 +162,8 @@ export class SharedFile {
     if (!fenced && !hasBarrier) {
       throw new OffheapError(
         'ERR_OFFHEAP_UNSUPPORTED',
-        `The processes that have ${this.path} open rely on the system call membarrier, which ` +
-          'this one may not make. Allow it here, or close the heap everywhere and open it here first'
+        `The processes that have ${this.path} open use the system call membarrier, which is ` +
+          'forbidden here. Allow it, or close the heap everywhere and open it here first'
       )
     }
     const me = mapping.claim(LIVES_AT * 4, LIVES, LIFE_BYTE)
@@ -182,7 +184,7 @@ export class SharedFile {
     return this.engine
   }
 
-  /** The pointers of blocks that were being moved by a realloc. */
+  /** The pointers of blocks that interrupted calls of realloc were moving. */
   private movesCutOff(): number[] {
     const { arenas, arenaBytes } = this.geometry
     return Array.from({ length: arenas }, (_, index) => {
@@ -193,8 +195,8 @@ export class SharedFile {
   }
 
   /**
-   * Recovers what was left behind, and lets others in. Returns what was recovered; undefined when
-   * the heap had been closed, or others have it open.
+   * Recovers the heap if necessary, and lets other threads open it. Returns the result of the
+   * recovery; undefined when the heap had been closed, or other threads have it open.
    */
   begin(): Recovery | undefined {
     const { file, mapping, engine, unclean, start, moving } = this
@@ -203,7 +205,7 @@ export class SharedFile {
     let undone = 0
     if (unclean && engine !== undefined) {
       blocks = engine.stats(0).blocks
-      // Pages that were never written to the disk may be older than others.
+      // Pages that were not written to the disk may hold older data than others.
       if (rebooted) engine.check()
       undone = moving.filter(pointer => engine.usableSize(pointer) >= 0).length
     }
@@ -215,7 +217,7 @@ export class SharedFile {
       : undefined
   }
 
-  // ---- what a heap asks of its file -------------------------------------------------------------
+  // ---- what a heap needs from its file ----------------------------------------------------------
 
   get root(): number {
     return this.file.root
@@ -236,11 +238,13 @@ export class SharedFile {
     }
   }
 
-  /** Does some work on the head while nobody else does. Throws ERR_OFFHEAP_BUSY, and what it throws. */
+  /**
+   * Runs `work` on the named roots under a lock. Throws ERR_OFFHEAP_BUSY, and what `work` throws.
+   */
   private alone<Result>(work: () => Result): Result {
     const { engine } = this
     if (engine === undefined) return work()
-    // Its errors are of the arguments, and no reason to recover an arena.
+    // An error here is about an argument: it must not mark an arena as damaged.
     const outcome = engine.exclusively((): (() => Result) => {
       try {
         const result = work()
@@ -274,21 +278,21 @@ export class SharedFile {
     this.file.decommit(offset, length)
   }
 
-  /** As of a heap file. What is freed before is free on the disk as well. */
+  /** Empties the outboxes, then writes everything to the disk: see HeapFile.sync. */
   sync(): number {
     this.engine?.tidyAll()
     return this.file.sync()
   }
 
-  // ---- the last ---------------------------------------------------------------------------------
+  // ---- closing ----------------------------------------------------------------------------------
 
   get closed(): boolean {
     return this.file.closed
   }
 
   /**
-   * Lets go of the file. The last one to do so writes everything to the disk, and then says so in
-   * the file; when the disk refuses, that is thrown when the file is closed.
+   * Closes the file. The last thread to do so writes everything to the disk, and marks the heap as
+   * closed. After a write error, closes the file too, and then throws the error.
    */
   close(): void {
     if (this.closed) return
@@ -297,7 +301,7 @@ export class SharedFile {
       try {
         this.engine?.tidyAll()
       } catch (error) {
-        // It is corrupt: left open, so that whoever opens it next is told.
+        // The heap is corrupt: leave it marked as open, so that the next open reports that.
         this.release()
         if (error instanceof OffheapError) return
         throw error
@@ -306,7 +310,10 @@ export class SharedFile {
     } else this.release()
   }
 
-  /** Has nobody else the file open? Then nobody has until this one lets go of it. */
+  /**
+   * Returns whether no other thread has the file open. If so, no other thread can open it before
+   * this one closes it.
+   */
   private isLast(): boolean {
     try {
       passDoor(this.mapping, this.patience)
@@ -317,15 +324,16 @@ export class SharedFile {
     return this.mapping.lock(USE_BYTE, 'exclusive')
   }
 
-  /** Lets go of the file without a change. */
+  /** Closes the file, and leaves its state unchanged. */
   release(): void {
     this.file.release()
   }
 }
 
 /**
- * The engine of a file that is looked at, on pages of its own: nobody else is at work on these, and
- * what others left in the middle is recovered there. `isInUse`: nor may it be what it seems.
+ * The engine of a file that was opened for inspection. It works on private pages, and recovers
+ * interrupted operations there. `isInUse`: another process may be changing the file, so every arena
+ * is recovered.
  */
 export function engineToLook(
   { head, body, geometry, unclean }: HeapFile,
@@ -339,14 +347,14 @@ export function engineToLook(
   return engineOn(head, words, geometry, living << 8, system, QUIET, 0)
 }
 
-/** How many threads have a file open that is looked at. */
+/** How many threads have an inspected file open. */
 export function countThreads(file: HeapFile): number {
   let count = 0
   for (let index = 0; index < LIVES; index++) if (file.isLocked(LIFE_BYTE + index)) count++
   return count
 }
 
-/** Waits until nobody else is about to open or to close the file. Throws ERR_OFFHEAP_BUSY. */
+/** Waits until no other thread is opening or closing the file. Throws ERR_OFFHEAP_BUSY. */
 function passDoor(mapping: FileMapping, milliseconds: number): void {
   const patience = new Patience({ sleep }, milliseconds, `opening or closing ${mapping.path}`)
   while (!mapping.lock(DOOR_BYTE, 'exclusive')) patience.wait()

@@ -1,10 +1,10 @@
-/** The figures of a shared heap, from those of its arenas. */
+/** The statistics of a shared heap: sums over its arenas. */
 import type { HeapStats } from '../engine/engine.js'
 
 /**
- * Sums up the figures of arenas that begin at the pointers `base`. `top` is where the last
- * wilderness that anything was cut off begins; `peakUsed` and `highWater` are sums of what each
- * arena reached at some time.
+ * Adds up the statistics of arenas that begin at the pointers `base`. `top` is that of the last
+ * arena that has ever been used. `peakUsed` and `highWater` are sums of the arenas' peaks, which
+ * may have occurred at different times.
  */
 export function sumOf(
   arenas: readonly (readonly [base: number, stats: HeapStats])[],

@@ -1,7 +1,7 @@
 /**
  * The superblock: the first 4 KiB of memory that outlives one `Heap` object, because threads,
- * processes or later runs share it. It says what the memory is, how it is divided, and whether it
- * was closed.
+ * processes or later runs share it. It identifies the memory, and records how it is divided and
+ * whether it was closed.
  *
  *     byte 0      4096                                         head bytes
  *     ┌────────────┬────────────────┬─────────────┬─────────────┬─────────┬─────────┬───
@@ -10,38 +10,37 @@
  *     └────────────┴────────────────┴─────────────┴─────────────┴─────────┴─────────┴───
  *     ╰──────────────────────── head ──────────────────────────╯╰─────── body ──────────
  *
- * Every arena is a complete heap (lib/layout/header.ts) with a header, an index and blocks of its
- * own. All have the same size, a multiple of 64 KiB, which is a multiple of every page size. A heap
- * that one thread at a time uses has one arena and no control area: what threads need that use it
- * at the same time.
+ * Every arena is a complete heap (lib/layout/header.ts) with its own header, index and blocks. All
+ * arenas have the same size: a multiple of 64 KiB, which is a multiple of every page size. A heap
+ * that only one thread at a time uses has one arena and no control area.
  *
- * Pointers count from the first byte of arena 0. So no pointer names a byte of the head, a heap
- * with one arena has the pointers that it would have on private memory, and the pointer's arena is
- * a division away.
+ * Pointers count from the first byte of arena 0. So no pointer reaches the head, a heap with one
+ * arena has the same pointers as on private memory, and one division gives the arena of a pointer.
  *
- *     byte   0  magic, version, byte order, arena units, arenas, control size, id (4 words)   written once
+ *     byte   0  magic, version, byte order, arena units, arenas, control size, id (4 words);
+ *               written once
  *           64  state, holder's process id, generation, boot id (4 words)
  *          128  budget        arena units that no arena has claimed yet
  *          192  root          the root pointer
  *          256  lock          0, or who holds the lock of the head
  *
- * Words that several threads write have 64 bytes each: a cache line. All are words of the machine's
- * byte order.
+ * Each word that several threads write has a cache line of 64 bytes. All words are in the byte
+ * order of the machine.
  */
 import { OffheapError } from '../errors.js'
 
 /** The size of the superblock, in bytes. */
 export const SUPERBLOCK_BYTES = 4096
-/** How many named roots there are, and the size of one in bytes. */
+/** The number of named roots, and the size of each in bytes. */
 export const ROOTS = 64
 export const ROOT_BYTES = 128
-/** Head and arenas begin at multiples of this many bytes, and their sizes are such multiples. */
+/** The sizes of head and arenas are multiples of this many bytes. */
 export const UNIT_BYTES = 65536
 
-/** 'offS': this is a superblock. */
+/** 'offS': marks a superblock. */
 export const MAGIC_WORD = 0
 export const MAGIC = 0x5366666f
-/** The version of the head. Arenas have one of their own. */
+/** The version of the head. Arenas have their own. */
 export const VERSION_WORD = 1
 export const VERSION = 1
 export const BYTE_ORDER_WORD = 2
@@ -55,31 +54,31 @@ export const ARENAS_WORD = 4
  */
 export const CONTROL_WORD = 5
 export const CONTROL_UNIT_BYTES = 128
-/** 128 random bits that tell this memory from all others. */
+/** 128 random bits that identify this memory. */
 export const FILE_ID_WORD = 6
 
 /** Whether the memory was closed: one of the states below. */
 export const STATE_WORD = 16
 /** Being written for the first time. */
 export const FORMATTING = 0
-/** In use, or its last user died. */
+/** In use, or its last user was killed. */
 export const OPEN = 1
-/** Closed. What the system has not written yet is lost if the machine stops. */
+/** Closed. Pages that the system has not written yet are lost if the machine stops. */
 export const CLOSED = 2
 /** Closed, and every byte is on the disk. */
 export const SYNCED = 3
-/** How many milliseconds a call waits for another thread. Of a heap that is in no file. */
+/** How many milliseconds a call waits for another thread. Only for a heap that is not in a file. */
 export const PATIENCE_WORD = 10
 /**
  * 1 when the owners of arenas use atomic operations, because not every process can make the others
- * execute a memory barrier. Of a shared heap in a file; set by whoever opens it first.
+ * execute a memory barrier. Only for a shared heap in a file; the first opener sets it.
  */
 export const FENCE_WORD = 11
-/** The process that opened it last. */
+/** The id of the process that opened it last. */
 export const HOLDER_WORD = 17
-/** How often `sync` has completed; modulo 2 ** 32. */
+/** The number of completed calls of `sync`, modulo 2 ** 32. */
 export const GENERATION_WORD = 18
-/** The boot of the machine during which it was opened last: 128 bits. */
+/** The boot id of the machine when it was opened last: 128 bits. */
 export const BOOT_ID_WORD = 20
 
 /** Arena units that no arena has claimed yet. */
@@ -102,7 +101,7 @@ export interface Geometry {
 /** Four words: an id of 128 bits. */
 export type Id = readonly [number, number, number, number]
 
-/** What a superblock says. */
+/** The content of a superblock. */
 export interface Superblock extends Geometry {
   readonly fileId: Id
   readonly bootId: Id
@@ -112,24 +111,24 @@ export interface Superblock extends Geometry {
   readonly generation: number
 }
 
-/** Where the named roots begin, in bytes. */
+/** The offset of the named roots, in bytes. */
 export function rootsAt(controlBytes: number): number {
   return SUPERBLOCK_BYTES + controlBytes
 }
 
-/** Where arena 0 begins: the size of the head, in bytes. */
+/** The size of the head, in bytes, which is the offset of arena 0. */
 export function headBytes(controlBytes: number): number {
   return Math.ceil((rootsAt(controlBytes) + ROOTS * ROOT_BYTES) / UNIT_BYTES) * UNIT_BYTES
 }
 
-/** The bytes of head and arenas together. */
+/** The size of head and arenas together, in bytes. */
 export function totalBytes({ arenas, arenaBytes, controlBytes }: Geometry): number {
   return headBytes(controlBytes) + arenas * arenaBytes
 }
 
 /**
- * Writes the superblock of new memory, whose head is zero. The state is FORMATTING until the
- * caller, with the arenas written, sets another. The magic comes last: until then this is not a
+ * Writes the superblock of new memory, whose head is zero. The state is FORMATTING until the caller
+ * has written the arenas and sets another. The magic is stored last: until then, this is not a
  * superblock.
  */
 export function writeSuperblock(words: Int32Array, geometry: Geometry, fileId: Id): void {
@@ -144,8 +143,8 @@ export function writeSuperblock(words: Int32Array, geometry: Geometry, fileId: I
 }
 
 /**
- * Reads and verifies a superblock, from memory of any content and at least 4 KiB.
- * Throws ERR_OFFHEAP_NOT_A_HEAP. A state of FORMATTING is not an error here.
+ * Reads and verifies a superblock. The memory may have any content. Throws ERR_OFFHEAP_NOT_A_HEAP,
+ * but not for the state FORMATTING.
  */
 export function readSuperblock(words: Int32Array): Superblock {
   if (words.length * 4 < SUPERBLOCK_BYTES || words[MAGIC_WORD] !== MAGIC) {
@@ -167,10 +166,10 @@ export function readSuperblock(words: Int32Array): Superblock {
   const arenas = words[ARENAS_WORD]
   const control = words[CONTROL_WORD]
   if (!(units >= 1 && arenas >= 1 && units * arenas <= MOST_UNITS)) {
-    throw notAHeap(`its superblock says that it has ${arenas} arenas of ${units} * 64 KiB`)
+    throw notAHeap(`its superblock has ${arenas} arenas of ${units} * 64 KiB`)
   }
   if (!(control >= 0 && control <= MOST_CONTROL)) {
-    throw notAHeap(`its superblock says that it has a control area of ${control} * 128 bytes`)
+    throw notAHeap(`its superblock has a control area of ${control} * 128 bytes`)
   }
   const state = words[STATE_WORD]
   if (!(state >= FORMATTING && state <= SYNCED))
@@ -189,7 +188,7 @@ export function readSuperblock(words: Int32Array): Superblock {
 
 /** 'Sffo': the magic word on a machine of the other byte order. */
 const SWAPPED_MAGIC = 0x6f666653
-/** 32 GiB: what a pointer in units of 8 bytes can name. */
+/** 32 GiB: the range of a pointer in units of 8 bytes. */
 const MOST_UNITS = 2 ** 35 / UNIT_BYTES
 /** 16 MiB. */
 const MOST_CONTROL = 2 ** 24 / CONTROL_UNIT_BYTES

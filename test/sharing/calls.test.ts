@@ -1,6 +1,6 @@
 /**
- * The system calls behind a heap file, in a process of its own: in which order sync() and close()
- * write, and what becomes of the heap when the system refuses one.
+ * The system calls behind a heap file, run in a separate process: the order in which sync() and
+ * close() write, and the state of the heap after a system call fails.
  */
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
@@ -55,7 +55,7 @@ describe.runIf(onLinux)('a heap file', () => {
       .map(line => JSON.parse(line))
   }
 
-  test('sync() writes all pages before it counts a generation, and close() before it says closed', () => {
+  test('sync() writes all pages before the generation, and close() before the state', () => {
     const [calls] = run(`
       const heap = open()
       heap.malloc(100)
@@ -83,8 +83,10 @@ describe.runIf(onLinux)('a heap file', () => {
     ['msync', '{}'],
     ['fdatasync', '{}'],
     ['msync', '{ shared: true, arenas: 2 }']
-  ])('that %s fails to write is closed, not synced, and says so: %s', (call, kind) => {
-    const told = run(`
+  ])(
+    'when %s fails, close() throws, and marks the file as closed but not synced: %s',
+    (call, kind) => {
+      const told = run(`
       const heap = open(${kind})
       const pointer = heap.malloc(100)
       heap.u8[pointer] = 5
@@ -97,11 +99,12 @@ describe.runIf(onLinux)('a heap file', () => {
       const again = open(${kind})
       print([again.recovered === undefined, again.u8[pointer], again.sync()])
       again.close()`)
-    const refused = `ERR_OFFHEAP_SYSTEM ${call} 5`
-    expect(told).toEqual([refused, refused, [true, 2], [true, 5, 2]])
-  })
+      const refused = `ERR_OFFHEAP_SYSTEM ${call} 5`
+      expect(told).toEqual([refused, refused, [true, 2], [true, 5, 2]])
+    }
+  )
 
-  test.each(kinds)('a full disk is an error of the call that would grow the heap: %s', kind => {
+  test.each(kinds)('on a full disk, a call that would grow the heap throws: %s', kind => {
     const told = run(`
       const heap = open(${kind})
       const small = heap.malloc(100)
@@ -128,7 +131,7 @@ describe.runIf(onLinux)('a heap file', () => {
     ['fallocate 28', '{}'],
     ['fallocate 122', '{}'],
     ['fallocate 28', '{ shared: true, arenas: 2 }']
-  ])('that is created where %s is refused can be created later: %s', (order, kind) => {
+  ])('can be created after an attempt that failed with %s: %s', (order, kind) => {
     const told = run(`
       fail('${order}')
       print(codeOf(() => open(${kind})))
@@ -144,7 +147,7 @@ describe.runIf(onLinux)('a heap file', () => {
     ])
   })
 
-  test('a file system that can not punch holes refuses trim(), and keeps the heap', () => {
+  test('trim() throws on a file system that can not punch holes, and changes nothing', () => {
     const told = run(`
       const heap = open()
       heap.free(heap.malloc(4 * MiB))
@@ -156,7 +159,7 @@ describe.runIf(onLinux)('a heap file', () => {
     expect(told).toEqual(['ERR_OFFHEAP_SYSTEM fallocate 95', true])
   })
 
-  test('where disk space can not be reserved, it is by writing', () => {
+  test('where fallocate is not supported, disk space is reserved by writing zeros', () => {
     const told = run(`
       fail('fallocate 95')
       const heap = open()
@@ -168,7 +171,7 @@ describe.runIf(onLinux)('a heap file', () => {
     expect(told).toEqual([true])
   })
 
-  test('the process survives a truncated file also where Node itself reads and writes the heap', () => {
+  test('the process survives when Node itself accesses the heap of a truncated file', () => {
     const told = run(`
       import { openSync, readSync, truncateSync, writeSync } from 'node:fs'
       const heap = open()

@@ -1,6 +1,6 @@
 /**
- * A folder for heap files of tests: in memory where the system has one, since tests wait for every
- * sync.
+ * Creates a folder for the heap files of tests. It is on a memory file system if there is one,
+ * since tests wait for every sync.
  */
 import { existsSync, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'

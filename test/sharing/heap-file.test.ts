@@ -1,4 +1,4 @@
-/** A heap in a file: what is stored in it is there when the file is opened again. */
+/** Heaps in files: their content survives, and can be used after the file is opened again. */
 import {
   closeSync,
   copyFileSync,
@@ -31,10 +31,10 @@ function create(path: string, options: HeapFileOptions = {}): Heap {
 const wordsOf = (path: string): Int32Array<ArrayBuffer> =>
   new Int32Array(new Uint8Array(readFileSync(path)).buffer)
 
-/** The state of the file, of a heap that is open or not. */
+/** The state word of the file, whether the heap is open or not. */
 const stateOf = (path: string): number => wordsOf(path)[STATE_WORD]
 
-/** Changes words of a file that nobody has open. */
+/** Changes words of a file that is not open. */
 function change(path: string, by: (words: Int32Array) => void): void {
   const words = wordsOf(path)
   by(words)
@@ -44,7 +44,7 @@ function change(path: string, by: (words: Int32Array) => void): void {
 describe.each(placements.flatMap(placement => [true, false].map(slabs => ({ placement, slabs }))))(
   'a heap file, %j',
   options => {
-    test('keeps blocks, contents, root and figures until the next time', () => {
+    test('keeps blocks, contents, root and statistics until it is opened again', () => {
       const path = newPath()
       const heap = create(path, options)
       const pointers = Array.from({ length: 200 }, (_, i) => heap.malloc(i * 3))
@@ -65,7 +65,7 @@ describe.each(placements.flatMap(placement => [true, false].map(slabs => ({ plac
       again.close()
     })
 
-    test('that was not closed is recovered from a copy of the file', () => {
+    test('that was not closed is recovered when a copy of the file is opened', () => {
       const path = newPath()
       const copy = newPath()
       using heap = create(path, options)
@@ -92,8 +92,8 @@ describe.each(placements.flatMap(placement => [true, false].map(slabs => ({ plac
   }
 )
 
-describe('what the file says of itself', () => {
-  test('it is open while it is, and closed with everything on the disk afterwards', () => {
+describe('the state of a heap file', () => {
+  test('is OPEN while the heap is open, and SYNCED after close()', () => {
     const path = newPath()
     const heap = create(path)
     expect(stateOf(path)).toBe(OPEN)
@@ -107,7 +107,7 @@ describe('what the file says of itself', () => {
     expect(again.sync()).toBe(4)
   })
 
-  test('closed during an earlier boot without a sync, it is recovered', () => {
+  test('CLOSED during an earlier boot causes a recovery', () => {
     const path = newPath()
     const heap = create(path)
     const pointer = heap.malloc(100)
@@ -125,7 +125,7 @@ describe('what the file says of itself', () => {
     expect(again.owns(pointer)).toBe(true)
   })
 
-  test('closed and synced during an earlier boot, it is not', () => {
+  test('SYNCED during an earlier boot causes no recovery', () => {
     const path = newPath()
     create(path).close()
     change(path, words => {
@@ -137,7 +137,7 @@ describe('what the file says of itself', () => {
 })
 
 describe('the options of Heap.open', () => {
-  test('a file that is not there is made with create, and not without', () => {
+  test('a missing file is created only with create: true', () => {
     const path = newPath()
     expectError(() => Heap.open(path), 'ERR_OFFHEAP_SYSTEM', /open: ENOENT.*create: true/)
     expectError(() => Heap.open(path, { create: true }), 'ERR_INVALID_ARG_TYPE', /options.size/)
@@ -146,7 +146,7 @@ describe('the options of Heap.open', () => {
     expect(statSync(path).size).toBe(4 * MIB)
   })
 
-  test('the size is rounded up to units of 64 KiB, and has to be that of the file', () => {
+  test('the size is rounded up to a multiple of 64 KiB, and must match an existing file', () => {
     const path = newPath()
     Heap.open(path, { size: 200_000, create: true }).close()
     expect(statSync(path).size).toBe(262_144)
@@ -165,7 +165,7 @@ describe('the options of Heap.open', () => {
     }
   })
 
-  test('what the file contradicts is refused, and the file stays as it is', () => {
+  test('an option that contradicts the file is rejected, and the file stays unchanged', () => {
     const path = newPath()
     create(path, { placement: 'best-fit', slabs: true }).close()
     const before = readFileSync(path)
@@ -185,18 +185,18 @@ describe('the options of Heap.open', () => {
     ['an empty path', [''], 'ERR_INVALID_ARG_VALUE'],
     ['a path with a zero byte', ['a\0b'], 'ERR_INVALID_ARG_VALUE'],
     ['an unknown option', ['a', { hardened: true }], 'ERR_INVALID_ARG_VALUE'],
-    ['create that is no boolean', ['a', { create: 1, size: MIB }], 'ERR_INVALID_ARG_TYPE'],
-    ['recover that is no boolean', ['a', { recover: 'no' }], 'ERR_INVALID_ARG_TYPE'],
-    ['a size that is no number', ['a', { size: '1' }], 'ERR_INVALID_ARG_TYPE'],
+    ['create that is not a boolean', ['a', { create: 1, size: MIB }], 'ERR_INVALID_ARG_TYPE'],
+    ['recover that is not a boolean', ['a', { recover: 'no' }], 'ERR_INVALID_ARG_TYPE'],
+    ['a size that is not a number', ['a', { size: '1' }], 'ERR_INVALID_ARG_TYPE'],
     ['an unknown placement', ['a', { placement: 'worst-fit' }], 'ERR_OUT_OF_RANGE'],
     ['a folder', [folder], 'ERR_OFFHEAP_SYSTEM'],
     ['a device', ['/dev/null', { create: true, size: MIB }], 'ERR_OFFHEAP_SYSTEM']
-  ])('%s is refused', (_, args, code) => {
+  ])('%s is rejected', (_, args, code) => {
     expectError(() => Reflect.apply(Heap.open, Heap, args), code)
   })
 })
 
-test('a heap knows the path of its file, until it is closed', () => {
+test('heap.path is the path of the file until the heap is closed', () => {
   const path = newPath()
   const heap = create(path)
   expect(heap.path).toBe(path)
@@ -207,7 +207,7 @@ test('a heap knows the path of its file, until it is closed', () => {
 })
 
 describe('named roots', () => {
-  test('are kept by name', () => {
+  test('are found by name after the file is opened again', () => {
     const path = newPath()
     const heap = create(path)
     const [a, b] = [heap.malloc(8), heap.malloc(8)]
@@ -228,7 +228,7 @@ describe('named roots', () => {
     expect(again.roots.keys()).toEqual([])
   })
 
-  test('there are 64, and names have up to 64 bytes', () => {
+  test('are limited to 64, with names of 1 to 64 bytes', () => {
     using heap = create(newPath())
     for (let i = 0; i < 64; i++) heap.roots.set(`${i}`.padEnd(64, '.'), 0)
     expectError(
@@ -245,7 +245,7 @@ describe('named roots', () => {
     expectError(() => Reflect.apply(heap.roots.get, heap.roots, [1]), 'ERR_INVALID_ARG_TYPE')
   })
 
-  test('name used blocks only, and change nothing else', () => {
+  test('must point to a used block', () => {
     using heap = create(newPath())
     const pointer = heap.malloc(100)
     expectError(() => heap.roots.set('a', pointer + 8), 'ERR_OFFHEAP_INVALID_POINTER', /roots.set/)
@@ -254,7 +254,7 @@ describe('named roots', () => {
     expect(heap.roots.keys()).toEqual([])
   })
 
-  test('are only in files', () => {
+  test('are not supported outside files', () => {
     using heap = Heap.map(MIB)
     expectError(() => heap.roots.keys(), 'ERR_OFFHEAP_UNSUPPORTED', /not in a file/)
     expectError(() => heap.sync(), 'ERR_OFFHEAP_UNSUPPORTED', /not in a file/)
@@ -266,7 +266,7 @@ describe('pages and disk space', () => {
   /** The bytes of disk space of a file. */
   const diskBytes = (path: string): number => statSync(path).blocks * 512
 
-  test('disk space is reserved as the heap grows, and trim() gives it back', () => {
+  test('disk space is reserved as the heap grows, and trim() releases it', () => {
     const path = newPath()
     using heap = Heap.open(path, { size: 64 * MIB, create: true })
     expect(statSync(path).size).toBe(64 * MIB)
@@ -283,7 +283,7 @@ describe('pages and disk space', () => {
     heap.check()
   })
 
-  test('trim() takes free blocks out of memory, and they can be used again', () => {
+  test('trim() releases the pages of free blocks, which can be allocated again', () => {
     const path = newPath()
     using heap = Heap.open(path, { size: 16 * MIB, create: true })
     const [a] = [heap.malloc(8 * MIB), heap.malloc(100)]
@@ -296,7 +296,7 @@ describe('pages and disk space', () => {
     heap.check()
   })
 
-  test('bytes that the heap never handed out can be read and written', () => {
+  test('bytes that were never allocated can be read and written', () => {
     using heap = create(newPath())
     expect(heap.u8.at(-1)).toBe(0)
     heap.u8.fill(9, heap.u8.length - 100)
@@ -305,9 +305,9 @@ describe('pages and disk space', () => {
   })
 })
 
-describe('a file that somebody truncates', () => {
+describe('a file that is truncated while it is open', () => {
   test.each([0, 4096, 65536, 100_000, 3 * MIB])(
-    'to %i bytes: every later call says so, and nothing is written',
+    'to %i bytes: every later call throws, and nothing is written to the file',
     bytes => {
       const path = newPath()
       const heap = create(path, { slabs: true })
@@ -316,7 +316,7 @@ describe('a file that somebody truncates', () => {
       heap.u8.fill(7, large, large + 3 * MIB)
       truncateSync(path, bytes)
       const left = readFileSync(path)
-      // A plain load finds nothing there.
+      // A plain load reads zero.
       expect(heap.u8[large + 3 * MIB - 1]).toBe(0)
       heap.u8.fill(8, large, large + 3 * MIB)
       const calls: (() => unknown)[] = [
@@ -353,7 +353,7 @@ describe('a file that somebody truncates', () => {
     }
   )
 
-  test('is noticed before more disk space is reserved, and before a sync', () => {
+  test('is detected before disk space is reserved, and before a sync', () => {
     for (const call of [(heap: Heap) => heap.sync(), (heap: Heap) => heap.malloc(3 * MIB)]) {
       const path = newPath()
       const heap = create(path)
@@ -380,8 +380,8 @@ describe('a file that somebody truncates', () => {
   })
 })
 
-describe('one user at a time', () => {
-  test('a second one is told who has the file', () => {
+describe('the lock of a heap file', () => {
+  test('makes a second open throw, with the id of the process that holds it', () => {
     const path = newPath()
     const heap = create(path)
     expectError(
@@ -389,20 +389,20 @@ describe('one user at a time', () => {
       'ERR_OFFHEAP_LOCKED',
       new RegExp(`in use by process ${process.pid}`)
     )
-    // Reading the file, and closing it again, does not end the lock.
+    // Reading and closing the file elsewhere in the process does not release the lock.
     readFileSync(path)
     expectError(() => create(path), 'ERR_OFFHEAP_LOCKED')
     heap.close()
     Heap.open(path).close()
   })
 
-  test('more files can be opened one after the other than at a time', () => {
+  test('and other resources are released: a file can be opened any number of times', () => {
     const path = newPath()
     Heap.open(path, { size: 2 ** 17, create: true }).close()
     for (let i = 0; i < 1100; i++) Heap.open(path).close()
   })
 
-  test('a heap that could not be opened does not keep the lock', () => {
+  test('is released when opening the heap fails', () => {
     const path = newPath()
     create(path).close()
     expectError(() => Heap.open(path, { placement: 'best-fit' }), 'ERR_OUT_OF_RANGE')
@@ -410,7 +410,7 @@ describe('one user at a time', () => {
   })
 
   test.runIf(process.platform === 'linux')(
-    'closing the descriptor of the file behind its back loses nothing',
+    'no data is lost when other code closes the descriptor of the file',
     () => {
       const path = newPath()
       const heap = Heap.open(path, { size: 64 * MIB, create: true })

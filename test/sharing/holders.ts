@@ -1,4 +1,4 @@
-/** Processes that work on a shared heap file (ledger.mjs), and are killed. */
+/** Starts and kills processes that work on a shared heap file (ledger.mjs). */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { on, once } from 'node:events'
 import { fileURLToPath } from 'node:url'
@@ -7,7 +7,7 @@ import type { Compiled } from '../memory/compiled.js'
 
 const SCRIPT = fileURLToPath(new URL('ledger.mjs', import.meta.url))
 
-/** Starts a process on the file, and waits until it is at work. */
+/** Starts a process on the file, and waits until it has begun to work. */
 export async function launch(
   compiled: Compiled,
   path: string,
@@ -16,7 +16,7 @@ export async function launch(
   const child = spawn(process.execPath, [SCRIPT, compiled.heap, path, ...args], {
     stdio: ['ignore', 'pipe', 'inherit']
   })
-  // A test that fails leaves none behind: it would go on forever.
+  // The process never ends by itself: kill it even if the test fails.
   onTestFinished(() => void child.kill('SIGKILL'))
   for await (const text of on(child.stdout, 'data', { close: ['end'] }))
     if (String(text).includes('ready')) break

@@ -1,10 +1,10 @@
 /**
- * Files that hold no heap, or one that was damaged: each is an error that says what to do, and
- * stays as it is.
+ * Files without a heap, or with a damaged one: opening each throws an error that says what to do,
+ * and leaves the file unchanged.
  */
 import { readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Heap } from '../../lib/index.js'
 import {
   FIRST_WORD,
@@ -51,7 +51,7 @@ beforeAll(() => {
   sound = new Int32Array(new Uint8Array(readFileSync(path)).buffer)
 })
 
-/** Writes a file, opens it in vain, and finds it unchanged. */
+/** Writes a file, and expects that opening it throws and leaves it unchanged. */
 function refuse(bytes: Uint8Array, code: string, message: RegExp): void {
   writeFileSync(path, bytes)
   expectError(() => Heap.open(path), code, message)
@@ -75,13 +75,13 @@ test.each<[what: string, change: (words: Int32Array) => void, code: string, mess
   ],
   ['of another version', w => void w.set([9], VERSION_WORD), 'NOT_A_HEAP', /version is 9/],
   [
-    'of no byte order',
+    'with an invalid byte order',
     w => void w.set([7], BYTE_ORDER_WORD),
     'NOT_A_HEAP',
     /byte order is unknown/
   ],
   [
-    'that was being created',
+    'whose creation was interrupted',
     w => void w.set([FORMATTING], STATE_WORD),
     'NOT_A_HEAP',
     /create: true and a size/
@@ -97,7 +97,7 @@ test.each<[what: string, change: (words: Int32Array) => void, code: string, mess
     'with several arenas',
     w => void w.set([1, 3], ARENA_UNITS_WORD),
     'NOT_A_HEAP',
-    /3 arenas have a control area of 0 bytes/
+    /a control area of 0 bytes for 3 arenas/
   ],
   ['with a control area', w => void w.set([8], CONTROL_WORD), 'NOT_A_HEAP', /control area of 1024/],
   ['that is shared', w => void w.set([11], CONTROL_WORD), 'UNSUPPORTED', /with shared: true/],
@@ -108,23 +108,33 @@ test.each<[what: string, change: (words: Int32Array) => void, code: string, mess
     /needs 6553665536/
   ],
   [
-    'with arenas that no pointer names',
+    'with arenas beyond the range of pointers',
     w => void w.set([2 ** 30], ARENAS_WORD),
     'NOT_A_HEAP',
     /arenas of/
   ],
-  ['with a root outside', w => void w.set([2 ** 25], ROOT_WORD), 'CORRUPT', /root pointer/],
+  [
+    'with a root outside the heap',
+    w => void w.set([2 ** 25], ROOT_WORD),
+    'CORRUPT',
+    /root pointer/
+  ],
   [
     'with a name of 65 bytes',
     w => void w.set([65], ROOTS),
     'CORRUPT',
     /named root 0 has a name of 65 bytes/
   ],
-  ['with a negative name', w => void w.set([-1], ROOTS), 'CORRUPT', /named root 0/],
+  ['with a name of negative length', w => void w.set([-1], ROOTS), 'CORRUPT', /named root 0/],
   ['with a name that is not text', w => void w.set([0xff], ROOTS + 16), 'CORRUPT', /not UTF-8/],
-  ['with a named root outside', w => void w.set([-8], ROOTS + 1), 'CORRUPT', /outside the heap/],
   [
-    'with two roots of a name',
+    'with a named root outside the heap',
+    w => void w.set([-8], ROOTS + 1),
+    'CORRUPT',
+    /outside the heap/
+  ],
+  [
+    'with two roots of the same name',
     w => w.copyWithin(ROOTS + 32, ROOTS, ROOTS + 32),
     'CORRUPT',
     /two named roots/
@@ -154,37 +164,38 @@ test.each<[what: string, change: (words: Int32Array) => void, code: string, mess
     /./
   ],
   [
-    'with a first block elsewhere',
+    'with a first block at another place',
     w => void w.set([3], ARENA + FIRST_WORD),
     'NOT_A_HEAP',
     /first block/
   ],
   [
-    'with a top outside',
+    'with a top outside its blocks',
     w => void w.set([-7], ARENA + TOP_WORD),
     'NOT_A_HEAP',
     /outside its blocks/
   ],
   [
-    'with an inner root outside',
+    'with an arena whose root is outside it',
     w => void w.set([-2], ARENA + ROOT_IN_ARENA),
     'NOT_A_HEAP',
     /root pointer/
   ]
-])('a file %s is refused, and not changed', (_, change, code, message) => {
+])('a file %s is rejected, and left unchanged', (_, change, code, message) => {
   const words = sound.slice()
   change(words)
   refuse(bytesOf(words), `ERR_OFFHEAP_(?:${code})`, message)
 })
 
-describe('a file that is too short', () => {
-  test.each([0, 1, 100, 4095, 4096, 65536, 100_000, 4 * 65536 - 1])('%i bytes', bytes => {
+test.each([0, 1, 100, 4095, 4096, 65536, 100_000, 4 * 65536 - 1])(
+  'a file that is too short, with %i bytes, is rejected, and left unchanged',
+  bytes => {
     const code = bytes < 4096 ? 'ERR_OFFHEAP_NOT_A_HEAP' : 'ERR_OFFHEAP_TRUNCATED'
     refuse(bytesOf(sound).slice(0, bytes), code, bytes === 0 ? /no heap in .* yet/ : /./)
-  })
-})
+  }
+)
 
-test('an empty file is made a heap with create: true, and so is one whose creation was cut off', () => {
+test('create: true formats an empty file, and one whose creation was interrupted', () => {
   const half = sound.slice()
   half[STATE_WORD] = FORMATTING
   for (const bytes of [new Uint8Array(0), bytesOf(half), bytesOf(half).slice(0, 4096)]) {
@@ -196,20 +207,20 @@ test('an empty file is made a heap with create: true, and so is one whose creati
   }
 })
 
-test('a file of another program stays as it is with create: true, too', () => {
+test('create: true does not overwrite a file of another program', () => {
   const bytes = Buffer.from('something else'.repeat(1000))
   writeFileSync(path, bytes)
   expectError(() => Heap.open(path, { size: 4 * 65536, create: true }), 'ERR_OFFHEAP_NOT_A_HEAP')
   expect(readFileSync(path).equals(bytes)).toBe(true)
 })
 
-test('bytes behind the end of a heap are left alone', () => {
+test('bytes after the end of a heap are not changed', () => {
   writeFileSync(path, Buffer.concat([bytesOf(sound), Buffer.from('more')]))
   Heap.open(path).close()
   expect(readFileSync(path).subarray(-4).toString()).toBe('more')
 })
 
-test('a heap that can not be walked is not recovered, and its blocks stay as they are', () => {
+test('a heap whose blocks can not be walked is not recovered, and they stay unchanged', () => {
   const words = sound.slice()
   words[STATE_WORD] = OPEN
   words.fill(-1, ARENA + first / 4 + 40, ARENA + first / 4 + 400)
@@ -224,7 +235,7 @@ test('a heap that can not be walked is not recovered, and its blocks stay as the
   expect(after[STATE_WORD]).toBe(OPEN)
 })
 
-test('a link leads to its file', () => {
+test('a heap file can be opened through a symbolic link', () => {
   writeFileSync(path, bytesOf(sound))
   const link = join(folder, 'link')
   symlinkSync(path, link)

@@ -1,8 +1,8 @@
 /**
- * A heap file as it is when its process is killed after any single store: the file is opened, and
- * has every block that was there before the call, or every block that is there after it.
- * test/engine/stores.test.ts tries the same on the arena alone, many more times; here the whole way
- * is taken, from the bytes of the file to a heap at work.
+ * Heap files whose process was killed after any single store. When such a file is opened, it has
+ * exactly the blocks from before the interrupted call, or those from after it.
+ * test/engine/stores.test.ts tests this on the arena alone, with many more cases. These tests go
+ * from the bytes of the file to a working heap.
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -44,11 +44,11 @@ const usedIn = (blocks: Iterable<{ readonly used: boolean; readonly pointer: num
 
 const kinds = placements.flatMap(placement => [false, true].map(slabs => ({ placement, slabs })))
 
-/** How many files were opened. */
+/** The number of files that were opened. */
 let prefixes = 0
 
 describe.each(kinds)('a heap file, %j', options => {
-  test('has the blocks from before or after the call, whichever store was the last', () => {
+  test('killed after any store, has the blocks from before or after the call', () => {
     const path = join(folder, `${options.placement}-${options.slabs}.heap`)
     Heap.open(path, { size: SIZE, create: true, ...options }).close()
     const empty = readFileSync(path)
@@ -77,7 +77,7 @@ describe.each(kinds)('a heap file, %j', options => {
             const after = usedIn(heap.eachBlock())
             for (const [count, { index, values }] of log.entries()) {
               arena.set(values, index)
-              // Of the first calls some stores, of the last one all.
+              // Try some stores of the first calls, and every store of the last one.
               if (turn < steps.length - 1 && (count + turn) % 7 !== salt) continue
               writeFileSync(path, image)
               const again = Heap.open(path)
@@ -96,12 +96,12 @@ describe.each(kinds)('a heap file, %j', options => {
   })
 })
 
-test('each of them was opened', () => {
+test('the tests above opened hundreds of images', () => {
   if (scaled(10) >= 10) expect(prefixes).toBeGreaterThan(500)
   if (scaled(10) > 10) console.log(`${prefixes} images`)
 })
 
-describe('the named roots, after any single store', () => {
+describe('the named roots of a process that was killed after any single store', () => {
   const names = fc.constantFrom('a', 'b', 'a longer name', 'ü'.repeat(32), 'z'.repeat(64))
   const change = fc.record({ name: names, pointer: fc.nat(1000), deletes: fc.boolean() })
 
@@ -125,8 +125,7 @@ describe('the named roots, after any single store', () => {
           if (deletes) table.delete(name)
           else table.set(name, pointer * 8)
           const after = rootsIn(table)
-          // The name itself is written through another view of the words, in front of the last
-          // store.
+          // The name is written before the last store, through another view, which is not recorded.
           for (const [count, { index, values }] of log.entries()) {
             if (count === log.length - 1 && !deletes)
               cut.set(words.subarray(index + 16, index + 32), index + 16)

@@ -1,8 +1,8 @@
 /**
- * Processes that are killed, with SIGKILL, while they work on a heap file and while they recover
- * one. Nothing that was allocated before the last call is lost, nothing that was not is there, and
- * no byte has changed. OFFHEAP_KILLS=1000 kills as many under load, and a fifth as many during
- * recovery, and 300 of several processes that share a file.
+ * Processes that are killed with SIGKILL while they work on a heap file, and while they recover
+ * one. No block from before the last call is lost, no other block appears, and no byte has changed.
+ * OFFHEAP_KILLS=1000 kills 1000 processes under load, 200 during recovery, and 300 that share a
+ * file.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { on, once } from 'node:events'
@@ -19,7 +19,7 @@ import { kill as killHolder, launch } from './holders.js'
 import { COUNTS, judge as judgeLedger, partsOf } from './ledger.mjs'
 
 const KILLS = Number(process.env.OFFHEAP_KILLS ?? 4)
-/** Of each kind of shared heap. */
+/** The number of kills for each kind of shared heap. */
 const HOLDERS = Math.max(2, Math.ceil(KILLS * 0.15))
 const REGION = `test-kills-${process.pid}`
 const SCRIPT = fileURLToPath(new URL('load.mjs', import.meta.url))
@@ -43,7 +43,7 @@ interface Round {
   readonly options: object
 }
 
-/** Runs the script until it says that word. */
+/** Starts the script, and waits until it prints `word`. */
 async function runUntil(
   word: string,
   args: readonly string[],
@@ -74,7 +74,7 @@ async function kill({ path, seed, options }: Round, most: number, size: number):
   expect(child.signalCode).toBe('SIGKILL')
 }
 
-/** What is wrong with the heaps that are left; of the others, what they are. */
+/** Expects that all heaps left behind are right. Returns the number of calls and blocks of each. */
 function judge(rounds: readonly Round[], size: number): { done: number; blocks: number }[] {
   const words = rounds.flatMap(({ path, seed, options }) => [
     path,
@@ -104,7 +104,7 @@ function judge(rounds: readonly Round[], size: number): { done: number; blocks: 
   )
 }
 
-/** The numbers of the rounds, a few in each test. */
+/** The numbers of the rounds, in batches of `size` for each test. */
 const batches = (rounds: number, size: number): number[][] =>
   Array.from({ length: Math.ceil(rounds / size) }, (_, batch) =>
     Array.from({ length: Math.min(size, rounds - batch * size) }, (_, i) => batch * size + i)
@@ -112,7 +112,7 @@ const batches = (rounds: number, size: number): number[][] =>
 
 describe('a process that is killed', () => {
   test.each(batches(KILLS, kinds.length))(
-    'under load loses nothing, from kill %i on',
+    'under load loses no data, from kill %i on',
     async (...numbers) => {
       const size = 2 ** 21
       const rounds = numbers.map(number => ({
@@ -128,14 +128,14 @@ describe('a process that is killed', () => {
   )
 
   test.each(batches(Math.ceil(KILLS / 5), 1))(
-    'during recovery is recovered again, kill %i',
+    'during recovery leaves a heap that can be recovered again, kill %i',
     async number => {
       const size = 2 ** 24
       const path = join(folder, `recovery-${number}.heap`)
       const round = { path, seed: number + 1, options: kinds[number % kinds.length] }
       await kill(round, 20_000, size)
       let inside = 0
-      // Killed again and again, each time a little later.
+      // Kill several recoveries, each a little later than the one before.
       for (let turn = 0; turn < 5 && stateOf(path) === OPEN; turn++) {
         const child = await runUntil('opening', ['open', compiled.heap, path], size)
         for (let left = Math.random() * turn * 1000; left > 0; left--) stateOf(path)
@@ -143,7 +143,7 @@ describe('a process that is killed', () => {
         if (stateOf(path) === OPEN) inside++
       }
       if (process.env.OFFHEAP_KILLS) console.log(`${inside} kills before a recovery was complete`)
-      // One that was recovered in time is closed now, and there is nothing left to judge.
+      // If a recovery was completed, the file is closed, and there is nothing to judge.
       if (stateOf(path) === OPEN) judge([round], size)
     }
   )
@@ -151,7 +151,7 @@ describe('a process that is killed', () => {
 
 const word = Buffer.alloc(4)
 
-/** The state that a heap file is in. */
+/** The state word of a heap file. */
 function stateOf(path: string): number {
   const file = openSync(path, 'r')
   try {
@@ -166,41 +166,44 @@ describe.runIf(process.platform === 'linux')('processes that are killed at any m
   test.each([
     ['file', { arenas: 4, placement: 'first-fit', slabs: false, size: 2 ** 23 }],
     [`shm:${REGION}`, { arenas: 2, placement: 'segregated-fit', slabs: true, size: 2 ** 22 }]
-  ] as const)('lose no block of a %s, and hold nobody up', async (name, options) => {
-    const path = name === 'file' ? join(folder, 'shared.heap') : name
-    const heap = Heap.open(path, { ...options, create: true, shared: true })
-    heap.root = heap.calloc(COUNTS + 600, 4)
-    const parts = partsOf(heap, heap.root)
-    const { counts } = parts
-    let seeds = 1000 * options.arenas
-    const start = (index: number): Promise<ChildProcess> =>
-      launch(compiled, path, String(index), String(seeds++))
-    const children = await Promise.all([0, 1, 2].map(start))
-    let operations = 0
-    for (let killed = 0; killed < HOLDERS; killed++) {
-      await setTimeout(killed % 7)
-      const index = killed % 3
-      await killHolder(children[index])
-      // The others go on meanwhile: nobody waits for the one that was killed.
-      const others = [1, 2].map(other => (index + other) % 3)
-      const before = others.map(other => Atomics.load(counts, other))
-      while (others.some((other, i) => Atomics.load(counts, other) === before[i])) {
-        for (const other of others) expect(children[other].exitCode).toBeNull()
-        await setTimeout(1)
+  ] as const)(
+    'lose no block of a heap in %s, and block no other process',
+    async (name, options) => {
+      const path = name === 'file' ? join(folder, 'shared.heap') : name
+      const heap = Heap.open(path, { ...options, create: true, shared: true })
+      heap.root = heap.calloc(COUNTS + 600, 4)
+      const parts = partsOf(heap, heap.root)
+      const { counts } = parts
+      let seeds = 1000 * options.arenas
+      const start = (index: number): Promise<ChildProcess> =>
+        launch(compiled, path, String(index), String(seeds++))
+      const children = await Promise.all([0, 1, 2].map(start))
+      let operations = 0
+      for (let killed = 0; killed < HOLDERS; killed++) {
+        await setTimeout(killed % 7)
+        const index = killed % 3
+        await killHolder(children[index])
+        // Meanwhile the other processes continue: none waits for the killed one.
+        const others = [1, 2].map(other => (index + other) % 3)
+        const before = others.map(other => Atomics.load(counts, other))
+        while (others.some((other, i) => Atomics.load(counts, other) === before[i])) {
+          for (const other of others) expect(children[other].exitCode).toBeNull()
+          await setTimeout(1)
+        }
+        if (killed % 3 === 0) heap.check()
+        operations += Atomics.exchange(counts, index, 0)
+        children[index] = await start(index)
       }
-      if (killed % 3 === 0) heap.check()
-      operations += Atomics.exchange(counts, index, 0)
-      children[index] = await start(index)
+      for (const child of children) await killHolder(child)
+      const rest = judgeLedger(heap, parts)
+      // The block of the ledger, and at most two for each killed process: those of a realloc.
+      expect(rest).toBeGreaterThanOrEqual(1)
+      expect(rest).toBeLessThanOrEqual(1 + 2 * (HOLDERS + 3))
+      heap.close()
+      expect(Heap.open(path, { shared: true }).recovered).toBeUndefined()
+      if (process.env.OFFHEAP_KILLS) {
+        console.log(`${name}: ${HOLDERS} kills, ${operations} operations, ${rest} blocks left`)
+      }
     }
-    for (const child of children) await killHolder(child)
-    const rest = judgeLedger(heap, parts)
-    // The block of the ledger, and at most two in the hands of each: those of a realloc.
-    expect(rest).toBeGreaterThanOrEqual(1)
-    expect(rest).toBeLessThanOrEqual(1 + 2 * (HOLDERS + 3))
-    heap.close()
-    expect(Heap.open(path, { shared: true }).recovered).toBeUndefined()
-    if (process.env.OFFHEAP_KILLS) {
-      console.log(`${name}: ${HOLDERS} kills, ${operations} operations, ${rest} blocks left`)
-    }
-  })
+  )
 })

@@ -1,12 +1,14 @@
 /**
- * What workers and processes do to a shared heap while others are terminated: they allocate, resize
- * and free each other's blocks. An entry of the ledger is the pointer of a block; the first word of
- * the block is its number of words, and all others are its pointer. Who takes a pointer out of the
- * ledger has the block.
+ * The load of workers and processes on a shared heap while others are terminated: they allocate,
+ * resize and free each other's blocks. An entry of the ledger is a pointer to a block. The first
+ * word of the block is its length in words; all other words hold its pointer. A thread that takes a
+ * pointer out of the ledger owns the block.
  *
- *     node ledger.mjs library path index seed   works on the heap of a file that is there: its root is
- *                                               a block with COUNTS counters and the ledger
- *     node ledger.mjs library path look         looks at the whole heap, again and again
+ *     node ledger.mjs library path index seed
+ *         works on the heap in an existing file, whose root is a block with COUNTS counters and the
+ *         ledger
+ *     node ledger.mjs library path look
+ *         checks the whole heap in an endless loop
  */
 import { writeSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -19,7 +21,7 @@ export function partsOf(heap, pointer) {
   return { counts: words.subarray(0, COUNTS), ledger: words.subarray(COUNTS) }
 }
 
-/** Works without an end. Counts its operations in `counts[index]`. */
+/** Works in an endless loop, and counts its operations in `counts[index]`. */
 export function work(heap, { counts, ledger }, index, seed) {
   const { i32 } = heap
   let state = seed
@@ -61,8 +63,8 @@ export function work(heap, { counts, ledger }, index, seed) {
 }
 
 /**
- * Compares the heap with the ledger, while nobody works on it, and frees all blocks of the ledger.
- * Returns what is wrong; else the number of blocks that nobody has.
+ * Compares the heap with the ledger while no thread works on it, and frees all blocks of the
+ * ledger. Returns a message if something is wrong, else the number of blocks without an owner.
  */
 export function judge(heap, { ledger }) {
   heap.check()

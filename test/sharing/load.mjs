@@ -1,29 +1,33 @@
 /**
- * What test/sharing/kills.test.ts kills, and what it judges the remains by. `library` is the URL of
- * the compiled heap.
+ * The process that test/sharing/kills.test.ts kills, and the one that judges what it left.
+ * `library` is the URL of the compiled heap.
  *
- *     node load.mjs run library path seed options n    calls without end on a heap file, noted in path.journal; tells after n of them
- *     node load.mjs open library path                  opens it, and says so before and after
- *     node load.mjs judge library path seed options …  opens it, and compares it with the same calls on private memory
+ *     node load.mjs run library path seed options n
+ *         makes calls on a heap file in an endless loop, counts them in path.journal, and prints
+ *         "working" after n calls
+ *     node load.mjs open library path
+ *         opens the file; prints "opening" before, and "opened" after
+ *     node load.mjs judge library path seed options …
+ *         opens each file, and compares it with the same calls on private memory
  *
- * The journal has two counters, in a heap file of its own: calls begun and calls done. The calls
- * are made up from the seed, and an allocator does the same on any memory; so the state after any
- * call can be made again.
+ * The journal is a heap file with two counters: calls begun and calls completed. The calls depend
+ * on the seed only, and an allocator does the same on any memory. So the state after any call can
+ * be reproduced.
  */
 import { writeSync } from 'node:fs'
 
 const [, , mode, library, ...words] = process.argv
 const { Heap } = await import(library)
-/** Of the file, head included. */
+/** The size of the file in bytes, which includes the head. */
 const SIZE = Number(process.env.OFFHEAP_LOAD_SIZE ?? 2 ** 21)
 const HEAD = 65536
 
-/** Calls on a heap, made up from a seed. */
+/** A pseudorandom sequence of calls on a heap. */
 class Load {
   constructor(heap, seed) {
     this.heap = heap
     this.seed = seed
-    /** Live blocks in the order of their allocation: [pointer, what its bytes are]. */
+    /** Live blocks in order of allocation: [pointer, value of all its bytes]. */
     this.live = []
     this.calls = 0
   }
@@ -35,7 +39,7 @@ class Load {
     return ((mixed ^ (mixed >>> 14)) >>> 0) % below
   }
 
-  /** One call. Returns the pointer whose contents it may have changed. */
+  /** Makes one call. Returns the pointer to the block that it may have changed, else 0. */
   step() {
     const { heap, live } = this
     const kind = this.random(16)
@@ -97,12 +101,12 @@ function judge(path, seed, options) {
   const found = used(heap)
   if (heap.recovered === undefined) return `${path}: was not recovered`
   if (found !== before && found !== used(load.heap))
-    return `${path}: after ${done} of ${begun} calls, other blocks are used`
+    return `${path}: after ${done} of ${begun} calls, the wrong blocks are used`
   for (const [pointer, mark] of live) {
     if (pointer === touched || !heap.owns(pointer)) continue
     const view = heap.view(pointer)
     if (view.some(byte => byte !== mark))
-      return `${path}: after ${done} calls, the contents of ${pointer} are others`
+      return `${path}: after ${done} calls, the block at ${pointer} has changed`
   }
   const { blocks, milliseconds } = heap.recovered
   heap.close()

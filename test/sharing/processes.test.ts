@@ -1,6 +1,6 @@
 /**
- * Processes that have one heap open at a time, in a file or in a named region: who may open it, what
- * each sees of the others, and what becomes of the heap when one of them is killed or stopped.
+ * Processes that have one heap open at the same time, in a file or a named region: which of them
+ * may open it, what each sees of the others, and what happens when one is killed or stopped.
  * kills.test.ts kills many more.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -67,7 +67,7 @@ const joined = (path: string, options: HeapFileOptions = {}): Heap =>
 const wordsOf = (path: string): Int32Array<ArrayBuffer> =>
   new Int32Array(new Uint8Array(readFileSync(path)).buffer)
 
-/** Changes words of a file that nobody has open. */
+/** Changes words of a file that is not open. */
 function change(path: string, by: (words: Int32Array) => void): void {
   const words = wordsOf(path)
   by(words)
@@ -75,7 +75,7 @@ function change(path: string, by: (words: Int32Array) => void): void {
 }
 
 describe.runIf(process.platform === 'linux')('a heap file that is shared', () => {
-  test('is one heap for all that have it open', () => {
+  test('is the same heap for every process that has it open', () => {
     const path = newPath()
     const one = create(path)
     const two = joined(path)
@@ -102,7 +102,7 @@ describe.runIf(process.platform === 'linux')('a heap file that is shared', () =>
     expect(three.stats()).toMatchObject({ blocks: 1 })
   })
 
-  test('has roots, syncs and resets for all of them', () => {
+  test('has the same named roots everywhere, and one process can sync or reset it for all', () => {
     const path = newPath()
     using one = create(path)
     using two = joined(path)
@@ -122,7 +122,7 @@ describe.runIf(process.platform === 'linux')('a heap file that is shared', () =>
     expectError(() => one.handle(), 'ERR_OFFHEAP_UNSUPPORTED', /opened by its path/)
   })
 
-  test('is opened as it was made', () => {
+  test('rejects options that contradict the file', () => {
     const path = newPath()
     create(path, { placement: 'best-fit', slabs: true }).close()
     const wrong = 'ERR_OUT_OF_RANGE'
@@ -137,7 +137,7 @@ describe.runIf(process.platform === 'linux')('a heap file that is shared', () =>
     expectError(() => joined(other), 'ERR_OFFHEAP_UNSUPPORTED', /open it without "shared"/)
   })
 
-  test('has options that are checked', () => {
+  test('validates its options', () => {
     const path = newPath()
     const open = (options: object) => () => Reflect.apply(Heap.open, Heap, [path, options])
     expectError(open({ shared: 1 }), 'ERR_INVALID_ARG_TYPE', /shared/)
@@ -151,7 +151,7 @@ describe.runIf(process.platform === 'linux')('a heap file that is shared', () =>
     expectError(open({ shared: true }), 'ERR_OFFHEAP_SYSTEM', /no such file/)
   })
 
-  test('and one for a single process exclude each other', () => {
+  test('can not be opened for one process alone at the same time', () => {
     const path = newPath()
     const shared = create(path)
     expectError(() => Heap.open(path), 'ERR_OFFHEAP_LOCKED', /in use by process \d+, and shared/)
@@ -168,7 +168,7 @@ describe.runIf(process.platform === 'linux')('a heap file that is shared', () =>
     single.close()
   })
 
-  test('is opened by one after the other, and not without end', () => {
+  test('throws ERR_OFFHEAP_BUSY when another thread takes too long to open it', () => {
     const path = newPath()
     using heap = create(path)
     const door = FileMapping.open(path, 'write')
@@ -179,7 +179,7 @@ describe.runIf(process.platform === 'linux')('a heap file that is shared', () =>
     heap.check()
   })
 
-  test('gives each thread an arena, up to 256 threads', () => {
+  test('can be opened by up to 256 threads', () => {
     const path = newPath()
     using heap = create(path, { arenas: 1, size: MIB })
     const others = Array.from({ length: 255 }, () => joined(path))
@@ -190,7 +190,7 @@ describe.runIf(process.platform === 'linux')('a heap file that is shared', () =>
     heap.check()
   })
 
-  test('of which pages were given back by one of them has disk space before others use it', () => {
+  test('reserves disk space again after another process has trimmed it', () => {
     const path = newPath()
     using one = create(path, { size: 32 * MIB, arenas: 2 })
     using two = joined(path)
@@ -204,14 +204,14 @@ describe.runIf(process.platform === 'linux')('a heap file that is shared', () =>
     two.free(pointers[1])
     one.trim()
     expect(disk()).toBeLessThan(before - 1.5 * large)
-    // No byte of them is touched.
+    // The blocks are not written to.
     one.malloc(large)
     two.malloc(large)
     expect(disk()).toBeGreaterThan(2 * large)
     one.check()
   })
 
-  test('ends for a worker that ends, however it does', async () => {
+  test('is detached from a worker that is terminated', async () => {
     const path = newPath()
     using heap = create(path, { arenas: 1, size: MIB })
     const lives = (): number =>
@@ -236,7 +236,7 @@ describe.runIf(process.platform === 'linux')('a heap file that is shared', () =>
     expect(heap.stats().blocks).toBeLessThanOrEqual(1)
   })
 
-  test('that somebody truncated is refused by each of them, and none crashes', () => {
+  test('that is truncated makes every call throw in each process, and none crashes', () => {
     const path = newPath()
     using one = create(path)
     using two = joined(path)
@@ -259,7 +259,7 @@ describe.runIf(process.platform === 'linux')('a heap file that is shared', () =>
         () => heap.sync(),
         () => heap.reset()
       ]) {
-        // The first to touch a page that is gone finds that out.
+        // The first access to a page beyond the end of the file detects the truncation.
         heap.u8[heap.u8.length - 1] = 1
         expectError(use, gone)
       }
@@ -268,8 +268,8 @@ describe.runIf(process.platform === 'linux')('a heap file that is shared', () =>
   })
 })
 
-describe.runIf(process.platform === 'linux')('a shared file that nobody closed', () => {
-  /** What a process leaves that is killed now. */
+describe.runIf(process.platform === 'linux')('a shared file that was not closed', () => {
+  /** Copies the file: the state that a kill would leave now. */
   const left = (path: string): string => {
     const copy = newPath()
     copyFileSync(path, copy)
@@ -282,7 +282,7 @@ describe.runIf(process.platform === 'linux')('a shared file that nobody closed',
     using two = joined(path)
     const pointers = Array.from({ length: 200 }, (_, i) => (i % 2 ? one : two).malloc(i * 3))
     for (const [i, pointer] of pointers.entries()) one.view(pointer).fill(i)
-    // Some of them are of the other arena, and wait in an outbox.
+    // Some of these blocks are in the other arena, so their pointers wait in an outbox.
     for (const [i, pointer] of pointers.entries()) if (i % 3 === 0) one.free(pointer)
     const copy = left(path)
     expectError(() => joined(copy, { recover: false }), 'ERR_OFFHEAP_UNCLEAN', /was not closed/)
@@ -301,7 +301,7 @@ describe.runIf(process.platform === 'linux')('a shared file that nobody closed',
     again.check()
   })
 
-  test('after the machine stopped, forgets what waited in outboxes', () => {
+  test('discards the outboxes if the machine was restarted', () => {
     const path = newPath()
     using one = create(path, { arenas: 2 })
     using two = joined(path)
@@ -315,7 +315,7 @@ describe.runIf(process.platform === 'linux')('a shared file that nobody closed',
     again.check()
   })
 
-  test('is opened whatever its control area holds', () => {
+  test('can be opened with any content in its control area', () => {
     const path = newPath()
     const heap = create(path, { arenas: 3, size: MIB })
     const pointers = Array.from({ length: 50 }, (_, i) => heap.malloc(i * 10))
@@ -352,7 +352,7 @@ describe.runIf(process.platform === 'linux')('a shared file that nobody closed',
     }
   })
 
-  test('is refused when it is not sound, and stays as it is', () => {
+  test('is rejected when it is corrupt, and left unchanged', () => {
     const path = newPath()
     const heap = create(path, { arenas: 2, size: MIB })
     heap.malloc(1000)
@@ -381,7 +381,7 @@ describe.runIf(process.platform === 'linux')('a shared file that nobody closed',
 })
 
 describe.runIf(process.platform === 'linux')('a named region in memory', () => {
-  test('is a heap for all processes of the user, until it is deleted', async () => {
+  test('is shared by all processes of the user until it is deleted', async () => {
     const heap = create(`shm:${REGION}-a`)
     const file = `/dev/shm/offheap-${REGION}-a`
     expect(statSync(file).mode & 0o777).toBe(0o600)
@@ -399,7 +399,7 @@ describe.runIf(process.platform === 'linux')('a named region in memory', () => {
     expectError(() => joined(`shm:${REGION}-a`), 'ERR_OFFHEAP_SYSTEM', /no such file/)
   })
 
-  test('has a plain name, and is nobody elses', () => {
+  test('must have a simple name, and must belong to the user', () => {
     for (const name of ['', '../x', 'a/b', 'a b', 'x'.repeat(201), 'ä']) {
       expectError(() => create(`shm:${name}`), 'ERR_INVALID_ARG_VALUE', /letters, digits/)
     }
@@ -407,7 +407,7 @@ describe.runIf(process.platform === 'linux')('a named region in memory', () => {
     symlinkSync(newPath(), file)
     expectError(() => create(`shm:${REGION}-b`), 'ERR_OFFHEAP_SYSTEM', /another user/)
     rmSync(file)
-    // Only root can make files of others.
+    // Only root can change the owner of a file.
     if (process.getuid?.() !== 0) return
     writeFileSync(file, '')
     chownSync(file, 12_345, 12_345)
@@ -417,14 +417,14 @@ describe.runIf(process.platform === 'linux')('a named region in memory', () => {
 })
 
 describe.runIf(process.platform === 'linux')('a process that is stopped', () => {
-  test('in the middle of a call is waited for, and not without end', async () => {
+  test('in the middle of a call makes others throw ERR_OFFHEAP_BUSY after a while', async () => {
     const path = newPath()
     using heap = create(path, { busyTimeout: 20 })
     for (let i = 0; i < 2000; i++) heap.malloc(8)
-    // Before the child looks: on a busy machine it can be in the heap for longer than 20 ms.
+    // Before the child starts: on a busy machine it can be in the heap for more than 20 ms.
     const before = heap.stats().blocks
     const child = await launch(compiled, path, 'look')
-    // It is in the heap nearly always.
+    // The child is in the heap nearly all the time.
     for (let code = ''; code !== 'ERR_OFFHEAP_BUSY'; ) {
       child.kill('SIGSTOP')
       while (stateOf(child) !== 'T') await setTimeout(1)
@@ -453,8 +453,8 @@ describe.runIf(process.platform === 'linux')('a process that is stopped', () => 
       .slice(0, 1)
 })
 
-describe.runIf(process.platform === 'linux')('a process that looks at the heap', () => {
-  test('finds it between two calls of every other process', async () => {
+describe.runIf(process.platform === 'linux')('a process that checks the heap', () => {
+  test('sees it between two calls of every other process', async () => {
     const path = newPath()
     using heap = create(path, { size: MIB, arenas: 2 })
     heap.root = heap.calloc(COUNTS + 20, 4)
@@ -472,7 +472,7 @@ describe.runIf(process.platform === 'linux')('a process that looks at the heap',
 })
 
 describe.runIf(process.platform === 'linux')('the barrier', () => {
-  // What access.ts says, without a heap. Without the barrier, additions are lost.
+  // The protocol of access.ts without a heap. Without the barrier, increments are lost.
   test.runIf(barrier(true))('reaches the threads of other processes', async () => {
     const path = newPath()
     writeFileSync(path, new Uint8Array(2 * 65536))

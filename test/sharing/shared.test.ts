@@ -1,4 +1,4 @@
-/** Shared heaps as one thread sees them: options, handles, several heaps on one memory, errors. */
+/** Shared heaps used by one thread: options, handles, several heaps on the same memory, errors. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { describe, expect, test } from 'vitest'
 import { Heap, placements } from '../../lib/index.js'
@@ -7,7 +7,7 @@ import { expectError } from '../heap/support.js'
 const MiB = 2 ** 20
 
 describe('Heap.map with shared: true', () => {
-  test('refuses what does not go together, by name', () => {
+  test('rejects invalid options and combinations, and names the option', () => {
     const both = 'ERR_OFFHEAP_UNSUPPORTED'
     expectError(
       () => Heap.map({ size: MiB, shared: true, hardened: true }),
@@ -50,7 +50,7 @@ describe('Heap.map with shared: true', () => {
     }
   })
 
-  test.each(placements)('has arenas of one size, with any placement: %s', placement => {
+  test.each(placements)('has arenas of equal size, with any placement: %s', placement => {
     using heap = Heap.map({ size: 3 * MiB, shared: true, arenas: 3, placement })
     expect(heap.placement).toBe(placement)
     expect(heap.stats()).toMatchObject({ size: 3 * MiB, blocks: 0, used: 0 })
@@ -66,7 +66,7 @@ describe('Heap.map with shared: true', () => {
     heap.check()
   })
 
-  test('gives views, sizes and errors as any heap does', () => {
+  test('returns views and sizes, and throws errors, like any heap', () => {
     using heap = Heap.map({ size: MiB, shared: true, arenas: 2 })
     const bytes = heap.alloc(100)
     const buffer = heap.allocBuffer(100)
@@ -100,7 +100,7 @@ describe('Heap.map with shared: true', () => {
   })
 })
 
-test('a subscriber that fills the arena does not change the pointer of the call under way', () => {
+test('a subscriber that fills the arena does not change the result of the current call', () => {
   using heap = Heap.map({ size: 8 * MiB, shared: true, arenas: 2 })
   const others: number[] = []
   const fill = (): void => {
@@ -116,7 +116,7 @@ test('a subscriber that fills the arena does not change the pointer of the call 
 })
 
 describe('heap.handle()', () => {
-  test('can be cloned, and opens the heap once more, as long as it is open', () => {
+  test('returns a handle that can be cloned, and opens the heap again while it is open', () => {
     const heap = Heap.map({ size: MiB, shared: true, arenas: 2 })
     const handle = structuredClone(heap.handle())
     const other = Heap.attach(JSON.parse(JSON.stringify(handle)))
@@ -125,7 +125,7 @@ describe('heap.handle()', () => {
     expect(other.u8[pointer]).toBe(7)
     other.free(pointer)
     expect(heap.stats().blocks).toBe(0)
-    // A view of one of them is none of the other.
+    // A view belongs to the heap object that returned it.
     expectError(() => other.free(heap.alloc(8)), 'ERR_OFFHEAP_FOREIGN_VIEW')
     heap.close()
     expect(other.closed).toBe(false)
@@ -139,7 +139,7 @@ describe('heap.handle()', () => {
     heap.close()
   })
 
-  test('is of shared heaps only, and nothing else is a handle', () => {
+  test('requires a shared heap, and Heap.attach rejects anything else', () => {
     using heap = Heap.map(MiB)
     expectError(() => heap.handle(), 'ERR_OFFHEAP_UNSUPPORTED', /shared: true/)
     for (const id of ['', 'x'.repeat(32), 5, undefined, { toString: () => '0'.repeat(32) }]) {
@@ -156,7 +156,7 @@ describe('heap.handle()', () => {
     )
   })
 
-  test('opens it in 256 threads, and not in one more', () => {
+  test('can be attached by up to 256 threads', () => {
     using heap = Heap.map({ size: MiB, shared: true, arenas: 1 })
     const others = Array.from({ length: 255 }, () => Heap.attach(heap.handle()))
     expectError(() => Heap.attach(heap.handle()), 'ERR_OFFHEAP_BUSY', /256 threads/)

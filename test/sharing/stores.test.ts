@@ -1,8 +1,8 @@
 /**
- * A thread that ends after any single store of a call, with other threads attached: the next thread
- * finds a sound heap, in which the call was made or was not. The stores include those of every
- * hand-over between arenas. The thread that recovers may end after any store as well. So may one
- * that opens the heap when all others are gone, as of a file whose processes were killed.
+ * A thread ends after any single store of a call while other threads are attached. The next thread
+ * finds a sound heap, in which the call either took effect or did not. The stores include those to
+ * outboxes between arenas. The recovering thread may end after any store as well. So may one that
+ * opens the heap after all others have ended, such as a file whose processes were killed.
  */
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -26,7 +26,7 @@ const kind = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom('stats', 'leave', 'reset') }
 )
 const call = fc.record({ kind, size, thread: fc.nat(THREADS - 1), which: fc.nat() })
-/** Fills an outbox up to the pointers before the last, so that the next calls post it. */
+/** Fills half an outbox almost, so that the next calls post it. */
 const flood = fc.record({
   by: fc.nat(THREADS - 1),
   to: fc.nat(THREADS - 1),
@@ -42,8 +42,8 @@ beforeEach(watchAtomics)
 afterEach(unwatchAtomics)
 
 /**
- * What a new thread finds in a copy of the memory: the used blocks. `cut`: another new thread ends
- * after so many stores. `alone`: all threads have ended, without a word.
+ * The used blocks that a new thread finds in a copy of the memory. `cut`: another new thread ends
+ * first, after this many stores; negative for none. `alone`: all other threads have been killed.
  */
 function found(memory: Memory, cut = -1, alone = false): number[] {
   if (cut >= 0) {
@@ -53,7 +53,7 @@ function found(memory: Memory, cut = -1, alone = false): number[] {
     engine.check()
     const again = copyOf(memory)
     for (const store of first.log.slice(0, cut % (first.log.length + 1))) replay(again, store)
-    // It may have ended before it lived.
+    // The thread may have ended before its life began.
     const lives = Atomics.load(again.head, 1024 + (token & 0xff)) === token >>> 8
     if (lives && !alone) end(again, token)
     return found(again, -1, alone)
@@ -102,7 +102,7 @@ function expectAllPrefixes(placement: PlacementName, slabs: boolean, runs: numbe
         const usedAfter = found(memory)
         const isBetween = kind === 'reset' || kind === 'realloc'
         const allowed = new Set([usedBefore, usedAfter].map(String))
-        // A block that moved to another arena may be there twice.
+        // A block that is moving to another arena may exist in both.
         if (kind === 'realloc')
           allowed.add(String([...new Set([...usedBefore, ...usedAfter])].sort((a, b) => a - b)))
         const lost =
@@ -152,7 +152,7 @@ describe('a thread that ends after any single store', () => {
   })
 })
 
-test('who adopts a heap may end after any store, and no arena that somebody was in is forgotten', () => {
+test('an arena with an interrupted operation stays damaged if adopt() ends after any store', () => {
   for (const word of [BUSY, LOCK]) {
     const memory = newMemory(ARENAS, 'first-fit', false)
     memory.head[recordOf(1) + word] = 257

@@ -24,7 +24,7 @@ function written(): Int32Array {
   return words
 }
 
-test('what was written is read', () => {
+test('readSuperblock() returns what writeSuperblock() wrote', () => {
   const words = written()
   words[GENERATION_WORD] = -1
   expect(readSuperblock(words)).toEqual({
@@ -45,7 +45,7 @@ test('head and arenas begin at multiples of 64 KiB, and nothing overlaps', () =>
   expect(totalBytes(geometry)).toBe(65536 + 3 * 2 ** 20)
 })
 
-test('the magic is the last word written', () => {
+test('writeSuperblock() writes the magic last', () => {
   const order: number[] = []
   const words = new Proxy(new Int32Array(SUPERBLOCK_BYTES / 4), {
     get(target, key) {
@@ -65,21 +65,21 @@ test.each<[what: string, word: number, value: number, message: RegExp]>([
   ['other bytes', MAGIC_WORD, 0x12345678, /does not begin with the bytes "offS"/],
   ['the other byte order', MAGIC_WORD, 0x6f666653, /other byte order/],
   ['another version', 1, 2, /version is 2, and this offheap reads version 1/],
-  ['no byte order', BYTE_ORDER_WORD, 0, /byte order is unknown/],
-  ['no arena', 4, 0, /0 arenas/],
-  ['negative arenas', 4, -1, /-1 arenas/],
-  ['arenas without a byte', 3, 0, /of 0 \* 64 KiB/],
-  ['more than pointers can name', 3, 2 ** 30, /arenas of/],
+  ['an invalid byte order', BYTE_ORDER_WORD, 0, /byte order is unknown/],
+  ['no arenas', 4, 0, /0 arenas/],
+  ['a negative number of arenas', 4, -1, /-1 arenas/],
+  ['arenas of zero bytes', 3, 0, /of 0 \* 64 KiB/],
+  ['arenas beyond the range of pointers', 3, 2 ** 30, /arenas of/],
   ['a negative control area', 5, -1, /area of -1/],
-  ['too large a control area', 5, 2 ** 24, /area of 16777216/],
+  ['a control area that is too large', 5, 2 ** 24, /area of 16777216/],
   ['an unknown state', STATE_WORD, 4, /state is 4/]
-])('a superblock of %s is refused', (_, word, value, message) => {
+])('a superblock with %s is rejected', (_, word, value, message) => {
   const words = written()
   words[word] = value
   expectError(() => readSuperblock(words), 'ERR_OFFHEAP_NOT_A_HEAP', message)
 })
 
-test('memory that is too small for a superblock is refused', () => {
+test('memory that is too small for a superblock is rejected', () => {
   expectError(
     () => readSuperblock(written().subarray(0, 1000)),
     'ERR_OFFHEAP_NOT_A_HEAP',
@@ -87,7 +87,7 @@ test('memory that is too small for a superblock is refused', () => {
   )
 })
 
-test('ids are the same when all four words are', () => {
+test('ids are equal when all four words are equal', () => {
   expect(sameId(idAt(written(), 6), [1, -2, 3, -4])).toBe(true)
   expect(sameId(idAt(written(), 6), [1, -2, 3, 4])).toBe(false)
 })

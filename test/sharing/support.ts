@@ -1,4 +1,4 @@
-/** Shared heaps on ordinary memory, with threads that are made up: engines that take turns. */
+/** Shared heaps on ordinary memory, with simulated threads: engines that take turns. */
 import { QUIET } from '../../lib/engine/engine.js'
 import type { PlacementName } from '../../lib/placement/placement.js'
 import { policyNamed } from '../../lib/placement/policies.js'
@@ -8,7 +8,7 @@ import type { SharedEngine } from '../../lib/sharing/engine.js'
 import { engineOn, writeShared } from '../../lib/sharing/open.js'
 import { type Geometry, headBytes, PATIENCE_WORD } from '../../lib/sharing/superblock.js'
 
-/** Nobody else runs while a thread sleeps here: a thread that sleeps would wait for ever. */
+/** Simulated threads don't run while another one sleeps, so no test may depend on that. */
 const alone: System = {
   fenced: false,
   reorders: true,
@@ -43,7 +43,7 @@ export const copyOf = ({ head, words, geometry }: Memory): Memory => ({
   geometry
 })
 
-/** A thread that attaches. Returns its engine, and its token. */
+/** Attaches a simulated thread. Returns its engine and its token. */
 export function attach(
   { head, words, geometry }: Memory,
   system: Partial<System> = {}
@@ -55,12 +55,12 @@ export function attach(
   return [engineOn(head, words, geometry, token, { ...alone, ...system }, QUIET), token]
 }
 
-/** The thread ends, wherever it is. */
+/** Ends the thread, even in the middle of an operation. */
 export function end({ head }: Memory, token: number): void {
   Atomics.add(head, LIVES_AT + (token & (LIVES - 1)), 1)
 }
 
-/** The used pointers of a heap. */
+/** The pointers of all used blocks of a heap. */
 export function usedIn(engine: SharedEngine): number[] {
   return [...engine.eachBlock()].filter(({ used }) => used).map(({ pointer }) => pointer)
 }

@@ -1,6 +1,7 @@
 /**
- * Threads that take turns on a shared heap, by random calls: what each of them sees must agree with
- * a list of blocks and their contents. Some of them end between two calls, and others attach.
+ * Simulated threads take turns on a shared heap, with random calls. What each of them sees must
+ * agree with a list of blocks and their contents. Some of them end between two calls, and others
+ * attach.
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -12,7 +13,7 @@ import { scaled } from '../runs.js'
 import { attach, copyOf, end, newMemory, usedIn } from './support.js'
 
 const ARENAS = 3
-/** More than there are arenas, so that some threads share one. */
+/** More threads than arenas, so that some threads share one. */
 const THREADS = 5
 
 const size = fc.oneof(
@@ -29,7 +30,7 @@ const kind = fc.oneof(
 )
 const call = fc.record({ kind, size, thread: fc.nat(THREADS - 1), which: fc.nat() })
 /**
- * Many blocks that one thread allocates and another one frees: outboxes are posted, and fill up.
+ * Many blocks that one thread allocates and another frees, so that outboxes are posted and fill up.
  */
 const flood = fc.record({
   size: fc.constantFrom(8, 100, 200),
@@ -53,7 +54,7 @@ describe.each(placements)('%s: threads that take turns', placement => {
         const threads: [SharedEngine, number][] = Array.from({ length: THREADS }, () =>
           attach(memory)
         )
-        /** By pointer: the words that were filled with it. */
+        /** For each pointer, the number of words that were filled with it. */
         const live = new Map<number, number>()
 
         const expectContents = (pointer: number, count: number): void => {
@@ -122,7 +123,7 @@ describe.each(placements)('%s: threads that take turns', placement => {
           } else if (kind === 'wrong') {
             const pointer = (which % (bytes / 4)) * 4
             if (live.has(pointer)) continue
-            // A block that waits in an outbox looks used.
+            // Empty the outboxes: a block that waits in one looks used.
             engine.stats(0)
             expect(engine.usableSize(pointer)).toBe(-1)
             expect(engine.free(pointer)).toBe(false)
@@ -181,7 +182,7 @@ describe.each(placements)('%s: threads that take turns', placement => {
 })
 
 describe('an arena that another thread does not leave', () => {
-  test.each(['BUSY', 'LOCK'] as const)('is waited for, and not without end: %s', word => {
+  test.each(['BUSY', 'LOCK'] as const)('makes calls throw ERR_OFFHEAP_BUSY: %s', word => {
     const memory = newMemory(2, 'first-fit', false)
     let slept = 0
     const sleep = (microseconds: number): void => {
@@ -204,21 +205,21 @@ describe('an arena that another thread does not leave', () => {
     ]) {
       slept = 0
       expectError(call, 'ERR_OFFHEAP_BUSY', /Nothing was changed/)
-      // As long as it was told to wait, in milliseconds, and not much longer.
+      // The call slept for its timeout of 1 ms, and not much longer.
       expect(slept).toBeGreaterThanOrEqual(1000)
       expect(slept).toBeLessThan(3000)
       const isSame = memory.words.every((value, index) => value === before.words[index])
       expect(isSame).toBe(true)
       expect(memory.head[at]).toBe(before.head[at])
     }
-    // What needs no other arena goes on.
+    // A call that needs no other arena succeeds.
     expect(two.free(large)).toBe(true)
     expect(two.free(two.allocate(100))).toBe(true)
     memory.head[at] = 0
     two.check()
     expect(two.stats(0).blocks).toBe(1)
     expect(one.free(pointer)).toBe(true)
-    // A thread that ended is not waited for.
+    // No call waits for a thread that has ended.
     memory.head[at] = word === 'BUSY' ? 1 : token
     end(memory, token)
     slept = 0

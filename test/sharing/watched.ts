@@ -1,6 +1,6 @@
 /**
- * Memory that logs every store to it, plain or atomic, in order. `replay` makes the first of them
- * once more, on a copy: what a thread leaves that ends after any single store.
+ * Memory that logs every store to it, plain or atomic, in order. `replay` repeats a store on a
+ * copy. So a test can produce the state that a thread leaves when it ends after any single store.
  */
 import type { Memory } from './support.js'
 
@@ -14,10 +14,10 @@ export interface Watched extends Memory {
   readonly log: Store[]
 }
 
-/** What stands behind the arrays that are watched. */
+/** The arrays behind the watched ones. */
 const behind = new WeakMap<object, { target: Int32Array; note: (index: number) => void }>()
 
-/** The memory, watched. Its arrays may be used by engines only, and Atomics must be watched too. */
+/** Watches memory. Only engines may use its arrays, and Atomics must be watched too. */
 export function watch(memory: Memory): Watched {
   const log: Store[] = []
   return {
@@ -67,7 +67,7 @@ function watchArray(
 
 const { load, store, add, or, and, compareExchange } = Atomics
 
-/** Watches Atomics on arrays that are watched, until `unwatchAtomics()`. */
+/** Makes Atomics log stores to watched arrays, until `unwatchAtomics()`. */
 export function watchAtomics(): void {
   const target = (array: Int32Array): Int32Array => behind.get(array)?.target ?? array
   const noting =
@@ -95,7 +95,7 @@ export function unwatchAtomics(): void {
   Object.assign(Atomics, { load, store, add, or, and, compareExchange })
 }
 
-/** Makes one store on a copy of the memory. */
+/** Repeats one store on a copy of the memory. */
 export function replay(memory: Memory, { part, index, values }: Store): void {
   memory[part].set(values, index)
 }

@@ -1,14 +1,14 @@
 /**
- * Real threads on a shared heap: workers that allocate, free each other's blocks, and are
- * terminated at any moment while others go on. What they say they have is in a SharedArrayBuffer,
- * and is compared with the heap. `OFFHEAP_TERMINATIONS=500` ends so many of them.
+ * Real threads on a shared heap: workers allocate blocks, free each other's, and are terminated at
+ * any moment while others continue. They record their blocks in a SharedArrayBuffer, which is then
+ * compared with the heap. `OFFHEAP_TERMINATIONS=500` terminates 500 workers.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Compiled, compile } from '../memory/compiled.js'
 
 const terminations = Number(process.env.OFFHEAP_TERMINATIONS ?? 6)
 
-/** What the workers do, and what the heap is compared with. */
+/** The module with the load of the workers, and the comparison. */
 const LEDGER = new URL('ledger.mjs', import.meta.url).href
 
 let compiled: Compiled
@@ -22,11 +22,14 @@ afterAll(() => compiled.remove())
  * body of a module in a worker.
  */
 function passes(body: string): string {
+  const head =
+    "import { parentPort, workerData } from 'node:worker_threads'\n" +
+    `import { Heap } from ${JSON.stringify(compiled.heap)}\n`
   const prelude = `
     import assert from 'node:assert/strict'
     import { once } from 'node:events'
     import { Worker } from 'node:worker_threads'
-    const head = ${JSON.stringify(`import { parentPort, workerData } from 'node:worker_threads'\nimport { Heap } from ${JSON.stringify(compiled.heap)}\n`)}
+    const head = ${JSON.stringify(head)}
     function start(body, data) {
       const url = new URL('data:text/javascript,' + encodeURIComponent(head + body))
       const worker = new Worker(url, { workerData: data })
@@ -40,7 +43,7 @@ function passes(body: string): string {
 }
 
 describe('a worker', () => {
-  test('finds the blocks of another thread, frees them, and leaves its own behind', () => {
+  test('can use and free the blocks of another thread, and its own blocks outlive it', () => {
     passes(`
       const heap = Heap.map({ size: 2 ** 22, shared: true, arenas: 2 })
       const block = heap.calloc(25, 4)
@@ -64,7 +67,7 @@ describe('a worker', () => {
       assert.throws(() => heap.handle(), { code: 'ERR_OFFHEAP_CLOSED' })`)
   })
 
-  test('keeps the heap when the thread that made it closes it; the last one to close unmaps it', () => {
+  test('keeps a heap open that its creator has closed; the last close unmaps it', () => {
     passes(`
       import { readFileSync } from 'node:fs'
       const size = 64 * 2 ** 20
@@ -97,7 +100,7 @@ describe('a worker', () => {
         await once(worker, 'message')
         if (way === 'terminate') await worker.terminate()
         else await new Promise(resolve => worker.on('exit', resolve))
-        // Its addresses stay until the buffer of this thread is collected.
+        // The addresses stay reserved until the buffer of this thread is collected.
         for (let turn = 0; isLinux && mapped() && turn < 100; turn++) {
           globalThis.gc()
           await new Promise(resolve => setImmediate(resolve))
@@ -128,7 +131,8 @@ describe('workers that are terminated at any moment', () => {
       const counts = new Int32Array(new SharedArrayBuffer(4 * 3))
       let seeds = ${JSON.stringify(options.arenas)} * 1000
       const launch = async index => {
-        const worker = start(${JSON.stringify(worker)}, { library, handle: heap.handle(), ledger, counts, index, seed: seeds++ })
+        const data = { library, handle: heap.handle(), ledger, counts, index, seed: seeds++ }
+        const worker = start(${JSON.stringify(worker)}, data)
         await once(worker, 'message')
         return worker
       }
@@ -138,19 +142,21 @@ describe('workers that are terminated at any moment', () => {
         await setTimeout(ended % 7)
         const index = ended % 3
         await workers[index].terminate()
-        // The others go on meanwhile: nobody waits for the one that ended.
-        const before = [1, 2].map(other => Atomics.load(counts, (index + other) % 3))
-        while ([1, 2].some((other, i) => Atomics.load(counts, (index + other) % 3) === before[i])) await setTimeout(1)
+        // Meanwhile the other workers continue: none waits for the terminated one.
+        const others = [1, 2].map(other => (index + other) % 3)
+        const before = others.map(other => Atomics.load(counts, other))
+        while (others.some((other, i) => Atomics.load(counts, other) === before[i]))
+          await setTimeout(1)
         if (ended % 5 === 0) heap.check()
         operations += Atomics.exchange(counts, index, 0)
         workers[index] = await launch(index)
       }
       for (const worker of workers) await worker.terminate()
-      // A worker that ends has at most two blocks in its hands: those of a realloc.
+      // A terminated worker owned at most two blocks outside the ledger: those of a realloc.
       const rest = judge(heap, { ledger })
-      assert.ok(rest <= 2 * (${terminations} + 3), rest + ' blocks that nobody has')
+      assert.ok(rest <= 2 * (${terminations} + 3), rest + ' blocks without an owner')
       heap.close()
-      console.log(operations + ' operations, ' + rest + ' blocks in the hands of workers that ended')`)
+      console.log(operations + ' operations, ' + rest + ' blocks of terminated workers')`)
     if (terminations > 100) console.log(out)
   })
 })
