@@ -1,7 +1,7 @@
 /** Is it faster for my sizes? What `offheap bench` measures, for many sizes. */
 import { BASE, type ContenderName } from '#lib/bench/contenders.js'
 import { DEFAULT_RACE, type Figure, race } from '#lib/bench/race.js'
-import { humanBytes } from '#lib/report/sizes.js'
+import { humanBytes } from '#lib/sizes.js'
 import type { Settings } from '../run/settings.js'
 import { kept, type Row, type Series } from './series.js'
 

@@ -1,6 +1,6 @@
 /** The results for a terminal: a bar for each contender, with one scale for each size. */
 import picocolors from 'picocolors'
-import { humanBytes } from '../report/sizes.js'
+import { humanBytes } from '../sizes.js'
 import { labelOf } from './contenders.js'
 import type { Figure } from './race.js'
 import { headline, humanTime, inWords, longestBar, NOTE, type Results } from './results.js'

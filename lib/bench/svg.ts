@@ -1,5 +1,5 @@
 /** The results as a picture: a panel of bars for each size, with the figures beside them. */
-import { humanBytes } from '../report/sizes.js'
+import { humanBytes } from '../sizes.js'
 import { labelOf } from './contenders.js'
 import { headline, humanTime, inWords, longestBar, type Results } from './results.js'
 

@@ -97,7 +97,7 @@ async function play(io: Io, allocator: string | undefined, options: PlayOptions)
   if (output !== undefined) {
     const page = await makePage()
     writeOutput(output, page)
-    const { humanBytes } = await import('../report/sizes.js')
+    const { humanBytes } = await import('../sizes.js')
     io.out.write(`${output}: ${humanBytes(Buffer.byteLength(page))}\n`)
     return
   }

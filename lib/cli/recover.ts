@@ -15,7 +15,7 @@ export function recoverCommand(io: Io): Command {
       const [{ Heap }, { HeapFile, inUse }, { humanCount }] = await Promise.all([
         import('../heap/heap.js'),
         import('../sharing/heap-file.js'),
-        import('../report/sizes.js')
+        import('../sizes.js')
       ])
       const { file, inUse: isInUse } = HeapFile.look(path)
       const { isShared: shared } = file

@@ -73,7 +73,7 @@ async function replayTraces(
   const { readTrace } = await import('../trace/read.js')
   const { measure } = await import('../trace/measure.js')
   const { hasSlabs, heapPicture } = await import('../report/picture.js')
-  const { humanCount } = await import('../report/sizes.js')
+  const { humanCount } = await import('../sizes.js')
   const { size, placement, slabs, verify = false, json = false } = options
   const single = paths.length === 1
   const results: (Measurement | Failure)[] = []

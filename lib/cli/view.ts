@@ -94,7 +94,7 @@ async function view(
   }
   const [{ readTrace }, { humanBytes, humanCount }] = await Promise.all([
     import('../trace/read.js'),
-    import('../report/sizes.js')
+    import('../sizes.js')
   ])
   const trace = await readTrace(path)
   const progress = startProgress(io, choices.length)

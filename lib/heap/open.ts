@@ -14,13 +14,13 @@ import {
   TOP_WORD,
   WITH_SLABS
 } from '../layout/header.js'
-import { bytes } from '../memory/refusal.js'
 import { type OptionNames, readOptions } from '../options.js'
 import type { PlacementName } from '../placement/placement.js'
 import { about, HeapFile, type Recovery } from '../sharing/heap-file.js'
 import { DEFAULT_TIMEOUT, geometryOfFile, hasSlabs } from '../sharing/open.js'
 import { SharedFile } from '../sharing/shared-file.js'
 import { type Geometry, headBytes, totalBytes, UNIT_BYTES } from '../sharing/superblock.js'
+import { humanBytes } from '../sizes.js'
 import { checkSize, heapIn, metadataBytes, openEngine, type Plan, writeHeap } from './kinds.js'
 import { checkSharing, planOf, type SharingOptions } from './options.js'
 
@@ -159,7 +159,7 @@ function arenaBytesOf(size: number, plan: Plan): number {
   if (!(Number.isInteger(size) && size > head && size <= most)) {
     throw outOfRange(
       'options.size',
-      `an integer from ${head + 1} to ${most} bytes (${bytes(most)})`,
+      `an integer from ${head + 1} to ${most} bytes (${humanBytes(most)})`,
       size
     )
   }

@@ -6,8 +6,8 @@ import { CUT, MAGIC, MAGIC_WORD, PENDING_WORD } from '../layout/header.js'
 import { HeapFile } from '../sharing/heap-file.js'
 import { countThreads, engineToLook } from '../sharing/shared-file.js'
 import { CLOSED, type Id, OPEN, type Superblock, VERSION } from '../sharing/superblock.js'
+import { humanBytes, humanCount } from '../sizes.js'
 import { heapPicture, type PictureOptions, type PictureSource } from './picture.js'
-import { humanBytes, humanCount } from './sizes.js'
 
 export interface FileReport {
   readonly path: string

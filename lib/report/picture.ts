@@ -5,7 +5,7 @@
  */
 
 import picocolors from 'picocolors'
-import { humanBytes } from './sizes.js'
+import { humanBytes } from '../sizes.js'
 
 /** A heap to draw, such as a `Heap`. */
 export interface PictureSource {

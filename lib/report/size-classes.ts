@@ -1,6 +1,6 @@
 /** The colours of blocks, by a few classes of sizes, in a page and in a still picture. */
 
-import { humanBytes } from './sizes.js'
+import { humanBytes } from '../sizes.js'
 
 /** The largest block of each class, in bytes. */
 export const SIZE_CLASSES: readonly number[] = [

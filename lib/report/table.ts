@@ -5,8 +5,8 @@
 
 import Table from 'cli-table3'
 import picocolors from 'picocolors'
+import { humanBytes, humanCount, humanShare } from '../sizes.js'
 import type { Measurement } from '../trace/measure.js'
-import { humanBytes, humanCount, humanShare } from './sizes.js'
 
 export interface TableOptions {
   readonly color?: boolean

@@ -4,6 +4,7 @@
  * file small.
  */
 
+import { humanBytes, humanCount, humanShare } from '../sizes.js'
 import { describeOperation } from '../trace/trace.js'
 import { History } from './history.js'
 import {
@@ -14,7 +15,6 @@ import {
   sizeClassName,
   sizeClassOf
 } from './size-classes.js'
-import { humanBytes, humanCount, humanShare } from './sizes.js'
 import { slotsOf } from './slab-history.js'
 import type { ViewSource } from './view-data.js'
 import { escapeHtml } from './view-page.js'

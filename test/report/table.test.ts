@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { humanBytes, humanCount, humanShare } from '../../lib/report/sizes.js'
 import { meansOf, replayTable } from '../../lib/report/table.js'
+import { humanBytes, humanCount, humanShare } from '../../lib/sizes.js'
 import type { Measurement } from '../../lib/trace/measure.js'
 
 function measurement(values: Partial<Measurement>): Measurement {
@@ -117,7 +117,7 @@ describe('meansOf', () => {
 
 describe('numbers', () => {
   it('are written as people read them', () => {
-    const sizes = [0, 999, 1000, 1024, 1536, 10_240, 12_345_678, 2 ** 30, 4 * 2 ** 30, 2 ** 50]
+    const sizes = [0, 999, 1000, 1024, 1536, 10_240, 12_345_678, 2 ** 30, 4 * 2 ** 30, 2 ** 61]
     expect(sizes.map(humanBytes)).toEqual([
       '0 B',
       '999 B',
@@ -128,7 +128,7 @@ describe('numbers', () => {
       '11.8 MiB',
       '1 GiB',
       '4 GiB',
-      '1024 TiB'
+      '2048 PiB'
     ])
     expect(humanCount(1_234_567)).toBe('1,234,567')
     expect(humanShare(0.98765)).toBe('98.8 %')

@@ -2,8 +2,8 @@
 
 import Table from 'cli-table3'
 import picocolors from 'picocolors'
-import { humanCount, humanShare } from '../../report/sizes.js'
 import { frame } from '../../report/table.js'
+import { humanCount, humanShare } from '../../sizes.js'
 import { type Fault, OF_VARIANT } from '../submission/fault.js'
 import { describeFault } from './describe.js'
 import type { Grade, Scoring, TraceResult } from './grade.js'

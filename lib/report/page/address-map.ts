@@ -3,8 +3,8 @@
  * to its free.
  */
 
+import { humanBytes, humanCount } from '../../sizes.js'
 import { sizeClassOf } from '../size-classes.js'
-import { humanBytes, humanCount } from '../sizes.js'
 import { Layer, Stage } from './elements.js'
 import { granulePattern, slotPattern } from './slab-patterns.js'
 import { FONT } from './theme.js'

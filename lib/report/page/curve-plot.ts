@@ -1,6 +1,6 @@
 /** Curves over the same time as the map: bytes of payload and heap above, shares below. */
 
-import { humanBytes } from '../sizes.js'
+import { humanBytes } from '../../sizes.js'
 import { drawTimeAxis } from './address-map.js'
 import { Layer, Stage } from './elements.js'
 import { FONT } from './theme.js'

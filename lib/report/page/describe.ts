@@ -1,8 +1,8 @@
 /** Descriptions of blocks and moments, on the page and for screen readers. */
 
+import { humanBytes, humanCount } from '../../sizes.js'
 import { describeOperation, type Trace } from '../../trace/trace.js'
 import type { Moment } from '../moment.js'
-import { humanBytes, humanCount } from '../sizes.js'
 import { type Granule, slotsOf, usedSlotsOf } from '../slab-history.js'
 import type { SlabTarget, Subject, Target } from './view.js'
 

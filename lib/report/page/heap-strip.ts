@@ -1,6 +1,6 @@
 /** The whole heap at the current moment in one strip, with the window that the rows below show. */
 
-import { humanBytes } from '../sizes.js'
+import { humanBytes } from '../../sizes.js'
 import { Stage } from './elements.js'
 import type { HeapWindow } from './heap-rows.js'
 import { granulePattern, slotPattern } from './slab-patterns.js'

@@ -1,8 +1,8 @@
 /** The page: reads its data, creates a panel for each allocator, and synchronizes them. */
 
+import { humanBytes, humanCount } from '../../sizes.js'
 import { History } from '../history.js'
 import { SIZE_CLASSES, sizeClassName } from '../size-classes.js'
-import { humanBytes, humanCount } from '../sizes.js'
 import { decodeView, type ViewData } from '../view-data.js'
 import { describeMoment } from './describe.js'
 import { find } from './elements.js'

@@ -3,8 +3,8 @@
  * the reactions to the pointer.
  */
 
+import { humanBytes, humanShare } from '../../sizes.js'
 import type { History } from '../history.js'
-import { humanBytes, humanShare } from '../sizes.js'
 import { AddressMap } from './address-map.js'
 import { CurvePlot } from './curve-plot.js'
 import { describeFreeList, describeResult, describeSlabs, describeTarget } from './describe.js'

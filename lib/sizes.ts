@@ -1,6 +1,6 @@
-/** Numbers for readers. */
+/** Formats numbers for people: sizes, counts and shares. */
 
-const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
 
 /** Bytes with a unit and about three digits: `512 B`, `1.5 KiB`, `64 MiB`. */
 export function humanBytes(bytes: number): string {
