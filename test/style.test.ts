@@ -16,7 +16,7 @@ const FOLDERS = ['lib', 'bench', 'test', 'native', 'docs/recipes']
 const GENERATED = /^(?:bench\/build|bench\/map\/node_modules|native\/build)\//
 
 /** Folders and files that still have long lines. */
-const LONG = ['lib/memory/', 'lib/values/', 'native/', 'test/memory/']
+const LONG = ['native/']
 
 const files = FOLDERS.flatMap(folder =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })

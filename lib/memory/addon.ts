@@ -1,9 +1,9 @@
 /**
- * Finds and loads the native addon. This is the only file that does, and only when memory is first
- * mapped: a heap over an ordinary `ArrayBuffer` needs no addon. A build in build/Release, which a
- * checkout has, comes before the one for this platform in prebuilds/, which the npm package has.
- * The names are those that node-gyp-build looks for; unlike it, this knows musl on every Linux,
- * tries the next file when one can't be loaded, and works in a bundle.
+ * Finds and loads the native addon. No other module does. It is loaded when memory is first mapped:
+ * a heap over an ordinary `ArrayBuffer` needs no addon. A build in build/Release (in a checkout)
+ * has priority over the one for this platform in prebuilds/ (in the npm package). The file names
+ * are those of node-gyp-build. Unlike node-gyp-build, this module detects musl on every Linux,
+ * tries the next file if one can't be loaded, and works in a bundle.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -11,25 +11,25 @@ import { OffheapError } from '../errors.js'
 import { type Attempt, adviceFor } from './advice.js'
 import { type Location, location } from './location.js'
 
-/** One mapping as the addon knows it. Opaque, and checked by the addon wherever it comes back. */
+/** A mapping of the addon. Opaque; the addon verifies it in every call. */
 export type Handle = object
 
 export interface Mapped {
   readonly handle: Handle
   readonly buffer: ArrayBuffer
-  /** Where the first byte of `buffer` lies. */
+  /** The address of the first byte of `buffer`. */
   readonly address: bigint
 }
 
-/** Memory that several threads share, as one of them sees it. */
+/** Memory that several threads share, as mapped by one of them. */
 export interface Shared {
   readonly handle: Handle
-  /** What only the library sees. */
+  /** The part that only the library accesses. */
   readonly head: ArrayBuffer
   readonly buffer: ArrayBuffer
 }
 
-/** Which accesses a page allows: 0 none, 1 reading, 2 reading and writing. */
+/** The allowed accesses to a page: 0 none, 1 reading, 2 reading and writing. */
 export type Access = 0 | 1 | 2
 
 /** What `native/files.cc` exports: heap files. Sizes, offsets and lengths are in bytes. */
@@ -37,15 +37,15 @@ export interface FileAddon {
   readonly pageSize: number
   openFile(path: string, write: boolean, create: boolean, own: boolean): Handle
   /**
-   * Locks a byte of the file: 0 for not at all, 1 for a lock that others can share, 2 for an
-   * exclusive one. False, with nothing changed, when the lock of another open file excludes it.
+   * Locks a byte of the file: 0 unlocks it, 1 takes a shared lock, 2 an exclusive one. Returns
+   * false, and changes nothing, when the lock of another open file excludes that.
    */
   lockFile(handle: Handle, byte: number, lock: 0 | 1 | 2): boolean
-  /** Has another open file any lock on the byte? */
+  /** Returns whether another open file holds any lock on the byte. */
   isFileLocked(handle: Handle, byte: number): boolean
   /**
-   * Makes this thread one of those that live, as `shareClaim` does, for as long as it has the file
-   * open. The lives have bytes to lock, the first of which is `byte`.
+   * Claims a life for this thread, as `shareClaim` does, until it closes the file. Also locks the
+   * byte of that life; `byte` is that of the first one.
    */
   claimFile(handle: Handle, offset: number, count: number, byte: number): number
   fileLength(handle: Handle): number
@@ -74,7 +74,7 @@ export interface FileAddon {
 /** What `native/addon.cc` exports. Sizes, offsets and lengths are in bytes. */
 export interface Addon extends FileAddon {
   /**
-   * Whether the system charges memory when it is committed: only there does `commit` do something.
+   * Whether the system reserves memory when it is committed. Elsewhere, `commit` does nothing.
    */
   readonly chargesCommit: boolean
   map(size: number, guard: boolean, hugePages: boolean, populate: boolean, lock: boolean): Mapped
@@ -84,10 +84,10 @@ export interface Addon extends FileAddon {
   protect(handle: Handle, buffer: ArrayBuffer, offset: number, length: number, access: Access): void
   faults(handle: Handle, buffer: ArrayBuffer): number[]
   residentBytes(handle: Handle, buffer: ArrayBuffer): number
-  /** `RLIMIT_MEMLOCK` of this process; Infinity when there is none. */
+  /** `RLIMIT_MEMLOCK` of this process; Infinity for no limit. */
   lockLimit(): number
   readonly lab: LabCalls
-  /** Maps memory that other threads attach to by its `id`, 32 characters that nobody can guess. */
+  /** Maps memory that other threads attach to by its `id`: 32 characters that can't be guessed. */
   shareMap(
     id: string,
     headBytes: number,
@@ -97,36 +97,37 @@ export interface Addon extends FileAddon {
     populate: boolean,
     lock: boolean
   ): Shared
-  /** Undefined when no thread of this process has such memory open. */
+  /** Returns undefined when no thread of this process has that memory open. */
   shareAttach(id: string): Shared | undefined
   /** Detaches the buffers, and unmaps the memory when no other thread has it open. */
   shareClose(handle: Handle, head: ArrayBuffer, buffer: ArrayBuffer): void
   /**
-   * Makes this thread one of those that live: returns its token, or 0 when all `count` words from
-   * byte `offset` of the head on are taken.
+   * Claims a life for this thread: one of `count` words, the first at byte `offset` of the head.
+   * Returns its token, or 0 when all are taken.
    */
   shareClaim(handle: Handle, offset: number, count: number): number
   shareDecommit(handle: Handle, offset: number, length: number): void
   shareResidentBytes(handle: Handle): number
   /**
-   * Makes all running threads of the process execute a memory barrier; `across`, those of all
-   * processes that have called this with it before. False on systems that can't.
+   * Makes all running threads of the process execute a memory barrier; with `across`, the threads
+   * of all processes that have called it with `across` before. Returns false on systems without
+   * such a barrier.
    */
   barrier(across: boolean): boolean
   /** Sleeps for up to 10,000 microseconds. */
   sleep(microseconds: number): void
 }
 
-/** What a lab needs, to run code that it doesn't trust; see native/lab.h. */
+/** What the lab needs to run untrusted code; see native/lab.h. */
 export interface LabCalls {
   /**
-   * Maps `length` bytes of an open file from `offset`, shared with everyone who maps it. Unmapped
-   * when collected.
+   * Maps `length` bytes of an open file from `offset`, shared with all who map it. Unmapped when
+   * the buffer is collected.
    */
   share(file: number, offset: number, length: number): ArrayBuffer
   /**
-   * The word's value, once it is not `value`, or after some milliseconds. Looks `spins` times
-   * before it sleeps.
+   * Waits until a word is not `value`, or until time is up, and returns its value. Polls `spins`
+   * times before it sleeps.
    */
   wait(
     buffer: ArrayBuffer,
@@ -135,24 +136,23 @@ export interface LabCalls {
     spins: number,
     milliseconds: number
   ): number
-  /** Stores a word, and wakes whoever waits at it. */
+  /** Stores a word, and wakes the threads that wait for it. */
   post(buffer: ArrayBuffer, word: number, value: number): void
   /**
-   * Takes from this process all rights but to compute. Returns which of the limits are in force.
+   * Removes all rights of this process except to compute. Returns which of the limits are in force.
    */
   confine(bytes: number, seconds: number): number
 }
 
-/** The systems that native/ has code for, as `process.platform` names them. */
+/** The systems that native/ supports, as named by `process.platform`. */
 const SYSTEMS: readonly string[] = ['linux', 'darwin', 'win32']
 
 let loaded: Addon | undefined
 
 /**
- * The addon, loaded once for each thread.
- * @throws OffheapError `ERR_OFFHEAP_UNSUPPORTED` on a system other than Linux, macOS and Windows,
- * `ERR_OFFHEAP_NO_ADDON`
- *   when no build of the addon for this platform can be loaded.
+ * Returns the addon. It is loaded once for each thread.
+ * @throws OffheapError `ERR_OFFHEAP_UNSUPPORTED` on a system other than Linux, macOS and Windows;
+ *   `ERR_OFFHEAP_NO_ADDON` if no build for this platform can be loaded
  */
 export function addon(): Addon {
   loaded ??= load(location(), open)
@@ -160,8 +160,8 @@ export function addon(): Addon {
 }
 
 /**
- * Loads a native module as `require` would, which bundlers replace and which a single executable
- * has not.
+ * Loads a native module. `require` can't be used: bundlers replace it, and a single executable does
+ * not have it.
  */
 function open(path: string): unknown {
   const module = { exports: {} }
@@ -170,7 +170,8 @@ function open(path: string): unknown {
 }
 
 /**
- * Loads the addon from where it may be; apart from `addon()` so that its failures can be tested.
+ * Loads the addon from the first usable file. Separate from `addon()` so that its errors can be
+ * tested.
  */
 export function load(
   where: Location,
@@ -203,8 +204,8 @@ export function load(
 }
 
 /**
- * Path of the library that `offheap record` preloads: it lies beside the addon and is for the same
- * C library. When there is none, the path at which a build would put it.
+ * Returns the path of the library that `offheap record` preloads. It is beside the addon, and built
+ * for the same C library. If there is none, returns the path where a build would put it.
  */
 export function recorderPath(where: Location = location(), libc: string = libcOf('linux')): string {
   const [built = '', ...others] = pathsOf(where, 'linux', libc).map(path =>
@@ -213,7 +214,7 @@ export function recorderPath(where: Location = location(), libc: string = libcOf
   return [built, ...others].find(existsSync) ?? built
 }
 
-/** Where the addon may lie, in the order in which to try. */
+/** The possible paths of the addon, in order of search. */
 function pathsOf({ folders }: Location, platform: string, libc: string): string[] {
   const kinds = libc === 'unknown' ? ['glibc', 'musl'] : [libc]
   const names = kinds.map(kind => (kind === '' ? 'offheap.node' : `offheap.${kind}.node`))
@@ -224,8 +225,8 @@ function pathsOf({ folders }: Location, platform: string, libc: string): string[
 }
 
 /**
- * The C library of this process: '' where there is no choice. What is loaded already tells it for
- * certain, if it may be read.
+ * The C library of this process; '' on systems with only one. The list of mapped files shows which
+ * it is, if it can be read.
  */
 function libcOf(platform: string): '' | 'glibc' | 'musl' | 'unknown' {
   if (platform !== 'linux') return ''
@@ -237,8 +238,8 @@ function libcOf(platform: string): '' | 'glibc' | 'musl' | 'unknown' {
 }
 
 /**
- * False when there is no such file. Where permissions keep that a secret, addons may be loaded all
- * the same.
+ * Returns false if there is no such file. If permissions don't allow the test, the addon may still
+ * be loadable.
  */
 function mayExist(path: string): boolean {
   try {

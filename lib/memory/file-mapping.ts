@@ -1,7 +1,7 @@
 /**
- * A file that is mapped into memory and shared with whoever maps it as well: what is stored in its
- * pages is in the file. It knows the system calls and what their errors mean; what the bytes mean
- * is no matter here.
+ * A file mapped into memory, shared with every process that maps it: a store into its pages is a
+ * write to the file. This module wraps the system calls and explains their errors. It does not know
+ * what the bytes mean.
  */
 import { constants } from 'node:os'
 import { invalidValue, OffheapError, type SystemFault } from '../errors.js'
@@ -12,24 +12,24 @@ import { guardZlib } from './zlib.js'
 const { errno } = constants
 
 /**
- * `read`: to look at, and mapped with pages of its own. `write`: to read and write. `create`: the
- * same, and a file that is not there is made.
+ * `read`: read only, with private pages. `write`: read and write. `create`: read and write, and
+ * create a missing file.
  */
 export type FileMode = 'read' | 'write' | 'create'
 
-/** What an open file can hold of a byte. Others can hold a `shared` lock at the same time. */
+/** The lock of an open file on a byte. Several open files can hold a `shared` lock. */
 export type FileLock = 'none' | 'shared' | 'exclusive'
 
 const LOCKS = { none: 0, shared: 1, exclusive: 2 } as const
 
-/** What the path of a named region in memory begins with. */
+/** The prefix of the path of a named region in memory. */
 const REGION = 'shm:'
-/** Where Linux has files in memory, and what the names of ours begin with there. */
+/** The prefix of the files behind named regions, on the memory file system of Linux. */
 const REGIONS = '/dev/shm/offheap-'
 
 /**
- * Words of the body that are set when the file is lost: the first, how far apart in bytes, how
- * many, and their value.
+ * Words of the body that are set when the file is lost: the offset of the first and the distance
+ * between two, in bytes; their number; the value to set.
  */
 export interface Marks {
   readonly offset: number
@@ -38,7 +38,7 @@ export interface Marks {
   readonly value: number
 }
 
-/** The pages of a file: its first bytes, and the rest. */
+/** The pages of a file: the head, and the body that follows it. */
 export interface MappedPages {
   readonly head: ArrayBuffer
   readonly body: ArrayBuffer
@@ -59,7 +59,7 @@ export class FileMapping {
   }
 
   /**
-   * Opens a file, or the region in memory that `shm:name` names, without a lock. Throws
+   * Opens a file, or the named region of a path `shm:name`, without a lock. Throws
    * ERR_OFFHEAP_SYSTEM, ERR_OFFHEAP_UNSUPPORTED, ERR_INVALID_ARG_VALUE.
    */
   static open(path: string, mode: FileMode): FileMapping {
@@ -74,41 +74,41 @@ export class FileMapping {
     }
   }
 
-  /** Bytes of a page of this system. */
+  /** The page size of this system, in bytes. */
   get pageSize(): number {
     return this.native.pageSize
   }
 
-  /** The length of the file now, in bytes. */
+  /** The current length of the file, in bytes. */
   get byteLength(): number {
     return this.ask('look at', () => this.native.fileLength(this.handle))
   }
 
   /**
-   * Sets the lock of this open file on a byte, which need not exist. False, with nothing changed,
-   * when another open file has a lock that excludes it. Locks end when the file is closed, and when
-   * the process ends, however it ends.
+   * Sets the lock of this open file on a byte, which may be beyond the end of the file. Returns
+   * false, and changes nothing, when the lock of another open file excludes that. A lock is
+   * released when the file is closed, and when the process ends, however it ends.
    */
   lock(byte: number, lock: FileLock): boolean {
     return this.ask('lock', () => this.native.lockFile(this.handle, byte, LOCKS[lock]))
   }
 
-  /** Has another open file a lock on the byte? */
+  /** Returns whether another open file holds a lock on the byte. */
   isLocked(byte: number): boolean {
     return this.ask('look at', () => this.native.isFileLocked(this.handle, byte))
   }
 
   /**
-   * Makes this thread one of those that live: one of `count` words from byte `offset` of the head
-   * on is odd from now on, until the file is closed or the thread ends. If its process is killed
-   * the word stays odd, but the lock of its byte, one of those from `byte` on, ends. Returns a
-   * token of that life, or 0 when all are taken.
+   * Claims a life for this thread: one of `count` words, the first at byte `offset` of the head,
+   * becomes odd until the file is closed or the thread ends. Also locks the byte of that life;
+   * `byte` is that of the first one. If the process is killed, the word stays odd, but the lock is
+   * released. Returns a token of the life, or 0 when all are taken.
    */
   claim(offset: number, count: number, byte: number): number {
     return this.ask('lock', () => this.native.claimFile(this.handle, offset, count, byte))
   }
 
-  /** Reads up to `length` bytes from an offset on, as many as the file has. */
+  /** Reads up to `length` bytes from an offset. Returns fewer at the end of the file. */
   read(offset: number, length: number): Uint8Array<ArrayBuffer> {
     const bytes = new Uint8Array(length)
     const count = this.ask('read', () => this.native.readFile(this.handle, bytes, offset))
@@ -119,7 +119,7 @@ export class FileMapping {
     this.ask('write', () => this.native.writeFile(this.handle, bytes, offset))
   }
 
-  /** Sets the length of the file. What is new is zero, and has no disk space. */
+  /** Sets the length of the file. Added bytes are zero, and have no disk space. */
   resize(length: number): void {
     this.ask('resize', () => this.native.resizeFile(this.handle, length))
   }
@@ -130,14 +130,14 @@ export class FileMapping {
   }
 
   /**
-   * Makes whole pages zero, and takes them out of memory; their disk space stays reserved if
-   * `keep`.
+   * Sets whole pages to zero, and returns their memory to the system. With `keep`, their disk space
+   * stays reserved.
    */
   clear(offset: number, length: number, keep: boolean): void {
-    this.ask('give back pages of', () => this.native.clearFile(this.handle, offset, length, keep))
+    this.ask('return pages of', () => this.native.clearFile(this.handle, offset, length, keep))
   }
 
-  /** Maps the first bytes of the file, all in whole pages. */
+  /** Maps the beginning of the file. Both sizes are multiples of the page size. */
   map(headBytes: number, bodyBytes: number, marks: Marks): MappedPages {
     const { offset, stride, count, value } = marks
     this.pages = this.ask('map', () =>
@@ -146,17 +146,17 @@ export class FileMapping {
     return this.pages
   }
 
-  /** Writes mapped pages to the disk, and waits for it. */
+  /** Writes mapped pages to the disk, and waits until that is done. */
   sync(offset: number, length: number): void {
     this.ask('write to the disk', () => this.native.syncFile(this.handle, offset, length))
   }
 
-  /** Has the disk write what it holds in memory of its own, and waits for it. */
+  /** Flushes the write cache of the disk, and waits until that is done. */
   flush(): void {
     this.ask('write to the disk', () => this.native.flushFile(this.handle))
   }
 
-  /** Cuts the pages off the file: they are zero from now on, but for the marks. */
+  /** Detaches the pages from the file: from now on they are zero, except for the marks. */
   lose(): void {
     this.ask('unmap', () => this.native.loseFile(this.handle))
   }
@@ -167,7 +167,7 @@ export class FileMapping {
   }
 
   /**
-   * Detaches both buffers, and closes the file. What is in its pages reaches the file, now or
+   * Detaches both buffers, and closes the file. The system writes the pages to the disk, now or
    * later.
    */
   close(): void {
@@ -184,7 +184,7 @@ export class FileMapping {
   }
 }
 
-/** The boot of the machine that goes on now: four words. */
+/** The id of the current boot of the machine: four words. */
 export function bootId(): Int32Array {
   try {
     return addon().bootId()
@@ -193,7 +193,7 @@ export function bootId(): Int32Array {
   }
 }
 
-/** The file behind a named region in memory. Throws ERR_INVALID_ARG_VALUE, ERR_OFFHEAP_UNSUPPORTED. */
+/** The file of a named region. Throws ERR_INVALID_ARG_VALUE, ERR_OFFHEAP_UNSUPPORTED. */
 function placeOf(path: string): string {
   const name = path.slice(REGION.length)
   if (!/^[\w.-]{1,200}$/.test(name)) {
@@ -227,33 +227,33 @@ function refusalOf(error: unknown, path: string, verb: string): unknown {
 function meaning({ errno: number, syscall }: SystemFault, path: string): string {
   switch (number) {
     case errno.ENOENT:
-      return 'there is no such file, or no such folder. With create: true the file is made'
+      return 'there is no such file, or no such folder. create: true creates the file'
     case errno.EACCES:
     case errno.EPERM:
     case errno.EROFS:
       return path.startsWith(REGION) && number === errno.EPERM
         ? 'it belongs to another user. Choose another name, or use a file'
-        : 'this process must be allowed to read and to write it'
+        : 'this process needs permission to read and write it'
     case errno.EISDIR:
     case errno.EINVAL:
       return syscall === 'open'
-        ? 'a heap needs an ordinary file'
-        : 'the file system can not do that'
+        ? 'a heap needs a regular file'
+        : 'the file system does not support it'
     case errno.ENOSPC:
     case errno.EDQUOT:
-      return 'the disk is full, or the quota is used up. Make room, and try again'
+      return 'the disk is full, or the quota is exceeded. Free some space, and try again'
     case errno.EFBIG:
       return 'the file would be larger than the file system, or "ulimit -f", allows'
     case errno.EIO:
-      return 'the disk failed, and what was not written may be lost'
+      return 'the disk failed, and data that was not written may be lost'
     case errno.EOPNOTSUPP:
-      return 'the file system can not do that'
+      return 'the file system does not support it'
     case errno.EBADF:
-      return 'some other code of this process closed its file descriptor'
+      return 'other code in this process closed its file descriptor'
     case errno.EMFILE:
     case errno.ENFILE:
     case errno.ENOMEM:
-      return 'a limit of this process or of the machine is reached: open files, or memory'
+      return 'this process or the machine has reached its limit of open files or memory'
     default:
       return 'it gave no further reason'
   }

@@ -1,18 +1,18 @@
 /**
- * Where builds of the native addon may lie, from the file that this code runs in. That file is
- * asked of V8, when it is needed, because bundlers rewrite every other way: webpack makes
- * `import.meta.url` the path on the machine that built the bundle, and in CommonJS made by esbuild
- * it is undefined. `__filename` exists in CommonJS alone.
+ * Finds the folders that may hold builds of the native addon, starting from the file that contains
+ * this code. V8 reports that file, because bundlers rewrite every other way to find it: webpack
+ * replaces `import.meta.url` by the path on the machine that built the bundle, and in CommonJS
+ * output of esbuild it is undefined. `__filename` exists in CommonJS only.
  */
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export interface Location {
-  /** Whether this code is in a file of another program, in which a bundler put it. */
+  /** Whether a bundler has put this code into a file of another program. */
   readonly bundled: boolean
   /**
-   * Folders that may have builds, in the order in which to look. The first is the package itself,
-   * or the bundle's.
+   * Folders that may hold builds, in order of search. The first is that of the package, or of the
+   * bundle.
    */
   readonly folders: readonly [string, ...string[]]
 }
@@ -23,15 +23,15 @@ export function location(): Location {
   return locationOf(file, isInExecutable(file) ? process.execPath : undefined)
 }
 
-/** Whether the program is a single executable, made by Node or by `bun build --compile`. */
+/** Whether the program is a single executable, built by Node or by `bun build --compile`. */
 function isInExecutable(file: string | undefined): boolean {
   return process.getBuiltinModule('node:sea')?.isSea() || file?.startsWith('/$bunfs/') || false
 }
 
 /**
- * The location of code in a file. A bundle may be several files, so the folder above the one with
- * this code counts too. Code in a single executable names a file of the machine that made it; what
- * counts is the folder of the executable.
+ * The location of code in a file. A bundle may consist of several files, so the parent folder is
+ * searched too. Code in a single executable reports a file on the machine that built it, so the
+ * folder of the executable is searched instead.
  */
 export function locationOf(file: string | undefined, executable?: string): Location {
   if (file !== undefined && /[\\/]memory[\\/]location\.[jt]s$/.test(file)) {
@@ -42,40 +42,40 @@ export function locationOf(file: string | undefined, executable?: string): Locat
   return { bundled: true, folders: [dirname(file), dirname(dirname(file))] }
 }
 
-/** The folder of the program's main script, or the working directory when there is none. */
+/** The folder of the program's main script, or the working directory if there is none. */
 function mainFolder(): string {
   return dirname(resolve(process.argv[1] ?? '-'))
 }
 
 /**
- * The path of the file that has this function; undefined when it was evaluated from a string that
- * no file has.
+ * The path of the file that contains this function; undefined if it was evaluated from a string
+ * without a file.
  */
 export function runningFile(places: readonly string[] = placesOnStack()): string | undefined {
   const [place] = places.filter(each => each.startsWith('file:') || isAbsolute(each))
   return place?.startsWith('file:') ? fileURLToPath(place) : place
 }
 
-/** A path or URL with line and column: in a line of a stack, or in the origin of evaluated code. */
+/** A path or URL with line and column, in a line of a stack trace or an eval origin. */
 const PLACE = /(?:\(|^\s*at (?:async )?)((?:file:|\/|[a-z]:[\\/]).*?):\d+:\d+\)?/i
 
 /**
- * Where the functions on the stack are, from this one up. Evaluated code is followed by what
- * evaluated it.
+ * The files of the functions on the stack, innermost first. Evaluated code is followed by the code
+ * that evaluated it.
  */
 function placesOnStack(): string[] {
   try {
     return placesOfSites()
   } catch {
-    // Under --frozen-intrinsics there is only the text.
+    // With --frozen-intrinsics, only the text of the stack trace is available.
     const lines = new Error().stack?.split('\n') ?? []
     return lines.map(line => PLACE.exec(line)?.[1] ?? '')
   }
 }
 
 /**
- * The same, from V8's own records: in the text, --enable-source-maps puts the sources that a bundle
- * was made from.
+ * Reads those files from V8's call sites. With --enable-source-maps, the text of a stack trace
+ * names the sources of a bundle instead.
  */
 function placesOfSites(): string[] {
   const { prepareStackTrace, stackTraceLimit } = Error
@@ -87,7 +87,7 @@ function placesOfSites(): string[] {
     ])
   }
   try {
-    // Where webpack evaluates each module, the first place with a file may be many calls up.
+    // If webpack evaluates each module, the first function in a file may be many calls up.
     Error.stackTraceLimit = 200
     void new Error().stack
   } finally {

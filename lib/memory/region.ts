@@ -1,6 +1,6 @@
 /**
- * Memory that the operating system mapped, as an `ArrayBuffer` with an explicit end. A region knows
- * pages; what is allocated in them is no concern of its.
+ * Memory mapped by the operating system, as an `ArrayBuffer` that can be closed explicitly. Region
+ * manages pages; it knows nothing of blocks.
  */
 import { constants } from 'node:buffer'
 import { type InspectOptionsStylized, inspect } from 'node:util'
@@ -14,25 +14,26 @@ import { guardZlib } from './zlib.js'
 
 export interface RegionOptions {
   /**
-   * Bytes, an integer from 1; rounded up to whole pages. Nothing is committed before it is touched.
+   * The size in bytes, an integer from 1; rounded up to whole pages. A page takes no memory before
+   * its first access.
    */
   readonly size: number
   /**
-   * Advises transparent huge pages (2 MiB), which cost fewer misses of the TLB. From 2 MiB on, the
-   * region then begins at a multiple of 2 MiB. Linux only; elsewhere it throws
-   * ERR_OFFHEAP_UNSUPPORTED. Default false.
+   * Requests transparent huge pages (2 MiB), which cause fewer TLB misses. A region of 2 MiB or
+   * more then begins at a multiple of 2 MiB. Linux only; throws ERR_OFFHEAP_UNSUPPORTED elsewhere.
+   * Default: false.
    */
   readonly hugePages?: boolean
-  /** Commits every page now instead of at its first touch. Default false. */
+  /** Commits every page now instead of at its first access. Default: false. */
   readonly populate?: boolean
   /**
-   * Commits every page and keeps it in RAM, never swapped; `RLIMIT_MEMLOCK`, or the working set on
-   * Windows, limits how much. Default false.
+   * Commits every page and locks it in RAM, so it is never swapped out. `RLIMIT_MEMLOCK`, or the
+   * working set on Windows, limits the size. Default: false.
    */
   readonly lock?: boolean
   /**
-   * Puts an inaccessible page before and one behind, which native code that overruns the region
-   * hits. Default true.
+   * Puts an inaccessible page before and after the region, so that native code that overruns it
+   * causes a fault. Default: true.
    */
   readonly guard?: boolean
 }
@@ -45,7 +46,7 @@ export const regionOptions: OptionNames<RegionOptions> = {
   guard: true
 }
 
-/** What code may do with a page. */
+/** The allowed accesses to a page. */
 export type Protection = 'none' | 'read' | 'readwrite'
 
 const ACCESS: Readonly<Record<Protection, Access>> = { none: 0, read: 1, readwrite: 2 }
@@ -59,11 +60,11 @@ interface Settings {
 }
 
 /**
- * A mapped region.
+ * A region of mapped memory.
  *
- * It ends with `close()`, or when neither it nor its buffer is reachable any more. A buffer that
- * `buffer.transfer()` moved elsewhere takes the memory along: the region is closed then, and the
- * memory lives as long as the new buffer.
+ * `close()` unmaps it. Otherwise it is unmapped when neither the region nor its buffer is reachable
+ * any more. `buffer.transfer()` moves the memory to the new buffer: the region is then closed, and
+ * the memory lives as long as the new buffer.
  */
 export class Region {
   private readonly addon: Addon
@@ -81,12 +82,13 @@ export class Region {
 
   /**
    * Maps private zeroed memory.
-   * @param options a size in bytes, or a size with options. The size is an integer from 1 to the
-   * most that this Node can
-   *   wrap (`buffer.constants.MAX_LENGTH`: 4 GiB on Node 20), and is rounded up to whole pages.
-   * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` for an option that there
-   * isn't, RangeError
-   *   `ERR_OUT_OF_RANGE`; OffheapError `ERR_OFFHEAP_SYSTEM` when the system refuses, `ERR_OFFHEAP_UNSUPPORTED` when this platform or this Node can't, `ERR_OFFHEAP_NO_ADDON`.
+   * @param options a size in bytes, or an object with a size and options. The size is an integer
+   *   from 1 to the maximum of this version of Node (`buffer.constants.MAX_LENGTH`: 4 GiB on Node
+   *   20), and is rounded up to whole pages
+   * @throws TypeError `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` for an unknown option;
+   *   RangeError `ERR_OUT_OF_RANGE`; OffheapError `ERR_OFFHEAP_SYSTEM` if the system refuses,
+   *   `ERR_OFFHEAP_UNSUPPORTED` if this platform or version of Node does not support it,
+   *   `ERR_OFFHEAP_NO_ADDON`
    */
   static map(options: number | RegionOptions): Region {
     const settings = settingsOf(options)
@@ -109,17 +111,17 @@ export class Region {
     return this.mapped.buffer
   }
 
-  /** Bytes, a multiple of `pageSize`; 0 once the region is closed. */
+  /** The size in bytes, a multiple of `pageSize`; 0 once the region is closed. */
   get byteLength(): number {
     return this.mapped.buffer.byteLength
   }
 
-  /** Where the first byte lies, or lay, in the address space of the process. */
+  /** The address of the first byte, also after `close()`. */
   get address(): bigint {
     return this.mapped.address
   }
 
-  /** Bytes of a page of this system. */
+  /** The page size of this system, in bytes. */
   get pageSize(): number {
     return this.addon.pageSize
   }
@@ -131,14 +133,13 @@ export class Region {
   }
 
   /**
-   * Makes sure that the system has memory for whole pages, and returns whether it has. Windows
-   * charges memory when it is committed: a page that was never touched has none there, so that a
-   * system call which is to fill it (`fs.readSync`) fails with `EFAULT`. A first access from
-   * JavaScript commits a page by itself, and ends the process when the system has no memory left;
-   * this returns false instead. On Linux and macOS it does nothing and returns true. A heap calls
-   * it as it grows.
-   * @param offset byte offset, a multiple of `pageSize`
-   * @param length bytes, a multiple of `pageSize`; 0 does nothing
+   * Commits whole pages, and returns whether the system has memory for them. Only Windows needs
+   * this: there, a system call that writes to an uncommitted page (`fs.readSync`) fails with
+   * `EFAULT`. An access from JavaScript commits the page, and ends the process if the system has no
+   * memory left; this method returns false instead. On Linux and macOS it does nothing and returns
+   * true. A heap calls it as it grows.
+   * @param offset the first byte, a multiple of `pageSize`
+   * @param length the number of bytes, a multiple of `pageSize`; 0 does nothing
    * @throws RangeError `ERR_OUT_OF_RANGE`; OffheapError `ERR_OFFHEAP_CLOSED`
    */
   commit(offset: number, length: number): boolean {
@@ -156,25 +157,25 @@ export class Region {
   }
 
   /**
-   * Gives whole pages back to the system. They take no memory until touched, and are then new:
-   * zero, readable and writable, whatever `protect` had said about them.
-   * @param offset byte offset, a multiple of `pageSize`
-   * @param length bytes, a multiple of `pageSize`; 0 does nothing
+   * Returns whole pages to the system. They take no memory until the next access. They are then
+   * zero, readable and writable, even if they were protected.
+   * @param offset the first byte, a multiple of `pageSize`
+   * @param length the number of bytes, a multiple of `pageSize`; 0 does nothing
    * @throws RangeError `ERR_OUT_OF_RANGE`; OffheapError `ERR_OFFHEAP_CLOSED`, or
-   * `ERR_OFFHEAP_SYSTEM` for a locked region
+   *   `ERR_OFFHEAP_SYSTEM` for a locked region
    */
   decommit(offset: number, length: number): void {
     this.assertPages(offset, length)
-    this.ask('give back', length, ({ handle, buffer }) =>
+    this.ask('return', length, ({ handle, buffer }) =>
       this.addon.decommit(handle, buffer, offset, length)
     )
   }
 
   /**
-   * Bytes of the pages that are in memory now, a multiple of `pageSize`. Protected pages count. A
-   * page that was only read counts too, although the system may back it with its one shared page of
-   * zeros (with `hugePages`, 2 MiB at a time). A page that is swapped out does not count, and on
-   * Windows neither does one that allows no access.
+   * Returns the size of the pages that are in memory now, in bytes: a multiple of `pageSize`.
+   * Protected pages count. A page that was only read counts too, although the system may map its
+   * shared page of zeros there (with `hugePages`, 2 MiB at a time). A page that is swapped out does
+   * not count, nor does, on Windows, a page that allows no access.
    * @throws OffheapError `ERR_OFFHEAP_CLOSED`, `ERR_OFFHEAP_SYSTEM`
    */
   residentBytes(): number {
@@ -184,31 +185,30 @@ export class Region {
   }
 
   /**
-   * Sets what may be done with whole pages.
+   * Sets the allowed accesses to whole pages.
    *
-   * An access that a page forbids does not end the process: the page becomes readable and writable
-   * again, `faults()` tells the offset of the access, and the access goes on. When a system call
-   * meets such a page it fails with `EFAULT` instead (as in `fs.readSync`), and the page stays
-   * protected.
+   * A forbidden access does not end the process. Instead, the page becomes readable and writable
+   * again, `faults()` reports the offset of the access, and the access is repeated. A system call
+   * that accesses such a page (`fs.readSync`) fails with `EFAULT`, and the page stays protected.
    *
-   * Protecting every other page costs the process one mapping for each page, and Linux limits those
-   * (`vm.max_map_count`). At that limit a forbidden access lifts the protection of its page and of
-   * all behind it. A process at its limit of writable memory (`RLIMIT_DATA`, "ulimit -d") survives
-   * 512 forbidden accesses. When the system refuses in the middle of many pages, the first of them
-   * may have the new mode.
+   * Protecting every other page costs one mapping for each page, and Linux limits the mappings of a
+   * process (`vm.max_map_count`). At that limit, a forbidden access lifts the protection of its
+   * page and of all pages after it. A process at its limit of writable memory (`RLIMIT_DATA`,
+   * "ulimit -d") survives 512 forbidden accesses. If the system refuses in the middle of many
+   * pages, the first of them may have the new mode.
    *
-   * The first protection in a process installs a handler for SIGSEGV (on macOS also SIGBUS; on
-   * Windows, the first region adds a vectored exception handler, and `process.on('SIGSEGV')` means
-   * nothing). It passes every other fault on to the handler that was there before.
-   * `process.on('SIGSEGV')` after that replaces it: a forbidden access then makes the process hang,
-   * as every access does that such a listener is called for. Once the listener is gone, the next
-   * protection installs the handler again.
-   * @param offset byte offset, a multiple of `pageSize`
-   * @param length bytes, a multiple of `pageSize`; 0 does nothing
-   * @param mode `'none'`: no access, `'read'`: no writing, `'readwrite'`: as mapped
-   * @throws TypeError `ERR_INVALID_ARG_TYPE`, RangeError `ERR_OUT_OF_RANGE`; OffheapError
-   * `ERR_OFFHEAP_CLOSED`,
-   *   `ERR_OFFHEAP_SYSTEM`, or `ERR_OFFHEAP_UNSUPPORTED` when 1,024 other open regions have used protection
+   * The first protection in a process installs a handler for SIGSEGV (on macOS also for SIGBUS; on
+   * Windows, the first region adds a vectored exception handler, and `process.on('SIGSEGV')` has no
+   * effect). The handler passes every other fault on to the one that was installed before. A later
+   * `process.on('SIGSEGV')` replaces it: a forbidden access then makes the process hang, as does
+   * any fault with such a listener. After the listener is removed, the next protection installs the
+   * handler again.
+   * @param offset the first byte, a multiple of `pageSize`
+   * @param length the number of bytes, a multiple of `pageSize`; 0 does nothing
+   * @param mode `'none'`: no access; `'read'`: no writing; `'readwrite'`: as mapped
+   * @throws TypeError `ERR_INVALID_ARG_TYPE`; RangeError `ERR_OUT_OF_RANGE`; OffheapError
+   *   `ERR_OFFHEAP_CLOSED`, `ERR_OFFHEAP_SYSTEM`, or `ERR_OFFHEAP_UNSUPPORTED` if 1,024 other open
+   *   regions have used protection
    */
   protect(offset: number, length: number, mode: Protection): void {
     if (typeof mode !== 'string') throw invalidType('mode', 'of type string', mode)
@@ -221,9 +221,8 @@ export class Region {
   }
 
   /**
-   * Byte offsets of the accesses that hit a protected page since the last call, in the order in
-   * which they happened. One access is told for a page, since the first lifts the protection. At
-   * most the first 256 are kept.
+   * Returns the byte offsets of forbidden accesses since the last call, in order. Each page is
+   * reported once, since the first access lifts its protection. At most the first 256 are kept.
    * @throws OffheapError `ERR_OFFHEAP_CLOSED`
    */
   faults(): number[] {
@@ -233,14 +232,15 @@ export class Region {
   }
 
   /**
-   * Detaches the buffer, which empties every view of it, and gives the memory back at once. A
-   * second call does nothing. Memory that was transferred away is left to its new buffer.
+   * Detaches the buffer, so that every view of it has length 0, and returns the memory to the
+   * system at once. A second call does nothing. Memory that was transferred stays with its new
+   * buffer.
    *
-   * Asynchronous work that still uses a view (`fs.read`, `crypto`, a socket) does no harm: it reads
-   * zeros, and what it writes is lost. So the addresses stay reserved until the buffer and its
-   * views are collected. zlib fails with `ERR_OFFHEAP_CLOSED` when it has more to read.
-   * @throws OffheapError `ERR_OFFHEAP_SYSTEM` when the system refuses; then the region is open, and
-   * as it was
+   * Asynchronous operations that still use a view (`fs.read`, `crypto`, a socket) do no harm: they
+   * read zeros, and what they write is discarded. The addresses stay reserved until the buffer and
+   * its views are collected. zlib fails with `ERR_OFFHEAP_CLOSED` if it has more input to read.
+   * @throws OffheapError `ERR_OFFHEAP_SYSTEM` if the system refuses; the region then stays open and
+   *   unchanged
    */
   close(): void {
     if (this.closed) {
@@ -249,12 +249,12 @@ export class Region {
     }
     const size = this.byteLength
     guardZlib()
-    this.ask('give back', size, ({ handle, buffer }) => this.addon.close(handle, buffer))
+    this.ask('return', size, ({ handle, buffer }) => this.addon.close(handle, buffer))
     this.state.closed = true
     publish('offheap:close', () => ({ region: this, size }))
   }
 
-  /** The same as `close()`, for `using`. */
+  /** Closes the region at the end of a `using` block; see `close()`. */
   [Symbol.dispose](): void {
     this.close()
   }
@@ -263,7 +263,7 @@ export class Region {
     return 'Region'
   }
 
-  /** What JSON.stringify and console.log show of a region. */
+  /** The properties shown by JSON.stringify and console.log. */
   toJSON(): { size: number; closed: boolean } {
     return { size: this.byteLength, closed: this.closed }
   }
@@ -276,7 +276,7 @@ export class Region {
     if (!this.closed) return
     const reason = this.state.closed
       ? 'The region is closed'
-      : 'The buffer of the region was transferred away'
+      : 'The buffer of the region was transferred'
     throw new OffheapError('ERR_OFFHEAP_CLOSED', `${reason}; map another with Region.map(size).`)
   }
 
@@ -296,7 +296,7 @@ export class Region {
   }
 }
 
-/** Is this a region, or a proxy for one? */
+/** Returns whether a value is a region, or a proxy for one. */
 export function isRegion(value: unknown): value is Region {
   return value instanceof Region && isSealed(value)
 }
@@ -311,7 +311,7 @@ function assertPageMultiple(name: string, value: number, most: number, pageSize:
   )
 }
 
-/** The options of a region, verified. */
+/** Validates the options of a region. */
 export function settingsOf(options: number | RegionOptions): Settings {
   if (typeof options === 'number') {
     return {
@@ -342,7 +342,8 @@ export function settingsOf(options: number | RegionOptions): Settings {
 function checkedSize(name: string, size: unknown): number {
   if (typeof size !== 'number') throw invalidType(name, 'of type number (bytes)', size)
   if (Number.isInteger(size) && size >= 1 && size <= constants.MAX_LENGTH) return size
-  const limit = `an integer from 1 to ${constants.MAX_LENGTH} bytes, the most that this Node can wrap`
+  const { MAX_LENGTH } = constants
+  const limit = `an integer from 1 to ${MAX_LENGTH} bytes, the maximum of this version of Node`
   throw outOfRange(name, limit, size)
 }
 

@@ -1,7 +1,7 @@
 /**
- * Memory that several threads of the process have open at once, each with buffers of its own over
- * the same pages. It has a head, which only the library sees, and a body, which is the heap's
- * buffer.
+ * Memory that several threads of the process have open at the same time, each with its own buffers
+ * over the same pages. It has a head, which only the library accesses, and a body, which is the
+ * buffer of the heap.
  */
 import { randomBytes } from 'node:crypto'
 import { OffheapError } from '../errors.js'
@@ -11,7 +11,7 @@ import { type RegionOptions, settingsOf } from './region.js'
 import { guardZlib } from './zlib.js'
 
 export class SharedMemory {
-  /** By this, other threads of the process find the memory. */
+  /** Identifies the memory to other threads of the process. */
   readonly id: string
   readonly head: ArrayBuffer
   readonly buffer: ArrayBuffer
@@ -20,9 +20,8 @@ export class SharedMemory {
   private readonly locked: boolean
 
   /**
-   * Maps zeroed memory of whole pages; `options.size` is not used.
-   * Throws ERR_INVALID_ARG_TYPE, ERR_OFFHEAP_SYSTEM when the system refuses,
-   * ERR_OFFHEAP_UNSUPPORTED, ERR_OFFHEAP_NO_ADDON.
+   * Maps zeroed memory. Both sizes are multiples of the page size; `options.size` is ignored.
+   * Throws ERR_INVALID_ARG_TYPE, ERR_OFFHEAP_SYSTEM, ERR_OFFHEAP_UNSUPPORTED, ERR_OFFHEAP_NO_ADDON.
    */
   static map(headBytes: number, bodyBytes: number, options: RegionOptions): SharedMemory {
     const { guard, hugePages, populate, lock } = settingsOf(options)
@@ -43,8 +42,8 @@ export class SharedMemory {
   }
 
   /**
-   * The memory with this id, of 32 characters; undefined when no thread of this process has it
-   * open.
+   * Attaches to the memory with this id, of 32 characters. Returns undefined when no thread of this
+   * process has it open.
    */
   static attach(id: string): SharedMemory | undefined {
     const native = sharingAddon()
@@ -71,18 +70,16 @@ export class SharedMemory {
   }
 
   /**
-   * Makes this thread one of those that live: one of `count` words from byte `offset` of the head
-   * on is odd from now on, until the memory is closed or the thread ends. Returns a token of that
-   * life, or 0 when all are taken.
+   * Claims a life for this thread: one of `count` words, the first at byte `offset` of the head,
+   * becomes odd until the memory is closed or the thread ends. Returns a token of the life, or 0
+   * when all are taken.
    */
   claim(offset: number, count: number): number {
     return this.addon.shareClaim(this.shared.handle, offset, count)
   }
 
   decommit(offset: number, length: number): void {
-    this.ask('give back', length, () =>
-      this.addon.shareDecommit(this.shared.handle, offset, length)
-    )
+    this.ask('return', length, () => this.addon.shareDecommit(this.shared.handle, offset, length))
   }
 
   residentBytes(): number {
@@ -106,7 +103,7 @@ export class SharedMemory {
 }
 
 /**
- * The addon, on a system whose addon can share memory. Throws ERR_OFFHEAP_UNSUPPORTED,
+ * Returns the addon if it supports shared memory. Throws ERR_OFFHEAP_UNSUPPORTED,
  * ERR_OFFHEAP_NO_ADDON.
  */
 function sharingAddon(): Addon {
@@ -115,14 +112,15 @@ function sharingAddon(): Addon {
 }
 
 /**
- * Makes all running threads of the process execute a memory barrier; `across`, those of all
- * processes that have called this with it before. False on systems that can't.
+ * Makes all running threads of the process execute a memory barrier; with `across`, the threads of
+ * all processes that have called it with `across` before. Returns false on systems without such a
+ * barrier.
  */
 export function barrier(across = false): boolean {
   return addon().barrier(across)
 }
 
-/** Lets this thread sleep, for up to 10,000 microseconds. */
+/** Suspends this thread for up to 10,000 microseconds. */
 export function sleep(microseconds: number): void {
   addon().sleep(microseconds)
 }

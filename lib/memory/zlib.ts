@@ -1,12 +1,12 @@
 /**
- * zlib reads its input part by part, on other threads. When it returns to a view that was detached
- * meanwhile, Node ends the process. From the first `close()` of mapped memory on, the operation
- * fails with ERR_OFFHEAP_CLOSED instead: the native `write` of zlib's streams is asked first
- * whether its input is there still. Nothing else of zlib changes. A runtime whose streams are made
- * in another way is left as it is.
+ * zlib reads its input in chunks, on other threads. If the view was detached between two chunks,
+ * Node aborts the process. This module wraps the native `write` of zlib's streams to test first
+ * whether the input still exists. From the first `close()` of mapped memory on, the operation then
+ * fails with ERR_OFFHEAP_CLOSED instead. Nothing else in zlib changes. A runtime whose streams have
+ * no such `write` is left unchanged.
  */
 
-/** One maker for each native class that has a `write` of its own. Node before 22.15 has no zstd. */
+/** One factory for each native class with its own `write`. Node before 22.15 has no zstd. */
 const MAKERS = [
   'createDeflate',
   'createBrotliCompress',
@@ -17,7 +17,7 @@ const MAKERS = [
 
 let guarded = false
 
-/** Makes zlib survive that its input is detached. Call it before memory is detached. */
+/** Makes zlib fail cleanly when its input is detached. Call this before memory is detached. */
 export function guardZlib(): void {
   if (guarded) return
   guarded = true
@@ -34,7 +34,7 @@ export function guardZlib(): void {
 function guard(native: object | null): void {
   const write = propertyOf(native, 'write')
   if (native === null || typeof write !== 'function') return
-  // write(flush, input, offset, length, …) of a native stream, with the `onerror` of its owner
+  // write(flush, input, offset, length, …) of a native stream, whose owner sets `onerror`
   const guardedWrite = function (this: object, ...args: unknown[]): unknown {
     const [, input, offset, length] = args
     const isGone = ArrayBuffer.isView(input) && Number(offset) + Number(length) > input.byteLength
@@ -50,7 +50,7 @@ function propertyOf(value: unknown, name: string): unknown {
   return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined
 }
 
-/** Calls a method, or returns undefined when there is none. */
+/** Calls a method. Returns undefined if there is none. */
 function callIfThere(value: unknown, name: string, ...args: unknown[]): unknown {
   const method = propertyOf(value, name)
   return typeof method === 'function' ? Reflect.apply(method, value, args) : undefined

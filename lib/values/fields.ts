@@ -1,6 +1,6 @@
 /**
- * The fields of records: how each kind is stored, and the accessor that reads and writes it. An
- * accessor is a closure over the place of its field, so that no code is evaluated.
+ * The fields of records: how each type is stored, and the accessor that reads and writes it. An
+ * accessor is a closure over the offset of its field, so no code is generated from strings.
  */
 import { endianness } from 'node:os'
 import { type InspectOptionsStylized, inspect, types } from 'node:util'
@@ -10,8 +10,8 @@ import { inspectAs } from '../inspect.js'
 type NumberType = 'u8' | 'i8' | 'u16' | 'i16' | 'u32' | 'i32' | 'f32' | 'f64' | 'pointer'
 
 /**
- * What a field holds: a number, a 64-bit integer, a truth value, a pointer of 8 bytes, text of at
- * most n bytes, or n bytes.
+ * The type of a field: a number, a 64-bit integer, a boolean, a pointer of 8 bytes, text of at most
+ * n bytes, or exactly n bytes.
  */
 export type FieldType =
   | NumberType
@@ -33,14 +33,14 @@ export type FieldValue<Type extends FieldType> = Type extends NumberType
         ? Uint8Array
         : string
 
-/** The byte order of the machine, as in the whole-heap views. */
+/** Fields have the byte order of the machine, like typed arrays over the heap. */
 const LE = endianness() === 'LE'
 export const V: unique symbol = Symbol('view')
 export const A: unique symbol = Symbol('at')
 
 /**
- * Where a record is: at the byte A of the view V of its array. A class that extends it has the
- * accessors of one kind of record.
+ * The place of a record: at byte A of the view V of its array. A subclass has the accessors of one
+ * kind of record.
  */
 export class Place {
   [V]: DataView;
@@ -51,7 +51,7 @@ export class Place {
     this[A] = at
   }
 
-  /** What JSON.stringify and console.log show of a record: its fields. */
+  /** The fields, as shown by JSON.stringify and console.log. */
   toJSON(): Record<string, unknown> {
     const fields: Record<string, unknown> = {}
     for (const name in this) fields[name] = this[name]
@@ -64,26 +64,56 @@ export class Place {
 }
 
 export type Accessor = { get(): unknown; set(value: never): void } & ThisType<Place>
-/**
- * How many bytes a field takes, its alignment, and its accessor when it is `o` bytes into the
- * record.
- */
+/** The size and alignment of a field in bytes, and its accessor at offset `o` of the record. */
 export type Kind = readonly [bytes: number, alignment: number, at: (o: number) => Accessor]
 
-/** Numbers. Each accessor is a function of its own, so that V8 can inline it. */
+/** The numeric types. Each accessor is a separate function, so that V8 can inline it. */
 // biome-ignore format: a table
 const NUMBERS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
-  ['u8', [1, 1, o => ({ get() { return this[V].getUint8(this[A] + o) }, set(x) { this[V].setUint8(this[A] + o, x) } })]],
-  ['i8', [1, 1, o => ({ get() { return this[V].getInt8(this[A] + o) }, set(x) { this[V].setInt8(this[A] + o, x) } })]],
-  ['u16', [2, 2, o => ({ get() { return this[V].getUint16(this[A] + o, LE) }, set(x) { this[V].setUint16(this[A] + o, x, LE) } })]],
-  ['i16', [2, 2, o => ({ get() { return this[V].getInt16(this[A] + o, LE) }, set(x) { this[V].setInt16(this[A] + o, x, LE) } })]],
-  ['u32', [4, 4, o => ({ get() { return this[V].getUint32(this[A] + o, LE) }, set(x) { this[V].setUint32(this[A] + o, x, LE) } })]],
-  ['i32', [4, 4, o => ({ get() { return this[V].getInt32(this[A] + o, LE) }, set(x) { this[V].setInt32(this[A] + o, x, LE) } })]],
-  ['f32', [4, 4, o => ({ get() { return this[V].getFloat32(this[A] + o, LE) }, set(x) { this[V].setFloat32(this[A] + o, x, LE) } })]],
-  ['f64', [8, 8, o => ({ get() { return this[V].getFloat64(this[A] + o, LE) }, set(x) { this[V].setFloat64(this[A] + o, x, LE) } })]],
-  ['u64', [8, 8, o => ({ get() { return this[V].getBigUint64(this[A] + o, LE) }, set(x) { this[V].setBigUint64(this[A] + o, x, LE) } })]],
-  ['i64', [8, 8, o => ({ get() { return this[V].getBigInt64(this[A] + o, LE) }, set(x) { this[V].setBigInt64(this[A] + o, x, LE) } })]],
-  ['bool', [1, 1, o => ({ get() { return this[V].getUint8(this[A] + o) !== 0 }, set(x) { this[V].setUint8(this[A] + o, x ? 1 : 0) } })]]
+  ['u8', [1, 1, o => ({
+    get() { return this[V].getUint8(this[A] + o) },
+    set(x) { this[V].setUint8(this[A] + o, x) }
+  })]],
+  ['i8', [1, 1, o => ({
+    get() { return this[V].getInt8(this[A] + o) },
+    set(x) { this[V].setInt8(this[A] + o, x) }
+  })]],
+  ['u16', [2, 2, o => ({
+    get() { return this[V].getUint16(this[A] + o, LE) },
+    set(x) { this[V].setUint16(this[A] + o, x, LE) }
+  })]],
+  ['i16', [2, 2, o => ({
+    get() { return this[V].getInt16(this[A] + o, LE) },
+    set(x) { this[V].setInt16(this[A] + o, x, LE) }
+  })]],
+  ['u32', [4, 4, o => ({
+    get() { return this[V].getUint32(this[A] + o, LE) },
+    set(x) { this[V].setUint32(this[A] + o, x, LE) }
+  })]],
+  ['i32', [4, 4, o => ({
+    get() { return this[V].getInt32(this[A] + o, LE) },
+    set(x) { this[V].setInt32(this[A] + o, x, LE) }
+  })]],
+  ['f32', [4, 4, o => ({
+    get() { return this[V].getFloat32(this[A] + o, LE) },
+    set(x) { this[V].setFloat32(this[A] + o, x, LE) }
+  })]],
+  ['f64', [8, 8, o => ({
+    get() { return this[V].getFloat64(this[A] + o, LE) },
+    set(x) { this[V].setFloat64(this[A] + o, x, LE) }
+  })]],
+  ['u64', [8, 8, o => ({
+    get() { return this[V].getBigUint64(this[A] + o, LE) },
+    set(x) { this[V].setBigUint64(this[A] + o, x, LE) }
+  })]],
+  ['i64', [8, 8, o => ({
+    get() { return this[V].getBigInt64(this[A] + o, LE) },
+    set(x) { this[V].setBigInt64(this[A] + o, x, LE) }
+  })]],
+  ['bool', [1, 1, o => ({
+    get() { return this[V].getUint8(this[A] + o) !== 0 },
+    set(x) { this[V].setUint8(this[A] + o, x ? 1 : 0) }
+  })]]
 ])
 
 const bytesAt = (
@@ -92,7 +122,7 @@ const bytesAt = (
   length: number
 ): Buffer<ArrayBufferLike> => Buffer.from(view.buffer, view.byteOffset + at + o, length)
 
-/** Text of at most `length` bytes, with zeros behind it. */
+/** Text of at most `length` bytes, padded with zeros. */
 const text = (name: string, encoding: 'utf8' | 'latin1', length: number): Kind => [
   length,
   1,
@@ -105,7 +135,7 @@ const text = (name: string, encoding: 'utf8' | 'latin1', length: number): Kind =
     set(value: string) {
       if (typeof value !== 'string') throw invalidType(name, 'of type string', value)
       if (value.includes('\0'))
-        throw invalidValue(name, 'has a zero, which would end the text', value)
+        throw invalidValue(name, 'has a zero character, which would end the text', value)
       const size = Buffer.byteLength(value, encoding)
       if (size > length)
         throw outOfRange(name, `text of at most ${length} bytes of ${encoding}`, value)
@@ -152,7 +182,7 @@ const pointer = (name: string): Kind => [
   })
 ]
 
-/** How a field of that type is stored. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
+/** Returns how a field of a type is stored. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
 export function kindOf(name: string, type: unknown): Kind {
   if (typeof type !== 'string') throw invalidType(`fields.${name}`, 'of type string', type)
   const number = NUMBERS.get(type)

@@ -1,6 +1,6 @@
 /**
- * Records in a heap: `struct` lays fields out as C would, and makes a class with their accessors. A
- * record is a place in a view of its array's block.
+ * Records in a heap. `struct` lays out fields as C does, and creates a class with their accessors.
+ * A record is a position in the view of its array's block.
  *
  *     struct({ id: 'u32', ok: 'bool', weight: 'f64', name: 'utf8:12' })
  *
@@ -15,10 +15,10 @@ import type { BlockReference } from '../heap/arguments.js'
 import { inspectAs } from '../inspect.js'
 import { A, type FieldType, type FieldValue, kindOf, Place, V } from './fields.js'
 
-/** The fields of a record, in the order in which they lie: `{ id: 'u32', name: 'utf8:32' }`. */
+/** The fields of a record, in the order of their offsets: `{ id: 'u32', name: 'utf8:32' }`. */
 export type Fields = Readonly<Record<string, FieldType>>
 
-/** One record. Reading and assigning its fields reads and writes the heap. */
+/** One record. Its properties read and write the heap. */
 export type StructRecord<Names extends Fields> = {
   -readonly [Name in keyof Names]: FieldValue<Names[Name]>
 }
@@ -31,9 +31,9 @@ type RecordClass<Names extends Fields> = new (
 /** The key of a kind's class. A map must run no code of the caller to make a record. */
 const TYPE: unique symbol = Symbol('type')
 
-/** A kind of record: see `struct`. */
+/** A kind of record. See `struct`. */
 export class Struct<Names extends Fields> {
-  /** The bytes of a record, a multiple of the largest alignment of its fields. */
+  /** The size of a record in bytes, a multiple of the largest alignment of its fields. */
   readonly size: number
   private readonly offsets = new Map<string, number>()
   readonly [TYPE]: RecordClass<Names>
@@ -55,13 +55,13 @@ export class Struct<Names extends Fields> {
     }
     if (end === 0) throw invalidValue('fields', 'has no field', fields)
     if (!hasFields(type, fields))
-      throw invalidType('fields', 'an object that stays as it is', fields)
+      throw invalidType('fields', 'an object whose properties do not change', fields)
     this.size = Math.ceil(end / largest) * largest
     this[TYPE] = type
   }
 
   /**
-   * Allocates an array of `length` records in a heap, or in a scope of one; all bytes are zero.
+   * Allocates an array of `length` records in a heap or a scope. All bytes are zero.
    * `heap.free(array.bytes)` frees it. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE,
    * ERR_OFFHEAP_OUT_OF_MEMORY.
    */
@@ -70,9 +70,9 @@ export class Struct<Names extends Fields> {
   }
 
   /**
-   * Opens the array of `length` records in a block that was written before, by its pointer or a
-   * view of it. Default: as many records as the block can hold, which may be more than it was
-   * allocated for. Throws like heap.view.
+   * Opens the array of `length` records in an existing block, given its pointer or a view of it. By
+   * default, `length` is the number of records that fit into the block, which may be more than were
+   * allocated. Throws the same errors as heap.view.
    */
   view(
     heap: { view(block: BlockReference, length?: number): Uint8Array },
@@ -96,8 +96,8 @@ export class Struct<Names extends Fields> {
   }
 
   /**
-   * Returns where a field begins, in bytes from the first of the record. Throws ERR_OUT_OF_RANGE
-   * for a field that there isn't.
+   * Returns the offset of a field in the record, in bytes. Throws ERR_OUT_OF_RANGE for an unknown
+   * field.
    */
   offsetOf(name: keyof Names & string): number {
     const offset = this.offsets.get(name)
@@ -119,13 +119,13 @@ export class Struct<Names extends Fields> {
 }
 
 /**
- * An array of records in one block of a heap, from `Struct.alloc` or `Struct.view`. It may be used
- * until the block is freed.
+ * An array of records in one block of a heap, returned by `Struct.alloc` and `Struct.view`. It can
+ * be used until the block is freed.
  */
 export class StructArray<Names extends Fields> implements Iterable<StructRecord<Names>> {
   /** The number of records. */
   readonly length: number
-  /** The bytes of all records; this view stands for the block. */
+  /** The bytes of all records. Pass this view to heap.free. */
   readonly bytes: Uint8Array
   private readonly type: RecordClass<Names>
   private readonly size: number
@@ -145,9 +145,9 @@ export class StructArray<Names extends Fields> implements Iterable<StructRecord<
   }
 
   /**
-   * Returns record `index`; a loop that gives the record of the turn before as `reused` gets that
-   * one, moved, and makes no garbage. Throws ERR_OUT_OF_RANGE, and ERR_INVALID_ARG_TYPE for a
-   * record of another kind.
+   * Returns record `index`. If `reused`, another record of this kind, is given, moves it to `index`
+   * and returns it, so that a loop creates no garbage. Throws ERR_OUT_OF_RANGE, and
+   * ERR_INVALID_ARG_TYPE if `reused` is not a record of this kind.
    */
   at(index: number, reused?: StructRecord<Names>): StructRecord<Names> {
     if (!(index >= 0 && index < this.length && Number.isInteger(index))) {
@@ -168,7 +168,7 @@ export class StructArray<Names extends Fields> implements Iterable<StructRecord<
     return 'StructArray'
   }
 
-  /** What JSON.stringify shows: all records. */
+  /** All records, as shown by JSON.stringify. */
   toJSON(): StructRecord<Names>[] {
     return [...this]
   }
@@ -218,8 +218,8 @@ export function packRecord(kind: Struct<Fields>, value: unknown): Uint8Array<Arr
 
 /**
  * Describes a kind of record: numbers `u8` to `i64`, `f32`, `f64`, `bool`, `pointer` (8 bytes),
- * `utf8:n` and `latin1:n` (text of at most n bytes), `bytes:n`. They lie in the order given,
- * aligned as in C, in the byte order of the machine. Throws ERR_INVALID_ARG_TYPE,
+ * `utf8:n` and `latin1:n` (text of at most n bytes), `bytes:n`. They are laid out in the given
+ * order, aligned as in C, in the byte order of the machine. Throws ERR_INVALID_ARG_TYPE,
  * ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE.
  */
 export function struct<const Names extends Fields>(fields: Names): Struct<Names> {

@@ -37,8 +37,8 @@ describe('loading', () => {
   }
 
   /**
-   * Loads with a loader that knows these files, and throws for others; returns what was loaded, and
-   * the paths in order.
+   * Loads with a loader that accepts these files, and throws for others. Returns whether the result
+   * is that of the loader, and the paths that were tried, in order.
    */
   function loadFrom(working: readonly string[], on = libc) {
     const paths: string[] = []
@@ -51,17 +51,17 @@ describe('loading', () => {
     return { isOurs: load(home, loader, platform, on) === found, paths }
   }
 
-  test('takes the build of this machine before the prebuilt one', () => {
+  test('prefers the build of this machine to the prebuilt one', () => {
     put(local, plain)
     expect(loadFrom([local, plain])).toEqual({ isOurs: true, paths: [local] })
   })
 
-  test('takes the prebuilt one where nothing was built', () => {
+  test('takes the prebuilt one if there is no local build', () => {
     put(plain)
     expect(loadFrom([plain])).toEqual({ isOurs: true, paths: [plain] })
   })
 
-  test('goes on to the prebuilt one when the build of another machine lies there', () => {
+  test('takes the prebuilt one if the local build can not be loaded', () => {
     put(local, plain)
     expect(loadFrom([plain])).toEqual({ isOurs: true, paths: [local, plain] })
   })
@@ -73,7 +73,7 @@ describe('loading', () => {
     expect(loadFrom([plain, musl], 'glibc').paths).toEqual([plain])
   })
 
-  test('where there is nothing, says what was looked for and the command that builds it', () => {
+  test('without a build, throws an error with the paths tried and the command to build', () => {
     const missing = new RegExp(
       `${platform}-${arch}.*Node ${process.version}.*` +
         `${folder}/build/Release/offheap.node \\(no such file\\); ` +
@@ -88,14 +88,14 @@ describe('loading', () => {
     )
   })
 
-  test('in a bundle looks beside it and one folder above, and says to copy the binaries there', () => {
+  test('in a bundle, searches its folder and the parent, and names the folder to copy', () => {
     const bundle: Location = { bundled: true, folders: [join(folder, 'chunks'), folder] }
     const find = () => load(bundle, () => native, platform, libc)
     expect(find).toThrow(
       expect.objectContaining({
         code: 'ERR_OFFHEAP_NO_ADDON',
         message: expect.stringContaining(
-          `Copy the folder prebuilds of the package offheap to ${folder}/chunks, where`
+          `Copy the folder "prebuilds" of the package offheap to ${folder}/chunks, where`
         )
       })
     )
@@ -104,7 +104,7 @@ describe('loading', () => {
     expect(find()).toBe(native)
   })
 
-  test('of a file that the system refuses gives the first line of the reason', () => {
+  test('reports the first line of the reason why a file can not be loaded', () => {
     put(plain)
     const reason = expect.stringContaining(`${join(folder, plain)} (wrong ELF class). `)
     expect(() => loadFrom([])).toThrow(
@@ -112,7 +112,7 @@ describe('loading', () => {
     )
   })
 
-  test('of a file that is not this addon is refused', () => {
+  test('rejects a file that is not this addon', () => {
     put(plain)
     for (const found of [{}, null, 'offheap', { map: 1, faults: 2 }]) {
       const reason = expect.stringContaining(
@@ -124,7 +124,7 @@ describe('loading', () => {
     }
   })
 
-  test.each(['freebsd', 'aix'])('on %s says that it is not supported', system => {
+  test.each(['freebsd', 'aix'])('on %s throws an error that names the system', system => {
     expect(() => load(home, () => native, system)).toThrow(
       expect.objectContaining({
         code: 'ERR_OFFHEAP_UNSUPPORTED',
@@ -133,11 +133,11 @@ describe('loading', () => {
     )
   })
 
-  test('happens once', () => {
+  test('happens once for each thread', () => {
     expect(addon()).toBe(native)
   })
 
-  test('the recorder is the one beside the addon, for the same C library', () => {
+  test('finds the recorder beside the addon, for the same C library', () => {
     const linux = (name: string) => join('prebuilds', `linux-${arch}`, name)
     put(linux('recorder.glibc.so'), linux('recorder.musl.so'))
     expect(recorderPath(home, 'musl')).toBe(join(folder, linux('recorder.musl.so')))
@@ -146,17 +146,17 @@ describe('loading', () => {
     expect(recorderPath(home, 'musl')).toBe(join(folder, 'build/Release/recorder.so'))
   })
 
-  test('without a recorder its path is where a build would put it', () => {
+  test('without a recorder, returns the path where a build would put it', () => {
     expect(recorderPath(home, 'glibc')).toBe(join(folder, 'build/Release/recorder.so'))
   })
 })
 
-describe('the addon by itself', () => {
+describe('the native addon, called directly,', () => {
   const mapped = native.map(2 * pageSize, true, false, false, false)
   const other = native.map(pageSize, false, false, false, false)
 
   afterEach(() => {
-    // Whatever was tried, the memory is there.
+    // No test may have unmapped the memory.
     new Uint8Array(mapped.buffer).fill(1)
     expect(native.residentBytes(mapped.handle, mapped.buffer)).toBe(2 * pageSize)
   })
@@ -169,7 +169,7 @@ describe('the addon by itself', () => {
 
   const methods = ['close', 'decommit', 'protect', 'faults', 'residentBytes'] as const
 
-  test.each(methods)('%s takes no handle but its own', name => {
+  test.each(methods)('%s rejects anything but a handle', name => {
     const wrong = [
       undefined,
       null,
@@ -193,7 +193,7 @@ describe('the addon by itself', () => {
     expect(call(name)).toThrow(wrongType)
   })
 
-  test.each(methods)('%s takes no buffer but that of its handle', name => {
+  test.each(methods)('%s rejects any buffer but that of its handle', name => {
     const wrong = [
       undefined,
       null,
@@ -208,7 +208,7 @@ describe('the addon by itself', () => {
       expect(call(name, mapped.handle, buffer, 0, pageSize, 0)).toThrow(wrongType)
   })
 
-  test.each(['decommit', 'protect'] as const)('%s checks offset and length', name => {
+  test.each(['decommit', 'protect'] as const)('%s validates offset and length', name => {
     const { handle, buffer } = mapped
     for (const value of [undefined, null, '0', 0n, {}]) {
       expect(call(name, handle, buffer, value, pageSize, 2)).toThrow(wrongType)
@@ -230,7 +230,7 @@ describe('the addon by itself', () => {
       expect(call(name, handle, buffer, offset, length, 2)).toThrow(wrongRange)
   })
 
-  test('protect checks the access', () => {
+  test('protect validates the access', () => {
     const { handle, buffer } = mapped
     for (const access of [3, -1, 1.5, Number.NaN]) {
       expect(call('protect', handle, buffer, 0, pageSize, access)).toThrow(wrongRange)
@@ -239,7 +239,7 @@ describe('the addon by itself', () => {
       expect(call('protect', handle, buffer, 0, pageSize, access)).toThrow(wrongType)
   })
 
-  test('map checks its arguments', () => {
+  test('map validates its arguments', () => {
     for (const size of [0, -1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, 2 ** 64]) {
       expect(call('map', size, true, false, false, false)).toThrow(wrongRange)
     }
@@ -249,7 +249,7 @@ describe('the addon by itself', () => {
     expect(call('map', 1, true, 0, false, false)).toThrow(wrongType)
   })
 
-  test('a closed handle stays closed', () => {
+  test('rejects a closed handle, with its own buffer or another', () => {
     const { handle, buffer } = native.map(1, true, false, false, false)
     native.close(handle, buffer)
     native.close(handle, buffer)

@@ -1,13 +1,13 @@
 /**
- * What an error says when the addon can't be loaded: never to compile where a flag or a mount keeps
- * every addon out.
+ * The advice of the error when the addon can't be loaded. It must not suggest to compile the addon
+ * if a flag or a mount option blocks all addons.
  */
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Attempt, adviceFor } from '../../lib/memory/advice.js'
 import { type Compiled, compile } from './compiled.js'
 
-/** The package in /p. */
+/** The location of a package in /p. */
 const here = { bundled: false, folders: ['/p'] } as const
 const attempt = (reason: string, code?: string): Attempt => ({
   path: '/p/offheap.node',
@@ -19,7 +19,7 @@ test.each([
   ['linux', /a C\+\+ compiler, make and python3/],
   ['darwin', /Xcode Command Line Tools/],
   ['win32', /Visual Studio Build Tools/]
-])('a missing or foreign file is one to build, on %s', (platform, tools) => {
+])('for a missing or foreign file, the advice is to build it, on %s', (platform, tools) => {
   for (const restricted of [false, true]) {
     const attempts = [attempt('no such file'), attempt('wrong ELF class', 'ERR_DLOPEN_FAILED')]
     const advice = adviceFor(here, attempts, platform, restricted)
@@ -65,14 +65,14 @@ test.each<[name: string, Attempt, restricted: boolean, advice: RegExp]>([
     false,
     /mounted noexec/
   ]
-])('under %s nothing is to be compiled', (_, failure, restricted, expected) => {
+])('for %s, the advice is not to compile', (_, failure, restricted, expected) => {
   const advice = adviceFor(here, [attempt('no such file'), failure], 'linux', restricted)
   expect(advice).toMatch(expected)
   expect(advice).toMatch(/Heap\.format\(new ArrayBuffer\(size\)\)\.$/)
   expect(advice).not.toMatch(/compiler|build:native/)
 })
 
-describe('a process that keeps addons out', () => {
+describe('a process without addons', () => {
   let compiled: Compiled
   beforeAll(() => {
     compiled = compile('heap')
@@ -87,7 +87,7 @@ describe('a process that keeps addons out', () => {
     }
     console.log(Heap.format(new ArrayBuffer(65536)).stats().size)`
 
-  /** Runs the program with flags that NODE_OPTIONS doesn't take. */
+  /** Runs the program with flags that NODE_OPTIONS doesn't allow. */
   function runWith(...flags: string[]): string {
     return compiled.run(program, ['sh', '-c', `exec "$0" ${flags.join(' ')} "$@"`]).stdout
   }
@@ -97,14 +97,14 @@ describe('a process that keeps addons out', () => {
     ? '--permission'
     : '--experimental-permission'
 
-  test('by --no-addons gets an error that says so, and has heaps without mapped memory', () => {
+  test('under --no-addons gets an error that names the flag, and can use unmapped heaps', () => {
     const output = runWith('--no-addons')
     expect(output).toMatch(/^ERR_OFFHEAP_NO_ADDON .*The flag --no-addons .* without it/)
     expect(output).toMatch(/\n65536\n$/)
     expect(output).not.toContain('build:native')
   })
 
-  test('by the permission model gets an error that names the flag, and maps memory with it', () => {
+  test('under --permission gets an error that names --allow-addons, which enables mapping', () => {
     const output = runWith(permission, '--allow-fs-read=*')
     expect(output).toMatch(/^ERR_OFFHEAP_NO_ADDON .*--allow-addons/)
     expect(output).not.toContain('build:native')
@@ -112,14 +112,14 @@ describe('a process that keeps addons out', () => {
   })
 
   test(
-    'by the permission model, which hides the package, gets an error that says what must be ' +
-      'readable',
+    'under --permission without access to the package gets an error that names the files ' +
+      'to allow',
     () => {
       const readable = ['dist', 'package.json', 'script-'].map(
         name => `--allow-fs-read=${join(compiled.folder, name)}*`
       )
       const output = runWith(permission, '--allow-addons', ...readable)
-      // From Node 24 on, an addon is loaded without being readable.
+      // Node 24 and later loads an addon even if it is not readable.
       expect(output).toMatch(/^65536\n|^ERR_OFFHEAP_NO_ADDON .*--allow-fs-read=\S+offheap\.node/)
       expect(output).not.toContain('build:native')
     }

@@ -1,6 +1,6 @@
 /**
- * The library as a child process or a worker can load it: compiled, in a folder that looks like the
- * package. What ends a process, or takes a whole process to see, is tested there.
+ * Compiles the library for a child process or a worker, into a folder that looks like the package.
+ * Used by tests that end a process, or measure a whole process.
  */
 import { execFileSync, type SpawnSyncReturns, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -13,16 +13,16 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 
 export interface Compiled {
   readonly folder: string
-  /** URL of the compiled `lib/memory/region.ts`, to import it by. */
+  /** The URL of the compiled `lib/memory/region.ts`. */
   readonly region: string
-  /** URL of the compiled `lib/heap/heap.ts`, when that room or that of maps was asked for. */
+  /** The URL of the compiled `lib/heap/heap.ts`, if `room` is `heap` or `map`. */
   readonly heap: string
-  /** URL of the compiled `lib/map/index.ts`, when that room was asked for. */
+  /** The URL of the compiled `lib/map/index.ts`, if `room` is `map`. */
   readonly map: string
   /**
-   * Runs the body of a module in a new Node, with `Region` in scope, and `Heap` when its room was
-   * asked for.
-   * @param prefix a command that runs a command, such as `prlimit --memlock=0`
+   * Runs the body of a module in a new Node process, with `Region` in scope, and also `Heap` if
+   * `room` is `heap`.
+   * @param prefix a command that runs another command, such as `prlimit --memlock=0`
    */
   run(body: string, prefix?: readonly string[]): SpawnSyncReturns<string>
   remove(): void
@@ -42,8 +42,7 @@ export function compile(room: keyof typeof ENTRIES = 'memory'): Compiled {
       rootDir: join(root, 'lib'),
       outDir: join(folder, 'dist')
     },
-    // Together they replace what the package's own tsconfig includes: its tests would be emitted
-    // beside their sources.
+    // This replaces the files of the package's own tsconfig, which include the tests.
     include: [join(root, 'lib', ENTRIES[room])]
   }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config))

@@ -1,7 +1,7 @@
 /**
- * Many times what is harmless once: regions mapped and closed, dropped, transferred; workers
- * terminated at any moment. Nothing may stay behind: no mapping, no descriptor, no memory. `node
- * test/check.js endurance` does ten times as much.
+ * Leaks of many repetitions: regions are mapped and closed, dropped, transferred; workers are
+ * terminated at any moment. No mapping, descriptor or memory may remain. `node test/check.js
+ * endurance` repeats ten times as often.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Compiled, compile } from './compiled.js'
@@ -17,10 +17,12 @@ interface Growth {
   resident: number
 }
 
-/** What every child process defines: the figures of its own process. */
+/** Defined in every child process: functions to measure the process. */
 const prelude = `
   import { readdirSync, readFileSync } from 'node:fs'
-  const status = name => Number(new RegExp(name + ':\\\\s+(\\\\d+)').exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024
+  const textOf = name => readFileSync('/proc/self/' + name, 'utf8')
+  const kilobytes = name => new RegExp(name + ':\\\\s+(\\\\d+)').exec(textOf('status'))[1]
+  const status = name => Number(kilobytes(name)) * 1024
   async function settle(turns = 20) {
     for (let turn = 0; turn < turns; turn++) {
       globalThis.gc()
@@ -30,18 +32,19 @@ const prelude = `
   async function figures() {
     await settle()
     return {
-      mappings: readFileSync('/proc/self/maps', 'utf8').split('\\n').length,
+      mappings: textOf('maps').split('\\n').length,
       descriptors: readdirSync('/proc/self/fd').length,
       addressSpace: status('VmSize'),
       resident: status('VmRSS')
     }
   }
   function report(before, after) {
-    console.log(JSON.stringify(Object.fromEntries(Object.keys(before).map(name => [name, after[name] - before[name]]))))
+    const growth = Object.keys(before).map(name => [name, after[name] - before[name]])
+    console.log(JSON.stringify(Object.fromEntries(growth)))
   }
 `
 
-describe.runIf(onLinux)('nothing stays behind', () => {
+describe.runIf(onLinux)('the process does not grow', () => {
   let compiled: Compiled
   beforeAll(() => {
     compiled = compile('heap')
@@ -49,7 +52,7 @@ describe.runIf(onLinux)('nothing stays behind', () => {
   afterAll(() => compiled.remove())
 
   function run(name: string, body: string): Growth {
-    // glibc reserves 64 MiB for each thread that allocates; all threads share one of those here.
+    // glibc reserves 64 MiB for each thread that allocates. Here all threads share one such arena.
     const { stdout, stderr, status, signal } = compiled.run(prelude + body, [
       'env',
       'MALLOC_ARENA_MAX=1'
@@ -61,8 +64,8 @@ describe.runIf(onLinux)('nothing stays behind', () => {
   }
 
   /**
-   * V8 itself maps a few pieces more while it runs; a leak of one for every hundredth cycle would
-   * be more than that.
+   * Allows for the few mappings that V8 itself adds over time. A leak in every hundredth cycle
+   * would be larger.
    */
   function expectNoGrowth(growth: Growth): void {
     expect(growth.descriptors).toBe(0)
@@ -72,6 +75,7 @@ describe.runIf(onLinux)('nothing stays behind', () => {
   }
 
   const kinds = `
+    const repeat = (count, act) => { for (let turn = 0; turn < count; turn++) act(turn) }
     const kinds = [
       65536,
       { size: 65536, guard: false },
@@ -90,7 +94,7 @@ describe.runIf(onLinux)('nothing stays behind', () => {
 
   test(`after ${10_000 * times} regions were mapped and closed`, () => {
     const body = `${kinds}
-      const cycles = count => { for (let cycle = 0; cycle < count; cycle++) use(Region.map(kinds[cycle % 5])).close() }
+      const cycles = count => repeat(count, cycle => use(Region.map(kinds[cycle % 5])).close())
       cycles(1000)
       await settle()
       const before = await figures()
@@ -121,10 +125,10 @@ describe.runIf(onLinux)('nothing stays behind', () => {
 
   test(`after ${5000 * times} regions were dropped: the collector unmaps them`, () => {
     const body = `${kinds}
-      const drop = count => { for (let cycle = 0; cycle < count; cycle++) Region.map(kinds[cycle % 5]) }
+      const drop = count => repeat(count, cycle => Region.map(kinds[cycle % 5]))
       const dropUsed = () => { for (const kind of kinds) use(Region.map(kind)) }
-      // The view outlives the region, the region its buffer's views, and some are closed before
-      // they are dropped.
+      // A view outlives its region, regions outlive their views, and some are closed before they
+      // are dropped.
       let view
       const mix = round => {
         drop(20)
@@ -137,7 +141,10 @@ describe.runIf(onLinux)('nothing stays behind', () => {
       for (let round = 0; round < 20; round++) { mix(round); await settle(1) }
       await settle()
       const before = await figures()
-      for (let round = 0; round < ${185 * times}; round++) { mix(round); if (round % 10 === 0) await settle(1) }
+      for (let round = 0; round < ${185 * times}; round++) {
+        mix(round)
+        if (round % 10 === 0) await settle(1)
+      }
       report(before, await figures())`
     expectNoGrowth(run('dropped', body))
   })
@@ -159,14 +166,17 @@ describe.runIf(onLinux)('nothing stays behind', () => {
       for (let round = 0; round < 200; round++) move(round)
       await settle()
       const before = await figures()
-      for (let round = 0; round < ${2000 * times}; round++) { move(round); if (round % 100 === 0) await settle(1) }
+      for (let round = 0; round < ${2000 * times}; round++) {
+        move(round)
+        if (round % 100 === 0) await settle(1)
+      }
       kept = undefined
       report(before, await figures())`
       expectNoGrowth(run('transferred', body))
     }
   )
 
-  test('when a process exits with regions open, dropped, closed and protected, it exits quietly', () => {
+  test('and exits without errors with regions open, dropped, closed and protected', () => {
     const ends = [
       '',
       'process.exit()',
@@ -190,9 +200,7 @@ describe.runIf(onLinux)('nothing stays behind', () => {
     }
   })
 
-  /**
-   * What a worker does, without end, until it is terminated; or once, and then it exits by itself.
-   */
+  /** The work of a worker: an endless loop until it is terminated, or once before it exits. */
   const works: [string, string][] = [
     [
       'mapping and closing',
@@ -204,7 +212,7 @@ describe.runIf(onLinux)('nothing stays behind', () => {
       'begun(); for (;;) { for (let count = 0; count < 50; count++) Region.map(65536); gc() }'
     ],
     [
-      'being refused',
+      'making invalid calls',
       'begun(); for (;;) { try { addon.residentBytes({}, {}) } catch {} try { ' +
         'addon.map(-1) } catch {} }'
     ],
@@ -224,10 +232,14 @@ describe.runIf(onLinux)('nothing stays behind', () => {
       'allocating',
       `const heap = Heap.map(1048576)
        begun()
-       for (;;) { const block = heap.alloc(70000); heap.free(block.fill(1)); heap.trim(); heap.stats() }`
+       for (;;) {
+         heap.free(heap.alloc(70000).fill(1))
+         heap.trim()
+         heap.stats()
+       }`
     ],
     [
-      'threads of the pool compress a region',
+      'the thread pool is compressing a region',
       `const { deflate } = require('node:zlib')
        const view = new Uint8Array(Region.map(1048576).buffer)
        for (let index = 0; index < view.length; index++) view[index] = (index * index) >> 5
@@ -240,11 +252,11 @@ describe.runIf(onLinux)('nothing stays behind', () => {
         'buffer.transfer(); }'
     ],
     [
-      'leaving after a collection',
+      'exiting after a collection',
       'begun(); for (let count = 0; count < 100; count++) Region.map(65536); gc(); process.exit()'
     ],
     [
-      'leaving with all open',
+      'exiting with regions open',
       'begun(); globalThis.kept = Array.from({ length: 100 }, () => Region.map(65536)); ' +
         'process.exit()'
     ]
@@ -257,7 +269,10 @@ describe.runIf(onLinux)('nothing stays behind', () => {
       const code = \`
         const { parentPort } = require('node:worker_threads')
         const addon = require(${JSON.stringify(`${compiled.folder}/build/Release/offheap.node`)})
-        Promise.all([import(${JSON.stringify(compiled.region)}), import(${JSON.stringify(compiled.heap)})]).then(([{ Region }, { Heap }]) => {
+        Promise.all([
+          import(${JSON.stringify(compiled.region)}),
+          import(${JSON.stringify(compiled.heap)})
+        ]).then(([{ Region }, { Heap }]) => {
           const begun = () => parentPort.postMessage('begun')
           ${work}
         })\`

@@ -1,7 +1,7 @@
 /**
- * What there is only so much of, used up: the heap's own bytes, and the address space, writable
- * memory, locked memory, mappings and descriptors of a process. Each gives an error, the heap stays
- * as it was, the process alive.
+ * Exhausted resources: the bytes of a heap, and the address space, writable memory, locked memory,
+ * mappings and descriptors of a process. Each must cause an error, and leave the heap unchanged and
+ * the process alive.
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -18,7 +18,7 @@ const MiB = 2 ** 20
 describe.each(['first-fit', 'best-fit', 'next-fit', 'segregated-fit'] as const)(
   'a full heap, %s,',
   placement => {
-    /** A heap in which nothing fits any more, not even a byte. */
+    /** A heap in which not even one byte can be allocated. */
     function full(): Heap {
       const heap = Heap.map({ size: MiB, placement })
       for (let size = 40_000; size >= 0; size = size > 100 ? Math.floor(size / 2) : size - 1) {
@@ -30,7 +30,7 @@ describe.each(['first-fit', 'best-fit', 'next-fit', 'segregated-fit'] as const)(
 
     const image = (heap: Heap) => createHash('sha256').update(heap.u8).digest('hex')
 
-    test('returns 0 or throws, and not one byte changes', () => {
+    test('makes allocations return 0 or throw, and no byte changes', () => {
       const heap = full()
       const [before, figures] = [image(heap), heap.stats()]
       const [{ pointer, size } = { pointer: 0, size: 0 }] = heap.blocks()
@@ -56,7 +56,7 @@ describe.each(['first-fit', 'best-fit', 'next-fit', 'segregated-fit'] as const)(
       heap.close()
     })
 
-    test('serves again what was freed', () => {
+    test('can allocate freed blocks again', () => {
       const heap = full()
       const blocks = [...heap.blocks()].filter(({ used }) => used)
       const one = blocks[Math.floor(blocks.length / 2)]
@@ -77,21 +77,20 @@ describe.runIf(onLinux)('a process at its limit of', () => {
   })
   afterAll(() => compiled.remove())
 
-  /**
-   * What a child process defines before each script: a heap with contents, and what must stay of
-   * it.
-   */
+  /** Defined before each script: a heap with contents, and a function that detects changes. */
   const prelude = `
     import { execFileSync } from 'node:child_process'
     import { createHash } from 'node:crypto'
     import { readFileSync } from 'node:fs'
     import { setFlagsFromString } from 'node:v8'
     const MiB = 2 ** 20
-    const status = name => Number(new RegExp(name + ':\\\\s+(\\\\d+)').exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024
+    const statusText = () => readFileSync('/proc/self/status', 'utf8')
+    const status = name => Number(new RegExp(name + ':\\\\s+(\\\\d+)').exec(statusText())[1]) * 1024
     const limit = (...limits) => execFileSync('prlimit', ['--pid', String(process.pid), ...limits])
     const heap = Heap.map(8 * MiB)
     for (let size = 0; size < 3000; size++) heap.alloc(size).fill(size)
-    for (const { pointer } of [...heap.blocks()].filter((_, index) => index % 3 === 0)) heap.free(pointer)
+    for (const [index, { pointer }] of [...heap.blocks()].entries())
+      if (index % 3 === 0) heap.free(pointer)
     const state = () => {
       heap.check()
       return JSON.stringify([createHash('sha256').update(heap.u8).digest('hex'), heap.stats()])
@@ -99,7 +98,13 @@ describe.runIf(onLinux)('a process at its limit of', () => {
     const start = state()
     const stays = () => state() === start
     const told = []
-    const attempt = call => { try { return call() } catch (error) { told.push([error.code, error.syscall, error.errno]) } }
+    const attempt = call => {
+      try {
+        return call()
+      } catch (error) {
+        told.push([error.code, error.syscall, error.errno])
+      }
+    }
     process.on('exit', () => console.log(JSON.stringify(told)))
   `
 
@@ -110,11 +115,11 @@ describe.runIf(onLinux)('a process at its limit of', () => {
   }
 
   const hasPrlimit = spawnSync('prlimit', ['--version']).status === 0
-  const noPrlimit = 'no prlimit to lower the limit with'
+  const noPrlimit = 'prlimit, which lowers the limit, is not installed'
 
   test(
-    'address space (RLIMIT_AS, ulimit -v): what does not fit is refused, what fits still ' +
-      'works',
+    'address space (RLIMIT_AS, ulimit -v): larger regions are rejected, smaller ones still ' +
+      'work',
     ({ skip }) => {
       if (!hasPrlimit) skip(noPrlimit)
       if (underAsan) skip(underAsan)
@@ -130,8 +135,11 @@ describe.runIf(onLinux)('a process at its limit of', () => {
         attempt(() => Region.map({ size: 512 * MiB, hugePages: true }))
         told.push(heaps.length > 0, stays())
         for (const each of heaps.splice(0)) { each.alloc(MiB).fill(1); each.check(); each.close() }
-        // The addresses of closed heaps are free when their buffers were collected.
-        for (let turn = 0; turn < 10; turn++) { gc(); await new Promise(resolve => setImmediate(resolve)) }
+        // The addresses of closed heaps become free when their buffers are collected.
+        for (let turn = 0; turn < 10; turn++) {
+          gc()
+          await new Promise(resolve => setImmediate(resolve))
+        }
         Heap.map(128 * MiB).close()
         told.push(stays())`)
       ).toEqual([
@@ -144,7 +152,7 @@ describe.runIf(onLinux)('a process at its limit of', () => {
     }
   )
 
-  test('writable memory (RLIMIT_DATA, ulimit -d): also with protected pages that must be lifted', ({
+  test('writable memory (RLIMIT_DATA, ulimit -d): protection of pages can still be lifted', ({
     skip
   }) => {
     if (!hasPrlimit) skip(noPrlimit)
@@ -154,7 +162,7 @@ describe.runIf(onLinux)('a process at its limit of', () => {
         const region = Region.map(64 * MiB)
         const bytes = new Uint8Array(region.buffer).fill(1)
         region.protect(0, 32 * MiB, 'none')
-        // V8 aborts when it is refused memory: it compiles nothing from here on, and has room for a
+        // V8 aborts when it gets no memory: from here on it compiles nothing, and has room for a
         // few objects.
         for (const flag of ['--no-opt', '--no-maglev', '--no-sparkplug']) setFlagsFromString(flag)
         gc()
@@ -170,7 +178,8 @@ describe.runIf(onLinux)('a process at its limit of', () => {
         }
         for (let page = 0; page < 300; page++) bytes[page * 4096] += 1
         for (const each of many) each.close()
-        told.push(region.faults().length, bytes[0], bytes[1], bytes[299 * 4096], bytes[40 * MiB], stays())`)
+        told.push(region.faults().length)
+        told.push(bytes[0], bytes[1], bytes[299 * 4096], bytes[40 * MiB], stays())`)
     ).toEqual([
       ['ERR_OFFHEAP_SYSTEM', 'mprotect', ENOMEM],
       ['ERR_OFFHEAP_SYSTEM', 'mprotect', ENOMEM],
@@ -192,7 +201,7 @@ describe.runIf(onLinux)('a process at its limit of', () => {
       ...['prlimit', '--memlock=65536:65536']
     ]
     if (spawnSync(command, [...words, 'true']).status !== 0)
-      skip('no setpriv and prlimit to lower the limit with')
+      skip('setpriv or prlimit, which lower the limit, is not installed')
     const body = `
       attempt(() => Heap.map({ size: MiB, lock: true }))
       attempt(() => Heap.map({ size: MiB, lock: true, hugePages: true, populate: true }))
@@ -205,13 +214,14 @@ describe.runIf(onLinux)('a process at its limit of', () => {
     expect(run(body, [command, ...words])).toEqual([refused, refused, refused, true])
   })
 
-  test('descriptors (RLIMIT_NOFILE, ulimit -n): nothing that is open needs one', ({ skip }) => {
+  test('descriptors (RLIMIT_NOFILE, ulimit -n): heaps and regions need none', ({ skip }) => {
     if (!hasPrlimit) skip(noPrlimit)
     const figures = run(`
       import { openSync } from 'node:fs'
       limit('--nofile=3:')
       attempt(() => openSync('/dev/null'))
-      for (const options of [{}, { hugePages: true }, { populate: true }, { lock: true }, { guard: false }]) {
+      const kinds = [{}, { hugePages: true }, { populate: true }, { lock: true }, { guard: false }]
+      for (const options of kinds) {
         const other = Heap.map({ size: 65536, ...options })
         other.alloc(100).fill(1)
         other.trim()
@@ -227,9 +237,7 @@ describe.runIf(onLinux)('a process at its limit of', () => {
     expect(figures).toEqual([['EMFILE', 'open', -constants.errno.EMFILE], 0, [7], 0, true])
   })
 
-  test('descriptors, before anything was mapped: the addon cannot be loaded now, but later', ({
-    skip
-  }) => {
+  test('descriptors before the first mapping: the addon can be loaded later', ({ skip }) => {
     if (!hasPrlimit) skip(noPrlimit)
     const body = `
       import { closeSync, openSync } from 'node:fs'
@@ -247,11 +255,11 @@ describe.runIf(onLinux)('a process at its limit of', () => {
     })
   })
 
-  test('a memory cgroup: what was given back can be used again, many times the limit', ({
+  test('a memory cgroup: returned pages can be used again, in total many times the limit', ({
     skip
   }) => {
     const group = memoryGroup(256 * MiB)
-    if (group === undefined) return skip('no memory cgroup can be made here')
+    if (group === undefined) return skip('no memory cgroup can be created here')
     try {
       const body = `
         const large = Heap.map(2048 * MiB)
@@ -271,18 +279,20 @@ describe.runIf(onLinux)('a process at its limit of', () => {
     }
   })
 
-  test('a memory cgroup that refuses instead of killing: populate and lock are refused', ({
-    skip
-  }) => {
+  test('a memory cgroup without the OOM killer: populate and lock throw', ({ skip }) => {
     if (underAsan) skip(underAsan)
     const group = memoryGroup(256 * MiB)
-    if (group === undefined) return skip('no memory cgroup can be made here')
+    if (group === undefined) return skip('no memory cgroup can be created here')
     try {
       if (!killsNobody(group))
         skip('only cgroups of version 1 can refuse memory: others kill the process')
       const body = `
         attempt(() => Heap.map({ size: 512 * MiB, populate: true }))
-        try { Heap.map({ size: 512 * MiB, lock: true }) } catch (error) { told.push(error.code, error.message) }
+        try {
+          Heap.map({ size: 512 * MiB, lock: true })
+        } catch (error) {
+          told.push(error.code, error.message)
+        }
         told.push(stays())`
       expect(run(body, enter(group, 256 * MiB))).toEqual([
         ['ERR_OFFHEAP_SYSTEM', 'madvise', ENOMEM],
@@ -299,8 +309,8 @@ describe.runIf(onLinux)('a process at its limit of', () => {
 })
 
 /**
- * A new memory cgroup (of version 1 or 2) with a limit in bytes; undefined when this process may
- * not make one.
+ * Creates a memory cgroup (version 1 or 2) with a limit in bytes. Returns undefined if this process
+ * is not allowed to.
  */
 function memoryGroup(limit: number): string | undefined {
   const places = [
@@ -319,7 +329,9 @@ function memoryGroup(limit: number): string | undefined {
   return undefined
 }
 
-/** Makes a cgroup refuse memory instead of killing a process; only version 1 can. */
+/**
+ * Turns off the OOM killer of a cgroup. Returns false if that fails: only version 1 supports it.
+ */
 function killsNobody(group: string): boolean {
   try {
     writeFileSync(`${group}/memory.oom_control`, '1')
@@ -330,9 +342,9 @@ function killsNobody(group: string): boolean {
 }
 
 /**
- * The beginning of a command line that runs its rest in the group. A group that kills nobody halts
- * a process that touches a new page before it gave back what was refused; a `limit` in bytes grows
- * by 4 MiB each second, so that it goes on.
+ * Returns a command that runs another command in the group. A group without the OOM killer suspends
+ * a process that needs a new page at the limit. So a `limit` in bytes is raised by 4 MiB each
+ * second, which lets the process continue.
  */
 function enter(group: string, limit?: number): readonly string[] {
   const grow = `limit=$((limit + ${4 * MiB})); echo $limit > ${group}/memory.limit_in_bytes`

@@ -1,6 +1,6 @@
 /**
- * Faults that the handler of protected pages must leave to others, or to the system; each in a
- * process of its own.
+ * Faults that the handler of protected pages must pass on to other handlers or to the system. Each
+ * test runs in a separate process.
  */
 import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
@@ -15,7 +15,7 @@ beforeAll(() => {
 })
 afterAll(() => compiled.remove())
 
-describe('faults that are not of a region', () => {
+describe('faults outside regions', () => {
   const protectedRegion = `
     const region = Region.map(1e6)
     region.protect(0, region.pageSize, 'none')
@@ -24,12 +24,21 @@ describe('faults that are not of a region', () => {
 
   // (module (memory 1) (func (export "load") (param i32) (result i32) local.get 0 i32.load))
   const wasm = `
-    const wasm = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 6, 1, 96, 1, 127, 1, 127, 3, 2, 1, 0, 5, 3, 1, 0, 1,
-      7, 8, 1, 4, 108, 111, 97, 100, 0, 0, 10, 9, 1, 7, 0, 32, 0, 40, 2, 0, 11])
+    const wasm = new Uint8Array([
+      0, 97, 115, 109, 1, 0, 0, 0, 1, 6, 1, 96, 1, 127, 1, 127, 3, 2, 1, 0, 5, 3, 1, 0, 1,
+      7, 8, 1, 4, 108, 111, 97, 100, 0, 0, 10, 9, 1, 7, 0, 32, 0, 40, 2, 0, 11
+    ])
     const { load } = new WebAssembly.Instance(new WebAssembly.Module(wasm)).exports
-    const trap = () => { try { load(-1); return 'nothing' } catch (error) { return error instanceof WebAssembly.RuntimeError && error.message } }`
+    const trap = () => {
+      try {
+        load(-1)
+        return 'nothing'
+      } catch (error) {
+        return error instanceof WebAssembly.RuntimeError && error.message
+      }
+    }`
 
-  test('WebAssembly still traps', () => {
+  test('still make WebAssembly trap', () => {
     const { stdout, status } = compiled.run(`${wasm}
       const before = trap()
       ${protectedRegion}
@@ -41,7 +50,7 @@ describe('faults that are not of a region', () => {
     expect(status).toBe(0)
   })
 
-  test('the handler outlives the worker that alone had loaded the addon', () => {
+  test('still make WebAssembly trap after the only worker with the addon has ended', () => {
     const { stdout, status } = compiled.run(`
       import { Worker } from 'node:worker_threads'
       import { once } from 'node:events'
@@ -55,7 +64,8 @@ describe('faults that are not of a region', () => {
           new Uint8Array(region.buffer)[1] = 1
           parentPort.postMessage(region.faults())
         })\`
-      const worker = new Worker(code, { eval: true, workerData: ${JSON.stringify(compiled.region)} })
+      const workerData = ${JSON.stringify(compiled.region)}
+      const worker = new Worker(code, { eval: true, workerData })
       const exit = once(worker, 'exit')
       console.log((await once(worker, 'message'))[0])
       await exit
@@ -64,7 +74,7 @@ describe('faults that are not of a region', () => {
     expect(status).toBe(0)
   })
 
-  test('workers fault at the same time, each in its own region', () => {
+  test('do not mix up those of several workers at the same time', () => {
     const { stdout, status } = compiled.run(`
       import { Worker } from 'node:worker_threads'
       import { once } from 'node:events'
@@ -79,32 +89,37 @@ describe('faults that are not of a region', () => {
             region.protect(0, region.byteLength, round % 2 ? 'none' : 'read')
             for (let offset = 0; offset < bytes.length; offset += pageSize) bytes[offset] = 2
             const faults = region.faults()
-            if (faults.every((offset, index) => offset === index * pageSize)) told += faults.length * pageSize
+            const isRight = faults.every((offset, index) => offset === index * pageSize)
+            if (isRight) told += faults.length * pageSize
             region.close()
           }
           parentPort.postMessage(told)
         })\`
-      const workers = [1, 2, 3, 4].map(() => new Worker(code, { eval: true, workerData: ${JSON.stringify(compiled.region)} }))
-      const told = await Promise.all(workers.map(async worker => (await once(worker, 'message'))[0]))
+      const workerData = ${JSON.stringify(compiled.region)}
+      const workers = [1, 2, 3, 4].map(() => new Worker(code, { eval: true, workerData }))
+      const messages = workers.map(worker => once(worker, 'message'))
+      const told = (await Promise.all(messages)).map(([count]) => count)
       console.log(JSON.stringify(told))`)
     expect(JSON.parse(stdout)).toEqual(Array.from({ length: 4 }, () => 200 * 32 * 4096 * 4))
     expect(status).toBe(0)
   })
 
-  // Without V8's handler there is none before ours: the default action is what follows.
+  // Without V8's handler, no other one is installed, and the default action follows ours.
   const handlers: [string, string[]][] = [
-    ['after the handler of V8', []],
-    ['with no other handler', ['env', 'NODE_OPTIONS=--disable-wasm-trap-handler']]
+    ['with the handler of V8', []],
+    ['without another handler', ['env', 'NODE_OPTIONS=--disable-wasm-trap-handler']]
   ]
 
-  test.each(handlers)('a signal that was sent still ends the process, %s', (_, prefix) => {
-    const body = `${protectedRegion}; process.kill(process.pid, 'SIGSEGV'); setInterval(() => {}, 1000)`
+  test.each(handlers)('sent by kill() still end the process, %s', (_, prefix) => {
+    const body = `${protectedRegion}
+      process.kill(process.pid, 'SIGSEGV')
+      setInterval(() => {}, 1000)`
     const { stdout, signal } = compiled.run(body, prefix)
     expect(stdout).toBe('[ 1 ]\n')
     expect(signal).toBe('SIGSEGV')
   })
 
-  test('a listener of SIGSEGV still hears it', () => {
+  test('sent by kill() still reach a listener for SIGSEGV', () => {
     const { stdout, status } = compiled.run(`
       process.once('SIGSEGV', () => { console.log('heard'); clearInterval(timer) })
       const timer = setInterval(() => {}, 1000)
@@ -113,7 +128,7 @@ describe('faults that are not of a region', () => {
     expect({ stdout, status }).toEqual({ stdout: '[ 1 ]\nheard\n', status: 0 })
   })
 
-  test.each(handlers)('a wild pointer of native code still ends the process, %s', (_, prefix) => {
+  test.each(handlers)('by a wild pointer in native code still end the process, %s', (_, prefix) => {
     const library = libraryThat('*(volatile int *)8 = 1;')
     const { stdout, signal, stderr } = compiled.run(
       `import { createRequire } from 'node:module'
@@ -125,7 +140,7 @@ describe('faults that are not of a region', () => {
     expect({ stdout, stderr, signal }).toEqual({ stdout: '[ 1 ]\n', stderr: '', signal: 'SIGSEGV' })
   })
 
-  test('a guard page still ends the process of native code that overruns the region', () => {
+  test('on a guard page still end the process when native code overruns a region', () => {
     const library = libraryThat('*(volatile char *)strtoull(getenv("OVERRUN"), 0, 10) = 1;')
     const { stdout, signal } = compiled.run(`
       import { createRequire } from 'node:module'
@@ -139,7 +154,7 @@ describe('faults that are not of a region', () => {
     })
   })
 
-  /** A library that does something when it is loaded. Whoever built the addon has a C compiler. */
+  /** Builds a library that runs a C statement when it is loaded. */
   function libraryThat(does: string): string {
     const [source, library] = [
       join(compiled.folder, 'library.c'),

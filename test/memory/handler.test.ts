@@ -1,7 +1,7 @@
 /**
- * The signal handler behind `protect`, as native code meets it: faults that it must pass on, and
- * what it must leave as it was. Each case runs in a process of its own, next to a small library in
- * C; a process that would go round for ever runs into a limit of its CPU time instead.
+ * The signal handler behind `protect`, as seen from native code: faults that it must pass on, and
+ * state that it must preserve. Each test runs in a separate process with a small library in C. A
+ * limit of CPU time ends a process that faults in an endless loop.
  */
 import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
@@ -10,10 +10,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Compiled, compile } from './compiled.js'
 import { onLinux } from './maps.js'
 
-/** Seconds of CPU time; a process that ends as it should needs a fraction of one. */
+/** Runs a command without core dumps, and with a limit of CPU time that is far above its need. */
 const LIMITED = ['sh', '-c', 'ulimit -c 0; ulimit -t 20; exec "$@"', 'sh']
 
-/** The signal of a fault: macOS has two. */
+/** The signal of a fault. macOS has two. */
 const killed = onLinux ? 'SIGSEGV' : expect.stringMatching(/^SIG(SEGV|BUS)$/)
 
 let compiled: Compiled
@@ -23,8 +23,8 @@ beforeAll(() => {
 afterAll(() => compiled.remove())
 
 /**
- * A region of 8 pages, of which `none` and `read` are protected and `lifted` was. Its address is in
- * the environment.
+ * A region of 8 pages. The pages `none` and `read` are protected, and the protection of `lifted`
+ * was lifted. Its address is in the environment.
  */
 const region = `
   const region = Region.map(8 * 65536)
@@ -41,8 +41,7 @@ const region = `
 let libraries = 0
 
 /**
- * A statement that loads an addon in C and calls its `run`. Whoever built offheap's addon has a C
- * compiler.
+ * Compiles an addon in C. Returns a statement that loads it and calls its `run`.
  */
 function load(source: string): string {
   const name = join(compiled.folder, `library-${libraries++}`)
@@ -74,17 +73,17 @@ function run(...body: string[]): { stdout: string; signal: string | null } {
   return { stdout, signal }
 }
 
-// Without V8's handler there is none before ours: the default action is what follows.
+// Without V8's handler, no other one is installed, and the default action follows ours.
 const handlers: [string, string[]][] = [
-  ['after the handler of V8', []],
-  ['with no other handler', ['env', 'NODE_OPTIONS=--disable-wasm-trap-handler']]
+  ['with the handler of V8', []],
+  ['without another handler', ['env', 'NODE_OPTIONS=--disable-wasm-trap-handler']]
 ]
 
 describe('native code that jumps into a region ends the process', () => {
   const jump = 'static void run(void) { ((void (*)(void))(region() + atol(getenv("OFFSET"))))(); }'
 
   describe.each(handlers)('%s', (_, prefix) => {
-    test.each(['untouched', 'none', 'read', 'lifted'])('into its page: %s', page => {
+    test.each(['untouched', 'none', 'read', 'lifted'])('for a page in the state: %s', page => {
       const body = [
         region,
         `process.env.OFFSET = String(pages.${page} * page)`,
@@ -96,12 +95,12 @@ describe('native code that jumps into a region ends the process', () => {
     })
   })
 
-  // The guard page before the region becomes code, whose last instruction has its second byte in
-  // the region.
-  test.runIf(process.arch === 'x64' && onLinux)('with an instruction that only ends in it', () => {
+  // The guard page before the region becomes code whose last instruction extends into the region.
+  test.runIf(process.arch === 'x64' && onLinux)('for an instruction that ends in it', () => {
     const body = load(`static void run(void) {
       char *start = region();
-      if (mprotect(start - sysconf(_SC_PAGESIZE), sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE | PROT_EXEC)) return;
+      long page = sysconf(_SC_PAGESIZE);
+      if (mprotect(start - page, page, PROT_READ | PROT_WRITE | PROT_EXEC)) return;
       memcpy(start - 3, "\\x90\\x90\\x0f", 3);
       ((void (*)(void))(start - 3))();
     }`)
@@ -112,10 +111,10 @@ describe('native code that jumps into a region ends the process', () => {
   })
 })
 
-describe('a handler that was there before', () => {
+describe('a handler that was installed before', () => {
   const wild = () => load('static void run(void) { *(volatile int *)8 = 1; }')
 
-  test('and is to run once runs once', () => {
+  test('with SA_RESETHAND runs once', () => {
     const reporter = load(`
       static void report(int number) { write(1, "reported\\n", 9); }
       static void run(void) {
@@ -133,16 +132,17 @@ describe('a handler that was there before', () => {
   })
 
   test.each([
-    ['with the details of the fault', 'SA_SIGINFO', '.sa_sigaction = detailed', '8'],
-    ['with the number of the signal alone', '0', '.sa_handler = plain', '0']
-  ])('runs %s, under the mask it asked for, with errno as it was', (_, flags, field, address) => {
+    ['with SA_SIGINFO', 'SA_SIGINFO', '.sa_sigaction = detailed', '8'],
+    ['without SA_SIGINFO', '0', '.sa_handler = plain', '0']
+  ])('%s gets its arguments, its signal mask and the right errno', (_, flags, field, address) => {
     const reporter = load(`
       static void report(void *address) {
         sigset_t blocked;
         pthread_sigmask(SIG_BLOCK, 0, &blocked);
         char text[64];
-        int length = snprintf(text, sizeof text, "%d %d %d\\n", (int)(size_t)address, errno == ELOOP,
-                              sigismember(&blocked, SIGUSR2) * 10 + sigismember(&blocked, SIGWINCH));
+        int mask = sigismember(&blocked, SIGUSR2) * 10 + sigismember(&blocked, SIGWINCH);
+        int length = snprintf(text, sizeof text, "%d %d %d\\n", (int)(size_t)address,
+                              errno == ELOOP, mask);
         write(1, text, length);
         _exit(0);
       }
@@ -158,7 +158,7 @@ describe('a handler that was there before', () => {
     expect(run(reporter, region, fault)).toEqual({ stdout: `[6]\n${address} 1 10\n`, signal: null })
   })
 
-  test('and ignores the signal goes on ignoring what was sent, but not a fault', () => {
+  test('with SIG_IGN still ignores a signal that was sent, but not a fault', () => {
     const ignore = load(
       'static void run(void) { signal(SIGSEGV, SIG_IGN); signal(SIGBUS, SIG_IGN); }'
     )
@@ -166,8 +166,7 @@ describe('a handler that was there before', () => {
     expect(run(ignore, region, send, wild())).toEqual({ stdout: '[6]\nignored\n', signal: killed })
   })
 
-  // What interrupts a call, and what may interrupt the handler, stays; the stack of the signal is
-  // used where there is one.
+  // SA_RESTART and SA_NODEFER are preserved; SA_ONSTACK is always set.
   test.each([
     ['0', '0 0'],
     ['SA_RESTART', '1 0'],
@@ -184,15 +183,16 @@ describe('a handler that was there before', () => {
         struct sigaction now;
         sigaction(SIGSEGV, 0, &now);
         int flags = now.sa_flags;
-        printf("%d %d %d\\n", !!(flags & SA_RESTART), !!(flags & SA_NODEFER), !!(flags & SA_ONSTACK));
+        printf("%d %d ", !!(flags & SA_RESTART), !!(flags & SA_NODEFER));
+        printf("%d\\n", !!(flags & SA_ONSTACK));
         fflush(stdout);
       }`)
     expect(run(earlier, region, look)).toEqual({ stdout: `[6]\n${kept} 1\n`, signal: null })
   })
 })
 
-describe('a handler that came later', () => {
-  test('and is gone again leaves its place to the next protection', () => {
+describe('a handler that was installed later', () => {
+  test('and removed again is replaced by the next protection', () => {
     const listener = `
       const heard = new Promise(resolve => process.once('SIGSEGV', resolve))
       const timer = setInterval(() => {}, 1000)
@@ -205,7 +205,7 @@ describe('a handler that came later', () => {
     expect(run(region, listener)).toEqual({ stdout: '[6]\n[ 5 ]\n', signal: null })
   })
 
-  test('and is gone again leaves the earlier one its faults', () => {
+  test('and removed again does not keep faults from the earlier one', () => {
     const earlier = load(`
       static void report(int number) { write(1, "reported\\n", 9); _exit(0); }
       static void run(void) { signal(SIGSEGV, report); signal(SIGBUS, report); }`)
@@ -220,7 +220,7 @@ describe('a handler that came later', () => {
     })
   })
 
-  test('and passes faults on stays the first to run', () => {
+  test('and passes faults on still runs first', () => {
     const first = load(`
       static struct sigaction earlier;
       static void pass(int number, siginfo_t *info, void *context) {
@@ -239,10 +239,9 @@ describe('a handler that came later', () => {
   })
 })
 
-describe('an access that goes on', () => {
-  // The protection of a page can be lifted only when the reserve is spent: the first try leaves
-  // ENOMEM in errno.
-  test.runIf(onLinux)('leaves errno as it was, when lifting the protection took two tries', () => {
+describe('an access to a protected page', () => {
+  // Lifting the protection first fails with ENOMEM, then succeeds with memory from the reserve.
+  test.runIf(onLinux)('preserves errno when lifting the protection takes two attempts', () => {
     const body = load(`
       static void run(void) {
         char line[256];
@@ -254,7 +253,8 @@ describe('an access that goes on', () => {
         tight.rlim_cur = kilobytes * 1024;
         tight.rlim_max = limit.rlim_max;
         setrlimit(RLIMIT_DATA, &tight);
-        int refused = mmap(0, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED;
+        int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+        int refused = mmap(0, 1 << 20, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED;
         errno = ELOOP;
         char value = ((volatile char *)region())[atol(getenv("OFFSET"))];
         int after = errno;

@@ -1,7 +1,7 @@
 /**
- * Native code that still works on a region when it ends. fs, zlib, crypto, sockets and workers of
- * the thread pool hold an address, and nothing can stop them: they must find memory there, whatever
- * close, decommit and protect do meanwhile.
+ * Native code that still uses a region when it is closed. fs, zlib, crypto, sockets and the thread
+ * pool hold an address, and can't be stopped. So the addresses must stay mapped, whatever close,
+ * decommit and protect do meanwhile.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Compiled, compile } from './compiled.js'
@@ -9,12 +9,12 @@ import { hasTransfer, onLinux } from './maps.js'
 
 const MiB = 2 ** 20
 
-/** What every child process defines: an operation is `start(view)`, which returns a promise. */
+/** Defined in every child process. An operation is a function of a view that returns a promise. */
 const prelude = `
   import { execFileSync } from 'node:child_process'
   import { createCipheriv, pbkdf2, randomFill, randomFillSync, scrypt, subtle } from 'node:crypto'
   import { once } from 'node:events'
-  import { closeSync, mkdtempSync, openSync, read, readFileSync, readv, rmSync, write, writeSync } from 'node:fs'
+  import { closeSync, mkdtempSync, openSync, read, readFileSync, rmSync, writeSync } from 'node:fs'
   import { open } from 'node:fs/promises'
   import { connect, createServer } from 'node:net'
   import { tmpdir } from 'node:os'
@@ -24,6 +24,7 @@ const prelude = `
 
   const MiB = 2 ** 20
   const settled = promise => promise.then(() => 'done', error => error.code ?? error.name)
+  const readInto = promisify(read)
   async function collect(turns = 20) {
     for (let turn = 0; turn < turns; turn++) {
       globalThis.gc()
@@ -46,14 +47,14 @@ const prelude = `
   process.on('exit', () => rmSync(folder, { recursive: true }))
   const fifo = join(folder, 'fifo')
   execFileSync('mkfifo', [fifo])
-  /** For reading and writing, so that neither end waits for the other. */
+  /** Opened for reading and writing, so that neither end waits for the other. */
   const pipe = openSync(fifo, 'r+')
 
   const compressible = view => {
     for (let i = 0; i < view.length; i++) view[i] = (i * i) >> 7
     return view
   }
-  /** Each lasts until long after this turn of the event loop. */
+  /** Each takes much longer than one iteration of the event loop. */
   const compression = {
     deflate: view => promisify(deflate)(compressible(view), { level: 9 }),
     brotli: view => promisify(brotliCompress)(compressible(view)),
@@ -82,13 +83,13 @@ const prelude = `
       await once(server.listen(0, '127.0.0.1'), 'listening')
       const socket = connect(server.address().port, '127.0.0.1')
       socket.on('error', () => {})
-      const sent = new Promise((resolve, reject) => socket.write(view, error => (error ? reject(error) : resolve())))
+      const sent = promisify(done => socket.write(view, done))()
       await sent.finally(() => { socket.destroy(); server.close() })
     }
   }
 `
 
-describe.runIf(onLinux)('a region that native code still works on', () => {
+describe.runIf(onLinux)('a region that native code is using', () => {
   let compiled: Compiled
   beforeAll(() => {
     compiled = compile('heap')
@@ -114,13 +115,13 @@ describe.runIf(onLinux)('a region that native code still works on', () => {
       for (const start of Object.values({ ...operations, ...compression })) {
         const region = Region.map(2 * MiB)
         const outcome = settled(start(new Uint8Array(region.buffer, 4096, MiB)))
-        // The operation is under way on another thread.
+        // The operation is now running on another thread.
         await new Promise(resolve => setImmediate(resolve))
         ${end}
         outcomes.push(await outcome)
       }
       console.log(JSON.stringify(outcomes))`)
-    // An operation may notice that its bytes have changed, or that a page is protected.
+    // An operation may fail because its bytes have changed, or because a page is protected.
     expect(outcomes).toHaveLength(10)
     for (const outcome of Array.isArray(outcomes) ? outcomes : []) {
       expect(outcome).toMatch(
@@ -129,7 +130,7 @@ describe.runIf(onLinux)('a region that native code still works on', () => {
     }
   })
 
-  test('fails zlib, whichever kind of memory is closed under it', () => {
+  test('makes zlib fail with ERR_OFFHEAP_CLOSED when its memory of any kind is closed', () => {
     const outcomes = run(`
       const path = join(folder, 'heap')
       const makers = [
@@ -145,7 +146,7 @@ describe.runIf(onLinux)('a region that native code still works on', () => {
         randomFillSync(input)
         const stream = createDeflate()
         stream.end(input)
-        // Nobody reads: it stops in the middle of its input.
+        // The output is not read, so the stream stops in the middle of its input.
         while (stream.readableLength < stream.readableHighWaterMark)
           await new Promise(resolve => setImmediate(resolve))
         heap.close()
@@ -157,14 +158,15 @@ describe.runIf(onLinux)('a region that native code still works on', () => {
     expect(outcomes).toEqual(Array.from({ length: 4 }, () => 'ERR_OFFHEAP_CLOSED'))
   })
 
-  test('keeps its addresses for a read that waits, and gives them back after it', () => {
+  test('keeps its addresses during a pending read, and releases them afterwards', () => {
     const told = run(`
       const told = []
       let region = Region.map(64 * MiB)
       const { address, pageSize } = region
       const whole = () => mappedBytes(address, 64 * MiB)
-      const reading = new Promise((resolve, reject) =>
-        read(pipe, new Uint8Array(region.buffer, 5 * pageSize, 1000), (error, bytes) => (error ? reject(error) : resolve(bytes))))
+      // Keeps the count only: the result of the read has the view, too.
+      const reading = readInto(pipe, new Uint8Array(region.buffer, 5 * pageSize, 1000))
+        .then(({ bytesRead }) => bytesRead)
       new Uint8Array(region.buffer).fill(1)
       region.close()
       region = undefined
@@ -172,10 +174,11 @@ describe.runIf(onLinux)('a region that native code still works on', () => {
       told.push(whole())
       const others = Array.from({ length: 20 }, () => Region.map(64 * MiB))
       told.push(others.every(other => other.address !== address))
-      for (const other of others) new Uint8Array(other.buffer, 5 * pageSize, 1000).fill(3)
+      const viewOf = other => new Uint8Array(other.buffer, 5 * pageSize, 1000)
+      for (const other of others) viewOf(other).fill(3)
       writeSync(pipe, Buffer.alloc(1000, 7))
       told.push(await reading)
-      told.push(others.every(other => new Uint8Array(other.buffer, 5 * pageSize, 1000).every(byte => byte === 3)))
+      told.push(others.every(other => viewOf(other).every(byte => byte === 3)))
       for (const other of others) other.close()
       for (let turn = 0; turn < 20 && whole() > 0; turn++) await collect()
       told.push(whole())
@@ -184,12 +187,13 @@ describe.runIf(onLinux)('a region that native code still works on', () => {
     expect(told).toEqual([64 * MiB, true, 1000, true, 0])
   })
 
-  test('takes no memory while it waits', () => {
+  test('takes no memory during a pending read after close()', () => {
     const resident = run(`
       const region = Region.map(64 * MiB)
       new Uint8Array(region.buffer).fill(1)
-      const rss = () => Number(/VmRSS:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024
-      const reading = promisify(read)(pipe, new Uint8Array(region.buffer, 0, 10))
+      const status = () => readFileSync('/proc/self/status', 'utf8')
+      const rss = () => Number(/VmRSS:\\s+(\\d+)/.exec(status())[1]) / 1024
+      const reading = readInto(pipe, new Uint8Array(region.buffer, 0, 10))
       const before = rss()
       region.close()
       const after = rss()
@@ -199,14 +203,19 @@ describe.runIf(onLinux)('a region that native code still works on', () => {
     expect(resident).toBeGreaterThan(48)
   })
 
-  test('is there for a socket that reads into it, whose heap was closed', () => {
+  test('stays mapped for a socket that reads into it after its heap was closed', () => {
     expect(
       run(`
       const heap = Heap.map(4 * MiB)
-      const server = createServer(socket => setTimeout(() => socket.end(Buffer.alloc(300_000, 5)), 20))
+      const bytes = Buffer.alloc(300_000, 5)
+      const server = createServer(socket => setTimeout(() => socket.end(bytes), 20))
       await once(server.listen(0, '127.0.0.1'), 'listening')
       let received = 0
-      const onread = { buffer: heap.allocBuffer(65536), callback: bytes => { received += bytes; return true } }
+      const callback = count => {
+        received += count
+        return true
+      }
+      const onread = { buffer: heap.allocBuffer(65536), callback }
       const socket = connect({ port: server.address().port, host: '127.0.0.1', onread })
       await once(socket, 'connect')
       heap.close()
@@ -218,13 +227,13 @@ describe.runIf(onLinux)('a region that native code still works on', () => {
   })
 
   test.runIf(hasTransfer)(
-    'is there for a read although the buffer was transferred and collected (Node 22 and later)',
+    'stays mapped for a read after its buffer was transferred and collected (Node 22 and later)',
     () => {
       expect(
         run(`
       const address = (() => {
         const region = Region.map(8 * MiB)
-        globalThis.reading = promisify(read)(pipe, new Uint8Array(region.buffer, 4096, 1000))
+        globalThis.reading = readInto(pipe, new Uint8Array(region.buffer, 4096, 1000))
         region.buffer.transfer()
         return region.address
       })()
@@ -237,7 +246,7 @@ describe.runIf(onLinux)('a region that native code still works on', () => {
     }
   )
 
-  test('lets a worker end while the thread pool is at work on its region', () => {
+  test('lets its worker end while the thread pool is using it', () => {
     expect(
       run(
         `

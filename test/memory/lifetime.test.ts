@@ -17,7 +17,7 @@ import {
 const MiB = 2 ** 20
 const closedError = expect.objectContaining({ name: 'OffheapError', code: 'ERR_OFFHEAP_CLOSED' })
 
-/** Every operation that needs the memory. */
+/** All operations that need the memory. */
 function operations(region: Region): (() => unknown)[] {
   return [
     () => region.decommit(0, 4096),
@@ -42,7 +42,7 @@ describe('close', () => {
     expect(region.closed).toBe(true)
   })
 
-  test('twice is fine, and what needs memory then says so', () => {
+  test('can be called twice, and makes operations throw ERR_OFFHEAP_CLOSED', () => {
     const region = Region.map(MiB)
     expect(region.closed).toBe(false)
     region.close()
@@ -51,7 +51,7 @@ describe('close', () => {
     for (const operation of operations(region)) expect(operation).toThrow(closedError)
   })
 
-  test('using closes', () => {
+  test('is called at the end of a using block', () => {
     let kept: Region
     {
       using region = Region.map(MiB)
@@ -69,7 +69,7 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
   })
   afterAll(() => compiled.remove())
 
-  test('a region is there from map to close, between its guard pages', async () => {
+  test('a region is mapped from map to close, between its guard pages', async () => {
     for (const hugePages of [false, true]) {
       const address = (() => {
         const region = Region.map({ size: 4 * MiB, hugePages })
@@ -79,12 +79,12 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
         region.close()
         return region.address
       })()
-      // Its addresses are kept until nothing can use them any more.
+      // Its addresses stay reserved until its buffer is collected.
       expect(await collectUntil(() => mappedBytes(address - 1n, 4 * MiB + 2) === 0)).toBe(true)
     }
   })
 
-  test('close gives the memory back at once', () => {
+  test('close returns the memory at once', () => {
     const region = Region.map(64 * MiB)
     new Uint8Array(region.buffer).fill(1)
     const before = residentBytes()
@@ -92,11 +92,11 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
     expect(before - residentBytes()).toBeGreaterThan(60 * MiB)
   })
 
-  test('without guard there is nothing but the region', () => {
+  test('a region with guard: false has no guard pages', () => {
     const region = Region.map({ size: 64 * MiB, guard: false })
     const [begin, behind] = [region.address, region.address + BigInt(64 * MiB)]
     const page = BigInt(region.pageSize)
-    // Others have inaccessible memory too, the C library for one; a guard is a page, and touches
+    // Other code, such as the C library, has inaccessible mappings too. A guard is one page next to
     // the region.
     const guards = mappings().filter(
       ({ start, end, access }) =>
@@ -107,7 +107,7 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
     region.close()
   })
 
-  test('a closed region is unmapped once: memory that is mapped later, there or elsewhere, stays', async () => {
+  test('a closed region is unmapped only once, even if its addresses are reused', async () => {
     const addresses = (() => {
       const regions = Array.from({ length: 8 }, () => Region.map(64 * MiB))
       for (const region of regions) region.close()
@@ -135,7 +135,7 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
     expect(await collectUntil(() => mappedBytes(address, 64 * MiB) === 0)).toBe(true)
   })
 
-  test('a view alone keeps the memory', async () => {
+  test('a region stays mapped while a view of it is reachable', async () => {
     let bytes: Uint8Array<ArrayBuffer> | undefined
     const address = (() => {
       const region = Region.map(64 * MiB)
@@ -148,7 +148,7 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
     expect(await collectUntil(() => mappedBytes(address, 64 * MiB) === 0)).toBe(true)
   })
 
-  test('a thousand regions leave nothing behind', async () => {
+  test('a thousand regions that are closed leave no mappings', async () => {
     const cycle = () => {
       const region = Region.map({ size: 3 * MiB, hugePages: true })
       new Uint8Array(region.buffer)[MiB] = 1
@@ -157,7 +157,7 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
     cycle()
     const before = mappings().length
     for (let count = 0; count < 1000; count++) cycle()
-    // The heap of JavaScript itself may map a few pieces more meanwhile.
+    // V8 itself may add a few mappings meanwhile.
     expect(await collectUntil(() => mappings().length < before + 50)).toBe(true)
   })
 
@@ -170,7 +170,7 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
     expect(mappings().length).toBeLessThan(before + 50)
   })
 
-  /** A worker that maps, says where, and waits. */
+  /** Starts a worker that maps a region, reports its address, and waits. */
   async function workerWith(body: string): Promise<{ worker: Worker; address: bigint }> {
     const worker = new Worker(
       `const { parentPort } = require('node:worker_threads')
@@ -185,7 +185,7 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
     return { worker, address }
   }
 
-  test('a worker that is terminated leaves nothing mapped', async () => {
+  test('a worker that is terminated leaves no mappings', async () => {
     const { worker, address } = await workerWith(
       `globalThis.region = Region.map(${64 * MiB}); new Uint8Array(region.buffer).fill(1)`
     )
@@ -194,21 +194,17 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
     expect(await collectUntil(() => mappedBytes(address, 64 * MiB) === 0)).toBe(true)
   })
 
-  test(
-    'a worker that ends by itself leaves nothing mapped, and what it closed is not unmapped ' +
-      'again',
-    async () => {
-      const { worker, address } = await workerWith(
-        `globalThis.region = Region.map(${64 * MiB}); globalThis.second = ` +
-          `Region.map(${MiB}); second.close()`
-      )
-      worker.postMessage('end')
-      await once(worker, 'exit')
-      expect(await collectUntil(() => mappedBytes(address, 64 * MiB) === 0)).toBe(true)
-    }
-  )
+  test('a worker that ends leaves no mappings, and unmaps closed regions only once', async () => {
+    const { worker, address } = await workerWith(
+      `globalThis.region = Region.map(${64 * MiB}); globalThis.second = ` +
+        `Region.map(${MiB}); second.close()`
+    )
+    worker.postMessage('end')
+    await once(worker, 'exit')
+    expect(await collectUntil(() => mappedBytes(address, 64 * MiB) === 0)).toBe(true)
+  })
 
-  test('regions of several workers at a time are their own', async () => {
+  test('regions of several workers are independent', async () => {
     const mine = Region.map(MiB)
     const workers = await Promise.all(
       [1, 2, 3].map(value =>
@@ -224,17 +220,18 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
     mine.close()
   })
 
-  test('process exit with open regions is quiet', () => {
+  test('a process with open regions exits without errors', () => {
     const { status, signal, stderr } = compiled.run(`
-      globalThis.kept = [Region.map(1e6), Region.map({ size: 1e7, hugePages: true }), Region.map(1e6)]
+      const large = Region.map({ size: 1e7, hugePages: true })
+      globalThis.kept = [Region.map(1e6), large, Region.map(1e6)]
       kept[0].close()
       kept[1].protect(0, kept[1].pageSize, 'none')`)
     expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: '' })
   })
 
   describe.runIf(hasTransfer)('after buffer.transfer() (Node 22 and later)', () => {
-    test('the region is closed, and the memory lives on with the new buffer', async () => {
-      // Whoever holds the old buffer may know where the pages are: they stay until both buffers are
+    test('the region is closed, and the memory belongs to the new buffer', async () => {
+      // Native code with the old buffer may use the pages: they stay until both buffers are
       // collected.
       const held = ((): { address: bigint; moved: ArrayBuffer | undefined } => {
         const region = Region.map(64 * MiB)
@@ -252,7 +249,7 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
       expect(await collectUntil(() => mappedBytes(held.address, 64 * MiB) === 0)).toBe(true)
     })
 
-    test('to another size, the memory is unmapped once', async () => {
+    test('with another size, the memory is unmapped once', async () => {
       let region: Region | undefined = Region.map(64 * MiB)
       const { address } = region
       const resized: unknown = Reflect.apply(
@@ -266,7 +263,7 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
       expect(await collectUntil(() => mappedBytes(address, 64 * MiB) === 0)).toBe(true)
     })
 
-    test('and back and forth, closing ends with the last buffer', async () => {
+    test('several times, the memory is unmapped with the last buffer', async () => {
       const address = (() => {
         const region = Region.map(64 * MiB)
         transfer(transfer(transfer(region.buffer)))
@@ -277,8 +274,7 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
     })
   })
 
-  // Node refuses to transfer such a buffer to another thread, or (Node 20) copies it. Either way
-  // nothing is lost.
+  // Node throws when such a buffer is transferred to another thread, or copies it (Node 20).
   test.each([
     ['structuredClone', (buffer: ArrayBuffer) => structuredClone(buffer, { transfer: [buffer] })],
     [
@@ -293,7 +289,7 @@ describe.runIf(onLinux)('in /proc/self/maps', () => {
         }
       }
     ]
-  ])('%s with a transfer list takes no memory away', async (_, send) => {
+  ])('%s with a transfer list leaves the memory with the region', async (_, send) => {
     const address = (() => {
       const region = Region.map(MiB)
       const bytes = new Uint8Array(region.buffer).fill(4)

@@ -1,6 +1,6 @@
 /**
- * Where this code finds itself: in the package, in bundles of all formats, in evaluated code, with
- * V8's flags.
+ * How the library finds its own location: in the package, in bundles of all formats, in evaluated
+ * code, with flags of V8.
  */
 import { execFileSync } from 'node:child_process'
 import {
@@ -35,7 +35,7 @@ describe('the location', () => {
     ['/app/dist/main.js', ['/app/dist', '/app']],
     ['/app/dist/location.js', ['/app/dist', '/app']],
     ['/app/memory/location.cjs', ['/app/memory', '/app']]
-  ])('of a bundle %s is its folder, then the one above', (file, folders) => {
+  ])('of a bundle %s is its folder, then the parent', (file, folders) => {
     expect(locationOf(file)).toEqual({ bundled: true, folders })
   })
 
@@ -50,7 +50,7 @@ describe('the location', () => {
     })
   })
 
-  test('of code that no file has is that of the main script', () => {
+  test('of code without a file is the folder of the main script', () => {
     const nowhere = ['', 'node:internal/vm', 'evalmachine.<anonymous>', '[eval]']
     expect(runningFile(nowhere)).toBe(undefined)
     expect(locationOf(undefined)).toEqual({
@@ -59,7 +59,7 @@ describe('the location', () => {
     })
   })
 
-  test('leaves the stacks of errors as they were', () => {
+  test('does not change how errors capture their stack', () => {
     const before = Object.getOwnPropertyDescriptors(Error)
     const format = () => 'formatted'
     const { prepareStackTrace, stackTraceLimit } = Error
@@ -75,7 +75,7 @@ describe('the location', () => {
   })
 })
 
-/** What a user's program does; first what needs no addon. */
+/** The program to bundle. Its first part needs no addon. */
 const PROGRAM = `
   import { Heap } from '${join(root, 'lib/index.ts')}'
   const plain = Heap.format(new ArrayBuffer(65536))
@@ -93,7 +93,7 @@ describe('a bundle', () => {
   const folders: Record<string, string> = {}
 
   beforeAll(async () => {
-    // A path as users have them, of which no part is the name of a package.
+    // A path with spaces and parentheses, without the name of a package.
     work = join(realpathSync(mkdtempSync(join(tmpdir(), 'offheap (bundle) '))), 'a b')
     mkdirSync(work)
     input = join(work, 'program.ts')
@@ -148,13 +148,13 @@ describe('a bundle', () => {
   const kinds = ['esbuild, esm', 'esbuild, cjs', 'rolldown, esm', 'rolldown, cjs']
 
   test.each(kinds)(
-    'by %s needs no addon before memory is mapped, and finds the one beside it',
+    'by %s needs no addon before memory is mapped, and finds the addon beside it',
     kind => {
       const folder = folders[kind] ?? ''
       const [message = ''] = run(folder)
       expect(message).toMatch(/ERR_OFFHEAP_NO_ADDON/)
       expect(message).toContain(
-        `Copy the folder prebuilds of the package offheap to ${folder}, where the bundle is`
+        `Copy the folder "prebuilds" of the package offheap to ${folder}, where the bundle is`
       )
       cpSync(join(root, 'build/Release/offheap.node'), join(folder, 'build/Release/offheap.node'))
       const found = ['without addon', join(folder, 'build/Release/offheap.node')]
@@ -165,7 +165,7 @@ describe('a bundle', () => {
     }
   )
 
-  // webpack's development builds do, with each module by itself.
+  // Development builds of webpack evaluate each module separately.
   test.each([
     [
       'many calls deep',

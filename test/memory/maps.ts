@@ -1,6 +1,6 @@
 /**
- * What the kernel says about this process's mappings: the truth against which a region's lifetime
- * is tested.
+ * The mappings of this process as reported by the kernel. Tests of a region's lifetime compare with
+ * them.
  */
 import { readFileSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
@@ -8,17 +8,18 @@ import { setImmediate } from 'node:timers/promises'
 export const onLinux = process.platform === 'linux'
 
 /**
- * Why a test can't be done under AddressSanitizer (`node test/check.js asan`), else undefined: it
- * turns mlock into nothing, and its own allocator ends a process that has no address space left.
+ * Under AddressSanitizer (`node test/check.js asan`), the reason to skip some tests, else
+ * undefined. AddressSanitizer makes mlock do nothing, and its allocator aborts a process without
+ * free address space.
  */
 export const underAsan = /asan/.test(process.env.LD_PRELOAD ?? '')
-  ? 'AddressSanitizer locks nothing, and dies of a lack of memory itself'
+  ? 'AddressSanitizer does not lock memory, and aborts when memory is exhausted'
   : undefined
 
 interface Mapping {
   start: bigint
   end: bigint
-  /** Such as `rw-p`. */
+  /** For example `rw-p`. */
   access: string
 }
 
@@ -31,7 +32,7 @@ export function mappings(): Mapping[] {
   })
 }
 
-/** How the byte at an address is mapped, such as `rw-p`; undefined when it is not. */
+/** How the byte at an address is mapped, for example `rw-p`; undefined if it is not mapped. */
 export function accessAt(address: bigint): string | undefined {
   return mappings().find(({ start, end }) => start <= address && address < end)?.access
 }
@@ -44,7 +45,7 @@ function min(one: bigint, other: bigint): bigint {
   return one < other ? one : other
 }
 
-/** Bytes mapped in a range of addresses. */
+/** The number of mapped bytes in a range of addresses. */
 export function mappedBytes(address: bigint, length: number): number {
   const last = address + BigInt(length)
   let bytes = 0n
@@ -55,12 +56,12 @@ export function mappedBytes(address: bigint, length: number): number {
   return Number(bytes)
 }
 
-/** Bytes of this process in memory. */
+/** The resident size of this process, in bytes. */
 export function residentBytes(): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) * 1024
 }
 
-/** The VmFlags that the kernel keeps for the mapping around an address, such as `hg`. */
+/** The VmFlags of the mapping that contains an address, for example `hg`. */
 export function flagsAt(address: bigint): string[] {
   let inside = false
   for (const line of readFileSync('/proc/self/smaps', 'utf8').split('\n')) {
@@ -73,7 +74,7 @@ export function flagsAt(address: bigint): string[] {
 }
 
 /**
- * Collects garbage and lets the event loop turn until the condition holds; false when it never
+ * Collects garbage and runs the event loop until the condition holds. Returns false if it never
  * does.
  */
 export async function collectUntil(condition: () => boolean, turns = 200): Promise<boolean> {
@@ -89,7 +90,7 @@ export async function collectUntil(condition: () => boolean, turns = 200): Promi
 export function transfer(buffer: ArrayBuffer): ArrayBuffer {
   const method: unknown = Reflect.get(buffer, 'transfer')
   if (typeof method !== 'function')
-    throw new Error('this Node has no ArrayBuffer.prototype.transfer')
+    throw new Error('this version of Node has no ArrayBuffer.prototype.transfer')
   const moved: unknown = method.call(buffer)
   if (!(moved instanceof ArrayBuffer)) throw new Error('transfer() did not return an ArrayBuffer')
   return moved

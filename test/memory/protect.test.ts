@@ -40,7 +40,7 @@ beforeEach(() => {
 afterEach(() => region.close())
 
 describe('protect', () => {
-  test.runIf(onLinux)('sets what the system allows', () => {
+  test.runIf(onLinux)('sets the access of pages in /proc/self/maps', () => {
     const at = (index: number) => accessAt(region.address + BigInt(index * page))
     region.protect(page, 2 * page, 'none')
     region.protect(3 * page, page, 'read')
@@ -51,7 +51,7 @@ describe('protect', () => {
     expect(at(0)).toBe('rw-p')
   })
 
-  test('a write to a readable page succeeds, and is reported', () => {
+  test('lets a write to a read-only page succeed, and reports it', () => {
     region.protect(0, 3 * page, 'read')
     expect(bytes[10]).toBe(1)
     expect(region.faults()).toEqual([])
@@ -61,14 +61,14 @@ describe('protect', () => {
     expect(region.faults()).toEqual([])
   })
 
-  test('a read of an inaccessible page succeeds, and is reported', () => {
+  test('lets a read of an inaccessible page succeed, and reports it', () => {
     bytes[2 * page + 5] = 33
     region.protect(2 * page, page, 'none')
     expect(bytes[2 * page + 5]).toBe(33)
     expect(region.faults()).toEqual([2 * page + 5])
   })
 
-  test('one fault for a page: the first lifts its protection, and no other', () => {
+  test('reports one fault for a page, whose protection alone is lifted', () => {
     region.protect(0, 3 * page, 'none')
     bytes[page] = 2
     bytes[page + 1] = 3
@@ -78,7 +78,7 @@ describe('protect', () => {
     expect(region.faults()).toEqual([0, 2 * page])
   })
 
-  test('a page can be protected again', () => {
+  test('can protect a page again', () => {
     for (let round = 0; round < 3; round++) {
       region.protect(0, page, 'read')
       bytes[round] = 9
@@ -94,7 +94,7 @@ describe('protect', () => {
     expect(region.faults()).toEqual([])
   })
 
-  test('keeps as many again after each time they were read', () => {
+  test('keeps up to 256 faults again after each call of faults()', () => {
     for (const count of [200, 100, 256, 1]) {
       region.protect(0, PAGES * page, 'none')
       const offsets = Array.from({ length: count }, (_, index) => index * page + index)
@@ -113,14 +113,14 @@ describe('protect', () => {
     ['DataView', () => new DataView(region.buffer).setBigUint64(page, 1n)],
     ['slice', () => region.buffer.slice(0)],
     ['structuredClone', () => structuredClone(bytes)]
-  ])('%s survives', (_, access) => {
+  ])('lets %s access a protected page', (_, access) => {
     region.protect(page, 5 * page, 'none')
     access()
     expect(region.faults().length).toBeGreaterThan(0)
     expect(region.closed).toBe(false)
   })
 
-  test('a system call gets EFAULT instead, and the page stays protected', () => {
+  test('makes a system call fail with EFAULT, and leaves the page protected', () => {
     const zero = openSync(fileURLToPath(import.meta.url), 'r')
     region.protect(0, page, 'read')
     const fault = expect.objectContaining({ code: 'EFAULT' })
@@ -137,14 +137,14 @@ describe('protect', () => {
     expect(region.faults()).toEqual([3])
   })
 
-  test('a library on a thread of the pool survives', async () => {
+  test('lets a library on the thread pool access protected pages', async () => {
     region.protect(0, PAGES * page, 'none')
     const packed = await promisify(deflate)(bytes)
     expect(inflateSync(packed).equals(Buffer.alloc(PAGES * page, 1))).toBe(true)
     expect(region.faults().length).toBe(256)
   })
 
-  test('decommit gives new pages, whatever they were', () => {
+  test('is undone by decommit, which returns zeroed writable pages', () => {
     region.protect(0, 2 * page, 'none')
     region.protect(2 * page, page, 'read')
     region.decommit(0, 3 * page)
@@ -154,12 +154,12 @@ describe('protect', () => {
     expect(region.faults()).toEqual([])
   })
 
-  test('protected pages count as resident', () => {
+  test('does not change residentBytes()', () => {
     region.protect(0, 10 * page, 'none')
     expect(region.residentBytes()).toBe(PAGES * page)
   })
 
-  test('takes no other mode', () => {
+  test('rejects any other mode', () => {
     for (const mode of ['', 'write', 'NONE', 'toString', '__proto__']) {
       expect(() => Reflect.apply(region.protect, region, [0, page, mode])).toThrow(
         expect.objectContaining({
@@ -178,7 +178,7 @@ describe('protect', () => {
   })
 
   test.runIf(hasTransfer && onLinux)(
-    'pages stay watched after buffer.transfer() (Node 22 and later)',
+    'still handles faults after buffer.transfer() (Node 22 and later)',
     async () => {
       region.protect(0, page, 'none')
       const readMoved = () => {
@@ -194,7 +194,7 @@ describe('protect', () => {
     }
   )
 
-  test('faults belong to their region', () => {
+  test('reports faults to the region in which they occurred', () => {
     const other = Region.map(page)
     other.protect(0, page, 'none')
     region.protect(0, page, 'none')
@@ -205,9 +205,9 @@ describe('protect', () => {
     expect(region.faults()).toEqual([5])
   })
 
-  test('a region that is watched in place of a closed one starts without faults', () => {
+  test('does not report faults of a closed region to the next one in its place', () => {
     region.protect(0, PAGES * page, 'none')
-    bytes.fill(1) // as many faults as are kept, none of them read
+    bytes.fill(1) // more faults than are kept, and faults() is not called
     region.close()
     region = Region.map(PAGES * page)
     const again = new Uint8Array(region.buffer).fill(1)
@@ -217,7 +217,7 @@ describe('protect', () => {
     expect(region.faults()).toEqual([3])
   })
 
-  test('1,024 regions can have protected pages; one more throws, and is unchanged', () => {
+  test('works for 1,024 regions, and throws for one more, without a change', () => {
     const regions = Array.from({ length: 1024 }, () => Region.map(page))
     const last = Region.map(page)
     try {
@@ -239,17 +239,17 @@ describe('protect', () => {
     }
   })
 
-  describe.runIf(onLinux)('at the limit of mappings that a process can have', () => {
+  describe.runIf(onLinux)('at the limit of mappings of a process', () => {
     const limit = onLinux ? Number(readFileSync('/proc/sys/vm/max_map_count', 'utf8')) : 0
     const refused = (syscall: unknown) =>
       expect.objectContaining({ code: 'ERR_OFFHEAP_SYSTEM', syscall })
 
-    /** Protects every other page, which makes as many mappings as pages. */
+    /** Protects every other page, so that each page becomes one mapping. */
     function split(many: Region, mappings: number): void {
       for (let index = 0; index < mappings; index += 2) many.protect(index * page, page, 'none')
     }
 
-    test('protect is refused, and the process goes on', ({ skip }) => {
+    test('throws, and the process survives', ({ skip }) => {
       if (limit > 200_000) skip('vm.max_map_count is too high to be reached here')
       const many = Region.map(2 * limit * page)
       expect(() => split(many, 2 * limit)).toThrow(refused('mprotect'))
@@ -259,7 +259,7 @@ describe('protect', () => {
       many.close()
     })
 
-    test('a fault lifts the protection of its page and of all behind it', ({ skip }) => {
+    test('a fault lifts the protection of its page and of all pages after it', ({ skip }) => {
       if (limit > 200_000) skip('vm.max_map_count is too high to be reached here')
       const view = new Uint8Array(region.buffer)
       const many = Region.map(2 * limit * page)

@@ -1,7 +1,7 @@
 /**
- * Every system call of the addon is refused once, at every place where it is made. Each refusal
- * must be an error that names the call, and must leave the region and the heap as they were: the
- * same bytes, mappings, protections and figures.
+ * Every system call of the addon fails once, at every place where it is made. Each failure must
+ * cause an error that names the call, and must leave the region and the heap unchanged: the same
+ * bytes, mappings, protections and statistics.
  */
 import { execFileSync } from 'node:child_process'
 import { constants } from 'node:os'
@@ -14,8 +14,7 @@ import { onLinux } from './maps.js'
 const { ENOMEM, EPERM, EAGAIN } = constants.errno
 
 /**
- * What a child process defines before each script: a heap with contents, a region with protected
- * pages, and `refuseEach`.
+ * Defined before each script: a heap with contents, a region, and `refuseEach`.
  */
 const prelude = `
 import { createHash } from 'node:crypto'
@@ -42,23 +41,28 @@ const bytes = new Uint8Array(region.buffer).fill(9)
 
 function accesses({ address }, size) {
   const ranges = []
+  const limit = address + size
   for (const line of readFileSync('/proc/self/maps', 'utf8').trim().split('\\n')) {
     const [, start, end, access] = /^(\\w+)-(\\w+) (\\S+)/.exec(line)
     const [from, to] = [BigInt('0x' + start), BigInt('0x' + end)]
-    const [first, last] = [from > address ? from : address, to < address + size ? to : address + size]
+    const [first, last] = [from > address ? from : address, to < limit ? to : limit]
     if (last > first) ranges.push([Number(first - address), Number(last - first), access])
   }
   return ranges
 }
-const addressSpace = () => Number(/VmSize:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024
+function addressSpace() {
+  const status = readFileSync('/proc/self/status', 'utf8')
+  return Number(/VmSize:\\s+(\\d+)/.exec(status)[1]) * 1024
+}
 
 function payloads() {
   const hash = createHash('sha256')
-  for (const { used, pointer, size } of heap.blocks()) if (used) hash.update(heap.u8.subarray(pointer, pointer + size - 4))
+  for (const { used, pointer, size } of heap.blocks())
+    if (used) hash.update(heap.u8.subarray(pointer, pointer + size - 4))
   return hash.digest('hex')
 }
 
-/** All that must stay; pages without any access are looked at only by their mapping. */
+/** Everything that must not change. Of the first 8 pages, only the access is compared. */
 function state() {
   allow()
   heap.check()
@@ -72,7 +76,7 @@ function state() {
   ])
 }
 
-/** Does it with the first call refused, then with the second, until none is left to refuse. */
+/** Runs the operation with the first system call failing, then the second, until none fails. */
 function refuseEach(errno, operation, prepare = () => {}) {
   const told = []
   for (let nth = 1; ; nth++) {
@@ -85,16 +89,18 @@ function refuseEach(errno, operation, prepare = () => {}) {
     try { result = operation() } catch (thrown) { error = thrown }
     allow()
     if (error === undefined) return { told, result }
-    told.push(error.code === 'ERR_OFFHEAP_SYSTEM' && error.errno === errno ? error.syscall : String(error))
-    if (!error.message.includes('(' + error.syscall + ': ')) told.push('a message without its call: ' + error.message)
-    if (state() !== before) told.push('changed by ' + error.syscall + ': ' + before + ' → ' + state())
-    if (addressSpace() - space > 128 * MiB) told.push('memory left mapped by ' + error.syscall)
+    const { code, syscall, message } = error
+    const isExpected = code === 'ERR_OFFHEAP_SYSTEM' && error.errno === errno
+    told.push(isExpected ? syscall : String(error))
+    if (!message.includes('(' + syscall + ': ')) told.push('a message without its call: ' + message)
+    if (state() !== before) told.push('changed by ' + syscall + ': ' + before + ' → ' + state())
+    if (addressSpace() - space > 128 * MiB) told.push('memory left mapped by ' + syscall)
   }
 }
 const report = ({ told }) => console.log(JSON.stringify(told))
 `
 
-describe.runIf(onLinux)('a refused', () => {
+describe.runIf(onLinux)('after a failed system call,', () => {
   let compiled: Compiled
   let shim: string
   beforeAll(() => {
@@ -118,7 +124,7 @@ describe.runIf(onLinux)('a refused', () => {
       .map(line => JSON.parse(line))
   }
 
-  /** Syscalls in the order in which they are made, each refused once. */
+  /** The system calls in order, each of which fails once. */
   const maps: [string, string, string[]][] = [
     ['Region.map', 'Region.map(256 * MiB)', ['mmap', 'mprotect']],
     [
@@ -139,7 +145,7 @@ describe.runIf(onLinux)('a refused', () => {
     ]
   ]
 
-  test.each(maps)('%s maps nothing', (_, call, syscalls) => {
+  test.each(maps)('%s leaves nothing mapped', (_, call, syscalls) => {
     const told = run(`for (const errno of [${ENOMEM}, ${EPERM}, ${EAGAIN}]) {
       const outcome = refuseEach(errno, () => ${call})
       outcome.result.close()
@@ -148,11 +154,11 @@ describe.runIf(onLinux)('a refused', () => {
     expect(told).toEqual([syscalls, syscalls, syscalls])
   })
 
-  test('Region.map with hugePages maps nothing', () => {
-    // Alignment reserves too much, and gives back what lies before and behind; either may be
-    // nothing.
-    const [told] =
-      run(`const outcome = refuseEach(${ENOMEM}, () => Region.map({ size: 256 * MiB, hugePages: true }))
+  test('Region.map with hugePages leaves nothing mapped', () => {
+    // Alignment reserves more addresses, then unmaps those before and after the region, if any.
+    const [told] = run(`
+      const options = { size: 256 * MiB, hugePages: true }
+      const outcome = refuseEach(${ENOMEM}, () => Region.map(options))
       outcome.result.close()
       report(outcome)`)
     expect(new Set(Array.isArray(told) ? told : [])).toEqual(
@@ -160,14 +166,14 @@ describe.runIf(onLinux)('a refused', () => {
     )
   })
 
-  test('decommit keeps the bytes', () => {
+  test('decommit leaves the bytes unchanged', () => {
     expect(
       run(`report(refuseEach(${ENOMEM}, () => region.decommit(16 * page, 4 * page)))
       console.log(JSON.stringify([bytes[16 * page], bytes[20 * page]]))`)
     ).toEqual([['madvise'], [0, 9]])
   })
 
-  test('decommit of protected pages keeps their bytes and what they allow', () => {
+  test('decommit of protected pages leaves their bytes and protection unchanged', () => {
     expect(
       run(`region.protect(16 * page, 2 * page, 'read')
       const before = state()
@@ -178,7 +184,8 @@ describe.runIf(onLinux)('a refused', () => {
       refuse(2, ${ENOMEM})
       try { region.decommit(16 * page, 4 * page) } catch (error) {
         allow()
-        console.log(JSON.stringify([error.code, error.syscall, bytes[16 * page], bytes[18 * page]]))
+        const values = [bytes[16 * page], bytes[18 * page]]
+        console.log(JSON.stringify([error.code, error.syscall, ...values]))
       }`)
     ).toEqual([
       ['ERR_OFFHEAP_SYSTEM', 'mprotect', true],
@@ -186,19 +193,19 @@ describe.runIf(onLinux)('a refused', () => {
     ])
   })
 
-  test('protect keeps what the pages allow, the first one too', () => {
+  test('protect leaves the protection unchanged, also at its first call', () => {
     const [first, second] = run(`
       report(refuseEach(${ENOMEM}, () => region.protect(0, 4 * page, 'none')))
       report(refuseEach(${ENOMEM}, () => region.protect(16 * page, 4 * page, 'read')))
       bytes[1] = 1
       bytes[17 * page] = 2
       console.log(JSON.stringify([region.faults(), bytes[0], bytes[1], bytes[17 * page]]))`)
-    // The first in a process fills the reserve of mappings.
+    // The first protection in a process fills the reserve of mappings.
     expect(new Set(Array.isArray(first) ? first : [])).toEqual(new Set(['mmap', 'mprotect']))
     expect(new Set(Array.isArray(second) ? second : [])).toEqual(new Set(['mprotect']))
   })
 
-  test('lift of a protection is tried in other ways', () => {
+  test('a protection is lifted in another way', () => {
     expect(
       run(`
       for (const nth of [1, 2, 3]) {
@@ -222,7 +229,7 @@ describe.runIf(onLinux)('a refused', () => {
     ).toEqual([['mincore'], ['mincore']])
   })
 
-  test('trim leaves a whole heap, and another gives the rest back', () => {
+  test('trim leaves a sound heap, and the next trim returns the remaining pages', () => {
     const [told, trimmed] = run(`
       const outcome = refuseEach(${ENOMEM}, () => heap.trim())
       report(outcome)
@@ -231,7 +238,7 @@ describe.runIf(onLinux)('a refused', () => {
     expect(trimmed).toBe(true)
   })
 
-  test('close leaves the region open, its faults watched, and a second close ends it', () => {
+  test('close leaves the region open and protected, and a second close succeeds', () => {
     expect(
       run(`
       region.protect(0, 4 * page, 'none')
@@ -247,7 +254,9 @@ describe.runIf(onLinux)('a refused', () => {
       told.push(region.closed)
       console.log(JSON.stringify(told))
       refuse(1, ${ENOMEM})
-      try { heap.close() } catch (error) { console.log(JSON.stringify([error.code, error.syscall, heap.closed])) }
+      try { heap.close() } catch (error) {
+        console.log(JSON.stringify([error.code, error.syscall, heap.closed]))
+      }
       allow()
       heap.check()
       heap.free(heap.malloc(100))
@@ -260,10 +269,11 @@ describe.runIf(onLinux)('a refused', () => {
     ])
   })
 
-  test('finalizer leaves the process alive', () => {
+  test('a finalizer leaves the process alive', () => {
     expect(
       run(`
-      ;(() => { for (let count = 0; count < 50; count++) new Uint8Array(Region.map(MiB).buffer)[0] = 1 })()
+      function drop() { new Uint8Array(Region.map(MiB).buffer)[0] = 1 }
+      for (let count = 0; count < 50; count++) drop()
       for (let turn = 0; turn < 20; turn++) {
         refuse(3, ${ENOMEM})
         globalThis.gc()
@@ -278,7 +288,7 @@ describe.runIf(onLinux)('a refused', () => {
   test.each([
     [EPERM, /security policy.*seccomp/],
     [ENOMEM, /free address space or memory/]
-  ])('call with error %d says what that means', (errno, meaning) => {
+  ])('the message explains the error %d', (errno, meaning) => {
     const [message] = run(`refuse(1, ${errno})
       try { Heap.map(MiB) } catch (error) { console.log(JSON.stringify(error.message)) }`)
     expect(message).toMatch(meaning)

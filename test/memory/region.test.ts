@@ -22,7 +22,7 @@ afterEach(() => {
   for (const region of open.splice(0)) region.close()
 })
 
-/** Calls with an argument that the types forbid. */
+/** Calls Region.map with an argument that the types don't allow. */
 function mapAnything(value: unknown): unknown {
   return Reflect.apply(Region.map, Region, [value])
 }
@@ -46,12 +46,12 @@ describe('Region.map', () => {
     expect(map({ size: 3 * pageSize - 1 }).byteLength).toBe(3 * pageSize)
   })
 
-  test('begins at a page', () => {
+  test('maps at a multiple of the page size', () => {
     const region = map(1)
     expect(region.address % BigInt(region.pageSize)).toBe(0n)
   })
 
-  test('gives each region memory of its own', () => {
+  test('maps separate memory for each region', () => {
     const [one, two] = [new Uint8Array(map(100).buffer), new Uint8Array(map(100).buffer)]
     one.fill(1)
     expect(two.every(byte => byte === 0)).toBe(true)
@@ -67,7 +67,7 @@ describe('Region.map', () => {
     Number.NaN,
     Number.POSITIVE_INFINITY,
     Number.NEGATIVE_INFINITY
-  ])('refuses a size of %d', size => {
+  ])('rejects a size of %d', size => {
     const expected = expect.objectContaining({ name: 'RangeError', code: 'ERR_OUT_OF_RANGE' })
     expect(() => Region.map(size)).toThrow(expected)
     expect(() => Region.map({ size })).toThrow(expected)
@@ -77,18 +77,18 @@ describe('Region.map', () => {
     ['a string', '4096'],
     ['a bigint', 4096n],
     ['null', null],
-    ['nothing', undefined],
+    ['undefined', undefined],
     ['a boolean', true],
     ['a symbol', Symbol('4096')],
     ['a function', () => 1]
-  ])('refuses %s', (_, value) => {
+  ])('rejects %s', (_, value) => {
     const expected = expect.objectContaining({ name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' })
     expect(() => mapAnything(value)).toThrow(expected)
     expect(() => mapAnything({ size: value })).toThrow(expected)
   })
 
   test.each(['hugePages', 'populate', 'lock', 'guard'])(
-    'refuses %s that is not a boolean',
+    'rejects %s that is not a boolean',
     name => {
       for (const value of ['yes', 1, null, {}]) {
         const expected = expect.objectContaining({
@@ -100,7 +100,7 @@ describe('Region.map', () => {
     }
   )
 
-  test('maps all that this Node can wrap, but not a byte more', () => {
+  test('maps 4 GiB, and rejects more than buffer.constants.MAX_LENGTH', () => {
     const region = map(4 * GiB)
     const bytes = new Uint8Array(region.buffer)
     bytes[4 * GiB - 1] = 9
@@ -114,7 +114,7 @@ describe('Region.map', () => {
   })
 
   test.skipIf(constants.MAX_LENGTH < 2 ** 47)(
-    'says in words when the system has not that much',
+    'throws an error with the size if the system has not enough memory',
     () => {
       expect(() => Region.map(2 ** 47)).toThrow(
         expect.objectContaining({
@@ -127,7 +127,7 @@ describe('Region.map', () => {
     }
   )
 
-  test('commits nothing before it is touched', () => {
+  test('commits no page before its first access', () => {
     const before = process.memoryUsage.rss()
     const region = map(4 * GiB)
     expect(region.residentBytes()).toBe(0)
@@ -141,7 +141,7 @@ describe('Region.map', () => {
     ).toBe(true)
   })
 
-  test('lock within the limit commits every page and keeps it', ({ skip }) => {
+  test('lock commits every page and keeps it in memory', ({ skip }) => {
     if (underAsan) skip(underAsan)
     const region = map({ size: 4096, lock: true })
     expect(region.residentBytes()).toBe(region.byteLength)
@@ -155,7 +155,7 @@ describe('Region.map', () => {
     )
   })
 
-  test.runIf(onLinux)('hugePages advises the kernel, and aligns to a huge page', ({ skip }) => {
+  test.runIf(onLinux)('hugePages requests huge pages, and aligns the region', ({ skip }) => {
     try {
       readFileSync('/sys/kernel/mm/transparent_hugepage/enabled')
     } catch {
@@ -171,7 +171,7 @@ describe('Region.map', () => {
     expect(map({ size: 4096, hugePages: true }).byteLength).toBe(4096)
   })
 
-  test.runIf(!onLinux)('hugePages is refused where there are none', () => {
+  test.runIf(!onLinux)('hugePages throws on systems without huge pages', () => {
     expect(() => Region.map({ size: 5 * MiB, hugePages: true })).toThrow(
       expect.objectContaining({ code: 'ERR_OFFHEAP_UNSUPPORTED' })
     )
@@ -179,7 +179,7 @@ describe('Region.map', () => {
 })
 
 describe('commit', () => {
-  test('is there to be had, touches nothing and keeps what is there', () => {
+  test('returns true, and changes no page', () => {
     const region = map(16 * MiB)
     const bytes = new Uint8Array(region.buffer)
     bytes[region.pageSize] = 7
@@ -189,7 +189,7 @@ describe('commit', () => {
     expect([bytes[region.pageSize], bytes[0]]).toEqual([7, 0])
   })
 
-  test('leaves protections as they are', () => {
+  test('leaves protections unchanged', () => {
     const region = map(MiB)
     region.protect(0, region.pageSize, 'read')
     expect(region.commit(0, MiB)).toBe(true)
@@ -197,7 +197,7 @@ describe('commit', () => {
     expect(region.faults()).toEqual([8])
   })
 
-  test('makes pages that a system call can fill', () => {
+  test('makes pages writable for a system call', () => {
     const region = map(MiB)
     region.commit(0, region.pageSize)
     const file = openSync(fileURLToPath(import.meta.url), 'r')
@@ -205,7 +205,7 @@ describe('commit', () => {
     closeSync(file)
   })
 
-  test('takes whole pages of an open region', () => {
+  test('requires whole pages of an open region', () => {
     const region = map(MiB)
     expect(() => region.commit(1, region.pageSize)).toThrow(
       expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' })
@@ -221,7 +221,7 @@ describe('commit', () => {
 })
 
 describe('decommit and residentBytes', () => {
-  test('count the pages that were touched, and give them back', () => {
+  test('count the pages that were accessed, and return them', () => {
     const region = map(16 * MiB)
     const { pageSize } = region
     const bytes = new Uint8Array(region.buffer)
@@ -237,7 +237,7 @@ describe('decommit and residentBytes', () => {
     expect(bytes.every(byte => byte === 0)).toBe(true)
   })
 
-  test('count right beyond the first chunk of pages', () => {
+  test('count pages of a region of 1 GiB', () => {
     const region = map(GiB)
     const bytes = new Uint8Array(region.buffer)
     for (let offset = 0; offset < GiB; offset += GiB / 8) bytes[offset] = 1
@@ -251,7 +251,7 @@ describe('decommit and residentBytes', () => {
     expect(region.residentBytes()).toBe(region.pageSize)
   })
 
-  test('a length of nothing gives nothing back', () => {
+  test('return no pages for a length of 0', () => {
     const region = map(MiB)
     new Uint8Array(region.buffer).fill(1)
     region.decommit(0, 0)
@@ -259,7 +259,7 @@ describe('decommit and residentBytes', () => {
     expect(region.residentBytes()).toBe(MiB)
   })
 
-  test('refuse what is not whole pages of the region, and change nothing', () => {
+  test('reject anything but whole pages of the region, and change nothing', () => {
     const region = map(MiB)
     const { pageSize } = region
     new Uint8Array(region.buffer).fill(1)

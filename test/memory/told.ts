@@ -1,4 +1,4 @@
-/** Collects what offheap tells through diagnostics_channel, for tests. */
+/** Collects the events that offheap publishes through diagnostics_channel. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 
 const NAMES = ['map', 'close', 'grow', 'trim', 'out-of-memory', 'fault']
@@ -10,7 +10,7 @@ export interface Told {
 
 let stop = (): void => {}
 
-/** Collects all events from now to `stopListening`, or to the next `listen`. */
+/** Collects all events until `stopListening` or the next `listen`. */
 export function listen(): Told[] {
   stop()
   const told: Told[] = []

@@ -144,7 +144,8 @@ function expectToFindItsAddon(
   const without = attempt('/', program, args)
   expect(without.output).toMatch(/needs no addon[\s\S]*ERR_OFFHEAP_NO_ADDON/)
   const [, place = ''] =
-    without.output.match(/Copy the folder prebuilds of the package offheap to (\/.*?), where/) ?? []
+    without.output.match(/Copy the folder "prebuilds" of the package offheap to (\/.*?), where/) ??
+    []
   cpSync(join(folder, 'node_modules/offheap/prebuilds'), join(elsewhere, 'prebuilds'), {
     recursive: true
   })

@@ -1,4 +1,4 @@
-/** Records: laid out as in C, with separate fields, and no access outside the array. */
+/** Records: the layout of C, independent fields, no access outside the array. */
 import { spawnSync } from 'node:child_process'
 import { inspect } from 'node:util'
 import fc from 'fast-check'
@@ -8,8 +8,7 @@ import { expectError, newHeap } from '../heap/support.js'
 import { scaled } from '../runs.js'
 
 /**
- * The rules of C, written independently: sizes, alignments, and values as stored by a DataView in
- * the byte order of the machine.
+ * The size of each field type, which is also its alignment. Written independently of lib/values.
  */
 const sizes: Record<string, number> = {
   u8: 1,
@@ -70,7 +69,7 @@ const integers: Record<string, [number, number]> = {
   pointer: [0, Number.MAX_SAFE_INTEGER]
 }
 
-/** A value that a field of this type stores exactly. */
+/** Values that a field of this type stores exactly. */
 function keptBy(type: FieldType): fc.Arbitrary<unknown> {
   const range = integers[type]
   if (range !== undefined) return fc.integer({ min: range[0], max: range[1] })
@@ -106,7 +105,7 @@ describe.each([
   ['a heap with slabs', { placement: 'segregated-fit' }],
   ['a hardened heap', { hardened: true }]
 ] as const)('in %s', (_, options) => {
-  test('fields are laid out as in C, keep their values, and touch nothing else', () => {
+  test('fields are laid out as in C, keep their values, and change no other byte', () => {
     const heap = Heap.format(new ArrayBuffer(2 ** 18), options)
     fc.assert(
       fc.property(described, ({ types, writes }) => {
@@ -127,7 +126,7 @@ describe.each([
           const record = index % 2 === 0 ? array.at(index) : array.at(index, reused)
           Reflect.set(record, `f${field}`, value)
           model.set(`${index} ${field}`, value)
-          // No byte outside of the field has changed.
+          // No byte outside the field has changed.
           const at = index * size + (offsets[field] ?? 0)
           image.set(array.bytes.subarray(at, at + sizeOf(types[field] ?? 'u8')), at)
           expect(Buffer.compare(image, array.bytes)).toBe(0)
@@ -136,7 +135,7 @@ describe.each([
           const [index = '', field = ''] = key.split(' ')
           expect(Reflect.get(array.at(Number(index)), `f${field}`)).toEqual(value)
         }
-        // The pointer alone is enough to find the same.
+        // The pointer alone gives the same records.
         const again = kind.view(heap, array.pointer, 5)
         expect(again.toJSON().map(record => ({ ...JSON.parse(text(record)) }))).toEqual(
           array.toJSON().map(record => ({ ...JSON.parse(text(record)) }))
@@ -183,7 +182,7 @@ test('an invalid value of a field throws, and changes nothing', () => {
   expect(person.id).toBe(2 ** 32 - 1)
 })
 
-test('no record is outside its array', () => {
+test('access outside an array throws', () => {
   const heap = newHeap()
   const people = Person.alloc(heap, 3)
   for (const index of [-1, 3, 0.5, Number.NaN, 2 ** 40])
@@ -207,7 +206,7 @@ test('no record is outside its array', () => {
   expect(Person.view(heap, people.bytes, 2)).toHaveLength(2)
 })
 
-test('an invalid description of fields throws', () => {
+test('struct() rejects invalid fields', () => {
   const make = (fields: unknown) => () => Reflect.apply(struct, undefined, [fields])
   for (const fields of [undefined, null, 'u8', 5])
     expectError(make(fields), 'ERR_INVALID_ARG_TYPE', /"fields"/)
@@ -230,7 +229,7 @@ test('an invalid description of fields throws', () => {
   expectError(() => Reflect.apply(Person.offsetOf, Person, ['no']), 'ERR_OUT_OF_RANGE', /id, adult/)
 })
 
-test('records are printed with their fields, arrays with their size', () => {
+test('console.log and JSON.stringify show the fields of records, and the size of arrays', () => {
   const heap = newHeap()
   const people = Person.alloc(heap, 2)
   Object.assign(people.at(1), { id: 7, adult: true, weight: 1.5, name: 'Ada' })
@@ -248,7 +247,7 @@ test('records are printed with their fields, arrays with their size', () => {
   expect([String(people), String(Person)]).toEqual(['[object StructArray]', '[object Struct]'])
 })
 
-test('arrays belong to scopes, and end with their heap', () => {
+test('arrays are freed with their scope, and can not be used after their heap is closed', () => {
   const heap = Heap.map(65536)
   {
     using scope = heap.scope()
@@ -267,7 +266,7 @@ test('arrays belong to scopes, and end with their heap', () => {
   expectError(() => Person.view(heap, 8), 'ERR_OFFHEAP_CLOSED')
 })
 
-test('structs work where generating code from strings is forbidden', () => {
+test('structs work under --disallow-code-generation-from-strings', () => {
   const { href } = new URL('../../dist/index.js', import.meta.url)
   const script = `
     const { Heap, struct } = await import(${JSON.stringify(href)})
