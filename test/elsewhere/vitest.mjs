@@ -1,7 +1,6 @@
 /**
  * Replaces vitest where vitest itself can't run: on Node for Windows under Wine, on Bun, on Deno.
- * It is vitest's own runner and its own expect, in one process and without workers, esbuild or
- * pipes.
+ * It consists of vitest's runner and its expect, in one process, without workers, esbuild or pipes.
  */
 import {
   ASYMMETRIC_MATCHERS_OBJECT,
@@ -48,7 +47,7 @@ const CONFIG = {
   strictTags: false
 }
 
-/** Message and stack, of its cause first: Bun's stacks don't begin with the message. */
+/** Message and stack of an error, or of its cause. In Bun, a stack does not include the message. */
 function describe(error) {
   if (error === undefined) return undefined
   if (typeof error.cause?.message === 'string') return describe(error.cause)
@@ -56,7 +55,7 @@ function describe(error) {
   return stack.includes(error.message) ? stack : `${error.message}\n${stack}`
 }
 
-/** Runs a file of tests. Resolves to [name, state, error] of each. */
+/** Runs a test file. Resolves to an array with [name, state, error] of each test. */
 export async function runFile(file) {
   const [done] = await startTests([file], {
     config: CONFIG,

@@ -1,4 +1,4 @@
-/** The encoding of a block: sizes, flags, footers, and how many words a request needs. */
+/** The encoding of a block: size, flags and footer, and the number of words for a request. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
@@ -16,7 +16,7 @@ import {
 import { scaled } from '../runs.js'
 
 describe('a header', () => {
-  test('separates size and flags, up to blocks of nearly 8 GiB', () => {
+  test('encodes size and flags independently, up to blocks of nearly 8 GiB', () => {
     const evenSize = fc.integer({ min: 2, max: 2 ** 30 - 1 }).map(half => half * 2)
     fc.assert(
       fc.property(
@@ -34,7 +34,7 @@ describe('a header', () => {
 })
 
 describe('writeFree', () => {
-  test('writes header and footer, and nothing between or beside them', () => {
+  test('writes header and footer, and no other word', () => {
     const words = new Int32Array(32).fill(7)
     writeFree(words, 9, 6)
     expect([...words.subarray(8, 16)]).toEqual([7, (6 << 1) | PREVIOUS_USED, 7, 7, 7, 7, 6, 7])
@@ -60,7 +60,7 @@ describe('wordsFor', () => {
     expect(wordsFor(bytes)).toBe(words)
   })
 
-  test('is the least even number of words that holds header and payload', () => {
+  test('returns the smallest even number of words for header and payload', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: MAXIMUM_HEAP_BYTES - 1 }), bytes => {
         const words = wordsFor(bytes)
@@ -74,7 +74,7 @@ describe('wordsFor', () => {
   })
 
   test.each([MAXIMUM_HEAP_BYTES, MAXIMUM_HEAP_BYTES + 4, Number.MAX_SAFE_INTEGER])(
-    'for %d bytes is more than any heap has',
+    'returns TOO_LARGE for %d bytes, which no heap can have',
     bytes => expect(wordsFor(bytes)).toBe(TOO_LARGE)
   )
 })

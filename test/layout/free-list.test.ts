@@ -1,4 +1,4 @@
-/** The doubly linked list: after any operations it reads the same forwards and backwards. */
+/** The doubly linked list: after any operations, it has the same members in both directions. */
 import fc from 'fast-check'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { NEXT, PREVIOUS } from '../../lib/layout/block.js'
@@ -7,7 +7,7 @@ import { clearList, link, relink, unlink } from '../../lib/layout/free-list.js'
 const SENTINEL = 1
 const words = new Int32Array(256)
 
-/** The members in list order; fails if the backward links disagree. */
+/** The members in list order. Fails if the backward links differ. */
 function members(): number[] {
   const forwards: number[] = []
   for (let at = words[SENTINEL + NEXT]; at !== SENTINEL; at = words[at + NEXT]) forwards.push(at)
@@ -34,7 +34,7 @@ describe('the free list', () => {
     expect(members()).toEqual([])
   })
 
-  test('inserts blocks at its beginning, in its middle and at its end', () => {
+  test('inserts blocks at its beginning, middle and end', () => {
     append(20)
     append(40)
     link(words, 30, 20, 40)
@@ -55,7 +55,7 @@ describe('the free list', () => {
     expect(members()).toEqual([])
   })
 
-  test('replaces a block by another one, even if their links overlap', () => {
+  test('replaces a block by another, even if their links overlap', () => {
     for (const block of [10, 20, 30]) append(block)
     relink(words, 20, 24)
     expect(members()).toEqual([10, 24, 30])
@@ -68,7 +68,7 @@ describe('the free list', () => {
     expect(members()).toEqual([12, 24, 28])
   })
 
-  test('agrees with an array after any operations', () => {
+  test('has the same members as an array after any operations', () => {
     const step = fc.record({
       kind: fc.constantFrom('insert', 'remove'),
       block: fc.nat(49),

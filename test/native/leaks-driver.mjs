@@ -1,7 +1,7 @@
 /**
- * What runs under valgrind (test/native/leaks.mjs): every call of the addon, right and wrong, on
- * the main thread and in workers that end in every way, and every way in which a region's life can
- * end. One region is open when the process ends.
+ * The program that runs under valgrind (test/native/leaks.mjs). It makes every call of the addon,
+ * valid and invalid, on the main thread and in workers that end in every way, and ends regions in
+ * every way. One region is still open when the process ends.
  */
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
@@ -110,8 +110,8 @@ function work(end) {
     process.exit()
   }
   parentPort.postMessage('begun')
-  // Terminated by the main thread, while the addon is idle: what a call holds at that moment is the
-  // endurance test's part.
+  // The main thread terminates this worker while the addon is idle. The endurance test terminates
+  // workers during calls.
   if (end === 'terminate') setInterval(() => {}, 1000)
 }
 

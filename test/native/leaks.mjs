@@ -1,8 +1,8 @@
 /**
- * Runs leaks-driver.mjs under valgrind's memcheck, and fails when one of its records is the
- * addon's: a block, lost or still reachable at the exit of the process, that was allocated below a
- * call of the addon; or an access of the addon's own to memory that is not its own, or to bytes
- * that were never written. Records of Node and V8 alone are counted, not judged.
+ * Runs leaks-driver.mjs under valgrind's memcheck. Fails if a record belongs to the addon: a block
+ * that was allocated during a call of the addon, and is lost or still reachable at exit; or an
+ * invalid access by the addon itself, or its use of uninitialized bytes. Records of only Node and
+ * V8 are counted, but don't cause a failure.
  *
  *   node test/check.js valgrind      needs valgrind and a built addon
  */
@@ -19,10 +19,10 @@ const options = [
   '--leak-check=full',
   '--show-leak-kinds=all',
   '--num-callers=40',
-  // Node unloads the addon when the last worker that loaded it has ended; without this its frames
-  // have no name then.
+  // Node unloads the addon when the last worker that loaded it ends. Without this option, its
+  // frames would then have no names.
   '--keep-debuginfo=yes',
-  // V8 writes code while it runs.
+  // V8 generates code at run time.
   '--smc-check=all-non-file',
   '--xml=yes',
   `--xml-file=${output}`
@@ -51,8 +51,8 @@ console.log(
 process.exitCode = status === 0 && stdout === 'done\n' && ours.length === 0 ? 0 : 1
 
 /**
- * A leak is the addon's when it was allocated below any of its calls; an access when it is its own,
- * not that of V8 below it.
+ * Returns whether a record belongs to the addon: a leak if any frame is in the addon, an access if
+ * the innermost frame is.
  */
 function isOurs(record) {
   const objects = [...record.matchAll(/<obj>([^<]*)<\/obj>/g)].map(([, path]) => path)

@@ -18,7 +18,7 @@
 static char current[100];
 static int calls;
 
-/* Built here it is offheap.node, from the package offheap.glibc.node or offheap.musl.node. */
+/* A local build is called offheap.node, those of the package offheap.glibc.node etc. */
 static int is_addon(void *caller) {
   Dl_info library;
   if (dladdr(caller, &library) == 0 || library.dli_fname == NULL) return 0;

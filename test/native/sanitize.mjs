@@ -1,14 +1,14 @@
 /**
  * Runs the test suite on a build of the addon with AddressSanitizer or UndefinedBehaviorSanitizer,
- * in a scratch copy of this checkout. Fails when a test fails, and when a sanitizer reported
- * anything. Linux, gcc or clang.
+ * in a temporary copy of this checkout. Fails if a test fails, or if a sanitizer reports an error.
+ * Needs Linux, and gcc or clang.
  *
  *   node test/check.js asan              the whole suite
- *   node test/check.js ubsan test/memory some of it
+ *   node test/check.js ubsan test/memory the tests in test/memory
  *
- * Any finding ends the process that made it. The recorder can't have AddressSanitizer, since both
- * want to be the program's malloc; it has UndefinedBehaviorSanitizer in both runs, trapping,
- * because it runs in programs without its runtime.
+ * An error ends the process in which it occurs. The recorder can't use AddressSanitizer, because
+ * both replace malloc. In both runs it uses UndefinedBehaviorSanitizer with traps, because it runs
+ * in programs without the runtime of the sanitizer.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
@@ -45,14 +45,14 @@ cpSync(join(scratch, 'recorder.so'), join(folder, 'build/Release/recorder.so'))
 
 const log = join(scratch, 'report')
 const options = [
-  // Leaks at exit are valgrind's part: Node leaves its own memory to the system.
+  // valgrind tests leaks at exit. Node itself does not free all memory at exit.
   'detect_leaks=0',
-  // SIGSEGV belongs to V8 and to the addon.
+  // V8 and the addon handle SIGSEGV.
   'handle_segv=0',
   'handle_sigbus=0',
-  // Where a test preloads a library of its own, that one is first.
+  // A test may preload its own library before the runtime of AddressSanitizer.
   'verify_asan_link_order=0',
-  // A recorded program asks for more than there is, and expects NULL.
+  // A recorded program requests more memory than there is, and expects NULL.
   'allocator_may_return_null=1',
   'quarantine_size_mb=16',
   'abort_on_error=1'
@@ -72,8 +72,7 @@ const { status } = spawnSync(process.execPath, [vitest, 'run', ...without, ...wo
   }
 })
 
-// A test may expect that a process dies; what a sanitizer said would be lost in that. Warnings are
-// not findings.
+// A test may expect a process to be killed, and would not notice a report. Warnings are not errors.
 const reports = readdirSync(scratch)
   .filter(name => name.startsWith('report'))
   .map(name => readFileSync(join(scratch, name), 'utf8'))
@@ -95,7 +94,7 @@ function build(flags, linkerFlags = '') {
   })
 }
 
-/** The shared library of AddressSanitizer; gcc and clang name it differently. */
+/** The path of AddressSanitizer's shared library, which has different names in gcc and clang. */
 function findRuntime() {
   const isClang = execFileSync(compiler, ['--version'], { encoding: 'utf8' }).includes('clang')
   const name = isClang

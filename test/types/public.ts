@@ -1,6 +1,6 @@
 /**
- * The types that a user of offheap sees. `npm run typecheck` compiles this file and does not run
- * it: a type other than the one stated here, or a mistake that compiles, is a compiler error.
+ * The public types of offheap. `npm run typecheck` compiles this file, but does not run it: a type
+ * that differs from this file, or a mistake that compiles, is a compiler error.
  */
 import { expectTypeOf } from 'vitest'
 import {
@@ -29,7 +29,7 @@ declare const heap: Heap
 declare const region: Region
 declare const error: OffheapError
 
-export function making(): void {
+export function creation(): void {
   expectTypeOf(Heap.map).parameters.toEqualTypeOf<[options: number | HeapMapOptions]>()
   expectTypeOf(Heap.map(1)).toEqualTypeOf<Heap>()
   expectTypeOf(Heap.format).toBeCallableWith(region)
@@ -41,9 +41,9 @@ export function making(): void {
     Region.map({ size: 1, guard: false, hugePages: true, populate: true, lock: true })
   ).toEqualTypeOf<Region>()
   Heap.map({ size: 1, placement: 'best-fit' })
-  // @ts-expect-error a size is not text
+  // @ts-expect-error a size is not a string
   Heap.map('1')
-  // @ts-expect-error a size is needed
+  // @ts-expect-error size is required
   Heap.map({ placement: 'best-fit' })
   // @ts-expect-error no such placement
   Heap.map({ size: 1, placement: 'worst-fit' })
@@ -54,10 +54,10 @@ export function making(): void {
   expectTypeOf(shared.u8).toEqualTypeOf<Uint8Array<SharedArrayBuffer>>()
   expectTypeOf(shared.allocBuffer(8)).toEqualTypeOf<Buffer<SharedArrayBuffer>>()
   expectTypeOf(shared.allocArray(Float64Array, 1)).toEqualTypeOf<Float64Array<SharedArrayBuffer>>()
-  // @ts-expect-error what threads share is no ArrayBuffer
+  // @ts-expect-error a SharedArrayBuffer is not an ArrayBuffer
   const unshared: ArrayBuffer = shared.buffer
   expectTypeOf(unshared).toEqualTypeOf<ArrayBuffer>()
-  // @ts-expect-error heaps are made by map, format and attach
+  // @ts-expect-error the constructor is private: use map, format or attach
   new Heap(region)
 }
 
@@ -75,13 +75,12 @@ export function pointers(): void {
   heap.free(new Uint8Array(1))
   // @ts-expect-error a pointer is not a bigint
   heap.free(1n)
-  // @ts-expect-error how many bytes?
+  // @ts-expect-error the size is required
   heap.malloc()
 }
 
 export function views(): void {
-  // All over an ArrayBuffer, never over one that threads share: what wants that takes them without
-  // a cast.
+  // All views are over an ArrayBuffer, so functions that require one accept them without a cast.
   expectTypeOf(heap.alloc(1)).toEqualTypeOf<Uint8Array<ArrayBuffer>>()
   expectTypeOf(heap.allocZeroed(1)).toEqualTypeOf<Uint8Array<ArrayBuffer>>()
   expectTypeOf(heap.allocBuffer(1)).toEqualTypeOf<Buffer<ArrayBuffer>>()
@@ -117,9 +116,9 @@ export function text(): void {
   expectTypeOf(heap.resize(new DataView(heap.buffer), 2)).toEqualTypeOf<DataView<ArrayBuffer>>()
   // @ts-expect-error no such encoding
   heap.allocString('a', 'utf9')
-  // @ts-expect-error a pointer has no kind that could be kept
+  // @ts-expect-error a pointer has no view type to preserve
   heap.resize(8, 2)
-  // @ts-expect-error text is not a number
+  // @ts-expect-error a number is not text
   heap.from(1)
 }
 
@@ -136,7 +135,7 @@ export function lifetimes(): void {
   expectTypeOf(heap.pin(1)).toEqualTypeOf<Pin>()
   expectTypeOf<Pin>().toExtend<Disposable>()
   expectTypeOf(heap.owned(1)).toEqualTypeOf<Uint8Array<ArrayBuffer>>()
-  // @ts-expect-error the block of a pin is what it is
+  // @ts-expect-error the pointer of a pin is read-only
   heap.pin(1).pointer = 8
 }
 
@@ -163,9 +162,9 @@ export function records(): void {
   expectTypeOf(kind.offsetOf)
     .parameter(0)
     .toEqualTypeOf<'id' | 'big' | 'ok' | 'name' | 'raw' | 'next'>()
-  // @ts-expect-error no such type of field
+  // @ts-expect-error no such field type
   struct({ id: 'u24' })
-  // @ts-expect-error a field keeps its type
+  // @ts-expect-error a string is not a number
   array.at(0).id = 'one'
   // @ts-expect-error no such field
   array.at(0).weight = 1
@@ -199,7 +198,7 @@ export function recordsInMaps(): void {
   HeapMap.create({ value: { size: 16, over: () => 1 } })
 }
 
-export function telling(): void {
+export function statistics(): void {
   expectTypeOf(heap.stats()).toEqualTypeOf<HeapStats>()
   expectTypeOf<
     HeapStats['used' | 'free' | 'blocks' | 'largestFree' | 'highWater']
@@ -212,11 +211,11 @@ export function telling(): void {
     'first-fit' | 'segregated-fit' | 'best-fit' | 'next-fit'
   >()
   expectTypeOf(placements[0]).toExtend<PlacementName | undefined>()
-  // @ts-expect-error statistics can't be set
+  // @ts-expect-error statistics are read-only
   heap.stats().used = 1
 }
 
-export function ending(): void {
+export function disposal(): void {
   expectTypeOf<Heap>().toExtend<Disposable>()
   expectTypeOf<Region>().toExtend<Disposable>()
   expectTypeOf(region.buffer).toEqualTypeOf<ArrayBuffer>()
