@@ -1,17 +1,17 @@
-// The JavaScript face of the system calls: checks arguments, wraps pages as an ArrayBuffer, and
-// owns the lifetime.
+// The JavaScript interface of regions: validates arguments, wraps pages as an ArrayBuffer, and
+// manages their lifetime.
 //
-// fs, crypto, sockets and other addons work on a buffer from threads of their own, which nothing
-// can stop. To keep it from the garbage collector they hold the ArrayBuffer, a view of it, or its
-// backing store. So the pages are unmapped when both are gone, and never before. close() takes the
-// contents away and detaches every view: what still works on the pages then reads zeros, and writes
-// where nobody looks.
+// fs, crypto, sockets and other addons use a buffer on other threads, which can't be stopped. To
+// keep it from being collected, they hold the ArrayBuffer, a view of it, or its backing store. So
+// the pages are unmapped when both the ArrayBuffer and its backing store are gone, and not earlier.
+// close() replaces the contents and detaches every view: code that still uses the pages reads
+// zeros, and its writes are discarded.
 //
-// The record of a mapping has three owners: the handle that JavaScript holds, the ArrayBuffer, and
-// its backing store. A collected handle unmaps nothing, since the buffer may still be in use.
+// A Mapping has three owners: the handle in JavaScript, the ArrayBuffer, and its backing store.
+// Collecting the handle unmaps nothing, since the buffer may still be in use.
 //
-// After buffer.transfer() the pages belong to an ArrayBuffer that we have never seen. Its backing
-// store is ours; so close() leaves pages alone whose buffer is detached.
+// After buffer.transfer() the pages belong to an ArrayBuffer that this addon does not know, with
+// the backing store created here. So close() does nothing to the pages of a detached buffer.
 
 #include <atomic>
 #include <cerrno>
@@ -47,14 +47,14 @@ struct Mapping {
   pages::Span span;
   bool locked = false;
   faults::Watch* watch = nullptr;
-  // Until close(). A buffer that was transferred away is open.
+  // False after close(). A mapping whose buffer was transferred is still open.
   std::atomic<bool> open{true};
   std::atomic<bool> mapped{true};
-  // The ArrayBuffer and its backing store, as far as they are not collected.
+  // The ArrayBuffer and its backing store, until each is collected.
   std::atomic<int> users{2};
   std::atomic<int> owners{3};
 
-  // Takes the contents away. A failure changes nothing.
+  // Replaces the contents by zero pages. A failure changes nothing.
   pages::Failure Retire() {
     if (const pages::Failure failure = pages::Retire(span)) return failure;
     open.store(false);
@@ -69,7 +69,7 @@ struct Mapping {
     pages::Unmap(span);
   }
 
-  // One user less.
+  // Removes one user.
   void Leave() {
     if (users.fetch_sub(1) == 1) Unmap();
     Drop();
@@ -85,12 +85,14 @@ Mapping* HandleOf(const Napi::CallbackInfo& info) {
   bool ours = false;
   if (info[0].IsObject()) napi_check_object_type_tag(env, info[0], &kTag, &ours);
   void* mapping = nullptr;
-  if (!ours || napi_unwrap(env, info[0], &mapping) != napi_ok) ThrowType(env, "handle must come from map()");
+  if (!ours || napi_unwrap(env, info[0], &mapping) != napi_ok) {
+    ThrowType(env, "handle must come from map()");
+  }
   return static_cast<Mapping*>(mapping);
 }
 
-// Does the second argument hold the pages of this mapping, now? Not after close() or
-// buffer.transfer().
+// Returns whether argument 1 is the ArrayBuffer over the pages of this mapping. False after close()
+// and buffer.transfer().
 bool Holds(const Napi::CallbackInfo& info, const Mapping& mapping) {
   const Napi::Env env = info.Env();
   if (!info[1].IsArrayBuffer()) ThrowType(env, "buffer must be the ArrayBuffer from map()");
@@ -106,16 +108,17 @@ bool Holds(const Napi::CallbackInfo& info, const Mapping& mapping) {
   return true;
 }
 
-// The mapping that the first two arguments name, alive.
+// Returns the open mapping of arguments 0 and 1.
 Mapping* LiveMapping(const Napi::CallbackInfo& info) {
   Mapping* mapping = HandleOf(info);
   if (!Holds(info, *mapping)) {
-    ThrowCode(info.Env(), "ERR_OFFHEAP_CLOSED", "the region was closed, or its buffer was transferred away");
+    ThrowCode(info.Env(), "ERR_OFFHEAP_CLOSED",
+              "the region was closed, or its buffer was transferred");
   }
   return mapping;
 }
 
-// Makes sure that a fault in this mapping is caught, before there can be one.
+// Makes sure that faults in this mapping are handled. Must precede the first fault.
 void WatchFaults(Napi::Env env, Mapping* mapping) {
   if (const pages::Failure failure = faults::Prepare()) ThrowSystem(env, failure);
   if (mapping->watch != nullptr) return;
@@ -123,7 +126,7 @@ void WatchFaults(Napi::Env env, Mapping* mapping) {
   if (mapping->watch == nullptr) {
     ThrowCode(env, "ERR_OFFHEAP_UNSUPPORTED",
               "at most " + std::to_string(faults::kWatches) +
-                  " open regions can have protected pages at a time; close one of them first");
+                  " open regions can have protected pages at the same time; close one first");
   }
 }
 
@@ -132,7 +135,7 @@ struct Range {
   size_t length;
 };
 
-// Arguments 2 and 3 as whole pages inside the mapping.
+// Returns arguments 2 and 3 as whole pages inside the mapping.
 Range PagesOf(const Napi::CallbackInfo& info, const Mapping& mapping) {
   const size_t offset = Bytes(info, 2, "offset");
   const size_t length = Bytes(info, 3, "length");
@@ -144,8 +147,8 @@ Range PagesOf(const Napi::CallbackInfo& info, const Mapping& mapping) {
   return {mapping.span.start + offset, length};
 }
 
-// These run on a later turn of the event loop, or on the thread of a dying worker: nothing of
-// JavaScript is left to use.
+// These run in a later iteration of the event loop, or while the worker is ending. They must not
+// use JavaScript.
 void FinalizeStore(napi_env, void*, void* hint) { static_cast<Mapping*>(hint)->Leave(); }
 
 void FinalizeBuffer(napi_env, void* data, void*) { static_cast<Mapping*>(data)->Leave(); }
@@ -164,10 +167,11 @@ Napi::Object WrapHandle(Napi::Env env, Mapping* mapping) {
   return handle;
 }
 
-// node-addon-api's ArrayBuffer::New frees the data a second time when this fails.
+// Does not use ArrayBuffer::New of node-addon-api, which frees the data twice when this fails.
 napi_value WrapPages(Napi::Env env, Mapping* mapping) {
   napi_value buffer = nullptr;
-  napi_status status = napi_create_external_arraybuffer(env, mapping->span.start, mapping->span.length, FinalizeStore,
+  const pages::Span& span = mapping->span;
+  napi_status status = napi_create_external_arraybuffer(env, span.start, span.length, FinalizeStore,
                                                         mapping, &buffer);
   if (status == napi_ok) {
     status = napi_add_finalizer(env, buffer, mapping, FinalizeBuffer, nullptr, nullptr);
@@ -176,9 +180,9 @@ napi_value WrapPages(Napi::Env env, Mapping* mapping) {
   }
 
   mapping->Unmap();
-  // There is no ArrayBuffer to be collected. Some failures finalize a backing store later and some
-  // never, so its share of the record is not dropped here, except for the one failure that never
-  // does.
+  // There is no ArrayBuffer to be collected. After some failures a backing store is finalized
+  // later, after others never. So its ownership is not dropped here, except after the failure for
+  // which it is known that the store is never finalized.
   mapping->Drop();
   bool pending = false;
   napi_is_exception_pending(env, &pending);
@@ -190,7 +194,8 @@ napi_value WrapPages(Napi::Env env, Mapping* mapping) {
               "this build of Node does not allow an ArrayBuffer over memory outside its own heap "
               "(Electron and other builds with the V8 sandbox don't)");
   }
-  ThrowCode(env, "ERR_OFFHEAP_UNSUPPORTED", "this build of Node refused to wrap the mapped memory as an ArrayBuffer");
+  ThrowCode(env, "ERR_OFFHEAP_UNSUPPORTED",
+            "this build of Node refused to wrap the mapped memory as an ArrayBuffer");
 }
 
 // map(size, guard, hugePages, populate, lock) → { handle, buffer, address }
@@ -205,7 +210,9 @@ Napi::Value Map(const Napi::CallbackInfo& info) {
 
   const size_t page = pages::PageSize();
   const size_t length = (size + page - 1) / page * page;
-  if (size == 0 || length > WrapLimit(env)) ThrowRange(env, "size must be from 1 to what this Node can wrap");
+  if (size == 0 || length > WrapLimit(env)) {
+    ThrowRange(env, "size must be from 1 to the maximum of this version of Node");
+  }
 
   Mapping* mapping = new (std::nothrow) Mapping();
   if (mapping == nullptr) ThrowSystem(env, {ENOMEM, "malloc"});
@@ -229,19 +236,20 @@ Napi::Value Map(const Napi::CallbackInfo& info) {
   Napi::Object result = Napi::Object::New(env);
   result.Set("buffer", Napi::Value(env, WrapPages(env, mapping)));
   result.Set("handle", handle);
-  result.Set("address", Napi::BigInt::New(env, static_cast<uint64_t>(reinterpret_cast<uintptr_t>(span.start))));
+  const uintptr_t address = reinterpret_cast<uintptr_t>(span.start);
+  result.Set("address", Napi::BigInt::New(env, static_cast<uint64_t>(address)));
   return result;
 }
 
-// close(handle, buffer): takes the contents away, and detaches every view. Does nothing to pages
-// that are not the buffer's any more.
+// close(handle, buffer): replaces the contents by zero pages, and detaches every view. Does nothing
+// if the buffer was closed or transferred.
 Napi::Value Close(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Mapping* mapping = HandleOf(info);
   if (!Holds(info, *mapping)) return env.Undefined();
-  // First what the system may refuse: then the region is as it was. No JavaScript runs before the
-  // views are detached, which succeeds for every buffer that Node lets an addon wrap; were it not
-  // to, each access would be a wild one.
+  // The system call comes first: if it fails, the region is unchanged. No JavaScript runs before
+  // the views are detached. Detaching succeeds for every buffer that an addon can wrap; if it
+  // failed, the views would access pages that are about to be unmapped.
   if (const pages::Failure failure = mapping->Retire()) ThrowSystem(env, failure);
   if (napi_detach_arraybuffer(env, info[1]) != napi_ok) {
     Napi::Error::Fatal("offheap close", "an ArrayBuffer over retired pages can't be detached");
@@ -253,7 +261,8 @@ Napi::Value Close(const Napi::CallbackInfo& info) {
 Napi::Value Commit(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Range range = PagesOf(info, *LiveMapping(info));
-  if (const pages::Failure failure = pages::Commit(range.start, range.length)) ThrowSystem(env, failure);
+  const pages::Failure failure = pages::Commit(range.start, range.length);
+  if (failure) ThrowSystem(env, failure);
   return env.Undefined();
 }
 
@@ -264,9 +273,9 @@ Napi::Value Decommit(const Napi::CallbackInfo& info) {
   const Range range = PagesOf(info, *mapping);
   if (range.length == 0) return env.Undefined();
   const bool restricted = mapping->watch != nullptr;
-  if (const pages::Failure failure = pages::Decommit(range.start, range.length, mapping->locked, restricted)) {
-    ThrowSystem(env, failure);
-  }
+  const pages::Failure failure =
+      pages::Decommit(range.start, range.length, mapping->locked, restricted);
+  if (failure) ThrowSystem(env, failure);
   return env.Undefined();
 }
 
@@ -305,13 +314,16 @@ Napi::Value ResidentBytes(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Mapping* mapping = LiveMapping(info);
   uint64_t bytes = 0;
-  if (const pages::Failure failure = pages::Resident(mapping->span.start, mapping->span.length, &bytes)) {
-    ThrowSystem(env, failure);
-  }
+  const pages::Failure failure =
+      pages::Resident(mapping->span.start, mapping->span.length, &bytes);
+  if (failure) ThrowSystem(env, failure);
   return Napi::Number::New(env, static_cast<double>(bytes));
 }
 
-Napi::Value LockLimit(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), pages::LockLimit()); }
+// lockLimit() → number
+Napi::Value LockLimit(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), pages::LockLimit());
+}
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("pageSize", Napi::Number::New(env, static_cast<double>(pages::PageSize())));

@@ -9,7 +9,7 @@ namespace barrier {
 
 namespace {
 
-// As in linux/membarrier.h, which old headers don't have.
+// From linux/membarrier.h, which is missing in old headers.
 constexpr int kQuery = 0;
 constexpr int kGlobalExpedited = 1 << 1;
 constexpr int kRegisterGlobalExpedited = 1 << 2;
@@ -34,7 +34,9 @@ bool Available(Reach reach) {
   return available;
 }
 
-void Everywhere(Reach reach) { Membarrier(reach == Reach::process ? kPrivateExpedited : kGlobalExpedited); }
+void Everywhere(Reach reach) {
+  Membarrier(reach == Reach::process ? kPrivateExpedited : kGlobalExpedited);
+}
 
 void Sleep(uint32_t microseconds) {
   timespec time;

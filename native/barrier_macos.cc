@@ -1,5 +1,5 @@
-// macOS has no call that makes other threads execute a barrier; the owners of arenas use atomic
-// stores instead.
+// macOS has no system call that makes other threads execute a barrier. The owners of arenas use
+// atomic operations instead.
 #include <ctime>
 
 #include "barrier.h"

@@ -1,9 +1,8 @@
-// What every function that JavaScript calls needs: arguments checked, and errors that TypeScript
-// puts into words.
+// Helpers for all functions that JavaScript calls: argument validation and errors.
 #pragma once
 
-// A worker may be terminated while it runs a call. Nothing can be thrown in it any more, and
-// node-addon-api would end the process for that.
+// A worker may be terminated during a call. Throwing then fails, and node-addon-api would abort the
+// process without this.
 #ifndef NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS
 #define NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS
 #endif
@@ -37,22 +36,23 @@ namespace face {
   throw error;
 }
 
-// What the system refused goes to TypeScript as { errno, syscall }, which knows how to say it in
-// words.
+// Throws an error with the properties errno and syscall. lib/memory/refusal.ts explains it.
 [[noreturn]] inline void ThrowSystem(Napi::Env env, const pages::Failure& failure) {
-  Napi::Error error = Napi::Error::New(env, std::string(failure.call) + ": " + std::strerror(failure.error));
+  const std::string message = std::string(failure.call) + ": " + std::strerror(failure.error);
+  Napi::Error error = Napi::Error::New(env, message);
   error.Set("errno", Napi::Number::New(env, failure.error));
   error.Set("syscall", failure.call);
   throw error;
 }
 
-// A count of bytes: an integer that a double and a size_t can both hold, with room for guards and
-// alignment.
+// Returns an argument that is a number of bytes: an integer that both a double and a size_t can
+// represent, with room for guards and alignment.
 inline size_t Bytes(const Napi::CallbackInfo& info, size_t index, const char* name) {
   const Napi::Env env = info.Env();
   if (!info[index].IsNumber()) ThrowType(env, std::string(name) + " must be a number");
   const double value = info[index].As<Napi::Number>().DoubleValue();
-  const double most = std::min(9007199254740991.0, static_cast<double>(std::numeric_limits<size_t>::max() / 4));
+  const double addressable = static_cast<double>(std::numeric_limits<size_t>::max() / 4);
+  const double most = std::min(9007199254740991.0, addressable);
   if (!(value >= 0 && value <= most) || std::floor(value) != value) {
     ThrowRange(env, std::string(name) + " must be an integer of at least 0");
   }
@@ -64,8 +64,8 @@ inline bool Flag(const Napi::CallbackInfo& info, size_t index, const char* name)
   return info[index].As<Napi::Boolean>().Value();
 }
 
-// The most bytes that an ArrayBuffer may wrap. Before Node 22 a larger one makes Node abort, so it
-// must never be tried.
+// The maximum size of an ArrayBuffer. Before Node 22, a larger one makes Node abort, so it must not
+// be tried.
 inline size_t WrapLimit(Napi::Env env) {
   const napi_node_version* version = nullptr;
   const bool known = napi_get_node_version(env, &version) == napi_ok;

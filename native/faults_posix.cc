@@ -12,8 +12,8 @@
 
 namespace faults {
 
-// The handler reads the table of these while other threads change it, and may neither lock nor
-// allocate. So the table is static, never shrinks, and each watch carries a version that is odd
+// The signal handler reads the table of watches while other threads change it, and may neither lock
+// nor allocate. So the table is static and never shrinks, and each watch has a version that is odd
 // while its bounds change.
 struct Watch {
   std::atomic<bool> taken;
@@ -24,26 +24,26 @@ struct Watch {
   std::atomic<uint64_t> accesses[kRemembered];  // byte offset + 1; 0 is none
 };
 
-static_assert(std::atomic<uintptr_t>::is_always_lock_free && std::atomic<uint64_t>::is_always_lock_free,
-              "a signal handler can use only lock-free atomics");
+static_assert(std::atomic<uintptr_t>::is_always_lock_free, "the handler needs lock-free atomics");
+static_assert(std::atomic<uint64_t>::is_always_lock_free, "the handler needs lock-free atomics");
 
 namespace {
 
 Watch watches[kWatches];
 
-// No watch at or above this one was ever taken.
+// The watches from this index on have never been used.
 std::atomic<int> used{0};
 
 // Linux limits the mappings of a process (vm.max_map_count) and its writable bytes (RLIMIT_DATA).
 // Lifting a protection may need two more mappings, and makes a page writable. So some of both are
-// held in reserve: pieces of address space, every other one of them writable, so that each is a
-// mapping. Nobody ever touches them.
+// held in reserve: pieces of address space that are never accessed. Every other piece is writable,
+// so that each is a mapping.
 constexpr size_t kReservePieces = 65;
 constexpr size_t kPiecePages = 16;
 std::atomic<char*> reserve{nullptr};
 std::atomic<bool> reserved{false};
 
-// The handlers that the signals had before ours.
+// The previous handlers of the signals.
 signals::Earlier earlierSegv;
 #if defined(__APPLE__)
 signals::Earlier earlierBus;
@@ -62,7 +62,8 @@ struct Bounds {
   bool contain(uintptr_t address) const { return address >= start && address < end; }
 };
 
-// A watch that is changing is of another mapping than the one being accessed: that one is alive.
+// Returns empty bounds for a watch that is changing: it belongs to another mapping than the one
+// being accessed, which stays mapped.
 Bounds ReadBounds(const Watch& watch) {
   const uint32_t version = watch.version.load();
   const Bounds bounds{watch.start.load(), watch.end.load()};
@@ -76,10 +77,10 @@ bool Lift(const Bounds& bounds, uintptr_t address) {
   char* start = reinterpret_cast<char*>(first);
   if (!pages::Protect(start, page, pages::Access::readWrite)) return true;
   SpendReserve();
-  // At the limit of mappings: one page of many splits a mapping each time, but all pages from this
-  // one on merge, and none of them can fault after that.
+  // At the limit of mappings: a single page would split a mapping each time. All pages from this
+  // one on become one mapping, and can't fault any more.
   if (!pages::Protect(start, bounds.end - first, pages::Access::readWrite)) return true;
-  // At the limit of writable bytes, so many pages were too many.
+  // At the limit of writable bytes: there may be room for one page, but not for all.
   return !pages::Protect(start, page, pages::Access::readWrite);
 }
 
@@ -98,8 +99,8 @@ bool Handle(uintptr_t address, void* context) {
   return false;
 }
 
-// A fault by a forbidden access, as opposed to one by an address without a mapping, or a signal
-// from kill().
+// Returns whether the fault is a forbidden access, and not an access to an unmapped address or a
+// signal from kill().
 bool IsProtectionFault(const siginfo_t* info) {
 #if defined(__APPLE__)
   return info->si_code > 0;
@@ -110,7 +111,8 @@ bool IsProtectionFault(const siginfo_t* info) {
 
 void OnFault(int signal, siginfo_t* info, void* context) {
   const int saved = errno;
-  const bool ours = IsProtectionFault(info) && Handle(reinterpret_cast<uintptr_t>(info->si_addr), context);
+  const uintptr_t address = reinterpret_cast<uintptr_t>(info->si_addr);
+  const bool ours = IsProtectionFault(info) && Handle(address, context);
   errno = saved;
   if (ours) return;
 #if defined(__APPLE__)
@@ -123,12 +125,14 @@ pages::Failure FillReserve() {
   if (reserved.load()) return {};
   const size_t piece = kPiecePages * pages::PageSize();
   if (reserve.load() == nullptr) {
-    void* address = mmap(nullptr, kReservePieces * piece, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void* address = mmap(nullptr, kReservePieces * piece, PROT_NONE, flags, -1, 0);
     if (address == MAP_FAILED) return {errno, "mmap"};
     reserve.store(static_cast<char*>(address));
   }
   for (size_t index = 1; index < kReservePieces; index += 2) {
-    if (const pages::Failure failure = pages::Protect(reserve.load() + index * piece, piece, pages::Access::readWrite)) {
+    char* start = reserve.load() + index * piece;
+    if (const pages::Failure failure = pages::Protect(start, piece, pages::Access::readWrite)) {
       SpendReserve();
       return failure;
     }
@@ -148,16 +152,18 @@ pages::Failure Prepare() {
     if (const pages::Failure failure = signals::StayLoaded(OnFault)) return failure;
     stays = true;
   }
-  if (const pages::Failure failure = signals::Install(SIGSEGV, OnFault, &earlierSegv)) return failure;
+  const pages::Failure failure = signals::Install(SIGSEGV, OnFault, &earlierSegv);
 #if defined(__APPLE__)
-  if (const pages::Failure failure = signals::Install(SIGBUS, OnFault, &earlierBus)) return failure;
+  if (!failure) return signals::Install(SIGBUS, OnFault, &earlierBus);
 #endif
-  return {};
+  return failure;
 }
 
 void SpendReserve() {
   reserved.store(false);
-  if (char* start = reserve.load()) mprotect(start, kReservePieces * kPiecePages * pages::PageSize(), PROT_NONE);
+  char* start = reserve.load();
+  if (start == nullptr) return;
+  mprotect(start, kReservePieces * kPiecePages * pages::PageSize(), PROT_NONE);
 }
 
 Watch* Begin(const char* start, size_t length) {
@@ -184,7 +190,7 @@ void End(Watch* watch) {
 void Retire(Watch* watch) { watch->taken.store(false); }
 
 void EndRetired(Watch* watch, const char* start) {
-  // While it is taken here, no other mapping can take it.
+  // Taking the watch keeps other mappings from taking it.
   if (watch->taken.exchange(true)) return;
   if (watch->start.load() == reinterpret_cast<uintptr_t>(start)) SetBounds(*watch, 0, 0);
   watch->taken.store(false);

@@ -1,6 +1,6 @@
-// A vectored exception handler: Windows calls it on the thread that faulted, before any other
-// handler. Unlike a signal handler it may lock. Whoever holds the lock touches no watched memory,
-// so that no thread waits for itself.
+// A vectored exception handler. Windows calls it on the thread that faulted, before any other
+// handler. Unlike a signal handler it may lock. A thread that holds the lock does not access
+// watched memory, so no thread can wait for itself.
 #define NOMINMAX
 #define WIN32_LEAN_AND_MEAN
 #include <windows.h>
@@ -14,7 +14,7 @@
 
 namespace faults {
 
-// A member of a list of all mappings that are watched.
+// A member of the list of all watched mappings.
 struct Watch {
   Watch* next;
   Watch* previous;
@@ -26,8 +26,8 @@ struct Watch {
 
 namespace {
 
-// Bytes that an access to a page without memory commits: that page and those around it. A charge,
-// not a use.
+// The number of bytes that are committed at an access to an uncommitted page: that page and its
+// neighbours. They count towards the commit limit, but take no memory.
 constexpr uintptr_t kCommitBytes = 64 << 10;
 
 SRWLOCK lock = SRWLOCK_INIT;
@@ -37,9 +37,10 @@ void* handler = nullptr;
 bool CommitAround(const Watch& watch, uintptr_t address, const MEMORY_BASIC_INFORMATION& run) {
   const uintptr_t runStart = reinterpret_cast<uintptr_t>(run.BaseAddress);
   const uintptr_t from = std::max({watch.start, runStart, address / kCommitBytes * kCommitBytes});
-  const uintptr_t to = std::min({watch.end, runStart + run.RegionSize, (address / kCommitBytes + 1) * kCommitBytes});
+  const uintptr_t runEnd = runStart + run.RegionSize;
+  const uintptr_t to = std::min({watch.end, runEnd, (address / kCommitBytes + 1) * kCommitBytes});
   if (!pages::Commit(reinterpret_cast<char*>(from), to - from)) return true;
-  // Near the limit of the system, one page is more likely to be had than sixteen.
+  // Near the limit of the system, a single page may still be available.
   const uintptr_t page = address / pages::PageSize() * pages::PageSize();
   return !pages::Commit(reinterpret_cast<char*>(page), pages::PageSize());
 }
@@ -49,30 +50,31 @@ bool Allows(DWORD protection, bool isWrite) {
   return access == PAGE_READWRITE || (access == PAGE_READONLY && !isWrite);
 }
 
-// True when the access can be made again, and will succeed.
+// Returns whether the access will succeed when it is repeated.
 bool Handle(Watch& watch, uintptr_t address, bool isWrite) {
   MEMORY_BASIC_INFORMATION run;
   void* const place = reinterpret_cast<void*>(address);
   if (VirtualQuery(place, &run, sizeof(run)) == 0) return false;
   if (run.State == MEM_RESERVE) return CommitAround(watch, address, run);
-  // Another thread was here first.
+  // Another thread has lifted the protection already.
   if (Allows(run.Protect, isWrite)) return true;
-  const uintptr_t page = address / pages::PageSize() * pages::PageSize();
-  if (pages::Protect(reinterpret_cast<char*>(page), pages::PageSize(), pages::Access::readWrite)) return false;
+  char* const page = reinterpret_cast<char*>(address / pages::PageSize() * pages::PageSize());
+  if (pages::Protect(page, pages::PageSize(), pages::Access::readWrite)) return false;
   if (watch.count < kRemembered) watch.accesses[watch.count++] = address - watch.start;
   return true;
 }
 
 LONG CALLBACK OnException(EXCEPTION_POINTERS* exception) {
   const EXCEPTION_RECORD& record = *exception->ExceptionRecord;
-  if (record.ExceptionCode != EXCEPTION_ACCESS_VIOLATION || record.NumberParameters < 2) return EXCEPTION_CONTINUE_SEARCH;
-  // 0 is a read, 1 a write; anything else would fault for ever.
+  if (record.ExceptionCode != EXCEPTION_ACCESS_VIOLATION) return EXCEPTION_CONTINUE_SEARCH;
+  if (record.NumberParameters < 2) return EXCEPTION_CONTINUE_SEARCH;
+  // 0 is a read, 1 a write; anything else would fault forever.
   if (record.ExceptionInformation[0] > 1) return EXCEPTION_CONTINUE_SEARCH;
   const bool isWrite = record.ExceptionInformation[0] == 1;
   const uintptr_t address = record.ExceptionInformation[1];
   const DWORD error = GetLastError();
   bool handled = false;
-  // Not shared: two threads that fault at once must not both note the same page.
+  // Exclusive: two threads that fault at the same time must not both record the same page.
   AcquireSRWLockExclusive(&lock);
   for (Watch* watch = first; watch != nullptr; watch = watch->next) {
     if (address < watch->start || address >= watch->end) continue;
@@ -84,7 +86,7 @@ LONG CALLBACK OnException(EXCEPTION_POINTERS* exception) {
   return handled ? EXCEPTION_CONTINUE_EXECUTION : EXCEPTION_CONTINUE_SEARCH;
 }
 
-// Node unloads an addon when the last worker that loaded it ends. The handler must stay.
+// Node unloads an addon when the last worker that loaded it ends. The handler must stay loaded.
 bool StayLoaded() {
   HMODULE self;
   const DWORD flags = GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN;
@@ -94,7 +96,7 @@ bool StayLoaded() {
 }  // namespace
 
 pages::Failure Prepare() {
-  // A lock of its own: Windows holds one of its own around the handlers that it calls.
+  // A separate lock: Windows holds an internal lock while it calls handlers.
   static SRWLOCK installing = SRWLOCK_INIT;
   AcquireSRWLockExclusive(&installing);
   if (handler == nullptr && StayLoaded()) handler = AddVectoredExceptionHandler(1, OnException);

@@ -1,14 +1,13 @@
-// The JavaScript face of heap files: checks arguments, wraps the pages of a file as two
-// ArrayBuffers, head and body, and owns the lifetime.
+// The JavaScript interface of heap files: validates arguments, wraps the pages of a file as two
+// ArrayBuffers, head and body, and manages their lifetime.
 //
-// The record of a file has several users: the handle that JavaScript holds, and for each buffer the
-// object and what V8 keeps behind it, which a system call on another thread may hold for longer.
-// close() replaces the pages by zero pages, closes the file and detaches the buffers; the last user
-// unmaps.
+// An Opened has several users: the handle in JavaScript, and for each buffer the ArrayBuffer and
+// its backing store, which a system call on another thread may keep longer. close() replaces the
+// pages by zero pages, closes the file and detaches the buffers. The last user unmaps the pages.
 //
 // A file that several processes share has lives in its head (lib/sharing/control.ts), and a byte to
-// lock for each. A thread that claims a life locks its byte first, and keeps the lock for as long
-// as it has the file open. So a life whose byte is not locked is that of a process that was killed.
+// lock for each. A thread that claims a life locks its byte first, and keeps the lock until it
+// closes the file. So a life whose byte is not locked belongs to a process that was killed.
 #include "files.h"
 
 #include <cerrno>
@@ -32,13 +31,13 @@ struct Opened {
   files::File file;
   bool closed = false;
   std::atomic<int> users{1};
-  // The word that says whether this thread lives, and what it holds meanwhile.
+  // The life of this thread, and its value while the thread is alive.
   std::atomic<int32_t>* life = nullptr;
   int32_t living = 0;
-  // Is the hook at the end of the environment one of the users?
+  // Whether the cleanup hook of the environment is one of the users.
   std::atomic<bool> hooked{false};
 
-  // Others see the life end after all that this thread has stored: the exchange has release order.
+  // The exchange has release order: others see all stores of this thread before its life ends.
   void EndLife() {
     if (life == nullptr) return;
     int32_t expected = living;
@@ -59,7 +58,7 @@ struct Opened {
   }
 };
 
-// Node calls this when the thread has no request under way any more.
+// Node calls this after the last request of the thread has completed.
 void OnEnvironmentEnd(void* data) {
   Opened* opened = static_cast<Opened*>(data);
   opened->hooked = false;
@@ -76,21 +75,25 @@ Opened* HandleOf(const Napi::CallbackInfo& info) {
   bool ours = false;
   if (info[0].IsObject()) napi_check_object_type_tag(env, info[0], &kTag, &ours);
   void* opened = nullptr;
-  if (!ours || napi_unwrap(env, info[0], &opened) != napi_ok) ThrowType(env, "handle must come from openFile()");
+  if (!ours || napi_unwrap(env, info[0], &opened) != napi_ok) {
+    ThrowType(env, "handle must come from openFile()");
+  }
   return static_cast<Opened*>(opened);
 }
 
-// The file that the first argument names, open.
+// Returns the open file of argument 0.
 Opened* LiveFile(const Napi::CallbackInfo& info) {
   Opened* opened = HandleOf(info);
   if (opened->closed) ThrowCode(info.Env(), "ERR_OFFHEAP_CLOSED", "the file was closed");
   return opened;
 }
 
-// And mapped.
+// Returns the open and mapped file of argument 0.
 Opened* MappedFile(const Napi::CallbackInfo& info) {
   Opened* opened = LiveFile(info);
-  if (opened->file.start == nullptr) ThrowCode(info.Env(), "ERR_OFFHEAP_CLOSED", "the file is not mapped");
+  if (opened->file.start == nullptr) {
+    ThrowCode(info.Env(), "ERR_OFFHEAP_CLOSED", "the file is not mapped");
+  }
   return opened;
 }
 
@@ -121,7 +124,7 @@ Napi::Value OpenFile(const Napi::CallbackInfo& info) {
   return handle;
 }
 
-// Sets a lock. False when that of another open file excludes it.
+// Sets a lock. Returns false when the lock of another open file excludes that.
 bool TryLock(Napi::Env env, const files::File& file, uint64_t byte, files::Lock lock) {
   const pages::Failure failure = files::SetLock(file, byte, lock);
   if (failure && failure.error == EAGAIN) return false;
@@ -129,8 +132,8 @@ bool TryLock(Napi::Env env, const files::File& file, uint64_t byte, files::Lock 
   return true;
 }
 
-// lockFile(handle, byte, lock) → false when the lock of another open file excludes it. The lock is
-// 0 for none, 1 for one that others can share, 2 for an exclusive one.
+// lockFile(handle, byte, lock) → false when the lock of another open file excludes that. `lock` is
+// 0 for none, 1 for shared, 2 for exclusive.
 Napi::Value LockFile(const Napi::CallbackInfo& info) {
   const Opened* opened = LiveFile(info);
   const size_t byte = Bytes(info, 1, "byte");
@@ -147,17 +150,19 @@ Napi::Value IsFileLocked(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), locked);
 }
 
-// claimFile(handle, offset, count, byte) → the token of this thread; 0 when all `count` lives, words
-// from byte `offset` of the head on, are taken. Their bytes to lock begin at `byte`. One call, so
-// that a thread that ends has either no life or one that ends with it.
+// claimFile(handle, offset, count, byte) → the token of this thread; 0 when all lives are taken.
+// The lives are `count` words from byte `offset` of the head on. Their bytes to lock begin at
+// `byte`. A single call claims the life and registers its end, so that no life can outlive its
+// thread.
 Napi::Value ClaimFile(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Opened* opened = MappedFile(info);
   const size_t offset = Bytes(info, 1, "offset");
   const size_t count = Bytes(info, 2, "count");
   const size_t byte = Bytes(info, 3, "byte");
-  if (opened->life != nullptr || offset % 4 != 0 || count > 256 || offset + 4 * count > opened->file.head) {
-    ThrowRange(env, "lives must lie in the head, and a thread has one");
+  if (opened->life != nullptr || offset % 4 != 0 || count > 256 ||
+      offset + 4 * count > opened->file.head) {
+    ThrowRange(env, "lives must be words of the head, and a thread can claim only one");
   }
   for (size_t index = 0; index < count; index++) {
     if (!TryLock(env, opened->file, byte + index, files::Lock::exclusive)) continue;
@@ -171,7 +176,7 @@ Napi::Value ClaimFile(const Napi::CallbackInfo& info) {
     auto* life = reinterpret_cast<std::atomic<int32_t>*>(opened->file.start + offset + 4 * index);
     int32_t value = life->load();
     int32_t next;
-    // A life that is odd is of somebody who was killed: nobody else can have the lock.
+    // An odd life belongs to a killed process, because this thread holds the lock of its byte.
     do {
       next = static_cast<int32_t>((static_cast<uint32_t>(value) + 1) | 1) & 0x7fffff;
     } while (!life->compare_exchange_weak(value, next));
@@ -183,7 +188,7 @@ Napi::Value ClaimFile(const Napi::CallbackInfo& info) {
 }
 
 static_assert(sizeof(std::atomic<int32_t>) == 4 && std::atomic<int32_t>::is_always_lock_free,
-              "a life is a word that other processes read as well");
+              "a life is a word that other processes access too");
 
 // fileLength(handle) → number
 Napi::Value FileLength(const Napi::CallbackInfo& info) {
@@ -193,7 +198,8 @@ Napi::Value FileLength(const Napi::CallbackInfo& info) {
 }
 
 Napi::Uint8Array ArrayOf(const Napi::CallbackInfo& info) {
-  if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+  if (!info[1].IsTypedArray() ||
+      info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
     ThrowType(info.Env(), "bytes must be a Uint8Array");
   }
   return info[1].As<Napi::Uint8Array>();
@@ -203,8 +209,9 @@ Napi::Uint8Array ArrayOf(const Napi::CallbackInfo& info) {
 Napi::Value ReadFile(const Napi::CallbackInfo& info) {
   Opened* opened = LiveFile(info);
   Napi::Uint8Array bytes = ArrayOf(info);
+  const size_t offset = Bytes(info, 2, "offset");
   size_t done = 0;
-  Must(info.Env(), files::Read(opened->file, bytes.Data(), bytes.ByteLength(), Bytes(info, 2, "offset"), &done));
+  Must(info.Env(), files::Read(opened->file, bytes.Data(), bytes.ByteLength(), offset, &done));
   return Napi::Number::New(info.Env(), static_cast<double>(done));
 }
 
@@ -212,7 +219,8 @@ Napi::Value ReadFile(const Napi::CallbackInfo& info) {
 Napi::Value WriteFile(const Napi::CallbackInfo& info) {
   Opened* opened = LiveFile(info);
   const Napi::Uint8Array bytes = ArrayOf(info);
-  Must(info.Env(), files::Write(opened->file, bytes.Data(), bytes.ByteLength(), Bytes(info, 2, "offset")));
+  const size_t offset = Bytes(info, 2, "offset");
+  Must(info.Env(), files::Write(opened->file, bytes.Data(), bytes.ByteLength(), offset));
   return info.Env().Undefined();
 }
 
@@ -245,10 +253,11 @@ Napi::Value ClearFile(const Napi::CallbackInfo& info) {
 Napi::Value WrapBytes(Napi::Env env, Opened* opened, char* start, size_t length) {
   opened->users.fetch_add(2);
   napi_value buffer = nullptr;
-  const napi_status status = napi_create_external_arraybuffer(env, start, length, FinalizeBuffer, opened, &buffer);
+  const napi_status status =
+      napi_create_external_arraybuffer(env, start, length, FinalizeBuffer, opened, &buffer);
   if (status != napi_ok) {
-    // Some failures call the finalizer later and some never: its share is not dropped, except for
-    // the one that never does.
+    // After some failures the finalizer runs later, after others never. So the backing store stays
+    // a user, except after the failure for which it is known that the finalizer never runs.
     opened->users.fetch_sub(status == napi_no_external_buffers_allowed ? 2 : 1);
     napi_value ignored;
     bool pending = false;
@@ -257,12 +266,22 @@ Napi::Value WrapBytes(Napi::Env env, Opened* opened, char* start, size_t length)
     ThrowCode(env, "ERR_OFFHEAP_UNSUPPORTED",
               "this build of Node does not allow an ArrayBuffer over memory outside its own heap");
   }
-  if (napi_add_finalizer(env, buffer, nullptr, FinalizeBuffer, opened, nullptr) != napi_ok) opened->users.fetch_sub(1);
+  if (napi_add_finalizer(env, buffer, nullptr, FinalizeBuffer, opened, nullptr) != napi_ok) {
+    opened->users.fetch_sub(1);
+  }
   return Napi::Value(env, buffer);
 }
 
-// mapFile(handle, headBytes, bodyBytes, markOffset, markStride, markCount, markValue) → { head,
-// body }
+// Returns whether all marks are words of a body of that size.
+bool AreInside(const files::Marks& marks, size_t body) {
+  if (marks.count == 0) return true;
+  if (marks.offset % 4 != 0 || marks.stride % 4 != 0) return false;
+  const double span = static_cast<double>(marks.stride) * (marks.count - 1);
+  return static_cast<double>(marks.offset) + span + 4 <= static_cast<double>(body);
+}
+
+// mapFile(handle, headBytes, bodyBytes, markOffset, markStride, markCount, markValue)
+//   → { head, body }
 Napi::Value MapFile(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Opened* opened = LiveFile(info);
@@ -276,13 +295,9 @@ Napi::Value MapFile(const Napi::CallbackInfo& info) {
   const size_t page = pages::PageSize();
   if (opened->file.start != nullptr) ThrowRange(env, "the file is mapped already");
   if (head == 0 || body == 0 || head % page != 0 || body % page != 0 || body > WrapLimit(env)) {
-    ThrowRange(env, "headBytes and bodyBytes must be whole pages, and no more than this Node can wrap");
+    ThrowRange(env, "headBytes and bodyBytes must be whole pages within the maximum of this Node");
   }
-  if (marks.count > 0 && (marks.offset % 4 != 0 || marks.stride % 4 != 0 ||
-                          static_cast<double>(marks.offset) + static_cast<double>(marks.stride) * (marks.count - 1) + 4 >
-                              static_cast<double>(body))) {
-    ThrowRange(env, "the marks must be words of the body");
-  }
+  if (!AreInside(marks, body)) ThrowRange(env, "the marks must be words of the body");
   Must(env, files::Map(head, head + body, marks, &opened->file));
   Napi::Object result = Napi::Object::New(env);
   result.Set("head", WrapBytes(env, opened, opened->file.start, head));
@@ -290,7 +305,7 @@ Napi::Value MapFile(const Napi::CallbackInfo& info) {
   return result;
 }
 
-// syncFile(handle, offset, length): mapped pages
+// syncFile(handle, offset, length): writes mapped pages to the disk
 Napi::Value SyncFile(const Napi::CallbackInfo& info) {
   Opened* opened = MappedFile(info);
   const size_t offset = Bytes(info, 1, "offset");
@@ -315,15 +330,16 @@ Napi::Value LoseFile(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// residentFileBytes(handle) → number, of the body
+// residentFileBytes(handle) → number of resident bytes of the body
 Napi::Value ResidentFileBytes(const Napi::CallbackInfo& info) {
   Opened* opened = MappedFile(info);
+  const files::File& file = opened->file;
   uint64_t bytes = 0;
-  Must(info.Env(), pages::Resident(opened->file.start + opened->file.head, opened->file.length - opened->file.head, &bytes));
+  Must(info.Env(), pages::Resident(file.start + file.head, file.length - file.head, &bytes));
   return Napi::Number::New(info.Env(), static_cast<double>(bytes));
 }
 
-// Detaches a buffer of this file; one that was transferred away has been detached already.
+// Detaches a buffer of this file. A buffer that was transferred is detached already.
 void Detach(Napi::Env env, const Napi::Value& value, const char* start) {
   if (!value.IsArrayBuffer()) return;
   void* data = nullptr;
@@ -332,7 +348,7 @@ void Detach(Napi::Env env, const Napi::Value& value, const char* start) {
   if (data == start && length > 0) napi_detach_arraybuffer(env, value);
 }
 
-// closeFile(handle, head, body): writes nothing; the buffers may be left out before mapFile
+// closeFile(handle, head, body): writes nothing. The buffers may be omitted before mapFile.
 Napi::Value CloseFile(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Opened* opened = HandleOf(info);
@@ -379,7 +395,8 @@ void InitFiles(Napi::Env env, Napi::Object exports) {
   exports.Set("syncFile", Napi::Function::New(env, SyncFile, "syncFile"));
   exports.Set("flushFile", Napi::Function::New(env, FlushFile, "flushFile"));
   exports.Set("loseFile", Napi::Function::New(env, LoseFile, "loseFile"));
-  exports.Set("residentFileBytes", Napi::Function::New(env, ResidentFileBytes, "residentFileBytes"));
+  exports.Set("residentFileBytes",
+              Napi::Function::New(env, ResidentFileBytes, "residentFileBytes"));
   exports.Set("closeFile", Napi::Function::New(env, CloseFile, "closeFile"));
   exports.Set("bootId", Napi::Function::New(env, BootId, "bootId"));
 }

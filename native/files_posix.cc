@@ -25,11 +25,12 @@ pages::Failure Refused(const char* call) { return {errno, call}; }
 
 // ---- faults -------------------------------------------------------------------------------------
 
-// Files that a process can have mapped at a time.
+// The maximum number of mapped files of a process.
 constexpr int kWatches = 1024;
 
-// The handler reads this table while other threads change it, and may neither lock nor allocate. An
-// entry that is being changed is of another file than the one being accessed: that one is mapped.
+// The signal handler reads this table while other threads change it, and may neither lock nor
+// allocate. An entry that is changing belongs to another file than the one being accessed, which
+// stays mapped.
 struct Watch {
   std::atomic<bool> taken;
   std::atomic<uint32_t> version;  // odd while the rest changes
@@ -41,7 +42,7 @@ struct Watch {
   std::atomic<int32_t> value;
 };
 
-static_assert(std::atomic<uintptr_t>::is_always_lock_free, "a signal handler can use only lock-free atomics");
+static_assert(std::atomic<uintptr_t>::is_always_lock_free, "the handler needs lock-free atomics");
 
 Watch watches[kWatches];
 std::atomic<int> used{0};
@@ -82,8 +83,8 @@ bool Survive(uintptr_t address) {
   return false;
 }
 
-// A fault by an access beyond the end of the file, as opposed to one by broken memory, or a signal
-// from kill().
+// Returns whether the fault is an access beyond the end of the file, and not a memory error or a
+// signal from kill().
 bool IsBeyondEnd(const siginfo_t* info) {
 #if defined(__APPLE__)
   return info->si_code > 0;
@@ -155,7 +156,7 @@ struct flock RangeOf(uint64_t byte, short type) {
 }
 #endif
 
-// The descriptor is a number that other code of the process can close, and open another file as.
+// Other code in the process may have closed the descriptor, and its number may be another file now.
 pages::Failure Verify(const File& file, struct stat* status) {
   if (fstat(file.descriptor, status) != 0) return Refused("fstat");
   const bool same = static_cast<uint64_t>(status->st_dev) == file.device &&
@@ -169,7 +170,7 @@ pages::Failure Verify(const File& file) {
   return Verify(file, &status);
 }
 
-// Where nothing else reserves disk space: writes one byte of each block as it is.
+// Reserves disk space on file systems without a call for that: rewrites one byte of each block.
 pages::Failure WriteBack(const File& file, uint64_t offset, uint64_t length) {
   constexpr uint64_t block = 4096;
   for (uint64_t at = offset; at < offset + length; at = (at / block + 1) * block) {
@@ -188,7 +189,7 @@ pages::Failure Open(const char* path, bool write, bool create, bool own, File* f
   if (own) flags |= O_NOFOLLOW;
   int descriptor;
   do {
-    // Without blocking: opening a pipe would wait for its other end.
+    // Don't block: opening a pipe would wait for its other end.
     descriptor = open(path, flags | O_NONBLOCK, own ? 0600 : 0666);
   } while (descriptor < 0 && errno == EINTR);
   if (descriptor < 0) return {own && errno == ELOOP ? EPERM : errno, "open"};
@@ -254,7 +255,8 @@ pages::Failure Write(const File& file, const void* bytes, size_t length, uint64_
   if (const pages::Failure failure = Verify(file)) return failure;
   const char* from = static_cast<const char*>(bytes);
   for (size_t done = 0; done < length;) {
-    const ssize_t written = pwrite(file.descriptor, from + done, length - done, static_cast<off_t>(offset + done));
+    const off_t at = static_cast<off_t>(offset + done);
+    const ssize_t written = pwrite(file.descriptor, from + done, length - done, at);
     if (written < 0 && errno != EINTR) return Refused("pwrite");
     if (written > 0) done += static_cast<size_t>(written);
   }
@@ -265,7 +267,8 @@ pages::Failure Read(const File& file, void* bytes, size_t length, uint64_t offse
   if (const pages::Failure failure = Verify(file)) return failure;
   char* to = static_cast<char*>(bytes);
   for (*done = 0; *done < length;) {
-    const ssize_t count = pread(file.descriptor, to + *done, length - *done, static_cast<off_t>(offset + *done));
+    const off_t at = static_cast<off_t>(offset + *done);
+    const ssize_t count = pread(file.descriptor, to + *done, length - *done, at);
     if (count < 0 && errno != EINTR) return Refused("pread");
     if (count == 0) return {};
     if (count > 0) *done += static_cast<size_t>(count);
@@ -286,9 +289,10 @@ pages::Failure Resize(const File& file, uint64_t length) {
 pages::Failure Reserve(const File& file, uint64_t offset, uint64_t length) {
   if (const pages::Failure failure = Verify(file)) return failure;
 #if defined(__linux__)
+  const off_t at = static_cast<off_t>(offset);
   int result;
   do {
-    result = fallocate(file.descriptor, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset), static_cast<off_t>(length));
+    result = fallocate(file.descriptor, FALLOC_FL_KEEP_SIZE, at, static_cast<off_t>(length));
   } while (result != 0 && errno == EINTR);
   if (result == 0) return {};
   if (errno != EOPNOTSUPP && errno != ENOSYS) return Refused("fallocate");
@@ -307,9 +311,10 @@ pages::Failure Clear(const File& file, uint64_t offset, uint64_t length, bool ke
   return {};
 #else
   const int mode = FALLOC_FL_KEEP_SIZE | (keep ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE);
+  const off_t at = static_cast<off_t>(offset);
   int result;
   do {
-    result = fallocate(file.descriptor, mode, static_cast<off_t>(offset), static_cast<off_t>(length));
+    result = fallocate(file.descriptor, mode, at, static_cast<off_t>(length));
   } while (result != 0 && errno == EINTR);
   if (result != 0) return Refused("fallocate");
   return {};
@@ -358,19 +363,20 @@ pages::Failure Flush(const File& file) {
 pages::Failure Retire(File* file) {
   const uintptr_t start = reinterpret_cast<uintptr_t>(file->start);
   if (!ReplacePages(start, start + file->length)) return Refused("mmap");
-  // Pages of this process don't fault.
+  // Private pages don't fault.
   EndWatch(file);
   return {};
 }
 
 pages::Failure Lose(File* file) {
-  if (!LoseAt(watches[file->watch], reinterpret_cast<uintptr_t>(file->start))) return Refused("mmap");
+  const uintptr_t start = reinterpret_cast<uintptr_t>(file->start);
+  if (!LoseAt(watches[file->watch], start)) return Refused("mmap");
   return {};
 }
 
 pages::Failure Unmap(File* file) {
   if (file->start == nullptr) return {};
-  // Nobody can access the pages any more.
+  // The pages can't be accessed any more.
   EndWatch(file);
   if (munmap(file->start, file->length) != 0) return Refused("munmap");
   file->start = nullptr;
@@ -379,7 +385,7 @@ pages::Failure Unmap(File* file) {
 
 void Close(File* file) {
   struct stat status;
-  // Not a descriptor that is another file's by now.
+  // Don't close a descriptor that belongs to another file now.
   if (file->descriptor >= 0 && !Verify(*file, &status)) close(file->descriptor);
   file->descriptor = -1;
 }
@@ -397,7 +403,7 @@ pages::Failure BootId(int32_t words[4]) {
   close(descriptor);
   if (length < 0) return {error, "read"};
 #endif
-  // Hexadecimal digits with dashes in between.
+  // The id is 32 hexadecimal digits with dashes between them.
   int digits = 0;
   for (const char* at = text; *at != '\0' && digits < 32; at++) {
     uint32_t digit;

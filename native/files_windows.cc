@@ -1,6 +1,6 @@
-// Heap files are not for Windows: a mapped file can't be truncated there, no part of it can be
-// given back, and nothing tells that it was lost. So none of what files.h promises could be kept,
-// and opening one is refused.
+// Heap files are not supported on Windows: a mapped file can't be truncated there, no part of it
+// can be returned, and its loss can't be detected. So the guarantees of files.h can't be met, and
+// opening a heap file fails.
 #include "files.h"
 
 #include <cerrno>

@@ -1,4 +1,5 @@
-// The JavaScript face of lab.h: checks arguments, and owns the lifetime of shared memory.
+// The JavaScript interface of lab.h: validates arguments, and manages the lifetime of shared
+// memory.
 
 #include "face.h"
 
@@ -27,7 +28,7 @@ void Finalize(napi_env, void*, void* hint) {
   delete shared;
 }
 
-// share(file, offset, length) → ArrayBuffer, unmapped when it is collected
+// share(file, offset, length) → ArrayBuffer, which is unmapped when it is collected
 Napi::Value Share(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const int file = static_cast<int>(Count(info, 0, 1e9));
@@ -39,13 +40,14 @@ Napi::Value Share(const Napi::CallbackInfo& info) {
   napi_value buffer = nullptr;
   Shared* shared = new Shared{start, length};
   if (napi_create_external_arraybuffer(env, start, length, Finalize, shared, &buffer) != napi_ok) {
-    // Whether the finalizer runs is not known: the pages stay.
-    face::ThrowCode(env, "ERR_OFFHEAP_UNSUPPORTED", "this build of Node refused to wrap shared memory as an ArrayBuffer");
+    // The finalizer may still run, so the pages stay mapped.
+    face::ThrowCode(env, "ERR_OFFHEAP_UNSUPPORTED",
+                    "this build of Node refused to wrap shared memory as an ArrayBuffer");
   }
   return Napi::Value(env, buffer);
 }
 
-// The word with the index that is argument 1, of the ArrayBuffer that is argument 0.
+// Returns the word of the ArrayBuffer in argument 0 with the index in argument 1.
 int32_t* WordOf(const Napi::CallbackInfo& info) {
   if (!info[0].IsArrayBuffer()) face::ThrowType(info.Env(), "argument 0 must be an ArrayBuffer");
   void* data = nullptr;
@@ -56,7 +58,7 @@ int32_t* WordOf(const Napi::CallbackInfo& info) {
   return static_cast<int32_t*>(data) + static_cast<size_t>(index);
 }
 
-// wait(buffer, index, value, spins, milliseconds) → the word's value
+// wait(buffer, index, value, spins, milliseconds) → the value of the word
 Napi::Value Wait(const Napi::CallbackInfo& info) {
   const int32_t* word = WordOf(info);
   const int32_t value = static_cast<int32_t>(Count(info, 2, 2147483647.0));
@@ -64,14 +66,14 @@ Napi::Value Wait(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), lab::Wait(word, value, spins, Count(info, 4, 1e9)));
 }
 
-// post(buffer, index, value): stores the word, and wakes who waits at it
+// post(buffer, index, value): stores the word, and wakes the threads that wait for it
 Napi::Value Post(const Napi::CallbackInfo& info) {
   int32_t* word = WordOf(info);
   lab::Post(word, static_cast<int32_t>(Count(info, 2, 2147483647.0)));
   return info.Env().Undefined();
 }
 
-// confine(bytes, seconds) → which of it is in force
+// confine(bytes, seconds) → which limits are in force
 Napi::Value Confine(const Napi::CallbackInfo& info) {
   const uint64_t bytes = static_cast<uint64_t>(Count(info, 0, 9007199254740991.0));
   const uint64_t seconds = static_cast<uint64_t>(Count(info, 1, 1e9));

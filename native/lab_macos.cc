@@ -1,4 +1,4 @@
-// What macOS has of lab.h: limits, and no filter of system calls.
+// The part of lab.h that macOS supports: limits, but no filter for system calls.
 
 #include "lab.h"
 
@@ -12,7 +12,8 @@
 namespace lab {
 
 pages::Failure Share(int file, uint64_t offset, size_t length, void** start) {
-  void* mapped = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, file, static_cast<off_t>(offset));
+  constexpr int access = PROT_READ | PROT_WRITE;
+  void* mapped = mmap(nullptr, length, access, MAP_SHARED, file, static_cast<off_t>(offset));
   if (mapped == MAP_FAILED) return {errno, "mmap"};
   *start = mapped;
   return {};
@@ -20,7 +21,7 @@ pages::Failure Share(int file, uint64_t offset, size_t length, void** start) {
 
 void Unshare(void* start, size_t length) { munmap(start, length); }
 
-// macOS has no public futex: look, and sleep for longer and longer.
+// macOS has no public futex: poll, with longer and longer sleeps.
 int32_t Wait(const int32_t* word, int32_t value, uint32_t spins, double milliseconds) {
   for (uint32_t i = 0; i < spins; i++) {
     if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value) break;
@@ -39,7 +40,7 @@ void Post(int32_t* word, int32_t value) { __atomic_store_n(word, value, __ATOMIC
 
 namespace {
 
-// Returns 1, or 0 when the system refuses.
+// Returns 1, or 0 if the system refuses.
 int Limit(int resource, uint64_t value) {
   const rlimit limit = {static_cast<rlim_t>(value), static_cast<rlim_t>(value)};
   return setrlimit(resource, &limit) == 0 ? 1 : 0;
@@ -48,7 +49,7 @@ int Limit(int resource, uint64_t value) {
 }  // namespace
 
 int Confine(uint64_t, uint64_t seconds) {
-  // Each is set, whether another was refused or not.
+  // Set each limit, even if another one was refused.
   const int set = Limit(RLIMIT_CORE, 0) + Limit(RLIMIT_FSIZE, 0) + Limit(RLIMIT_NPROC, 0) +
                   Limit(RLIMIT_CPU, seconds);
   return set == 4 ? kLimits : 0;

@@ -1,4 +1,4 @@
-// Windows has no lab: lab.h says what one needs.
+// The lab is not supported on Windows. See lab.h.
 
 #include "lab.h"
 

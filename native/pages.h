@@ -1,12 +1,12 @@
-// The system calls behind a region, and nothing else: no JavaScript, no allocation policy.
-// Addresses and lengths are in bytes; callers pass whole pages.
+// The system calls behind a region. No JavaScript, no allocation policy. Addresses and lengths are
+// in bytes; callers pass whole pages.
 //
-// A file whose name ends in _posix, _linux, _macos or _windows is compiled for that system alone
+// A file whose name ends in _posix, _linux, _macos or _windows is compiled for that system only
 // (_posix: Linux and macOS).
 #pragma once
 
 #if !defined(__linux__) && !defined(__APPLE__) && !defined(_WIN32)
-#error "offheap maps memory on Linux, macOS and Windows; it does not know this operating system."
+#error "offheap maps memory on Linux, macOS and Windows; it does not support this operating system."
 #endif
 
 #include <cstddef>
@@ -14,8 +14,8 @@
 
 namespace pages {
 
-// What the system said: the error number and the call that gave it. An error of 0 is success.
-// On Windows the error is the errno value of the same meaning.
+// The result of a system call: an error number, 0 for success, and the name of the call. On
+// Windows, the error is the errno value with the same meaning.
 struct Failure {
   int error = 0;
   const char* call = "";
@@ -34,7 +34,7 @@ struct Options {
 //   reservation                                    reservation + reserved
 //   | guard page | start … start + length            | guard page |
 //
-// Without guards the reservation is the usable part alone.
+// Without guards, the reservation is only the usable part.
 struct Span {
   char* reservation = nullptr;
   size_t reserved = 0;
@@ -46,28 +46,28 @@ enum class Access { none, read, readWrite };
 
 size_t PageSize();
 
-// The most bytes this process may lock, as set by RLIMIT_MEMLOCK; infinity when there is no limit.
+// The number of bytes that this process may lock (RLIMIT_MEMLOCK); infinity for no limit.
 double LockLimit();
 
-// Does the system charge memory when it is committed, and not when it is touched? Then pages are
-// committed by Commit(), or by the first access to them, which faults (faults.h).
+// Returns whether the system reserves memory when a page is committed, and not at its first access.
+// Pages are then committed by Commit(), or by their first access, which faults (faults.h).
 bool ChargesCommit();
 
-// Maps `length` bytes of private zeroed memory without committing them. A failure leaves nothing
+// Maps `length` bytes of private zeroed memory without committing them. After a failure, nothing is
 // mapped.
 Failure Map(size_t length, const Options& options, Span* span);
 
-// Takes the contents of a mapping away, and leaves zero pages in its place that anyone may read and
-// write; they take no memory until touched. Other threads may be at work on the pages meanwhile:
-// there is no moment at which they crash.
+// Replaces the pages of a mapping by zero pages that can be read and written. They take no memory
+// until they are accessed. Other threads may access the pages meanwhile: at no moment does an
+// access end the process.
 Failure Retire(const Span& span);
 
 Failure Unmap(const Span& span);
 
-// Makes sure that the system has memory for these pages. Protections stay.
+// Makes sure that the system has memory for these pages. Does not change protections.
 Failure Commit(char* start, size_t length);
 
-// Gives pages back to the system. They are zero, readable and writable when touched again.
+// Returns pages to the system. At the next access they are zero, readable and writable.
 Failure Decommit(char* start, size_t length, bool locked, bool restricted);
 
 Failure Protect(char* start, size_t length, Access access);

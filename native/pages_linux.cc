@@ -8,10 +8,10 @@ namespace pages {
 
 namespace {
 
-// A transparent huge page exists only where a whole aligned one fits.
+// The size and alignment of a transparent huge page.
 constexpr size_t kHugePage = size_t{2} << 20;
 
-// Since Linux 5.14; older C libraries don't name it.
+// MADV_POPULATE_WRITE, since Linux 5.14. Older C libraries don't define it.
 constexpr int kPopulateWrite = 23;
 
 }  // namespace
@@ -23,7 +23,7 @@ size_t Alignment(size_t length, const Options& options) {
 
 Failure AdviseHuge(char* start, size_t length) {
   if (madvise(start, length, MADV_HUGEPAGE) != 0) {
-    // EINVAL: a kernel that was built without them.
+    // EINVAL: the kernel was built without transparent huge pages.
     return {errno == EINVAL ? ENOTSUP : errno, "madvise"};
   }
   return {};
@@ -41,10 +41,10 @@ Failure Populate(char* start, size_t length) {
 }
 
 Failure Decommit(char* start, size_t length, bool locked, bool restricted) {
-  // The kernel would refuse this by itself, but only after the protection was lifted.
+  // The kernel would refuse this too, but only after the protection was lifted.
   if (locked) return {EINVAL, "madvise"};
-  // madvise leaves a protection as it is; new pages have none. First, because it may be refused,
-  // and then no byte is lost.
+  // madvise does not change protections, so lift them. This comes first, because it may fail, and
+  // then no byte is lost.
   if (restricted) {
     if (const Failure failure = Protect(start, length, Access::readWrite)) return failure;
   }

@@ -14,8 +14,8 @@ Failure Populate(char* start, size_t length) {
 }
 
 Failure Decommit(char* start, size_t length, bool locked, bool) {
-  // madvise of macOS doesn't promise zeros; a new mapping over the old one does. It would also
-  // unlock silently.
+  // madvise on macOS does not guarantee zeros; a new mapping over the old one does. It would also
+  // silently unlock the pages.
   if (locked) return {EINVAL, "mmap"};
   const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
   void* address = mmap(start, length, PROT_READ | PROT_WRITE, flags, -1, 0);

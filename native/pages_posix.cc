@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kPrivate = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
-// Gives back what alignment reserved too much, at either end.
+// Unmaps what was reserved for alignment only, at both ends.
 Failure TrimTo(Span* span, char* first, size_t size) {
   const size_t before = static_cast<size_t>(first - span->reservation);
   const size_t after = span->reserved - before - size;
@@ -29,7 +29,7 @@ Failure TrimTo(Span* span, char* first, size_t size) {
   return {};
 }
 
-// Reserves the pages and their guards, aligned, still inaccessible.
+// Reserves the pages and their guards, aligned and inaccessible.
 Failure Reserve(size_t length, const Options& options, Span* span) {
   const size_t guard = options.guard ? PageSize() : 0;
   const size_t wanted = length + 2 * guard;
@@ -53,7 +53,7 @@ Failure Prepare(const Span& span, const Options& options) {
   if (options.hugePages) {
     if (const Failure failure = AdviseHuge(span.start, span.length)) return failure;
   }
-  // Locking first: it refuses a size beyond the limit before a single page is committed.
+  // Lock first: a size beyond the limit is then rejected before a page is committed.
   if (options.lock && mlock(span.start, span.length) != 0) return Refused("mlock");
   if (options.populate) return Populate(span.start, span.length);
   return {};
@@ -97,7 +97,7 @@ Failure Map(size_t length, const Options& options, Span* span) {
 
 Failure Retire(const Span& span) {
   const int kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
-  // The guard pages too: so it is one mapping, and may become a part of its neighbour.
+  // Including the guard pages, so that it is one mapping, which can merge with its neighbour.
   void* address = mmap(span.reservation, span.reserved, PROT_READ | PROT_WRITE, kind, -1, 0);
   if (address == MAP_FAILED) return Refused("mmap");
   return {};

@@ -1,4 +1,4 @@
-// In what Linux and macOS differ. pages_posix.cc has all that they share.
+// The differences between Linux and macOS. pages_posix.cc has what they share.
 #pragma once
 
 #include <cerrno>
@@ -7,7 +7,7 @@
 
 namespace pages {
 
-// What mincore says about a page.
+// The result type of mincore.
 #if defined(__APPLE__)
 using Residency = char;
 #else
@@ -16,10 +16,10 @@ using Residency = unsigned char;
 
 inline Failure Refused(const char* call) { return {errno, call}; }
 
-// Writes one byte in each page. The memory is new, so that its bytes stay zero.
+// Writes a zero to each page of new memory, to commit it.
 void Touch(char* start, size_t length);
 
-// The alignment of a new mapping of that length, in bytes: a multiple of the page size.
+// The alignment of a new mapping, in bytes: a multiple of the page size.
 size_t Alignment(size_t length, const Options& options);
 
 Failure AdviseHuge(char* start, size_t length);

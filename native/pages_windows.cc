@@ -1,12 +1,12 @@
-// Windows charges memory when it is committed, not when it is touched. So a mapping is reserved,
-// which costs nothing, and committed piece by piece: by Commit() as a heap grows, or by the first
-// access to a page (faults_windows.cc).
+// Windows reserves memory for a page when it is committed, not at its first access. So a mapping
+// reserves addresses only, and pages are committed later: by Commit() as a heap grows, or by the
+// first access to a page (faults_windows.cc).
 #include "pages.h"
 
 #define NOMINMAX
 #define WIN32_LEAN_AND_MEAN
 #include <windows.h>
-// The functions of kernel32, not those of psapi.dll.
+// Use the functions in kernel32.dll, not those in psapi.dll.
 #define PSAPI_VERSION 2
 #include <psapi.h>
 
@@ -37,16 +37,15 @@ int ErrnoOf(DWORD error) {
 
 Failure Refused(const char* call) { return {ErrnoOf(GetLastError()), call}; }
 
-// Calls visit(start, length, isCommitted, failure) for each run of pages that are all committed, or
-// all not.
+// Calls visit(start, length, isCommitted) for each run of pages that are all committed, or all not.
 template <typename Visit>
 Failure EachRun(char* start, size_t length, Visit visit) {
   char* const end = start + length;
   while (start < end) {
     MEMORY_BASIC_INFORMATION run;
     if (VirtualQuery(start, &run, sizeof(run)) == 0) return Refused("VirtualQuery");
-    const char* runEnd = static_cast<char*>(run.BaseAddress) + run.RegionSize;
-    const size_t size = std::min(static_cast<size_t>(end - start), static_cast<size_t>(runEnd - start));
+    char* const runEnd = static_cast<char*>(run.BaseAddress) + run.RegionSize;
+    const size_t size = static_cast<size_t>(std::min(end, runEnd) - start);
     if (const Failure failure = visit(start, size, run.State == MEM_COMMIT)) return failure;
     start += size;
   }
@@ -54,15 +53,15 @@ Failure EachRun(char* start, size_t length, Visit visit) {
 }
 
 Failure CommitRun(char* start, size_t length) {
-  if (VirtualAlloc(start, length, MEM_COMMIT, PAGE_READWRITE) == nullptr) return Refused("VirtualAlloc");
-  return {};
+  void* const committed = VirtualAlloc(start, length, MEM_COMMIT, PAGE_READWRITE);
+  return committed == nullptr ? Refused("VirtualAlloc") : Failure{};
 }
 
 Failure Lock(char* start, size_t length) {
   if (VirtualLock(start, length)) return {};
   if (GetLastError() != ERROR_WORKING_SET_QUOTA) return Refused("VirtualLock");
-  // A process may lock no more than its smallest working set, less some pages, and may raise that
-  // itself.
+  // A process may lock no more than its minimum working set minus a few pages, but may raise that
+  // minimum itself.
   SIZE_T least = 0;
   SIZE_T most = 0;
   const HANDLE process = GetCurrentProcess();
@@ -78,7 +77,7 @@ Failure Prepare(const Span& span, const Options& options) {
   if (options.lock) {
     if (const Failure failure = Lock(span.start, span.length)) return failure;
   }
-  // The memory is new, so that its bytes stay zero.
+  // The memory is new, so its bytes stay zero.
   for (size_t offset = 0; offset < span.length; offset += PageSize()) {
     *const_cast<volatile char*>(span.start + offset) = 0;
   }
@@ -102,14 +101,14 @@ bool ChargesCommit() { return true; }
 
 Failure Map(size_t length, const Options& options, Span* span) {
   *span = {};
-  // Large pages of Windows need a privilege that few users have, and can be neither reserved nor
-  // given back in part.
+  // Large pages on Windows need a privilege that few users have, and can be neither reserved nor
+  // returned in part.
   if (options.hugePages) return {ENOTSUP, "VirtualAlloc"};
   const size_t guard = options.guard ? PageSize() : 0;
   const size_t reserved = length + 2 * guard;
   void* address = VirtualAlloc(nullptr, reserved, MEM_RESERVE, PAGE_READWRITE);
   if (address == nullptr) {
-    // "Invalid parameter" is a size beyond the address space.
+    // ERROR_INVALID_PARAMETER: the size is beyond the address space.
     const DWORD error = GetLastError();
     return {error == ERROR_INVALID_PARAMETER ? ENOMEM : ErrnoOf(error), "VirtualAlloc"};
   }
@@ -121,7 +120,7 @@ Failure Map(size_t length, const Options& options, Span* span) {
   return failure;
 }
 
-// An access of any thread commits its page again (faults_windows.cc); a system call gets an error.
+// A later access commits its page again (faults_windows.cc). A system call fails.
 Failure Retire(const Span& span) {
   if (!VirtualFree(span.start, span.length, MEM_DECOMMIT)) return Refused("VirtualFree");
   return {};
@@ -134,7 +133,7 @@ Failure Unmap(const Span& span) {
 
 Failure Commit(char* start, size_t length) {
   return EachRun(start, length, [](char* run, size_t size, bool isCommitted) {
-    // Committing a page a second time would lift its protection.
+    // Committing a page again would lift its protection.
     return isCommitted ? Failure{} : CommitRun(run, size);
   });
 }
@@ -144,15 +143,17 @@ Failure Decommit(char* start, size_t length, bool locked, bool) {
   return EachRun(start, length, [](char* run, size_t size, bool isCommitted) -> Failure {
     if (!isCommitted) return {};
     if (!VirtualFree(run, size, MEM_DECOMMIT)) return Refused("VirtualFree");
-    // The charge is kept: a system call that meets a page without one fails. Were it refused, the
-    // next access would ask again.
+    // Commit the pages again, because a system call fails on an uncommitted page. If this fails,
+    // the next access commits its page.
     CommitRun(run, size);
     return {};
   });
 }
 
 Failure Protect(char* start, size_t length, Access access) {
-  const DWORD wanted = access == Access::none ? PAGE_NOACCESS : access == Access::read ? PAGE_READONLY : PAGE_READWRITE;
+  const DWORD wanted = access == Access::none   ? PAGE_NOACCESS
+                       : access == Access::read ? PAGE_READONLY
+                                                : PAGE_READWRITE;
   return EachRun(start, length, [wanted](char* run, size_t size, bool isCommitted) -> Failure {
     if (!isCommitted) {
       // Pages become readable and writable when they are committed.
@@ -167,20 +168,26 @@ Failure Protect(char* start, size_t length, Access access) {
 
 Failure Resident(char* start, size_t length, uint64_t* bytes) {
   uint64_t resident = 0;
-  const Failure failure = EachRun(start, length, [&resident](char* run, size_t size, bool isCommitted) -> Failure {
+  const auto countRun = [&resident](char* run, size_t size, bool isCommitted) -> Failure {
     if (!isCommitted) return {};
     PSAPI_WORKING_SET_EX_INFORMATION pages[512];
     const size_t count = size / PageSize();
     for (size_t first = 0; first < count; first += 512) {
       const size_t chunk = std::min<size_t>(512, count - first);
-      for (size_t index = 0; index < chunk; index++) pages[index].VirtualAddress = run + (first + index) * PageSize();
-      if (!QueryWorkingSetEx(GetCurrentProcess(), pages, static_cast<DWORD>(chunk * sizeof(*pages)))) {
+      for (size_t index = 0; index < chunk; index++) {
+        pages[index].VirtualAddress = run + (first + index) * PageSize();
+      }
+      const DWORD bytesOfPages = static_cast<DWORD>(chunk * sizeof(*pages));
+      if (!QueryWorkingSetEx(GetCurrentProcess(), pages, bytesOfPages)) {
         return Refused("QueryWorkingSetEx");
       }
-      for (size_t index = 0; index < chunk; index++) resident += pages[index].VirtualAttributes.Valid;
+      for (size_t index = 0; index < chunk; index++) {
+        resident += pages[index].VirtualAttributes.Valid;
+      }
     }
     return {};
-  });
+  };
+  const Failure failure = EachRun(start, length, countRun);
   *bytes = resident * PageSize();
   return failure;
 }

@@ -1,20 +1,24 @@
 /*
- * The recorder: a library that `offheap record` preloads into a program (Linux, LD_PRELOAD). It stands in front of malloc and its
- * family, passes every call on to the allocator that the program would have used, and notes what happened in a file.
+ * The recorder: a library that `offheap record` preloads into a program (Linux, LD_PRELOAD). It
+ * wraps malloc and its family: it passes every call on to the allocator of the program, and records
+ * the event in a file.
  *
- * The file is mapped, shared, so that an event is a store to memory: no system call, no lock, no descriptor that the program could
- * close, and nothing lost when the program dies by _exit, execve or SIGKILL. lib/trace/events.ts reads it afterwards.
+ * The file is mapped and shared, so recording an event is a store to memory. It needs no system
+ * call, no lock, and no descriptor that the program could close, and no event is lost when the
+ * program ends by _exit, execve or SIGKILL. lib/trace/events.ts reads the file afterwards.
  *
  *   byte 0              64 KiB                    + 1.5 MiB                 + 1.5 MiB
  *   +-------------------+-------------------------+-------------------------+----
  *   | struct header     | window 0: 65,536 events | window 1: 65,536 events | ...
  *   +-------------------+-------------------------+-------------------------+----
  *
- * The file is sparse and as long as the longest recording allowed. Only the windows around the latest event are kept in memory.
+ * The file is sparse, with the length of the longest possible recording. Only the windows around
+ * the last event are kept in memory.
  *
- * Order across threads: an event's slot is taken by one atomic addition. free takes its slot before the block is really freed,
- * malloc after the block was really allocated, so a block that goes from one thread to another is always seen free first. realloc
- * does both, and takes two slots: REALLOC_BEGIN, after which the old address may turn up elsewhere, and REALLOC_END.
+ * Order across threads: each event takes a slot with an atomic addition. free takes its slot before
+ * the block is freed, malloc after the block is allocated. So when a block is freed by one thread
+ * and allocated by another, the free is recorded first. realloc takes two slots: REALLOC_BEGIN,
+ * after which another thread may get the old address, and REALLOC_END.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -45,23 +49,26 @@
 extern char **environ;
 
 struct header {
-  uint64_t magic;    /* written by the reader's side, so that no other file is ever written to */
+  uint64_t magic;    /* written by `offheap record`, so that no other file is overwritten */
   uint64_t attached; /* 1 once this library runs inside the program */
-  uint64_t capacity; /* events that have a place; lowered when the disk is full */
+  uint64_t capacity; /* the number of slots; lowered when the disk is full */
   uint64_t padding[5];
-  uint64_t next; /* slots taken; beyond capacity they were lost. A cache line of its own */
+  uint64_t next; /* slots taken, in a separate cache line; those beyond capacity are lost */
 };
 
-/* The kind sits in the low three bits of the address, which an allocator's alignment leaves free. 0: taken, never written. */
+/*
+ * The kind is stored in the low three bits of the address, which are zero because of alignment. 0:
+ * the slot was taken, but the event was never written.
+ */
 enum kind { MALLOC = 1, CALLOC = 2, ALIGNED = 3, FREE = 4, REALLOC_BEGIN = 5, REALLOC_END = 6 };
 
 struct event {
-  uint64_t what;  /* address | kind; the address is 0 when the allocator refused */
-  uint64_t size;  /* bytes asked for; for CALLOC those of one element */
+  uint64_t what;  /* address | kind; the address is 0 if the allocation failed */
+  uint64_t size;  /* requested bytes; for CALLOC the size of one element */
   uint64_t extra; /* CALLOC: count. ALIGNED: alignment. REALLOC_END: slot of its REALLOC_BEGIN */
 };
 
-/* The allocator that the program would have used without us. */
+/* The allocator of the program. */
 static struct {
   void *(*malloc)(size_t);
   void *(*calloc)(size_t, size_t);
@@ -74,14 +81,14 @@ static struct {
 
 static struct header *header;
 static struct event *events;
-/* In a page that the kernel hands to a forked child as zeros: the child records nothing, however it was forked. */
+/* In a page that is zero in a forked child, so that the child records nothing. */
 static int *recording;
-/* The process to record, for kernels that can't wipe a page on fork; else 0. */
+/* The process to record, on kernels without MADV_WIPEONFORK; else 0. */
 static pid_t only_process;
-/* An allocator may serve one public function by calling another (musl's posix_memalign): only the outer one counts. */
+/* A public function may call another one (posix_memalign in musl): only the outer is recorded. */
 static __thread int inside __attribute__((tls_model("initial-exec")));
 
-/* ---- before the real functions are known: dlsym itself may allocate ---- */
+/* ---- allocations of dlsym, before the functions of the allocator are known ---- */
 
 static char bootstrap[4096] __attribute__((aligned(16)));
 static size_t bootstrap_used;
@@ -112,7 +119,10 @@ static void resolve(void) {
 
 /* ---- starting ---- */
 
-/* A program that this one executes must not be recorded. Our entry is the first; what the user had stays behind it. */
+/*
+ * Keeps programs that this one executes from being recorded. `offheap record` puts its entry first;
+ * the entries of the user after it are kept.
+ */
 static void leave_environment(void) {
   char *preload = getenv("LD_PRELOAD");
   unsetenv(FILE_VARIABLE);
@@ -127,11 +137,12 @@ static void map_events(const char *path) {
   if (fd < 0) return;
   struct stat file;
   if (fstat(fd, &file) == 0 && file.st_size >= (off_t)(HEADER_BYTES + WINDOW_BYTES)) {
-    /* Under a limit of address space a shorter recording is better than none. */
+    /* If the address space is limited, a shorter recording is better than none. */
     uint64_t windows = (uint64_t)(file.st_size - HEADER_BYTES) / WINDOW_BYTES;
     void *base = MAP_FAILED;
     for (; windows > 0; windows /= 4) {
-      base = mmap(NULL, HEADER_BYTES + windows * WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+      size_t length = HEADER_BYTES + windows * WINDOW_BYTES;
+      base = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
       if (base != MAP_FAILED) break;
     }
     if (base != MAP_FAILED && ((struct header *)base)->magic == MAGIC) {
@@ -143,10 +154,14 @@ static void map_events(const char *path) {
   close(fd);
 }
 
-/* Takes the disk space of a window now: a full disk is an error here, but a SIGBUS at the first store to a page. */
+/*
+ * Allocates the disk space of a window. On a full disk this fails, while a store to a page without
+ * disk space would raise SIGBUS.
+ */
 static void populate(uint64_t window) {
   if ((window + 1) * WINDOW_EVENTS > __atomic_load_n(&header->capacity, __ATOMIC_RELAXED)) return;
-  if (madvise((char *)events + window * WINDOW_BYTES, WINDOW_BYTES, MADV_POPULATE_WRITE) != 0 && errno == EFAULT)
+  char *begin = (char *)events + window * WINDOW_BYTES;
+  if (madvise(begin, WINDOW_BYTES, MADV_POPULATE_WRITE) != 0 && errno == EFAULT)
     __atomic_store_n(&header->capacity, window * WINDOW_EVENTS, __ATOMIC_RELAXED);
 }
 
@@ -165,11 +180,14 @@ static void start(void) {
   recording = page;
 }
 
-/* Runs at the first call, long before main: libraries allocate while they are loaded, and no thread exists yet. */
+/*
+ * Runs at the first call, before main: libraries allocate while they are loaded. No other thread
+ * exists yet.
+ */
 static void prepare(void) {
   static int started;
   if (real.malloc == NULL) resolve();
-  /* The loader may allocate before libc has an environment to read. */
+  /* The loader may allocate before libc has read the environment. */
   if (!started && environ != NULL) {
     started = 1;
     int error = errno;
@@ -189,11 +207,15 @@ static int must_record(void) {
   return only_process == 0 || only_process == getpid();
 }
 
-/* Halfway through a window: get the next one ready, and let the one before go from memory (it stays in the file). */
+/*
+ * In the middle of a window: prepares the next window, and removes the one before from memory. It
+ * stays in the file.
+ */
 static void turn(uint64_t window) {
   int error = errno;
   populate(window + 1);
-  if (window > 0) madvise((char *)events + (window - 1) * WINDOW_BYTES, WINDOW_BYTES, MADV_DONTNEED);
+  char *begin = (char *)events + window * WINDOW_BYTES;
+  if (window > 0) madvise(begin - WINDOW_BYTES, WINDOW_BYTES, MADV_DONTNEED);
   errno = error;
 }
 
@@ -204,12 +226,12 @@ static uint64_t record(enum kind kind, const void *address, size_t size, uint64_
   struct event *event = &events[slot];
   event->size = size;
   event->extra = extra;
-  /* Last, so that an event cut short by the program's death reads as never written. */
+  /* The last store, so that an event interrupted by the end of the program reads as not written. */
   __atomic_store_n(&event->what, (uint64_t)(uintptr_t)address | (uint64_t)kind, __ATOMIC_RELEASE);
   return slot;
 }
 
-/* ---- the functions that the program calls ---- */
+/* ---- the functions called by the program ---- */
 
 EXPORT void *malloc(size_t size) {
   if (resolving) return bootstrap_alloc(size);
@@ -265,7 +287,10 @@ EXPORT void *realloc(void *p, size_t size) {
   return result;
 }
 
-/* Not passed on: libc's own calls realloc, so it would be seen anyway, but another allocator's might not. */
+/*
+ * Calls realloc here instead of the allocator's reallocarray, which may or may not call realloc
+ * through this library.
+ */
 EXPORT void *reallocarray(void *p, size_t count, size_t size) {
   size_t bytes;
   if (__builtin_mul_overflow(count, size, &bytes)) {

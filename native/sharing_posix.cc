@@ -1,16 +1,15 @@
-// Memory that several threads of the process share. Each thread wraps the same pages as
-// ArrayBuffers of its own: one over the head, which only the library sees, and one over the body.
-// So closing it in one thread, which detaches the buffers of that thread, leaves the others alone.
-// When the last one has closed it, the contents are gone at once; the addresses stay until no
-// ArrayBuffer is left that other threads of Node could be working on (fs.read, zlib, crypto).
+// Memory that several threads of the process share. Each thread wraps the same pages as its own
+// ArrayBuffers: one over the head, which only the library accesses, and one over the body. Closing
+// it in one thread detaches the buffers of that thread only. When the last thread closes it, the
+// contents are released at once. The addresses stay reserved until all ArrayBuffers are collected,
+// because asynchronous operations may still use them (fs.read, zlib, crypto).
 //
-// A mapping is found by its id, 32 characters that its maker drew at random. What arrives in a
-// message is compared with the ids of this process, and nothing else: no address ever travels.
+// A mapping is identified by its id: 32 random characters. A message to another thread contains the
+// id only, never an address, and the id is compared with those of this process.
 //
-// An attachment is what one thread has of a mapping. It ends when the thread closes it, when its
-// buffers are collected, or when the thread's environment ends, in whatever way. Then, if the
-// thread has claimed a life (lib/sharing/control.ts), that word says from now on that the thread is
-// gone.
+// An Attachment is the use of a mapping by one thread. It ends when the thread closes it, when its
+// buffers are collected, or when the environment of the thread ends, however it ends. If the thread
+// has claimed a life (lib/sharing/control.ts), that life ends with the attachment.
 #include "face.h"
 
 #include <atomic>
@@ -38,14 +37,14 @@ struct Mapping {
   size_t head = 0;
   bool locked = false;
   char id[kIdLength] = {};
-  // Attachments that are open, and those that have a buffer which is not collected. Guarded by the
-  // registry.
+  // The number of open attachments, and of those with a buffer that is not collected. Guarded by
+  // the lock of the registry.
   int users = 0;
   int holders = 0;
   Mapping* next = nullptr;
 };
 
-// The mappings of the process. Its lock is held for a few instructions at a time.
+// The mappings of the process. The lock is held for a few instructions only.
 std::atomic_flag registryLock = ATOMIC_FLAG_INIT;
 Mapping* registry = nullptr;
 
@@ -64,9 +63,10 @@ class Registry {
   }
 
   Mapping* Find(const char* id) const {
-    Mapping* mapping = registry;
-    while (mapping != nullptr && std::memcmp(mapping->id, id, kIdLength) != 0) mapping = mapping->next;
-    return mapping;
+    for (Mapping* mapping = registry; mapping != nullptr; mapping = mapping->next) {
+      if (std::memcmp(mapping->id, id, kIdLength) == 0) return mapping;
+    }
+    return nullptr;
   }
 
   void Remove(Mapping* mapping) {
@@ -76,7 +76,8 @@ class Registry {
   }
 };
 
-// One user less. The last one takes the contents away; nobody could do anything about a failure.
+// Removes one user. The last one releases the contents. A failure of that is ignored: the pages
+// then keep their contents until they are unmapped.
 void Unuse(Mapping* mapping) {
   Registry mappings;
   if (--mapping->users > 0) return;
@@ -84,7 +85,7 @@ void Unuse(Mapping* mapping) {
   pages::Retire(mapping->span);
 }
 
-// One holder less. All users are gone when the last one is.
+// Removes one holder. The last one unmaps the pages; no user is left by then.
 void Unhold(Mapping* mapping) {
   {
     Registry mappings;
@@ -96,18 +97,17 @@ void Unhold(Mapping* mapping) {
 
 struct Attachment {
   Mapping* mapping;
-  // The word that says whether the thread lives, and what it holds meanwhile.
+  // The life of the thread, and its value while the thread is alive.
   std::atomic<int32_t>* life = nullptr;
   int32_t living = 0;
   bool open = true;
   bool holds = true;
-  // Those of the record: the object in JavaScript, the hook, two buffers and their backing stores.
-  // All are of one thread.
+  // The owners of this object: the object in JavaScript, the cleanup hook, two buffers and their
+  // backing stores. All belong to one thread.
   int owners = 6;
   int buffers = 4;
 
-  // Other threads see the life end after all that this thread has stored: the store has release
-  // order.
+  // The exchange has release order: others see all stores of this thread before its life ends.
   void End() {
     if (!open) return;
     open = false;
@@ -118,7 +118,7 @@ struct Attachment {
     Unuse(mapping);
   }
 
-  // From now on no buffer of this attachment is in use.
+  // Called when no buffer of this attachment is in use any more.
   void LetGo() {
     End();
     if (!holds) return;
@@ -131,16 +131,16 @@ struct Attachment {
   }
 };
 
-// Node calls this when the thread has no request under way any more.
+// Node calls this after the last request of the thread has completed.
 void OnEnvironmentEnd(void* data) {
   Attachment* attachment = static_cast<Attachment*>(data);
   attachment->LetGo();
   attachment->Drop();
 }
 
-// A buffer or a backing store was collected: Node calls this on a later turn of the event loop, or
-// while the environment ends. A body that was transferred elsewhere keeps its backing store, and so
-// the pages.
+// Node calls this after a buffer or a backing store was collected: in a later iteration of the
+// event loop, or while the environment ends. A body that was transferred keeps its backing store,
+// and so the pages.
 void FinalizeBuffer(napi_env, void*, void* hint) {
   Attachment* attachment = static_cast<Attachment*>(hint);
   if (--attachment->buffers == 0) attachment->LetGo();
@@ -149,10 +149,12 @@ void FinalizeBuffer(napi_env, void*, void* hint) {
 
 void FinalizeObject(napi_env, void* data, void*) { static_cast<Attachment*>(data)->Drop(); }
 
-// Argument 0 as an id.
+// Returns argument 0 as an id.
 std::string IdOf(const Napi::CallbackInfo& info) {
   std::string id = info[0].IsString() ? info[0].As<Napi::String>().Utf8Value() : "";
-  if (id.size() != kIdLength) ThrowCode(info.Env(), "ERR_INVALID_ARG_VALUE", "an id has 32 characters");
+  if (id.size() != kIdLength) {
+    ThrowCode(info.Env(), "ERR_INVALID_ARG_VALUE", "an id must have 32 characters");
+  }
   return id;
 }
 
@@ -167,19 +169,24 @@ Attachment* AttachmentOf(const Napi::CallbackInfo& info) {
   return static_cast<Attachment*>(data);
 }
 
-// The attachment of argument 0, whose mapping is there.
+// Returns the open attachment of argument 0.
 Attachment* OpenAttachment(const Napi::CallbackInfo& info) {
   Attachment* attachment = AttachmentOf(info);
-  if (!attachment->open) ThrowCode(info.Env(), "ERR_OFFHEAP_CLOSED", "the shared memory was closed");
+  if (!attachment->open) {
+    ThrowCode(info.Env(), "ERR_OFFHEAP_CLOSED", "the shared memory was closed");
+  }
   return attachment;
 }
 
 napi_value Wrap(Napi::Env env, Attachment* attachment, char* start, size_t length) {
   napi_value buffer = nullptr;
-  napi_status status = napi_create_external_arraybuffer(env, start, length, FinalizeBuffer, attachment, &buffer);
-  if (status == napi_ok) status = napi_add_finalizer(env, buffer, nullptr, FinalizeBuffer, attachment, nullptr);
+  napi_status status =
+      napi_create_external_arraybuffer(env, start, length, FinalizeBuffer, attachment, &buffer);
+  if (status == napi_ok) {
+    status = napi_add_finalizer(env, buffer, nullptr, FinalizeBuffer, attachment, nullptr);
+  }
   if (status == napi_ok) return buffer;
-  // Whether the finalizer will run is not known, so its share is never dropped here.
+  // The finalizer may still run, so its ownership is not dropped here.
   bool pending = false;
   napi_is_exception_pending(env, &pending);
   napi_value ignored;
@@ -190,7 +197,7 @@ napi_value Wrap(Napi::Env env, Attachment* attachment, char* start, size_t lengt
         "(Electron and other builds with the V8 sandbox don't)");
 }
 
-// What JavaScript gets of a mapping that counts this thread among its users already.
+// Attaches this thread to a mapping that already counts it as a user and a holder.
 Napi::Value Attach(Napi::Env env, Mapping* mapping) {
   Attachment* attachment = new (std::nothrow) Attachment{mapping};
   if (attachment == nullptr) {
@@ -211,8 +218,10 @@ Napi::Value Attach(Napi::Env env, Mapping* mapping) {
   napi_type_tag_object(env, object, &kTag);
   const pages::Span& span = mapping->span;
   Napi::Object result = Napi::Object::New(env);
-  result.Set("head", Napi::Value(env, Wrap(env, attachment, span.start, mapping->head)));
-  result.Set("buffer", Napi::Value(env, Wrap(env, attachment, span.start + mapping->head, span.length - mapping->head)));
+  const size_t head = mapping->head;
+  result.Set("head", Napi::Value(env, Wrap(env, attachment, span.start, head)));
+  const napi_value body = Wrap(env, attachment, span.start + head, span.length - head);
+  result.Set("buffer", Napi::Value(env, body));
   result.Set("handle", object);
   return result;
 }
@@ -250,7 +259,7 @@ Napi::Value Map(const Napi::CallbackInfo& info) {
   return Attach(env, mapping);
 }
 
-// shareAttach(id) → { handle, head, buffer }, or undefined when the process has no such mapping
+// shareAttach(id) → { handle, head, buffer }; undefined if the process has no such mapping
 Napi::Value AttachById(const Napi::CallbackInfo& info) {
   const std::string id = IdOf(info);
   Mapping* mapping;
@@ -277,46 +286,52 @@ Napi::Value Close(const Napi::CallbackInfo& info) {
     bool detached = false;
     if (!info[index].IsArrayBuffer()) ThrowType(env, "head and buffer must be ArrayBuffers");
     napi_is_detached_arraybuffer(env, info[index], &detached);
-    // Transferred elsewhere: the memory lives as long as the new buffer.
+    // The buffer was transferred: the memory belongs to the new buffer.
     if (detached) return env.Undefined();
     napi_get_arraybuffer_info(env, info[index], &data, &length);
-    const char* start = attachment->mapping->span.start + (index == 1 ? 0 : attachment->mapping->head);
+    const Mapping& mapping = *attachment->mapping;
+    const char* start = mapping.span.start + (index == 1 ? 0 : mapping.head);
     if (data != start) ThrowType(env, "head and buffer must be those of this handle");
   }
-  if (napi_detach_arraybuffer(env, info[1]) != napi_ok || napi_detach_arraybuffer(env, info[2]) != napi_ok) {
+  if (napi_detach_arraybuffer(env, info[1]) != napi_ok ||
+      napi_detach_arraybuffer(env, info[2]) != napi_ok) {
     Napi::Error::Fatal("offheap close", "an ArrayBuffer over unmapped pages can't be detached");
   }
   attachment->End();
   return env.Undefined();
 }
 
-// shareClaim(handle, offset, count) → the token of this thread; 0 when all `count` lives, words
-// from byte `offset` of the head on, are taken. One call, so that a thread that ends has either no
-// life or one that ends with it.
+// shareClaim(handle, offset, count) → the token of this thread; 0 when all lives are taken. The
+// lives are `count` words from byte `offset` of the head on. A single call claims the life and
+// registers its end, so that no life can outlive its thread.
 Napi::Value Claim(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Attachment* attachment = OpenAttachment(info);
   const size_t offset = Bytes(info, 1, "offset");
   const size_t count = Bytes(info, 2, "count");
-  if (attachment->life != nullptr || offset % 4 != 0 || count > 256 || offset + 4 * count > attachment->mapping->head) {
-    ThrowRange(env, "lives must lie in the head, and a thread has one");
+  const Mapping& mapping = *attachment->mapping;
+  if (attachment->life != nullptr || offset % 4 != 0 || count > 256 ||
+      offset + 4 * count > mapping.head) {
+    ThrowRange(env, "lives must be words of the head, and a thread can claim only one");
   }
   for (size_t index = 0; index < count; index++) {
-    auto* life = reinterpret_cast<std::atomic<int32_t>*>(attachment->mapping->span.start + offset + 4 * index);
+    char* const word = mapping.span.start + offset + 4 * index;
+    auto* life = reinterpret_cast<std::atomic<int32_t>*>(word);
     int32_t value = life->load();
     if (value < 0 || value > 0x7fffff || value % 2 != 0) continue;
     if (!life->compare_exchange_strong(value, value + 1)) continue;
     attachment->life = life;
     attachment->living = value + 1;
-    return Napi::Number::New(env, static_cast<double>((static_cast<int32_t>(value + 1) << 8) | static_cast<int32_t>(index)));
+    const int32_t token = ((value + 1) << 8) | static_cast<int32_t>(index);
+    return Napi::Number::New(env, static_cast<double>(token));
   }
   return Napi::Number::New(env, 0);
 }
 
 static_assert(sizeof(std::atomic<int32_t>) == 4 && std::atomic<int32_t>::is_always_lock_free,
-              "a life is a word that JavaScript reads as well");
+              "a life is a word that JavaScript accesses too");
 
-// shareDecommit(handle, offset, length): whole pages of the body
+// shareDecommit(handle, offset, length): returns whole pages of the body to the system
 Napi::Value Decommit(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Mapping& mapping = *OpenAttachment(info)->mapping;
@@ -329,7 +344,8 @@ Napi::Value Decommit(const Napi::CallbackInfo& info) {
   }
   if (length == 0) return env.Undefined();
   char* start = mapping.span.start + mapping.head + offset;
-  if (const pages::Failure failure = pages::Decommit(start, length, mapping.locked, false)) ThrowSystem(env, failure);
+  const pages::Failure failure = pages::Decommit(start, length, mapping.locked, false);
+  if (failure) ThrowSystem(env, failure);
   return env.Undefined();
 }
 
@@ -338,13 +354,12 @@ Napi::Value ResidentBytes(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Mapping& mapping = *OpenAttachment(info)->mapping;
   uint64_t bytes = 0;
-  if (const pages::Failure failure = pages::Resident(mapping.span.start, mapping.span.length, &bytes)) {
-    ThrowSystem(env, failure);
-  }
+  const pages::Failure failure = pages::Resident(mapping.span.start, mapping.span.length, &bytes);
+  if (failure) ThrowSystem(env, failure);
   return Napi::Number::New(env, static_cast<double>(bytes));
 }
 
-// barrier(across): false when this system has none
+// barrier(across) → false if this system has no such barrier
 Napi::Value Barrier(const Napi::CallbackInfo& info) {
   const bool across = Flag(info, 0, "across");
   const barrier::Reach reach = across ? barrier::Reach::across : barrier::Reach::process;
@@ -356,7 +371,7 @@ Napi::Value Barrier(const Napi::CallbackInfo& info) {
 // sleep(microseconds)
 Napi::Value Sleep(const Napi::CallbackInfo& info) {
   const size_t microseconds = Bytes(info, 0, "microseconds");
-  // A thread that is terminated meanwhile ends after this.
+  // A thread that is terminated meanwhile ends only after the sleep, so limit it.
   barrier::Sleep(microseconds < 10000 ? static_cast<uint32_t>(microseconds) : 10000);
   return info.Env().Undefined();
 }

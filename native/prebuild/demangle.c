@@ -1,6 +1,7 @@
 /*
- * Takes the place of the C++ library's own function in a prebuilt addon. It turns symbols into names for the message of an
- * uncaught C++ exception, which is of no use without debug symbols, and would be more than half of the addon.
+ * Replaces the demangler of the C++ library in a prebuilt addon. It formats the message of an
+ * uncaught C++ exception, is of no use without debug symbols, and would double the size of the
+ * addon.
  */
 char *__cxa_demangle(const char *name, char *buffer, unsigned long *length, int *status) {
   (void)name;

@@ -1,8 +1,8 @@
 /**
- * Part of `prepare`, so of `npm install` in a checkout and of `npm pack`: a package must at least
- * run on the machine that packed it. Copies the addon from build/Release to prebuilds/, unless a
- * release's binary for this platform is there; throws away what older sources left; and `npm pack`
- * says which platforms the package will lack. Only a release must have all of them.
+ * Part of `prepare`, which runs in `npm install` in a checkout and in `npm pack`: a package must at
+ * least run on the machine that packed it. Copies the addon from build/Release to prebuilds/,
+ * unless a release binary for this platform is there. Deletes binaries of older sources. In `npm
+ * pack`, lists the platforms without a binary; only a release needs all of them.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -21,7 +21,7 @@ for (const target of missing) remove(target)
 if (missing.length > 0 && ['pack', 'publish'].includes(process.env.npm_command)) {
   const names = missing.map(({ name }) => name).join(', ')
   console.error(
-    `offheap: npm pack would pack binaries for ${host.name}, none for ${names}; node ` +
-      'native/prebuild/main.js builds those.'
+    `offheap: the package will have binaries for ${host.name}, but none for ${names}. ` +
+      'To build those, run: node native/prebuild/main.js'
   )
 }

@@ -1,22 +1,22 @@
 /**
- * What a binary is: for which processor, which libraries it asks for, what it exports, and the
- * oldest system that it runs on. Read from the bytes of ELF, Mach-O and PE, so that a machine of
- * any kind can judge the binaries for all others.
+ * Inspects a binary: its processor, the libraries that it needs, its exports, and the oldest system
+ * that it supports. Reads ELF, Mach-O and PE, so that binaries for all platforms can be verified on
+ * any of them.
  */
 
-/** The text that begins at an offset, up to its zero. */
+/** The zero-terminated string at an offset. */
 function textAt(bytes, offset) {
   return bytes.toString('latin1', offset, bytes.indexOf(0, offset))
 }
 
-/** A version in the form that Mach-O has it: 0x000b0000 is 11.0. */
+/** Decodes a version in Mach-O: 0x000b0000 is 11.0. */
 const version = word => `${word >>> 16}.${(word >>> 8) & 0xff}`
 
 const ELF_MACHINES = { 62: 'x64', 183: 'arm64' }
 const MACHO_MACHINES = { 16777223: 'x64', 16777228: 'arm64' }
 const PE_MACHINES = { 34404: 'x64', 43620: 'arm64' }
 
-/** The newest of versions such as GLIBC_2.28, without its name; undefined for none. */
+/** The newest of versions such as GLIBC_2.28, as a number; undefined if there is none. */
 function newest(versions) {
   const numbers = versions.flatMap(text => /^GLIBC_([\d.]+)$/.exec(text)?.[1] ?? [])
   return numbers.sort((one, other) => one.localeCompare(other, 'en', { numeric: true })).at(-1)
@@ -40,7 +40,7 @@ function inspectElf(bytes) {
   const needs = ofType(6).flatMap(dynamic =>
     entries(dynamic, 16).flatMap(at => (word(at) === 1 ? [stringsOf(dynamic)(word(at + 8))] : []))
   )
-  // Defined symbols that others see: a section, and a binding that is not local.
+  // Exported symbols: defined in a section, with a binding that is not local.
   const exported = ofType(11).flatMap(symbols =>
     entries(symbols, 24).flatMap(at =>
       bytes.readUInt16LE(at + 6) !== 0 && bytes[at + 4] >> 4 !== 0
@@ -95,7 +95,7 @@ function inspectMacho(bytes) {
       bytes.readUInt32LE(symbols.table + 4)
     ]
     for (let at = table; at < table + count * 16; at += 16) {
-      // Defined in a section and external, neither private to the image nor for a debugger.
+      // External symbols that are defined in a section, and neither private nor debug symbols.
       if ((bytes[at + 4] & 0xff) === 0x0f)
         exported.push(textAt(bytes, symbols.strings + bytes.readUInt32LE(at)).slice(1))
     }
@@ -146,12 +146,11 @@ function inspectPe(bytes) {
 }
 
 /**
- * What the bytes of an addon or a library are. Throws for what is neither ELF, nor Mach-O, nor PE,
- * of 64 bits.
+ * Inspects the bytes of an addon or a library. Throws if they are not 64-bit ELF, Mach-O or PE.
  */
 export function inspectBinary(bytes) {
   if (bytes.readUInt32BE(0) === 0x7f454c46 && bytes[4] === 2) return inspectElf(bytes)
   if (bytes.readUInt32LE(0) === 0xfeedfacf) return inspectMacho(bytes)
   if (bytes.toString('latin1', 0, 2) === 'MZ') return inspectPe(bytes)
-  throw new Error('neither ELF, nor Mach-O, nor PE, of 64 bits')
+  throw new Error('the file is not 64-bit ELF, Mach-O or PE')
 }

@@ -1,7 +1,7 @@
 /**
- * The binaries of a release, cross-built for every target, or for those that are named. What is up
- * to date is left alone. `--check` builds nothing and ends with 1 when a binary is missing or old.
- * Both end with 1 when one is not what it must be (rules.js).
+ * Cross-builds the binaries of a release for all targets, or for the given ones, unless they are up
+ * to date. `--check` builds nothing, and exits with code 1 if a binary is missing or outdated. In
+ * both cases, the exit code is 1 if a binary violates a rule (rules.js).
  */
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,7 +10,7 @@ import { compile, findZig } from './compile.js'
 import { faultsOf } from './rules.js'
 import { crossDigest, filesOf, isReleasable, noteOf, store, TARGETS } from './targets.js'
 
-/** What is wrong with the addon that lies there for a target. */
+/** Prints the problems of a target's addon, and sets the exit code. */
 function judge(target) {
   const problems = faultsOf(target, readFileSync(join(ROOT, filesOf(target).addon)))
   for (const problem of problems) console.error(`${filesOf(target).addon}: ${problem}`)
@@ -30,7 +30,7 @@ function describe(target) {
 
 if (unknown !== undefined) {
   console.error(
-    `No target is called '${unknown}'. There are: ${TARGETS.map(({ name }) => name).join(', ')}`
+    `Unknown target '${unknown}'. The targets are: ${TARGETS.map(({ name }) => name).join(', ')}`
   )
   process.exitCode = 2
 } else if (process.argv.includes('--check')) {
@@ -49,7 +49,7 @@ if (unknown !== undefined) {
 } else {
   try {
     if (process.platform !== 'linux')
-      throw new Error(`cross builds run on Linux only; this is ${process.platform}`)
+      throw new Error(`cross builds run on Linux only, not on ${process.platform}`)
     for (const target of chosen) {
       if (!isReleasable(target)) {
         const zig = findZig()

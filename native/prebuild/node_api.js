@@ -1,13 +1,13 @@
 /**
- * Node's functions, for an addon of Windows. There a library names the program that it takes a
- * function from, and that program need not be called node.exe: it may be bun.exe or electron.exe.
- * So no import names one. The addon looks its functions up in whatever program it was loaded into,
- * before any code of its own runs.
+ * Node's functions for an addon on Windows. There, an import contains the name of the program that
+ * has the function, but that program may be bun.exe or electron.exe instead of node.exe. So the
+ * addon has no such imports. It looks up the functions in the program that has loaded it, before
+ * any other code of the addon runs.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** The names of Node-API's functions in a folder of Node's headers. */
+/** The names of the Node-API functions in a folder with Node's headers. */
 export function nodeApiNames(headers) {
   const text = ['js_native_api.h', 'node_api.h']
     .map(name => readFileSync(join(headers, name), 'utf8'))
@@ -17,12 +17,12 @@ export function nodeApiNames(headers) {
 }
 
 /**
- * A C source that defines, for each function, the variable through which a caller of another
- * library calls it.
+ * A C source that defines, for each function, the variable through which imported functions are
+ * called.
  */
 export function nodeApiSource(names) {
   return `#include <windows.h>
-/* What a function that the program lacks returns: napi_generic_failure. */
+/* Stands in for a function that the program lacks. Returns napi_generic_failure. */
 static int missing(void) { return 9; }
 ${names.map(name => `void *__imp_${name} = (void *)&missing;`).join('\n')}
 static struct { const char *name; void **place; } functions[] = {

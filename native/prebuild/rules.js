@@ -1,22 +1,21 @@
 /**
- * What a prebuilt binary must be, for each system: so small, for these systems, and asking for
- * nothing that a user may not have.
+ * The rules for a prebuilt binary on each system: its maximum size, the oldest system that it must
+ * support, and the libraries that it may need.
  */
 import { inspectBinary } from './inspect.js'
 
-/** The most bytes of one addon. */
+/** The maximum size of an addon, in bytes. */
 export const MOST_BYTES = 150_000
 
-/** What Node asks an addon for. */
+/** The functions that Node looks up in an addon. */
 export const ADDON_EXPORTS = ['napi_register_module_v1', 'node_api_module_get_api_version_v1']
 
 /**
- * What zig's unwinder exports on Windows. Nobody meets it: imports name the library that they are
- * from.
+ * Exports of zig's unwinder on Windows. They do no harm: imports on Windows name their library.
  */
 const UNWINDER = /^(_Unwind_|_GCC_specific_handler$|__?unw_|unw_)/
 
-/** The libraries that a binary may ask for, and the oldest system that it may want. */
+/** The libraries that a binary may need, and the newest version of the system that it may need. */
 const RULES = {
   glibc: { needs: /^(libc|libm|libdl|libpthread|ld-linux-.*)\.so\.\d+$/, most: '2.28' },
   musl: { needs: /^libc\.so$/, most: undefined },
@@ -26,7 +25,7 @@ const RULES = {
 
 const isNewer = (one, other) => one.localeCompare(other, 'en', { numeric: true }) > 0
 
-/** What is wrong with the addon of a target, in words; empty when nothing is. */
+/** The problems of a target's addon, as messages. Empty if there are none. */
 export function faultsOf(target, bytes) {
   const { arch, needs, exported, minimum, signed } = inspectBinary(bytes)
   const rule = RULES[target.libc ?? target.platform]
@@ -35,7 +34,7 @@ export function faultsOf(target, bytes) {
   if (bytes.length > MOST_BYTES)
     problems.push(`it has ${bytes.length} bytes, more than ${MOST_BYTES}`)
   const strangers = needs.filter(name => !rule.needs.test(name))
-  if (strangers.length > 0) problems.push(`it asks for ${strangers.join(', ')}`)
+  if (strangers.length > 0) problems.push(`it needs ${strangers.join(', ')}`)
   const isAllowed = name =>
     ADDON_EXPORTS.includes(name) || (target.platform === 'win32' && UNWINDER.test(name))
   const surplus = exported.filter(name => !isAllowed(name))
@@ -47,9 +46,9 @@ export function faultsOf(target, bytes) {
       ? minimum !== undefined
       : minimum === undefined || isNewer(minimum, rule.most)
   ) {
-    problems.push(`it wants ${minimum}, not at most ${rule.most}`)
+    problems.push(`it needs version ${minimum} of the system, not ${rule.most} or earlier`)
   }
-  // macOS on arm64 runs no code that is not signed; ad hoc will do.
+  // macOS on arm64 requires signed code; an ad hoc signature is enough.
   if (target.name === 'darwin-arm64' && !signed) problems.push('it is not signed')
   return problems
 }

@@ -1,6 +1,6 @@
 /**
- * The tables of platforms in README.md and in docs/, made from targets.js: `node
- * native/prebuild/table.js` writes them into the files, between their marks.
+ * Generates the tables of platforms in README.md and docs/ from targets.js. `node
+ * native/prebuild/table.js` writes them between the markers in the files.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -24,13 +24,13 @@ function table(heads, rows) {
   return [format(heads), rule, ...rows.map(format)].join('\n')
 }
 
-/** A row for each binary. */
+/** A table with a row for each binary. */
 export function longTable() {
   const rows = TARGETS.map(({ system, arch, how }) => [system, arch, how])
   return table(['system', 'processor', 'tested here'], rows)
 }
 
-/** A row for each system. */
+/** A table with a row for each system. */
 export function shortTable() {
   const systems = [...new Set(TARGETS.map(({ system }) => system))]
   const cell = (system, arch) =>
@@ -41,7 +41,7 @@ export function shortTable() {
   )
 }
 
-/** The files, and what stands in each between the marks. */
+/** The files, and the table between the markers of each. */
 export const TABLES = {
   'README.md': shortTable,
   'docs/installing.md': shortTable,
@@ -51,11 +51,11 @@ export const TABLES = {
 const BEGIN = '<!-- platforms: node native/prebuild/table.js -->'
 const END = '<!-- end of platforms -->'
 
-/** The text of a file with its table as it should be. Throws when it has no marks. */
+/** The text of a file with its table up to date. Throws if it has no markers. */
 export function withTable(path) {
   const text = readFileSync(join(ROOT, path), 'utf8')
   const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)]
-  if (begin < 0 || end < begin) throw new Error(`${path} has no marks for its table of platforms`)
+  if (begin < 0 || end < begin) throw new Error(`${path} has no markers for the table of platforms`)
   return `${text.slice(0, begin + BEGIN.length)}\n\n${TABLES[path]()}\n\n${text.slice(end)}`
 }
 

@@ -1,6 +1,6 @@
 /**
- * For which platforms a release has binaries, where they lie, and whether those that lie there are
- * right.
+ * The platforms for which a release has binaries, the paths of these, and whether they are up to
+ * date.
  */
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -11,12 +11,12 @@ import { digest, ROOT } from '../build.js'
 const HERE = fileURLToPath(new URL('.', import.meta.url))
 
 /**
- * What a release must have; docs/platforms.md, README.md and .github/workflows/ci.yml say the same,
- * and a test compares them. The oldest systems are those of an official Node 20.
+ * The binaries of a release. docs/platforms.md, README.md and .github/workflows/ci.yml have the
+ * same list, and a test compares them. The oldest systems are those of the official Node 20.
  *
- * `zig` is the compiler's name of the target; `tested` says how well this binary is known to work:
- * `suite`, all tests; `emulated`, parts of them on an emulated system; `loaded`, without a Node;
- * `built`, nobody has run it. `runner` is the machine of the forge that runs it.
+ * `zig`: the name of the target for the compiler. `tested`: how the binary was tested. `suite`:
+ * with all tests; `emulated`: with some tests on an emulated system; `loaded`: without Node;
+ * `built`: not at all. `runner`: the machine of the CI that runs it.
  */
 export const TARGETS = [
   {
@@ -61,7 +61,7 @@ export const TARGETS = [
     zig: 'aarch64-linux-musl',
     runner: undefined,
     tested: 'built',
-    how: 'built and inspected; nobody has run it'
+    how: 'built and inspected, not run'
   },
   {
     name: 'darwin-x64',
@@ -71,7 +71,7 @@ export const TARGETS = [
     zig: 'x86_64-macos.11.0-none',
     runner: 'macos-15-intel',
     tested: 'built',
-    how: 'built and inspected; nobody has run it'
+    how: 'built and inspected, not run'
   },
   {
     name: 'darwin-arm64',
@@ -81,7 +81,7 @@ export const TARGETS = [
     zig: 'aarch64-macos.11.0-none',
     runner: 'macos-15',
     tested: 'built',
-    how: 'built and inspected; nobody has run it'
+    how: 'built and inspected, not run'
   },
   {
     name: 'win32-x64',
@@ -101,11 +101,11 @@ export const TARGETS = [
     zig: 'aarch64-windows-gnu',
     runner: 'windows-11-arm',
     tested: 'built',
-    how: 'built and inspected; nobody has run it'
+    how: 'built and inspected, not run'
   }
 ]
 
-/** The target that this machine is. Only Linux has a choice of C libraries. */
+/** The target of this machine. Only Linux has several C libraries. */
 export function hostTarget() {
   const { platform, arch } = process
   const libc =
@@ -115,8 +115,8 @@ export function hostTarget() {
 }
 
 /**
- * Where node-gyp-build looks for the addon of a target, the recorder beside it, and how both came
- * about.
+ * The paths of a target's addon, where node-gyp-build looks for it, of the recorder beside it, and
+ * of the note about their build.
  */
 export function filesOf({ platform, arch, libc }) {
   const folder = join('prebuilds', `${platform}-${arch}`)
@@ -128,7 +128,7 @@ export function filesOf({ platform, arch, libc }) {
   }
 }
 
-/** What a cross build is made from: sources, compiler flags, and what is linked in. */
+/** A digest of the inputs of a cross build: sources, compiler flags, and linked objects. */
 export function crossDigest({ zig }) {
   const flags = ['compile.js', 'demangle.c', 'exports.map', 'node_api.js'].map(name =>
     readFileSync(join(HERE, name), 'utf8')
@@ -141,8 +141,8 @@ export function sha256(path) {
 }
 
 /**
- * Puts binaries where they belong, with a note: which compiler, from which sources, and what came
- * out.
+ * Stores binaries in prebuilds/, with a note: the compiler, the digest of the sources, and those of
+ * the binaries.
  */
 export function store(target, binaries, compiler, sources) {
   const { addon, recorder, note } = filesOf(target)
@@ -161,7 +161,7 @@ export function store(target, binaries, compiler, sources) {
   writeFileSync(join(ROOT, note), `${text}\n`)
 }
 
-/** Deletes the binaries of a target: an old addon in a package is worse than none. */
+/** Deletes the binaries of a target. An outdated addon in a package is worse than none. */
 export function remove(target) {
   for (const path of Object.values(filesOf(target))) {
     if (path !== undefined) rmSync(join(ROOT, path), { force: true })
@@ -169,8 +169,7 @@ export function remove(target) {
 }
 
 /**
- * The note of a target's binaries, when it is there and the binaries are those that it was written
- * for.
+ * The note about a target's binaries; undefined if it is missing, or the binaries have changed.
  */
 export function noteOf(target) {
   const { note } = filesOf(target)
@@ -183,7 +182,7 @@ export function noteOf(target) {
 }
 
 /**
- * Whether a target has binaries fit for a release: cross-built, from the sources as they are now.
+ * Whether a target has binaries for a release: cross-built from the current sources.
  */
 export function isReleasable(target) {
   return target.zig !== undefined && noteOf(target)?.sources === crossDigest(target)
