@@ -1,7 +1,7 @@
 /**
  * No test depends on speed, because that depends on the machine. So no test reads a clock or sets a
- * limit of its own; the only limit is `HANG`. A test counts (operations, bytes, turns of the event
- * loop) or waits for an event.
+ * limit of its own; the only limit is `HANG`. A test counts (operations, bytes, iterations of the
+ * event loop) or waits for an event.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,34 +12,33 @@ const root = fileURLToPath(new URL('.', import.meta.url))
 
 /** The exceptions: files, and the reason for each. */
 const ALLOWED: Readonly<Record<string, string>> = {
-  'clock.test.ts': 'this one',
+  'clock.test.ts': 'this file',
   'hang.ts': 'the one limit',
   'elsewhere/main.js': 'prints how long the tests took',
-  'elsewhere/vitest.mjs': 'sets no limit of time: 0',
-  'nodes.js': 'a hang of the whole suite',
-  'fuzz/child.ts': 'fuzzing works for a number of minutes',
-  'fuzz/main.ts': 'fuzzing works for a number of minutes',
-  'fuzz/file-target.ts': 'waits no time for another process',
+  'elsewhere/vitest.mjs': 'disables the time limit',
+  'nodes.js': 'limits the whole suite, in case it hangs',
+  'fuzz/child.ts': 'fuzzing runs for a number of minutes',
+  'fuzz/main.ts': 'fuzzing runs for a number of minutes',
+  'fuzz/file-target.ts': 'opens files with a busyTimeout of 0',
   'soak/load.ts': 'the soak test measures time',
   'soak/main.ts': 'the soak test measures time',
   'faults/cost.mjs': 'measures what hardening costs',
   'docs/recipes.test.ts': 'a reader that is slow on purpose',
-  'lab/cheats.ts': 'patches clocks, and asks for timers that are not there',
-  'lab/wrong.ts': 'asks for a timer that is not there',
-  'lab/processes.test.ts': 'asks again and again whether a process is gone',
-  'memory/endurance.test.ts': 'ends workers at any moment',
-  'memory/exhaustion.test.ts':
-    'a cgroup gets more memory each second, for as long as the test runs',
+  'lab/cheats.ts': 'patches clocks, and calls timers that do not exist',
+  'lab/wrong.ts': 'calls a timer that does not exist',
+  'lab/processes.test.ts': 'polls until a process has ended',
+  'memory/endurance.test.ts': 'terminates workers at random moments',
+  'memory/exhaustion.test.ts': 'raises the limit of a cgroup each second, while the test runs',
   'memory/in-use.test.ts': 'readers and servers that are slow on purpose',
-  'memory/location.test.ts': 'what a timer calls has no file on its stack',
-  'mutation/runner.js': 'reports to Stryker how long the tests took',
-  'mutation/vitest.js': 'gives a test the limit that it asks for',
-  'sharing/kills.test.ts': 'ends processes at any moment',
-  'sharing/processes.test.ts': 'asks again and again whether a process is stopped',
-  'sharing/support.ts': 'threads that are made up, and do not sleep',
-  'sharing/turns.test.ts': 'a thread whose sleep is made up',
-  'sharing/workers.test.ts': 'ends workers at any moment',
-  'trace/record.test.ts': 'a shell asks again and again whether it may end'
+  'memory/location.test.ts': 'the callback of a timer has no file on its stack',
+  'mutation/runner.js': 'reports the duration of tests to Stryker',
+  'mutation/vitest.js': 'passes on the time limit of a test',
+  'sharing/kills.test.ts': 'kills processes at random moments',
+  'sharing/processes.test.ts': 'polls until a process has stopped',
+  'sharing/support.ts': 'simulated threads, which do not sleep',
+  'sharing/turns.test.ts': 'a simulated thread, which does not sleep',
+  'sharing/workers.test.ts': 'terminates workers at random moments',
+  'trace/record.test.ts': 'a shell polls until it may end'
 }
 
 const CLOCK = new RegExp(
@@ -52,7 +51,7 @@ const CLOCK = new RegExp(
     .join('|')
 )
 
-/** What keeps a process or a thread alive. */
+/** A timer that only keeps a process or a thread alive. */
 const ALIVE = /setInterval\(\(\) => \{\}, \d+\)/g
 
 test('no test reads a clock, waits for a time, or sets a time limit', () => {

@@ -62,17 +62,17 @@ const LEFT_OUT = [
 ]
 const LEFT_OUT_TESTS = [
   // Counts the mappings of a process; the code that counts statements has some of its own.
-  /a lock beyond RLIMIT_MEMLOCK names the limit$/,
+  /locking more than RLIMIT_MEMLOCK throws, and names the limit$/,
   // A minute of heaps of gigabytes, whose bounds are those of small ones.
-  /around 2 \*\* (1[7-9]|2\d|3\d) bytes has exactly what largestFree says/,
+  /around 2 \*\* (1[7-9]|2\d|3\d) bytes: largestFree is exact at every bound$/,
   /a heap of 6 GiB with slabs /,
   // Half a second each; quicker ones find the same.
   /one with slabs .* > serves a request of 2 GiB and more, to the last byte$/,
-  /> is silent with many free blocks, and when all of them are one again$/,
+  /> accepts many free blocks, and all of them merged into one$/,
   /> without a threshold nothing is given back$/,
-  /the memory of empty slabs > goes back to the system with trim\(\)$/,
+  /the memory of empty slabs > is returned to the system by trim\(\)$/,
   // The other tests find the same.
-  /stays sound, keeps every byte, and has zeros for calloc$/
+  /stays consistent, keeps every byte, and clears memory for calloc$/
 ]
 /** Files that tests read from their folder. */
 const NEIGHBOURS = [
