@@ -85,6 +85,21 @@ describe('a session', () => {
     }
   )
 
+  it('clears as many bytes of a slot as a heap does', () => {
+    const options = { placement: 'segregated-fit', slabs: true, size: 65_536 } as const
+    const session = ownSession(options)
+    using heap = Heap.map(options)
+    const pointers: number[] = []
+    const sizes: number[] = []
+    // The second slot of the slab lies on the words of a block that was freed.
+    const text = 'malloc 501; malloc 0; malloc 17; free a; malloc 129; calloc 1 129'
+    for (const call of parseCalls(text, 0)) {
+      session.run(call)
+      callHeap(heap, call, pointers, sizes)
+      expect(different(session.words, heap.i32)).toEqual([])
+    }
+  })
+
   it('restores the bytes when stepping back, with blocks that can be walked at each step', () => {
     fc.assert(
       fc.property(programs(20), fc.constantFrom(...placements), (calls, placement) => {
