@@ -264,20 +264,20 @@ export class Session {
 
   /** Sets the variable, and fills the block like a program. */
   #keep(call: Call, variable: number, returned: number): void {
-    if (call.kind === 'free') return
-    let owner = variable
-    if (variable >= 0) this.#pointers.push(returned)
-    else if (call.kind === 'realloc' && 'variable' in call.of) {
-      owner = call.of.variable
-      const before = this.live().find(block => block.variable === owner)
-      // Fill only the bytes that realloc added.
-      const kept = before === undefined ? 0 : Math.min(before.size, call.size)
-      if (returned !== 0 || call.size === 0) this.#pointers[owner] = returned
-      if (returned !== 0) this.#fill(returned + kept, returned + call.size, owner)
+    if (variable >= 0) {
+      this.#pointers.push(returned)
+      if (returned !== 0 && call.kind !== 'calloc')
+        this.#fill(returned, returned + sizeOfCall(call), variable)
       return
     }
-    if (returned !== 0 && call.kind !== 'calloc')
-      this.#fill(returned, returned + sizeOfCall(call), owner)
+    // A block that is given by its address belongs to no variable, and keeps its contents.
+    if (call.kind !== 'realloc' || !('variable' in call.of)) return
+    const owner = call.of.variable
+    const before = this.live().find(block => block.variable === owner)
+    // Fill only the bytes that realloc added.
+    const kept = before === undefined ? 0 : Math.min(before.size, call.size)
+    if (returned !== 0 || call.size === 0) this.#pointers[owner] = returned
+    if (returned !== 0) this.#fill(returned + kept, returned + call.size, owner)
   }
 
   #fill(from: number, to: number, variable: number): void {

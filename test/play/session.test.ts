@@ -100,6 +100,14 @@ describe('a session', () => {
     }
   })
 
+  it('keeps the contents of a block that realloc is given by its address', () => {
+    const session = programOf(ownSession(), 'malloc 24')
+    const [{ pointer }] = session.live()
+    session.run({ kind: 'realloc', of: { pointer }, size: 20 })
+    const bytes = new Uint8Array(session.words.slice().buffer, pointer, 24)
+    expect(String.fromCharCode(...bytes)).toBe('a'.repeat(24))
+  })
+
   it('restores the bytes when stepping back, with blocks that can be walked at each step', () => {
     fc.assert(
       fc.property(programs(20), fc.constantFrom(...placements), (calls, placement) => {

@@ -46,7 +46,9 @@ export function programs(most: number): fc.Arbitrary<Call[]> {
     let variables = 0
     for (const { kind, size, count, power, pick } of drafts) {
       const of: Reference =
-        variables === 0 || kind === 'pointer' ? { pointer: pick } : { variable: pick % variables }
+        variables === 0 || kind === 'pointer'
+          ? { pointer: pick % 7 === 0 ? 0 : pick }
+          : { variable: pick % variables }
       const call: Call =
         kind === 'malloc'
           ? { kind, size }
