@@ -21,3 +21,13 @@ export function apply(map, seed, call) {
     }
   }
 }
+
+/** A part of a map that others use too: the keys of this seed. It is never cleared. */
+export function ownKeys(map, seed) {
+  return {
+    get: key => map.get(`${seed} ${key}`),
+    set: (key, value) => map.set(`${seed} ${key}`, value),
+    delete: key => map.delete(`${seed} ${key}`),
+    clear: () => {}
+  }
+}
