@@ -134,7 +134,7 @@ export class FileMapping {
    * stays reserved.
    */
   clear(offset: number, length: number, keep: boolean): void {
-    this.ask('return pages of', () => this.native.clearFile(this.handle, offset, length, keep))
+    this.ask('release pages of', () => this.native.clearFile(this.handle, offset, length, keep))
   }
 
   /** Maps the beginning of the file. Both sizes are multiples of the page size. */

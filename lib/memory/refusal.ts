@@ -12,9 +12,9 @@ const { errno } = constants
 const MISSING: Readonly<Record<string, string>> = {
   madvise: 'it has no transparent huge pages. Omit hugePages',
   VirtualAlloc:
-    'large pages on Windows need a privilege, and can not be returned in part. Omit hugePages',
+    'large pages on Windows need a privilege, and cannot be released in part. Omit hugePages',
   CreateFileMapping:
-    'Windows can neither truncate a mapped file nor return a part of it, so heaps in files ' +
+    'Windows can neither truncate a mapped file nor release a part of it, so heaps in files ' +
     'work on Linux and macOS only. ' +
     'Write heap.buffer to a file instead, and open it with Heap.attach'
 }
@@ -70,14 +70,14 @@ function meaning({ errno: number, syscall }: SystemFault, { locked, lockLimit }:
     )
   }
   if (locked && number === errno.EINVAL) {
-    return 'pages of a region that was mapped with lock can not be returned while it is open.'
+    return 'pages of a region that was mapped with lock cannot be released while it is open.'
   }
   if (number === errno.EPERM || number === errno.EACCES || number === errno.ENOSYS) {
     return 'a security policy of this process or its container, such as seccomp, forbids the call.'
   }
   if (WINDOWS_CALL.test(syscall) && number === errno.ENOMEM) {
     return (
-      'there is not enough free address space, or the system can not commit that much memory: ' +
+      'there is not enough free address space, or the system cannot commit that much memory: ' +
       'its limit is RAM plus page file. Map less, or close regions that are no longer used.'
     )
   }

@@ -166,7 +166,7 @@ export class Region {
    */
   decommit(offset: number, length: number): void {
     this.assertPages(offset, length)
-    this.ask('return', length, ({ handle, buffer }) =>
+    this.ask('release', length, ({ handle, buffer }) =>
       this.addon.decommit(handle, buffer, offset, length)
     )
   }
@@ -249,7 +249,7 @@ export class Region {
     }
     const size = this.byteLength
     guardZlib()
-    this.ask('return', size, ({ handle, buffer }) => this.addon.close(handle, buffer))
+    this.ask('release', size, ({ handle, buffer }) => this.addon.close(handle, buffer))
     this.state.closed = true
     publish('offheap:close', () => ({ region: this, size }))
   }

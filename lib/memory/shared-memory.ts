@@ -79,7 +79,7 @@ export class SharedMemory {
   }
 
   decommit(offset: number, length: number): void {
-    this.ask('return', length, () => this.addon.shareDecommit(this.shared.handle, offset, length))
+    this.ask('release', length, () => this.addon.shareDecommit(this.shared.handle, offset, length))
   }
 
   residentBytes(): number {

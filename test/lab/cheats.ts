@@ -321,7 +321,7 @@ export const cheats: readonly Cheat[] = [
     step: 4,
     change: [inMalloc('if (bytes > 0) throw { get name() { throw null } }')],
     kind: 'exception',
-    says: /malloc threw something that can not be put into words/
+    says: /malloc threw something that cannot be put into words/
   },
   {
     name: 'frees in a later turn of the event loop',

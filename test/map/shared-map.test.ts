@@ -207,7 +207,7 @@ describe('a shared map used by one thread', () => {
     })
   })
 
-  test('a map that can not be created leaves no block behind', () => {
+  test('a map that cannot be created leaves no block behind', () => {
     withMap({ shards: 1 }, (_map, heap) => {
       const { blocks } = heap.stats()
       expectError(() => SharedMap.create(heap, { ttl: -1 }), 'ERR_OUT_OF_RANGE')

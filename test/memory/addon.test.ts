@@ -61,7 +61,7 @@ describe('loading', () => {
     expect(loadFrom([plain])).toEqual({ isOurs: true, paths: [plain] })
   })
 
-  test('takes the prebuilt one if the local build can not be loaded', () => {
+  test('takes the prebuilt one if the local build cannot be loaded', () => {
     put(local, plain)
     expect(loadFrom([plain])).toEqual({ isOurs: true, paths: [local, plain] })
   })
@@ -104,7 +104,7 @@ describe('loading', () => {
     expect(find()).toBe(native)
   })
 
-  test('reports the first line of the reason why a file can not be loaded', () => {
+  test('reports the first line of the reason why a file cannot be loaded', () => {
     put(plain)
     const reason = expect.stringContaining(`${join(folder, plain)} (wrong ELF class). `)
     expect(() => loadFrom([])).toThrow(

@@ -21,7 +21,7 @@ describe('the error for a failed system call', () => {
   const none =
     /^The system refused to map 1 MiB \(mlock: EPERM\): .*RLIMIT_MEMLOCK, which is unlimited for /
   const inRegion =
-    /\(madvise: EINVAL\): pages of a region that was mapped with lock can not be returned/
+    /\(madvise: EINVAL\): pages of a region that was mapped with lock cannot be released/
   const policy = /: a security policy of this process or its container/
   const memory = /: there is not enough free address space or memory/
   const unknown = /: it gave no further reason\./

@@ -147,7 +147,7 @@ describe.runIf(onLinux)('a heap file', () => {
     ])
   })
 
-  test('trim() throws on a file system that can not punch holes, and changes nothing', () => {
+  test('trim() throws on a file system that cannot punch holes, and changes nothing', () => {
     const told = run(`
       const heap = open()
       heap.free(heap.malloc(4 * MiB))

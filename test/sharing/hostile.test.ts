@@ -220,7 +220,7 @@ test('bytes after the end of a heap are not changed', () => {
   expect(readFileSync(path).subarray(-4).toString()).toBe('more')
 })
 
-test('a heap whose blocks can not be walked is not recovered, and they stay unchanged', () => {
+test('a heap whose blocks cannot be walked is not recovered, and they stay unchanged', () => {
   const words = sound.slice()
   words[STATE_WORD] = OPEN
   words.fill(-1, ARENA + first / 4 + 40, ARENA + first / 4 + 400)

@@ -151,7 +151,7 @@ describe.runIf(process.platform === 'linux')('a heap file that is shared', () =>
     expectError(open({ shared: true }), 'ERR_OFFHEAP_SYSTEM', /no such file/)
   })
 
-  test('can not be opened for one process alone at the same time', () => {
+  test('cannot be opened for one process alone at the same time', () => {
     const path = newPath()
     const shared = create(path)
     expectError(() => Heap.open(path), 'ERR_OFFHEAP_LOCKED', /in use by process \d+, and shared/)

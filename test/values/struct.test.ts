@@ -247,7 +247,7 @@ test('console.log and JSON.stringify show the fields of records, and the size of
   expect([String(people), String(Person)]).toEqual(['[object StructArray]', '[object Struct]'])
 })
 
-test('arrays are freed with their scope, and can not be used after their heap is closed', () => {
+test('arrays are freed with their scope, and cannot be used after their heap is closed', () => {
   const heap = Heap.map(65536)
   {
     using scope = heap.scope()

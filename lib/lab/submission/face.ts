@@ -141,7 +141,7 @@ export function makeDescriber(): (thrown: unknown) => string {
         ? 'an object'
         : `${text(name)}: ${text(get(thrown, 'message'))}\0${text(stack ?? '')}`
     } catch {
-      return 'something that can not be put into words'
+      return 'something that cannot be put into words'
     }
   }
 }
