@@ -1,5 +1,5 @@
 /**
- * `offheap lab`: a course's allocator lab. `init` lays out a workspace, `grade` grades a
+ * `offheap lab`: an allocator lab for courses. `init` creates a workspace, `grade` grades a
  * submission.
  */
 
@@ -42,7 +42,7 @@ Exit codes:
  * several steps.
  */
 const SETTLE = 150
-/** The page of `offheap play` takes no more operations. */
+/** The most operations that the page of `offheap play` takes. */
 const MOST_PLAYED = 20_000
 
 /** Calls `done` with the exit code. */
@@ -189,7 +189,7 @@ function breakCommand(io: Io, done: (code: number) => void): Command {
           const said = each === undefined ? 'not broken' : `broken by ${each.test}: ${each.what}`
           return `allocator ${String(i + 1).padStart(2)}  ${said}\n`
         })
-        const odd = unfair.map(test => `${test} is not fair: a right allocator fails on it\n`)
+        const odd = unfair.map(test => `${test} is unfair: a correct allocator fails on it\n`)
         io.out.write(`${lines.join('')}${odd.join('')}${count} of ${broken.length} broken\n`)
       }
       done(count === broken.length ? 0 : 1)
@@ -331,7 +331,7 @@ function lookAt(file: string, traces: readonly string[]) {
   }
 }
 
-/** No trace could be read. */
+/** Whether an error says that no trace could be read. */
 function isTraceError(error: unknown): error is OffheapError {
   return (
     error instanceof OffheapError &&

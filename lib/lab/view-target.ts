@@ -1,6 +1,5 @@
 /**
- * A submission as something to look at: what `offheap view --allocator` draws. It runs in this
- * process and is not verified.
+ * Opens a submission for `offheap view --allocator`. It runs in this process, and is not verified.
  */
 
 import { constants } from 'node:buffer'
@@ -21,9 +20,9 @@ export interface OpenSubmission {
 }
 
 /**
- * Compiles the submission at `path` and creates its allocator on memory of `size` bytes. With
- * `describes`, its `describe()`, if it has one, shows its blocks and free list. Throws an
- * `OffheapError` `ERR_OFFHEAP_UNSUPPORTED` that says why when it can't be compiled or loaded, or
+ * Compiles the submission at `path`, and creates its allocator on memory of `size` bytes. With
+ * `describes`, uses its `describe()`, if any, to show its blocks and free list. Throws
+ * ERR_OFFHEAP_UNSUPPORTED, with the reason, if the submission can't be compiled or loaded, or
  * creates no allocator.
  */
 export async function openSubmission(
@@ -44,7 +43,7 @@ export async function openSubmission(
           allocator.calloc?.(count, bytes) ?? allocator.malloc(count * bytes),
         realloc: (pointer, bytes) => allocator.realloc(pointer, bytes),
         free: pointer => allocator.free(pointer),
-        // A lab's allocator knows one alignment.
+        // A lab's allocator supports only one alignment.
         alignedAlloc: (_, bytes) => allocator.malloc(bytes),
         check: () => {},
         u8: lab.views.u8,
@@ -72,7 +71,7 @@ export async function openSubmission(
   }
 }
 
-/** Bytes of memory that are enough even for an allocator that takes nothing back. */
+/** Returns a size in bytes that is enough even for an allocator that never reuses memory. */
 export function roomForSubmission(trace: Trace): number {
   let total = roomFor(trace)
   for (let i = 0; i < trace.length; i++) total += payloadOf(trace, i) + 64

@@ -95,21 +95,21 @@ export const cheats: readonly Cheat[] = [
       )
     ],
     kind: 'load',
-    says: /it imports \.\.\/dist\/lab\/submission\/verify\.js, which is none of its own files/
+    says: /it imports \.\.\/dist\/lab\/submission\/verify\.js, which is not one of its own files/
   },
   {
     name: 'imports a Node module to overwrite traces',
     step: 4,
     change: [atTop("import { writeFileSync } from 'node:fs'\nwriteFileSync('/tmp/trace', '')")],
     kind: 'load',
-    says: /it imports node:fs, which is none of its own files/
+    says: /it imports node:fs, which is not one of its own files/
   },
   {
     name: 'requires a module late, to start a process',
     step: 4,
     change: [inMalloc("require('node:child_process').spawn('sh', { detached: true })")],
     kind: 'load',
-    says: /it imports node:child_process, which is none of its own files/
+    says: /it imports node:child_process, which is not one of its own files/
   },
   {
     name: 'escapes through the constructor of a function',
@@ -314,14 +314,14 @@ export const cheats: readonly Cheat[] = [
     step: 4,
     change: [inMalloc('if (bytes > 0) return { valueOf: () => memory.low } as unknown as number')],
     kind: 'not-a-pointer',
-    says: /malloc returned an object, which is no pointer/
+    says: /malloc returned an object, which is not a pointer/
   },
   {
     name: "throws a value that can't be read",
     step: 4,
     change: [inMalloc('if (bytes > 0) throw { get name() { throw null } }')],
     kind: 'exception',
-    says: /malloc threw something that cannot be put into words/
+    says: /malloc threw something that can't be described/
   },
   {
     name: 'frees in a later turn of the event loop',

@@ -144,8 +144,8 @@ export const wrongs: readonly Wrong[] = [
     kind: 'endless',
     says: pattern(
       /this operation does not end[\s\S]*The last bytes it touched: /,
-      /(\d+), \1[\s\S]*Cause: the walk stands still at byte \1, [\s\S]*nobody has ever written /,
-      /it\. These are the last 4 bytes of the heap: the walk needs an epilogue header there/
+      /(\d+), \1[\s\S]*Cause: the walk does not move on from byte \1, [\s\S]*it was never /,
+      /written\. These are the last 4 bytes of the heap: the walk needs an epilogue header there/
     ),
     in: 'find'
   },
@@ -185,7 +185,7 @@ export const wrongs: readonly Wrong[] = [
     kind: 'out-of-memory',
     says: pattern(
       /the memory is used up[\s\S]*The heap has grown to \d+ bytes for \d+ bytes of /,
-      /payload[\s\S]*Cause: 400472 bytes were asked of sbrk for a block of 461\./
+      /payload[\s\S]*Cause: sbrk was asked for 400472 bytes, for a block of 461\./
     ),
     trace: 'queue'
   },
@@ -419,7 +419,7 @@ export const wrongs: readonly Wrong[] = [
     step: 4,
     change: [['    return (block + 1) * 4\n', '    if (rest < MINIMUM) return (block + 1) * 4\n']],
     kind: 'not-a-pointer',
-    says: /malloc returned undefined, which is no pointer[\s\S]*ends without a return/
+    says: /malloc returned undefined, which is not a pointer[\s\S]*ends without a return/
   },
   {
     name: 'an allocator that is slow in every operation',
@@ -508,7 +508,7 @@ export const wrongs: readonly Wrong[] = [
       ['  function malloc(size: number): number {', '  async function malloc(size: number) {']
     ],
     kind: 'not-a-pointer',
-    says: /malloc returned a Promise, which is no pointer[\s\S]*the method is async/
+    says: /malloc returned a Promise, which is not a pointer[\s\S]*the method is async/
   },
   {
     name: 'an async create',
@@ -546,7 +546,7 @@ export const wrongs: readonly Wrong[] = [
     kind: 'access',
     says: pattern(
       /variant of the trace[\s\S]*Cause: the block of id \d+ is in use, as its header at byte \d+ /,
-      /says [\s\S]*and was taken for a free one all the same/
+      /says [\s\S]*but was treated as free/
     ),
     trace: 'stack'
   },

@@ -1,7 +1,7 @@
 /**
- * Makes one file of JavaScript of a submission, with the types taken out and a source map in, so
- * that every stack names the student's own lines. Files that it imports come along; nothing else
- * can be imported. esbuild is loaded only here, when something is graded.
+ * Compiles a submission to one JavaScript file without types and with an inline source map, so
+ * that stacks can be mapped to the student's lines. It includes the submission's own files that it
+ * imports; nothing else can be imported. esbuild is loaded only here, on first use.
  */
 
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -15,17 +15,17 @@ import { HINTS } from '../submission/hints.js'
 import { EXPORTS } from '../submission/world.js'
 
 export interface Submission {
-  /** Path of the compiled file. */
+  /** The path of the compiled file. */
   readonly path: string
   /** Its URL. */
   readonly url: string
-  /** Absolute paths of all source files. */
+  /** The absolute paths of all source files. */
   readonly sources: readonly string[]
-  /** Deletes it. */
+  /** Deletes the compiled file. */
   remove(): void
 }
 
-/** An optional peer: 10 MB that only a grader needs. */
+/** esbuild is an optional peer dependency: only those who grade need it. */
 async function loadEsbuild(): Promise<typeof import('esbuild')> {
   try {
     return await import('esbuild')
@@ -40,7 +40,7 @@ async function loadEsbuild(): Promise<typeof import('esbuild')> {
   }
 }
 
-/** esbuild reads what is named, and a device such as /dev/zero until memory is full. */
+/** esbuild would read a device such as /dev/zero until memory is full. */
 const FILES_ONLY: Plugin = {
   name: 'files-only',
   setup(build) {
@@ -51,7 +51,9 @@ const FILES_ONLY: Plugin = {
   }
 }
 
-/** A submission is its own files: what Node or a package has is out of its reach when it runs. */
+/**
+ * A submission may import only its own files: Node's modules and packages are not available to it.
+ */
 const OWN_FILES_ONLY: Plugin = {
   name: 'own-files-only',
   setup(build) {
@@ -62,16 +64,16 @@ const OWN_FILES_ONLY: Plugin = {
         /^\.\.?\//.test(path) && !relative(folder, resolve(resolveDir, path)).startsWith('..')
       return isOwn
         ? undefined
-        : { errors: [{ text: `it imports ${path}, which is none of its own files` }] }
+        : { errors: [{ text: `it imports ${path}, which is not one of its own files` }] }
     })
   }
 }
 
 /**
- * Compiles the submission at `path`: to a module that can be imported, or to a script for a world
- * of its own, which leaves its exports under a global name. Resolves to a fault of kind `load` when
- * it can't be.
- * @throws OffheapError `ERR_OFFHEAP_UNSUPPORTED` when esbuild is not installed.
+ * Compiles the submission at `path`, to a module that can be imported, or to a script for a
+ * separate context that stores its exports in a global variable. Resolves to a fault of kind `load`
+ * if it can't be compiled.
+ * @throws OffheapError `ERR_OFFHEAP_UNSUPPORTED` if esbuild is not installed.
  */
 export async function compileSubmission(
   path: string,
@@ -98,7 +100,7 @@ export async function compileSubmission(
       metafile: true,
       logLevel: 'silent',
       plugins: form === 'module' ? [FILES_ONLY] : [OWN_FILES_ONLY, FILES_ONLY],
-      // The submission is judged as it stands, whatever a tsconfig near it says.
+      // Ignore any tsconfig.json near the submission.
       tsconfigRaw: '{}'
     })
     for (const { contents } of outputFiles) writeFileSync(outfile, contents)

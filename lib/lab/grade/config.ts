@@ -1,28 +1,28 @@
 /**
- * Reads the configuration of a lab: weights, thresholds, limits, steps. labs/lab.jsonc is the one
- * that ships and says what each entry means; this file says which values make sense.
+ * Reads the configuration of a lab: weights, thresholds, limits, steps. labs/lab.jsonc ships with
+ * the lab and explains each entry; this file validates them.
  */
 
 import { closeSync, openSync, readSync } from 'node:fs'
 import { inspect } from '../../errors.js'
 
 export interface Scale {
-  /** Worth nothing, up to here. */
+  /** Values up to this one are worth nothing. */
   readonly none: number
-  /** Worth everything, from here on. */
+  /** Values from this one on are worth everything. */
   readonly full: number
-  /** Other values of `full`, by the names of traces. */
+  /** Other values of `full` for some traces, by name. */
   readonly fullOf?: Readonly<Record<string, number>>
 }
 
 export interface Step {
   readonly step: number
   readonly title: string
-  /** Names of traces; all of them when left out. */
+  /** The names of traces. Default: all. */
   readonly traces?: readonly string[]
-  /** Whether an allocator without calloc is wrong; by default its malloc is called instead. */
+  /** Whether the allocator must have a calloc. Default: its malloc is called instead. */
   readonly calloc?: boolean
-  /** Whether offheap's own heap is measured on the same traces, to compare with. */
+  /** Whether to measure offheap's own heap on the same traces, for comparison. */
   readonly builtIn?: boolean
   readonly utilization: Scale
   readonly throughput: Scale
@@ -30,44 +30,44 @@ export interface Step {
 }
 
 export interface LabConfig {
-  /** Points for correctness and for performance; their sum is the most that there is. */
+  /** The points for correctness and for performance. Their sum is the maximum. */
   readonly points: { readonly correctness: number; readonly performance: number }
-  /** Exponents of utilization and throughput in the performance of a trace; their sum is 1. */
+  /** The exponents of utilization and throughput in the performance of a trace. Their sum is 1. */
   readonly weights: { readonly utilization: number; readonly throughput: number }
   readonly utilization: Scale
-  /** As shares of the reference allocator's speed. */
+  /** Shares of the reference allocator's speed, by processor time. */
   readonly throughput: Scale
-  /** The same for words read and written. */
+  /** Shares of the reference allocator's speed, by words read and written. */
   readonly cost: Scale
   /**
-   * What speed is: processor time, or words read and written, which are counted and the same in
-   * every run.
+   * How throughput is measured: by processor time, or by words read and written, which are the
+   * same in every run.
    */
   readonly throughputBy: 'time' | 'cost'
-  /** Shorter traces are checked, but not measured. */
+  /** Traces with fewer operations are checked, but not measured. */
   readonly minimumOperations: number
-  /** Bytes. */
+  /** The alignment of payloads, in bytes. */
   readonly alignment: number
-  /** Seconds for each trace, unless the command line says otherwise. */
+  /** Seconds of processor time for each trace, unless --timeout overrides it. */
   readonly timeout: number
-  /** Mapped memory and JavaScript objects, in MiB. */
+  /** The most mapped memory, and JavaScript objects, in MiB. */
   readonly memory: number
   readonly javascriptMemory: number
   /** Seconds spent on timing each trace. */
   readonly timing: number
-  /** Whether state outside of the mapped memory makes a submission invalid or only earns a note. */
+  /** Whether state outside the mapped memory makes a submission invalid, or only adds a note. */
   readonly stateOutside: 'fault' | 'note'
   readonly steps: readonly Step[]
 }
 
-/** The scales where none is given. */
+/** The default scales. */
 const TIME: Scale = { none: 0.002, full: 1 }
 const COST: Scale = { none: 0.0005, full: 0.5 }
 
-/** The largest configuration that is read, in bytes. */
+/** The largest configuration, in bytes. */
 const MOST_BYTES = 2 ** 20
 
-/** A configuration that does not make sense; the message names the file and the entry. */
+/** An invalid configuration. The message names the file and the entry. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
 }
@@ -85,10 +85,7 @@ export function readConfig(path: string): LabConfig {
   return parseConfig(text, path)
 }
 
-/**
- * The text of a file, which may be any: one without an end, such as /dev/zero, is refused as too
- * large.
- */
+/** Reads a file. Rejects endless ones, such as /dev/zero, as too large. */
 function readText(path: string): string {
   const bytes = Buffer.alloc(MOST_BYTES + 1)
   const file = openSync(path, 'r')
@@ -104,7 +101,7 @@ function readText(path: string): string {
   }
 }
 
-/** JSON in which lines may be comments: those whose first characters are `//`. */
+/** Parses JSON in which lines that begin with `//` are comments. Throws `ConfigError`. */
 export function parseConfig(text: string, path: string): LabConfig {
   let value: unknown
   try {
@@ -147,7 +144,7 @@ export function parseConfig(text: string, path: string): LabConfig {
   return config
 }
 
-/** `"time"`, `"cost"`, or the scale of time. */
+/** Reads "throughput": `"time"`, `"cost"`, or the scale for time. */
 function throughputOf(reader: Reader): Pick<LabConfig, 'throughput' | 'throughputBy' | 'cost'> {
   const cost = reader.has('cost') ? reader.inner('cost').scale(1e-6, 100) : COST
   if (!reader.holdsText('throughput'))
@@ -175,7 +172,7 @@ function stepOf(reader: Reader): Step {
   return step
 }
 
-/** One object of the configuration, and which of its entries were asked for. */
+/** An object of the configuration. Records which of its entries were read. */
 class Reader {
   readonly #file: string
   readonly #path: string
@@ -246,7 +243,7 @@ class Reader {
     return value.map((each, i) => new Reader(this.#file, `${this.#nameOf(name)}[${i}]`, each))
   }
 
-  /** `none`, `full`, and `full` for some traces under their names. */
+  /** Reads `none`, `full`, and the `full` of some traces under their names. */
   scale(least: number, most: number): Scale {
     const none = this.number('none', least, most)
     const full = this.number('full', least, most)
@@ -260,7 +257,7 @@ class Reader {
     return { none, full, fullOf }
   }
 
-  /** Throws for an unknown entry: a misspelt name must not be ignored. */
+  /** Throws if there are other entries: misspelt names must not be ignored. */
   finish(): void {
     for (const name of this.#entries.keys()) {
       if (!this.#seen.has(name))

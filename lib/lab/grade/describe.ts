@@ -1,13 +1,13 @@
-/** Puts a fault into words, for a terminal or a web form: plain text, the cause first. */
+/** Describes a fault as plain text, for a terminal or a web form. */
 
 import { readFileSync } from 'node:fs'
 import { relative } from 'node:path'
 import type { CodePlace, Fault } from '../submission/fault.js'
 
-/** Calls shown of a stack. */
+/** The most calls of a stack that are shown. */
 const FRAMES = 4
 
-/** Lines without newlines. Paths are relative to `folder`. */
+/** Returns lines, without newlines. Paths are relative to `folder`. */
 export function describeFault(fault: Fault, folder: string = process.cwd()): string[] {
   const lines =
     fault.where === ''

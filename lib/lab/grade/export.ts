@@ -1,10 +1,10 @@
-/** A grade for machines: as JSON, and as the `results.json` that Gradescope's autograder reads. */
+/** Exports a grade: as JSON, and as the `results.json` of a Gradescope autograder. */
 
 import type { Fault } from '../submission/fault.js'
 import { describeFault } from './describe.js'
 import type { Grade, TraceResult } from './grade.js'
 
-/** Plain data, with every fault also in words (`text`). */
+/** Returns plain data. Each fault also has a description, `text`. */
 export function gradeJson(grade: Grade): unknown {
   const { submission, step, fault, results, notes, points, seconds } = grade
   return {
@@ -30,7 +30,7 @@ export function gradeJson(grade: Grade): unknown {
   }
 }
 
-/** Every trace is valid, and nothing is wrong with the submission as a whole. */
+/** Returns whether every trace, and the submission as a whole, is valid. */
 export function isValid(grade: Grade): boolean {
   return grade.fault === undefined && grade.results.every(result => result.fault === undefined)
 }
@@ -73,7 +73,7 @@ export function gradescopeResults(
     output: [...(fault === undefined ? [] : describeFault(fault)), ...grade.notes].join('\n'),
     output_format: 'text',
     stdout_visibility: 'hidden',
-    // What is wrong with the whole submission is a test that failed: without one, nothing would be.
+    // A fault of the whole submission becomes a failed test; otherwise, all tests might pass.
     tests: fault === undefined ? tests : [submissionTest(fault), ...tests]
   }
 }
@@ -102,7 +102,7 @@ function performanceTest(result: TraceResult, worth: number, maximum: number) {
       name: `${result.trace}: performance`,
       score: round(worth * performance, 4),
       max_score: round(maximum, 4),
-      // Without a status, Gradescope calls a test passed that has no points.
+      // Without a status, Gradescope shows a test without points as passed.
       ...(worth * performance > 0 ? {} : { status: 'failed' }),
       output: measures,
       output_format: 'text'

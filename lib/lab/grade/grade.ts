@@ -1,4 +1,4 @@
-/** Grades a submission: compiles it, has it judged on every trace, and adds up the points. */
+/** Grades a submission: compiles it, judges it on every trace, and adds up the points. */
 
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -23,91 +23,91 @@ import {
 import { typeNotes } from './types.js'
 
 export interface GradeOptions {
-  /** The student's file. */
+  /** The path of the student's file. */
   readonly submission: string
   readonly config: LabConfig
-  /** Paths of `.rep` or `.rep.gz` files. */
+  /** The paths of `.rep` or `.rep.gz` files. */
   readonly traces: readonly string[]
-  /** Grade by the scales of this step; else by those of the whole lab. */
+  /** The step whose scales apply. Default: those of the whole lab. */
   readonly step?: Step
-  /** Look at the whole heap after every operation. */
+  /** Whether to check the whole heap after every operation. */
   readonly checkEvery?: boolean
-  /** Whether state outside the memory is looked for; by default it is. */
+  /** Whether to look for state outside the memory. Default: true. */
   readonly state?: boolean
-  /** Whether type errors are noted. */
+  /** Whether to report type errors. */
   readonly types?: boolean
-  /** Seconds for each trace; the configuration's by default. */
+  /** Seconds of processor time for each trace. Default: the configuration's. */
   readonly timeout?: number
-  /** Default: those that follow from `timeout`. */
+  /** The time limits. Default: derived from `timeout`. */
   readonly limits?: TimeLimits
-  /** Told what is being done, and how much of the work, 0 … 1. */
+  /** Called with the share of the work done, 0 … 1, and the current task. */
   readonly progress?: (share: number, what: string) => void
-  /** Hears what the submission prints. */
+  /** Called with what the submission prints. */
   readonly onOutput?: (text: string) => void
 }
 
 export interface TraceResult {
   readonly trace: string
   readonly operations: number
-  /** What counts of it; see `Trace`. */
+  /** The weight in the header of the trace; see `Trace`. */
   readonly weight?: Weight
   readonly fault?: Fault
   /** Peak payload / bytes of the heap. */
   readonly utilization?: number
-  /** As a share of the reference allocator's. */
+  /** The throughput, as a share of the reference allocator's. */
   readonly throughput?: number
   readonly nsPerOperation?: number
-  /** Whether the best rounds agreed; else the machine was too busy to tell. */
+  /** Whether the best rounds agreed. If not, the machine was too busy. */
   readonly settled?: boolean
-  /** Words read and written, which are the same in every run. */
+  /** The words read and written, which are the same in every run. */
   readonly cost?: Cost
-  /** 0 … 1; undefined for traces that are too short to be measured. */
+  /** The performance, 0 … 1; undefined for traces that are not measured. */
   readonly performance?: number
-  /** The built-in heap on the same trace, in the steps that ask for it. */
+  /** The figures of the built-in heap, in steps that compare with it. */
   readonly builtIn?: BuiltIn
 }
 
-/** What the score is made by. */
+/** How the score is computed. */
 export interface Scoring {
-  /** Those of a trace; without a name, those of the others. */
+  /** Returns the scales of a trace; without a name, the general ones. */
   readonly scales: (trace?: string) => Scales
   readonly weights: Measures
   readonly throughputBy: 'time' | 'cost'
-  /** The most points for performance. */
+  /** The maximum of points for performance. */
   readonly performancePoints: number
 }
 
 export interface Grade {
   readonly submission: string
   readonly step?: Step
-  /** Undefined when nothing was graded. */
+  /** Undefined if nothing was graded. */
   readonly scoring?: Scoring
-  /** What makes the whole submission invalid, whatever the traces say. */
+  /** The fault that makes the whole submission invalid, if there is one. */
   readonly fault?: Fault
   readonly results: readonly TraceResult[]
-  /** What the student should know although it costs no points. */
+  /** Notes for the student that cost no points. */
   readonly notes: readonly string[]
-  /** The traces that could not be read, and why: the grade is without them. */
+  /** Why some traces could not be read. They are not part of the grade. */
   readonly refused: readonly string[]
   /** Whether the machine was too busy to time every trace. */
   readonly unsettled: boolean
   readonly points: Points
-  /** Absolute paths of the submission's files. */
+  /** The absolute paths of the submission's files. */
   readonly sources: readonly string[]
-  /** How long the grading took. */
+  /** The duration of the grading. */
   readonly seconds: number
 }
 
 const MIB = 2 ** 20
 const REFERENCE = fileURLToPath(new URL('../submission/reference.js', import.meta.url))
-/** The whole heap is looked at this many times in a trace… */
+/** The number of checks of the whole heap in a trace… */
 const CHECKS = 50
-/** …and after every operation when the trace is no longer than this. */
+/** …except in traces of up to this many operations, which are checked after each. */
 const TINY = 500
 
 /**
- * Whatever the submission does is in the grade, and which traces can't be read; rejects when none
- * can.
+ * Grades a submission. The result describes all faults, and the traces that can't be read. Rejects
+ * if no trace can be read.
  */
 export async function grade(options: GradeOptions): Promise<Grade> {
   const begin = performance.now()
@@ -126,7 +126,7 @@ export async function grade(options: GradeOptions): Promise<Grade> {
     seconds: (performance.now() - begin) / 1000
   })
   if (!existsSync(path)) return failed(faultOf('load', `there is no file ${path}`))
-  // All of them are in memory before the submission's first line runs.
+  // Read all traces before the submission's first line runs.
   const { traces, refused } = await readAll(options)
   const compiled = await compileSubmission(path, 'script')
   if (!('path' in compiled)) return failed(compiled)
@@ -150,16 +150,16 @@ export async function grade(options: GradeOptions): Promise<Grade> {
     const types = options.types === true ? typeNotes(compiled.sources) : []
     for (const [index, trace] of traces.entries()) {
       progress(index / (traces.length + 1), trace.name)
-      // Only the first defect is looked into: the others mostly have the same cause.
+      // Explain only the first defect: the others usually have the same cause.
       const isFirst = results.every(result => result.fault === undefined)
       const result = await gradeTrace(trace, index, isFirst, options, judge)
       results.push(result)
-      // A submission that can't even be loaded fails everywhere alike.
+      // A submission that can't be loaded fails on every trace.
       if (result.fault?.kind === 'load')
         return { ...failed(result.fault), sources: compiled.sources }
     }
     progress(traces.length / (traces.length + 1), 'state outside the memory')
-    // An allocator that works nowhere has no points to lose.
+    // An allocator that is valid nowhere has no points to lose.
     const works = options.state !== false && results.some(result => result.fault === undefined)
     const { fault: state } = works ? await judge.judge({ task: 'state' }) : {}
     const isFatal = state !== undefined && config.stateOutside === 'fault'
@@ -170,7 +170,7 @@ export async function grade(options: GradeOptions): Promise<Grade> {
       const names = unsettled.map(result => result.trace).join(', ')
       notes.push(
         `The machine was too busy to time ${names}: the best rounds did not agree. Grade ` +
-          'again, or count cost in place of time.'
+          'again, or set "throughput" to "cost" in lab.jsonc.'
       )
     }
     notes.push(...(await types))
@@ -198,7 +198,7 @@ export async function grade(options: GradeOptions): Promise<Grade> {
   }
 }
 
-/** Reads the traces, one by one. Rejects when none can be graded. */
+/** Reads the traces one by one. Rejects if none can be graded. */
 async function readAll({ traces: paths, config }: GradeOptions) {
   const traces: Trace[] = []
   const refused: string[] = []
@@ -214,7 +214,7 @@ async function readAll({ traces: paths, config }: GradeOptions) {
   return { traces, refused }
 }
 
-/** Throws when a trace asks for more than the memory that there is. */
+/** Throws if a trace needs more memory than the lab has. */
 function fitting(trace: Trace, path: string, { memory }: LabConfig): Trace {
   const { payload, operations } = peaksOf(trace)
   if (payload <= memory * MIB) return trace
@@ -284,7 +284,9 @@ async function gradeTrace(
   }
 }
 
-/** Where words count, the clock is only looked at: the rounds that must be are enough. */
+/**
+ * Returns the milliseconds for timing a trace. Throughput by cost needs only the fewest rounds.
+ */
 function millisecondsOf({ throughputBy, timing }: LabConfig): number {
   return throughputBy === 'cost' ? 1 : timing * 1000
 }
@@ -300,8 +302,8 @@ function pointsOfResults(results: readonly TraceResult[], config: LabConfig): Po
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
- * Calls `clean` when a signal is about to end this process, which it then does. Returns a function
- * that takes the handlers away again.
+ * Calls `clean` when a signal is about to end this process. Returns a function that removes the
+ * handlers.
  */
 export function onInterrupt(clean: () => void): () => void {
   const drop = () => {

@@ -1,4 +1,4 @@
-/** A grade as a person reads it in a terminal. */
+/** Formats a grade for a terminal. */
 
 import Table from 'cli-table3'
 import picocolors from 'picocolors'
@@ -12,7 +12,7 @@ import { exponentsOf, needed } from './score.js'
 export interface ReportOptions {
   readonly color: boolean
   readonly ascii: boolean
-  /** The command that shows the heap at an operation of a trace, or nothing. */
+  /** Returns the command that shows the heap at an operation of a trace, if there is one. */
   readonly look?: (trace: string, operation: number) => string | undefined
 }
 
@@ -28,7 +28,7 @@ const HEAD = [
 ]
 const BUILT_IN = ['built-in\nutilization', 'built-in\nthroughput']
 
-/** The table, the faults, the score and where it comes from; without a newline at the end. */
+/** Returns the table, the faults, the score and its explanation, without a newline at the end. */
 export function gradeReport(grade: Grade, options: ReportOptions): string {
   const colors = picocolors.createColors(options.color)
   const { step, fault, results } = grade
@@ -40,7 +40,7 @@ export function gradeReport(grade: Grade, options: ReportOptions): string {
   for (const [index, { trace, fault }] of faulty.entries()) {
     if (fault === undefined) continue
     const name = colors.bold(colors.red(trace))
-    // Mostly all of them have one cause: mend the first, and see.
+    // Usually all faults have one cause, so describe only the first in full.
     if (index > 0) parts.push(`${name}: ${briefly(fault)}`)
     else parts.push([name, ...describeFault(fault), ...lookAt(trace, fault, options)].join('\n'))
   }
@@ -51,9 +51,9 @@ export function gradeReport(grade: Grade, options: ReportOptions): string {
   return parts.join('\n\n')
 }
 
-/** Where the heap can be seen at the operation that went wrong. */
+/** Returns lines with the command that shows the heap at the faulty operation. */
 function lookAt(trace: string, { operation, details }: Fault, { look }: ReportOptions): string[] {
-  // Of a variant there is no file.
+  // There is no file of a variant.
   if (operation < 0 || details.includes(OF_VARIANT)) return []
   const command = look?.(trace, operation + 1)
   return command === undefined ? [] : ['', `  See the heap at this operation: ${command}`]
@@ -84,7 +84,7 @@ function pointsReport(grade: Grade, bold: (text: string) => string): string {
   return [...lines, ...explanation(grade).map(line => `\n${line}`)].join('\n')
 }
 
-/** Where the score comes from, and what would raise it. */
+/** Explains the score, and what would raise it. */
 function explanation({ scoring, results, points }: Grade): string[] {
   if (scoring === undefined) return []
   const { scales, weights, performancePoints, throughputBy } = scoring
@@ -101,7 +101,7 @@ function explanation({ scoring, results, points }: Grade): string[] {
   return lines
 }
 
-/** The least that one trace would have to gain for one point more, as a factor. */
+/** Describes the smallest improvement of one trace, as a factor, that would add one point. */
 function nextPoint(results: readonly TraceResult[], scoring: Scoring, worth: number): string {
   let least = Number.POSITIVE_INFINITY
   let text = ''
@@ -119,13 +119,13 @@ function nextPoint(results: readonly TraceResult[], scoring: Scoring, worth: num
       utilization,
       more.utilization,
       value =>
-        `${trace} with a utilization of ${humanShare(value)} in place of ${humanShare(utilization)}`
+        `${trace} with a utilization of ${humanShare(value)} instead of ${humanShare(utilization)}`
     )
     offer(
       throughput,
       more.throughput,
       value =>
-        `${trace} with a throughput of ${value.toFixed(3)} in place of ${throughput.toFixed(3)}`
+        `${trace} with a throughput of ${value.toFixed(3)} instead of ${throughput.toFixed(3)}`
     )
   }
   return text

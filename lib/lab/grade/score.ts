@@ -4,21 +4,21 @@
  *     performance of a trace = U ^ weight of utilization * T ^ weight of throughput
  *     score = correctness points * share of valid traces + performance points * mean performance
  *
- * U is the utilization on a linear scale between two thresholds, T the throughput (as a share of
- * the reference allocator's) on a logarithmic one: from 1/10 to 1/5 is as great a step as from 1/5
- * to 2/5. The product wants both: an allocator that wastes all memory at full speed gets no more
- * than one that saves it at none.
+ * U is the utilization on a linear scale between two thresholds. T is the throughput, as a share
+ * of the reference allocator's, on a logarithmic scale: from 1/10 to 1/5 is as great a step as from
+ * 1/5 to 2/5. The product needs both: neither a fast but wasteful allocator nor a slow but compact
+ * one scores well.
  */
 
 import type { Weight } from '../../trace/trace.js'
 import type { LabConfig, Scale } from './config.js'
 
-/** Where a value stands on a linear scale, 0 … 1. */
+/** Returns the position of a value on a linear scale, 0 … 1. */
 export function linear(value: number, { none, full }: Scale): number {
   return clamp((value - none) / (full - none))
 }
 
-/** Where a value stands on a logarithmic scale, 0 … 1. */
+/** Returns the position of a value on a logarithmic scale, 0 … 1. */
 export function logarithmic(value: number, { none, full }: Scale): number {
   return value <= 0 ? 0 : clamp(Math.log(value / none) / Math.log(full / none))
 }
@@ -28,7 +28,7 @@ export interface Scales {
   readonly throughput: Scale
 }
 
-/** The scales of one trace; throughput is by time or by words, as the lab has it. */
+/** Returns the scales of one trace, with throughput by time or by words. */
 export function scalesOf(
   { utilization, throughput, cost }: Pick<LabConfig, 'utilization' | 'throughput' | 'cost'>,
   by: LabConfig['throughputBy'],
@@ -44,14 +44,16 @@ export interface Measures {
   readonly throughput: number
 }
 
-/** The exponents of utilization and throughput for a trace whose header gives it a weight. */
+/**
+ * Returns the exponents of utilization and throughput for a trace with this weight in its header.
+ */
 export function exponentsOf(config: Pick<LabConfig, 'weights'>, weight: Weight = 1): Measures {
   if (weight === 2) return { utilization: 1, throughput: 0 }
   if (weight === 3) return { utilization: 0, throughput: 1 }
   return config.weights
 }
 
-/** The performance of one trace, 0 … 1. */
+/** Returns the performance of one trace, 0 … 1. */
 export function performanceOf(
   { utilization, throughput }: Measures,
   scales: Scales,
@@ -64,8 +66,8 @@ export function performanceOf(
 }
 
 /**
- * What one trace would have to do for a performance that it does not have yet; undefined where that
- * can't be.
+ * Returns the utilization, and the throughput, with which a trace alone would reach a performance.
+ * Omits those that can't reach it.
  */
 export function needed(
   { utilization, throughput }: Measures,
@@ -95,15 +97,17 @@ export interface Points {
   readonly correctness: number
   /** 0 when nothing was measured. */
   readonly performance: number
-  /** Traces that performance is the mean of. */
+  /** The number of measured traces. */
   readonly measured: number
-  /** The sum of both. */
+  /** The sum of correctness and performance. */
   readonly score: number
-  /** The most that there is. */
+  /** The maximum score. */
   readonly maximum: number
 }
 
-/** @param performances of the traces that are measured, 0 for those that are invalid */
+/**
+ * @param performances those of the measured traces; 0 for invalid ones
+ */
 export function pointsOf(
   valid: number,
   traces: number,

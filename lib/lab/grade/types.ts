@@ -1,7 +1,6 @@
 /**
- * Reports the type errors of a submission, with the TypeScript that is installed beside it or
- * beside
- * offheap. They cost no points: what counts is what the allocator does.
+ * Reports the type errors of a submission, with the TypeScript that is installed near it or near
+ * offheap. They cost no points: only the behaviour of the allocator counts.
  */
 
 import { execFile } from 'node:child_process'
@@ -11,15 +10,16 @@ import { tmpdir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { labsFolder } from '../../labs-package.js'
 
-/** Errors reported of one submission. */
+/** The most errors reported. */
 const MOST_ERRORS = 5
-/** Milliseconds until a check is given up, for types that compute without end. */
+/** Milliseconds after which a check is stopped, for types whose computation does not end. */
 const PATIENCE = 120_000
 const ERROR = /^(.+)\((\d+),(\d+)\): error TS\d+: (.*)$/
 
 /**
- * Notes for the student: an error each, at most five; or that types could not be checked.
- * @param sources absolute paths of the submission's files
+ * Returns notes for the student: the type errors, at most five, or that types could not be
+ * checked.
+ * @param sources the absolute paths of the submission's files
  */
 export async function typeNotes(sources: readonly string[]): Promise<string[]> {
   const files = sources.filter(path => path.endsWith('.ts'))
@@ -40,7 +40,7 @@ export async function typeNotes(sources: readonly string[]): Promise<string[]> {
   return more > 0 ? [...errors.slice(0, MOST_ERRORS), `Type errors: ${more} more.`] : errors
 }
 
-/** The compiler that a file would find, if there is one. */
+/** Returns the path of the compiler that a file would resolve, if there is one. */
 function compilerNear(path: string): string | undefined {
   try {
     const manifest = createRequire(path).resolve('typescript/package.json')
@@ -51,7 +51,7 @@ function compilerNear(path: string): string | undefined {
   }
 }
 
-/** What the compiler prints; undefined when it does not end. */
+/** Returns the output of the compiler; undefined if it does not end. */
 async function check(compiler: string, files: readonly string[]): Promise<string | undefined> {
   const folder = mkdtempSync(join(tmpdir(), 'offheap-lab-'))
   try {

@@ -88,7 +88,7 @@ export function amnesia(
   }
   const { stretches, same } = foundAgain(expected, results, snapshot(), moment)
   if (!same || stretches < STRETCHES) return undefined
-  return faultOf('state-outside', 'the allocator keeps its books outside of the mapped memory', {
+  return faultOf('state-outside', 'the allocator keeps state outside the mapped memory', {
     details: [
       `With ${BLOCKS} blocks and ${variant.length - moment} holes between them, everything ` +
         'in the heap but the payloads was set to 0.',

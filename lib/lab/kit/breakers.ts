@@ -1,7 +1,7 @@
 /**
- * The exercise "write the test that breaks these ten allocators": ten allocators with a mistake
- * each, and some that have none. A test is a short trace. It breaks an allocator when the grader
- * finds it not valid on that trace.
+ * The exercise "write tests that break ten allocators": ten allocators with one mistake each, and
+ * some correct ones. A test is a short trace. It breaks an allocator if the grader finds the
+ * allocator invalid on it.
  */
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -14,25 +14,28 @@ import { readTrace } from '../../trace/read.js'
 import type { LabConfig } from '../grade/config.js'
 import { grade } from '../grade/grade.js'
 
-/** A test says something by its choice of calls, and not by their number. */
+/** The most operations of a test: what counts is the choice of calls, not their number. */
 export const MOST_TEST_OPERATIONS = 200
 
-/** What is in labs/broken.br: sources of allocators. */
+/** The contents of labs/broken.br: sources of allocators. */
 export interface Broken {
   readonly right: readonly string[]
   readonly wrong: readonly string[]
 }
 
 export interface Breaking {
-  /** For each wrong allocator, the first test that breaks it and what was seen; or undefined. */
+  /**
+   * For each wrong allocator, the first test that breaks it and what the grader says; or
+   * undefined.
+   */
   readonly broken: readonly ({ readonly test: string; readonly what: string } | undefined)[]
-  /** Tests on which a right allocator is not valid, which would be a mistake of the grader's. */
+  /** Tests on which a correct allocator is invalid, which would be a mistake of the grader. */
   readonly unfair: readonly string[]
 }
 
 /**
- * Runs tests, paths of `.rep` files, on all allocators.
- * @throws OffheapError `ERR_OFFHEAP_TRACE` for a test that can't be read or is too long.
+ * Runs tests, given as paths of `.rep` files, on all allocators.
+ * @throws OffheapError `ERR_OFFHEAP_TRACE` if a test can't be read or is too long.
  */
 export async function breakAll(
   tests: readonly string[],
@@ -50,7 +53,7 @@ export async function breakAll(
   const { right, wrong } = readBroken()
   const folder = mkdtempSync(join(tmpdir(), 'offheap-lab-'))
   const submission = join(folder, 'allocator.ts')
-  // Nothing is measured, and books may be kept anywhere.
+  // Don't measure anything, and allow state outside the memory.
   const checked: LabConfig = { ...config, minimumOperations: 2 ** 27, stateOutside: 'note' }
   const resultsOf = async (source: string, done: number) => {
     progress(done / (right.length + wrong.length), `allocator ${done + 1}`)
@@ -82,7 +85,7 @@ export async function breakAll(
   }
 }
 
-/** The allocators, which lie packed in `labs/` so that nobody reads the mistakes by chance. */
+/** Reads the allocators. They are compressed, so that nobody reads the mistakes by accident. */
 export function readBroken(): Broken {
   const packed = readFileSync(join(labsFolder, 'broken.br'))
   return JSON.parse(brotliDecompressSync(packed).toString())

@@ -1,4 +1,4 @@
-/** Grades every submission in a folder, some at a time, and goes on where it was interrupted. */
+/** Grades every submission in a folder, several at a time. Skips those that are graded already. */
 
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
@@ -20,43 +20,46 @@ export interface Row {
   readonly correctness: number
   readonly performance: number
   readonly valid: boolean
-  /** The machine was too busy to time it. */
+  /** Whether the machine was too busy to time it. */
   readonly unsettled: boolean
-  /** What is wrong first; empty for nothing. */
+  /** The first defect; empty if there is none. */
   readonly what: string
 }
 
-/** Two submissions that have much in common. */
+/** Two similar submissions. */
 export interface Pair {
   readonly names: readonly [string, string]
-  /** The share of the shorter one that the other has too, 0 … 1. */
+  /** The share of the shorter one that the other also contains, 0 … 1. */
   readonly share: number
 }
 
 export interface GradeAllOptions {
-  /** Holds a folder with an allocator.ts for each student, or a .ts file for each. */
+  /** Contains a folder with an allocator.ts, or a .ts file, for each student. */
   readonly folder: string
   readonly config: LabConfig
   readonly traces: readonly string[]
   readonly step?: Step
-  /** Submissions at a time. Default: one for every two cores, as each takes two. */
+  /**
+   * The number of submissions graded at a time. Default: one for every two cores, because each
+   * uses two.
+   */
   readonly jobs?: number
-  /** Gives each submission traces of its own. */
+  /** Gives each submission its own traces, derived from this text and its name. */
   readonly seed?: string
-  /** Told of each row, as soon as there is one. */
+  /** Called with each row when it is ready. */
   readonly onRow?: (row: Row, done: number, all: number) => void
 }
 
 export interface GradeAll {
-  /** The best first. */
+  /** The rows, the best first. */
   readonly rows: readonly Row[]
-  /** The most similar first. */
+  /** Similar pairs, the most similar first. */
   readonly pairs: readonly Pair[]
 }
 
-/** Where the grades of a folder are kept. */
+/** The folder in which grades are stored. */
 const KEPT = '.grades'
-/** From this share on, two submissions are named. */
+/** The least share of two submissions that are listed as similar. */
 const SIMILAR = 0.6
 
 export async function gradeAll(options: GradeAllOptions): Promise<GradeAll> {
@@ -131,7 +134,7 @@ function summary(name: string, result: Grade): Row {
   return { name, score, maximum, correctness, performance, valid: isValid(result), unsettled, what }
 }
 
-/** What a grade depends on. */
+/** Returns a hash of everything that a grade depends on. */
 function keyOf(path: string, { config, traces, step, seed }: GradeAllOptions): string {
   const hash = createHash('sha256').update(readFileSync(path))
   hash.update(JSON.stringify({ config, step, seed }))
@@ -167,8 +170,8 @@ function pairsOf(files: readonly Submission[]): Pair[] {
 const COLUMNS = ['name', 'score', 'maximum', 'correctness', 'performance', 'valid', 'what'] as const
 
 /**
- * Comma-separated values, as RFC 4180 has them; a cell that a spreadsheet would take for a formula
- * begins with an apostrophe.
+ * Returns comma-separated values as in RFC 4180. A cell that a spreadsheet would take for a
+ * formula gets a leading apostrophe.
  */
 export function csvOf({ rows }: GradeAll): string {
   const cell = (value: string | number | boolean) => {
@@ -185,7 +188,7 @@ const SHARE =
   '<p>The share of the shorter one that the other has too, whatever the names. Look at both ' +
   'before you say anything.</p>'
 
-/** A page with the leaderboard, and the pairs that have much in common. */
+/** Returns a page with the leaderboard and the similar pairs. */
 export function htmlOf({ rows, pairs }: GradeAll): string {
   const body = rows
     .map(({ name, score, correctness, performance, valid, what }, i) => {

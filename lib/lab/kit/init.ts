@@ -1,10 +1,10 @@
-/** Lays out a student's workspace: the starter, the handout, the traces. Overwrites nothing. */
+/** Creates a student's workspace: the starter, the handout, the traces. Overwrites nothing. */
 
 import { cpSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { labsFolder, ownVersion } from '../../labs-package.js'
 
-/** What of `labs/` a student gets, and under which name. The rest is the lecturer's. */
+/** The parts of `labs/` that a student gets, and their names there. The rest is for lecturers. */
 const PARTS: readonly (readonly [from: string, to: string])[] = [
   ['starter', '.'],
   ['handout', 'handout'],
@@ -13,14 +13,14 @@ const PARTS: readonly (readonly [from: string, to: string])[] = [
 ]
 
 export interface InitResult {
-  /** Paths of the files written, relative to the workspace. */
+  /** The paths of the files written, relative to the workspace. */
   readonly written: readonly string[]
-  /** Those that were there before and were left alone. */
+  /** The paths of files that existed already, and were not changed. */
   readonly kept: readonly string[]
 }
 
 /**
- * Fills `folder`, which is made when it isn't there. Throws Node's error when it can't be written.
+ * Fills `folder`, and creates it if it does not exist. Throws Node's error if it can't be written.
  */
 export function initLab(folder: string): InitResult {
   const written: string[] = []
@@ -48,8 +48,8 @@ export function initLab(folder: string): InitResult {
 }
 
 /**
- * The workspace's package.json: with this version of offheap, so that a course's grades don't
- * change under way, and with esbuild and TypeScript, which offheap leaves to those who grade.
+ * Returns the workspace's package.json. It has this version of offheap, so that grades don't
+ * change during a course, and esbuild and TypeScript, which offheap does not depend on.
  */
 function manifest(): string {
   const workspace = {

@@ -1,6 +1,6 @@
 /**
- * Lays out what a course needs to grade: a Gradescope autograder, a container, a workflow for
- * GitHub Classroom. Overwrites nothing.
+ * Creates what a course needs for grading: a Gradescope autograder, a container, a workflow for
+ * GitHub Classroom. Overwrites nothing but the archive.
  */
 
 import {
@@ -20,7 +20,7 @@ import { zip } from './zip.js'
 const EXECUTABLE = /(\.sh|run_autograder)$/
 
 /**
- * Fills `folder`, which is made when it isn't there. Throws Node's error when it can't be written.
+ * Fills `folder`, and creates it if it does not exist. Throws Node's error if it can't be written.
  */
 export function layKit(folder: string): InitResult {
   const written: string[] = []
@@ -50,7 +50,7 @@ export function layKit(folder: string): InitResult {
   )
   for (const { name, bytes } of [...templates, ...course]) put(name, bytes)
   put('README.md', Buffer.from(README))
-  // What lies in the folder now: a course's own traces and thresholds, when it runs this again.
+  // Pack the files in the folder: on a later run, these are the course's own traces and thresholds.
   const entries = ['setup.sh', 'run_autograder']
     .map(name => ({ name, path: join(folder, 'gradescope', name) }))
     .concat(
@@ -77,13 +77,13 @@ function filesIn(path: string): string[] {
 
 const README = `# Grading
 
-Put your own traces into traces/ and your thresholds into lab.jsonc: students know the ones that
-ship. Then run \`offheap lab kit\` on this folder again. It makes autograder.zip anew, and leaves
-your files alone.
+Students know the traces that ship, so put your own into traces/, and your thresholds into
+lab.jsonc. Then run \`offheap lab kit\` on this folder again. It rebuilds autograder.zip, and keeps
+your files.
 
 - Hidden traces: \`offheap lab traces traces --seed SECRET\`, then \`offheap lab kit .\` again.
 - Gradescope: upload autograder.zip.
-- A container: \`docker build -t allocator-lab .\`, and the line in the Dockerfile.
+- A container: \`docker build -t allocator-lab .\`, then the command in the Dockerfile.
 - GitHub Classroom: copy .github/workflows/classroom.yml into the repository that students start
   from.
 - All submissions at once: \`offheap lab grade-all submissions -t traces --config lab.jsonc

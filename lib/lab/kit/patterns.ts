@@ -1,6 +1,6 @@
 /**
- * Makes traces by patterns: those that ship with the lab, and by a seed those of a course or of one
- * student. The same seed makes the same traces on every machine. A pattern is a few lines.
+ * Generates traces from patterns: those that ship with the lab, and from a seed those of a course
+ * or of one student. The same seed gives the same traces on every machine.
  */
 
 import { createHash } from 'node:crypto'
@@ -9,14 +9,14 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 
-/** Traces with less text are written as they are, to be read; in bytes. */
+/** Traces with less text, in bytes, are not compressed, so that they can be read. */
 const SHORT = 20_000
 
-/** Writes down calls, as `.rep` text. */
+/** Builds the text of a `.rep` file, call by call. */
 export class TraceText {
   readonly lines: string[] = []
   ids = 0
-  /** CS:APP's: 1 for utilization and throughput, 0 for neither. */
+  /** The weight as in CS:APP: 1 for utilization and throughput, 0 for neither. */
   weight = 1
   readonly #live = new Map<number, number>()
   #payload = 0
@@ -73,15 +73,15 @@ export class TraceText {
 }
 
 interface Random {
-  /** An integer from 0, less than `limit`. */
+  /** Returns an integer from 0 to `limit - 1`. */
   below(limit: number): number
-  /** A size between the two, small ones more often. */
+  /** Returns a size from `least` to `most`; small ones are more frequent. */
   size(least: number, most: number): number
 }
 
 type Pattern = (trace: TraceText, random: Random) => void
 
-/** Marsaglia's xorshift: the same numbers on every machine. */
+/** Marsaglia's xorshift, which gives the same numbers on every machine. */
 function randomFrom(seed: number): Random {
   let state = seed
   const below = (limit: number) => {
@@ -96,7 +96,7 @@ function randomFrom(seed: number): Random {
 }
 
 const patterns: Readonly<Record<string, Pattern>> = {
-  /** Small enough to follow with a pencil. */
+  /** Short enough to follow with a pencil. */
   hello(trace) {
     const [a, b, c] = [trace.malloc(24), trace.malloc(100), trace.malloc(8)]
     trace.free(b)
@@ -105,7 +105,7 @@ const patterns: Readonly<Record<string, Pattern>> = {
     const e = trace.malloc(16)
     for (const id of [c, a, d, e]) trace.free(id)
   },
-  /** Calls and returns: the last block in is the first out. */
+  /** Like calls and returns: last in, first out. */
   stack(trace, { below, size }) {
     const stack: number[] = []
     while (trace.lines.length < 4000) {
@@ -114,7 +114,7 @@ const patterns: Readonly<Record<string, Pattern>> = {
     }
     trace.freeAll()
   },
-  /** Messages: the first block in is the first out. */
+  /** Like messages: first in, first out. */
   queue(trace, { below, size }) {
     const queue: number[] = []
     while (trace.lines.length < 4000) {
@@ -134,15 +134,12 @@ const patterns: Readonly<Record<string, Pattern>> = {
   merge(trace) {
     for (let bytes = 64; bytes <= 16_384; bytes *= 2) {
       const ids = Array.from({ length: 131_072 / bytes / 2 }, () => trace.malloc(bytes - 24))
-      // Every other block first: its neighbours are in use when it is freed.
+      // Free every other block first: its neighbours are still in use.
       for (const odd of [0, 1])
         for (const [i, id] of ids.entries()) if (i % 2 === odd) trace.free(id)
     }
   },
-  /**
-   * Small blocks that stay keep large holes apart; the next requests are a little larger than the
-   * holes.
-   */
+  /** Small blocks separate large holes; the next requests are slightly larger than the holes. */
   comb(trace) {
     for (let round = 0; round < 3; round++) {
       const holes: number[] = []
@@ -155,7 +152,7 @@ const patterns: Readonly<Record<string, Pattern>> = {
       trace.freeAll()
     }
   },
-  /** Any block may go at any time. */
+  /** Blocks are freed in random order. */
   random(trace, { below }) {
     const live: number[] = []
     while (trace.lines.length < 6000) {
@@ -167,7 +164,7 @@ const patterns: Readonly<Record<string, Pattern>> = {
     }
     trace.freeAll()
   },
-  /** One text that grows by lines, among small blocks that come and go. */
+  /** One text that grows line by line, among short-lived small blocks. */
   grow(trace, { size }) {
     const text = trace.malloc(512)
     const small: number[] = []
@@ -178,7 +175,7 @@ const patterns: Readonly<Record<string, Pattern>> = {
     }
     trace.freeAll()
   },
-  /** Arrays that grow by half when they are full, and are cut to size when they are done. */
+  /** Arrays that grow by half when they are full, and are cut to size in the end. */
   buffers(trace, { below, size }) {
     const done: number[] = []
     while (trace.lines.length < 5000) {
@@ -186,7 +183,7 @@ const patterns: Readonly<Record<string, Pattern>> = {
       const wanted = size(64, 20_000)
       for (let room = 96; room < wanted * 1.5; room = Math.ceil(room * 1.5)) {
         trace.realloc(id, room)
-        // What an element is made of is allocated on the way.
+        // Elements allocate memory too.
         if (below(3) === 0) trace.free(trace.malloc(size(16, 200)))
       }
       trace.realloc(id, wanted)
@@ -196,7 +193,7 @@ const patterns: Readonly<Record<string, Pattern>> = {
     }
     trace.freeAll()
   },
-  /** Tables that are asked for in zeros, in memory that others have used. */
+  /** Zeroed tables, in memory that was used before. */
   calloc(trace, { below, size }) {
     const live: number[] = [trace.calloc(0, 8), trace.calloc(1, 1), trace.calloc(3, 5)]
     while (trace.lines.length < 4000) {
@@ -211,23 +208,22 @@ const patterns: Readonly<Record<string, Pattern>> = {
     trace.freeAll()
   },
   /**
-   * Calls at the edges of what is allowed, and sizes at the edges of what allocators round to. Not
-   * measured.
+   * Edge cases of the interface, and sizes around those that allocators round to. Not measured.
    */
   edges(trace) {
     trace.weight = 0
     trace.freeNull()
     for (const id of [trace.malloc(0), trace.malloc(1), trace.malloc(2), trace.malloc(3)])
       trace.free(id)
-    // What realloc does for a size of 0 is C's affair: afterwards the block is gone.
+    // realloc of size 0 may return 0 or an empty block; the old block is freed in any case.
     trace.reallocToNothing(trace.malloc(24))
     trace.reallocToNothing(trace.malloc(1000))
-    // A realloc of a block that is not there is a malloc.
+    // The realloc of a new id is a realloc of NULL.
     const text = trace.ids++
     trace.realloc(text, 1)
     for (let bytes = 2; bytes <= 80; bytes++) trace.realloc(text, bytes)
     for (let bytes = 79; bytes >= 1; bytes--) trace.realloc(text, bytes)
-    // Around the sizes of classes, and of what a header is added to.
+    // Sizes around those of size classes, with and without headers.
     for (let power = 8; power <= 8192; power *= 2) {
       const ids: (readonly [id: number, bytes: number])[] = []
       for (const more of [-17, -16, -9, -8, -5, -4, -1, 0, 1, 4, 8, 16]) {
@@ -239,7 +235,7 @@ const patterns: Readonly<Record<string, Pattern>> = {
       }
       trace.free(trace.malloc(power))
     }
-    // A long list of small blocks, which a function that calls itself for each would not survive.
+    // A long list of small blocks: a function that recurses for each would overflow the stack.
     const small = Array.from({ length: 600 }, () => trace.malloc(16))
     for (const [i, id] of small.entries()) if (i % 2 === 1) trace.free(id)
     trace.free(trace.malloc(5000))
@@ -247,19 +243,20 @@ const patterns: Readonly<Record<string, Pattern>> = {
   }
 }
 
-/** The patterns that draw numbers, so that another seed makes another trace. */
+/** The patterns with random numbers, which depend on the seed. */
 const DRAWN = ['stack', 'queue', 'random', 'grow', 'buffers', 'calloc']
 
 /** The seed of the traces that ship. */
 const SHIPPED = 2463534242
 
-/** The text of each pattern's trace, by its name. */
+/** Returns the texts of the traces that ship, by name. */
 export function shippedTraces(): Map<string, string> {
   return tracesOf(SHIPPED, Object.keys(patterns))
 }
 
 /**
- * Traces that depend on `seed`, any text, under the names of the shipped ones that they replace.
+ * Returns the texts of traces that depend on `seed`, which may be any text. They have the names of
+ * the shipped traces that they replace.
  */
 export function seededTraces(seed: string): Map<string, string> {
   const number = createHash('sha256').update(seed).digest().readUInt32LE()
@@ -290,11 +287,14 @@ export function writeTraces(folder: string, texts: ReadonlyMap<string, string>):
 
 export interface SeededPaths {
   readonly paths: readonly string[]
-  /** Deletes those that were made. */
+  /** Deletes the traces that were written. */
   remove(): void
 }
 
-/** The same traces, with those that a seed makes in the place of those of their names. */
+/**
+ * Replaces the traces that have a seeded variant: writes the variants, and returns the paths of
+ * all traces.
+ */
 export function withSeed(paths: readonly string[], seed: string): SeededPaths {
   const folder = mkdtempSync(join(tmpdir(), 'offheap-lab-'))
   const made = new Map(writeTraces(folder, seededTraces(seed)).map(path => [traceName(path), path]))
@@ -304,7 +304,7 @@ export function withSeed(paths: readonly string[], seed: string): SeededPaths {
   }
 }
 
-/** The name of a trace's file without its ending. */
+/** Returns the file name of a trace, without its extension. */
 export function traceName(path: string): string {
   return basename(path).replace(/\.rep(\.gz)?$/, '')
 }

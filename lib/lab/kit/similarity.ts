@@ -1,10 +1,10 @@
 /**
- * How much two programs have in common, whatever their names and comments are: fingerprints by
- * winnowing, after Schleimer, Wilkerson and Aiken, "Winnowing: Local Algorithms for Document
+ * Measures the similarity of two programs, regardless of names and comments. It uses fingerprints
+ * by winnowing: Schleimer, Wilkerson and Aiken, "Winnowing: Local Algorithms for Document
  * Fingerprinting", SIGMOD 2003.
  */
 
-/** Tokens of a fingerprint, and hashes of which the least is kept. */
+/** The tokens of a fingerprint, and the hashes of a window, of which the least is kept. */
 const GRAM = 12
 const WINDOW = 8
 const TOKEN =
@@ -14,7 +14,7 @@ const KEPT = new Set(
     'default throw try catch'.split(' ')
 )
 
-/** The fingerprints of a program. */
+/** Returns the fingerprints of a program. */
 export function fingerprints(source: string): Set<number> {
   const tokens = (source.match(TOKEN) ?? [])
     .filter(token => !token.startsWith('//') && !token.startsWith('/*'))
@@ -29,8 +29,8 @@ export function fingerprints(source: string): Set<number> {
 }
 
 /**
- * The share of the smaller one's fingerprints that the other has too, 0 … 1. `common` ones, such as
- * a starter's, don't count.
+ * Returns the share of the smaller program's fingerprints that the other one has too, 0 … 1.
+ * `common` ones, such as the starter's, don't count.
  */
 export function similarity(
   one: ReadonlySet<number>,

@@ -1,12 +1,12 @@
 /**
- * Writes a zip archive: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, without its
- * newer parts.
+ * Writes a zip archive, with the basic features of
+ * https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT.
  */
 
 import { crc32, deflateRawSync } from 'node:zlib'
 
 export interface ZipEntry {
-  /** With slashes, relative. */
+  /** A relative path, with slashes. */
   readonly name: string
   readonly bytes: Uint8Array
   readonly executable: boolean
@@ -16,10 +16,10 @@ const LOCAL = 0x04034b50
 const CENTRAL = 0x02014b50
 const END = 0x06054b50
 const VERSION = 20
-/** Made on Unix, so that permissions count. */
+/** Created on Unix, so that permissions apply. */
 const UNIX = 3 << 8
 const DEFLATED = 8
-/** 1 January 2020, for archives that are the same each time. */
+/** 1 January 2020, so that archives are reproducible. */
 const DATE = (40 << 9) | (1 << 5) | 1
 
 export function zip(entries: readonly ZipEntry[]): Buffer {

@@ -1,4 +1,4 @@
-/** offheap's own heap as one more allocator, to compare with. */
+/** offheap's own heap as an allocator of the lab, for comparison. */
 
 import { Heap } from '../../heap/heap.js'
 import type { Allocator } from './memory.js'

@@ -1,8 +1,8 @@
 /**
- * Names the cause of a defect: from the history of all writes it tells what the allocator did
- * wrong, mostly in an earlier operation than the one in which it shows. It knows the layouts of the
- * handout (a header in front of the payload whose low three bits are flags, a footer with the same
- * size, links that are byte offsets or indexes of words) and says nothing of others.
+ * Finds the cause of a defect in the history of all writes: what the allocator did wrong, usually
+ * in an earlier operation than the one in which the defect shows. Supports the layouts of the
+ * handout only: a header in front of the payload whose low three bits are flags, a footer with the
+ * same size, and links that are byte offsets or word indexes.
  */
 
 import { REALLOC } from '../../trace/trace.js'
@@ -11,45 +11,51 @@ import type { Verifier } from './verify.js'
 
 export interface Read {
   readonly at: number
-  /** What stood there. */
+  /** The value read. */
   readonly value: number
 }
 
-/** What a watched run saw in the operation in which the defect showed. */
+/** What a watched run recorded in the operation in which the defect showed. */
 export interface Evidence {
   readonly verifier: Verifier
   readonly history: History
-  /** Number of writes before this operation. */
+  /** The number of writes before this operation. */
   readonly opening: number
   /** The words that it read, the newest first. */
   readonly reads: readonly Read[]
-  /** The last addresses that it touched. */
+  /** The last addresses that it accessed. */
   readonly recent: readonly number[]
-  /** Stretches that it copied from, and how many writes there were before each. */
+  /** The ranges that it copied from, and the number of writes before each copy. */
   readonly copies: readonly { readonly from: number; readonly to: number; readonly index: number }[]
-  /** Where it read a payload as if it were its own, or did what stopped it; -1 for nowhere. */
+  /**
+   * Where it read another block's payload as a tag or link, and the access that stopped it; -1 for
+   * none.
+   */
   readonly trespass: number
   readonly bad: number
-  /** What it was about to write there. */
+  /** The value that it was about to write at `bad`. */
   readonly badValue: number
   readonly kind: string
 }
 
-/** Puts a write, given by its number, into words. */
+/** Describes a write, given by its index. */
 export type Namer = (write: number) => string
 
-/** Kinds of defects that are their own cause; those of the second list mostly. */
+/**
+ * Kinds of defects that need no further cause: the first list always, the second one unless the
+ * operation read another block's payload.
+ */
 const SAID = ['check', 'calloc', 'slow']
 const SAID_OUTRIGHT = ['exception', 'not-a-pointer', 'out-of-memory']
-/** Links are byte offsets, or indexes of words of 4 or 8 bytes. */
+/** The units of links: words of 4 bytes, bytes, words of 8 bytes. */
 const UNITS = [4, 1, 8]
-/** A pointer leads to a header, or to a payload up to so many bytes behind it. */
+/** A link leads to a header, or to at most this many bytes after it. */
 const REACH = 16
 
-/** A sentence or two; empty when the cause is not known. */
+/** Returns the cause in a sentence or two; empty if it is not known. */
 export function causeOf(evidence: Evidence, name: Namer): string {
   const { history, kind, trespass } = evidence
-  // What the student's own code says needs no other cause, unless it had read what is not its own.
+  // A message of the student's own code needs no further cause, unless it read another payload.
   const isSaid = SAID.includes(kind) || (SAID_OUTRIGHT.includes(kind) && trespass === -1)
   if (history.isCut || isSaid) return ''
   const told =
@@ -68,7 +74,7 @@ export function causeOf(evidence: Evidence, name: Namer): string {
   return told
 }
 
-/** A realloc that lost what the block held. */
+/** A realloc that lost the contents of the block. */
 function copied({ verifier, history, opening, copies, kind }: Evidence, name: Namer): string {
   const { ledger, own, trace, operation } = verifier
   if (kind !== 'realloc' || own === -1 || trace.kinds[operation] !== REALLOC) return ''
@@ -92,7 +98,7 @@ function copied({ verifier, history, opening, copies, kind }: Evidence, name: Na
   return ''
 }
 
-/** A walk that comes back to where it was. */
+/** A walk that returns to an earlier block. */
 function circle({ verifier, history, reads, recent, kind }: Evidence, name: Namer): string {
   if (kind !== 'endless') return ''
   const places = new Set(recent)
@@ -106,9 +112,8 @@ function circle({ verifier, history, reads, recent, kind }: Evidence, name: Name
           '(size 0, used), or a comparison with memory.high'
         : ''
     return (
-      `the walk stands still at byte ${only}, which it takes for the header of a block of ` +
-      `size 0: ` +
-      `${history.describe(only)}${end}`
+      `the walk does not move on from byte ${only}, which it takes for the header of a block of ` +
+      `size 0: ${history.describe(only)}${end}`
     )
   }
   const links = [...places].flatMap(at => {
@@ -128,18 +133,19 @@ function circle({ verifier, history, reads, recent, kind }: Evidence, name: Name
   if (newest === undefined) return ''
   return (
     `the free list goes in a circle of ${links.length} links: the link at byte ${newest.at} ` +
-    `leads ` +
-    `back to the block at ${newest.target}. It was written by ${name(newest.index)}: that block ` +
-    'was on the list already'
+    `leads back to the block at ${newest.target}. It was written by ${name(newest.index)}: that ` +
+    'block was on the list already'
   )
 }
 
-/** A tag: the size of a block with flags in its low bits. */
+/** Returns the size in a tag, whose low bits are flags. */
 function sizeIn(value: number): number {
   return Number.isNaN(value) ? 0 : value & ~7
 }
 
-/** The footer that was written in the same operation as this header, or -1. */
+/**
+ * Returns the write of the footer that belongs to a header, in the same operation; -1 for none.
+ */
 function footerOf(history: History, index: number): number {
   const size = sizeIn(history.value(index))
   if (size < 8) return -1
@@ -152,13 +158,13 @@ function footerOf(history: History, index: number): number {
   return -1
 }
 
-/** Whether this write is the footer of a block whose header says the same size. */
+/** Returns whether a write is the footer of a block whose header has the same size. */
 function isFooter(history: History, index: number): boolean {
   const size = sizeIn(history.value(index))
   return size >= 8 && sizeIn(history.valueAt(history.word(index) + 4 - size, index)) === size
 }
 
-/** A link that was written over the footer of its own block, in the same operation. */
+/** A link written over the footer of its own block, in the same operation. */
 function tooSmall({ history }: Evidence, name: Namer): string {
   for (let index = 0; index < history.length; index++) {
     const size = sizeIn(history.value(index))
@@ -172,8 +178,7 @@ function tooSmall({ history }: Evidence, name: Namer): string {
       if (word !== history.word(footer) || isFooter(history, next)) continue
       return (
         `a free block of ${size} bytes is too small for header, links and footer: the one at ` +
-        `byte ` +
-        `${history.word(index)} got its footer from ${name(footer)}, and a link was written ` +
+        `byte ${history.word(index)} got its footer from ${name(footer)}, and a link was written ` +
         `over it by ${name(next)}`
       )
     }
@@ -181,14 +186,14 @@ function tooSmall({ history }: Evidence, name: Namer): string {
   return ''
 }
 
-/** A word taken for a footer that is none, or that says what was right once. */
+/** A word read as a footer that is not one, or is out of date. */
 function staleFooter(evidence: Evidence, name: Namer): string {
   const { verifier, history, reads } = evidence
   const { lab } = verifier
   for (const { at, value } of reads) {
     const header = headerEndingAt(history, at + 4, history.length)
     if (header === undefined || history.word(header) === at) continue
-    // A footer stands in front of a header, or of the end.
+    // A footer is in front of a header, or of the end.
     const behind = history.valueAt(at + 4)
     if (Number.isNaN(behind) && at + 4 !== lab.high) continue
     const index = history.last(at)
@@ -201,10 +206,10 @@ function staleFooter(evidence: Evidence, name: Namer): string {
 }
 
 interface Footer extends Read {
-  /** The writes of the header of the block that ends there, and of the word itself. */
+  /** The writes of the header of the block that ends there, and of the footer itself. */
   readonly header: number
   readonly index: number
-  /** The header behind it. */
+  /** The header after it. */
   readonly behind: number
 }
 
@@ -218,18 +223,16 @@ function footerTold({ verifier, history }: Evidence, footer: Footer, name: Namer
   if (end > at)
     return (
       `the payload of id ${owner} reaches to byte ${end - 1}, over the footer of its block, ` +
-      `which ` +
-      `has ${sizeIn(tag)} bytes: too few for header, payload and footer. Its header was written ` +
-      `by ${name(header)}`
+      `which has ${sizeIn(tag)} bytes: too few for header, payload and footer. Its header was ` +
+      `written by ${name(header)}`
     )
   const block =
     `the block that ends there begins at byte ${begin} and has ${sizeIn(tag)} bytes` +
     `${owner === -1 ? '' : `, with id ${owner} in use`}`
   if (index === -1)
     return (
-      `byte ${at} was read as a footer, but none was written: ${block}. Its header was ` +
-      `written by ` +
-      `${name(header)}. ` +
+      `byte ${at} was read as a footer, but none was written: ${block}. Its header was written ` +
+      `by ${name(header)}. ` +
       (owner === -1
         ? 'Write the footer wherever a header is written'
         : 'A used block needs a footer too, or a bit in the header behind it that says it is used')
@@ -249,7 +252,10 @@ function shown(tag: number): string {
   return `${tag} (${sizeIn(tag)} bytes, low bits ${tag & 7})`
 }
 
-/** The newest write before `before` of a header whose block ends at byte `end`, still in force. */
+/**
+ * Returns the newest write before `before` of a header whose block ends at byte `end`, if it has
+ * not been overwritten.
+ */
 function headerEndingAt(history: History, end: number, before: number): number | undefined {
   for (let index = before - 1; index >= 0; index--) {
     const word = history.word(index)
@@ -260,7 +266,7 @@ function headerEndingAt(history: History, end: number, before: number): number |
   return undefined
 }
 
-/** A link that leads to a block which is not free any more. */
+/** A link to a block that is no longer free. */
 function staleLink(evidence: Evidence, name: Namer): string {
   const { verifier, history, reads, trespass, bad } = evidence
   const { ledger } = verifier
@@ -301,13 +307,12 @@ function staleLink(evidence: Evidence, name: Namer): string {
     return `${leads}; but ${what}, and was put on the list after that, by ${name(first)}`
   const one = unlinked(history, still, target, value, begin, name)
   return (
-    `${leads}; but ${what}, and was not taken off the list: the link at byte ${still} still ` +
-    `led to ` +
-    `it, written by ${name(history.last(still, end))}${one}`
+    `${leads}; but ${what}, and was not taken off the list: the link at byte ${still} still led ` +
+    `to it, written by ${name(history.last(still, end))}${one}`
   )
 }
 
-/** Whether the block that a link leads to did not link back, in a list that is linked both ways. */
+/** Describes a missing back link of the block that a link leads to, in a doubly linked list. */
 function unlinked(
   history: History,
   link: number,
@@ -335,7 +340,7 @@ function unlinked(
   return ''
 }
 
-/** The newest word that was read whose value leads to byte `at`. */
+/** Returns the most recently read word whose value leads to byte `at`. */
 function linkTo(
   reads: readonly Read[],
   at: number,
@@ -352,7 +357,7 @@ function linkTo(
   return undefined
 }
 
-/** The newest write of the header of a free block at this byte, or -1. */
+/** Returns the newest write of the header of a free block at a byte; -1 for none. */
 function lastFree(history: History, at: number): number {
   for (let index = history.length - 1; index >= 0; index--) {
     const isFree = history.word(index) === at && (history.value(index) & 1) === 0
@@ -362,8 +367,8 @@ function lastFree(history: History, at: number): number {
 }
 
 /**
- * The first header, after a write, of a block that begins in front of a byte and covers it; -1 for
- * none.
+ * Returns the first header written after `after` of a block that begins in front of a byte and
+ * covers it; -1 for none.
  */
 function merging(history: History, at: number, after: number): number {
   for (let index = after + 1; index < history.length; index++) {
@@ -374,7 +379,7 @@ function merging(history: History, at: number, after: number): number {
   return -1
 }
 
-/** The first write of an operation, or of the next one that writes. */
+/** Returns the first write of an operation, or of the next one that writes. */
 function beginOf(history: History, operation: number): number {
   let [from, until] = [0, history.length]
   while (from < until) {
@@ -385,7 +390,7 @@ function beginOf(history: History, operation: number): number {
   return from
 }
 
-/** The words that held a value at some time between two writes. */
+/** Returns the words that held a value at any time between two writes. */
 function holdersOf(history: History, value: number, begin: number, end: number): number[] {
   const words = new Set<number>()
   for (let index = 0; index < end; index++) {
@@ -396,11 +401,11 @@ function holdersOf(history: History, value: number, begin: number, end: number):
   return [...words]
 }
 
-/** A block whose size reaches into a block in use. */
+/** A block whose size reaches into a used block. */
 function wrongSize(evidence: Evidence, name: Namer): string {
   const { verifier, history, bad, badValue } = evidence
   const { returned } = verifier
-  // The footer that was about to be written, or the header of the block that was handed out.
+  // The footer that was about to be written, or the header of the returned block.
   const size = sizeIn(badValue)
   const begin = size >= 8 && bad >= 0 ? bad + 4 - size : returned > 0 ? returned - 4 : -1
   const header = begin < 0 ? -1 : history.last(begin)
@@ -413,7 +418,7 @@ function wrongSize(evidence: Evidence, name: Namer): string {
   return ''
 }
 
-/** Whether this header's size is the sum of blocks of which one is in use. */
+/** Describes a header whose size is the sum of several blocks, one of them used. */
 function merged(verifier: Verifier, history: History, index: number, name: Namer): string {
   const opening = beginOf(history, history.operation(index))
   const begin = history.word(index)
@@ -444,7 +449,10 @@ function merged(verifier: Verifier, history: History, index: number, name: Namer
   return ''
 }
 
-/** Whether this header and the one in front of it came from a block of another size. */
+/**
+ * Describes a header that, with the one in front of it, does not add up to the block that was
+ * split.
+ */
 function split(history: History, index: number, name: Namer): string {
   const operation = history.operation(index)
   const opening = beginOf(history, operation)
@@ -457,16 +465,15 @@ function split(history: History, index: number, name: Namer): string {
     const rest = sizeIn(history.value(index))
     if (before < 8 || before <= size || size + rest === before) continue
     return (
-      `the block at byte ${at} had ${before} bytes and was split into ${size} and ${rest}, ` +
-      `which is ` +
-      `${Math.abs(size + rest - before)} ${size + rest > before ? 'too many' : 'too few'}: ` +
+      `the block at byte ${at} had ${before} bytes and was split into ${size} and ${rest}, which ` +
+      `is ${Math.abs(size + rest - before)} ${size + rest > before ? 'too many' : 'too few'}: ` +
       name(index)
     )
   }
   return ''
 }
 
-/** A block in use that was handed out again, as its header tells. */
+/** A used block that was handed out again. */
 function takenTwice(evidence: Evidence, name: Namer): string {
   const { verifier, history, opening, reads, bad } = evidence
   const { ledger, returned, own } = verifier
@@ -474,16 +481,15 @@ function takenTwice(evidence: Evidence, name: Namer): string {
   const owner = at < 0 ? -1 : ledger.ownerWithin(at, at + 4)
   if (owner === -1 || owner === own) return ''
   const pointer = ledger.pointers[owner]
-  // It was returned, or its header was the last word read before its payload was written.
+  // It was returned, or its header was among the last words read before its payload was written.
   const isTaken = returned === pointer || reads.slice(0, 2).some(read => read.at === pointer - 4)
   const header = history.last(pointer - 4, opening)
   if (!isTaken || header === -1) return ''
   const tag = history.value(header)
   if ((tag & 1) === 1)
     return (
-      `the block of id ${owner} was taken although its header, at byte ${pointer - 4}, says ` +
-      `that it ` +
-      `is used: ${tag}, since ${name(header)}`
+      `the block of id ${owner} was taken although its header, at byte ${pointer - 4}, says that ` +
+      `it is used: ${tag}, since ${name(header)}`
     )
   const placing = ledger.placing(owner)
   return (
@@ -496,7 +502,7 @@ function takenTwice(evidence: Evidence, name: Namer): string {
   )
 }
 
-/** A free block that was made inside another one whose header still reaches over it. */
+/** A free block created inside another one whose header still covers it. */
 function insideAnother(evidence: Evidence, name: Namer): string {
   const { verifier, history, reads, trespass, bad } = evidence
   const { ledger } = verifier
@@ -519,7 +525,7 @@ function insideAnother(evidence: Evidence, name: Namer): string {
   return ''
 }
 
-/** A block that was merged with its left neighbour, but not where that one begins. */
+/** A block merged with its left neighbour at the wrong address. */
 function wrongLeft({ verifier, history, bad, badValue }: Evidence, name: Namer): string {
   for (let index = 0; index < history.length; index++) {
     const operation = history.operation(index)
@@ -530,7 +536,7 @@ function wrongLeft({ verifier, history, bad, badValue }: Evidence, name: Namer):
   return sizeIn(badValue) < 8 ? '' : leftOf(verifier, history, history.length, bad, badValue)
 }
 
-/** What is wrong with a header that is written to `begin`, as write `index`. */
+/** Describes what is wrong with a header written to `begin`, as write `index`. */
 function leftOf(
   { ledger, operation: current }: Verifier,
   history: History,
@@ -559,7 +565,7 @@ function leftOf(
   return ''
 }
 
-/** A block in use whose payload was read for links. */
+/** A used block whose payload was read as links. */
 function usedNeighbour({ verifier, reads, trespass }: Evidence): string {
   const { ledger, own } = verifier
   const owner = trespass === -1 ? -1 : ledger.ownerWithin(trespass, trespass + 4)
@@ -569,13 +575,12 @@ function usedNeighbour({ verifier, reads, trespass }: Evidence): string {
   if (header === undefined || (header.value & 1) === 0 || trespass >= pointer + REACH) return ''
   return (
     `the block of id ${owner} is in use, as its header at byte ${header.at} says ` +
-    `(${shown(header.value)}), and was taken for a free one all the same: byte ${trespass} ` +
-    `was read ` +
-    'as if it were a link'
+    `(${shown(header.value)}), but was treated as free: byte ${trespass} was read as if it were ` +
+    'a link'
   )
 }
 
-/** A block that was to be freed, whose header was not read. */
+/** A block to be freed whose header was not read. */
 function wrongHeader({ verifier, history, opening, reads }: Evidence): string {
   const { ledger, operation } = verifier
   const pointer = ledger.endedBy(operation)
@@ -585,13 +590,12 @@ function wrongHeader({ verifier, history, opening, reads }: Evidence): string {
   const [first] = reads.toReversed()
   if (first === undefined || reads.some(({ at }) => at === header)) return ''
   return (
-    `the header of the block is at byte ${header} and says ${shown(tag)}, but was not read; ` +
-    `the first ` +
-    `word that was is at byte ${first.at}`
+    `the header of the block is at byte ${header} and says ${shown(tag)}, but was not read; the ` +
+    `first word that was is at byte ${first.at}`
   )
 }
 
-/** A block in use whose header says fewer bytes than header and payload have. */
+/** A used block whose header has fewer bytes than header and payload need. */
 function tooShort({ verifier, history, reads }: Evidence, name: Namer): string {
   const { ledger } = verifier
   for (const { at } of reads) {
@@ -601,10 +605,9 @@ function tooShort({ verifier, history, reads }: Evidence, name: Namer): string {
     const tag = history.value(header)
     if (sizeIn(tag) < 8 || sizeIn(tag) >= ledger.sizes[owner] + 4) continue
     return (
-      `the header of id ${owner}, at byte ${at}, says ${shown(tag)} since ${name(header)}: ` +
-      `too few ` +
-      `for a header and ${ledger.sizes[owner]} bytes. A size whose low bits are flags must be a ` +
-      'multiple of 8'
+      `the header of id ${owner}, at byte ${at}, says ${shown(tag)} since ${name(header)}: too ` +
+      `few for a header and ${ledger.sizes[owner]} bytes. A size whose low bits are flags must ` +
+      'be a multiple of 8'
     )
   }
   return ''

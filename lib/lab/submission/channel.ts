@@ -1,69 +1,66 @@
 /**
- * The memory over which the judge and the process of a submission speak: one word says whose turn
- * it is, others say what to do and how it went, columns hold the operations and what came of each.
- * The heaps lie elsewhere: no view that a submission is given reaches this.
+ * The shared memory for the communication between the judge and the process of a submission. One
+ * word says whose turn it is; others hold the command and its outcome; columns hold the operations
+ * and their results. The heaps are elsewhere: no view that a submission gets covers the channel.
  *
  *     ├─ words ─┬─ text ─┬─ results ─┬─ stamps ─┬─ kinds ─┬─ ids ─┬─ payloads ─┬─ …
  *     0         256      256 + TEXT_BYTES         one element for each operation
  *
- * Everything here may be overwritten by a submission that finds a way to it. The judge takes from
- * it what it then checks, or what can only harm the submission itself.
+ * A submission that finds a way to it could overwrite everything here. So the judge uses only what
+ * it checks afterwards, or what can harm only the submission itself.
  */
 
 import { addon } from '../../memory/addon.js'
 import { ALIGNED, payloadOf, type Trace } from '../../trace/trace.js'
 
-/** Number of the command that the judge has given; the process waits here. */
+/** The number of the command that the judge has given. The process waits on this word. */
 export const TURN = 0
-/** Number of the last command that is done; the judge waits here. */
+/** The number of the last completed command. The judge waits on this word. */
 export const DONE = 1
 export const COMMAND = 2
-/** Which of the two heaps. */
+/** The index of the heap. */
 export const INSTANCE = 3
-/** Operations, the first and the one behind the last. */
+/** The range of operations: the first, and the end, exclusive. */
 export const FROM = 4
 export const UNTIL = 5
-/** How the last command ended: one of the statuses below. */
+/** The status of the last command: one of those below. */
 export const STATUS = 6
-/** The operation under way, or one of the two below. */
+/** The current operation, or LOADING or CREATING. */
 export const OPERATION = 7
-/** How often a watched allocator has touched the memory, modulo 2 ** 32. */
+/** The number of accesses of a watched allocator, modulo 2 ** 32. */
 export const ACCESSES = 8
-/** Bytes of text that the last command left. */
+/** The length of the text of the last command, in bytes. */
 export const TEXT_LENGTH = 9
-/** Looks at TURN before the process sleeps. */
+/** How often the process polls TURN before it sleeps. */
 export const SPINS = 10
-/** What `confine` could put in force. */
+/** The protections that `confine` could enable. */
 export const CONFINED = 11
-/** How views are made: one of the modes below. */
+/** The mode of views: one of those below. */
 export const MODE = 12
 /** Settings of DIAGNOSE and COUNT. */
 export const MOST = 13
 export const WATCH = 14
 export const INTERVAL = 15
 export const ALIGNMENT = 16
-/** Whether DIAGNOSE remembers who wrote each word. */
+/** Whether DIAGNOSE records who wrote each word. */
 export const WRITERS = 17
-/** Operations and ids of the trace that lies in the columns. */
+/** The numbers of operations and ids of the trace in the columns. */
 export const LENGTH = 18
 export const IDS = 19
-/** Words that a counted allocator has read and written; a double. */
+/** The number of words that a counted allocator has read and written, as a double. */
 export const COUNTED = 20
-/** Whether the allocator that was created last has a calloc. */
+/** Whether the last created allocator has a calloc. */
 export const CALLOCS = 22
-/** Whether an allocator without calloc is wrong. */
+/** Whether an allocator must have a calloc. */
 export const NEEDS_CALLOC = 23
-/**
- * For each heap: its end, the bytes of the last sbrk that was refused, the bytes that sbrk may hand
- * out.
- */
+/** For each heap: its end, the bytes of the last failed sbrk, the bytes that sbrk may hand out. */
 export const HEAPS = 24
 export const HEAP_WORDS = 4
 export const HIGH = 0
 export const REFUSED = 1
 export const LIMIT = 2
 
-/** A command that is done at once. */
+/** A command that does nothing. */
 export const NOTHING = 0
 export const CREATE = 1
 export const RUN = 2
@@ -73,39 +70,44 @@ export const GROWTH = 5
 export const CHANGED = 6
 
 export const FINE = 0
-/** The submission threw; the text says what. */
+/** The submission threw; the text describes what. */
 export const THREW = 1
-/** It returned something that is no pointer; the text says what. */
+/** It returned something that is not a pointer; the text describes what. */
 export const NO_POINTER = 2
 /** The text is a `Fault`, as JSON. */
 export const FAULT = 3
 
-/** Values of OPERATION before the first: the file is being loaded, `create` is called. */
+/**
+ * Values of OPERATION before the first operation: while the file is loaded, and while `create`
+ * runs.
+ */
 export const LOADING = -2
 export const CREATING = -1
 
 export const PLAIN = 0
-/** Views that count the words that are read and written. */
+/** With views that count the words read and written. */
 export const COUNTING = 1
 
 export const INSTANCES = 2
 
 const WORD_BYTES = 256
 const TEXT_BYTES = 2 ** 18
-/** Bytes of each operation's share of the columns. */
+/** The bytes of one operation in all columns. */
 const OPERATION_BYTES = 7 * 4 + 2 * 8
 
-/** What `addon().lab` is; see native/lab.h. */
+/** The functions of native/lab.h. */
 export const shared = () => addon().lab
 
-/** What a replay needs of a trace. */
+/** The columns of a trace that a replay needs. */
 export interface Replayed {
   readonly length: number
   readonly ids: number
   readonly kinds: Uint8Array
   readonly idOf: Int32Array
   readonly payloads: Int32Array
-  /** Of a calloc, how many elements; of others, 1 where it is `realloc` that is called. */
+  /**
+   * The number of elements of a calloc; for other operations, 1 if `realloc` is called instead.
+   */
   readonly counts: Int32Array
 }
 
@@ -124,7 +126,7 @@ export class Channel {
   readonly #sizes: Float64Array
   readonly #extras: Float64Array
 
-  /** Bytes of a channel for traces of up to so many operations. */
+  /** Returns the size in bytes of a channel for traces of up to this many operations. */
   static bytesFor(operations: number): number {
     return WORD_BYTES + TEXT_BYTES + Channel.#capacityFor(operations) * OPERATION_BYTES
   }
@@ -153,7 +155,7 @@ export class Channel {
     this.#extras = new Float64Array(buffer, at + capacity * 8, capacity)
   }
 
-  /** Even, so that doubles behind words are aligned. */
+  /** Returns an even number, so that the doubles after the words are aligned. */
   static #capacityFor(operations: number): number {
     return operations + (operations % 2)
   }
@@ -167,7 +169,7 @@ export class Channel {
     this.words[TEXT_LENGTH] = this.#text.write(text, 'utf8')
   }
 
-  /** Puts a trace into the columns. */
+  /** Stores a trace in the columns. */
   lay(trace: Trace): void {
     const { words, kinds, ids, payloads, counts } = this
     words[LENGTH] = trace.length
@@ -181,7 +183,7 @@ export class Channel {
     this.#extras.set(trace.extras)
   }
 
-  /** Puts what a replay needs of a trace into the columns. */
+  /** Stores the columns that a replay needs. */
   put({ length, ids, kinds, idOf, payloads, counts }: Replayed): void {
     this.words[LENGTH] = length
     this.words[IDS] = ids
@@ -191,7 +193,7 @@ export class Channel {
     this.counts.set(counts)
   }
 
-  /** A copy of the trace in the columns. */
+  /** Returns a copy of the trace in the columns. */
   trace(): Trace {
     const { words, kinds, ids } = this
     const length = words[LENGTH]
@@ -208,19 +210,22 @@ export class Channel {
   }
 }
 
-/** How many elements each calloc asks for, and which malloc or free is a realloc (1); else 0. */
+/**
+ * Returns the number of elements of each calloc, 1 for each malloc or free by realloc, and 0 for
+ * the others.
+ */
 export function countsOf({ length, kinds, extras }: Trace): Int32Array {
   return Int32Array.from({ length }, (_, i) => (kinds[i] === ALIGNED ? 0 : extras[i]))
 }
 
 /**
- * Bytes of the file that holds both heaps, and where each begins. Every heap may have `limit`
+ * Returns the bytes that each heap takes in the file of the heaps, for heaps of up to `limit`
  * bytes.
  */
 export function heapRoom(limit: number): number {
-  // Behind what sbrk hands out lie guards, and the pages of the systems with the largest.
+  // There are guards after the memory that sbrk hands out, and pages have up to LARGEST_PAGE bytes.
   return Math.ceil(limit / LARGEST_PAGE) * LARGEST_PAGE + 2 * LARGEST_PAGE
 }
 
-/** No system that Node runs on has larger pages, in bytes. */
+/** The largest page size of all systems that Node runs on, in bytes. */
 const LARGEST_PAGE = 65536

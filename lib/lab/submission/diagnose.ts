@@ -1,8 +1,8 @@
 /**
- * Runs the beginning of a trace with every access watched, to find the line that did what the judge
- * has seen, or something that only shows from inside: an access outside of the heap, a look into a
- * payload. All of it happens in the submission's own process. It finds words for a verdict, and
- * defects that the submission has no reason to make up; it acquits nobody.
+ * Runs the beginning of a trace and watches every access, to find the line that caused what the
+ * judge saw, or a defect that shows only from inside: an access outside the heap, a read of another
+ * payload. It runs in the submission's process. It can describe a defect or find another one, but
+ * it never makes a submission valid.
  */
 
 import { causeOf, type Evidence } from './cause.js'
@@ -19,18 +19,18 @@ import type { World } from './world.js'
 
 export interface Diagnosis {
   readonly places: Places
-  /** Bytes that `sbrk` hands out. */
+  /** The most bytes that `sbrk` hands out. */
   readonly limit: number
-  /** The first operation that is not done. */
+  /** The end of the operations to run, exclusive. */
   readonly until: number
-  /** Stops before an operation once there were so many accesses. */
+  /** Stop before the next operation after this many accesses. */
   readonly most: number
-  /** The id whose payload is compared after every operation; -1 for none. */
+  /** The id whose payload is checked after every operation; -1 for none. */
   readonly watch: number
   readonly checkInterval: number
   readonly alignment: number
   readonly needsCalloc: boolean
-  /** Whether to remember who wrote each word. */
+  /** Whether to record who wrote each word. */
   readonly writers: boolean
 }
 
@@ -49,7 +49,7 @@ export function diagnose(
   })
   const reads = evidence.reads.slice(0, READS_TOLD)
   for (const { at } of reads) wanted.add(evidence.history.last(at))
-  // Once more, now that it is known whose lines are asked for.
+  // Run again, and record the lines of the writes that the description needs.
   const again = run(world, create, channel, options, new History(wanted))
   if (again.fault?.operation !== fault.operation || again.evidence === undefined) return fault
   const { history } = again.evidence
@@ -61,7 +61,7 @@ export function diagnose(
   return { ...fault, cause: cause || fault.cause, details: [...fault.details, ...read] }
 }
 
-/** How many of the words that the operation read are reported. */
+/** The most words read by the operation that are reported. */
 const READS_TOLD = 4
 
 interface Run {

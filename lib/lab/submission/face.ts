@@ -1,11 +1,11 @@
 /**
- * What a submission holds in its hands, written as one function that names nothing outside of
- * itself: its text is compiled in the submission's own world of JavaScript, so that no object of
- * the process around it can be reached from there, and no prototype that the submission changes is
- * one that the process uses.
+ * The objects that a submission gets. They are created by functions that refer to nothing outside
+ * themselves: their source text is compiled in the submission's own JavaScript context. So no
+ * object of the surrounding process can be reached from there, and the submission can't change a
+ * prototype that the process uses.
  */
 
-/** Words of a heap's state; see channel.ts. */
+/** The words of a heap's state; see channel.ts. */
 export interface FaceWords {
   readonly high: number
   readonly refused: number
@@ -15,9 +15,8 @@ export interface FaceWords {
 /**
  * @param heap the mapped memory
  * @param control the channel's words
- * @param at where in them this heap's state is
- * @param counted where the words that are read and written are counted; undefined for views that
- * count nothing
+ * @param at the indexes of this heap's state
+ * @param counted counts the words read and written; undefined for views that don't count
  */
 export function makeFace(
   heap: ArrayBuffer,
@@ -54,7 +53,7 @@ export function makeFace(
     return old
   }
 
-  /** A view that counts. `copyWithin` reads and writes; so does `set`, and `slice` reads. */
+  /** Wraps a view so that it counts. `copyWithin` and `set` read and write; `slice` reads. */
   function counting<View extends object>(view: View, width: number): View {
     const tally = counted
     if (tally === undefined) return view
@@ -126,8 +125,8 @@ export function makeFace(
 }
 
 /**
- * Puts what was thrown into words: its message, NUL, its stack. Written to be compiled elsewhere,
- * as above.
+ * Creates a function that describes what was thrown: its message, NUL, its stack. Compiled in the
+ * submission's context.
  */
 export function makeDescriber(): (thrown: unknown) => string {
   const text = String
@@ -141,12 +140,15 @@ export function makeDescriber(): (thrown: unknown) => string {
         ? 'an object'
         : `${text(name)}: ${text(get(thrown, 'message'))}\0${text(stack ?? '')}`
     } catch {
-      return 'something that cannot be put into words'
+      return "something that can't be described"
     }
   }
 }
 
-/** `console` for a submission: only ever text leaves, and no error of the outside comes back. */
+/**
+ * Creates the `console` of a submission. Only text leaves its context, and no error of the process
+ * enters it. Compiled in the submission's context.
+ */
 export function makeConsole(write: (text: string) => void): unknown {
   const text = String
   const { stringify } = JSON

@@ -1,14 +1,11 @@
-/**
- * What can be wrong with a submission, as data: the worker finds it, the reports put it into words
- * and pictures.
- */
+/** The defects of a submission, as data: the judge finds them, and the reports describe them. */
 
 export const FAULT_KINDS = [
   /** The file can't be compiled, loaded, or has no `create`. */
   'load',
   /** The allocator threw. */
   'exception',
-  /** It returned something that is no pointer. */
+  /** It returned something that is not a pointer. */
   'not-a-pointer',
   'misaligned',
   /** A block that reaches below `low` or beyond `high`. */
@@ -16,13 +13,13 @@ export const FAULT_KINDS = [
   'overlap',
   /** The allocator wrote into a payload. */
   'payload',
-  /** A realloc did not keep what the block held, or read beyond it. */
+  /** A realloc lost contents of the block, or read beyond it. */
   'realloc',
-  /** A calloc that did not clear, or is missing where it is asked for. */
+  /** A calloc did not clear, or is missing although it is required. */
   'calloc',
-  /** Memory was touched that `sbrk` never handed out, or with an index that is none. */
+  /** An access to memory that `sbrk` never handed out, or with an invalid index. */
   'access',
-  /** NULL although memory is left, or all memory used up. */
+  /** NULL although there is memory left, or no memory left. */
   'out-of-memory',
   /** The allocator's own `check()` failed. */
   'check',
@@ -30,15 +27,15 @@ export const FAULT_KINDS = [
   'endless',
   /** The trace as a whole takes longer than its limit. */
   'slow',
-  /** JavaScript objects and buffers beyond the limit. */
+  /** JavaScript objects and buffers exceed the limit. */
   'runaway',
-  /** Two allocators at a time disturb each other. */
+  /** Two heaps of the submission disturb each other. */
   'shared-state',
-  /** Bookkeeping in JavaScript objects instead of the mapped memory. */
+  /** State in JavaScript objects instead of the mapped memory. */
   'state-outside',
   /** Parts of the language were replaced. */
   'tampering',
-  /** A timed replay did something else than the verified one. */
+  /** A timed replay differs from the verified one. */
   'unlike',
   /** The process ended by itself. */
   'exit'
@@ -59,39 +56,33 @@ export interface Fault {
   readonly kind: FaultKind
   /** The id of the block whose payload changed; -1 for other faults. */
   readonly block: number
-  /** Index of the operation, from 0; -1 when it is none in particular. */
+  /** The index of the operation, from 0; -1 for none in particular. */
   readonly operation: number
   /**
-   * Where in the trace, for people: `operation 12 (line 16), free of id 3`. Empty when it is
-   * nowhere in particular.
+   * The operation in readable form: `operation 12 (line 16), free of id 3`. Empty for none in
+   * particular.
    */
   readonly where: string
-  /** One sentence: what went wrong. */
+  /** What went wrong, in one sentence. */
   readonly what: string
-  /** More facts, a sentence each. */
+  /** More facts, one sentence each. */
   readonly details: readonly string[]
   /** The neighbourhood in memory, as lines of text. */
   readonly picture: readonly string[]
-  /**
-   * Where in the student's source it happened, the innermost call first; empty when that isn't
-   * known.
-   */
+  /** The place in the student's source, the innermost call first; empty if not known. */
   readonly stack: readonly CodePlace[]
-  /**
-   * What is wrong with the allocator, as far as the history of its heap tells; empty if it
-   * doesn't.
-   */
+  /** The mistake behind the defect, from the history of the heap; empty if not known. */
   readonly cause: string
-  /** What usually causes this; empty when nothing is known. */
+  /** What usually causes such a defect; empty if nothing is known. */
   readonly hint: string
 }
 
-/** Among the details of a fault that no trace of a file shows. */
+/** A detail of a fault that was found in a variant of the trace, which is in no file. */
 export const OF_VARIANT =
   'This was in a variant of the trace, with a few more blocks here and there; operations are ' +
   'counted in it.'
 
-/** Thrown by whoever finds a fault, to leave the replay. */
+/** Thrown when a fault is found, to end the replay. */
 export class FaultFound extends Error {
   override readonly name = 'FaultFound'
   readonly fault: Fault
@@ -102,7 +93,7 @@ export class FaultFound extends Error {
   }
 }
 
-/** What a fault has beside its kind and its sentence. */
+/** The optional parts of a fault. */
 export type FaultParts = Partial<Omit<Fault, 'kind' | 'what'>>
 
 export function faultOf(kind: FaultKind, what: string, more: FaultParts = {}): Fault {

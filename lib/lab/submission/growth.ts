@@ -120,7 +120,7 @@ function table(bytes: number, what: string): Fault {
 function outside(detail: string): Fault {
   return faultOf(
     'state-outside',
-    'the allocator keeps its books in JavaScript objects, outside the mapped memory',
+    'the allocator keeps state in JavaScript objects, outside the mapped memory',
     {
       details: [detail],
       hint: HINTS.outsideState

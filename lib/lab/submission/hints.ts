@@ -1,4 +1,4 @@
-/** What usually lies behind a fault. A hint is a guess and says so; the facts stand before it. */
+/** What usually causes a fault. A hint is a guess, reported as such after the facts. */
 
 import type { HeapState } from './verify.js'
 
@@ -11,7 +11,7 @@ const LINK =
   'there. Take a block off when it is handed out and when it is merged, and mend the links ' +
   'on both sides'
 
-/** What is behind a word that was written into a payload, by the look of the word. */
+/** Guesses what a word written into a payload was meant to be, by its value. */
 function wordHint(lab: HeapState, word: number): string {
   const { low, high } = lab
   const size = word - (word % 8)
@@ -23,7 +23,7 @@ function wordHint(lab: HeapState, word: number): string {
   return ''
 }
 
-/** A hint for a payload that was found changed at byte `at`. */
+/** Returns a hint for a payload that was changed at byte `at`. */
 export function payloadHint(lab: HeapState, at: number): string {
   const word = lab.views.dataView.getUint32(at - (at % 4), true)
   if (word === 0) {
@@ -41,8 +41,8 @@ export function payloadHint(lab: HeapState, at: number): string {
 }
 
 /**
- * A hint for a write into a payload that was caught in the act. The name of the function tells
- * links from tags, where it does.
+ * Returns a hint for a write into a payload. `where` is the function that wrote: its name may tell
+ * links from tags.
  */
 export function writeHint(lab: HeapState, value: unknown, where: string): string {
   if (typeof value !== 'number') {
@@ -57,13 +57,16 @@ export function writeHint(lab: HeapState, value: unknown, where: string): string
     : `it wrote ${looks}`
 }
 
-/** A hint for an error that names something of Node's, or of a browser's, which is not there. */
+/**
+ * Returns a hint for an error about a global of Node or of browsers, which a submission does not
+ * have.
+ */
 export function worldHint(message: string): string {
   const [, name = ''] = /^ReferenceError: (\w+) is not defined/.exec(message) ?? []
   return ELSEWHERE.has(name) ? HINTS.world : ''
 }
 
-/** What Node or a browser has, and a submission has not. */
+/** Globals of Node and of browsers that a submission does not have. */
 const ELSEWHERE = new Set(
   (
     'process require setTimeout setInterval setImmediate queueMicrotask performance Buffer fetch ' +
@@ -84,7 +87,7 @@ export const HINTS = {
   views:
     'use the views that memory has, and no others over their buffer: accesses are watched ' +
     'and counted',
-  sbrkFailed: 'sbrk answers -1 when no memory is left; malloc must then return 0',
+  sbrkFailed: 'sbrk returns -1 when no memory is left; malloc must then return 0',
   misaligned:
     'round block sizes up to a multiple of the alignment, and begin the first block so ' +
     'that its payload, not its header, is aligned',
@@ -129,7 +132,7 @@ export const HINTS = {
     '4], and p must be a multiple of 4. JavaScript reads undefined from an element that ' +
     'does not exist, and ignores what is written to it',
   neverReused: 'blocks that were freed are not found again, or are in pieces that are not merged',
-  nullTooEarly: 'sbrk was not refused anything: there was memory left to ask for',
+  nullTooEarly: 'sbrk has not failed yet: ask it for more memory',
   endlessMemory:
     'a search or walk goes in a circle: a block of size 0, or a free list whose links lead ' +
     'back (a block that was put on it twice, or taken off on one side only)',
@@ -142,5 +145,5 @@ export const HINTS = {
     'the top of the file are shared by all heaps',
   outsideState:
     'arrays, Maps and objects that hold a record for each block are not allowed: an ' +
-    'allocator that stands under a program has no other memory than its own'
+    'allocator beneath a program has no memory but its own'
 } as const

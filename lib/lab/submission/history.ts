@@ -1,27 +1,27 @@
 /**
- * Every write to a heap, in order: who wrote a word last, and what stood there before. A wrong word
- * shows where it is read; what is wrong is mostly where it was written, or that it was not.
+ * Records every write to a heap, in order: who wrote a word last, and its earlier values. A wrong
+ * word shows when it is read, but the mistake is usually where it was written, or not written.
  */
 
 import type { CodePlace } from './fault.js'
 
-/** More writes than this are not kept: a longer history has no room. */
+/** The most writes that are kept. */
 const MOST_WRITES = 400_000
 
-/** Whose write it was. */
+/** Who wrote. */
 const ALLOCATOR = 0
 const PROGRAM = 1
 
 export class History {
-  /** Whether writes were left out: the rest proves nothing. */
+  /** Whether writes are missing, so that the history proves nothing. */
   isCut = false
   readonly #operations: number[] = []
   readonly #words: number[] = []
   readonly #values: number[] = []
-  /** The write to the same word before each. */
+  /** For each write, the previous one to the same word; -1 for none. */
   readonly #previous: number[] = []
   readonly #latest = new Map<number, number>()
-  /** Writes of many bytes: the log's length at that time, and what was written by whom. */
+  /** Writes of many bytes: the number of writes before, the range, the operation and who wrote. */
   readonly #ranges: {
     readonly index: number
     readonly from: number
@@ -32,17 +32,19 @@ export class History {
   readonly #wanted: ReadonlySet<number>
   readonly #places = new Map<number, readonly CodePlace[]>()
 
-  /** @param wanted the writes whose lines of source are kept */
+  /**
+   * @param wanted the writes whose source lines are recorded
+   */
   constructor(wanted: ReadonlySet<number> = new Set()) {
     this.#wanted = wanted
   }
 
-  /** Number of single writes so far. */
+  /** The number of single writes so far. */
   get length(): number {
     return this.#operations.length
   }
 
-  /** The allocator writes bytes `from` to `to`; `value` when it is one element. */
+  /** Records that the allocator writes bytes `from` to `to`; `value` if it is one element. */
   write(
     from: number,
     to: number,
@@ -69,7 +71,7 @@ export class History {
     }
   }
 
-  /** The program writes bytes `from` to `to`. */
+  /** Records that the program writes bytes `from` to `to`. */
   fill(from: number, to: number, operation: number): void {
     this.#ranges.push({ index: this.length, from, to, operation, who: PROGRAM })
   }
@@ -78,7 +80,7 @@ export class History {
     return this.#words[index] ?? -1
   }
 
-  /** What was written; NaN when it was no word. */
+  /** The value written; NaN if it was not a word. */
   value(index: number): number {
     return this.#values[index] ?? Number.NaN
   }
@@ -87,7 +89,10 @@ export class History {
     return this.#operations[index] ?? -1
   }
 
-  /** The allocator's last write to a word before write `before`; -1 for none, or a later fill. */
+  /**
+   * Returns the allocator's last write to a word before write `before`; -1 if there is none, or a
+   * later fill.
+   */
   last(word: number, before: number = this.length): number {
     let index = this.#latest.get(word) ?? -1
     while (index >= before) index = this.#previous[index] ?? -1
@@ -95,7 +100,9 @@ export class History {
     return range !== undefined && range.index > index ? -1 : index
   }
 
-  /** What stood in a word before write `before`, when the allocator put it there; else NaN. */
+  /**
+   * Returns the value of a word before write `before` if the allocator wrote it; otherwise NaN.
+   */
   valueAt(word: number, before: number = this.length): number {
     const index = this.last(word, before)
     return index === -1 ? Number.NaN : this.value(index)
@@ -107,7 +114,7 @@ export class History {
     )
   }
 
-  /** `tag, line 20, called by coalesce, line 54, in operation 36` */
+  /** Describes a write: `tag, line 20, called by coalesce, line 54, in operation 36` */
   nameOf(index: number): string {
     const [place, caller] = this.#places.get(index) ?? []
     const when = whenOf(this.operation(index))
@@ -115,12 +122,12 @@ export class History {
     return `${frame(place)}${caller === undefined ? '' : `, called by ${frame(caller)}`}, ${when}`
   }
 
-  /** Who wrote a word last, as a sentence without its end. */
+  /** Describes who wrote a word last. */
   describe(word: number): string {
     const index = this.last(word)
     if (index !== -1) return `last written by ${this.nameOf(index)}`
     const range = this.#lastRange(word, this.length)
-    if (range === undefined) return 'nobody has ever written it'
+    if (range === undefined) return 'it was never written'
     const who = range.who === PROGRAM ? 'the program, as payload' : 'a copy or fill'
     return `last written by ${who}, ${whenOf(range.operation)}`
   }
@@ -130,7 +137,7 @@ function frame({ function: name, line }: CodePlace): string {
   return `${name || 'the file'}, line ${line}`
 }
 
-/** `in operation 36`, counted from 1; `in create` before the first. */
+/** Returns `in operation 36`, counted from 1, or `in create` before the first. */
 export function whenOf(operation: number): string {
   return operation === -1 ? 'in create' : `in operation ${operation + 1}`
 }

@@ -1,4 +1,4 @@
-/** Remembers what the language came with, to see what a submission put in its place. */
+/** Records the built-in objects of the language, to detect which of them a submission replaced. */
 
 interface Entry {
   readonly owner: object
@@ -8,7 +8,7 @@ interface Entry {
   readonly descriptor: PropertyDescriptor
 }
 
-/** Takes note of every property of every object that can be reached from a global one. */
+/** Records every property of every object that can be reached from the global object. */
 export function intrinsicsOf(global: object): { changed(): string[] } {
   const entries: Entry[] = []
   const seen = new Set<object>()
@@ -19,14 +19,13 @@ export function intrinsicsOf(global: object): { changed(): string[] } {
   const visit = (owner: object, path: string) => {
     if (seen.has(owner)) return
     seen.add(owner)
-    // What a script declares becomes a property of the global object.
+    // Declarations of a script become properties of the global object, so ignore new ones there.
     if (path !== '') keys.set(owner, { path, keys: new Set(Reflect.ownKeys(owner)) })
     for (const key of Reflect.ownKeys(owner)) {
       const descriptor = Reflect.getOwnPropertyDescriptor(owner, key)
       if (descriptor === undefined) continue
       const name = path === '' ? String(key) : `${path}.${String(key)}`
-      // A global that a submission sets is its own; console is there to be used, and may be
-      // replaced.
+      // A submission may replace console.
       if (path !== '' || key !== 'console') entries.push({ owner, key, name, descriptor })
       for (const part of [descriptor.value, descriptor.get, descriptor.set])
         if (isObject(part)) visit(part, name)

@@ -1,34 +1,36 @@
 /**
- * The grader's own book of which payload lies where, kept outside the student's memory, so that a
- * heap that destroys itself can't hide it. It also remembers where every operation put its block,
- * to tell the history of a place.
+ * The grader's own record of all payloads, outside the student's memory, so that a corrupt heap
+ * can't hide anything. It also records where every operation placed its block, for the history of
+ * an address range.
  */
 
 import { CALLOC, REALLOC, type Trace } from '../../trace/trace.js'
 
-/** Pointers are multiples of this at least, in bytes. */
+/** Pointers are multiples of at least this many bytes. */
 const GRANULE = 8
 
 export class Ledger {
   readonly trace: Trace
-  /** Where the block of each id is. */
+  /** The payload's offset of each id. */
   readonly pointers: Float64Array
-  /** Payload bytes of each id; -1 when it has no block. */
+  /** The payload bytes of each id; -1 if it has no block. */
   readonly sizes: Float64Array
-  /** The operation that allocated each id's block; its pattern depends on it. */
+  /** The operation that allocated each id's block. The block's pattern depends on it. */
   readonly births: Int32Array
   /**
-   * For each operation, where it put its block, and the operation that ended this placing; -1 for
-   * none.
+   * For each operation, where it placed its block, and the operation that freed or moved it from
+   * there; -1 for none.
    */
   readonly #placed: Float64Array
   readonly #ended: Int32Array
-  /** The operation that put each id where it is. */
+  /** The operation that placed each id's block where it is now. */
   readonly #placing: Int32Array
-  /** For each granule, id + 1 of the block whose payload lies there. */
+  /** For each granule, id + 1 of the block whose payload is there; 0 for none. */
   readonly #owners: Int32Array
 
-  /** @param bytes of the whole memory */
+  /**
+   * @param bytes the size of the whole memory
+   */
   constructor(trace: Trace, bytes: number) {
     this.trace = trace
     this.pointers = new Float64Array(trace.ids)
@@ -59,25 +61,25 @@ export class Ledger {
     this.sizes[id] = -1
   }
 
-  /** The id whose payload holds one of the bytes `from` to `to`; -1 when none does. */
+  /** Returns the id whose payload contains one of the bytes `from` to `to`; -1 for none. */
   ownerWithin(from: number, to: number): number {
     const last = Math.ceil(to / GRANULE)
     for (let granule = Math.max(0, Math.floor(from / GRANULE)); granule < last; granule++) {
       const id = (this.#owners[granule] ?? 0) - 1
       if (id < 0) continue
       const start = this.pointers[id]
-      // The last granule of a payload may hold bytes that are the allocator's own.
+      // The last granule of a payload may contain bytes of the allocator.
       if (start < to && start + Math.max(1, this.sizes[id]) > from) return id
     }
     return -1
   }
 
-  /** The operation that put the block of an id where it is. */
+  /** Returns the operation that placed an id's block where it is now. */
   placing(id: number): number {
     return this.#placing[id]
   }
 
-  /** The blocks that were in use after an operation, wherever they are now. */
+  /** Returns the blocks that were in use after an operation, with their offsets then. */
   heldAfter(operation: number): { readonly id: number; readonly pointer: number }[] {
     const held: { readonly id: number; readonly pointer: number }[] = []
     for (let i = 0; i <= operation; i++) {
@@ -87,13 +89,13 @@ export class Ledger {
     return held
   }
 
-  /** Where the block was that an operation freed or moved; -1 when it was none. */
+  /** Returns the old offset of the block that an operation freed or moved; -1 for none. */
   endedBy(operation: number): number {
     const placing = this.#ended.indexOf(operation)
     return placing === -1 ? -1 : this.#placed[placing]
   }
 
-  /** `id 5 (64 bytes at 4128, from operation 6, line 10)` */
+  /** Describes an id: `id 5 (64 bytes at 4128, from operation 6, line 10)` */
   nameOf(id: number): string {
     return (
       `id ${id} (${this.sizes[id]} bytes at ${this.pointers[id]}, from ` +
@@ -102,8 +104,8 @@ export class Ledger {
   }
 
   /**
-   * What was put at bytes `from` to `to` before operation `until`, the newest last, at most four
-   * sentences.
+   * Describes the blocks placed at bytes `from` to `to` before operation `until`: at most four,
+   * the newest last.
    */
   history(from: number, to: number, until: number): string[] {
     const lines: string[] = []
@@ -124,7 +126,7 @@ export class Ledger {
     return lines
   }
 
-  /** Payload bytes that operation `i` asked for. */
+  /** Returns the payload bytes that operation `i` requests. */
   sizeAt(i: number): number {
     const { kinds, sizes, extras } = this.trace
     return kinds[i] === CALLOC ? sizes[i] * extras[i] : sizes[i]
@@ -136,7 +138,7 @@ export class Ledger {
   }
 }
 
-/** A block of no bytes is a block all the same, and has a granule. */
+/** Even an empty block has a granule. */
 function granuleEnd(pointer: number, bytes: number): number {
   return Math.ceil((pointer + Math.max(bytes, 1)) / GRANULE)
 }

@@ -1,10 +1,10 @@
-/** Finds `create` in what a submission exports, and an allocator in what `create` returns. */
+/** Checks the exports of a submission, and the allocator that its `create` returns. */
 
 import { FaultFound, faultOf } from './fault.js'
 import { HINTS } from './hints.js'
 import type { Allocator, Create, Memory } from './memory.js'
 
-/** The `create` of a submission's module, or its default export. Throws `FaultFound`. */
+/** Returns the `create` of a submission's module, or its default export. Throws `FaultFound`. */
 export function createOf(module: unknown): Create {
   if (typeof module !== 'object' || module === null) {
     throw new FaultFound(faultOf('load', 'the submission is no module'))
@@ -24,7 +24,7 @@ export function createOf(module: unknown): Create {
   )
 }
 
-/** What `create` returned, when it is an allocator. Throws `FaultFound`. */
+/** Checks what `create` returned, and returns it as an allocator. Throws `FaultFound`. */
 export function allocatorOf(made: unknown): Allocator {
   if (isAllocator(made)) return made
   const isAsync = Object.prototype.toString.call(made) === '[object Promise]'
@@ -39,7 +39,7 @@ export function allocatorOf(made: unknown): Allocator {
   )
 }
 
-/** A calloc that is there must be a function. */
+/** A calloc is optional, but must be a function. */
 function isAllocator(value: unknown): value is Allocator {
   if (typeof value !== 'object' || value === null) return false
   const isFunction = (name: string) => typeof Reflect.get(value, name) === 'function'

@@ -1,10 +1,9 @@
 /**
- * The process that runs a submission, and nothing else. It does what the judge writes into the
- * channel, until it is killed. Before the first line of the submission runs, everything that it
- * will need is loaded and everything else is given up.
+ * The process that runs a submission, and nothing else. It executes the commands that the judge
+ * writes into the channel, until it is killed. Before the first line of the submission runs, the
+ * process loads everything that it will need, and gives up all other rights.
  *
- * Arguments: the compiled script, its source map, the sources, bytes of a heap, operations that the
- * channel has room for, and limits.
+ * Its argument is `Settings`, as JSON.
  */
 
 import { readFileSync, writeSync } from 'node:fs'
@@ -61,22 +60,22 @@ import { Places } from './places.js'
 import { replay } from './replay.js'
 import { makeWorld } from './world.js'
 
-/** File descriptors of the channel and of the heaps. */
+/** The file descriptors of the channel and of the heaps. */
 const CHANNEL_FD = 3
 const HEAPS_FD = 4
-/** Milliseconds between two checks that the judge's process is still there. */
+/** Milliseconds between two checks that the judge's process still exists. */
 const PATIENCE = 1000
 
 interface Settings {
-  /** Path of the compiled script; empty for the built-in heap. */
+  /** The path of the compiled script; empty for the built-in heap. */
   readonly script: string
   readonly sources: readonly string[]
-  /** Bytes that `sbrk` hands out. */
+  /** The most bytes that `sbrk` hands out. */
   readonly limit: number
   readonly operations: number
-  /** Bytes of memory beside the heaps. */
+  /** The most bytes of memory besides the heaps. */
   readonly memory: number
-  /** Seconds of the processor's time. */
+  /** The most seconds of processor time. */
   readonly seconds: number
 }
 
@@ -92,8 +91,7 @@ const allocators: (Allocator | undefined)[] = [undefined, undefined]
 const pointers = heaps.map(() => new Int32Array(operations))
 const parent = process.ppid
 
-// Stacks must name the student's own lines, and reach from deep inside the watched views back to
-// them.
+// Stacks must reach from deep inside the watched views to the student's lines.
 Error.stackTraceLimit = 40
 const code = settings.script === '' ? '' : readFileSync(settings.script, 'utf8')
 const places = new Places(code, settings.sources)
@@ -108,13 +106,13 @@ function loaded(): Create {
   return create
 }
 
-/** Where in the channel's words the state of a heap is. */
+/** Returns the indexes of a heap's state in the channel's words. */
 function wordsOf(instance: number) {
   const at = HEAPS + instance * HEAP_WORDS
   return { high: at + HIGH, refused: at + REFUSED, limit: at + LIMIT }
 }
 
-/** The first heap, empty: what was in use of it is zero again. */
+/** Empties and clears the first heap, and returns a `memory` for it. */
 function renew(): Memory {
   const at = wordsOf(0)
   new Uint8Array(heaps[0]).fill(0, 0, words[at.high])
@@ -123,7 +121,7 @@ function renew(): Memory {
   return world.face(heaps[0], words, at, pageSize)
 }
 
-/** How a command ended: a status, and text. */
+/** The outcome of a command: a status, and text. */
 type Answer = readonly [status: number, text?: string]
 
 function told(fault: Fault | undefined): Answer {
@@ -205,7 +203,7 @@ function answer(): Answer {
 for (let turn = 0; ; ) {
   const next = native.wait(channel.buffer, TURN, turn, words[SPINS], PATIENCE)
   if (next === turn) {
-    // Whoever started this process is gone.
+    // The process that started this one has ended.
     if (process.ppid !== parent) process.exit()
     continue
   }

@@ -1,7 +1,7 @@
 /**
- * The memory that a student's allocator works on: a `Region` behind the face of a process's heap in
- * C, where `sbrk` moves the end of the heap (the break) upwards. The grader holds a `LabMemory`;
- * the student sees only its `face`.
+ * The memory of a student's allocator: a `Region` with the interface of a process's heap in C,
+ * where `sbrk` moves the end of the heap (the break) up. The grader uses a `LabMemory`; the student
+ * sees only its `face`.
  *
  *     0            low                            high                         byteLength
  *     ├────────────┼──────────────────────────────┼───┬────────────────────────┤
@@ -9,8 +9,8 @@
  *     └────────────┴──────────────────────────────┴───┴────────────────────────┘
  *
  * The first page is never handed out, so that 0 can be NULL. While a submission is verified, the
- * `g` bytes behind the break and those in front of `low` hold a pattern that tells when something
- * wrote there.
+ * `g` bytes after the break and those in front of `low` contain a pattern, so that writes there are
+ * detected.
  */
 
 import { invalidType, outOfRange } from '../../errors.js'
@@ -18,8 +18,8 @@ import { Region } from '../../memory/region.js'
 import type { DescribedHeap } from '../../report/heap-description.js'
 
 /**
- * The mapped memory as typed arrays; element `i` of `u32` is the four bytes from byte `4 * i`. All
- * of them show the same bytes.
+ * The mapped memory as typed arrays. All of them show the same bytes: element `i` of `u32` is the
+ * four bytes from byte `4 * i` on.
  */
 export interface Views {
   readonly u8: Uint8Array
@@ -32,78 +32,79 @@ export interface Views {
   readonly f64: Float64Array
   readonly i64: BigInt64Array
   readonly u64: BigUint64Array
-  /** Any type at any byte offset, aligned or not. */
+  /** Reads and writes any type at any byte offset, aligned or not. */
   readonly dataView: DataView
 }
 
-/** What `create(memory)` is given. Offsets and lengths are in bytes. */
+/** The argument of `create(memory)`. Offsets and lengths are in bytes. */
 export interface Memory extends Views {
-  /** Where the heap begins: a multiple of `pageSize`, never 0. */
+  /** The offset of the heap: a multiple of `pageSize`, never 0. */
   readonly low: number
-  /**
-   * Where the heap ends: the first byte that is not yours yet. Equal to `low` before the first
-   * `sbrk`.
-   */
+  /** The end of the heap: the first byte after it. Equal to `low` before the first `sbrk`. */
   readonly high: number
-  /** Bytes of a page of this system. */
+  /** The system's page size. */
   readonly pageSize: number
   /**
-   * Moves the end of the heap up by `bytes`, an integer from 0. Returns where the new bytes begin
-   * (the old `high`), or -1 when the memory is exhausted, and then nothing changes. New bytes are
-   * zero. The heap can't shrink.
+   * Grows the heap by `bytes`, an integer of 0 or more. Returns the offset of the new bytes (the
+   * old `high`). They are zero. Returns -1, and changes nothing, if the memory is exhausted. The
+   * heap can't shrink.
    */
   sbrk(bytes: number): number
 }
 
-/** What a student's `create(memory)` returns. Pointers are byte offsets of payloads; 0 is NULL. */
+/**
+ * The result of a student's `create(memory)`. Pointers are byte offsets of payloads; 0 is NULL.
+ */
 export interface Allocator {
-  /** A block of at least `size` bytes; 0 when there is no memory for it. */
+  /** Allocates a block of at least `size` bytes. Returns 0 if out of memory. */
   malloc(size: number): number
-  /** Takes a block back; `free(0)` does nothing. */
+  /** Frees a block. `free(0)` does nothing. */
   free(pointer: number): void
   /**
-   * The block's first bytes in a block of `size` bytes, perhaps elsewhere; 0, and the block
-   * untouched, when there is no memory.
+   * Resizes a block to `size` bytes, in place or by moving it. Returns 0, and leaves the block
+   * untouched, if out of memory.
    */
   realloc(pointer: number, size: number): number
-  /** A block for `count` elements of `size` bytes, all zero; optional. */
+  /** Allocates `count` elements of `size` bytes, all zero. Optional. */
   calloc?(count: number, size: number): number
   /**
-   * Looks whether the heap is in order. Fails by throwing, by returning `false`, or by returning
-   * what is wrong as a string.
+   * Checks the heap. Throws, returns `false`, or returns a message as a string if something is
+   * wrong.
    */
   check?(): unknown
-  /** What the heap consists of, for pictures. Nothing of it is graded. */
+  /** Describes the heap, for pictures. Not graded. */
   describe?(): DescribedHeap
 }
 
 export type Create = (memory: Memory) => Allocator
 
-/** Bytes of pattern on either side of the heap, and the pattern. */
+/** The number of guard bytes on either side of the heap, and their value. */
 const GUARD_BYTES = 64
 const GUARD = 0xa7
-/** No system that Node runs on has larger pages, in bytes. */
+/** The largest page size of all systems that Node runs on, in bytes. */
 const LARGEST_PAGE = 65536
 
 export interface GuardBreach {
-  /** Byte offset. */
+  /** The byte offset. */
   readonly at: number
   readonly found: number
 }
 
-/** One mapped memory for one allocator at a time. `close()` it. */
+/** The memory of one allocator at a time. Call `close()` to unmap it. */
 export class LabMemory {
   readonly low: number
   readonly views: Views
   readonly face: Memory
-  /** Bytes of the last `sbrk` that was refused; 0 when none was. */
+  /** The bytes of the last failed `sbrk`; 0 for none. */
   refused = 0
   readonly #region: Region
   readonly #limit: number
   #high: number
   #guarded = false
 
-  /** @param limit the most bytes that `sbrk` hands out altogether */
+  /**
+   * @param limit the most bytes that `sbrk` hands out in total
+   */
   constructor(limit: number) {
     this.#region = Region.map(limit + 2 * LARGEST_PAGE)
     this.#limit = limit
@@ -117,9 +118,7 @@ export class LabMemory {
     return this.#high
   }
 
-  /**
-   * The face with other views over the same bytes, such as views that watch what is done to them.
-   */
+  /** Returns a face with other views of the same bytes, such as views that watch accesses. */
   faceOver(views: Views): Memory {
     const lab = this
     return Object.freeze({
@@ -133,14 +132,14 @@ export class LabMemory {
     })
   }
 
-  /** Begins to guard both ends of the heap. */
+  /** Starts to guard both ends of the heap. */
   guard(): void {
     this.#guarded = true
     this.views.u8.fill(GUARD, this.low - GUARD_BYTES, this.low)
     this.views.u8.fill(GUARD, this.#high, this.#high + GUARD_BYTES)
   }
 
-  /** The first guard byte that was changed, if any was. */
+  /** Returns the first changed guard byte, if any. */
   breach(): GuardBreach | undefined {
     const { u8 } = this.views
     for (let at = this.low - GUARD_BYTES; at < this.low; at++)
@@ -151,8 +150,8 @@ export class LabMemory {
   }
 
   /**
-   * As new: zero, with nothing handed out and no guards. The pages stay in memory, so that timing
-   * meets no page faults.
+   * Resets the memory: zero, nothing handed out, no guards. The pages stay in memory, so that
+   * timing is not disturbed by page faults.
    */
   clear(): void {
     this.views.u8.fill(0, 0, this.#high + GUARD_BYTES)

@@ -1,30 +1,32 @@
 /**
- * The neighbourhood of a fault as text, in address order and to scale:
+ * Draws the neighbourhood of a fault as text, in address order and to scale:
  *
  *     4096 |....aaaaaaaaaaaa....bbbbbbbbbbbbbbbbbbbbbbbb....|~~~~ 4224   2 bytes a column
  *          |                            ^^^^^^^^^^          |     4150 to 4169: the new block
  *        a  id 0 (24 bytes at 4104, from operation 1, line 5)
  *        b  id 1 (48 bytes at 4136, from operation 2, line 6)
  *
- * ASCII only, since it goes into e-mails, web forms and terminals of all kinds.
+ * ASCII only, because it is shown in e-mails, web forms and terminals of all kinds.
  */
 
 import type { Ledger } from './ledger.js'
 
 const COLUMNS = 64
-/** Bytes shown on either side of the focus, at least. */
+/** The fewest bytes shown on either side of the focus. */
 const CONTEXT = 24
 const LETTERS = 'abcdefghijklmnopqrstuvwxyz'
 
 export interface Focus {
-  /** Byte offsets. */
+  /** Byte offsets; `to` is exclusive. */
   readonly from: number
   readonly to: number
-  /** What lies there. */
+  /** What is there. */
   readonly label: string
 }
 
-/** @param bounds where the heap begins and ends */
+/**
+ * @param bounds the beginning and the end of the heap
+ */
 export function neighbourhood(
   ledger: Ledger,
   bounds: { low: number; high: number },

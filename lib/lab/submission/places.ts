@@ -1,5 +1,5 @@
 /**
- * Finds the lines of a student's sources in a stack, whose places are those of the compiled script.
+ * Maps the places of a stack, which are in the compiled script, to lines of the student's sources.
  */
 
 import { SourceMap } from 'node:module'
@@ -7,7 +7,7 @@ import { resolve } from 'node:path'
 import type { CodePlace } from './fault.js'
 
 const INLINE_MAP = /\/\/# sourceMappingURL=data:application\/json;base64,([\w+/=]+)\s*$/
-/** The file that stacks of a submission name. */
+/** A frame in the compiled script. */
 const FRAME = /^\s+at (?:(.*?) \()?submission\.js:(\d+):(\d+)\)?$/
 
 export class Places {
@@ -15,8 +15,8 @@ export class Places {
   readonly #sources: readonly string[]
 
   /**
-   * @param code with its source map in its last line
-   * @param sources absolute paths; the map's own are relative to the folder of the first
+   * @param code the script, with its source map in its last line
+   * @param sources absolute paths; those in the map are relative to the folder of the first
    */
   constructor(code: string, sources: readonly string[]) {
     const encoded = INLINE_MAP.exec(code)?.[1]
@@ -27,7 +27,7 @@ export class Places {
     this.#sources = sources
   }
 
-  /** The frames of a stack that lie in the student's sources, the innermost first. */
+  /** Returns the frames of a stack that are in the student's sources, the innermost first. */
   in(stack: string): CodePlace[] {
     const places: CodePlace[] = []
     for (const text of stack.split('\n')) {
@@ -42,7 +42,7 @@ export class Places {
     return places
   }
 
-  /** The place in the sources of one in the script; lines and columns count from 1. */
+  /** Maps a place in the script to one in the sources. Lines and columns count from 1. */
   at(line: number, column: number): CodePlace | undefined {
     const entry = this.#map?.findEntry(line - 1, column - 1)
     if (entry === undefined || !('originalSource' in entry)) return undefined
@@ -59,17 +59,17 @@ export class Places {
   }
 }
 
-/** A relative path without what leads up. */
+/** Removes leading `./` and `../` from a relative path. */
 function tail(path: string): string {
   return path.replace(/^(\.\.?\/)+/, '')
 }
 
-/** What a submission threw, as it comes out of its world: text, with the stack behind a NUL. */
+/** What a submission threw. */
 export interface Thrown {
-  /** `TypeError: x is not a function` */
+  /** The error as text: `TypeError: x is not a function` */
   readonly message: string
   readonly stack: readonly CodePlace[]
-  /** Whether calls had no room on the stack any more. */
+  /** Whether the stack overflowed. */
   readonly isDeep: boolean
 }
 

@@ -1,23 +1,23 @@
 /**
- * The yardstick for throughput: simple segregated storage. Requests are rounded up to powers of
- * two, each size has a free list, last in first out; nothing is ever split or merged. It wastes
- * memory and is as fast as an allocator of this kind gets, so a submission's speed relative to it
- * says something that a slow or busy machine does not change.
+ * The reference for throughput: simple segregated storage. It rounds requests up to powers of two,
+ * and has a free list, last in, first out, for each size. It never splits or merges blocks. It
+ * wastes memory, but is as fast as an allocator on these views can be. A submission's speed
+ * relative to it does not depend on how slow or busy the machine is.
  *
- * It must stay as it is: thresholds in courses' configurations are shares of its speed.
+ * Do not change it: thresholds in the configurations of courses are shares of its speed.
  */
 
 import type { Allocator, Memory } from './memory.js'
 
-/** Bytes in front of each payload, which hold its class. */
+/** The bytes in front of each payload, which contain its class. */
 const HEADER = 8
-/** The smallest block is 2 ** this bytes, header included. */
+/** The binary logarithm of the smallest block, header included. */
 const SMALLEST = 4
 const CLASSES = 32
 
 export function create(memory: Memory): Allocator {
   const { i32, u8 } = memory
-  // The heads of the free lists stand in front of the blocks, and the end of each list is 0.
+  // The heads of the free lists are in front of the blocks. Each list ends with 0.
   const heads = memory.sbrk(CLASSES * 4) / 4
 
   function malloc(size: number): number {

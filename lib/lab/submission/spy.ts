@@ -1,28 +1,27 @@
 /**
- * Views that tell of everything that is done to them. They are slow, so they are used for the
- * beginning of a trace and to find out, after a fault, which line of the student's source did it.
+ * Views that report every access. They are slow, so they are used only for the beginning of a
+ * trace, and after a fault to find the line of the student's source that caused it.
  */
 
 import type { Views } from './memory.js'
 
-/** Hears of every access before it happens. Throwing stops the allocator there. */
+/** Receives every access before it happens. Throw to stop the allocator there. */
 export interface Watcher {
   /**
-   * Bytes `from` to `to` are about to be read. `bulk`: by a method over many elements, such as
+   * Bytes `from` to `to` are about to be read. `bulk`: by a method on many elements, such as
    * `copyWithin`.
    */
   read(from: number, to: number, bulk: boolean): void
   /**
-   * Bytes `from` to `to` are about to be written; `value` is what goes there, when it is one
-   * element.
+   * Bytes `from` to `to` are about to be written. `value` is the new value if it is one element.
    */
   write(from: number, to: number, value?: unknown): void
   /**
-   * An element that does not exist: `view` is the view's name, `index` what stood between the
-   * brackets.
+   * An element that does not exist is about to be accessed. `view` is the view's name, `index` the
+   * key.
    */
   noElement(view: string, index: string, writing: boolean): void
-  /** The buffer behind a view is taken: what is done to other views of it can't be seen. */
+  /** The buffer of a view is taken. Accesses through other views of it can't be watched. */
   buffer(view: string): void
 }
 
@@ -82,8 +81,8 @@ function watched<View extends Elements & object>(name: string, view: View, watch
 }
 
 /**
- * What a program writes between brackets as an index, sensible or not; the rest are names of
- * properties and methods.
+ * Returns whether a key is meant as an index, valid or not. Other keys are names of properties and
+ * methods.
  */
 function isIndex(key: string): boolean {
   const first = key.charCodeAt(0)
@@ -97,8 +96,8 @@ function isIndex(key: string): boolean {
 }
 
 /**
- * The three methods that write, and the ones that copy out. Whatever else there is reads single
- * elements for looking only.
+ * Reports the accesses of the methods that write or copy elements. Other methods only read single
+ * elements.
  */
 function tellMethod(
   method: string,

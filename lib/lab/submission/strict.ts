@@ -1,7 +1,7 @@
 /**
- * Watches every access of a student's allocator and stops it at the first that can't be right, in
- * the very line of its source that did it: outside the heap, an index that is no element, a write
- * into a payload in use, a walk without end.
+ * Watches every access of a student's allocator, and stops it at the first wrong one, at its
+ * source line: an access outside the heap, an invalid index, a write into a payload in use, an
+ * endless walk.
  */
 
 import { REALLOC } from '../../trace/trace.js'
@@ -23,20 +23,23 @@ import type { Watcher } from './spy.js'
 import type { Verifier } from './verify.js'
 
 /**
- * One operation may touch the memory so often, and four times for each byte of the heap, before it
- * counts as endless.
+ * The most accesses of one operation, besides four for each byte of the heap. With more, it counts
+ * as endless.
  */
 const MOST_ACCESSES = 1_000_000
-/** Addresses of an endless walk that are reported. */
+/** The number of addresses of an endless walk that are recorded, and reported. */
 const RECENT = 64
 const RECENT_TOLD = 6
-/** Words remembered that an operation has read. */
+/** The number of words read by an operation that are recorded. */
 const READS = 32
-/** Bytes of other payloads that a realloc may read: a look at what may be a neighbour's tag. */
+/**
+ * The bytes of other payloads that a realloc may read, because it may take them for a neighbour's
+ * tag.
+ */
 const PEEK_BYTES = 16
 
 export class StrictWatcher implements Watcher {
-  /** The first fault, kept in case the student's code catches what is thrown at it. */
+  /** The first fault. Kept here, because the student's code may catch the exception. */
   fault: Fault | undefined
   #verifier: Verifier | undefined
   readonly #lab: LabMemory
@@ -45,24 +48,24 @@ export class StrictWatcher implements Watcher {
   #operation = -1
   #accesses = 0
   #foreignBytes = 0
-  /** 1 for each byte that the program was the last to write. */
+  /** 1 for each byte that was last written by the program. */
   readonly #programs: Uint8Array
-  /** Where the operation under way first looked into a payload that is none of its business. */
+  /** Where the current operation first read another block's payload. */
   #trespass = ''
   #trespassAt = -1
   readonly #recent: number[] = []
-  /** The words that the operation under way has read last, with their values. */
+  /** The words last read by the current operation, with their values. */
   readonly #reads = new Map<number, number>()
   readonly #copies: { readonly from: number; readonly to: number; readonly index: number }[] = []
-  /** Number of writes before the operation under way. */
+  /** The number of writes before the current operation. */
   #opening = 0
-  /** What the access that was stopped was about. */
+  /** The address and the value of the access that was stopped. */
   #bad = -1
   #badValue = Number.NaN
   readonly #history: History
 
   /**
-   * @param progress where accesses are counted; see channel.ts
+   * @param progress counts accesses; see channel.ts
    * @param history records every word that is written
    */
   constructor(lab: LabMemory, places: Places, progress: Int32Array, history: History) {
@@ -73,7 +76,7 @@ export class StrictWatcher implements Watcher {
     this.#programs = new Uint8Array(lab.views.u8.length)
   }
 
-  /** From here on it is known whose every byte is. */
+  /** From here on, the owner of every byte is known. */
   follow(verifier: Verifier): void {
     this.#verifier = verifier
     verifier.onFill = (from, to) => {
@@ -191,7 +194,7 @@ export class StrictWatcher implements Watcher {
     )
   }
 
-  /** What was seen in the operation under way. */
+  /** Returns what was recorded in the current operation. */
   evidence(verifier: Verifier, kind: string): Evidence {
     return {
       verifier,
@@ -207,7 +210,7 @@ export class StrictWatcher implements Watcher {
     }
   }
 
-  /** The words that were read last, the newest first. */
+  /** The words read last, the newest first. */
   get reads(): readonly Read[] {
     return [...this.#reads].map(([at, value]) => ({ at, value })).reverse()
   }
@@ -262,8 +265,8 @@ export class StrictWatcher implements Watcher {
   }
 
   /**
-   * A fault that the verifier found, with what the operation under way did before it that may be
-   * the reason.
+   * Adds to a fault found by the verifier what the current operation did before that may be the
+   * reason.
    */
   explain(fault: Fault): Fault {
     return this.#trespass === '' ? fault : { ...fault, details: [this.#trespass, ...fault.details] }
@@ -299,13 +302,13 @@ function range(from: number, to: number): string {
 }
 
 /**
- * The owner of a payload among these bytes that is not the block that the operation is about; -1
- * when there is none.
+ * Returns the owner of a payload within these bytes, other than the operation's own block; -1 for
+ * none.
  */
 function foreignOwner(verifier: Verifier, from: number, to: number): number {
   const { ledger, own } = verifier
   const other = ledger.ownerWithin(from, to)
-  // Of a block of no bytes, nothing belongs to the program.
+  // An empty block has no payload.
   if (other !== -1 && ledger.sizes[other] === 0) return -1
   if (other === -1 || other !== own) return other
   const end = ledger.pointers[own] + ledger.sizes[own]

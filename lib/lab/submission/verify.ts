@@ -1,7 +1,7 @@
 /**
- * Replays a trace on a student's allocator and believes nothing: every answer is checked when it is
- * given, every payload holds a pattern of its own which is compared before each realloc and free,
- * at intervals and at the end. Stops at the first fault.
+ * Replays a trace on a student's allocator and verifies it: checks every result at once, fills
+ * every payload with its own pattern, and compares it before each realloc and free, at intervals
+ * and at the end. Stops at the first fault.
  */
 
 import { types } from 'node:util'
@@ -25,30 +25,35 @@ import { type Focus, neighbourhood } from './picture.js'
 import type { Thrown } from './places.js'
 
 export interface VerifySettings {
-  /** Every payload begins at a multiple of this, in bytes; a multiple of 8. */
+  /** The alignment of payloads in bytes; a multiple of 8. */
   readonly alignment: number
-  /** The student's `check()` and all payloads are looked at after every so many operations. */
+  /**
+   * The number of operations between two checks of all payloads, and calls of the student's
+   * `check()`.
+   */
   readonly checkInterval: number
-  /** Puts what the student's code threw into words. */
+  /** Describes what the student's code threw. */
   readonly thrown: (error: unknown) => Thrown
-  /** An id whose payload is compared after every operation; -1 for none. */
+  /** The id whose payload is checked after every operation; -1 for none. */
   readonly watch: number
-  /** Whether an allocator without calloc is wrong. */
+  /** Whether the allocator must have a calloc. */
   readonly needsCalloc: boolean
 }
 
-/** A heap from outside: what a verifier needs to know of it. Offsets are in bytes. */
+/** What a verifier needs to know about a heap. Offsets are in bytes. */
 export interface HeapState {
   readonly views: Views
   readonly low: number
   readonly high: number
-  /** Bytes of the last `sbrk` that was refused; 0 when none was. */
+  /** The bytes of the last failed `sbrk`; 0 for none. */
   readonly refused: number
-  /** The first byte on either side of the heap that was written, if one was. */
+  /** Returns the first byte written on either side of the heap, if any. */
   breach(): { readonly at: number; readonly found: number } | undefined
 }
 
-/** The calls of a submission's allocator, wherever it is. They may return anything. */
+/**
+ * The functions of a submission's allocator, in this or another process. They may return anything.
+ */
 export interface Calls {
   malloc(size: number): unknown
   free(pointer: number): unknown
@@ -57,9 +62,7 @@ export interface Calls {
   check?(): unknown
 }
 
-/**
- * What came back that is no pointer, in words: from another process, or one that has none for it.
- */
+/** The description of a result that is not a pointer, for results of another process. */
 export class Told {
   readonly text: string
 
@@ -72,13 +75,13 @@ export class Verifier {
   readonly trace: Trace
   readonly lab: HeapState
   readonly ledger: Ledger
-  /** The operation under way. */
+  /** The current operation. */
   operation = -1
-  /** The id whose block the operation under way may touch; -1 for none. */
+  /** The id whose block the current operation may access; -1 for none. */
   own = -1
-  /** What malloc or realloc returned in the operation under way; 0 for nothing yet. */
+  /** The result of malloc or realloc in the current operation; 0 for none yet. */
   returned = 0
-  /** Told of every stretch of bytes that the program writes. */
+  /** Called for every range of bytes that the program writes. */
   onFill: (from: number, to: number) => void = () => {}
   /** The most payload bytes in use at one time. */
   peakPayload = 0
@@ -97,7 +100,7 @@ export class Verifier {
     this.#payloads = new Payloads(lab.views.u8)
   }
 
-  /** Does operation `i`, the next. Throws `FaultFound`. */
+  /** Performs operation `i`, which must be the next one. Throws `FaultFound`. */
   step(i: number): void {
     const { trace } = this
     const id = trace.idOf[i]
@@ -115,13 +118,13 @@ export class Verifier {
     if ((i + 1) % checkInterval === 0) this.checkAll()
   }
 
-  /** Compares every payload and asks the student's `check()`. */
+  /** Checks every payload, and calls the student's `check()`. */
   checkAll(): void {
     for (let id = 0; id < this.trace.ids; id++) if (this.ledger.isLive(id)) this.#checkPayload(id)
     this.#checkHeap()
   }
 
-  /** A fault of the operation under way. */
+  /** Creates a fault of the current operation. */
   fault(kind: FaultKind, what: string, more: FaultParts = {}): Fault {
     const where = this.operation === -1 ? '' : describeOperation(this.trace, this.operation)
     return faultOf(kind, what, { operation: this.operation, where, ...more })
@@ -131,7 +134,7 @@ export class Verifier {
     throw new FaultFound(this.fault(kind, what, more))
   }
 
-  /** The picture around a focus, and what happened there before. */
+  /** Returns the picture around a focus, and its history. */
   surroundings(focus: Focus): Pick<Fault, 'picture' | 'details'> {
     const { low, high } = this.lab
     const history = this.ledger.history(focus.from, focus.to, this.operation)
@@ -256,9 +259,7 @@ export class Verifier {
     })
   }
 
-  /**
-   * Calls the student's code. Its result is unchecked: nobody checks types at run time.
-   */
+  /** Calls the student's code, and checks that it returns a pointer. */
   #call(name: string, call: () => unknown): number {
     let result: unknown
     try {
@@ -277,7 +278,7 @@ export class Verifier {
     const isRefusal = text === '-1'
     this.#fail(
       'not-a-pointer',
-      `${name} returned ${text}, which is no pointer: it must be a byte offset, or 0 for NULL`,
+      `${name} returned ${text}, which is not a pointer: it must be a byte offset, or 0 for NULL`,
       {
         details: isRefusal && this.lab.refused > 0 ? [this.#refusal()] : [],
         hint: HINTS_FOR[text] ?? ''
@@ -310,7 +311,7 @@ export class Verifier {
           this.#refusal()
         ],
         ...(lab.refused > LARGE * bytes + LARGE_BYTES
-          ? { cause: `${lab.refused} bytes were asked of sbrk for a block of ${bytes}` }
+          ? { cause: `sbrk was asked for ${lab.refused} bytes, for a block of ${bytes}` }
           : {}),
         hint: HINTS.neverReused
       }
@@ -357,7 +358,7 @@ export class Verifier {
       )
     }
     let other = ledger.ownerWithin(pointer, Math.max(end, pointer + 1))
-    // A block that realloc keeps or moves may overlap where it was.
+    // A block that realloc resizes or moves may overlap its old place.
     if (other === own && other !== -1) other = this.#otherThan(own, pointer, end)
     if (other === -1) return
     const start = ledger.pointers[other]
@@ -454,19 +455,19 @@ export class Verifier {
 }
 
 /**
- * What is asked of `sbrk` is too much from so many times the request on, and so many bytes more.
+ * A request to `sbrk` is too large if it exceeds this many times the block, plus this many bytes.
  */
 const LARGE = 4
 const LARGE_BYTES = 65_536
 
-/** By what came back instead of a pointer. */
+/** Hints for results that are not pointers. */
 const HINTS_FOR: Readonly<Record<string, string>> = {
   undefined: HINTS.missingReturn,
   '-1': HINTS.sbrkFailed,
   'a Promise': HINTS.async
 }
 
-/** A block's pattern depends on the operation that allocated it. */
+/** Returns the seed of a block's pattern, by the operation that allocated it. */
 function seedOf(operation: number): number {
   return Math.imul(operation + 1, 0x85ebca6b)
 }

@@ -1,8 +1,8 @@
 /**
- * A world of JavaScript for a submission alone: the language and nothing of Node. It has no
- * process, no modules, no timers, no clock but Date, and can't make code of strings, so the process
- * around it is out of reach. What it changes in its own world it can only harm itself with; that it
- * did is noticed all the same.
+ * A separate JavaScript context for a submission: the language, and nothing of Node. It has no
+ * process, no modules, no timers and no clock but Date, and it can't evaluate strings as code, so
+ * the surrounding process is out of reach. A submission that changes its own context can harm only
+ * itself, but the change is detected.
  */
 
 import { constants, createContext, Script } from 'node:vm'
@@ -10,21 +10,21 @@ import { type FaceWords, makeConsole, makeDescriber, makeFace } from './face.js'
 import { intrinsicsOf } from './intrinsics.js'
 import type { Memory } from './memory.js'
 
-/** The name under which the compiled submission puts its exports. */
+/** The name of the global with the exports of the compiled submission. */
 export const EXPORTS = '__submission'
-/** The file that its stacks name. */
+/** The file name in its stacks. */
 export const SCRIPT = 'submission.js'
 
-/** What an allocator needs none of, and could hide its books in or wait with. */
+/** Globals that an allocator does not need, but could use to hide state or to wait. */
 const NEEDLESS = ['WebAssembly', 'SharedArrayBuffer', 'Atomics', 'FinalizationRegistry', 'WeakRef']
 
 export interface World {
   /**
-   * Runs the script. Throws what it throws, and a `SyntaxError` when it is none. Returns what it
-   * exports.
+   * Runs the script, and returns its exports. Throws what it throws, or a `SyntaxError` if it is
+   * not a script.
    */
   load(): unknown
-  /** A `memory` over these bytes, made in that world. */
+  /** Creates a `memory` for these bytes, in the context. */
   face(
     heap: ArrayBuffer,
     control: Int32Array,
@@ -32,21 +32,23 @@ export interface World {
     low: number,
     counted?: Float64Array
   ): Memory
-  /** An error of that world, or whatever was thrown, in words: a line, then the stack. */
+  /** Describes what was thrown in the context: the message, NUL, the stack. */
   describe(thrown: unknown): string
-  /** What of the language itself the submission replaced, as `Math.floor`; empty for nothing. */
+  /** Returns the built-ins that the submission replaced, such as `Math.floor`. */
   changed(): string[]
 }
 
-/** @param print hears what the submission prints */
+/**
+ * @param print receives what the submission prints
+ */
 export function makeWorld(code: string, pageSize: number, print: (text: string) => void): World {
-  // Without interceptors on its globals, which would make every Math.max slow.
+  // No interceptors on the globals: they would slow down every Math.max.
   const context = createContext(constants.DONT_CONTEXTIFY, {
     codeGeneration: { strings: false, wasm: false }
   })
   const evaluate = (text: string, filename: string): unknown =>
     new Script(text, { filename }).runInContext(context, { displayErrors: false })
-  // The functions name nothing outside of themselves, so their text is all of them.
+  // The functions refer to nothing outside themselves, so their source text is enough.
   const made = (make: (...args: never[]) => unknown) => callable(evaluate(`(${make})`, 'world'))
   const face = made(makeFace)
   const describe = callable(made(makeDescriber)())
@@ -61,7 +63,7 @@ export function makeWorld(code: string, pageSize: number, print: (text: string) 
       return Reflect.get(context, EXPORTS)
     },
     face(heap, control, at, low, counted) {
-      // The prototype of a buffer leads to the functions of its world.
+      // The prototype of a buffer leads to the functions of its own context.
       if (typeof bufferPrototype === 'object') Object.setPrototypeOf(heap, bufferPrototype)
       const memory = face(heap, control, at, low, pageSize, counted)
       if (isMemory(memory)) return memory
