@@ -10,7 +10,7 @@ import { closeSync, existsSync, mkdtempSync, openSync, readSync, rmSync } from '
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { Heap } from '../../lib/index.js'
 import { type EvictionPolicy, HeapMap, SharedMap } from '../../lib/map/index.js'
 import { type Compiled, compile } from '../memory/compiled.js'
@@ -120,6 +120,7 @@ class Writer {
     this.word = counts / 4 + seed
     this.heap = heap
     this.child = start(heap.path ?? '', seed, `shared:${this.word}`)
+    onTestFinished(() => void this.child.kill('SIGKILL'))
   }
 
   get calls(): number {
