@@ -11,7 +11,7 @@ import { addon } from '../../memory/addon.js'
 import { Channel, heapRoom, INSTANCES, shared } from '../submission/channel.js'
 import type { Case } from './job.js'
 import type { StartRequest } from './processes.js'
-import { Seat } from './seat.js'
+import { Gone, Seat } from './seat.js'
 import { SharedHeap } from './shared-heap.js'
 
 const MIB = 2 ** 20
@@ -19,6 +19,8 @@ const MIB = 2 ** 20
 const SLACK = 1024 * MIB
 /** Seconds of processor time after which the system ends a process that the judge forgot. */
 const SECONDS = 3600
+/** Times that a process starts afresh: it maps the heaps each time, and unmaps them at its end. */
+const MOST_RENEWALS = 100
 
 export class Bench {
   readonly channel: Channel
@@ -29,6 +31,9 @@ export class Bench {
   readonly #slots: Int32Array
   readonly #next: () => number
   readonly #post: (request: StartRequest) => void
+  #seat: Seat | undefined
+  #script = ''
+  #renewals = 0
 
   /**
    * @param operations that the channel has room for
@@ -62,8 +67,41 @@ export class Bench {
     })
   }
 
-  /** Starts a process with this script; '' is the built-in heap. */
+  /**
+   * A process in which nothing of this script has run yet; '' is the built-in heap. It is the one
+   * that sat here before, with nothing left of what it did, unless that has ended.
+   */
   sit(script: string): Seat {
+    const seat = this.#again(script) ?? this.#start(script)
+    this.#seat = seat
+    this.#script = script
+    for (const heap of this.heaps) heap.clear()
+    return seat
+  }
+
+  /** Ends the process that sits here, if there is one: the next is new. */
+  dismiss(): void {
+    this.#seat?.end()
+    this.#seat = undefined
+  }
+
+  #again(script: string): Seat | undefined {
+    const seat = this.#seat
+    if (seat?.alive === true && script === this.#script && this.#renewals < MOST_RENEWALS) {
+      try {
+        seat.renew()
+        this.#renewals++
+        return seat
+      } catch (error) {
+        if (!(error instanceof Gone)) throw error
+      }
+    }
+    this.dismiss()
+    this.#renewals = 0
+    return undefined
+  }
+
+  #start(script: string): Seat {
     const { sources, memory, javascript } = this.#case
     const settings = {
       script,
@@ -81,9 +119,7 @@ export class Bench {
       javascript: Math.ceil(javascript / MIB),
       folder: dirname(script === '' ? this.#case.script : script)
     }
-    const seat = new Seat(this.channel, this.#slots, request, this.#post)
-    for (const heap of this.heaps) heap.clear()
-    return seat
+    return new Seat(this.channel, this.#slots, request, this.#post)
   }
 
   /** Bytes of the heaps' file that are there, although no heap reaches so far. */

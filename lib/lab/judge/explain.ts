@@ -9,6 +9,7 @@ import {
   CREATING,
   DIAGNOSE,
   FAULT,
+  FINE,
   INTERVAL,
   LOADING,
   MOST,
@@ -89,6 +90,7 @@ export class Explainer {
       moment.idle > limits.idle * 1000 ? 'idle' : this.excess(moment, options.limit)
     try {
       const status = seat.order(DIAGNOSE, look, false)
+      if (status !== FINE) this.#clinic.dismiss()
       if (status === FAULT) return faultFrom(seat.channel.text, sources)
       if (status === THREW)
         return faultOf(
@@ -100,8 +102,6 @@ export class Explainer {
       if (!(error instanceof Gone)) throw error
       this.touched = error.moment.touched
       return error.exhausted || error.stopped === 'memory' ? this.gone(error, trace) : undefined
-    } finally {
-      seat.end()
     }
   }
 

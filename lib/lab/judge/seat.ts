@@ -7,6 +7,7 @@
 
 import {
   ACCESSES,
+  AFRESH,
   type Channel,
   COMMAND,
   DONE,
@@ -108,6 +109,16 @@ export class Seat {
     // The time that Node itself takes to start does not count.
     this.order(NOTHING, ({ waited }) => (waited > START ? 'time' : undefined), false)
     this.#before = this.spent
+  }
+
+  /**
+   * Takes from the process all that its submission has loaded, made and kept: as if it were new,
+   * without the time that Node takes to start.
+   */
+  renew(): void {
+    this.channel.words[OPERATION] = LOADING
+    this.order(AFRESH, ({ waited }) => (waited > START ? 'time' : undefined), false)
+    this.#before += this.spent
   }
 
   get #pid(): number {

@@ -81,11 +81,10 @@ export class Trial {
     try {
       return this.#judge(trace, job, seat)
     } catch (error) {
+      own.dismiss()
       if (error instanceof Gone) fault = this.#explainer.gone(error, trace)
       else if (error instanceof FaultFound) fault = error.fault
       else throw error
-    } finally {
-      seat.end()
     }
     return { fault, utilization: 0 }
   }
@@ -111,15 +110,16 @@ export class Trial {
       // Whether it works is for other trials to say.
       if (error instanceof Gone || error instanceof FaultFound) return undefined
       throw error
-    } finally {
-      seat.end()
     }
   }
 
   /** By what JavaScript objects take. */
   #grows(): Fault | undefined {
     const { limits, script, sources } = this.#case
-    const seat = this.#benches.own.sit(script)
+    const { own } = this.#benches
+    // What others have left in the JavaScript heap would be counted.
+    own.dismiss()
+    const seat = own.sit(script)
     const blocks = 'with 20,000 small blocks'
     try {
       const look = (moment: Moment) => this.#explainer.excess(moment, limits.state)
@@ -136,7 +136,7 @@ export class Trial {
       }
       return faultOf('slow', `${blocks}, malloc and free do not end in time`)
     } finally {
-      seat.end()
+      own.dismiss()
     }
   }
 
@@ -232,7 +232,7 @@ export class Trial {
       if (!(error instanceof FaultFound)) throw error
       fault = error.fault
     }
-    seat.end()
+    this.#benches.own.dismiss()
     throw new FaultFound(
       job.explain ? this.#explainer.causeOf(fault, trace, job.checkInterval) : fault
     )
@@ -346,9 +346,6 @@ export class Trial {
       if (error instanceof Gone) throw new FaultFound(this.#explainer.gone(error, undefined))
       if (!(error instanceof VariantFault)) throw error
       throw new FaultFound(this.#inVariant(error) ?? error.fault)
-    } finally {
-      theirs.end()
-      rival?.end()
     }
   }
 
@@ -364,9 +361,9 @@ export class Trial {
   }
 
   /**
-   * Counts words, of as many operations as a fixed number of words allows. A new process replays a
-   * variant of the trace, first with views that count and then with ordinary ones: it must do the
-   * same both times.
+   * Counts words, of as many operations as a fixed number of words allows. A process that knows
+   * nothing of it replays a variant of the trace, first with views that count and then with
+   * ordinary ones: it must do the same both times.
    */
   #cost(trace: Trace): Cost {
     const { limits, script, reference } = this.#case
@@ -448,8 +445,9 @@ function counted(
       throw unlikeCounted('it returned other pointers, or took more memory')
     }
     return { words, operations }
-  } finally {
-    seat.end()
+  } catch (error) {
+    bench.dismiss()
+    throw error
   }
 }
 

@@ -68,6 +68,8 @@ export const CHECK = 3
 export const DIAGNOSE = 4
 export const GROWTH = 5
 export const CHANGED = 6
+/** Nothing of what the submission has loaded, made or kept is there any more. */
+export const AFRESH = 7
 
 export const FINE = 0
 /** The submission threw; the text describes what. */

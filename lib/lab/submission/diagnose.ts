@@ -10,7 +10,7 @@ import { ACCESSES, type Channel, CREATING, OPERATION } from './channel.js'
 import { type Fault, FaultFound } from './fault.js'
 import { History } from './history.js'
 import { allocatorOf } from './load.js'
-import { type Create, LabMemory } from './memory.js'
+import type { Create, LabMemory } from './memory.js'
 import { type Places, thrownFrom } from './places.js'
 import { spyOn } from './spy.js'
 import { StrictWatcher } from './strict.js'
@@ -19,8 +19,8 @@ import type { World } from './world.js'
 
 export interface Diagnosis {
   readonly places: Places
-  /** The most bytes that `sbrk` hands out. */
-  readonly limit: number
+  /** What the allocator works on, whatever its bytes are. */
+  readonly lab: LabMemory
   /** The end of the operations to run, exclusive. */
   readonly until: number
   /** Stop before the next operation after this many accesses. */
@@ -77,10 +77,9 @@ function run(
   history: History
 ): Run {
   const { words } = channel
-  const { places } = options
+  const { lab, places } = options
   words[OPERATION] = CREATING
   words[ACCESSES] = 0
-  const lab = new LabMemory(options.limit)
   const watcher = new StrictWatcher(lab, places, words, history)
   let verifier: Verifier | undefined
   const found = (fault: Fault | undefined): Run => ({
@@ -91,6 +90,7 @@ function run(
         : watcher.evidence(verifier, fault.kind)
   })
   try {
+    lab.clear()
     lab.guard()
     const face = lab.faceOver(spyOn(lab.views, watcher))
     const thrown = (error: unknown) => thrownFrom(world.describe(error), places)
@@ -107,7 +107,5 @@ function run(
     if (watcher.fault !== undefined) return found(watcher.fault)
     if (!(error instanceof FaultFound)) throw error
     return found(watcher.explain(error.fault))
-  } finally {
-    lab.close()
   }
 }

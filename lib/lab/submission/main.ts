@@ -10,6 +10,7 @@ import { readFileSync, writeSync } from 'node:fs'
 import { addon } from '../../memory/addon.js'
 import { builtIn } from './built-in.js'
 import {
+  AFRESH,
   ALIGNMENT,
   CALLOCS,
   CHANGED,
@@ -55,9 +56,9 @@ import { diagnose } from './diagnose.js'
 import { type Fault, FaultFound } from './fault.js'
 import { growth } from './growth.js'
 import { allocatorOf, createOf } from './load.js'
-import type { Allocator, Create, Memory } from './memory.js'
+import { type Allocator, type Create, LabMemory, type Memory } from './memory.js'
 import { Places } from './places.js'
-import { replay } from './replay.js'
+import { makeReplay } from './replay.js'
 import { makeWorld } from './world.js'
 
 /** The file descriptors of the channel and of the heaps. */
@@ -85,24 +86,39 @@ const { limit, operations } = settings
 const channel = new Channel(native.share(CHANNEL_FD, 0, Channel.bytesFor(operations)), operations)
 const { words, counted } = channel
 const room = heapRoom(limit)
-const heaps = Array.from({ length: INSTANCES }, (_, i) => native.share(HEAPS_FD, i * room, room))
-const stamped = heaps.map(heap => new Int32Array(heap))
-const allocators: (Allocator | undefined)[] = [undefined, undefined]
-const pointers = heaps.map(() => new Int32Array(operations))
+const pointers = Array.from({ length: INSTANCES }, () => new Int32Array(operations))
 const parent = process.ppid
 
 // Stacks must reach from deep inside the watched views to the student's lines.
 Error.stackTraceLimit = 40
 const code = settings.script === '' ? '' : readFileSync(settings.script, 'utf8')
 const places = new Places(code, settings.sources)
-const world = makeWorld(code, pageSize, text => writeSync(1, text))
+
+/**
+ * What a submission could keep something in from one trace to the next: its world, and the buffers
+ * that it is given. The loop that calls it is compiled anew as well, so that what V8 has learnt of
+ * one allocator makes no other one slower.
+ */
+function makeStage() {
+  const heaps = Array.from({ length: INSTANCES }, (_, i) => native.share(HEAPS_FD, i * room, room))
+  const allocators: (Allocator | undefined)[] = heaps.map(() => undefined)
+  return {
+    heaps,
+    stamped: heaps.map(heap => new Int32Array(heap)),
+    allocators,
+    world: makeWorld(code, pageSize, text => writeSync(1, text)),
+    replay: makeReplay()
+  }
+}
+
+let stage = makeStage()
 
 words[CONFINED] = native.confine(settings.memory, settings.seconds)
 
 let create: Create | undefined
 
 function loaded(): Create {
-  create ??= createOf(world.load())
+  create ??= createOf(stage.world.load())
   return create
 }
 
@@ -115,10 +131,22 @@ function wordsOf(instance: number) {
 /** Empties and clears the first heap, and returns a `memory` for it. */
 function renew(): Memory {
   const at = wordsOf(0)
+  const { heaps, world } = stage
   new Uint8Array(heaps[0]).fill(0, 0, words[at.high])
   words[at.high] = pageSize
   words[at.limit] = limit
   return world.face(heaps[0], words, at, pageSize)
+}
+
+let watched: LabMemory | undefined
+
+/**
+ * One for all watched runs: pages go back to the system in a turn of the event loop, and there is
+ * none here. A submission gets hold of no buffer of it.
+ */
+function watchedMemory(): LabMemory {
+  watched ??= new LabMemory(limit)
+  return watched
 }
 
 /** The outcome of a command: a status, and text. */
@@ -130,13 +158,14 @@ function told(fault: Fault | undefined): Answer {
 
 function obey(): Answer {
   const instance = words[INSTANCE]
+  const { allocators, stamped, world } = stage
   switch (words[COMMAND]) {
     case CREATE:
       return made(instance)
     case RUN: {
       const allocator = allocators[instance]
       if (allocator === undefined) return [THREW, 'no allocator']
-      const odd = replay(
+      const odd = stage.replay(
         channel,
         allocator,
         stamped[instance],
@@ -155,7 +184,7 @@ function obey(): Answer {
       return told(
         diagnose(world, loaded(), channel, {
           places,
-          limit,
+          lab: watchedMemory(),
           until: words[UNTIL],
           most: words[MOST],
           watch: words[WATCH],
@@ -169,12 +198,17 @@ function obey(): Answer {
       return told(growth(loaded, renew, words))
     case CHANGED:
       return [FINE, world.changed().join('\n')]
+    case AFRESH:
+      stage = makeStage()
+      create = undefined
+      return [FINE]
     default:
       return [FINE]
   }
 }
 
 function made(instance: number): Answer {
+  const { allocators, heaps, world } = stage
   pointers[instance].fill(0, 0, words[IDS])
   if (settings.script === '') {
     allocators[instance] = builtIn(heaps[instance])
@@ -196,7 +230,7 @@ function answer(): Answer {
   try {
     return obey()
   } catch (error) {
-    return error instanceof FaultFound ? told(error.fault) : [THREW, world.describe(error)]
+    return error instanceof FaultFound ? told(error.fault) : [THREW, stage.world.describe(error)]
   }
 }
 

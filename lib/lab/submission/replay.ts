@@ -5,6 +5,7 @@
  */
 
 import { types } from 'node:util'
+import { Script } from 'node:vm'
 import { BY_REALLOC, CALLOC, FREE, NULL_ID, REALLOC } from '../../trace/trace.js'
 import { type Channel, OPERATION } from './channel.js'
 import type { Allocator } from './memory.js'
@@ -16,52 +17,83 @@ export const STAMPED = 4
  * Does operations `from` to `until - 1`. Returns what was returned that is no pointer, as text;
  * undefined when all is well.
  */
-export function replay(
-  { words, results, stamps, kinds, ids, payloads, counts }: Channel,
+export type Replay = (
+  channel: Channel,
   allocator: Allocator,
   heap: Int32Array,
   pointers: Int32Array,
   from: number,
   until: number
-): string | undefined {
-  for (let i = from; i < until; i++) {
-    words[OPERATION] = i
-    const id = ids[i]
-    const kind = kinds[i]
-    if (kind === FREE) {
-      results[i] = 0
-      if (id === NULL_ID) allocator.free(0)
-      else {
-        const pointer = pointers[id]
-        stamps[i] = heap[pointer >> 2]
-        pointers[id] = 0
-        const left: unknown = counts[i] === BY_REALLOC ? allocator.realloc(pointer, 0) : pointer
-        if (typeof left !== 'number') return described(left)
-        if (left !== 0) allocator.free(left)
-      }
-      continue
-    }
-    const bytes = payloads[i]
-    const old = kind === REALLOC ? pointers[id] : 0
-    const isCleared = kind === CALLOC && allocator.calloc !== undefined
-    const count = counts[i]
-    const pointer: unknown = isCleared
-      ? allocator.calloc?.(count, bytes / Math.max(1, count))
-      : kind === REALLOC || (kind !== CALLOC && count === BY_REALLOC)
-        ? allocator.realloc(old, bytes)
-        : allocator.malloc(bytes)
-    if (typeof pointer !== 'number' || (pointer | 0) !== pointer || pointer < 0)
-      return described(pointer)
-    results[i] = pointer
-    pointers[id] = pointer
-    if (old !== 0) stamps[i] = heap[pointer >> 2]
-    else if (bytes >= STAMPED && pointer !== 0) {
-      // Zeros are left to be looked at; their first and last word, for replays in one go.
-      if (isCleared) stamps[i] = heap[pointer >> 2] | heap[(pointer + bytes - STAMPED) >> 2]
-      else heap[pointer >> 2] = i
-    }
+) => string | undefined
+
+const constants = { BY_REALLOC, CALLOC, FREE, NULL_ID, REALLOC, OPERATION, STAMPED, described }
+
+/** A loop that V8 knows nothing of yet: it is compiled from its text. */
+export function makeReplay(): Replay {
+  const make: unknown = new Script(`'use strict';(${replayWith})`, {
+    filename: 'replay.js'
+  }).runInThisContext()
+  if (typeof make !== 'function') throw new TypeError('expected a function')
+  const replay: unknown = Reflect.apply(make, undefined, [constants])
+  if (typeof replay !== 'function') throw new TypeError('expected a function')
+  return (...args) => {
+    const odd: unknown = Reflect.apply(replay, undefined, args)
+    return typeof odd === 'string' ? odd : undefined
   }
-  return undefined
+}
+
+/** Names nothing outside of itself: its text is all of it. */
+function replayWith({
+  BY_REALLOC,
+  CALLOC,
+  FREE,
+  NULL_ID,
+  REALLOC,
+  OPERATION,
+  STAMPED,
+  described
+}: typeof constants): Replay {
+  return ({ words, results, stamps, kinds, ids, payloads, counts }, allocator, ...rest) => {
+    const [heap, pointers, from, until] = rest
+    for (let i = from; i < until; i++) {
+      words[OPERATION] = i
+      const id = ids[i]
+      const kind = kinds[i]
+      if (kind === FREE) {
+        results[i] = 0
+        if (id === NULL_ID) allocator.free(0)
+        else {
+          const pointer = pointers[id]
+          stamps[i] = heap[pointer >> 2]
+          pointers[id] = 0
+          const left: unknown = counts[i] === BY_REALLOC ? allocator.realloc(pointer, 0) : pointer
+          if (typeof left !== 'number') return described(left)
+          if (left !== 0) allocator.free(left)
+        }
+        continue
+      }
+      const bytes = payloads[i]
+      const old = kind === REALLOC ? pointers[id] : 0
+      const isCleared = kind === CALLOC && allocator.calloc !== undefined
+      const count = counts[i]
+      const pointer: unknown = isCleared
+        ? allocator.calloc?.(count, bytes / Math.max(1, count))
+        : kind === REALLOC || (kind !== CALLOC && count === BY_REALLOC)
+          ? allocator.realloc(old, bytes)
+          : allocator.malloc(bytes)
+      if (typeof pointer !== 'number' || (pointer | 0) !== pointer || pointer < 0)
+        return described(pointer)
+      results[i] = pointer
+      pointers[id] = pointer
+      if (old !== 0) stamps[i] = heap[pointer >> 2]
+      else if (bytes >= STAMPED && pointer !== 0) {
+        // Zeros are left to be looked at; their first and last word, for replays in one go.
+        if (isCleared) stamps[i] = heap[pointer >> 2] | heap[(pointer + bytes - STAMPED) >> 2]
+        else heap[pointer >> 2] = i
+      }
+    }
+    return undefined
+  }
 }
 
 /** Touches nothing of an object: its getters would be the submission's code. */
