@@ -5,7 +5,7 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readFileSync, realpathSync } from 'node:fs'
+import { closeSync, openSync, readSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -151,39 +151,65 @@ function flags(javascript: number, folder: string): string[] {
   ].filter(flag => flag !== '--disable-sigusr1' || known.has(flag))
 }
 
-/**
- * Milliseconds of processor time of a process's first thread, which runs the JavaScript; undefined
- * where the system doesn't tell.
- */
-export function processorTime(pid: number): number | undefined {
-  try {
-    return Number(readFileSync(`/proc/${pid}/schedstat`, 'latin1').split(' ')[0]) / 1e6
-  } catch {
-    return undefined
-  }
-}
+/** What the system tells of a process; undefined where it doesn't. `close()` it. */
+export class Vitals {
+  readonly #pid: number
+  /** Open files of /proc, which are read again and again; -1 for what is not there. */
+  readonly #files = new Map<string, number>()
+  readonly #bytes = Buffer.alloc(1024)
 
-/**
- * Whether a process sleeps, so that its processor time is all there is; undefined where the system
- * doesn't tell.
- */
-export function isAsleep(pid: number): boolean | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    return text[text.lastIndexOf(')') + 2] === 'S'
-  } catch {
-    return undefined
+  constructor(pid: number) {
+    this.#pid = pid
   }
-}
 
-/** Bytes in memory that are not shared with others; 0 where the system doesn't tell. */
-export function ownBytes(pid: number): number {
-  try {
-    const [, resident = 0, shared = 0] = readFileSync(`/proc/${pid}/statm`, 'latin1')
-      .split(' ')
-      .map(Number)
+  /** Milliseconds of processor time of the first thread, which runs the JavaScript. */
+  get processorTime(): number | undefined {
+    const text = this.#read('schedstat')
+    return text === undefined ? undefined : Number(text.split(' ', 1)[0]) / 1e6
+  }
+
+  /** Whether it sleeps, so that its processor time is all there is. */
+  get isAsleep(): boolean | undefined {
+    const text = this.#read('stat')
+    return text === undefined ? undefined : text[text.lastIndexOf(')') + 2] === 'S'
+  }
+
+  /** Bytes in memory that are not shared with others; 0 where the system doesn't tell. */
+  get ownBytes(): number {
+    const [, resident = 0, shared = 0] = this.#read('statm')?.split(' ').map(Number) ?? []
     return (resident - shared) * 4096
-  } catch {
-    return 0
+  }
+
+  close(): void {
+    for (const [name, file] of this.#files) {
+      if (file !== -1) closeSync(file)
+      this.#files.set(name, -1)
+    }
+  }
+
+  #read(name: string): string | undefined {
+    const file = this.#files.get(name) ?? this.#open(name)
+    if (file === -1) return undefined
+    try {
+      return this.#bytes.toString(
+        'latin1',
+        0,
+        readSync(file, this.#bytes, 0, this.#bytes.length, 0)
+      )
+    } catch {
+      // The process is gone.
+      return undefined
+    }
+  }
+
+  #open(name: string): number {
+    let file = -1
+    try {
+      file = openSync(`/proc/${this.#pid}/${name}`, 'r')
+    } catch {
+      // There is no such process, or no /proc.
+    }
+    this.#files.set(name, file)
+    return file
   }
 }

@@ -24,25 +24,27 @@ import {
   END,
   ENDED,
   EXHAUSTED,
-  isAsleep,
   killGroup,
-  ownBytes,
   PID,
-  processorTime,
   RUNNING,
   SIGNAL,
   SLOT_WORDS,
-  type StartRequest
+  type StartRequest,
+  Vitals
 } from './processes.js'
 
 /** Milliseconds between two looks at a process that is busy. */
 const LOOK = 20
 /** Looks at the channel before either side sleeps, while operations go back and forth. */
-const BUSY_SPINS = 3000
+const BUSY_SPINS = 100
 /** Milliseconds until a process has started, by the clock on the wall. */
 const START = 300_000
-/** Waits for a process to sleep, after it said that it is done. */
+/** Waits for a process to sleep, after it said that it is done, and milliseconds of each. */
 const SLEEP_LOOKS = 2000
+const SLEEP_WAIT = 0.1
+
+/** A word that nobody writes, to sleep at. */
+const NEVER = new Int32Array(new SharedArrayBuffer(4))
 
 /** Why a process was stopped. */
 export type Stop = 'time' | 'stuck' | 'memory' | 'idle'
@@ -85,6 +87,7 @@ export class Seat {
   readonly #slots: Int32Array
   readonly #at: number
   readonly #began = performance.now()
+  readonly #vitals: Vitals
   #before = 0
   #turn = 0
 
@@ -106,6 +109,7 @@ export class Seat {
     words[OPERATION] = LOADING
     post(request)
     Atomics.wait(slots, this.#at + PID, 0, START)
+    this.#vitals = new Vitals(this.#pid)
     // The time that Node itself takes to start does not count.
     this.order(NOTHING, ({ waited }) => (waited > START ? 'time' : undefined), false)
     this.#before = this.spent
@@ -146,7 +150,7 @@ export class Seat {
     native.post(channel.buffer, TURN, turn)
     if (native.wait(channel.buffer, DONE, turn - 1, spins ? BUSY_SPINS : 0, LOOK) === turn)
       return words[STATUS]
-    const watch = new Watch(this.#pid, words)
+    const watch = new Watch(this.#vitals, words)
     for (;;) {
       if (native.wait(channel.buffer, DONE, turn - 1, 0, LOOK) === turn) return words[STATUS]
       const moment = watch.look()
@@ -163,17 +167,19 @@ export class Seat {
    * tells it.
    */
   get spent(): number {
-    return (processorTime(this.#pid) ?? performance.now() - this.#began) - this.#before
+    return (this.#vitals.processorTime ?? performance.now() - this.#began) - this.#before
   }
 
   /** Milliseconds of processor time that the process has had. It must have nothing to do. */
   processorTime(): number | undefined {
-    for (let looks = 0; looks < SLEEP_LOOKS; looks++) if (isAsleep(this.#pid) !== false) break
-    return processorTime(this.#pid)
+    for (let looks = 0; looks < SLEEP_LOOKS && this.#vitals.isAsleep === false; looks++)
+      Atomics.wait(NEVER, 0, 0, SLEEP_WAIT)
+    return this.#vitals.processorTime
   }
 
   /** Ends the process and waits for that. */
   end(): void {
+    this.#vitals.close()
     if (!this.alive) return
     killGroup(this.#pid)
     while (this.alive) Atomics.wait(this.#slots, this.#at + END, RUNNING, 1000)
@@ -192,7 +198,7 @@ export class Seat {
 
 /** Measures how long a process has been where it is, from the first look on. */
 class Watch {
-  readonly #pid: number
+  readonly #vitals: Vitals
   readonly #words: Int32Array
   readonly #began = performance.now()
   #wall = this.#began
@@ -204,17 +210,17 @@ class Watch {
   #idle = 0
   #touched = false
 
-  constructor(pid: number, words: Int32Array) {
-    this.#pid = pid
+  constructor(vitals: Vitals, words: Int32Array) {
+    this.#vitals = vitals
     this.#words = words
-    this.#processor = processorTime(pid) ?? 0
+    this.#processor = vitals.processorTime ?? 0
     this.#operation = words[OPERATION]
     this.#accesses = words[ACCESSES]
   }
 
   look(): Moment {
     const now = performance.now()
-    const processor = processorTime(this.#pid) ?? this.#processor + now - this.#wall
+    const processor = this.#vitals.processorTime ?? this.#processor + now - this.#wall
     const elapsed = processor - this.#processor
     this.#inCommand += elapsed
     this.#inOperation += elapsed
@@ -239,7 +245,7 @@ class Watch {
       idle: this.#idle,
       waited: now - this.#began,
       touched: this.#touched,
-      bytes: ownBytes(this.#pid)
+      bytes: this.#vitals.ownBytes
     }
   }
 }
