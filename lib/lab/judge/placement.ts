@@ -31,7 +31,7 @@ export function placementOf(
 ): Placement {
   const { kinds, idOf, payloads, ids, length } = variant
   const { low, high, alignment } = bounds
-  const owners = new Int32Array(Math.ceil(high / GRANULE) + 1)
+  const used = new Granules(Math.ceil(high / GRANULE) + 1)
   const pointers = new Int32Array(ids)
   const sizes = new Int32Array(ids)
   const births = new Int32Array(ids).fill(-1)
@@ -53,7 +53,7 @@ export function placementOf(
       )
     }
     if (old !== 0) {
-      owners.fill(0, old / GRANULE, end(old, sizes[id]))
+      used.remove(old / GRANULE, end(old, sizes[id]))
       payload -= sizes[id]
       pointers[id] = 0
     }
@@ -71,11 +71,9 @@ export function placementOf(
     if (isCleared && bytes >= STAMPED && stamps[i] !== 0)
       return no('calloc did not clear the block')
     const last = end(pointer, bytes)
-    for (let granule = pointer / GRANULE; granule < last; granule++) {
-      if (owners[granule] !== 0)
-        return no(`${name} returned ${pointer}, inside a block that is in use`)
-    }
-    owners.fill(id + 1, pointer / GRANULE, last)
+    if (used.hasAny(pointer / GRANULE, last))
+      return no(`${name} returned ${pointer}, inside a block that is in use`)
+    used.add(pointer / GRANULE, last)
     pointers[id] = pointer
     sizes[id] = bytes
     if (!moves || kept < STAMPED) births[id] = moves || isCleared ? -2 : i
@@ -83,4 +81,46 @@ export function placementOf(
     if (payload > peak) peak = payload
   }
   return { peak }
+}
+
+/** A set of granules, with a bit for each. */
+class Granules {
+  readonly #words: Int32Array
+
+  constructor(length: number) {
+    this.#words = new Int32Array((length >> 5) + 1)
+  }
+
+  hasAny(from: number, to: number): boolean {
+    const [first, last] = [from >> 5, to >> 5]
+    if (first === last) return (this.#words[first] & bitsFrom(from) & ~bitsFrom(to)) !== 0
+    if ((this.#words[first] & bitsFrom(from)) !== 0) return true
+    for (let i = first + 1; i < last; i++) if (this.#words[i] !== 0) return true
+    return (this.#words[last] & ~bitsFrom(to)) !== 0
+  }
+
+  add(from: number, to: number): void {
+    const [first, last] = [from >> 5, to >> 5]
+    if (first === last) this.#words[first] |= bitsFrom(from) & ~bitsFrom(to)
+    else {
+      this.#words[first] |= bitsFrom(from)
+      this.#words.fill(-1, first + 1, last)
+      this.#words[last] |= ~bitsFrom(to)
+    }
+  }
+
+  remove(from: number, to: number): void {
+    const [first, last] = [from >> 5, to >> 5]
+    if (first === last) this.#words[first] &= ~bitsFrom(from) | bitsFrom(to)
+    else {
+      this.#words[first] &= ~bitsFrom(from)
+      this.#words.fill(0, first + 1, last)
+      this.#words[last] &= bitsFrom(to)
+    }
+  }
+}
+
+/** The bits of a word from the one of this granule on. */
+function bitsFrom(granule: number): number {
+  return -1 << (granule & 31)
 }

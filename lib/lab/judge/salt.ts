@@ -43,15 +43,14 @@ export function plain(trace: Trace): Variant {
   }
 }
 
-/** The variant with this seed; each seed makes another one. */
-export function salted(trace: Trace, seed: number): Variant {
+/** The variant of a plain trace with this seed; each seed makes another one. */
+export function salted(trace: Variant, seed: number): Variant {
   const random = generator(seed)
   const most = saltedLength(trace.length)
   const kinds = new Uint8Array(most)
   const idOf = new Int32Array(most)
   const payloads = new Int32Array(most)
   const counts = new Int32Array(most)
-  const ownCounts = countsOf(trace)
   const origins = new Int32Array(most)
   /** For each of the trace's operations, the blocks that are freed before it. */
   const due = new Map<number, number[]>()
@@ -61,7 +60,7 @@ export function salted(trace: Trace, seed: number): Variant {
     kinds[length] = kind
     idOf[length] = id
     payloads[length] = bytes
-    counts[length] = origin === -1 ? 0 : (ownCounts[origin] ?? 0)
+    counts[length] = origin === -1 ? 0 : trace.counts[origin]
     origins[length++] = origin
   }
   const end = trace.ids + addedTo(trace.length)
@@ -72,7 +71,7 @@ export function salted(trace: Trace, seed: number): Variant {
       const at = i + 1 + Math.floor(random() * LIFE)
       due.set(at, [...(due.get(at) ?? []), ids++])
     }
-    add(trace.kinds[i], trace.idOf[i], payloadOf(trace, i), i)
+    add(trace.kinds[i], trace.idOf[i], trace.payloads[i], i)
   }
   return {
     length,

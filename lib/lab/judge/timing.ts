@@ -137,7 +137,7 @@ export function timed(
   for (; !isEnough(); rounds++) {
     const isExact = rounds % EXACT_EVERY === 0
     const isFixed = !isExact && utilizations.length < FIXED
-    const variant = isExact ? exact : salted(trace, isFixed ? rounds : secret + rounds)
+    const variant = isExact ? exact : salted(exact, isFixed ? rounds : secret + rounds)
     const { time, odd } = own.replay(variant)
     const peak = judgedAs(own, variant, odd, options, isExact)
     const [heap] = mine.bench.heaps

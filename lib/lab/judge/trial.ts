@@ -368,7 +368,7 @@ export class Trial {
   #cost(trace: Trace): Cost {
     const { limits, script, reference } = this.#case
     const look: Look = moment => this.#explainer.excess(moment, limits.trace + limits.grace)
-    const variant = salted(trace, 0)
+    const variant = salted(plain(trace), 0)
     const own = counted(
       this.#benches.clinic,
       script,

@@ -217,7 +217,9 @@ export class Channel {
  * the others.
  */
 export function countsOf({ length, kinds, extras }: Trace): Int32Array {
-  return Int32Array.from({ length }, (_, i) => (kinds[i] === ALIGNED ? 0 : extras[i]))
+  const counts = new Int32Array(length)
+  for (let i = 0; i < length; i++) counts[i] = kinds[i] === ALIGNED ? 0 : extras[i]
+  return counts
 }
 
 /**
