@@ -5,7 +5,7 @@ import { parseTrace } from '../../lib/trace/parse.js'
 
 function ledger(): Ledger {
   const trace = parseTrace('1\n3\n4\n1\na 0 24\na 1 12\nf 0\na 2 16\n')
-  const book = new Ledger(trace, 8192)
+  const book = new Ledger(trace)
   book.take(0, 4104, 24, 0)
   book.take(1, 4136, 12, 1)
   return book
@@ -53,7 +53,7 @@ describe('the picture of a neighbourhood', () => {
   })
 
   it('shows the end of the heap, and scales columns to large blocks', () => {
-    const book = new Ledger(parseTrace('a 0 1000\n'), 16384)
+    const book = new Ledger(parseTrace('a 0 1000\n'))
     book.take(0, 4104, 1000, 0)
     const lines = neighbourhood(
       book,

@@ -8,6 +8,7 @@ import { CALLOC, REALLOC, type Trace } from '../../trace/trace.js'
 
 /** Pointers are multiples of at least this many bytes. */
 const GRANULE = 8
+const FIRST_GRANULES = 4096
 
 export class Ledger {
   readonly trace: Trace
@@ -25,13 +26,13 @@ export class Ledger {
   readonly #ended: Int32Array
   /** The operation that placed each id's block where it is now. */
   readonly #placing: Int32Array
-  /** For each granule, id + 1 of the block whose payload is there; 0 for none. */
-  readonly #owners: Int32Array
-
   /**
-   * @param bytes the size of the whole memory
+   * For each granule up to the last one used, id + 1 of the block whose payload is there; 0 for
+   * none.
    */
-  constructor(trace: Trace, bytes: number) {
+  #owners = new Int32Array(FIRST_GRANULES)
+
+  constructor(trace: Trace) {
     this.trace = trace
     this.pointers = new Float64Array(trace.ids)
     this.sizes = new Float64Array(trace.ids).fill(-1)
@@ -39,7 +40,6 @@ export class Ledger {
     this.#placed = new Float64Array(trace.length).fill(-1)
     this.#ended = new Int32Array(trace.length).fill(-1)
     this.#placing = new Int32Array(trace.ids)
-    this.#owners = new Int32Array(Math.ceil(bytes / GRANULE))
   }
 
   isLive(id: number): boolean {
@@ -51,7 +51,13 @@ export class Ledger {
     this.sizes[id] = bytes
     this.#placing[id] = operation
     this.#placed[operation] = pointer
-    this.#owners.fill(id + 1, pointer / GRANULE, granuleEnd(pointer, bytes))
+    const end = granuleEnd(pointer, bytes)
+    if (end > this.#owners.length) {
+      const owners = new Int32Array(2 * end)
+      owners.set(this.#owners)
+      this.#owners = owners
+    }
+    this.#owners.fill(id + 1, pointer / GRANULE, end)
   }
 
   drop(id: number, operation: number): void {

@@ -30,6 +30,8 @@ const MOST_ACCESSES = 1_000_000
 /** The number of addresses of an endless walk that are recorded, and reported. */
 const RECENT = 64
 const RECENT_TOLD = 6
+/** The bytes of the heap that are recorded at first. */
+const FIRST_BYTES = 65_536
 /** The number of words read by an operation that are recorded. */
 const READS = 32
 /**
@@ -48,10 +50,13 @@ export class StrictWatcher implements Watcher {
   #operation = -1
   #accesses = 0
   #foreignBytes = 0
-  /** 1 for each byte that was last written by the program. */
-  readonly #programs: Uint8Array
-  /** Where the current operation first read another block's payload. */
-  #trespass = ''
+  /** 1 for each byte that was last written by the program, up to the last one it ever wrote. */
+  #programs = new Uint8Array(FIRST_BYTES)
+  /**
+   * Describes where the current operation first read another block's payload. Most such reads are
+   * harmless, and V8 takes long to format a stack.
+   */
+  #trespass: (() => string) | undefined
   #trespassAt = -1
   readonly #recent: number[] = []
   /** The words last read by the current operation, with their values. */
@@ -73,13 +78,17 @@ export class StrictWatcher implements Watcher {
     this.#lab = lab
     this.#places = places
     this.#progress = progress
-    this.#programs = new Uint8Array(lab.views.u8.length)
   }
 
   /** From here on, the owner of every byte is known. */
   follow(verifier: Verifier): void {
     this.#verifier = verifier
     verifier.onFill = (from, to) => {
+      if (to > this.#programs.length) {
+        const programs = new Uint8Array(2 * to)
+        programs.set(this.#programs)
+        this.#programs = programs
+      }
       this.#programs.fill(1, from, to)
       this.#history.fill(from, to, verifier.operation)
     }
@@ -105,7 +114,7 @@ export class StrictWatcher implements Watcher {
     else this.#remember(from - (from % 4))
     if (verifier === undefined) return
     const other = foreignOwner(verifier, from, to)
-    if (this.#trespass === '' && !bulk && this.#programs[from] === 1)
+    if (this.#trespass === undefined && !bulk && this.#programs[from] === 1)
       this.#noteTrespass(verifier, from, to, other)
     if (other === -1 || !inRealloc) return
     this.#foreignBytes += bulk ? PEEK_BYTES + 1 : to - from
@@ -153,7 +162,7 @@ export class StrictWatcher implements Watcher {
       0,
       0,
       {
-        hint: this.#trespass === '' ? HINTS.index : HINTS.badWord
+        hint: this.#trespass === undefined ? HINTS.index : HINTS.badWord
       }
     )
   }
@@ -168,7 +177,7 @@ export class StrictWatcher implements Watcher {
       this.#operation = operation
       this.#accesses = 0
       this.#foreignBytes = 0
-      this.#trespass = ''
+      this.#trespass = undefined
       this.#trespassAt = -1
       this.#recent.length = 0
       this.#reads.clear()
@@ -257,7 +266,7 @@ export class StrictWatcher implements Watcher {
       const focus = { from, to: Math.min(to, from + 4096), label: range(from, to) }
       const { picture, details } =
         to > from ? verifier.surroundings(focus) : { picture: [], details: [] }
-      const before = this.#trespass === '' ? [] : [this.#trespass]
+      const before = this.#trespass === undefined ? [] : [this.#trespass()]
       const all = [...before, ...details, ...(more.details ?? [])]
       this.fault ??= verifier.fault(kind, what, { picture, stack, ...more, details: all })
     }
@@ -269,7 +278,9 @@ export class StrictWatcher implements Watcher {
    * reason.
    */
   explain(fault: Fault): Fault {
-    return this.#trespass === '' ? fault : { ...fault, details: [this.#trespass, ...fault.details] }
+    return this.#trespass === undefined
+      ? fault
+      : { ...fault, details: [this.#trespass(), ...fault.details] }
   }
 
   #noteTrespass(verifier: Verifier, from: number, to: number, other: number): void {
@@ -279,17 +290,19 @@ export class StrictWatcher implements Watcher {
       verifier.ledger.ownerWithin(from, to) === verifier.own
     )
       return
-    const [place] = this.#stack()
-    const where =
-      place === undefined ? '' : `, in ${place.function || 'the file'}, line ${place.line}`
+    const error = new Error()
     const whose =
       other === -1
         ? 'the program was the last to write there, when a block had its payload there: no ' +
           'tag or link is at this place'
         : `they are payload of ${verifier.ledger.nameOf(other)}, which is in use`
     this.#trespassAt = from
-    this.#trespass =
-      `Before that it read ${range(from, to)} as if they were its own${where}; ` + `but ${whose}.`
+    this.#trespass = () => {
+      const [place] = this.#places.in(error.stack ?? '')
+      const where =
+        place === undefined ? '' : `, in ${place.function || 'the file'}, line ${place.line}`
+      return `Before that it read ${range(from, to)} as if they were its own${where}; but ${whose}.`
+    }
   }
 
   readonly #stack = (): CodePlace[] => {

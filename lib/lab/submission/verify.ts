@@ -94,7 +94,7 @@ export class Verifier {
   constructor(trace: Trace, lab: HeapState, allocator: Calls, settings: VerifySettings) {
     this.trace = trace
     this.lab = lab
-    this.ledger = new Ledger(trace, lab.views.u8.length)
+    this.ledger = new Ledger(trace)
     this.#allocator = allocator
     this.#settings = settings
     this.#payloads = new Payloads(lab.views.u8)
