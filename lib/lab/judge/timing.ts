@@ -21,11 +21,15 @@ import type { Moment, Seat, Stop } from './seat.js'
 
 /** One round in so many replays the trace as it is, the first among them. */
 const EXACT_EVERY = 5
-const FEWEST_ROUNDS = 10
+const FEWEST_ROUNDS = 20
 const MOST_ROUNDS = 400
-/** This many best rounds must agree, within this share. */
+/**
+ * This many best rounds must agree, within this share or so many milliseconds: the system's clock
+ * tells no less apart.
+ */
 const AGREEING = 3
-const SHARE = 0.02
+const SHARE = 0.05
+const GRAIN = 0.01
 /** Rounds go on for this many times the time that is asked for, when the best don't agree. */
 const EXTENSION = 10
 /** The utilization of a variant may be this much less than the trace's before it counts instead. */
@@ -99,7 +103,10 @@ class Contender {
 
   get settled(): boolean {
     const [best = 0, ...next] = this.times.toSorted((a, b) => a - b).slice(0, AGREEING)
-    return next.length === AGREEING - 1 && next.every(time => time <= best * (1 + SHARE))
+    return (
+      next.length === AGREEING - 1 &&
+      next.every(time => time <= best + Math.max(best * SHARE, GRAIN))
+    )
   }
 }
 
@@ -129,7 +136,7 @@ export function timed(
     if (rounds < FEWEST_ROUNDS) return false
     const settled = own.settled && reference.settled
     return (
-      (settled && spent > milliseconds / 4) ||
+      (settled && spent > milliseconds / 8) ||
       spent > milliseconds * EXTENSION ||
       rounds >= MOST_ROUNDS
     )
