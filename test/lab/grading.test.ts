@@ -3,7 +3,15 @@ import { once } from 'node:events'
 import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { BROKEN, type CompiledLab, compileLab, labTrace, layWorkspace } from './compiled.js'
+import { readConfig } from '../../lib/lab/grade/config.js'
+import {
+  BROKEN,
+  type CompiledLab,
+  compileLab,
+  labTrace,
+  layWorkspace,
+  shippedConfig
+} from './compiled.js'
 import { solution } from './solutions.js'
 
 const HELLO = labTrace('hello')
@@ -57,6 +65,24 @@ describe('offheap lab grade', () => {
     expect(sum('max_score')).toBeCloseTo(100, 1)
     expect(sum('score')).toBeCloseTo(results.score, 1)
     expect(results.tests[0]).toMatchObject({ status: 'passed', output_format: 'text' })
+  })
+
+  it('runs a submission in a new JavaScript context for each trace', async () => {
+    const head = 'export function create(memory: Memory): Allocator {'
+    const counting = solution(1).replace(
+      head,
+      `let heaps = 0\n${head}\n  if (++heaps > 3) throw new Error('a fourth heap')`
+    )
+    writeFileSync(at('counting.ts'), counting)
+    const { grade } = await lab.grading()
+    // Of a short trace, one heap is verified, and two run out of step.
+    const { results } = await grade({
+      submission: at('counting.ts'),
+      config: readConfig(shippedConfig),
+      traces: [HELLO, HELLO, HELLO],
+      state: false
+    })
+    expect(results.map(({ fault }) => fault)).toEqual([undefined, undefined, undefined])
   })
 
   it('measures the built-in allocator in the open step', () => {
