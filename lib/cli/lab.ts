@@ -222,11 +222,7 @@ function gradeAllCommand(io: Io, done: (code: number) => void): Command {
     )
     .option('--csv <file>', 'write a table here')
     .option('--html <file>', 'write a leaderboard here, with a list of similar submissions')
-    .option(
-      '-j, --jobs <n>',
-      'submissions at a time (default: one for every two cores)',
-      number(1, 64)
-    )
+    .option('-j, --jobs <n>', 'submissions at a time (default: one for every core)', number(1, 64))
     .action(async (folder: string, options: GradeAllCommandOptions) => {
       const { csvOf, gradeAll, htmlOf } = await import('../lab/kit/grade-all.js')
       if (!existsSync(folder)) throw new UsageError(`there is no folder ${folder}`)

@@ -40,8 +40,8 @@ export interface GradeAllOptions {
   readonly traces: readonly string[]
   readonly step?: Step
   /**
-   * The number of submissions graded at a time. Default: one for every two cores, because each
-   * uses two.
+   * The number of submissions graded at a time. Default: one for every core, because judge and
+   * submission take turns.
    */
   readonly jobs?: number
   /** Gives each submission its own traces, derived from this text and its name. */
@@ -63,7 +63,7 @@ const KEPT = '.grades'
 const SIMILAR = 0.6
 
 export async function gradeAll(options: GradeAllOptions): Promise<GradeAll> {
-  const { folder, jobs = Math.max(1, availableParallelism() >> 1), onRow = () => {} } = options
+  const { folder, jobs = availableParallelism(), onRow = () => {} } = options
   const files = submissionsIn(folder)
   const kept = join(folder, KEPT)
   mkdirSync(kept, { recursive: true })
