@@ -1,8 +1,7 @@
 /**
- * Finds books that an allocator keeps anywhere but in its heap, whatever they are made of: in the
- * middle of a replay, everything in the heap but the payloads is wiped. Who keeps the books there
- * knows nothing any more of the blocks that are free. Who goes on to find many of them, one after
- * the other and each where it was, has read it elsewhere.
+ * Detects state of any kind outside the heap. In the middle of a replay, it wipes everything in
+ * the heap but the payloads. An allocator that keeps its state there then knows nothing about its
+ * free blocks. If it still finds many of them, each where it was, it has read that elsewhere.
  */
 
 import { FREE, MALLOC, type Trace, TraceBuilder } from '../../trace/trace.js'
@@ -15,29 +14,31 @@ import type { SharedHeap } from './shared-heap.js'
 
 const GRANULE = 8
 /**
- * Free stretches that were found again, from which on it is no luck: variables may know the heads
- * of some lists.
+ * The least number of free ranges found again that is not luck: variables may hold the heads of
+ * some lists.
  */
 const STRETCHES = 48
-/** Blocks of the replay; every other one is free when the books are wiped, more or less. */
+/** The number of blocks of the replay. About every other one is free when the heap is wiped. */
 const BLOCKS = 400
 const SMALLEST = 8
 const LARGEST = 200
 /**
- * An allocator that lost its books may go in circles: for so many milliseconds, and so many times
- * as long as it took with them.
+ * An allocator that lost its state may loop. It gets this many milliseconds, plus this many times
+ * the duration with its state.
  */
 const PATIENCE = 60
 const SLOWER = 4
 
-/** What is replayed: blocks, holes between them, and blocks that fit the holes. */
+/** The trace of the replay: blocks, holes between them, and blocks that fit the holes. */
 export interface Holes {
   readonly trace: Trace
-  /** The operation before which the books are wiped. */
+  /** The operation before which the heap is wiped. */
   readonly moment: number
 }
 
-/** @param random gives numbers from 0 to 1, that no submission can know */
+/**
+ * @param random returns numbers from 0 to 1 that no submission can predict
+ */
 export function holes(random: () => number): Holes {
   const builder = new TraceBuilder()
   const sizes = Array.from(
@@ -51,13 +52,13 @@ export function holes(random: () => number): Holes {
     freed.push(sizes[id] ?? SMALLEST)
   }
   const moment = builder.length
-  // Largest first: then a hole that fits is there for each.
+  // The largest first, so that there is a fitting hole for each.
   for (const [index, size] of freed.sort((a, b) => b - a).entries())
     builder.add(MALLOC, BLOCKS + index, size)
   return { trace: builder.build('holes'), moment }
 }
 
-/** Replays with the books wiped, and without. Returns a fault when that makes no difference. */
+/** Replays the trace with and without wiping. Returns a fault if that makes no difference. */
 export function amnesia(
   remote: Remote,
   heap: SharedHeap,
@@ -82,7 +83,7 @@ export function amnesia(
   try {
     if (!replay(moment, variant.length)) return undefined
   } catch (error) {
-    // It goes in circles, as it should.
+    // It loops, as expected of an allocator without its state.
     if (error instanceof Gone) return undefined
     throw error
   }
@@ -98,16 +99,18 @@ export function amnesia(
   })
 }
 
-/** How long a replay is waited for. */
+/** Limits the time of a replay. */
 export class Patience {
   #milliseconds: number
 
-  /** @param milliseconds for a replay with all books */
+  /**
+   * @param milliseconds the limit of a replay without wiping
+   */
   constructor(milliseconds: number) {
     this.#milliseconds = milliseconds
   }
 
-  /** From here on, a replay that takes much longer than this one has lost its books. */
+  /** From here on, a replay that takes much longer than this one counts as lost. */
   settle(milliseconds: number): void {
     this.#milliseconds = PATIENCE + SLOWER * milliseconds
   }
@@ -124,7 +127,7 @@ function wipe(heap: SharedHeap, { variant, live }: Snapshot): void {
   for (let at = heap.low; at < kept.length; at++) if (kept[at] === 0) u8[at] = 0
 }
 
-/** How many stretches that were free at `moment` are used again by results that are the same. */
+/** Returns how many ranges that were free at `moment` are reused by equal results. */
 function foundAgain(
   expected: Int32Array,
   results: Int32Array,
@@ -142,7 +145,7 @@ function foundAgain(
     if (variant.kinds[i] === FREE) continue
     if (results[i] !== expected[i]) return { stretches: seen.size, same: false }
     const stretch = stretches[Math.floor(results[i] / GRANULE)]
-    // Between two blocks that have been there since: only who knows of this very stretch finds it.
+    // It is between two blocks that are still there, so only an allocator that knows it finds it.
     if (stretch !== undefined && pinned[stretch.left] === 1 && pinned[stretch.right] === 1)
       seen.add(stretch.left)
   }
@@ -150,18 +153,18 @@ function foundAgain(
 }
 
 interface Stretch {
-  /** First granules of the blocks on either side. */
+  /** The first granules of the blocks on either side. */
   readonly left: number
   readonly right: number
 }
 
-/** The heap before operation `moment`: the blocks in use, and what is free between them. */
+/** The heap before operation `moment`: the used blocks, and the free ranges between them. */
 class Snapshot {
   readonly variant: Variant
   readonly live = new Map<number, { readonly pointer: number; readonly operation: number }>()
-  /** 1 for the first granule of each block that is in use. */
+  /** 1 for the first granule of each used block. */
   readonly pinned: Uint8Array
-  /** For each granule between two blocks, which they are. */
+  /** For each granule between two blocks, these blocks. */
   readonly stretches: (Stretch | undefined)[] = []
 
   constructor(variant: Variant, results: Int32Array, moment: number, high: number) {

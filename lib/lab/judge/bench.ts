@@ -1,7 +1,7 @@
 /**
- * What all processes of one grading share: the channel, the heaps, the case. The judge has one
- * process at work at a time on a channel; the reference allocator and the built-in heap have a
- * channel and heaps of their own.
+ * What the processes of one grading share: the channel, the heaps, the case. Only one process at a
+ * time works on a channel. The reference allocator and the built-in heap have their own channel and
+ * heaps.
  */
 
 import { closeSync, fstatSync, ftruncateSync, mkdtempSync, openSync, rmSync } from 'node:fs'
@@ -15,9 +15,9 @@ import { Gone, Seat } from './seat.js'
 import { SharedHeap } from './shared-heap.js'
 
 const MIB = 2 ** 20
-/** More than the heaps and JavaScript's objects: Node itself, stacks, buffers; in bytes. */
+/** The bytes for Node itself, stacks and buffers, besides the heaps and JavaScript objects. */
 const SLACK = 1024 * MIB
-/** Seconds of processor time after which the system ends a process that the judge forgot. */
+/** Seconds of processor time after which the system ends a process, should the judge fail to. */
 const SECONDS = 3600
 /** Times that a process starts afresh: it maps the heaps each time, and unmaps them at its end. */
 const MOST_RENEWALS = 100

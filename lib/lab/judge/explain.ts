@@ -1,6 +1,6 @@
 /**
- * Finds the reason of a defect: another process of the submission runs the trace again with every
- * access watched.
+ * Explains a defect: another process of the submission runs the trace again, with every access
+ * watched.
  */
 
 import { describeOperation, type Trace } from '../../trace/trace.js'
@@ -27,25 +27,22 @@ import { faultFrom } from './parse.js'
 import { Gone, type Moment, type Stop } from './seat.js'
 
 const MIB = 2 ** 20
-/** What typed arrays, strings and Node itself may take beside JavaScript's objects, in bytes. */
+/** The bytes for typed arrays, strings and Node itself, besides JavaScript objects. */
 const SLACK = 512 * MIB
 /**
- * Accesses to watch for an explanation. Counted, as is all that a verdict depends on: it must be
- * the same on every machine.
+ * The most accesses to watch for an explanation. A count rather than a time, so that the verdict
+ * is the same on every machine.
  */
 const DIAGNOSIS_ACCESSES = 30_000_000
-/**
- * When time for a trace is up, an operation that lasted for this share of it counts as one that
- * does not end.
- */
+/** If a trace exceeds its time, an operation that took this share of it counts as endless. */
 const STUCK_SHARE = 0.5
 
-/** What a watched run is about. */
+/** The options of a watched run. */
 export interface Watched {
-  /** The first operation that is not done. */
+  /** The end of the operations to run, exclusive. */
   readonly until: number
   readonly most?: number
-  /** The id whose payload is compared after every operation; -1 for none. */
+  /** The id whose payload is checked after every operation; -1 for none. */
   readonly watch?: number
   readonly checkInterval: number
   readonly writers?: boolean
@@ -56,7 +53,7 @@ export interface Watched {
 export class Explainer {
   readonly #case: Case
   readonly #clinic: Bench
-  /** Whether the last operation of the last run that had to be stopped touched the memory. */
+  /** Whether the last operation of the last stopped run accessed the memory. */
   touched = false
 
   constructor(grading: Case, clinic: Bench) {
@@ -64,7 +61,7 @@ export class Explainer {
     this.#clinic = clinic
   }
 
-  /** Whether a process may go on: how much memory and how many seconds it has had. */
+  /** Decides whether a process may go on, by its memory and its time. */
   excess(moment: Moment, seconds: number): Stop | undefined {
     const { javascript, limits } = this.#case
     if (moment.bytes > javascript + 2 * this.#case.memory + SLACK) return 'memory'
@@ -73,7 +70,7 @@ export class Explainer {
     return isOver ? 'time' : undefined
   }
 
-  /** The defect with the earliest cause that a watched run finds, if it finds any. */
+  /** Returns the first defect that a watched run finds, if any. */
   watched(trace: Trace, options: Watched): Fault | undefined {
     const { script, sources, alignment, limits } = this.#case
     const seat = this.#clinic.sit(script)
@@ -105,10 +102,7 @@ export class Explainer {
     }
   }
 
-  /**
-   * What lies behind a defect that was seen in a trace: the same one, with the line that did it, or
-   * an earlier one.
-   */
+  /** Explains a defect: returns the same one with its source line, or an earlier one. */
   causeOf(found: Fault, trace: Trace, checkInterval: number): Fault {
     if (found.operation === -1 || found.kind === 'slow') return found
     const cause = this.watched(trace, {
@@ -121,7 +115,7 @@ export class Explainer {
     if (cause === undefined || cause.operation > found.operation) return found
     if (found.kind !== 'overlap' || cause.kind === 'overlap' || cause.operation < found.operation)
       return cause
-    // That a block was handed out twice says more than what was overwritten on the way to it.
+    // A block that was handed out twice says more than what was overwritten before that.
     return {
       ...found,
       cause: cause.cause,
@@ -130,7 +124,7 @@ export class Explainer {
     }
   }
 
-  /** Puts into words that a process is gone. */
+  /** Describes why a process is gone. */
   gone(gone: Gone, trace: Trace | undefined): Fault {
     const { limits, javascript } = this.#case
     const { stopped, exhausted, signal, moment } = gone
@@ -175,7 +169,7 @@ export class Explainer {
       : faultOf('slow', this.#takesLong(''), { hint: HINTS.slow })
   }
 
-  /** The trace has no end in time. */
+  /** Describes a trace that exceeds its time. */
   slow(trace: Trace, operation: number): Fault {
     return faultOf(
       'slow',

@@ -1,6 +1,6 @@
 /**
- * The judge, for the rest of the program: a thread that judges, the processes that it has started,
- * and their end.
+ * The judge as seen by the rest of the program: a thread that judges, and the processes that it
+ * starts.
  */
 
 import { once } from 'node:events'
@@ -9,7 +9,7 @@ import type { Case, Job, Outcome } from './job.js'
 import { Processes, SLOT_WORDS, SLOTS, type StartRequest } from './processes.js'
 import type { ThreadData } from './thread.js'
 
-/** What the thread sends. */
+/** The messages of the thread. */
 type Message = { readonly start: StartRequest } | { readonly outcome: Outcome }
 
 export class Judge {
@@ -18,7 +18,9 @@ export class Judge {
   #onOutcome: (outcome: Outcome) => void = () => {}
   readonly #failed: Promise<never>
 
-  /** @param onOutput hears what the submission prints */
+  /**
+   * @param onOutput called with what the submission prints
+   */
   constructor(grading: Case, onOutput: (text: string) => void) {
     const slots = new Int32Array(new SharedArrayBuffer(SLOTS * SLOT_WORDS * 4))
     const data: ThreadData = { grading, slots }
@@ -28,15 +30,15 @@ export class Judge {
       if ('start' in message) this.#processes.start(message.start)
       else this.#onOutcome(message.outcome)
     })
-    // Rejects with the thread's error, should it have one.
+    // Rejects if the thread fails.
     this.#failed = once(this.#thread, 'exit').then(() => {
       throw new Error('the judge ended early')
     })
-    // It is handled where an outcome is awaited.
+    // The rejection is handled where an outcome is awaited.
     this.#failed.catch(() => {})
   }
 
-  /** Judges. Rejects when the judge itself fails. */
+  /** Judges a job. Rejects if the judge itself fails. */
   async judge(job: Job): Promise<Outcome> {
     const outcome = new Promise<Outcome>(resolve => {
       this.#onOutcome = resolve
@@ -52,7 +54,7 @@ export class Judge {
     this.#processes.endAll()
   }
 
-  /** Kills all processes at once, for a program that is about to end. */
+  /** Kills all processes at once, when the program is about to end. */
   killAll(): void {
     this.#processes.endAll()
   }

@@ -1,6 +1,6 @@
 /**
- * How long a submission may take. All but `patience` is processor time of its process: on a busy
- * machine, or one that slept, a submission is not to blame for having had no turn.
+ * The time limits of a submission. All but `patience` are processor time of its process, so that a
+ * busy or suspended machine does not matter.
  */
 
 /** Seconds, except `patience`. */
@@ -10,15 +10,15 @@ export interface TimeLimits {
   /** Each pass over a trace. */
   readonly trace: number
   /**
-   * Allowance beyond `trace` for passes that end by themselves, such as timing: one of their
+   * The allowance beyond `trace` for passes that end by themselves, such as timing: one of their
    * operations may be slow.
    */
   readonly grace: number
   /** One operation. */
   readonly operation: number
-  /** One operation, until a second process looks where it goes round. */
+  /** One operation, before a second process looks for an endless loop. */
   readonly suspicion: number
-  /** The search for the line behind a defect, or where an operation goes round… */
+  /** The search for the line of a defect or of an endless loop… */
   readonly diagnosis: number
   /** …and its time in one operation without touching the memory. */
   readonly idle: number
@@ -28,15 +28,17 @@ export interface TimeLimits {
   readonly patience: number
 }
 
-/** One operation may take this share of the time for a whole trace… */
+/** The share of a trace's time that one operation may take… */
 const OPERATION_SHARE = 0.2
-/** …and at least so many seconds. */
+/** …but at least this many seconds. */
 const OPERATION_SECONDS = 2
-/** The share of its time after which an operation is suspected, and the most seconds. */
+/**
+ * The share of its time after which an operation is suspected to be endless, and the most seconds.
+ */
 const SUSPICION_SHARE = 0.5
 const SUSPICION_SECONDS = 1
 
-/** The limits of a grading that gives each trace so many seconds. */
+/** Returns the limits of a grading with this many seconds for each trace. */
 export function timeLimits(timeout: number): TimeLimits {
   const operation = Math.min(timeout, Math.max(OPERATION_SECONDS, timeout * OPERATION_SHARE))
   return {
@@ -52,7 +54,7 @@ export function timeLimits(timeout: number): TimeLimits {
   }
 }
 
-/** Limits that nothing reaches. */
+/** No limits. */
 export const ENDLESS: TimeLimits = {
   load: Number.POSITIVE_INFINITY,
   trace: Number.POSITIVE_INFINITY,

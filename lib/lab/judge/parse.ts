@@ -1,15 +1,17 @@
 /**
- * Reads a fault that a submission's process put into words. It may say anything, so every field is
- * looked at.
+ * Parses a fault from a submission's process. The process may send anything, so every field is
+ * checked.
  */
 
 import { type CodePlace, FAULT_KINDS, type Fault, faultOf } from '../submission/fault.js'
 
-/** The most characters of a text, and lines of a list. */
+/** The most characters of a text, and the most lines of a list. */
 const MOST_TEXT = 4000
 const MOST_LINES = 60
 
-/** @param sources the only files that its stack may name: a report shows their lines */
+/**
+ * @param sources the only files that the stack may name, because reports show their lines
+ */
 export function faultFrom(json: string, sources: readonly string[]): Fault {
   let value: unknown
   try {

@@ -1,7 +1,7 @@
 /**
- * Looks at a whole replay after it: where its blocks were put, whether they overlapped, and whether
- * the stamps in their payloads outlived what the allocator did. What an operation-by-operation
- * verifier would have seen, from the record of the results.
+ * Checks a whole replay afterwards, from its recorded results: where its blocks were placed,
+ * whether they overlapped, and whether the stamps in their payloads survived. It detects what a
+ * verifier of single operations would.
  */
 
 import { CALLOC, FREE, NULL_ID, REALLOC } from '../../trace/trace.js'
@@ -12,7 +12,7 @@ import type { Variant } from './salt.js'
 const GRANULE = 8
 
 export interface Misplaced {
-  /** Operation of the variant. */
+  /** The operation of the variant. */
   readonly operation: number
   readonly what: string
 }
@@ -23,7 +23,9 @@ export interface Placement {
   readonly peak: number
 }
 
-/** @param bounds of the heap at the end, and the alignment, in bytes */
+/**
+ * @param bounds the bounds of the heap at the end, and the alignment, in bytes
+ */
 export function placementOf(
   variant: Variant,
   { results, stamps, words }: Pick<Channel, 'results' | 'stamps' | 'words'>,
@@ -83,7 +85,7 @@ export function placementOf(
   return { peak }
 }
 
-/** A set of granules, with a bit for each. */
+/** A set of granules, as a bit set. */
 class Granules {
   readonly #words: Int32Array
 

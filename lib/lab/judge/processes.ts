@@ -1,6 +1,6 @@
 /**
- * Starts and ends the processes of submissions for the judge, who is too busy waiting for them to
- * hear what they print. A process has no rights, no environment, a group of its own, and is killed
+ * Starts and ends the processes of submissions for the judge, whose thread blocks and can't read
+ * their output. A process has no rights, no environment and its own process group, and is killed
  * with the whole group.
  */
 
@@ -10,10 +10,10 @@ import { dirname, join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
-/** A request of the judge's thread. */
+/** A request from the judge's thread. */
 export interface StartRequest {
   readonly slot: number
-  /** What submission/main.ts is given. */
+  /** The argument of submission/main.ts. */
   readonly settings: string
   readonly channel: number
   readonly heaps: number
@@ -23,7 +23,7 @@ export interface StartRequest {
   readonly folder: string
 }
 
-/** For each slot, words that both threads see. */
+/** The words of a slot, which both threads share. */
 export const SLOT_WORDS = 4
 export const PID = 0
 /** How the process ended: one of the values below. */
@@ -34,17 +34,17 @@ export const SLOTS = 4096
 /** Not yet. */
 export const RUNNING = 0
 export const ENDED = 1
-/** V8 gave up: the JavaScript objects had no room. */
+/** V8 ran out of memory for JavaScript objects. */
 export const EXHAUSTED = 2
 
-/** How V8's report on its own end begins, and what it says when memory is the reason. */
+/** The beginning of V8's report when it aborts, and its text if it ran out of memory. */
 const DEATH = /\n?<--- Last few GCs --->|\n?#\n# Fatal |FATAL ERROR: /
 const OUT_OF_MEMORY = /out of memory|invalid size error|Allocation failed/
-/** Most characters of a submission's output that are passed on. */
+/** The most characters of a submission's output that are passed on. */
 const MOST_OUTPUT = 2 ** 20
 
 const MAIN = fileURLToPath(new URL('../submission/main.js', import.meta.url))
-/** The package's folder, which holds the code and the addon. */
+/** The package's folder, with the code and the addon. */
 const PACKAGE = dirname(dirname(dirname(dirname(MAIN))))
 
 export class Processes {
@@ -53,18 +53,20 @@ export class Processes {
   readonly #onOutput: (text: string) => void
   #said = 0
 
-  /** @param words of all slots, shared with the judge's thread */
+  /**
+   * @param words the words of all slots, shared with the judge's thread
+   */
   constructor(words: Int32Array, onOutput: (text: string) => void) {
     this.#words = words
     this.#onOutput = onOutput
   }
 
-  /** Kills all of them, with whatever they started. */
+  /** Kills all processes and their groups. */
   endAll(): void {
     for (const child of this.#alive) killGroup(child.pid)
   }
 
-  /** Starts one, and tells its id in its slot. */
+  /** Starts a process, and stores its id in its slot. */
   start({ slot, settings, channel, heaps, javascript, folder }: StartRequest): void {
     const at = slot * SLOT_WORDS
     let child: ChildProcess
@@ -91,7 +93,7 @@ export class Processes {
     child.on('error', () => this.#tell(at, ENDED))
     child.on('exit', async (_code, signal) => {
       this.#alive.delete(child)
-      // All that it wrote lies in the pipes, and the second turn of the event loop has read them.
+      // Its output is still in the pipes; the second turn of the event loop has read it.
       for (let turns = 0; turns < 2; turns++) await turn()
       for (const stream of child.stdio) stream?.destroy()
       this.#words[at + SIGNAL] = signal === null ? 0 : 1
@@ -124,7 +126,7 @@ export function killGroup(pid: number | undefined): void {
     try {
       process.kill(target, 'SIGKILL')
     } catch {
-      // It is gone already.
+      // It has ended already.
     }
   }
 }
@@ -151,7 +153,7 @@ function flags(javascript: number, folder: string): string[] {
   ].filter(flag => flag !== '--disable-sigusr1' || known.has(flag))
 }
 
-/** What the system tells of a process; undefined where it doesn't. `close()` it. */
+/** Reads the system's figures about a process. Call `close()` to release it. */
 export class Vitals {
   readonly #pid: number
   /** Open files of /proc, which are read again and again; -1 for what is not there. */
@@ -162,7 +164,7 @@ export class Vitals {
     this.#pid = pid
   }
 
-  /** Milliseconds of processor time of the first thread, which runs the JavaScript. */
+  /** Returns the milliseconds of processor time of the main thread, which runs the JavaScript. */
   get processorTime(): number | undefined {
     const text = this.#read('schedstat')
     return text === undefined ? undefined : Number(text.split(' ', 1)[0]) / 1e6
@@ -174,7 +176,7 @@ export class Vitals {
     return text === undefined ? undefined : text[text.lastIndexOf(')') + 2] === 'S'
   }
 
-  /** Bytes in memory that are not shared with others; 0 where the system doesn't tell. */
+  /** Returns the bytes of private memory; 0 if the system does not provide it. */
   get ownBytes(): number {
     const [, resident = 0, shared = 0] = this.#read('statm')?.split(' ').map(Number) ?? []
     return (resident - shared) * 4096
@@ -197,7 +199,7 @@ export class Vitals {
         readSync(file, this.#bytes, 0, this.#bytes.length, 0)
       )
     } catch {
-      // The process is gone.
+      // The process has ended.
       return undefined
     }
   }

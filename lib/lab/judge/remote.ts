@@ -1,4 +1,4 @@
-/** A submission's allocator as the judge calls it: each call is a command to another process. */
+/** A submission's allocator in another process: each call is a command to that process. */
 
 import {
   CALLOCS,
@@ -20,7 +20,7 @@ import { Told } from '../submission/verify.js'
 import { faultFrom } from './parse.js'
 import type { Moment, Seat, Stop } from './seat.js'
 
-/** Thrown for what the submission threw. */
+/** Thrown if the submission threw. */
 export class Raised extends Error {
   override readonly name = 'Raised'
   readonly thrown: Thrown
@@ -46,7 +46,7 @@ export class Remote {
     this.#look = look
   }
 
-  /** Has `create` called for one of the heaps. Throws `FaultFound`. */
+  /** Calls `create` for one of the heaps. Throws `FaultFound`. */
   create(instance: number, mode: number = PLAIN, spins = true): void {
     const { words } = this.seat.channel
     words[INSTANCE] = instance
@@ -73,7 +73,7 @@ export class Remote {
   }
 
   /**
-   * Does operations `from` to `until - 1`. Returns what was thrown, or what came back that is no
+   * Performs operations `from` to `until - 1`. Returns what was thrown, or a result that is not a
    * pointer.
    */
   run(instance: number, from: number, until: number, spins = true): Raised | Told | undefined {
@@ -86,7 +86,7 @@ export class Remote {
     return status === NO_POINTER ? new Told(this.seat.channel.text) : undefined
   }
 
-  /** An allocator whose calls do the operation that `at` tells. */
+  /** Returns an allocator whose calls perform the operation that `at` returns. */
   allocator(instance: number, at: () => number) {
     const call = (): unknown => {
       const i = at()
@@ -110,7 +110,7 @@ export class Remote {
   }
 }
 
-/** What a verifier makes of what it caught. */
+/** Converts an exception for the verifier. */
 export function thrownBy(error: unknown): Thrown {
   if (error instanceof Raised) return error.thrown
   throw error

@@ -1,24 +1,23 @@
 /**
- * Variants of a trace: here and there a block more, which lives for a moment. A submission meets
- * each variant once, so that pointers it remembers, or that its author wrote down, are of no use to
- * it while it is timed.
+ * Variants of a trace, with a few additional short-lived blocks. A submission sees each variant
+ * only once, so remembered or precomputed pointers are of no use while it is timed.
  */
 
 import { ALIGNED, CALLOC, FREE, MALLOC, payloadOf, type Trace } from '../../trace/trace.js'
 import { countsOf, type Replayed } from '../submission/channel.js'
 
-/** One in so many operations is a block that is put in, on average. */
+/** The average number of operations between two additional blocks. */
 const EVERY = 64
-/** The most operations that such a block lives for, and its most bytes. */
+/** The longest lifetime of an additional block, in operations, and its most bytes. */
 const LIFE = 48
 const BYTES = 256
 
 export interface Variant extends Replayed {
-  /** The trace's own operation behind each; -1 for one that was put in. */
+  /** The operation of the trace for each one of the variant; -1 for additional ones. */
   readonly origins: Int32Array
 }
 
-/** The most operations of a variant of a trace with so many. */
+/** Returns the most operations of a variant of a trace with this many. */
 export function saltedLength(operations: number): number {
   return operations + 2 * addedTo(operations)
 }
@@ -27,7 +26,7 @@ function addedTo(operations: number): number {
   return Math.ceil(operations / EVERY)
 }
 
-/** The trace as it is. */
+/** Returns the unchanged trace as a variant. */
 export function plain(trace: Trace): Variant {
   const { length, ids, kinds, idOf } = trace
   const payloads = Int32Array.from({ length }, (_, i) => payloadOf(trace, i))
@@ -43,7 +42,7 @@ export function plain(trace: Trace): Variant {
   }
 }
 
-/** The variant of a plain trace with this seed; each seed makes another one. */
+/** Returns the variant of a trace for a seed. */
 export function salted(trace: Variant, seed: number): Variant {
   const random = generator(seed)
   const most = saltedLength(trace.length)
@@ -52,7 +51,7 @@ export function salted(trace: Variant, seed: number): Variant {
   const payloads = new Int32Array(most)
   const counts = new Int32Array(most)
   const origins = new Int32Array(most)
-  /** For each of the trace's operations, the blocks that are freed before it. */
+  /** For each operation of the trace, the additional blocks that are freed before it. */
   const due = new Map<number, number[]>()
   let length = 0
   let ids = trace.ids
@@ -84,7 +83,7 @@ export function salted(trace: Variant, seed: number): Variant {
   }
 }
 
-/** A variant as a trace, whose operations stand in no file. */
+/** Returns a variant as a trace, without lines of a file. */
 export function traceOf({ length, ids, kinds, idOf, payloads, counts }: Variant): Trace {
   return {
     name: 'variant',
@@ -100,7 +99,7 @@ export function traceOf({ length, ids, kinds, idOf, payloads, counts }: Variant)
   }
 }
 
-/** Mulberry32, by Tommy Ettinger: numbers from 0 to 1, the same for the same seed. */
+/** Mulberry32, by Tommy Ettinger. Returns numbers from 0 to 1 that depend on the seed only. */
 function generator(seed: number): () => number {
   let state = seed >>> 0
   return () => {

@@ -1,7 +1,7 @@
 /**
- * One process of a submission, in the judge's hands: it is given a command at a time, watched while
- * it obeys, and killed when that takes too long or too much. What it says of itself is text for a
- * report; whether it is alive, how long it computes and how much memory it takes is asked of the
+ * One process of a submission, controlled by the judge. It gets one command at a time, is watched
+ * while it executes it, and is killed if it takes too much time or memory. What it says is only
+ * text for a report. Whether it is alive, its processor time and its memory are figures of the
  * system.
  */
 
@@ -33,42 +33,42 @@ import {
   Vitals
 } from './processes.js'
 
-/** Milliseconds between two looks at a process that is busy. */
+/** Milliseconds between two checks of a busy process. */
 const LOOK = 20
-/** Looks at the channel before either side sleeps, while operations go back and forth. */
+/** How often each side polls the channel before it sleeps, between single operations. */
 const BUSY_SPINS = 100
-/** Milliseconds until a process has started, by the clock on the wall. */
+/** The most milliseconds of wall-clock time for the start of a process. */
 const START = 300_000
-/** Waits for a process to sleep, after it said that it is done, and milliseconds of each. */
+/** How often, and for how many milliseconds, to wait until a finished process sleeps. */
 const SLEEP_LOOKS = 2000
 const SLEEP_WAIT = 0.1
 
-/** A word that nobody writes, to sleep at. */
+/** A word that nobody writes, to sleep on. */
 const NEVER = new Int32Array(new SharedArrayBuffer(4))
 
 /** Why a process was stopped. */
 export type Stop = 'time' | 'stuck' | 'memory' | 'idle'
 
-/** Where a process is. Times are milliseconds, of its processor time where the system tells it. */
+/** The state of a process. Times are milliseconds, of processor time if the system provides it. */
 export interface Moment {
   readonly operation: number
-  /** Time in this command, in this operation, and since the last sign of life. */
+  /** The time in this command, in this operation, and since the last sign of life. */
   readonly inCommand: number
   readonly inOperation: number
   readonly idle: number
-  /** Time in this command by the clock on the wall. */
+  /** The wall-clock time in this command. */
   readonly waited: number
-  /** Whether this operation has touched the memory, as far as that is watched. */
+  /** Whether this operation has accessed the memory, if that is watched. */
   readonly touched: boolean
-  /** Bytes of its own, beside the shared ones. */
+  /** The bytes of its private memory. */
   readonly bytes: number
 }
 
-/** Thrown when a process is gone: because the judge stopped it, or by itself. */
+/** Thrown if a process is gone: stopped by the judge, or ended by itself. */
 export class Gone extends Error {
   override readonly name = 'Gone'
   readonly stopped: Stop | undefined
-  /** V8 had no room for JavaScript objects. */
+  /** V8 ran out of memory for JavaScript objects. */
   readonly exhausted: boolean
   readonly signal: boolean
   readonly moment: Moment
@@ -92,8 +92,8 @@ export class Seat {
   #turn = 0
 
   /**
-   * Has a process started, and waits until it is.
-   * @param slots shared with the thread that starts processes
+   * Starts a process, and waits until it is ready.
+   * @param slots the words shared with the thread that starts processes
    */
   constructor(
     channel: Channel,
@@ -110,14 +110,14 @@ export class Seat {
     post(request)
     Atomics.wait(slots, this.#at + PID, 0, START)
     this.#vitals = new Vitals(this.#pid)
-    // The time that Node itself takes to start does not count.
+    // Do not count the time that Node takes to start.
     this.order(NOTHING, ({ waited }) => (waited > START ? 'time' : undefined), false)
     this.#before = this.spent
   }
 
   /**
-   * Takes from the process all that its submission has loaded, made and kept: as if it were new,
-   * without the time that Node takes to start.
+   * Resets the process: discards everything that its submission loaded and created. Faster than a
+   * new process, because Node is already running.
    */
   renew(): void {
     this.channel.words[OPERATION] = LOADING
@@ -134,9 +134,8 @@ export class Seat {
   }
 
   /**
-   * Has a command done. `look` is asked every few moments whether it may go on; it says why when
-   * not.
-   * @param spins whether to expect an answer so soon that sleeping isn't worth it
+   * Executes a command. Calls `look` regularly, which returns a reason if the process must stop.
+   * @param spins whether an answer is expected too soon for sleeping
    * @returns the status. Throws `Gone`.
    */
   order(command: number, look: (moment: Moment) => Stop | undefined, spins = true): number {
@@ -163,21 +162,21 @@ export class Seat {
   }
 
   /**
-   * Milliseconds that the process has had since it was there, of processor time where the system
-   * tells it.
+   * The milliseconds that the process has had since it was ready, of processor time if the system
+   * provides it.
    */
   get spent(): number {
     return (this.#vitals.processorTime ?? performance.now() - this.#began) - this.#before
   }
 
-  /** Milliseconds of processor time that the process has had. It must have nothing to do. */
+  /** Returns the milliseconds of processor time of the process, which must be idle. */
   processorTime(): number | undefined {
     for (let looks = 0; looks < SLEEP_LOOKS && this.#vitals.isAsleep === false; looks++)
       Atomics.wait(NEVER, 0, 0, SLEEP_WAIT)
     return this.#vitals.processorTime
   }
 
-  /** Ends the process and waits for that. */
+  /** Ends the process, and waits until it has ended. */
   end(): void {
     this.#vitals.close()
     if (!this.alive) return
@@ -196,7 +195,7 @@ export class Seat {
   }
 }
 
-/** Measures how long a process has been where it is, from the first look on. */
+/** Measures how long a process has been in its current state. */
 class Watch {
   readonly #vitals: Vitals
   readonly #words: Int32Array

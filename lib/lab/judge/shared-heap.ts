@@ -1,10 +1,10 @@
-/** The heap of a submission as the judge sees it: the same pages, in another process. */
+/** The judge's view of a submission's heap: the same pages, in another process. */
 
 import { HEAP_WORDS, HEAPS, HIGH, LIMIT, REFUSED } from '../submission/channel.js'
 import { type Views, viewsOf } from '../submission/memory.js'
 import type { HeapState } from '../submission/verify.js'
 
-/** Bytes on either side of the heap that must stay zero. */
+/** The bytes on either side of the heap that must stay zero. */
 const GUARD_BYTES = 64
 
 export class SharedHeap implements HeapState {
@@ -13,12 +13,14 @@ export class SharedHeap implements HeapState {
   readonly #words: Int32Array
   readonly #at: number
   readonly #limit: number
-  /** The end of the heap never comes down. */
+  /** The highest end of the heap so far: it never shrinks. */
   #high: number
   /** The most bytes that this heap had, from the first page on, since the pages were made. */
   peak = 0
 
-  /** @param words the channel's */
+  /**
+   * @param words the channel's words
+   */
   constructor(
     buffer: ArrayBuffer,
     words: Int32Array,
@@ -54,7 +56,7 @@ export class SharedHeap implements HeapState {
     return undefined
   }
 
-  /** How many of the `bytes` behind the heap are not zero. */
+  /** Returns how many of the `bytes` after the heap are not zero. */
   writtenBeyond(bytes: number): number {
     const { high } = this
     const behind = this.views.u8.subarray(high, high + bytes)
@@ -63,8 +65,8 @@ export class SharedHeap implements HeapState {
   }
 
   /**
-   * As new: zero, with nothing handed out. The pages stay in memory, so that timing meets no page
-   * faults.
+   * Resets the heap: zero, nothing handed out. The pages stay in memory, so that timing is not
+   * disturbed by page faults.
    */
   clear(): void {
     this.views.u8.fill(0, 0, this.high + GUARD_BYTES)

@@ -1,6 +1,6 @@
 /**
- * The judge's thread. It waits for processes and blocks while it waits; the thread
- * that started it has time for the rest.
+ * The judge's thread. It blocks while it waits for processes; the thread that started it does the
+ * rest.
  */
 
 import { readFileSync } from 'node:fs'
@@ -12,10 +12,10 @@ import type { StartRequest } from './processes.js'
 import { saltedLength } from './salt.js'
 import { Trial } from './trial.js'
 
-/** Operations that the replays of the judge's own have. */
+/** The number of operations of the judge's own replays. */
 const LEAST = 1000
 
-/** What the thread is given. */
+/** The data of the thread. */
 export interface ThreadData {
   readonly grading: Case
   readonly slots: Int32Array

@@ -1,9 +1,9 @@
 /**
- * How much processor time a submission takes, beside the reference allocator's: both replay in
- * turn, each in a process of its own, and the system tells how long each computed. Rounds go on
- * until the best ones agree. Some rounds replay the trace as it is, and must do what the verified
- * replay did; the others, which count, replay variants that the submission has not met before. All
- * are looked at.
+ * Measures a submission's processor time against the reference allocator's. Both replay by turns,
+ * each in its own process, and the system provides the processor time of each. Rounds go on until
+ * the best ones agree. Some rounds replay the trace unchanged, and must give the same results as
+ * the verified replay. The others, which count, replay variants that the submission has not seen
+ * before. All are checked.
  */
 
 import { randomBytes } from 'node:crypto'
@@ -19,7 +19,7 @@ import { Raised, Remote } from './remote.js'
 import { plain, salted, type Variant } from './salt.js'
 import type { Moment, Seat, Stop } from './seat.js'
 
-/** One round in so many replays the trace as it is, the first among them. */
+/** Every round with a multiple of this number replays the trace unchanged. */
 const EXACT_EVERY = 5
 const FEWEST_ROUNDS = 20
 const MOST_ROUNDS = 400
@@ -30,18 +30,21 @@ const MOST_ROUNDS = 400
 const AGREEING = 3
 const SHARE = 0.05
 const GRAIN = 0.01
-/** Rounds go on for this many times the time that is asked for, when the best don't agree. */
+/** If the best rounds don't agree, they go on for up to this many times the requested time. */
 const EXTENSION = 10
-/** The utilization of a variant may be this much less than the trace's before it counts instead. */
+/**
+ * The least share of the trace's utilization that a variant must reach; below, it lowers the
+ * result.
+ */
 const TOLERANCE = 0.9
-/** Variants whose utilization is looked at; the same ones in every grading. */
+/** The number of variants whose utilization counts. They are the same in every grading. */
 const FIXED = 3
-/** A replay whose heap is this many times as large as it should be is another allocator's. */
+/** A replay with this many times the heap of the verified one counts as another allocator's. */
 const ANOTHER = 2
 
 export interface Verified {
   readonly results: Int32Array
-  /** Bytes of the heap, and the most payload. */
+  /** The bytes of the heap, and the most payload. */
   readonly heap: number
   readonly peak: number
 }
@@ -61,7 +64,7 @@ class Contender {
   readonly bench: Bench
   readonly remote: Remote
   readonly seat: Seat
-  /** Milliseconds of each round, of the salted ones only. */
+  /** The milliseconds of each round with a variant. */
   readonly times: number[] = []
   #overhead = 0
 
@@ -84,7 +87,7 @@ class Contender {
     return before === undefined || after === undefined ? performance.now() - wall : after - before
   }
 
-  /** Replays a variant. Returns milliseconds, and what came back that should not. */
+  /** Replays a variant. Returns the milliseconds, and an invalid result, if any. */
   replay(variant: Variant): { readonly time: number; readonly odd: Raised | Told | undefined } {
     const [heap] = this.bench.heaps
     heap?.clear()
@@ -111,8 +114,8 @@ class Contender {
 }
 
 /**
- * Times a submission whose process sits at `mine`. Throws `FaultFound`. Returns its utilization in
- * the variants, too.
+ * Times the submission in the process of `mine`. Also returns its least utilization. Throws
+ * `FaultFound`.
  */
 export function timed(
   mine: { readonly bench: Bench; readonly seat: Seat },
@@ -178,7 +181,7 @@ function compare(reference: Contender, builtIn: Contender, utilization: number):
   return { utilization, throughput: reference.best / builtIn.best }
 }
 
-/** The built-in heap says as its `check()` how many bytes it took. */
+/** Returns the bytes of the built-in heap, which its `check()` returns. */
 function highWaterOf(builtIn: Contender, options: TimingOptions): number {
   builtIn.seat.order(CHECK, options.look, false)
   return Number(builtIn.bench.channel.text.slice(1))
@@ -200,7 +203,7 @@ function judgedAs(
   }
 }
 
-/** Looks at a replay after it. Returns the most payload. */
+/** Checks a replay afterwards. Returns the most payload. */
 function judged(
   own: Contender,
   variant: Variant,
@@ -234,7 +237,7 @@ function judged(
   throw unlike(`at ${where}, ${misplaced.what}`)
 }
 
-/** A replay of a variant went wrong; the judge may want to know which. */
+/** Thrown for a fault in a variant, with that variant. */
 export class VariantFault extends FaultFound {
   readonly variant: Variant
 

@@ -1,7 +1,7 @@
 /**
  * Judges a submission on one trace. The judge calls it over shared memory, one operation after the
- * other, and looks at the memory itself after each; whatever the submission's process says of
- * itself only goes into reports.
+ * other, and checks the memory itself after each. What the submission's process says is used only
+ * in reports.
  */
 
 import { randomBytes } from 'node:crypto'
@@ -36,25 +36,25 @@ import { Gone, type Moment, type Seat, type Stop } from './seat.js'
 import type { SharedHeap } from './shared-heap.js'
 import { timed, VariantFault, type Verified } from './timing.js'
 
-/** Of a valid trace so many operations are watched, access by access… */
+/** The number of operations of a valid trace of which every access is watched… */
 const STRICT_OPERATIONS = 3000
-/** …and about so many accesses at most. */
+/** …and the approximate maximum of accesses. */
 const STRICT_ACCESSES = 4_000_000
-/** So much of a trace is run on two heaps, one of them that many operations behind the other. */
+/** The number of operations run on two heaps, and how far one is behind the other. */
 const PAIRED_OPERATIONS = 1000
 const BEHIND = 37
-/** Words to count of a trace, and operations from one look at the count to the next. */
+/** The number of words to count in a trace, and of operations between two looks at the count. */
 const COUNTED_WORDS = 6_000_000
 const COUNTED_STEP = 64
-/** Operations from one look at the clock to the next. */
+/** The number of operations between two looks at the clock. */
 const CLOCK = 256
-/** Bytes beyond the end of a heap that are looked at; farther off there must be no pages at all. */
+/** The bytes checked beyond the end of a heap; farther off, there must be no pages at all. */
 const BEYOND = 2 ** 15
 
-/** The tables that the processes of one grading sit at. */
+/** The benches of the processes of one grading. */
 export interface Benches {
   readonly own: Bench
-  /** For a second process of the submission, which looks for the reason of a defect. */
+  /** The bench of a second process of the submission, which explains defects. */
   readonly clinic: Bench
   readonly reference: Bench
   readonly builtIn: Bench
@@ -89,13 +89,13 @@ export class Trial {
     return { fault, utilization: 0 }
   }
 
-  /** Looks for books that are kept anywhere but in the heap. */
+  /** Looks for state outside the heap. */
   state(): Outcome {
     const fault = this.#remembers() ?? this.#grows()
     return fault === undefined ? { utilization: 0 } : { fault, utilization: 0 }
   }
 
-  /** By wiping the heap, and looking who goes on all the same. */
+  /** Looks for state outside the heap by wiping the heap: see amnesia.ts. */
   #remembers(): Fault | undefined {
     const { own } = this.#benches
     const [heap] = own.heaps
@@ -107,17 +107,17 @@ export class Trial {
       const remote = this.#remote(seat, patience.look)
       return heap && amnesia(remote, heap, plain(trace), moment, patience)
     } catch (error) {
-      // Whether it works is for other trials to say.
+      // Other trials find out whether it works.
       if (error instanceof Gone || error instanceof FaultFound) return undefined
       throw error
     }
   }
 
-  /** By what JavaScript objects take. */
+  /** Looks for state in JavaScript objects: see growth.ts. */
   #grows(): Fault | undefined {
     const { limits, script, sources } = this.#case
     const { own } = this.#benches
-    // What others have left in the JavaScript heap would be counted.
+    // A reused process would have objects of earlier runs in its JavaScript heap.
     own.dismiss()
     const seat = own.sit(script)
     const blocks = 'with 20,000 small blocks'
@@ -167,7 +167,7 @@ export class Trial {
     }
   }
 
-  /** Verifies the whole trace, operation by operation. */
+  /** Verifies the whole trace, one operation after the other. */
   #verified(trace: Trace, job: TraceJob, seat: Seat): Verified {
     const { limits } = this.#case
     const { words } = seat.channel
@@ -259,8 +259,8 @@ export class Trial {
   }
 
   /**
-   * Nothing was written to beyond the end of a heap: pages are there only when somebody touched
-   * them.
+   * Checks that nothing was written beyond the end of a heap: pages exist only if something
+   * accessed them.
    */
   #nothingBeyond(heap: SharedHeap): void {
     const excess = this.#benches.own.excess()
@@ -279,7 +279,7 @@ export class Trial {
 
   /**
    * Runs the beginning of a trace on two heaps, one some operations behind the other. Each must
-   * work as it does alone.
+   * behave as it does alone.
    */
   #pair(trace: Trace, job: TraceJob, seat: Seat): void {
     const { limits } = this.#case
@@ -342,14 +342,14 @@ export class Trial {
         }
       )
     } catch (error) {
-      // The operation that it was at is one of a variant.
+      // Its operation is one of a variant.
       if (error instanceof Gone) throw new FaultFound(this.#explainer.gone(error, undefined))
       if (!(error instanceof VariantFault)) throw error
       throw new FaultFound(this.#inVariant(error) ?? error.fault)
     }
   }
 
-  /** The defect behind one that showed in a variant of the trace, if it shows in a new process. */
+  /** Explains a defect in a variant of the trace, if it occurs again in a new process. */
   #inVariant({ variant }: VariantFault): Fault | undefined {
     const found = this.#explainer.watched(traceOf(variant), {
       until: variant.length,
@@ -361,9 +361,9 @@ export class Trial {
   }
 
   /**
-   * Counts words, of as many operations as a fixed number of words allows. A process that knows
-   * nothing of it replays a variant of the trace, first with views that count and then with
-   * ordinary ones: it must do the same both times.
+   * Counts the words read and written, up to a fixed number of words. A reset process replays a
+   * variant of the trace, first with views that count, then with ordinary ones. Both must give the
+   * same results.
    */
   #cost(trace: Trace): Cost {
     const { limits, script, reference } = this.#case
@@ -391,8 +391,8 @@ export class Trial {
   }
 
   /**
-   * A submission that puts something in the place of the language's own functions has no honest
-   * reason for it.
+   * Checks that the submission did not replace built-ins of the language: there is no honest
+   * reason to.
    */
   #unchanged(seat: Seat): void {
     seat.order(CHANGED, moment => this.#explainer.excess(moment, this.#case.limits.load))
@@ -407,8 +407,8 @@ export class Trial {
 }
 
 /**
- * Replays with views that count, until enough is counted. Throws when the results are not those of
- * an ordinary replay.
+ * Replays with views that count, until enough is counted. Throws if the results differ from those
+ * of an ordinary replay.
  */
 function counted(
   bench: Bench,

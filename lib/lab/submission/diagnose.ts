@@ -19,7 +19,7 @@ import type { World } from './world.js'
 
 export interface Diagnosis {
   readonly places: Places
-  /** What the allocator works on, whatever its bytes are. */
+  /** The memory of the allocator, with any contents. */
   readonly lab: LabMemory
   /** The end of the operations to run, exclusive. */
   readonly until: number

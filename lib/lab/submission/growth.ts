@@ -1,8 +1,8 @@
 /**
- * Sees whether a submission keeps its books in JavaScript objects: with thousands of blocks in use,
- * or free, the JavaScript heap must not have grown with them, nor by a table when the file was
- * loaded or a heap created. A few variables and small tables don't show, and are allowed. The
- * engine is asked, which knows; nothing of the submission's world is.
+ * Detects state in JavaScript objects: with thousands of blocks in use or free, the JavaScript
+ * heap must not grow with their number. Nor may loading the file or creating a heap allocate a
+ * table. A few variables and small tables are not detected, and are allowed. The figures come from
+ * V8, not from the submission's context.
  */
 
 import { getHeapStatistics, setFlagsFromString } from 'node:v8'
@@ -14,24 +14,25 @@ import { allocatorOf } from './load.js'
 import type { Create, Memory } from './memory.js'
 
 const BLOCKS = 20_000
-/** With fewer blocks than this the noise of the JavaScript heap is in the way. */
+/** With fewer blocks, noise of the JavaScript heap hides the effect. */
 const FEWEST_BLOCKS = 5000
-/** Milliseconds of processor time for the first blocks; a slow allocator gets fewer. */
+/** Milliseconds of processor time for the first round; a slow allocator gets fewer blocks. */
 const TIME = 700
-/** The smallest record for a block that shows, in bytes. */
+/** The smallest detectable record per block, in bytes. */
 const RECORD_BYTES = 5
 const ROUNDS = 5
 /**
- * What the JIT compiles on the way is counted too, but not again and again; records of blocks are.
+ * Code compiled during a batch is counted too. It does not recur in later batches, but records of
+ * blocks do.
  */
 const BATCHES = 3
 /**
- * Heaps created, and the most bytes that each may cost: its functions, some variables, the heads of
- * some lists.
+ * The number of heaps created, and the most bytes that each may take: for its functions, some
+ * variables, the heads of some lists.
  */
 const HEAPS = 40
 const HEAP_BYTES = 6144
-/** The most bytes of buffers, and of everything, that loading the file may make. */
+/** The most bytes of buffers, and in total, that loading the file may allocate. */
 const LOAD_BUFFERS = 4096
 const LOAD_BYTES = 2 ** 19
 
@@ -39,17 +40,17 @@ setFlagsFromString('--expose-gc')
 const gc: unknown = runInNewContext('gc')
 
 function bytesNow(): { readonly all: number; readonly buffers: number } {
-  // Twice: what the first frees of finalizers and array buffers is counted only by the second.
+  // Collect twice: the second one counts the buffers that the first one freed.
   for (let times = 0; times < 2; times++) if (typeof gc === 'function') gc()
   const { used_heap_size: heap, external_memory: buffers } = getHeapStatistics()
   return { all: heap + buffers, buffers }
 }
 
 /**
- * The fault, or undefined when no state is seen outside, which is no proof.
- * @param load gives the submission's `create`, and loads it at its first call
- * @param renew empties the heap, and gives a `memory` over it
- * @param words the channel's, where each call is counted
+ * Returns the fault, or undefined if no state outside the memory is detected.
+ * @param load returns the submission's `create`; the first call loads it
+ * @param renew empties the heap, and returns a `memory` for it
+ * @param words the channel's words, in which each call is counted
  */
 export function growth(
   load: () => Create,
@@ -62,8 +63,7 @@ export function growth(
   const [buffers, all] = [loaded.buffers - unloaded.buffers, loaded.all - unloaded.all]
   if (buffers > LOAD_BUFFERS || all > LOAD_BYTES)
     return table(Math.max(buffers, all), 'Loading the file makes')
-  // Whatever a round leaves behind stays, so that nothing of it is collected in the middle of the
-  // next.
+  // Keep everything that a round leaves, so that none of it is collected during the next one.
   const kept: unknown[] = [allocatorOf(create(renew()))]
   const heapsOf = () => {
     const before = bytesNow().all
@@ -74,7 +74,10 @@ export function growth(
   for (let times = 1; times < BATCHES && perHeap > HEAP_BYTES; times++) perHeap = heapsOf()
   if (perHeap > HEAP_BYTES) return table(perHeap, 'Every heap that create() makes takes')
 
-  /** Bytes of JavaScript for each block while they are in use, and for each that is free. */
+  /**
+   * Returns the bytes of JavaScript per block while the blocks are in use, and after they are
+   * freed.
+   */
   const round = (most: number) => {
     const before = bytesNow().all
     const allocator = allocatorOf(create(renew()))
@@ -82,7 +85,7 @@ export function growth(
     kept.push(allocator, pointers)
     const { user } = process.cpuUsage()
     let count = 0
-    // The first round finds out how many blocks there is time for.
+    // The first round determines how many blocks there is time for.
     while (count < most && (most < BLOCKS || process.cpuUsage().user - user < TIME * 1000)) {
       words[OPERATION]++
       const pointer = allocator.malloc(24)
@@ -137,8 +140,8 @@ function isSuspect({ inUse, free }: { readonly inUse: number; readonly free: num
 }
 
 /**
- * The middle one of an odd number of values: a round or two with a garbage collection in them do
- * not decide.
+ * Returns the median of an odd number of values, so that single rounds with a garbage collection
+ * don't matter.
  */
 function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0

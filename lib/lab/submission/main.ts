@@ -95,9 +95,9 @@ const code = settings.script === '' ? '' : readFileSync(settings.script, 'utf8')
 const places = new Places(code, settings.sources)
 
 /**
- * What a submission could keep something in from one trace to the next: its world, and the buffers
- * that it is given. The loop that calls it is compiled anew as well, so that what V8 has learnt of
- * one allocator makes no other one slower.
+ * Everything in which a submission could keep state from one trace to the next: its context, and
+ * its buffers. The loop that calls it is also compiled again, so that V8's feedback about one
+ * allocator does not slow down another.
  */
 function makeStage() {
   const heaps = Array.from({ length: INSTANCES }, (_, i) => native.share(HEAPS_FD, i * room, room))
@@ -141,8 +141,8 @@ function renew(): Memory {
 let watched: LabMemory | undefined
 
 /**
- * One for all watched runs: pages go back to the system in a turn of the event loop, and there is
- * none here. A submission gets hold of no buffer of it.
+ * The memory of all watched runs. It is reused, because pages are unmapped in a turn of the event
+ * loop, and there is none here. A submission can't get its buffer.
  */
 function watchedMemory(): LabMemory {
   watched ??= new LabMemory(limit)

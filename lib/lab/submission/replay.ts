@@ -1,7 +1,8 @@
 /**
- * The loop that calls a submission: one for every purpose, whether it is verified or timed, so that
- * nothing tells the submission which it is. Each payload gets a stamp, the number of its operation,
- * in its first word; it is read again before free and behind realloc, for the judge to compare.
+ * The loop that calls a submission. It is the same for verification and timing, so that a
+ * submission can't tell them apart. It writes a stamp, the number of the operation, into the first
+ * word of each payload. It reads the stamp before free and after realloc, and the judge compares
+ * it.
  */
 
 import { types } from 'node:util'
@@ -10,12 +11,12 @@ import { BY_REALLOC, CALLOC, FREE, NULL_ID, REALLOC } from '../../trace/trace.js
 import { type Channel, OPERATION } from './channel.js'
 import type { Allocator } from './memory.js'
 
-/** Payloads of fewer bytes than this have no stamp. */
+/** Smaller payloads, in bytes, get no stamp. */
 export const STAMPED = 4
 
 /**
- * Does operations `from` to `until - 1`. Returns what was returned that is no pointer, as text;
- * undefined when all is well.
+ * Performs operations `from` to `until - 1`. Returns a description of the first result that is not
+ * a pointer; undefined if there is none.
  */
 export type Replay = (
   channel: Channel,
@@ -28,7 +29,7 @@ export type Replay = (
 
 const constants = { BY_REALLOC, CALLOC, FREE, NULL_ID, REALLOC, OPERATION, STAMPED, described }
 
-/** A loop that V8 knows nothing of yet: it is compiled from its text. */
+/** Compiles the loop again from its source text, so that V8 has no feedback about it. */
 export function makeReplay(): Replay {
   const make: unknown = new Script(`'use strict';(${replayWith})`, {
     filename: 'replay.js'
@@ -42,7 +43,9 @@ export function makeReplay(): Replay {
   }
 }
 
-/** Names nothing outside of itself: its text is all of it. */
+/**
+ * Creates the loop. Refers to nothing outside itself, because it is compiled from its source text.
+ */
 function replayWith({
   BY_REALLOC,
   CALLOC,
@@ -87,7 +90,7 @@ function replayWith({
       pointers[id] = pointer
       if (old !== 0) stamps[i] = heap[pointer >> 2]
       else if (bytes >= STAMPED && pointer !== 0) {
-        // Zeros are left to be looked at; their first and last word, for replays in one go.
+        // Keep the zeros of a calloc, and report its first and last word instead of a stamp.
         if (isCleared) stamps[i] = heap[pointer >> 2] | heap[(pointer + bytes - STAMPED) >> 2]
         else heap[pointer >> 2] = i
       }
@@ -96,7 +99,10 @@ function replayWith({
   }
 }
 
-/** Touches nothing of an object: its getters would be the submission's code. */
+/**
+ * Describes a value. Reads no property of objects, because getters would run the submission's
+ * code.
+ */
 function described(value: unknown): string {
   if (types.isPromise(value)) return 'a Promise'
   if (typeof value === 'object' && value !== null) return 'an object'
