@@ -71,7 +71,10 @@ describe('offheap lab grade', () => {
     const head = 'export function create(memory: Memory): Allocator {'
     const counting = solution(1).replace(
       head,
-      `let heaps = 0\n${head}\n  if (++heaps > 3) throw new Error('a fourth heap')`
+      `${head}
+  const heaps = Number(Reflect.get(globalThis, 'heaps') ?? 0) + 1
+  Reflect.set(globalThis, 'heaps', heaps)
+  if (heaps > 3) throw new Error('a fourth heap')`
     )
     writeFileSync(at('counting.ts'), counting)
     const { grade } = await lab.grading()
