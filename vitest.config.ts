@@ -43,30 +43,66 @@ const LONG = [
   'report/view-browser',
   'sharing/kills',
   'sharing/workers'
-].map(name => `test/${name}.test.ts`)
+].map(name => `test/${name}`)
 
-/** The tests with properties that `npm test` tries for a tenth of their length (test/runs.ts). */
-function withProperties(): string[] {
-  return readdirSync(folder('test'), { recursive: true, encoding: 'utf8' })
-    .filter(
-      file =>
-        file.endsWith('.test.ts') && readFileSync(folder('test') + file, 'utf8').includes('scaled(')
-    )
-    .map(file => `test/${file}`)
+/**
+ * The rooms whose tests leave nothing behind in their process: their files share processes, which
+ * saves starting one and importing the library for each. Other files have a process each: a
+ * finalizer, a guard page or a worker can only be looked at in a process of its own.
+ */
+const TOGETHER = [
+  'bench',
+  'cli',
+  'docs',
+  'engine',
+  'hardened',
+  'layout',
+  'map',
+  'placement',
+  'trace',
+  'types',
+  'values'
+]
+
+const files = readdirSync(folder('test'), { recursive: true, encoding: 'utf8' })
+  .map(file => `test/${file.replaceAll('\\', '/')}`)
+  .filter(file => file.endsWith('.test.ts'))
+
+const isLong = (file: string): boolean =>
+  LONG.some(path =>
+    path.endsWith('*') ? file.startsWith(path.slice(0, -1)) : file === `${path}.test.ts`
+  )
+
+/** Has the file properties, which `npm test` tries for a tenth of their length (test/runs.ts)? */
+const hasProperties = (file: string): boolean =>
+  readFileSync(folder('.') + file, 'utf8').includes('scaled(')
+
+/**
+ * Whether a file runs. OFFHEAP_TESTS is undefined for the quick tests, `long` for what these leave
+ * out, `all` for both.
+ */
+function isChosen(file: string): boolean {
+  const chosen = process.env.OFFHEAP_TESTS
+  if (chosen === undefined) return !isLong(file)
+  return chosen === 'all' || isLong(file) || hasProperties(file)
 }
 
-/** OFFHEAP_TESTS chooses: undefined for the quick tests, `long` for what these leave out, `all` for both. */
-const chosen = process.env.OFFHEAP_TESTS
+const isTogether = (file: string): boolean => TOGETHER.includes(file.split('/')[1])
 
 export default defineConfig({
   // The benchmark imports the built library; its tests are to see the sources, as all others do.
   resolve: { alias: [...library, { find: /^#lib\//, replacement: folder('lib') }] },
   test: {
-    include: chosen === 'long' ? [...LONG, ...withProperties()] : ['test/**/*.test.ts'],
-    exclude: chosen === undefined ? LONG : [],
-    // The script of `offheap view`'s page is bundled once, before any test asks for it.
-    globalSetup: ['test/report/build-page.ts'],
-    // A finalizer, a guard page or a worker can only be looked at from a process of its own.
+    projects: [true, false].map(together => ({
+      extends: true as const,
+      test: {
+        name: together ? 'together' : 'alone',
+        include: files.filter(file => isChosen(file) && isTogether(file) === together),
+        isolate: !together,
+        // The script of `offheap view`'s page is bundled once, before any test asks for it.
+        globalSetup: together ? [] : ['test/report/build-page.ts']
+      }
+    })),
     pool: 'forks',
     execArgv: ['--expose-gc'],
     // All processors: by default one is left to vitest, which does next to nothing meanwhile.
