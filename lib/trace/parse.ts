@@ -418,8 +418,12 @@ export class TraceParser {
 
   #release(id: number, extra = 0): void {
     const dense = this.#ids.find(id)
-    if (dense === -1) throw this.fail(`id ${id} is freed but was never allocated`)
-    if (!this.#ids.isLive(dense)) throw this.fail(`id ${id} is freed twice`)
+    const [first, again] =
+      extra === BY_REALLOC
+        ? ['reallocated to 0 bytes', 'reallocated to 0 bytes after its free']
+        : ['freed', 'freed twice']
+    if (dense === -1) throw this.fail(`id ${id} is ${first} but was never allocated`)
+    if (!this.#ids.isLive(dense)) throw this.fail(`id ${id} is ${again}`)
     this.#ids.setLive(dense, false)
     this.#builder.add(FREE, dense, 0, extra, this.#line)
   }
