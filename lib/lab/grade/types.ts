@@ -56,8 +56,17 @@ async function check(compiler: string, files: readonly string[]): Promise<string
   const folder = mkdtempSync(join(tmpdir(), 'offheap-lab-'))
   try {
     const config = join(folder, 'tsconfig.json')
-    const extended = resolve(labsFolder, 'starter/tsconfig.json')
-    writeFileSync(config, JSON.stringify({ extends: extended, include: [], files }))
+    const starter = resolve(labsFolder, 'starter')
+    // A file outside a workspace has neither a memory.ts nor a package.json beside it.
+    const compilerOptions = {
+      rootDirs: [...new Set(files.map(path => dirname(path))), starter],
+      verbatimModuleSyntax: false
+    }
+    const extended = join(starter, 'tsconfig.json')
+    writeFileSync(
+      config,
+      JSON.stringify({ extends: extended, compilerOptions, include: [], files })
+    )
     return await new Promise(done => {
       const args = [compiler, '--project', config, '--pretty', 'false']
       execFile(process.execPath, args, { timeout: PATIENCE }, (error, stdout) =>
