@@ -1,9 +1,13 @@
 import { describe, expect, it } from 'vitest'
+import { type LabConfig, readConfig } from '../../lib/lab/grade/config.js'
 import { gradescopeResults } from '../../lib/lab/grade/export.js'
 import type { Grade } from '../../lib/lab/grade/grade.js'
 import { gradeReport } from '../../lib/lab/grade/report.js'
+import { scalesOf } from '../../lib/lab/grade/score.js'
 import { faultOf } from '../../lib/lab/submission/fault.js'
+import { shippedConfig } from './compiled.js'
 
+const config = readConfig(shippedConfig)
 const fault = faultOf('overlap', 'malloc returned 8', {
   operation: 3,
   where: 'operation 4 (line 8), malloc of 40 bytes for id 3',
@@ -23,7 +27,7 @@ const grade: Grade = {
       nsPerOperation: 123.4,
       cost: { words: 7.25, ratio: 0.5, operations: 4278 },
       performance: 0.75,
-      builtIn: { utilization: 0.95, throughput: 0.5 }
+      builtIn: { utilization: 0.95, throughput: 0.5, performance: 0.875, ownPerformance: 0.8125 }
     },
     { trace: 'queue', operations: 4120, fault, performance: 0 }
   ],
@@ -63,6 +67,56 @@ describe('the report of a grade', () => {
       ].join('\n')
     )
     expect(lines.join('\n')).toMatch(/^[\n -~]+$/)
+  })
+
+  it('compares the mean performance with that of the built-in heap', () => {
+    const [, stack] = grade.results
+    if (stack?.builtIn === undefined) throw new Error('nothing to compare')
+    const vim = { ...stack, builtIn: { ...stack.builtIn, performance: 0.5, ownPerformance: 0.25 } }
+    const text = gradeReport(
+      { ...grade, results: [...grade.results, vim] },
+      { color: false, ascii: true }
+    )
+    expect(text).toContain(
+      '\nMean performance by processor time, on 2 valid traces: yours 0.531, the built-in ' +
+        "allocator's 0.688.\n"
+    )
+    const without = grade.results.filter(({ builtIn }) => builtIn === undefined)
+    const none = gradeReport({ ...grade, results: without }, { color: false, ascii: true })
+    expect(none).not.toContain('built-in')
+  })
+
+  it('names the bounds of single traces, and throughputs that have few decimals', () => {
+    const own: LabConfig = {
+      ...config,
+      utilization: { none: 0, full: 0.5, fullOf: { queue: 0.33, comb: 0.6 } },
+      throughput: { none: 0.0005, full: 0.03, fullOf: { comb: 0.012, hello: 0.5 } }
+    }
+    const comb = { trace: 'comb', operations: 9000, utilization: 0.6, throughput: 0.001234 }
+    const stack = { ...comb, trace: 'stack', utilization: 0.5, throughput: 0.03 }
+    const text = gradeReport(
+      {
+        ...grade,
+        results: [
+          { trace: 'hello', operations: 11, utilization: 0.5 },
+          { ...comb, performance: 0.61 },
+          { ...stack, performance: 1 }
+        ],
+        scoring: {
+          scales: trace => scalesOf(own, 'time', trace),
+          weights: own.weights,
+          throughputBy: 'time',
+          performancePoints: 80
+        }
+      },
+      { color: false, ascii: true }
+    )
+    expect(text).toContain(
+      '0 at 0.0 % and 1 at 50.0 %; T is throughput by processor time, as a share of the ' +
+        "reference allocator's, 0 at 0.0005 and 1 at 0.03, on a logarithmic scale. " +
+        'Other bounds: comb, U is 1 at 60.0 % and T is 1 at 0.012.\n'
+    )
+    expect(text).toMatch(/next point: comb with a throughput of 0\.00\d{3} instead of 0\.00123\./)
   })
 })
 

@@ -64,7 +64,14 @@ export interface TraceResult {
   /** The performance, 0 … 1; undefined for traces that are not measured. */
   readonly performance?: number
   /** The figures of the built-in heap, in steps that compare with it. */
-  readonly builtIn?: BuiltIn
+  readonly builtIn?: Comparison
+}
+
+/** Figures of the built-in heap. Both performances are by processor time. */
+export interface Comparison extends BuiltIn {
+  readonly performance: number
+  /** The performance of the submission. */
+  readonly ownPerformance: number
 }
 
 /** How the score is computed. */
@@ -267,7 +274,10 @@ async function gradeTrace(
   if (fault !== undefined) return { ...result, fault, ...(isMeasured ? { performance: 0 } : {}) }
   if (timing === undefined || cost === undefined) return { ...result, utilization }
   const throughput = config.throughputBy === 'cost' ? cost.ratio : timing.ratio
-  const scales = scalesOf(options.step ?? config, config.throughputBy, trace.name)
+  const exponents = exponentsOf(config, trace.weight)
+  const { builtIn } = timing
+  const performanceBy = (by: LabConfig['throughputBy'], measures: Measures) =>
+    performanceOf(measures, scalesOf(options.step ?? config, by, trace.name), exponents)
   return {
     ...result,
     utilization,
@@ -275,12 +285,16 @@ async function gradeTrace(
     nsPerOperation: timing.nsPerOperation,
     settled: timing.settled,
     cost,
-    performance: performanceOf(
-      { utilization, throughput },
-      scales,
-      exponentsOf(config, trace.weight)
-    ),
-    ...(timing.builtIn === undefined ? {} : { builtIn: timing.builtIn })
+    performance: performanceBy(config.throughputBy, { utilization, throughput }),
+    ...(builtIn === undefined
+      ? {}
+      : {
+          builtIn: {
+            ...builtIn,
+            performance: performanceBy('time', builtIn),
+            ownPerformance: performanceBy('time', { utilization, throughput: timing.ratio })
+          }
+        })
   }
 }
 

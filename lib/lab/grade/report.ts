@@ -7,7 +7,7 @@ import { humanCount, humanShare } from '../../sizes.js'
 import { type Fault, OF_VARIANT } from '../submission/fault.js'
 import { describeFault } from './describe.js'
 import type { Grade, Scoring, TraceResult } from './grade.js'
-import { exponentsOf, needed } from './score.js'
+import { exponentsOf, mean, needed } from './score.js'
 
 export interface ReportOptions {
   readonly color: boolean
@@ -90,15 +90,30 @@ function explanation({ scoring, results, points }: Grade): string[] {
   const { scales, weights, performancePoints, throughputBy } = scoring
   const { utilization: u, throughput: t } = scales()
   const speed = throughputBy === 'cost' ? 'words read and written' : 'processor time'
+  const others = results.flatMap(result => otherBounds(result, scoring))
   const lines = [
     `Performance of a trace: U ^ ${weights.utilization} * T ^ ${weights.throughput}. U is ` +
       `utilization, 0 at ${humanShare(u.none)} and 1 at ${humanShare(u.full)}; ` +
       `T is throughput by ${speed}, as a share of the reference allocator's, 0 at ` +
-      `${t.none} and 1 at ${t.full}, on a logarithmic scale.`
+      `${t.none} and 1 at ${t.full}, on a logarithmic scale.` +
+      (others.length === 0 ? '' : ` Other bounds: ${others.join('; ')}.`)
   ]
   const next = nextPoint(results, scoring, performancePoints / Math.max(1, points.measured))
   if (next !== '') lines.push(`The next point: ${next}.`)
   return lines
+}
+
+/** Describes where U and T of a measured trace are 1, if not where those of others are. */
+function otherBounds({ trace, throughput }: TraceResult, { scales }: Scoring): string[] {
+  if (throughput === undefined) return []
+  const [usual, own] = [scales(), scales(trace)]
+  const bounds = [
+    own.utilization.full === usual.utilization.full
+      ? ''
+      : `U is 1 at ${humanShare(own.utilization.full)}`,
+    own.throughput.full === usual.throughput.full ? '' : `T is 1 at ${own.throughput.full}`
+  ].filter(text => text !== '')
+  return bounds.length === 0 ? [] : [`${trace}, ${bounds.join(' and ')}`]
 }
 
 /** Describes the smallest improvement of one trace, as a factor, that would add one point. */
@@ -125,10 +140,15 @@ function nextPoint(results: readonly TraceResult[], scoring: Scoring, worth: num
       throughput,
       more.throughput,
       value =>
-        `${trace} with a throughput of ${value.toFixed(3)} instead of ${throughput.toFixed(3)}`
+        `${trace} with a throughput of ${significant(value)} instead of ${significant(throughput)}`
     )
   }
   return text
+}
+
+/** Three significant digits: `0.00512`. */
+function significant(value: number): string {
+  return value.toPrecision(3)
 }
 
 function number(points: number): string {
@@ -166,6 +186,19 @@ function tableOf(results: readonly TraceResult[], { color, ascii }: ReportOption
   }
   return (
     `${table.toString()}\nThroughput is a share of the reference allocator's; words are ` +
-    'those read and written, counted. Short traces are only checked.'
+    `those read and written, counted. Short traces are only checked.${comparisonOf(results)}`
+  )
+}
+
+/** Returns a line that compares the submission with the built-in heap, if that was measured. */
+function comparisonOf(results: readonly TraceResult[]): string {
+  const compared = results.flatMap(({ builtIn }) => (builtIn === undefined ? [] : [builtIn]))
+  if (compared.length === 0) return ''
+  const own = mean(compared.map(({ ownPerformance }) => ownPerformance))
+  const theirs = mean(compared.map(({ performance }) => performance))
+  return (
+    `\nMean performance by processor time, on ${compared.length} valid ` +
+    `${compared.length === 1 ? 'trace' : 'traces'}: yours ${own.toFixed(3)}, the built-in ` +
+    `allocator's ${theirs.toFixed(3)}.`
   )
 }

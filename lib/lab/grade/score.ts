@@ -126,7 +126,8 @@ export function pointsOf(
   }
 }
 
-function mean(values: readonly number[]): number {
+/** Returns 0 for no values. */
+export function mean(values: readonly number[]): number {
   return values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length
 }
 
