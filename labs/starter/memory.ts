@@ -38,20 +38,23 @@ export interface Memory {
 /** What `create(memory)` returns. A pointer is the byte offset of a payload; 0 is NULL. */
 export interface Allocator {
   /**
-   * Allocates a block of at least `size` bytes. Returns its payload's offset, a multiple of 8, or 0
-   * if out of memory. `malloc(0)` may return 0.
+   * Allocates a block of at least `size` bytes, an integer from 0 to 2 ** 28: never more than all
+   * that `sbrk` can hand out. Returns its payload's offset, a multiple of 8, or 0 if out of memory.
+   * `malloc(0)` may return 0.
    */
   malloc(size: number): number
   /** Frees a block. `free(0)` does nothing. */
   free(pointer: number): void
   /**
-   * Resizes a block to `size` bytes, in place or by moving it. Keeps its contents, as far as they
-   * fit. Returns the offset of the payload, or 0 if out of memory; then the old block is untouched.
-   * `realloc(0, size)` is `malloc(size)`. `realloc(pointer, 0)` frees the block and returns 0, or
-   * returns an empty block.
+   * Resizes a block to `size` bytes, with the limits of `malloc`, in place or by moving it. Keeps
+   * its contents, as far as they fit. Returns the offset of the payload, or 0 if out of memory;
+   * then the old block is untouched. `realloc(0, size)` is `malloc(size)`. `realloc(pointer, 0)`
+   * frees the block and returns 0, or returns an empty block.
    */
   realloc(pointer: number, size: number): number
-  /** Allocates `count` elements of `size` bytes, all zero. Optional: step 8. */
+  /**
+   * Allocates `count` elements of `size` bytes, all zero; 2 ** 28 bytes at most. Optional: step 8.
+   */
   calloc?(count: number, size: number): number
   /** Checks your heap. Throw an error, or return a string, that says what is wrong. */
   check?(): unknown
@@ -81,7 +84,11 @@ export interface BlockDescription {
 
 declare global {
   interface Console {
-    /** Prints to the terminal, even during grading. */
+    /**
+     * Prints to the terminal, even during grading. The grader runs your allocator several times on
+     * each trace, dozens of times on a measured one, and prints what it says each time, up to 1 MiB
+     * in all.
+     */
     log(...values: unknown[]): void
   }
   var console: Console

@@ -19,6 +19,17 @@ describe('the configuration that ships', () => {
     expect(config.steps.map(step => step.step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
   })
 
+  it.each(config.steps)('is what the handout of step $step says', ({ step, traces }) => {
+    const handout = join(dirname(shippedConfig), 'handout')
+    const page = readdirSync(handout).find(name => name.startsWith(`step-${step}-`)) ?? ''
+    const text = readFileSync(join(handout, page), 'utf8')
+    const [, list = ''] = /\*\*Graded on\*\* ([^:.]*):/.exec(text) ?? []
+    const named = list.match(/(?<=`)\w+(?=`)/g) ?? []
+    const before = list.startsWith('the traces of step 2') ? (config.steps[1]?.traces ?? []) : []
+    if (traces === undefined) expect(list).toBe('all traces')
+    else expect([...before, ...named]).toEqual(traces)
+  })
+
   it('adds up to 100 points', () => {
     expect(config.points.correctness + config.points.performance).toBe(100)
   })
