@@ -171,9 +171,17 @@ export class Seat {
 
   /** Returns the milliseconds of processor time of the process, which must be idle. */
   processorTime(): number | undefined {
-    for (let looks = 0; looks < SLEEP_LOOKS && this.#vitals.isAsleep === false; looks++)
+    let looks = 0
+    for (; looks < SLEEP_LOOKS && this.#vitals.isAsleep === false; looks++)
       Atomics.wait(NEVER, 0, 0, SLEEP_WAIT)
-    return this.#vitals.processorTime
+    // Linux says that it sleeps shortly before it leaves the processor, and adds up its time after.
+    let time = this.#vitals.processorTime
+    for (let last = -1; time !== undefined && time !== last && looks < SLEEP_LOOKS; looks++) {
+      last = time
+      Atomics.wait(NEVER, 0, 0, SLEEP_WAIT)
+      time = this.#vitals.processorTime
+    }
+    return time
   }
 
   /** Ends the process, and waits until it has ended. */

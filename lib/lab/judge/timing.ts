@@ -30,6 +30,8 @@ const MOST_ROUNDS = 400
 const AGREEING = 3
 const SHARE = 0.05
 const GRAIN = 0.01
+/** This many rounds may seem to have taken less time than the best ones that agree. */
+const OUTLIERS = 2
 /** If the best rounds don't agree, they go on for up to this many times the requested time. */
 const EXTENSION = 10
 /**
@@ -100,17 +102,23 @@ class Contender {
     return { time: Math.max(time - 2 * this.#overhead, 1e-4), odd }
   }
 
+  /** The shortest time that was measured more than once. */
   get best(): number {
-    return Math.min(...this.times)
+    const sorted = this.times.toSorted((a, b) => a - b)
+    return sorted[Math.max(0, agreed(sorted))]
   }
 
   get settled(): boolean {
-    const [best = 0, ...next] = this.times.toSorted((a, b) => a - b).slice(0, AGREEING)
-    return (
-      next.length === AGREEING - 1 &&
-      next.every(time => time <= best + Math.max(best * SHARE, GRAIN))
-    )
+    return agreed(this.times.toSorted((a, b) => a - b)) !== -1
   }
+}
+
+/** The index of the first of the sorted times that the next ones agree with; -1: there is none. */
+function agreed(sorted: readonly number[]): number {
+  for (let i = 0; i <= OUTLIERS && i + AGREEING <= sorted.length; i++) {
+    if (sorted[i + AGREEING - 1] <= sorted[i] + Math.max(sorted[i] * SHARE, GRAIN)) return i
+  }
+  return -1
 }
 
 /**
