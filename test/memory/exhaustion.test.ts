@@ -125,7 +125,8 @@ describe.runIf(onLinux)('a process at its limit of', () => {
       if (underAsan) skip(underAsan)
       expect(
         run(`
-        limit('--as=' + (status('VmSize') + 1024 * MiB))
+        // Room for eight heaps, and for V8, which aborts when it gets no memory.
+        limit('--as=' + (status('VmSize') + (8 * 128 + 64) * MiB))
         const heaps = []
         for (let more = true; more; ) {
           const next = attempt(() => Heap.map(128 * MiB))

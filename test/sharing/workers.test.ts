@@ -96,10 +96,13 @@ describe('a worker', () => {
         heap.close()
         heap = undefined
         if (isLinux) assert.equal(mapped(), true, way)
+        // The error of a worker may arrive before its last message, and its end right after that.
+        const alive = new Promise(resolve => worker.once('message', resolve))
+        const ended = new Promise(resolve => worker.once('exit', resolve))
         worker.postMessage('go on')
-        await once(worker, 'message')
+        await alive
         if (way === 'terminate') await worker.terminate()
-        else await new Promise(resolve => worker.on('exit', resolve))
+        else await ended
         // The addresses stay reserved until the buffer of this thread is collected.
         for (let turn = 0; isLinux && mapped() && turn < 100; turn++) {
           globalThis.gc()
