@@ -271,7 +271,7 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
       noUpdateTTL = behaviour.noUpdateTTL,
       noDisposeOnSet = behaviour.noDisposeOnSet
     } = readSet(options)
-    const stored = table.valueOf(value)
+    const stored = table.encode(value)
     this.flights.cancel(key)
     let time = table.timeFrom(ttl === Number.POSITIVE_INFINITY ? 0 : ttl)
     if (noUpdateTTL === true) {

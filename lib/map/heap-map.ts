@@ -207,7 +207,7 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
    * there is no room for the entry and nothing to evict; an existing entry is then unchanged.
    */
   set(key: K, value: V, options?: SetOptions): this {
-    const stored = this.table.valueOf(value)
+    const stored = this.table.encode(value)
     this.put(key, stored, this.table.timeFrom(ttlFrom(options)))
     return this
   }
@@ -248,7 +248,7 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
     return this.flights.join(
       key,
       signal => load(key, { signal }),
-      value => this.put(key, this.table.valueOf(value), this.table.timeFrom(ttlFrom(options)))
+      value => this.put(key, this.table.encode(value), this.table.timeFrom(ttlFrom(options)))
     )
   }
 

@@ -22,11 +22,11 @@ import {
 import { MapMemory } from './memory.js'
 import {
   flagOf,
-  kindOf,
   limitOf,
   type MapOptions,
   policyOf,
   type RecordKind,
+  recordKindOf,
   ttlOf
 } from './options.js'
 import { isCut, recover } from './recover.js'
@@ -54,7 +54,7 @@ export function create(heap: Heap | undefined, options: MapOptions<unknown>): Op
   const maxSize = limitOf('options.maxSize', options.maxSize)
   const maxEntrySize = limitOf('options.maxEntrySize', options.maxEntrySize)
   const ttl = ttlOf('options.ttl', options.ttl)
-  const records = kindOf(options.value)
+  const records = recordKindOf(options.value)
   if (hash !== 'mixed' && hash !== 'siphash')
     throw outOfRange('options.hash', "'mixed' or 'siphash'", hash)
   if (heap !== undefined && options.size !== undefined) {
@@ -93,7 +93,7 @@ export function create(heap: Heap | undefined, options: MapOptions<unknown>): Op
  * ERR_INVALID_ARG_VALUE if it stores other records.
  */
 export function open(heap: Heap, pointer: number, value: RecordKind | undefined): Opened {
-  const table = tableAt(heap, pointer, kindOf(value))
+  const table = tableAt(heap, pointer, recordKindOf(value))
   checkRecords(table)
   if (isCut(table)) recover(table)
   return { table, pointer, ownsHeap: false }

@@ -118,7 +118,7 @@ export function countOf(name: string, value: number): number {
 }
 
 /** Checks a kind of record. */
-export function kindOf(value: RecordKind | undefined): RecordKind | undefined {
+export function recordKindOf(value: RecordKind | undefined): RecordKind | undefined {
   if (value !== undefined && !(value instanceof Struct))
     throw invalidType('options.value', 'a Struct, as struct() returns', value)
   return value

@@ -38,11 +38,11 @@ import { checkRecords, create, destroy, notAMap, tableAt } from './lifecycle.js'
 import {
   countOf,
   functionOf,
-  kindOf,
   limitOf,
   type MapOptions,
   mapOptions,
   type RecordKind,
+  recordKindOf,
   type SetOptions,
   ttlFrom,
   type ValueOptions,
@@ -135,7 +135,7 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
     options: ValueOptions<V> = {}
   ): SharedMap<K, V> {
     const { value } = readOptions('SharedMap.open', options, valueOptions)
-    return new SharedMap<K, V>(INSIDE, partsAt(heap, pointer, kindOf(value)))
+    return new SharedMap<K, V>(INSIDE, partsAt(heap, pointer, recordKindOf(value)))
   }
 
   private constructor(inside: typeof INSIDE, parts: Parts) {
@@ -186,7 +186,7 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
    * room and nothing may be evicted; an existing entry is then unchanged.
    */
   set(key: K, value: V, options?: SetOptions): this {
-    const stored = this.valueOf(value)
+    const stored = this.encode(value)
     const ttl = ttlFrom(options)
     const shard = this.shardOf(key)
     change(shard, table => put(table, key, stored, ttl))
@@ -205,7 +205,7 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
   getOrInsert(key: K, value: V, options?: SetOptions): V {
     const found = this.get(key)
     if (found !== undefined) return found
-    const stored = this.valueOf(value)
+    const stored = this.encode(value)
     const ttl = ttlFrom(options)
     return change(this.shardOf(key), table => {
       if (table.findLive(key) === 0) put(table, key, stored, ttl)
@@ -231,7 +231,7 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
       const old = entry === 0 ? undefined : table.read(entry)
       const value = compute(old)
       if (value === undefined) return old
-      put(table, key, this.valueOf(value), ttl)
+      put(table, key, this.encode(value), ttl)
       return value
     })
   }
@@ -336,8 +336,8 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
     return shards
   }
 
-  private valueOf(value: V): Value {
-    return this.parts.shards[0].table.valueOf(value)
+  private encode(value: V): Value {
+    return this.parts.shards[0].table.encode(value)
   }
 
   private shardOf(key: K): Shard {

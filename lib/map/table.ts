@@ -164,7 +164,7 @@ export class Table implements Roomy {
   }
 
   /** A value that is about to be stored. May run the caller's code, and throws as Value does. */
-  valueOf(value: unknown): Value {
+  encode(value: unknown): Value {
     return new Value(value, this.records)
   }
 

@@ -174,6 +174,12 @@ describe('records', () => {
     expect(thrown(() => Reflect.apply(Person.over, Person, ['text']))).toEqual(invalidType)
   })
 
+  test.each([HeapMap, HeapCache, SharedMap])('a map of them is an ordinary object: %o', Kind => {
+    using heap = Heap.map({ size: 2 ** 20, shared: true, arenas: 1 })
+    const map = Kind.create(heap, { value: Person })
+    expect([Number(map), Object.is(map.valueOf(), map)]).toEqual([Number.NaN, true])
+  })
+
   test.each([HeapMap, HeapCache, SharedMap])('of another size are not opened, by %o', Kind => {
     using heap = Heap.map({ size: 2 ** 20, shared: true, arenas: 1 })
     const { pointer } = Kind.create(heap, { value: Person })
