@@ -140,15 +140,10 @@ function nextPoint(results: readonly TraceResult[], scoring: Scoring, worth: num
       throughput,
       more.throughput,
       value =>
-        `${trace} with a throughput of ${significant(value)} instead of ${significant(throughput)}`
+        `${trace} with a throughput of ${value.toPrecision(3)} instead of ${throughput.toPrecision(3)}`
     )
   }
   return text
-}
-
-/** Three significant digits: `0.00512`. */
-function significant(value: number): string {
-  return value.toPrecision(3)
 }
 
 function number(points: number): string {

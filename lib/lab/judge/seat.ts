@@ -110,9 +110,7 @@ export class Seat {
     post(request)
     Atomics.wait(slots, this.#at + PID, 0, START)
     this.#vitals = new Vitals(this.#pid)
-    // Do not count the time that Node takes to start.
-    this.order(NOTHING, ({ waited }) => (waited > START ? 'time' : undefined), false)
-    this.#before = this.spent
+    this.#prepare(NOTHING)
   }
 
   /**
@@ -121,7 +119,12 @@ export class Seat {
    */
   renew(): void {
     this.channel.words[OPERATION] = LOADING
-    this.order(AFRESH, ({ waited }) => (waited > START ? 'time' : undefined), false)
+    this.#prepare(AFRESH)
+  }
+
+  /** Waits until the process has obeyed a command. Its time, and that to start, do not count. */
+  #prepare(command: number): void {
+    this.order(command, ({ waited }) => (waited > START ? 'time' : undefined), false)
     this.#before += this.spent
   }
 
@@ -171,17 +174,17 @@ export class Seat {
 
   /** Returns the milliseconds of processor time of the process, which must be idle. */
   processorTime(): number | undefined {
-    let looks = 0
-    for (; looks < SLEEP_LOOKS && this.#vitals.isAsleep === false; looks++)
+    let last = -1
+    for (let looks = 0; looks < SLEEP_LOOKS; looks++) {
+      if (this.#vitals.isAsleep !== false) {
+        // Linux says that it sleeps shortly before it adds up its time, which must stand still.
+        const time = this.#vitals.processorTime
+        if (time === undefined || time === last) return time
+        last = time
+      }
       Atomics.wait(NEVER, 0, 0, SLEEP_WAIT)
-    // Linux says that it sleeps shortly before it leaves the processor, and adds up its time after.
-    let time = this.#vitals.processorTime
-    for (let last = -1; time !== undefined && time !== last && looks < SLEEP_LOOKS; looks++) {
-      last = time
-      Atomics.wait(NEVER, 0, 0, SLEEP_WAIT)
-      time = this.#vitals.processorTime
     }
-    return time
+    return this.#vitals.processorTime
   }
 
   /** Ends the process, and waits until it has ended. */
