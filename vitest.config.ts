@@ -82,10 +82,12 @@ const hasProperties = (file: string): boolean =>
  * out, `all` for both.
  */
 function isChosen(file: string): boolean {
-  const chosen = process.env.OFFHEAP_TESTS
-  if (chosen === undefined) return !isLong(file)
-  return chosen === 'all' || isLong(file) || hasProperties(file)
+  const tests = process.env.OFFHEAP_TESTS
+  if (tests === undefined) return !isLong(file)
+  return tests === 'all' || isLong(file) || hasProperties(file)
 }
+
+const chosen = files.filter(isChosen)
 
 const isTogether = (file: string): boolean => TOGETHER.includes(file.split('/')[1])
 
@@ -97,7 +99,7 @@ export default defineConfig({
       extends: true as const,
       test: {
         name: together ? 'together' : 'alone',
-        include: files.filter(file => isChosen(file) && isTogether(file) === together),
+        include: chosen.filter(file => isTogether(file) === together),
         isolate: !together,
         // The script of `offheap view`'s page is bundled once, before any test asks for it.
         globalSetup: together ? [] : ['test/report/build-page.ts']

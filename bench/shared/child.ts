@@ -81,19 +81,32 @@ async function replayTraces({ heap: source, traces, repeats, gate }: ReplayTask)
       freeAll(heap, rest, table, 0)
     }
   }
+  warmUp(run, gate)
+  measure(
+    run,
+    work.reduce((sum, { columns }) => sum + columns.kinds.length, 0),
+    repeats
+  )
+  heap.close()
+}
+
+/** Warms up, and waits until all threads have. */
+function warmUp(run: () => void, gate: Int32Array): void {
   for (let warm = 0; warm < 3; warm++) run()
   Atomics.add(gate, 0, 1)
   Atomics.notify(gate, 0)
   Atomics.wait(gate, 1, 0)
+}
+
+/** Runs `run`, of so many operations, several times, and reports when that began and ended. */
+function measure(run: () => void, operations: number, repeats: number): void {
   const begin = Number(process.hrtime.bigint())
   for (let repeat = 0; repeat < repeats; repeat++) run()
   const end = Number(process.hrtime.bigint())
-  const operations = repeats * work.reduce((sum, { columns }) => sum + columns.kinds.length, 0)
-  parentPort?.postMessage({ begin, end, operations })
-  heap.close()
+  parentPort?.postMessage({ begin, end, operations: repeats * operations })
 }
 
-/** The keys of a map, in an order that has nothing to do with that of the entries. */
+/** The keys of a map, in the order in which they are set and looked up. */
 export const keysOf = (entries: number): string[] =>
   Array.from({ length: entries }, (_, i) => `key ${(i * 48_271) % entries}`)
 
@@ -110,15 +123,9 @@ function look({ task, handle, pointer, repeats, gate }: LookTask): void {
   const run = (): void => {
     for (const key of keys) if (map.get(key) !== VALUE) throw new Error(`${key} is not there`)
   }
-  for (let warm = 0; warm < 3; warm++) run()
-  Atomics.add(gate, 0, 1)
-  Atomics.notify(gate, 0)
-  Atomics.wait(gate, 1, 0)
+  warmUp(run, gate)
   while (task === 'set') for (const key of keys) map.set(key, VALUE)
-  const begin = Number(process.hrtime.bigint())
-  for (let repeat = 0; repeat < repeats; repeat++) run()
-  const end = Number(process.hrtime.bigint())
-  parentPort?.postMessage({ begin, end, operations: repeats * keys.length })
+  measure(run, keys.length, repeats)
   heap.close()
 }
 

@@ -52,6 +52,19 @@ export interface Chart {
   readonly lines: readonly Line[]
 }
 
+/** A line for each label, of the medians of its samples. */
+function linesOf(
+  labels: readonly string[],
+  colors: readonly string[],
+  samples: readonly (readonly number[][])[]
+): Line[] {
+  return labels.map((label, row) => ({
+    label,
+    color: colors[row],
+    values: samples[row].map(median)
+  }))
+}
+
 // ---- throughput by threads ----------------------------------------------------------------------
 
 const THREADS = [1, 2, 3, 4]
@@ -159,11 +172,11 @@ async function measureThreads({ quick, rounds, clock, onStep }: SharedOptions): 
     },
     xTitle: 'threads',
     x: THREADS.map(value => ({ value, label: String(value) })),
-    lines: KINDS.map(({ label }, row) => ({
-      label,
-      color: COLORS[row],
-      values: samples[row].map(median)
-    }))
+    lines: linesOf(
+      KINDS.map(({ label }) => label),
+      COLORS,
+      samples
+    )
   }
 }
 
@@ -200,11 +213,7 @@ async function measureReaders({ quick, rounds, clock, onStep }: SharedOptions): 
     },
     xTitle: 'threads that read',
     x: counts.map(value => ({ value, label: String(value) })),
-    lines: READERS.map((label, row) => ({
-      label,
-      color: COLORS[row],
-      values: samples[row].map(median)
-    }))
+    lines: linesOf(READERS, COLORS, samples)
   }
 }
 
@@ -298,11 +307,11 @@ async function measureParcels({ quick, rounds, onStep }: SharedOptions): Promise
     },
     xTitle: 'bytes passed',
     x: lengths.map(value => ({ value, label: humanBytes(value) })),
-    lines: WAYS.map((way, row) => ({
-      label: WAY_LABELS[way],
-      color: COLORS[way === 'heap' ? 1 : [0, 4, 3, 2][row]],
-      values: samples[row].map(median)
-    }))
+    lines: linesOf(
+      WAYS.map(way => WAY_LABELS[way]),
+      [0, 4, 3, 2, 1].map(color => COLORS[color]),
+      samples
+    )
   }
 }
 
@@ -346,11 +355,7 @@ function measureOpening({ quick, rounds, onStep }: SharedOptions): Chart {
     },
     xTitle: 'size of the file',
     x: sizes.map(value => ({ value, label: humanBytes(value) })),
-    lines: STATES.map((label, row) => ({
-      label,
-      color: COLORS[row + 1],
-      values: samples[row].map(median)
-    }))
+    lines: linesOf(STATES, COLORS.slice(1), samples)
   }
 }
 
