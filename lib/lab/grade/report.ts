@@ -140,7 +140,8 @@ function nextPoint(results: readonly TraceResult[], scoring: Scoring, worth: num
       throughput,
       more.throughput,
       value =>
-        `${trace} with a throughput of ${value.toPrecision(3)} instead of ${throughput.toPrecision(3)}`
+        `${trace} with a throughput of ${value.toPrecision(3)} instead of ` +
+        throughput.toPrecision(3)
     )
   }
   return text
