@@ -19,6 +19,13 @@ const path = process.argv[2] ?? 'shm:cluster-server'
 function primary() {
   const heap = Heap.open(path, { size: 64 * 2 ** 20, create: true, shared: true })
   if (heap.root === 0) createCache(heap, 2 ** 14)
+  for (const signal of ['SIGTERM', 'SIGINT']) {
+    process.once(signal, () => {
+      // First the workers: one that is still starting would report that its primary is gone.
+      for (const worker of Object.values(cluster.workers)) worker.process.kill('SIGKILL')
+      process.exit()
+    })
+  }
   for (let i = 0; i < WORKERS; i++) cluster.fork()
   // A worker that is killed at any moment leaves the heap and the cache consistent.
   cluster.on('exit', (_worker, _code, signal) => {
