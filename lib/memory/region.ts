@@ -189,7 +189,8 @@ export class Region {
    *
    * A forbidden access does not end the process. Instead, the page becomes readable and writable
    * again, `faults()` reports the offset of the access, and the access is repeated. A system call
-   * that accesses such a page (`fs.readSync`) fails with `EFAULT`, and the page stays protected.
+   * that accesses such a page (`fs.readSync`) fails with `EFAULT` (on Windows, `fs.writeSync` with
+   * `UNKNOWN`), and the page stays protected.
    *
    * Protecting every other page costs one mapping for each page, and Linux limits the mappings of a
    * process (`vm.max_map_count`). At that limit, a forbidden access lifts the protection of its
@@ -208,7 +209,7 @@ export class Region {
    * @param mode `'none'`: no access; `'read'`: no writing; `'readwrite'`: as mapped
    * @throws TypeError `ERR_INVALID_ARG_TYPE`; RangeError `ERR_OUT_OF_RANGE`; OffheapError
    *   `ERR_OFFHEAP_CLOSED`, `ERR_OFFHEAP_SYSTEM`, or `ERR_OFFHEAP_UNSUPPORTED` if 1,024 other open
-   *   regions have used protection
+   *   regions have used protection; Windows has no such limit
    */
   protect(offset: number, length: number, mode: Protection): void {
     if (typeof mode !== 'string') throw invalidType('mode', 'of type string', mode)

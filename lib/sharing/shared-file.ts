@@ -60,7 +60,8 @@ export class SharedFile {
     if (process.platform !== 'linux') {
       throw new OffheapError(
         'ERR_OFFHEAP_UNSUPPORTED',
-        'Processes can share a heap on Linux only; omit "shared", or use threads'
+        'Processes can share a heap on Linux only. Omit "shared" of Heap.open; on macOS, threads ' +
+          'can share a heap of Heap.map'
       )
     }
     const mapping = FileMapping.open(path, geometry === undefined ? 'write' : 'create')

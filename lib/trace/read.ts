@@ -4,6 +4,7 @@
  */
 
 import { createReadStream } from 'node:fs'
+import { constants } from 'node:os'
 import { basename } from 'node:path'
 import { pipeline, Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
@@ -74,8 +75,10 @@ function explain(error: unknown, parser: TraceParser, path: string): unknown {
     )
   }
   if (fault.errno === undefined || fault.syscall === undefined) return error
+  // On Windows, Node's own numbers are not the system's.
+  const known = Object.entries(constants.errno).find(([name]) => name === fault.code)
   return new OffheapError('ERR_OFFHEAP_SYSTEM', `${path}: can't be read: ${fault.message}`, {
-    errno: Math.abs(fault.errno),
+    errno: known?.[1] ?? Math.abs(fault.errno),
     syscall: fault.syscall
   })
 }

@@ -6,7 +6,7 @@
 import { describe, expect, test } from 'vitest'
 import { Heap, type HeapOptions } from '../../lib/index.js'
 import { headerOf, PREVIOUS_USED, USED } from '../../lib/layout/block.js'
-import { expectError, expectFilled, fill } from './support.js'
+import { expectError, expectFilled, fill, whySkipped } from './support.js'
 
 const GiB = 2 ** 30
 const LINE = 2 * GiB
@@ -33,7 +33,9 @@ function beyond(heap: Heap, bytes: number): number {
   return pointer
 }
 
-describe.each(kinds)('%s', (_, options, room) => {
+const why = whySkipped(3 * GiB)
+
+describe.skipIf(why !== '').each(kinds)(`%s${why && ` (${why})`}`, (_, options, room) => {
   test('finds its blocks beyond 2 GiB by pointer and by view', () => {
     using heap = upToTheLine(options)
     const [pointer, next] = [beyond(heap, 100), heap.malloc(200)]

@@ -10,6 +10,7 @@ import { type HeapOptions, type PlacementName, placements, Region } from '../../
 import { scaled } from '../runs.js'
 import { drive } from './drive.js'
 import { allSteps } from './steps.js'
+import { MOST_ALLOCATED } from './support.js'
 import { soil } from './tape.js'
 
 /** Steps for each placement: a thousandth of those of `node test/check.js drive`. */
@@ -66,7 +67,8 @@ function pickSize(): { bytes: number; length: number } {
   const { from, to, length } = pickWeighted(sizes)
   const power = 2 ** (from + Math.floor(Math.random() * (to - from + 1)))
   const bytes = power + pick([0, 0, 8, -8, 24, -24, 4096, -4096])
-  return { bytes: Math.min(Math.max(1024, bytes), 2 ** 33, constants.MAX_LENGTH), length }
+  const most = Math.min(MOST_ALLOCATED, constants.MAX_LENGTH)
+  return { bytes: Math.min(Math.max(1024, bytes), most), length }
 }
 
 /** Runs a sequence on a heap of some kind and size. Returns the number of steps. */

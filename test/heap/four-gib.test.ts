@@ -2,10 +2,9 @@
  * Used blocks of about 4 GiB in a heap with slabs, whose sizes reach into the highest bits of a
  * header. The memory is mapped and hardly touched. Node 20 wraps at most 4 GiB.
  */
-import { constants } from 'node:buffer'
 import { describe, expect, test } from 'vitest'
 import { Heap } from '../../lib/index.js'
-import { expectError } from './support.js'
+import { expectError, whySkipped } from './support.js'
 
 const GiB = 2 ** 30
 const SIZE = 6 * GiB
@@ -16,8 +15,7 @@ const amounts = [
   4096
 ]
 
-const why =
-  constants.MAX_LENGTH < SIZE ? `this Node wraps at most ${constants.MAX_LENGTH} bytes` : ''
+const why = whySkipped(SIZE)
 
 /** Expects a used block with room for this many bytes. */
 function expectUsed(heap: Heap, pointer: number, bytes: number): void {

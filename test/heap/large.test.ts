@@ -3,10 +3,9 @@
  * the highest bits of a header, and pages that are in memory only if they were written. Node 20
  * wraps at most 4 GiB.
  */
-import { constants } from 'node:buffer'
 import { describe, expect, test } from 'vitest'
 import { Heap, placements } from '../../lib/index.js'
-import { expectError, expectFilled, fill } from './support.js'
+import { expectError, expectFilled, fill, whySkipped } from './support.js'
 
 const KiB = 2 ** 10
 const MiB = 2 ** 20
@@ -14,8 +13,7 @@ const GiB = 2 ** 30
 const SIZE = 6 * GiB
 const LINE = 4 * GiB
 
-const why =
-  constants.MAX_LENGTH < SIZE ? `this Node wraps at most ${constants.MAX_LENGTH} bytes` : ''
+const why = whySkipped(SIZE)
 
 interface Kind {
   readonly placement: (typeof placements)[number]

@@ -2,8 +2,22 @@
  * Shared by the tests of the heap: small heaps, calls with arguments of any type, and proof that an
  * error changed nothing.
  */
+import { constants } from 'node:buffer'
 import { expect } from 'vitest'
 import { Heap } from '../../lib/index.js'
+
+/**
+ * The most bytes that a test allocates. Memory that is never touched costs nothing, except on
+ * Windows, which commits it.
+ */
+export const MOST_ALLOCATED = process.platform === 'win32' ? 2 ** 24 : 2 ** 33
+
+/** Why a test that allocates `bytes` bytes is skipped here; '' if it runs. */
+export function whySkipped(bytes: number): string {
+  if (MOST_ALLOCATED < bytes) return 'Windows commits memory that is not touched'
+  const { MAX_LENGTH } = constants
+  return MAX_LENGTH < bytes ? `this Node wraps at most ${MAX_LENGTH} bytes` : ''
+}
 
 export type Method =
   | 'malloc'

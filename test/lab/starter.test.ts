@@ -1,9 +1,10 @@
-import { describe, expect, expectTypeOf, it } from 'vitest'
+import { afterEach, describe, expect, expectTypeOf, it } from 'vitest'
 import { create } from '../../labs/starter/allocator.js'
 import type {
   Allocator as StudentAllocator,
   Memory as StudentMemory
 } from '../../labs/starter/memory.js'
+import { grade } from '../../lib/lab/grade/grade.js'
 import {
   type Allocator,
   type Create,
@@ -30,5 +31,21 @@ describe('the starter', () => {
     expect(malloc(100)).toBeGreaterThan(q)
     expect(malloc(2 ** 17)).toBe(0)
     lab.close()
+  })
+})
+
+describe('on Windows, the grader', () => {
+  const real = process.platform
+  const pretend = (platform: string) =>
+    Object.defineProperty(process, 'platform', { value: platform })
+  afterEach(() => void pretend(real))
+
+  it('says why it cannot grade, and where it can', async () => {
+    pretend('win32')
+    // It looks at no option before that.
+    await expect(Reflect.apply(grade, undefined, [{}])).rejects.toMatchObject({
+      code: 'ERR_OFFHEAP_UNSUPPORTED',
+      message: expect.stringMatching(/^grading needs Linux or macOS.*shares memory.*wsl --install/)
+    })
   })
 })

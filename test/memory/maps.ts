@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 
 export const onLinux = process.platform === 'linux'
+export const onWindows = process.platform === 'win32'
 
 /**
  * Under AddressSanitizer (`node test/check.js asan`), the reason to skip some tests, else

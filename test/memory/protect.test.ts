@@ -21,6 +21,7 @@ import {
   mappedBytes,
   mappings,
   onLinux,
+  onWindows,
   transfer
 } from './maps.js'
 
@@ -120,16 +121,18 @@ describe('protect', () => {
     expect(region.closed).toBe(false)
   })
 
-  test('makes a system call fail with EFAULT, and leaves the page protected', () => {
-    const zero = openSync(fileURLToPath(import.meta.url), 'r')
+  test('makes a system call fail, and leaves the page protected', () => {
+    const source = openSync(fileURLToPath(import.meta.url), 'r')
     region.protect(0, page, 'read')
-    const fault = expect.objectContaining({ code: 'EFAULT' })
-    expect(() => readSync(zero, bytes, 0, 100, null)).toThrow(fault)
-    closeSync(zero)
+    // Node has no code for the error of a write on Windows, ERROR_INVALID_USER_BUFFER.
+    const fault = (windows: string) =>
+      expect.objectContaining({ code: onWindows ? windows : 'EFAULT' })
+    expect(() => readSync(source, bytes, 0, 100, null)).toThrow(fault('EFAULT'))
+    closeSync(source)
     const folder = mkdtempSync(join(tmpdir(), 'offheap-test-'))
     const file = openSync(join(folder, 'out'), 'w')
     region.protect(page, page, 'none')
-    expect(() => writeSync(file, bytes, page, 100)).toThrow(fault)
+    expect(() => writeSync(file, bytes, page, 100)).toThrow(fault('UNKNOWN'))
     closeSync(file)
     rmSync(folder, { recursive: true })
     expect(region.faults()).toEqual([])
@@ -154,8 +157,11 @@ describe('protect', () => {
     expect(region.faults()).toEqual([])
   })
 
-  test('does not change residentBytes()', () => {
+  test('does not change residentBytes(), except for inaccessible pages on Windows', () => {
     region.protect(0, 10 * page, 'none')
+    region.protect(10 * page, 10 * page, 'read')
+    expect(region.residentBytes()).toBe((onWindows ? PAGES - 10 : PAGES) * page)
+    region.protect(0, 10 * page, 'readwrite')
     expect(region.residentBytes()).toBe(PAGES * page)
   })
 
@@ -217,27 +223,38 @@ describe('protect', () => {
     expect(region.faults()).toEqual([3])
   })
 
-  test('works for 1,024 regions, and throws for one more, without a change', () => {
-    const regions = Array.from({ length: 1024 }, () => Region.map(page))
-    const last = Region.map(page)
-    try {
-      for (const each of regions) each.protect(0, page, 'read')
-      expect(() => last.protect(0, page, 'read')).toThrow(
-        expect.objectContaining({
-          code: 'ERR_OFFHEAP_UNSUPPORTED',
-          message: expect.stringContaining('1024')
-        })
-      )
-      new Uint8Array(last.buffer)[0] = 1
-      expect(last.faults()).toEqual([])
-      regions.pop()?.close()
-      last.protect(0, page, 'read')
-      new Uint8Array(last.buffer)[8] = 1
-      expect(last.faults()).toEqual([8])
-    } finally {
-      for (const each of [...regions, last]) each.close()
-    }
+  test.runIf(onWindows)('works for more than 1,024 regions on Windows', () => {
+    const regions = Array.from({ length: 1025 }, () => Region.map(page))
+    for (const each of regions) each.protect(0, page, 'read')
+    for (const each of regions) new Uint8Array(each.buffer)[8] = 1
+    expect(regions.filter(each => each.faults()[0] === 8)).toHaveLength(1025)
+    for (const each of regions) each.close()
   })
+
+  test.skipIf(onWindows)(
+    'works for 1,024 regions, and throws for one more, without a change',
+    () => {
+      const regions = Array.from({ length: 1024 }, () => Region.map(page))
+      const last = Region.map(page)
+      try {
+        for (const each of regions) each.protect(0, page, 'read')
+        expect(() => last.protect(0, page, 'read')).toThrow(
+          expect.objectContaining({
+            code: 'ERR_OFFHEAP_UNSUPPORTED',
+            message: expect.stringContaining('1024')
+          })
+        )
+        new Uint8Array(last.buffer)[0] = 1
+        expect(last.faults()).toEqual([])
+        regions.pop()?.close()
+        last.protect(0, page, 'read')
+        new Uint8Array(last.buffer)[8] = 1
+        expect(last.faults()).toEqual([8])
+      } finally {
+        for (const each of [...regions, last]) each.close()
+      }
+    }
+  )
 
   describe.runIf(onLinux)('at the limit of mappings of a process', () => {
     const limit = onLinux ? Number(readFileSync('/proc/sys/vm/max_map_count', 'utf8')) : 0

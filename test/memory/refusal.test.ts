@@ -1,10 +1,13 @@
 /**
  * The error messages for failed system calls. refused.test.ts tests the failures themselves.
  */
-import { constants } from 'node:os'
+import { constants, tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { OffheapError } from '../../lib/errors.js'
+import { Heap } from '../../lib/heap/heap.js'
 import { refusal } from '../../lib/memory/refusal.js'
+import { onWindows } from './maps.js'
 
 const { errno } = constants
 
@@ -90,4 +93,23 @@ describe('the error for a failed system call', () => {
       expect(refusal(error, attempt)).toBe(error)
     }
   )
+})
+
+describe.runIf(onWindows)('what Windows does not have throws ERR_OFFHEAP_UNSUPPORTED:', () => {
+  const size = 2 ** 20
+  const path = join(tmpdir(), 'offheap-test.heap')
+
+  test.each([
+    ['hugePages', /large pages.*need a privilege/, () => Heap.map({ size, hugePages: true })],
+    ['files', /can neither truncate/, () => Heap.open(path, { size, create: true })],
+    ['threads', /Linux and macOS only/, () => Heap.map({ size, shared: true })],
+    ['processes', /on Linux only/, () => Heap.open(path, { size, create: true, shared: true })]
+  ])('%s', (_, reason, open) => {
+    expect(open).toThrow(
+      expect.objectContaining({
+        code: 'ERR_OFFHEAP_UNSUPPORTED',
+        message: expect.stringMatching(reason)
+      })
+    )
+  })
 })

@@ -115,8 +115,17 @@ const TINY = 500
 /**
  * Grades a submission. The result describes all faults, and the traces that can't be read. Rejects
  * if no trace can be read.
+ * @throws OffheapError `ERR_OFFHEAP_UNSUPPORTED` on Windows
  */
 export async function grade(options: GradeOptions): Promise<Grade> {
+  if (process.platform === 'win32') {
+    throw new OffheapError(
+      'ERR_OFFHEAP_UNSUPPORTED',
+      'grading needs Linux or macOS; this is Windows. A submission runs in a process that can ' +
+        'only compute, and shares memory with it; neither works on Windows. Grade in the Windows ' +
+        'Subsystem for Linux: wsl --install'
+    )
+  }
   const begin = performance.now()
   const { submission: path, config, step, progress = () => {} } = options
   const base = { submission: path, ...(step === undefined ? {} : { step }) }
