@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { declarationsFor } from './declarations.js'
 import { small } from './small.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -25,24 +26,25 @@ await import('./pages.js')
 if (['pack', 'publish'].includes(process.env.npm_command)) prune()
 
 /**
- * Deletes files that no user of the package can import: most of them are in the bundles. After
- * packing, `postpack` builds it again, for tests and benchmarks.
+ * Deletes files and declarations that no user of the package can import: most of them are in the
+ * bundles. After packing, `postpack` builds it again, for tests and benchmarks.
  */
 function prune() {
   const reached = new Set()
-  const follow = (name, pattern, suffix) => {
+  const follow = name => {
     if (reached.has(name)) return
     reached.add(name)
-    for (const [, path] of readFileSync(join(dist, name), 'utf8').matchAll(pattern))
-      follow(join(dirname(name), `${path}${suffix}`), pattern, suffix)
+    // Workers are started by the URLs of their files.
+    const code = readFileSync(join(dist, name), 'utf8')
+    for (const [, path] of code.matchAll(/["'`](\.\.?\/[^"'`$]+\.js)["'`]/g))
+      follow(join(dirname(name), path))
   }
-  // Workers are started by the URLs of their files.
-  for (const name of ['index.js', 'map/index.js', 'cli/main.js'])
-    follow(name, /["'`](\.\.?\/[^"'`$]+)\.js["'`]/g, '.js')
-  for (const name of ['index.d.ts', 'map/index.d.ts'])
-    follow(name, /(?:from|import\()\s*'(\.[^']+)\.js'/g, '.d.ts')
+  for (const name of ['index.js', 'map/index.js', 'cli/main.js']) follow(name)
+  const declarations = declarationsFor(dist, ['index.d.ts', 'map/index.d.ts'])
   for (const name of readdirSync(dist, { recursive: true })) {
+    const path = join(dist, name)
     const isPage = dirname(name).endsWith('page')
-    if (/\.(js|d\.ts)$/.test(name) && !isPage && !reached.has(name)) rmSync(join(dist, name))
+    if (declarations.has(name)) writeFileSync(path, declarations.get(name))
+    else if (/\.(js|d\.ts)$/.test(name) && !isPage && !reached.has(name)) rmSync(path)
   }
 }

@@ -6,7 +6,8 @@ import { install, installed, nodeOf, PREBUILT, project, report, run } from './su
 
 describe('TypeScript', () => {
   const source = `
-    import { Heap, OffheapError, Region, type Pointer } from 'offheap'
+    import { Heap, OffheapError, Region, type Pointer, struct } from 'offheap'
+    import { HeapCache, type MapKey, SharedMap } from 'offheap/map'
     const heap: Heap = Heap.map({ size: 2 ** 20, placement: 'best-fit' })
     const pointer: Pointer = heap.malloc(100)
     const bytes: Uint8Array<ArrayBuffer> = heap.alloc(8)
@@ -21,6 +22,14 @@ describe('TypeScript', () => {
     heap.close()
     const region: Region = Region.map(4096)
     region.close()
+    const cache = new HeapCache<string, string>({ max: 10 })
+    const key: MapKey = 'key'
+    cache.set(key, 'value')
+    const text: string | undefined = cache.get(key)
+    const Point = struct({ x: 'f64', name: 'utf8:8' })
+    const { x, name }: { x: number; name: string } = Point.over(new Uint8Array(Point.size))
+    const shared: (heap: Heap) => SharedMap = heap => SharedMap.create(heap)
+    if (text !== 'value' || x !== 0 || name !== '' || !shared) throw new Error(text)
     if (code !== 'ERR_OFFHEAP_DOUBLE_FREE') throw new Error(code)
     const report: unknown = process.report?.getReport()
     const [addon] = JSON.stringify(report).match(/[^"]+offheap[^"/]*\\.node(?=")/) ?? []
