@@ -21,11 +21,5 @@ export type { PlacementName } from './placement/placement.js'
 export { placements } from './placement/policies.js'
 export type { Recovery } from './sharing/heap-file.js'
 export type { HeapHandle } from './sharing/open.js'
-export type { FieldType, FieldValue } from './values/fields.js'
-export {
-  type Fields,
-  type Struct,
-  type StructArray,
-  type StructRecord,
-  struct
-} from './values/struct.js'
+export type { Fields, FieldType, FieldValue, StructRecord } from './values/fields.js'
+export { type Struct, type StructArray, struct } from './values/struct.js'

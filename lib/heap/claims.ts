@@ -5,8 +5,10 @@
  * While there are claims, the engine asks before it frees or moves a block (`Watch`), and the fast
  * path of free is off. A heap without claims pays nothing.
  */
+import { type InspectOptionsStylized, inspect } from 'node:util'
 import type { Engine, Pointer, Watch } from '../engine/engine.js'
 import { OffheapError } from '../errors.js'
+import { inspectAs } from '../inspect.js'
 
 /**
  * A pin on a block, returned by `heap.pin`. Until it is released, the block can't be freed, moved
@@ -25,6 +27,14 @@ function pinnedError(pointer: Pointer): OffheapError {
     `The block at byte ${pointer} is pinned: it is in use until its pin is released. Wait ` +
       'for what uses it, then unpin it'
   )
+}
+
+/** What all pins have in common. */
+const PIN = {
+  [Symbol.toStringTag]: 'Pin',
+  [inspect.custom](this: Pin, depth: number, options: InspectOptionsStylized): string {
+    return inspectAs('Pin', { pointer: this.pointer }, depth, options)
+  }
 }
 
 export class Claims implements Watch {
@@ -66,7 +76,7 @@ export class Claims implements Watch {
       if (held !== undefined) this.unpin(pointer)
       held = undefined
     }
-    return Object.freeze({ pointer, unpin, [Symbol.dispose]: unpin, [Symbol.toStringTag]: 'Pin' })
+    return Object.freeze({ ...PIN, pointer, unpin, [Symbol.dispose]: unpin })
   }
 
   private unpin(pointer: Pointer): void {

@@ -1,6 +1,8 @@
 /** A lock in a block of a heap, for data that several threads or processes change. */
-import type { Locks } from '../engine/engine.js'
+import { type InspectOptionsStylized, inspect } from 'node:util'
+import type { Locks, Pointer } from '../engine/engine.js'
 import { invalidState, invalidType } from '../errors.js'
+import { inspectAs } from '../inspect.js'
 
 /** A lock, returned by `heap.mutex`. Don't use it after its block was freed. */
 export class Mutex {
@@ -44,6 +46,19 @@ export class Mutex {
     if (this.held.has(this.word) || locks?.tryAcquire(this.word) === false) return false
     this.hold(locks, work)
     return true
+  }
+
+  get [Symbol.toStringTag](): string {
+    return 'Mutex'
+  }
+
+  /** What JSON.stringify and console.log show of a lock: `held` says whether this thread has it. */
+  toJSON(): { pointer: Pointer; held: boolean } {
+    return { pointer: this.word * 4, held: this.held.has(this.word) }
+  }
+
+  [inspect.custom](depth: number, options: InspectOptionsStylized): string {
+    return inspectAs('Mutex', this.toJSON(), depth, options)
   }
 
   /** Calls `work` with the lock taken, then releases it. */

@@ -1,5 +1,8 @@
 /** The named roots of a heap in a file. */
+import { type InspectOptionsStylized, inspect } from 'node:util'
 import type { Pointer } from '../engine/engine.js'
+import { OffheapError } from '../errors.js'
+import { inspectAs } from '../inspect.js'
 
 /** Where the names are stored: see lib/sharing/roots.ts. */
 interface Table {
@@ -52,5 +55,23 @@ export class Roots {
   /** Returns the names of all roots, in no particular order. Throws ERR_OFFHEAP_CLOSED. */
   keys(): string[] {
     return this.table().keys()
+  }
+
+  get [Symbol.toStringTag](): string {
+    return 'Roots'
+  }
+
+  /** What JSON.stringify and console.log show: each name with its pointer, none if closed. */
+  toJSON(): Record<string, Pointer> {
+    try {
+      return Object.fromEntries(this.keys().map(name => [name, this.get(name) ?? 0]))
+    } catch (error) {
+      if (!(error instanceof OffheapError)) throw error
+      return {}
+    }
+  }
+
+  [inspect.custom](depth: number, options: InspectOptionsStylized): string {
+    return inspectAs('Roots', this.toJSON(), depth, options)
   }
 }

@@ -1,5 +1,7 @@
 /** HeapCache: a cache whose entries live in a heap, with an API like that of lru-cache. */
+import { type InspectOptionsStylized, inspect } from 'node:util'
 import { Heap } from '../heap/heap.js'
+import { inspectAs } from '../inspect.js'
 import { findBatch } from './batch.js'
 import {
   type CacheBehaviour,
@@ -27,7 +29,7 @@ import { close, create, destroy, type Opened, open } from './lifecycle.js'
 import { countOf, functionOf } from './options.js'
 import { checkTarget, copyInto, copyOf, viewOf } from './raw.js'
 import { evict } from './room.js'
-import { type MapStats, statsOf } from './stats.js'
+import { type MapStats, type MapSummary, statsOf, summaryOf } from './stats.js'
 import type { Table } from './table.js'
 import { visit } from './visit.js'
 
@@ -502,5 +504,14 @@ export class HeapCache<K extends MapKey = string, V = unknown> {
 
   get [Symbol.toStringTag](): string {
     return 'HeapCache'
+  }
+
+  /** What JSON.stringify and console.log show of a cache: the number of its entries, not these. */
+  toJSON(): MapSummary {
+    return summaryOf(this)
+  }
+
+  [inspect.custom](depth: number, options: InspectOptionsStylized): string {
+    return inspectAs('HeapCache', this.toJSON(), depth, options)
   }
 }

@@ -1,6 +1,7 @@
 /** HeapMap: a Map whose entries live in a heap, out of reach of the garbage collector. */
+import { type InspectOptionsStylized, inspect } from 'node:util'
 import { Heap } from '../heap/heap.js'
-import { INSIDE, illegalConstructor } from '../inspect.js'
+import { INSIDE, illegalConstructor, inspectAs } from '../inspect.js'
 import { readOptions } from '../options.js'
 import { findBatch } from './batch.js'
 import { check } from './check.js'
@@ -20,7 +21,7 @@ import {
 import { checkTarget, copyInto, copyOf, viewOf } from './raw.js'
 import { outOfMemory } from './room.js'
 import { scan } from './scan.js'
-import { type MapStats, statsOf } from './stats.js'
+import { type MapStats, type MapSummary, statsOf, summaryOf } from './stats.js'
 import type { Table, Time } from './table.js'
 import type { Value } from './values.js'
 import { visit } from './visit.js'
@@ -364,5 +365,14 @@ export class HeapMap<K extends MapKey = string, V = unknown> {
 
   get [Symbol.toStringTag](): string {
     return 'HeapMap'
+  }
+
+  /** What JSON.stringify and console.log show of a map: the number of its entries, not these. */
+  toJSON(): MapSummary {
+    return summaryOf(this)
+  }
+
+  [inspect.custom](depth: number, options: InspectOptionsStylized): string {
+    return inspectAs('HeapMap', this.toJSON(), depth, options)
   }
 }

@@ -1,7 +1,8 @@
 /** The options of maps, checked before anything is mapped or written. */
 import { invalidType, outOfRange } from '../errors.js'
 import { type OptionNames, readOptions } from '../options.js'
-import { type Fields, Struct } from '../values/struct.js'
+import type { Fields } from '../values/fields.js'
+import { Struct } from '../values/struct.js'
 import { type EvictionPolicy, policies } from './eviction.js'
 
 /** Any kind of record. */

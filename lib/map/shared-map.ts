@@ -25,10 +25,11 @@
  * A thread that ends during a change leaves the shard half changed. The next thread that takes the
  * mutex recovers it first (recover.ts). That is why the shards are crash-safe.
  */
+import { type InspectOptionsStylized, inspect } from 'node:util'
 import { corrupt, invalidType, outOfRange } from '../errors.js'
 import { Heap } from '../heap/heap.js'
 import type { Mutex } from '../heap/mutex.js'
-import { INSIDE, illegalConstructor } from '../inspect.js'
+import { INSIDE, illegalConstructor, inspectAs } from '../inspect.js'
 import { type OptionNames, readOptions } from '../options.js'
 import { check } from './check.js'
 import { MIXED } from './hash.js'
@@ -51,7 +52,7 @@ import {
 import { isCut, recover } from './recover.js'
 import { outOfMemory } from './room.js'
 import { randomSeeds } from './segments.js'
-import { type MapStats, statsOf } from './stats.js'
+import { type MapStats, type MapSummary, statsOf, summaryOf } from './stats.js'
 import type { Table } from './table.js'
 import type { Stored, Value } from './values.js'
 
@@ -324,6 +325,15 @@ export class SharedMap<K extends MapKey = string, V = unknown> {
 
   get [Symbol.toStringTag](): string {
     return 'SharedMap'
+  }
+
+  /** What JSON.stringify and console.log show of a map: the number of its entries, not these. */
+  toJSON(): MapSummary {
+    return summaryOf(this)
+  }
+
+  [inspect.custom](depth: number, options: InspectOptionsStylized): string {
+    return inspectAs('SharedMap', this.toJSON(), depth, options)
   }
 
   // ---- internals --------------------------------------------------------------------------------

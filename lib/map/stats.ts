@@ -1,5 +1,5 @@
 /** Statistics of a map. */
-
+import { OffheapError } from '../errors.js'
 import { segmentsOf } from './directory.js'
 import {
   BYTES_F64,
@@ -32,6 +32,26 @@ export interface MapStats {
   readonly expired: number
   /** The number of times that the map changed its hash because too many keys collided. */
   readonly rebuilds: number
+}
+
+/** What JSON.stringify and console.log show of a map. */
+export interface MapSummary {
+  /** The number of entries; 0 if the map is closed, or its memory was overwritten. */
+  readonly size: number
+  /** The pointer of the map's header. */
+  readonly pointer: number
+  readonly closed: boolean
+}
+
+/** A summary of a map in any state. */
+export function summaryOf(map: { readonly size: number; readonly pointer: number }): MapSummary {
+  const { pointer } = map
+  try {
+    return { size: map.size, pointer, closed: false }
+  } catch (error) {
+    const closed = error instanceof OffheapError && error.code === 'ERR_OFFHEAP_CLOSED'
+    return { size: 0, pointer, closed }
+  }
 }
 
 export function statsOf(table: Table, hits: number, misses: number): MapStats {

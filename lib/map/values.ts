@@ -4,7 +4,8 @@
  */
 import { types } from 'node:util'
 import { corrupt, invalidType, outOfRange } from '../errors.js'
-import { packRecord, recordOver } from '../values/struct.js'
+import { A, type Fields, type StructRecord, V } from '../values/fields.js'
+import { TYPE } from '../values/struct.js'
 import { bytesOf } from './keys.js'
 import { KIND, VALUE_BYTES, VALUE_KIND_MASK, VALUE_KIND_SHIFT, valueAt } from './layout.js'
 import type { MapMemory } from './memory.js'
@@ -39,6 +40,36 @@ export function readNumber(m: Int32Array, at: number): number {
   halves[0] = m[at]
   halves[1] = m[at + 1]
   return float[0]
+}
+
+/**
+ * The record in the bytes of an array, which must be long enough. Runs no code of the caller, which
+ * `kind.over` could be.
+ */
+function recordOver(kind: RecordKind, bytes: Uint8Array): StructRecord<Fields> {
+  return new kind[TYPE](new DataView(bytes.buffer, bytes.byteOffset, kind.size), 0)
+}
+
+/**
+ * The bytes of a record with the fields of a value: a record of this kind, or an object that has
+ * all of them. Throws ERR_INVALID_ARG_TYPE for another value, and the errors of assigning fields.
+ */
+function packRecord(kind: RecordKind, value: unknown): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(kind.size)
+  if (value instanceof kind[TYPE]) {
+    const { buffer, byteOffset } = value[V]
+    bytes.set(new Uint8Array(buffer, byteOffset + value[A], kind.size))
+    return bytes
+  }
+  if (typeof value !== 'object' || value === null)
+    throw invalidType('value', 'an object with the fields of a record', value)
+  const record = recordOver(kind, bytes)
+  for (const name in record) {
+    const field: unknown = Reflect.get(value, name)
+    if (field === undefined) throw invalidType(`value.${name}`, 'the value of a field', field)
+    Reflect.set(record, name, field)
+  }
+  return bytes
 }
 
 /** A value that is about to be stored. */

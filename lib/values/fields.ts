@@ -33,6 +33,14 @@ export type FieldValue<Type extends FieldType> = Type extends NumberType
         ? Uint8Array
         : string
 
+/** The fields of a record, in the order of their offsets: `{ id: 'u32', name: 'utf8:32' }`. */
+export type Fields = Readonly<Record<string, FieldType>>
+
+/** One record. Its properties read and write the heap. */
+export type StructRecord<Names extends Fields> = {
+  -readonly [Name in keyof Names]: FieldValue<Names[Name]>
+}
+
 /** Fields have the byte order of the machine, like typed arrays over the heap. */
 const LE = endianness() === 'LE'
 export const V: unique symbol = Symbol('view')
@@ -70,50 +78,28 @@ export type Kind = readonly [bytes: number, alignment: number, at: (o: number) =
 /** The numeric types. Each accessor is a separate function, so that V8 can inline it. */
 // biome-ignore format: a table
 const NUMBERS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
-  ['u8', [1, 1, o => ({
-    get() { return this[V].getUint8(this[A] + o) },
-    set(x) { this[V].setUint8(this[A] + o, x) }
-  })]],
-  ['i8', [1, 1, o => ({
-    get() { return this[V].getInt8(this[A] + o) },
-    set(x) { this[V].setInt8(this[A] + o, x) }
-  })]],
-  ['u16', [2, 2, o => ({
-    get() { return this[V].getUint16(this[A] + o, LE) },
-    set(x) { this[V].setUint16(this[A] + o, x, LE) }
-  })]],
-  ['i16', [2, 2, o => ({
-    get() { return this[V].getInt16(this[A] + o, LE) },
-    set(x) { this[V].setInt16(this[A] + o, x, LE) }
-  })]],
-  ['u32', [4, 4, o => ({
-    get() { return this[V].getUint32(this[A] + o, LE) },
-    set(x) { this[V].setUint32(this[A] + o, x, LE) }
-  })]],
-  ['i32', [4, 4, o => ({
-    get() { return this[V].getInt32(this[A] + o, LE) },
-    set(x) { this[V].setInt32(this[A] + o, x, LE) }
-  })]],
-  ['f32', [4, 4, o => ({
-    get() { return this[V].getFloat32(this[A] + o, LE) },
-    set(x) { this[V].setFloat32(this[A] + o, x, LE) }
-  })]],
-  ['f64', [8, 8, o => ({
-    get() { return this[V].getFloat64(this[A] + o, LE) },
-    set(x) { this[V].setFloat64(this[A] + o, x, LE) }
-  })]],
-  ['u64', [8, 8, o => ({
-    get() { return this[V].getBigUint64(this[A] + o, LE) },
-    set(x) { this[V].setBigUint64(this[A] + o, x, LE) }
-  })]],
-  ['i64', [8, 8, o => ({
-    get() { return this[V].getBigInt64(this[A] + o, LE) },
-    set(x) { this[V].setBigInt64(this[A] + o, x, LE) }
-  })]],
-  ['bool', [1, 1, o => ({
-    get() { return this[V].getUint8(this[A] + o) !== 0 },
-    set(x) { this[V].setUint8(this[A] + o, x ? 1 : 0) }
-  })]]
+  ['u8', [1, 1, o => ({ get() { return this[V].getUint8(this[A] + o) },
+    set(x) { this[V].setUint8(this[A] + o, x) } })]],
+  ['i8', [1, 1, o => ({ get() { return this[V].getInt8(this[A] + o) },
+    set(x) { this[V].setInt8(this[A] + o, x) } })]],
+  ['u16', [2, 2, o => ({ get() { return this[V].getUint16(this[A] + o, LE) },
+    set(x) { this[V].setUint16(this[A] + o, x, LE) } })]],
+  ['i16', [2, 2, o => ({ get() { return this[V].getInt16(this[A] + o, LE) },
+    set(x) { this[V].setInt16(this[A] + o, x, LE) } })]],
+  ['u32', [4, 4, o => ({ get() { return this[V].getUint32(this[A] + o, LE) },
+    set(x) { this[V].setUint32(this[A] + o, x, LE) } })]],
+  ['i32', [4, 4, o => ({ get() { return this[V].getInt32(this[A] + o, LE) },
+    set(x) { this[V].setInt32(this[A] + o, x, LE) } })]],
+  ['f32', [4, 4, o => ({ get() { return this[V].getFloat32(this[A] + o, LE) },
+    set(x) { this[V].setFloat32(this[A] + o, x, LE) } })]],
+  ['f64', [8, 8, o => ({ get() { return this[V].getFloat64(this[A] + o, LE) },
+    set(x) { this[V].setFloat64(this[A] + o, x, LE) } })]],
+  ['u64', [8, 8, o => ({ get() { return this[V].getBigUint64(this[A] + o, LE) },
+    set(x) { this[V].setBigUint64(this[A] + o, x, LE) } })]],
+  ['i64', [8, 8, o => ({ get() { return this[V].getBigInt64(this[A] + o, LE) },
+    set(x) { this[V].setBigInt64(this[A] + o, x, LE) } })]],
+  ['bool', [1, 1, o => ({ get() { return this[V].getUint8(this[A] + o) !== 0 },
+    set(x) { this[V].setUint8(this[A] + o, x ? 1 : 0) } })]]
 ])
 
 const bytesAt = (

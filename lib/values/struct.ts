@@ -13,15 +13,7 @@ import { type InspectOptionsStylized, inspect, types } from 'node:util'
 import { invalidType, invalidValue, outOfRange } from '../errors.js'
 import type { BlockReference } from '../heap/arguments.js'
 import { inspectAs } from '../inspect.js'
-import { A, type FieldType, type FieldValue, kindOf, Place, V } from './fields.js'
-
-/** The fields of a record, in the order of their offsets: `{ id: 'u32', name: 'utf8:32' }`. */
-export type Fields = Readonly<Record<string, FieldType>>
-
-/** One record. Its properties read and write the heap. */
-export type StructRecord<Names extends Fields> = {
-  -readonly [Name in keyof Names]: FieldValue<Names[Name]>
-}
+import { A, type Fields, kindOf, Place, type StructRecord, V } from './fields.js'
 
 type RecordClass<Names extends Fields> = new (
   view: DataView,
@@ -29,7 +21,7 @@ type RecordClass<Names extends Fields> = new (
 ) => StructRecord<Names> & Place
 
 /** The key of a kind's class. A map must run no code of the caller to make a record. */
-const TYPE: unique symbol = Symbol('type')
+export const TYPE: unique symbol = Symbol('type')
 
 /** A kind of record. See `struct`. */
 export class Struct<Names extends Fields> {
@@ -92,7 +84,7 @@ export class Struct<Names extends Fields> {
     if (!types.isUint8Array(bytes)) throw invalidType('bytes', 'a Uint8Array', bytes)
     if (bytes.byteLength < this.size)
       throw outOfRange('bytes', `an array of at least ${this.size} bytes`, bytes.byteLength)
-    return recordOver(this, bytes)
+    return new this[TYPE](new DataView(bytes.buffer, bytes.byteOffset, this.size), 0)
   }
 
   /**
@@ -115,6 +107,15 @@ export class Struct<Names extends Fields> {
 
   get [Symbol.toStringTag](): string {
     return 'Struct'
+  }
+
+  /** What JSON.stringify and console.log show of a kind of record: where its fields are. */
+  toJSON(): { size: number; offsets: Record<string, number> } {
+    return { size: this.size, offsets: Object.fromEntries(this.offsets) }
+  }
+
+  [inspect.custom](depth: number, options: InspectOptionsStylized): string {
+    return inspectAs('Struct', this.toJSON(), depth, options)
   }
 }
 
@@ -184,36 +185,6 @@ function hasFields<Names extends Fields>(
   fields: Names
 ): type is RecordClass<Names> & typeof Place {
   return Object.keys(fields).every(name => name in type.prototype)
-}
-
-/** The record in an array, which must be long enough. */
-export function recordOver<Names extends Fields>(
-  kind: Struct<Names>,
-  bytes: Uint8Array
-): StructRecord<Names> {
-  return new kind[TYPE](new DataView(bytes.buffer, bytes.byteOffset, kind.size), 0)
-}
-
-/**
- * The bytes of a record with the fields of a value: a record of this kind, or an object that has
- * all of them. Throws ERR_INVALID_ARG_TYPE for another value, and the errors of assigning fields.
- */
-export function packRecord(kind: Struct<Fields>, value: unknown): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(kind.size)
-  if (value instanceof kind[TYPE]) {
-    const { buffer, byteOffset } = value[V]
-    bytes.set(new Uint8Array(buffer, byteOffset + value[A], kind.size))
-    return bytes
-  }
-  if (typeof value !== 'object' || value === null)
-    throw invalidType('value', 'an object with the fields of a record', value)
-  const record = recordOver(kind, bytes)
-  for (const name in record) {
-    const field: unknown = Reflect.get(value, name)
-    if (field === undefined) throw invalidType(`value.${name}`, 'the value of a field', field)
-    Reflect.set(record, name, field)
-  }
-  return bytes
 }
 
 /**

@@ -2,11 +2,15 @@
  * Heaps and regions with console.log, JSON.stringify, structuredClone, proxies, Object.freeze and
  * `new`.
  */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { format, inspect, isDeepStrictEqual } from 'node:util'
 import { serialize } from 'node:v8'
 import { MessageChannel } from 'node:worker_threads'
 import { describe, expect, test } from 'vitest'
-import { Heap, type HeapOptions, placements, Region } from '../../lib/index.js'
+import { Heap, type HeapOptions, placements, Region, struct } from '../../lib/index.js'
+import { HeapCache, HeapMap, SharedMap } from '../../lib/map/index.js'
 import { errorOf } from './support.js'
 
 const MiB = 2 ** 20
@@ -252,5 +256,67 @@ describe('new', () => {
     const fake: Region = Object.create(Region.prototype)
     expect(errorOf(() => Heap.format(fake)).code).toBe('ERR_INVALID_ARG_TYPE')
     expect(errorOf(() => Heap.attach(fake)).code).toBe('ERR_INVALID_ARG_TYPE')
+  })
+})
+
+describe('everything else that has a class', () => {
+  const wide = { breakLength: 200 }
+  const maps = {
+    HeapMap: () => HeapMap.create<string, object>({ size: MiB }),
+    HeapCache: () => HeapCache.create<string, object>({ max: 10, size: MiB }),
+    SharedMap: () => SharedMap.create<string, object>(Heap.map({ size: MiB, shared: true }))
+  }
+
+  test.each(Object.entries(maps))('%s is summarized without its entries', (name, create) => {
+    const map = create()
+    for (const key of ['one', 'two']) map.set(key, { secret: key })
+    const { heap, pointer } = map
+    const summary = { size: 2, pointer, closed: false }
+    expect(JSON.parse(JSON.stringify({ map }))).toEqual({ map: summary })
+    expect(inspect(map, wide)).toBe(`${name} { size: 2, pointer: ${pointer}, closed: false }`)
+    expect(inspect({ a: { b: { map } } })).toContain(`[${name}]`)
+    expect(inspect(Object.getPrototypeOf(map)).length).toBeLessThan(200)
+    heap.u8.fill(0xff, pointer, pointer + 64)
+    expect(inspect(map)).toMatch(/closed: false/)
+    map.close()
+    expect(map.toJSON()).toEqual({ size: 0, pointer, closed: true })
+    heap.close()
+  })
+
+  test('roots, mutexes, pins and structs are shown by what they stand for', () => {
+    using heap = heapWith({})
+    const pointer = heap.calloc(1, 8)
+    using pin = heap.pin(pointer)
+    const mutex = heap.mutex(pointer)
+    expect(inspect(pin)).toBe(`Pin { pointer: ${pointer} }`)
+    expect(JSON.parse(JSON.stringify(pin))).toEqual({ pointer })
+    expect(inspect(mutex)).toBe(`Mutex { pointer: ${pointer}, held: false }`)
+    mutex.run(() => expect(JSON.stringify(mutex)).toBe(`{"pointer":${pointer},"held":true}`))
+    const Point = struct({ x: 'f64', name: 'utf8:8' })
+    expect(inspect({ Point }, { ...wide, depth: 3 })).toBe(
+      '{ Point: Struct { size: 16, offsets: [Object] } }'
+    )
+    expect(Point.toJSON()).toEqual({ size: 16, offsets: { x: 0, name: 8 } })
+    expect([pin, mutex, Point].map(String)).toEqual([
+      '[object Pin]',
+      '[object Mutex]',
+      '[object Struct]'
+    ])
+  })
+
+  test('the roots of a heap in a file are shown by name, also after it was closed', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'offheap-'))
+    const heap = Heap.open(join(folder, 'a.heap'), { size: MiB, create: true })
+    const { roots } = heap
+    const pointer = heap.malloc(8)
+    roots.set('first', pointer)
+    roots.set('__proto__', 0)
+    expect(inspect(roots, wide)).toMatch(/^Roots \{ /)
+    expect(JSON.parse(JSON.stringify({ roots })).roots.first).toBe(pointer)
+    expect(Object.keys(roots.toJSON()).sort()).toEqual(['__proto__', 'first'])
+    expect(String(roots)).toBe('[object Roots]')
+    heap.close()
+    expect(inspect(roots)).toBe('Roots {}')
+    rmSync(folder, { recursive: true })
   })
 })
