@@ -20,8 +20,10 @@ import {
 
 const PROGRAM = `
   import { Heap } from 'offheap'
+  import { HeapMap } from 'offheap/map'
   const plain = Heap.format(new ArrayBuffer(65536))
   plain.free(plain.malloc(100))
+  HeapMap.create(plain).set('key', 'value').destroy()
   console.log('needs no addon')
   const heap = Heap.map(2 ** 20)
   heap.free(heap.malloc(100))

@@ -96,14 +96,14 @@ describe.each(Object.entries(MANAGERS))('%s', (name, manager) => {
     return run(folder, command, [...words, ...args], options)
   }
 
-  function probe(): { status: number | null; output: string } {
+  function probe(file = 'probe.mjs'): { status: number | null; output: string } {
     const [command = '', ...words] = node === undefined ? [process.execPath] : [...program, ...node]
-    return attempt(folder, command, [...words, 'probe.mjs'], options)
+    return attempt(folder, command, [...words, file], options)
   }
 
   /** The addon that the probe loaded, from the folder of the package. */
-  function loaded(): string {
-    const { status, output } = probe()
+  function loaded(file?: string): string {
+    const { status, output } = probe(file)
     expect({ status, output }).toMatchObject({ status: 0 })
     const line = output.split('\n').find(text => text.startsWith('{"node"')) ?? ''
     return String(JSON.parse(line).addon).replace(/^.*\/node_modules\/offheap\//, '')
@@ -114,20 +114,16 @@ describe.each(Object.entries(MANAGERS))('%s', (name, manager) => {
     folder = project({ 'package.json': manifest(), ...files })
   })
 
-  test('installs offheap without compiling anything', () => {
+  test('installs offheap, for import and require, without compiling anything', () => {
     expect(call(install(inject('tarball')))).not.toMatch(/node-gyp|gyp info/)
     expect(readdirSync(place(folder))).not.toContain('build')
-    const addon = loaded()
-    expect(addon).toBe(PREBUILT)
     const installer = `${name.split(' ')[0]} ${call(['--version']).trim()}`
-    addRow({
-      what: name,
-      node: `${process.version} ${process.arch}`,
-      installer,
-      packages: '',
-      size: '',
-      addon
-    })
+    for (const [format, file] of Object.entries({ ESM: 'probe.mjs', CommonJS: 'probe.cjs' })) {
+      const addon = loaded(file)
+      expect(addon).toBe(PREBUILT)
+      const node = `${process.version} ${process.arch}`
+      addRow({ what: `${name}, ${format}`, node, installer, packages: '', size: '', addon })
+    }
   })
 
   test('runs the command of the error to build the addon', () => {

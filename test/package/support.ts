@@ -43,8 +43,8 @@ const LIBC =
 export const PREBUILT = `prebuilds/${process.platform}-${process.arch}/offheap${LIBC}.node`
 
 /**
- * Uses the heap, makes it detect a double free, and prints the versions of Node and the addon. The
- * code before it imports the names.
+ * Uses the heap and a map, makes the heap detect a double free, and prints the versions of Node and
+ * the addon. The code before it imports the names.
  */
 const USE = `
 const heap = Heap.map(2 ** 20)
@@ -59,6 +59,10 @@ try {
   code = error instanceof OffheapError ? error.code : String(error)
 }
 heap.close()
+const map = HeapMap.create({ size: 2 ** 20 })
+map.set('key', 'value')
+if (map.get('key') !== 'value') throw new Error('offheap/map does not work')
+map.close()
 if (code !== 'ERR_OFFHEAP_DOUBLE_FREE' || !heap.closed) {
   throw new Error('the heap does not work: ' + code)
 }
@@ -67,8 +71,14 @@ const addon = sharedObjects.find(path => /offheap[^/]*[.]node$/.test(path))
 console.log(JSON.stringify({ node: process.version, arch: process.arch, addon }))
 `
 export const PROBES = {
-  'probe.mjs': `import { Heap, OffheapError } from 'offheap'\n${USE}`,
-  'probe.cjs': `const { Heap, OffheapError } = require('offheap')\n${USE}`
+  'probe.mjs': `
+import { Heap, OffheapError } from 'offheap'
+import { HeapMap } from 'offheap/map'
+${USE}`,
+  'probe.cjs': `
+const { Heap, OffheapError } = require('offheap')
+const { HeapMap } = require('offheap/map')
+${USE}`
 }
 
 /** An empty project: a package.json, the probes, and these files. */
