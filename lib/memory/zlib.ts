@@ -1,9 +1,9 @@
 /**
  * zlib reads its input in chunks, on other threads. If the view was detached between two chunks,
  * Node aborts the process. This module wraps the native `write` of zlib's streams to test first
- * whether the input still exists. From the first `close()` of mapped memory on, the operation then
- * fails with ERR_OFFHEAP_CLOSED instead. Nothing else in zlib changes. A runtime whose streams have
- * no such `write` is left unchanged.
+ * whether the input still exists. From the first `close()` of mapped memory after zlib was loaded
+ * on, the operation then fails with ERR_OFFHEAP_CLOSED instead. Nothing else in zlib changes. A
+ * runtime whose streams have no such `write` is left unchanged.
  */
 
 /** One factory for each native class with its own `write`. Node before 22.15 has no zstd. */
@@ -19,7 +19,7 @@ let guarded = false
 
 /** Makes zlib fail cleanly when its input is detached. Call this before memory is detached. */
 export function guardZlib(): void {
-  if (guarded) return
+  if (guarded || !isLoaded()) return
   guarded = true
   const zlib = process.getBuiltinModule?.('node:zlib')
   if (zlib === undefined) return
@@ -29,6 +29,15 @@ export function guardZlib(): void {
     if (typeof handle === 'object' && handle !== null) guard(Reflect.getPrototypeOf(handle))
     callIfThere(stream, 'destroy')
   }
+}
+
+/**
+ * Whether this thread has loaded zlib: if not, zlib reads nothing, and to load it takes longer than
+ * all else that closing does. Runtimes other than Node don't know, and return true.
+ */
+function isLoaded(): boolean {
+  const modules: unknown = Reflect.get(process, 'moduleLoadList')
+  return !Array.isArray(modules) || modules.includes('NativeModule zlib')
 }
 
 function guard(native: object | null): void {

@@ -158,6 +158,27 @@ describe.runIf(onLinux)('a region that native code is using', () => {
     expect(outcomes).toEqual(Array.from({ length: 4 }, () => 'ERR_OFFHEAP_CLOSED'))
   })
 
+  test('is guarded from zlib once that is loaded, which no close() does', () => {
+    const { stdout, stderr } = compiled.run(`
+      const isLoaded = () => process.moduleLoadList.includes('NativeModule zlib')
+      const { createDeflate } = await (async () => {
+        const before = Heap.map(2 ** 20)
+        before.close()
+        console.log(isLoaded())
+        return import('node:zlib')
+      })()
+      const heap = Heap.map(2 ** 22)
+      const stream = createDeflate()
+      stream.end(heap.allocZeroed(2 ** 21))
+      while (stream.readableLength === 0 && !stream.readableEnded)
+        await new Promise(resolve => setImmediate(resolve))
+      const { write } = Object.getPrototypeOf(stream._handle)
+      heap.close()
+      console.log(isLoaded(), Object.getPrototypeOf(createDeflate()._handle).write === write)
+      stream.destroy()`)
+    expect({ stdout, stderr }).toEqual({ stdout: 'false\ntrue false\n', stderr: '' })
+  })
+
   test('keeps its addresses during a pending read, and releases them afterwards', () => {
     const told = run(`
       const told = []
