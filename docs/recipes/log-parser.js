@@ -28,10 +28,7 @@ export class LogTotals {
     this.#table = Total.alloc(heap, Math.ceil((mostPaths * 4) / 3))
   }
 
-  /**
-   * Adds a file, which is read into one block, piece by piece. No line may be longer than the
-   * block.
-   */
+  /** Adds a file, which is read into one block, piece by piece. A line must fit in the block. */
   async add(path, blockBytes = 256 * 1024) {
     const block = this.#heap.allocBuffer(blockBytes)
     const pin = this.#heap.pin(block) // fs.read writes to it from another thread
