@@ -190,7 +190,10 @@ describe('offheap external to a bundle', () => {
     ['esbuild', [...esbuild('esm', 'esbuild-external/main.mjs').slice(1), '--external:offheap']],
     [
       'rolldown',
-      [...rolldown('esm', 'rolldown-external/main.mjs').slice(1), '--external', 'offheap']
+      [
+        ...rolldown('esm', 'rolldown-external/main.mjs').slice(1),
+        ...['--external', 'offheap', '--external', 'offheap/map']
+      ]
     ]
   ]
 
