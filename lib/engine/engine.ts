@@ -6,7 +6,7 @@
 
 import type { OffheapError } from '../errors.js'
 import type { PlacementName } from '../placement/placement.js'
-import type { Slots } from './slots.js'
+import type { FastPath } from './slots.js'
 
 /** A payload's byte offset in the heap's memory; a multiple of 8. 0 is NULL. */
 export type Pointer = number
@@ -171,7 +171,7 @@ export interface Engine {
   /** False after close(), and after the memory was detached or lost. */
   readonly open: boolean
   /** The fast path of malloc, free and realloc, which bypasses the engine. */
-  readonly slots: Slots
+  readonly slots: FastPath
   /** Allocates at least `bytes` bytes, an integer from 0. Returns 0 when out of memory. */
   allocate(bytes: number): Pointer
   /** Allocates a block whose first `bytes` bytes are zero. Returns 0 when out of memory. */

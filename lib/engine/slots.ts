@@ -30,7 +30,22 @@ const unitOf = (pointer: number): number =>
  */
 export const tooFewFor = (size: number): number => Math.max(0, size - UNIT_BYTES - (size >> 2))
 
-export class Slots {
+/** What a heap uses before it calls its engine. */
+export interface FastPath {
+  /** Allocates a slot for `bytes` bytes, any int32. Returns 0 if the engine has to do it. */
+  take(bytes: number): number
+  /** Like `take(bytes)`, but clears the first `bytes` bytes. */
+  takeZeroed(bytes: number): number
+  /**
+   * Frees the used slot at `pointer`, any integer. Returns false, changing nothing, if the engine
+   * has to do it.
+   */
+  give(pointer: number): boolean
+  /** Should `bytes` bytes stay in the used slot at `pointer`, any integer? */
+  suits(pointer: number, bytes: number): boolean
+}
+
+export class Slots implements FastPath {
   /** Requests of up to this many bytes are served; -1 when the heap has no slabs. */
   limit: number
   private words: Int32Array

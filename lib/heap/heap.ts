@@ -12,7 +12,7 @@ import type {
   Leak,
   Pointer
 } from '../engine/engine.js'
-import type { Slots } from '../engine/slots.js'
+import type { FastPath } from '../engine/slots.js'
 import { corrupt, invalidState, invalidType, OffheapError, outOfRange } from '../errors.js'
 import { afterwards, publish } from '../events.js'
 import { leakReport } from '../hardened/stacks.js'
@@ -118,7 +118,7 @@ export class Heap<Memory extends ArrayBufferLike = ArrayBuffer> {
   readonly buffer: Memory
   private readonly engine: Engine
   /** The slots of the engine: all that the fast path uses. */
-  private readonly slots: Slots
+  private readonly slots: FastPath
   private readonly state: State<Memory>
 
   /**

@@ -3,7 +3,8 @@
  * Each arena is an ordinary heap with its own allocator (lib/engine). Every thread owns an arena,
  * if there are enough:
  *
- * - malloc, and free of a block in the thread's own arena, take no lock: see access.ts.
+ * - malloc, and free of a block in the thread's own arena, take no lock: see access.ts and, for
+ *   the slots of slabs, fast-path.ts.
  * - free of a block in another arena puts it into an outbox, which is delivered in batches: see
  *   outbox.ts.
  * - A thread whose arena is full moves to a vacant one. If there is none, it tries all arenas.
@@ -32,12 +33,12 @@ import type {
 } from '../engine/engine.js'
 import { recover } from '../engine/recover.js'
 import { refusalOf } from '../engine/refusal.js'
-import { noSlots, type Slots } from '../engine/slots.js'
 import { OffheapError } from '../errors.js'
 import { CUT, FIRST_WORD, PENDING_WORD } from '../layout/header.js'
 import type { PlacementName } from '../placement/placement.js'
 import type { Access } from './access.js'
 import { BUSY, CALL, MAIL, TRIMS } from './control.js'
+import { OwnSlots } from './fast-path.js'
 import type { Outboxes } from './outbox.js'
 import { sumOf } from './stats.js'
 import { ROOT_WORD, UNIT_BYTES } from './superblock.js'
@@ -77,8 +78,7 @@ type Call = typeof ALLOCATE | typeof ALLOCATE_ZEROED | typeof FREE | typeof RESI
 
 export class SharedEngine implements Engine {
   readonly placement: PlacementName
-  /** Empty: a shared heap does not use the fast path of `Heap`. */
-  readonly slots: Slots = noSlots()
+  readonly slots: OwnSlots
   private readonly host: Host
   private readonly access: Access
   private readonly outboxes: Outboxes
@@ -93,8 +93,8 @@ export class SharedEngine implements Engine {
   private home: Arena
   private owns = false
   /**
-   * Whether the fast path may be used: the thread owns an arena, needs no fences, and its last
-   * operation was not interrupted.
+   * Whether `slots` and `quick` may be used: the thread owns an arena, needs no fences, and its
+   * last operation was not interrupted.
    */
   private ready = false
   private visits = 0
@@ -104,7 +104,6 @@ export class SharedEngine implements Engine {
   private record = 0
   private own: Int32Array
   private allocator: Allocator
-  private ownSlots: Slots
   /** Notified before and after this thread frees a block. */
   private watcher: Watch | undefined
   /** Whether an arena grew past another MiB during the current call. */
@@ -146,7 +145,7 @@ export class SharedEngine implements Engine {
     this.arenaBytes = first.words.byteLength
     this.own = first.words
     this.allocator = first.allocator
-    this.ownSlots = first.allocator.slots
+    this.slots = new OwnSlots()
     this.settle()
   }
 
@@ -171,10 +170,9 @@ export class SharedEngine implements Engine {
     let result = 0
     try {
       if (call === ALLOCATE) {
-        if (bytes <= this.ownSlots.limit) result = this.ownSlots.take(bytes)
-        if (result === 0) result = this.allocator.allocate(bytes)
+        result = this.allocator.allocate(bytes)
       } else if (call === FREE) {
-        result = this.ownSlots.give(local) || this.allocator.free(local) ? 1 : 0
+        result = this.allocator.free(local) ? 1 : 0
       } else if (call === RESIZE) {
         result = this.allocator.resize(local, bytes)
       } else {
@@ -184,6 +182,7 @@ export class SharedEngine implements Engine {
       // Don't call anything here: the stack may be exhausted.
       this.own[PENDING_WORD] = CUT
       this.ready = false
+      this.slots.limit = -1
       head[record + BUSY] = 0
       throw error
     }
@@ -270,6 +269,7 @@ export class SharedEngine implements Engine {
       } catch (error) {
         this.own[PENDING_WORD] = CUT
         this.ready = false
+        this.slots.limit = -1
         throw error
       } finally {
         this.end()
@@ -288,7 +288,7 @@ export class SharedEngine implements Engine {
     if (!this.owns || this.own[PENDING_WORD] === CUT) return false
     Atomics.store(head, record + BUSY, 1)
     if (Atomics.load(head, record + CALL) === 0) {
-      this.ready = !this.fenced
+      this.makeReady()
       return true
     }
     this.end()
@@ -339,7 +339,7 @@ export class SharedEngine implements Engine {
         this.outboxes.flush(this.home.index)
         this.end()
       }
-      this.access.disown(this.record)
+      this.disown()
     }
     this.access.own(arena.record)
     this.home = arena
@@ -348,9 +348,21 @@ export class SharedEngine implements Engine {
     this.bytes = arena.words.byteLength
     this.own = arena.words
     this.allocator = arena.allocator
-    this.ownSlots = arena.allocator.slots
+    const { record } = arena
+    this.slots.own(
+      arena.allocator.slots,
+      this.head.subarray(record + BUSY, record + CALL + 1),
+      arena.base
+    )
     this.owns = true
-    this.ready = !this.fenced
+    this.makeReady()
+  }
+
+  /** Turns the fast path on; where the owner needs fences, there is none. */
+  private makeReady(): void {
+    if (this.ready || this.fenced) return
+    this.ready = true
+    this.slots.open()
   }
 
   private firstOf(work: (arena: Arena) => Pointer): Pointer {
@@ -669,13 +681,19 @@ export class SharedEngine implements Engine {
       // Another thread is in the arena: the next owner will post what the outboxes hold.
       if (!(error instanceof OffheapError)) throw error
     }
+    this.disown()
+  }
+
+  private disown(): void {
     this.owns = false
     this.ready = false
+    this.slots.limit = -1
     this.access.disown(this.record)
   }
 
   close(): void {
     for (const { allocator } of this.arenas) allocator.close()
+    this.slots.close()
     this.owns = false
     this.ready = false
     this.arenas = []
@@ -685,6 +703,7 @@ export class SharedEngine implements Engine {
 
   watch(watch: Watch | undefined): void {
     this.watcher = watch
+    this.slots.setFast(watch === undefined)
   }
 
   leaks(): Leak[] | undefined {
