@@ -59,8 +59,8 @@ export async function measureSizes(
       times: ofRow.map(figure => kept(figure?.timesAsFast ?? Number.NaN))
     }
   })
-  const samples = Math.min(
-    ...bySize.flatMap(one => one.buffer.map(figure => figure.samples.length))
-  )
+  // A contender that failed has none.
+  const counts = bySize.flatMap(one => one.buffer.map(figure => figure.samples.length))
+  const samples = Math.min(...counts.filter(count => count > 0))
   return { x: sizes.map(value => ({ value, label: humanBytes(value) })), samples, rows }
 }

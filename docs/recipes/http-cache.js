@@ -122,7 +122,7 @@ async function main(pages, seconds, name) {
   else if (name === 'HeapCache') await measure(name, pageCache(pages * 500), pages, seconds)
   else {
     console.log(`${pages.toLocaleString('en-US')} pages, Node ${process.version}`)
-    const head = ['requests a s', 'slowest request', 'worst GC pause', 'worst delay']
+    const head = ['requests/s', 'slowest request', 'worst GC pause', 'worst delay']
     line('cache', [...head, 'resident'])
     for (const each of ['HeapCache', 'Map']) {
       const args = [fileURLToPath(import.meta.url), `${pages}`, `${seconds}`, each]

@@ -277,6 +277,6 @@ if (!isMainThread) {
 else {
   const [run, count] = comparisons[process.argv[2]] ?? []
   if (run === undefined) throw new RangeError('Compare what? array, queue or cache')
-  console.log(`Node ${process.version}, the time of one`)
+  console.log(`Node ${process.version}, time per operation`)
   await run(Number(process.argv[3] ?? count))
 }

@@ -105,7 +105,10 @@ function gradeCommand(io: Io, done: (code: number) => void): Command {
       '--config <file>',
       "weights and thresholds (default: lab.jsonc beside the file, or else the lab's)"
     )
-    .option('--seed <text>', 'replace traces by ones of the same kinds that depend on this text')
+    .option(
+      '--seed <text>',
+      'replace the traces with others of the same kinds, made from this text'
+    )
     .option('--check-every', 'compare all payloads and call check() after every operation; slow')
     .option('--timeout <seconds>', 'stop a trace that takes longer', number(0.1, 3600))
     .addOption(
@@ -145,9 +148,10 @@ function kitCommand(io: Io): Command {
 
 function tracesCommand(io: Io): Command {
   return new Command('traces')
-    .description('write traces that depend on a seed: hidden ones, or a student’s own')
+    .summary('write hidden traces, made from a seed')
+    .description('Writes traces of the same kinds as those of the lab, made from a seed.')
     .argument('<dir>', 'folder to write to; traces there with the same names are replaced')
-    .requiredOption('--seed <text>', 'any text; the same text makes the same traces')
+    .requiredOption('--seed <text>', 'any text; the same text gives the same traces')
     .action(async (folder: string, { seed }: { seed: string }) => {
       const { seededTraces, writeTraces } = await import('../lab/kit/patterns.js')
       const paths = writeTraces(folder, seededTraces(seed))
@@ -162,11 +166,18 @@ interface BreakCommandOptions {
 
 function breakCommand(io: Io, done: (code: number) => void): Command {
   return new Command('break')
-    .description('see how many of ten wrong allocators your tests break')
+    .summary('report which of ten wrong allocators your tests break')
+    .description('Reports which of ten wrong allocators your tests break.')
     .argument('<traces...>', '.rep files of at most 200 operations, or folders of them')
-    .option('--config <file>', 'limits of time and memory (default: lab.jsonc here or that ships)')
+    .option(
+      '--config <file>',
+      "time and memory limits (default: lab.jsonc here, or else the lab's)"
+    )
     .option('--json', 'write the result as JSON')
-    .addHelpText('after', '\nExit codes: 0 all ten are broken, 1 some are not, 2 a test is wrong')
+    .addHelpText(
+      'after',
+      '\nExit codes:\n  0  your tests break all ten\n  1  some are not broken\n  2  a test is not valid'
+    )
     .action(async (paths: readonly string[], options: BreakCommandOptions) => {
       assertLabs()
       const { breakAll } = await import('../lab/kit/breakers.js')
@@ -218,7 +229,7 @@ function gradeAllCommand(io: Io, done: (code: number) => void): Command {
     .option('--config <file>', "weights and thresholds (default: the lab's)")
     .option(
       '--seed <text>',
-      'give each submission traces of its own, that depend on this text and its name'
+      'give each submission its own traces, made from this text and its name'
     )
     .option('--csv <file>', 'write a table here')
     .option('--html <file>', 'write a leaderboard here, with a list of similar submissions')

@@ -17,9 +17,9 @@ const EXIT_CODES = `
 Exit codes:
   0  success
   1  something failed, such as the verification of a replay
-  2  the command line was wrong
+  2  the command line was not valid
   130  interrupted by Ctrl-C
-  141  the reader of the output went away, as in: offheap ... | head`
+  141  the program that read the output has ended, as in: offheap ... | head`
 
 /** Runs `offheap` with these arguments. Resolves to the exit code; never rejects. */
 export async function run(args: readonly string[], io: Io): Promise<number> {

@@ -10,7 +10,7 @@ export function recordCommand(): Command {
   return new Command('record')
     .summary('record the allocations of a program as a .rep trace (Linux)')
     .description(
-      'Records the calls of malloc, calloc, realloc, memalign and free that a program makes, ' +
+      'Records the calls to malloc, calloc, realloc, memalign and free that a program makes, ' +
         'as a .rep trace (Linux).'
     )
     .usage('-o FILE -- PROGRAM [ARGUMENTS...]')

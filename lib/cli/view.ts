@@ -66,7 +66,7 @@ export function viewCommand(io: Io): Command {
     .addHelpText(
       'after',
       `
-Give --placement and --allocator twice, or one of each, for two heaps side by side.
+Give --placement or --allocator twice, or one of each, to see two heaps side by side.
 --slabs and --no-slabs apply to all built-in heaps.
 
 Examples:

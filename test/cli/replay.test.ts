@@ -225,7 +225,7 @@ describe('offheap', () => {
     const { code, out, err } = await offheap(['--help'])
     expect({ code, err }).toEqual({ code: 0, err: '' })
     expect(out).toMatch(/replay .*\n +record /)
-    expect(out).toContain('2  the command line was wrong')
+    expect(out).toContain('2  the command line was not valid')
     expect((await offheap(['replay', '--help'])).out).toContain('--verify')
   })
 
