@@ -164,6 +164,12 @@ interface BreakCommandOptions {
   readonly json?: boolean
 }
 
+const BREAK_EXIT_CODES = `
+Exit codes:
+  0  your tests break all ten
+  1  some are not broken
+  2  a test is not valid`
+
 function breakCommand(io: Io, done: (code: number) => void): Command {
   return new Command('break')
     .summary('report which of ten wrong allocators your tests break')
@@ -174,10 +180,7 @@ function breakCommand(io: Io, done: (code: number) => void): Command {
       "time and memory limits (default: lab.jsonc here, or else the lab's)"
     )
     .option('--json', 'write the result as JSON')
-    .addHelpText(
-      'after',
-      '\nExit codes:\n  0  your tests break all ten\n  1  some are not broken\n  2  a test is not valid'
-    )
+    .addHelpText('after', BREAK_EXIT_CODES)
     .action(async (paths: readonly string[], options: BreakCommandOptions) => {
       assertLabs()
       const { breakAll } = await import('../lab/kit/breakers.js')
