@@ -1,6 +1,21 @@
 /** The process that measures one contender on one task, on request. */
-import type { Answer, Start, Take } from './messages.js'
+import type { ContenderName } from './contenders.js'
 import { type Sampler, samplerOf } from './sampler.js'
+import type { Work } from './work.js'
+
+/** The first message to a process: what to measure. */
+export interface Start {
+  readonly contender: ContenderName
+  readonly work: Work
+}
+
+/** Each later message: take samples for this long. */
+export interface Take {
+  readonly ms: number
+}
+
+/** `samples` is empty in the answer to Start. */
+export type Answer = { readonly samples: readonly number[] } | { readonly error: string }
 
 let sampler: Sampler | undefined
 

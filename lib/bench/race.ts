@@ -5,7 +5,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { BASE, type ContenderName } from './contenders.js'
-import type { Answer, Start, Take } from './messages.js'
+import type { Answer, Start, Take } from './process.js'
 import { median, ratio, spread } from './statistics.js'
 import type { Work } from './work.js'
 

@@ -20,11 +20,10 @@ import {
 } from './options.js'
 import { checkTarget, copyInto, copyOf, viewOf } from './raw.js'
 import { outOfMemory } from './room.js'
-import { scan } from './scan.js'
 import { type MapStats, type MapSummary, statsOf, summaryOf } from './stats.js'
 import type { Table, Time } from './table.js'
 import type { Value } from './values.js'
-import { visit } from './visit.js'
+import { scan, visit } from './visit.js'
 
 /** Called by `fetch` for a key without a value. */
 export type Load<K, V> = (key: K, options: { readonly signal: AbortSignal }) => V | PromiseLike<V>

@@ -21,7 +21,7 @@ import {
   SLOT_BYTES,
   slabLayout
 } from '../layout/slab.js'
-import { NO_CHUNK, type SlabEdits } from './slab-edits.js'
+import { NO_CHUNK, type SlabEdits } from './slab-history.js'
 
 /** Called for each granule that changed: its number, and its slot size, NO_SLAB or NO_CHUNK. */
 export type GranuleChange = (granule: number, slot: number) => void

@@ -20,7 +20,7 @@ import {
 } from '../trace/trace.js'
 import type { ReplayTarget } from '../trace/verify-target.js'
 import { type FreeListEdits, FreeListRecorder } from './free-list-edits.js'
-import type { SlabEdits } from './slab-edits.js'
+import type { SlabEdits } from './slab-history.js'
 import { SlabRecorder, type SlabTables } from './slab-tables.js'
 
 /**

@@ -17,7 +17,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Heap, placements } from '../../lib/index.js'
 import { OPEN, STATE_WORD } from '../../lib/sharing/superblock.js'
-import { newFolder } from '../sharing/folder.js'
+import { newFolder } from '../sharing/support.js'
 import { attempt } from './outcome.js'
 
 export const PATCH_BYTES = 6

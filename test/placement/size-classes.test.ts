@@ -10,7 +10,7 @@ import { HEADER_WORDS, TOP_WORD } from '../../lib/layout/header.js'
 import { SegregatedFit } from '../../lib/placement/segregated-fit.js'
 import { SizeClasses, sizeClassCount } from '../../lib/placement/size-classes.js'
 import { expectError } from '../heap/support.js'
-import { classesOf } from './segregated-fit.js'
+import { classesOf } from './choices.js'
 
 const BYTES = 2 ** 16
 const CORRUPT = 'ERR_OFFHEAP_CORRUPT'

@@ -15,7 +15,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { Heap, type HeapFileOptions, placements } from '../../lib/index.js'
 import { BOOT_ID_WORD, CLOSED, OPEN, STATE_WORD, SYNCED } from '../../lib/sharing/superblock.js'
 import { expectError } from '../heap/support.js'
-import { newFolder } from './folder.js'
+import { newFolder } from './support.js'
 
 const folder = newFolder()
 afterAll(() => rmSync(folder, { recursive: true }))

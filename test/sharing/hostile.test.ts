@@ -30,7 +30,7 @@ import {
   VERSION_WORD
 } from '../../lib/sharing/superblock.js'
 import { expectError } from '../heap/support.js'
-import { newFolder } from './folder.js'
+import { newFolder } from './support.js'
 
 const folder = newFolder()
 const path = join(folder, 'hostile.heap')

@@ -16,7 +16,7 @@ import { RootTable } from '../../lib/sharing/roots.js'
 import { headBytes, OPEN, ROOT_BYTES, ROOTS, STATE_WORD } from '../../lib/sharing/superblock.js'
 import { recorded } from '../engine/recorded.js'
 import { scaled } from '../runs.js'
-import { newFolder } from './folder.js'
+import { newFolder } from './support.js'
 
 const folder = newFolder()
 afterAll(() => rmSync(folder, { recursive: true }))

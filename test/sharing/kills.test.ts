@@ -14,9 +14,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Heap, placements } from '../../lib/index.js'
 import { OPEN, STATE_WORD } from '../../lib/sharing/superblock.js'
 import { type Compiled, compile } from '../memory/compiled.js'
-import { newFolder } from './folder.js'
 import { kill as killHolder, launch } from './holders.js'
 import { COUNTS, judge as judgeLedger, partsOf } from './ledger.mjs'
+import { newFolder } from './support.js'
 
 const KILLS = Number(process.env.OFFHEAP_KILLS ?? 4)
 /** The number of kills for each kind of shared heap. */

@@ -32,9 +32,9 @@ import {
 } from '../../lib/sharing/superblock.js'
 import { expectError } from '../heap/support.js'
 import { type Compiled, compile } from '../memory/compiled.js'
-import { newFolder } from './folder.js'
 import { kill, launch } from './holders.js'
 import { COUNTS, partsOf } from './ledger.mjs'
+import { newFolder } from './support.js'
 
 const MIB = 2 ** 20
 const REGION = `test-${process.pid}`

@@ -1,4 +1,10 @@
-/** Shared heaps on ordinary memory, with simulated threads: engines that take turns. */
+/**
+ * Shared heaps on ordinary memory, with simulated threads: engines that take turns. And folders for
+ * heap files.
+ */
+import { existsSync, mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { QUIET } from '../../lib/engine/engine.js'
 import type { PlacementName } from '../../lib/placement/placement.js'
 import { policyNamed } from '../../lib/placement/policies.js'
@@ -63,4 +69,12 @@ export function end({ head }: Memory, token: number): void {
 /** The pointers of all used blocks of a heap. */
 export function usedIn(engine: SharedEngine): number[] {
   return [...engine.eachBlock()].filter(({ used }) => used).map(({ pointer }) => pointer)
+}
+
+/**
+ * Creates a folder for heap files. It is on a memory file system if there is one, since tests wait
+ * for every sync.
+ */
+export function newFolder(): string {
+  return mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'offheap-files-'))
 }
