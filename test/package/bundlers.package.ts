@@ -71,6 +71,24 @@ const VITE = `
   await output('vite-esm', 'lazy.mjs', 'es', 'main.mjs')
   await output('vite-cjs', 'program.mjs', 'cjs', 'main.cjs')
 `
+/** Without the code of offheap, which the program imports when it runs. */
+const WEBPACK_EXTERNAL = WEBPACK.replace(
+  /webpack\(\[[\s\S]*\], /,
+  `
+  const type = kind => ({ offheap: kind + ' offheap', 'offheap/map': kind + ' offheap/map' })
+  webpack([
+    { ...program, ...output('webpack-external-cjs', 'main.cjs'), externals: [type('commonjs')] },
+    {
+      ...program,
+      ...output('webpack-external-esm', 'main.mjs', module),
+      ...esm,
+      externals: [type('module')]
+    }
+  ], `
+)
+const VITE_EXTERNAL = VITE.replace('ssr: { noExternal: true },', '')
+  .replace('vite-esm', 'vite-external-esm')
+  .replace('vite-cjs', 'vite-external-cjs')
 const esbuild = (format: string, file: string) => [
   ...[
     'npx',
@@ -126,7 +144,9 @@ beforeAll(() => {
     'program.mjs': PROGRAM,
     'lazy.mjs': `await import('./program.mjs')`,
     'webpack.mjs': WEBPACK,
-    'vite.mjs': VITE
+    'vite.mjs': VITE,
+    'webpack-external.mjs': WEBPACK_EXTERNAL,
+    'vite-external.mjs': VITE_EXTERNAL
   })
   install(folder, 'esbuild', 'rolldown', 'webpack@5', 'vite')
 })
@@ -186,21 +206,39 @@ describe('offheap in a bundle', () => {
 })
 
 describe('offheap external to a bundle', () => {
-  const bundlers: [name: string, args: readonly string[]][] = [
-    ['esbuild', [...esbuild('esm', 'esbuild-external/main.mjs').slice(1), '--external:offheap']],
+  const bundlers: [name: string, command: readonly string[], mains: readonly string[]][] = [
+    [
+      'esbuild',
+      [...esbuild('esm', 'esbuild-external/main.mjs'), '--external:offheap'],
+      ['esbuild-external/main.mjs']
+    ],
     [
       'rolldown',
       [
-        ...rolldown('esm', 'rolldown-external/main.mjs').slice(1),
+        ...rolldown('esm', 'rolldown-external/main.mjs'),
         ...['--external', 'offheap', '--external', 'offheap/map']
-      ]
+      ],
+      ['rolldown-external/main.mjs']
+    ],
+    [
+      'webpack',
+      ['node', 'webpack-external.mjs'],
+      ['webpack-external-esm/main.mjs', 'webpack-external-cjs/main.cjs']
+    ],
+    [
+      'vite',
+      ['node', 'vite-external.mjs'],
+      ['vite-external-esm/main.mjs', 'vite-external-cjs/main.cjs']
     ]
   ]
 
-  test.each(bundlers)('works with %s', (name, args) => {
-    run(folder, 'npx', args)
-    const printed = run(folder, process.execPath, [`${name}-external/main.mjs`])
-    expect(report(`${name}, external`, folder, printed).addon).toBe(PREBUILT)
+  test.each(bundlers)('works with %s', (name, [command = '', ...args], mains) => {
+    run(folder, command, args)
+    for (const main of mains) {
+      const printed = run(folder, process.execPath, [main])
+      const format = main.endsWith('.cjs') ? 'CommonJS' : 'ESM'
+      expect(report(`${name}, external, ${format}`, folder, printed).addon).toBe(PREBUILT)
+    }
   })
 })
 
