@@ -1,4 +1,5 @@
 /** The plan of a whole run: its parts, each with its cases and contenders. */
+import { humanBytes } from '#lib/sizes.js'
 import { readTrace } from '#lib/trace/read.js'
 import { contenderOf, FLOORS } from '../contenders/contenders.js'
 import { fromTrace, peakLive } from '../work/columns.js'
@@ -25,12 +26,6 @@ export interface Part {
   readonly facts: readonly string[]
   /** Whether the facts are the same every time, so that one process is enough. */
   readonly exact: boolean
-}
-
-/** `64 KiB` for 65536. */
-export function sizeLabel(bytes: number): string {
-  if (bytes >= 2 ** 20) return `${bytes / 2 ** 20} MiB`
-  return bytes >= 1024 ? `${bytes / 1024} KiB` : `${bytes} B`
 }
 
 function countLabel(count: number): string {
@@ -74,7 +69,7 @@ export async function plan(
   const recordings = await traceCases(traces, scale)
   const sizes = (cleared: boolean): Case[] =>
     scale.sizes.map(size => ({
-      label: sizeLabel(size),
+      label: humanBytes(size),
       work: { kind: 'pairs', size, cleared },
       live: 1
     }))

@@ -2,7 +2,8 @@
  * Part of `prepare`, which runs in `npm install` in a checkout and in `npm pack`: a package must at
  * least run on the machine that packed it. Copies the addon from build/Release to prebuilds/,
  * unless a release binary for this platform is there. Deletes binaries of older sources. In `npm
- * pack`, lists the platforms without a binary; only a release needs all of them.
+ * pack`, lists the platforms without a binary; only a release needs all of them, so `npm publish`
+ * fails without one.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -18,10 +19,12 @@ if (!isReleasable(host) && noteOf(host)?.sources !== fromHere) {
 }
 const missing = TARGETS.filter(target => target.name !== host.name && !isReleasable(target))
 for (const target of missing) remove(target)
-if (missing.length > 0 && ['pack', 'publish'].includes(process.env.npm_command)) {
+const { npm_command: command = '' } = process.env
+if (missing.length > 0 && ['pack', 'publish'].includes(command)) {
   const names = missing.map(({ name }) => name).join(', ')
   console.error(
     `offheap: the package will have binaries for ${host.name}, but none for ${names}. ` +
       'To build those, run: node native/prebuild/main.js'
   )
+  if (command === 'publish') process.exitCode = 1
 }

@@ -5,6 +5,7 @@
 
 import type { PlacementName } from '../../placement/placement.js'
 import { isPlacement } from '../../placement/policies.js'
+import { humanBytes } from '../../sizes.js'
 import { type Call, CallError, decodeCalls, lineOfCall, nameOf, parseCalls } from '../calls.js'
 import { HEAP_SIZES, type PlayConfig } from '../config.js'
 import { decodeLink, encodeLink, type LinkState } from '../link.js'
@@ -489,11 +490,7 @@ function fillOptions(): void {
   const names: PlacementName[] = ['first-fit', 'best-fit', 'next-fit', 'segregated-fit']
   placement.append(...names.map(name => option(name, name)))
   against.append(option('', 'nothing'), ...names.map(name => option(name, name)))
-  size.append(
-    ...HEAP_SIZES.map(bytes =>
-      option(String(bytes), bytes < 1024 ? `${bytes} B` : `${bytes / 1024} KiB`)
-    )
-  )
+  size.append(...HEAP_SIZES.map(bytes => option(String(bytes), humanBytes(bytes))))
 }
 
 fillOptions()
