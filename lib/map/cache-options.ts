@@ -179,11 +179,23 @@ export function readCache<K extends MapKey, V>(
   options: CacheOptions<K, V>
 ): { map: MapOptions<V>; behaviour: Partial<CacheBehaviour<K, V>> } {
   const all = readOptions<CacheOptions<K, V>>(call, options, { ...mapOptions, ...behaviourNames })
-  const { size, eviction, max, maxSize, maxEntrySize, ttl, hash, crashSafe, ...behaviour } = all
+  const {
+    size,
+    hugePages,
+    eviction,
+    max,
+    maxSize,
+    maxEntrySize,
+    ttl,
+    hash,
+    crashSafe,
+    ...behaviour
+  } = all
   const { value } = behaviour
   const map = Object.fromEntries(
     Object.entries({
       size,
+      hugePages,
       eviction,
       max,
       maxSize,

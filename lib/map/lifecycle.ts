@@ -36,6 +36,8 @@ import { Table } from './table.js'
 
 /** The size of a map's own heap. Pages that were never written take no memory. */
 const DEFAULT_HEAP_BYTES = 2 ** 30
+/** From this size on, it has huge pages: random accesses to a large map miss the TLB less often. */
+const HUGE_FROM_BYTES = 2 ** 26
 
 /** An open map. `ownsHeap` says whether closing the map closes the heap. */
 export interface Opened {
@@ -60,8 +62,15 @@ export function create(heap: Heap | undefined, options: MapOptions<unknown>): Op
   if (heap !== undefined && options.size !== undefined) {
     throw invalidValue('options.size', 'must be left out when a heap is given', options.size)
   }
+  if (heap !== undefined && options.hugePages !== undefined) {
+    throw invalidValue(
+      'options.hugePages',
+      'must be left out when a heap is given',
+      options.hugePages
+    )
+  }
   const ownsHeap = heap === undefined
-  const home = heap ?? Heap.map({ size, placement: 'segregated-fit', slabs: false })
+  const home = heap ?? mapHeap(size, options.hugePages)
   try {
     const pointer = home.calloc(HEADER_BYTES, 1)
     if (pointer === 0) throw outOfMemory(HEADER_BYTES)
@@ -85,6 +94,20 @@ export function create(heap: Heap | undefined, options: MapOptions<unknown>): Op
   } catch (error) {
     if (ownsHeap) home.close()
     throw error
+  }
+}
+
+/** Maps a heap for one map. */
+function mapHeap(size: number, hugePages: boolean | undefined): Heap {
+  const settings = { size, placement: 'segregated-fit', slabs: false } as const
+  if (hugePages !== undefined) return Heap.map({ ...settings, hugePages })
+  if (!(size >= HUGE_FROM_BYTES)) return Heap.map(settings)
+  try {
+    return Heap.map({ ...settings, hugePages: true })
+  } catch (error) {
+    // This system has no huge pages, or refuses the memory with them.
+    if (!(error instanceof OffheapError)) throw error
+    return Heap.map(settings)
   }
 }
 

@@ -1,7 +1,7 @@
 /** How HeapMap differs from Map; and its limits. */
 import { channel } from 'node:diagnostics_channel'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { Heap, struct } from '../../lib/index.js'
+import { Heap, OffheapError, struct } from '../../lib/index.js'
 import { HeapCache, HeapMap, type MapKey, type MapOptions, SharedMap } from '../../lib/map/index.js'
 
 /** A map in a heap of its own on ordinary memory. */
@@ -336,6 +336,53 @@ describe('the time to live', () => {
     expect(map.size).toBe(30)
     expect(map.stats().expired).toBe(100)
     map.check()
+  })
+})
+
+describe('the heap of a map', () => {
+  afterEach(() => {
+    vi.restoreAllMocks()
+  })
+
+  /** The values of hugePages in the calls of Heap.map that create() makes. */
+  function mapped(options: MapOptions): unknown[] {
+    const map = vi.spyOn(Heap, 'map').mockClear()
+    using made = HeapMap.create<string, string>(options)
+    made.set('key', 'value')
+    expect(made.get('key')).toBe('value')
+    return map.mock.calls.map(([all]) => (typeof all === 'number' ? all : all.hugePages))
+  }
+
+  test('has huge pages from 64 MiB on, or as the option says', () => {
+    expect(mapped({ size: 2 ** 26 - 2 ** 20 })).toEqual([undefined])
+    expect(mapped({ size: 2 ** 26 })).toEqual([true])
+    expect(mapped({})).toEqual([true])
+    expect(mapped({ size: 2 ** 26, hugePages: false })).toEqual([false])
+    expect(mapped({ size: 2 ** 20, hugePages: true })).toEqual([true])
+  })
+
+  test('has ordinary pages where the system refuses huge ones that nobody asked for', () => {
+    const refused = new OffheapError('ERR_OFFHEAP_SYSTEM', 'no huge pages')
+    const { map } = Heap
+    vi.spyOn(Heap, 'map').mockImplementation(options => {
+      if (typeof options === 'object' && options.hugePages === true) throw refused
+      return map(options)
+    })
+    expect(mapped({ size: 2 ** 26 })).toEqual([true, undefined])
+    expect(thrown(() => HeapMap.create({ size: 2 ** 26, hugePages: true }))).toBe(refused)
+  })
+
+  test('that was given already has its pages', () => {
+    const heap = Heap.format(new ArrayBuffer(2 ** 16))
+    expect(thrown(() => HeapMap.create(heap, { hugePages: true }))).toEqual(
+      expect.objectContaining({
+        code: 'ERR_INVALID_ARG_VALUE',
+        message: expect.stringContaining(
+          "'options.hugePages' must be left out when a heap is given"
+        )
+      })
+    )
+    expect(heap.stats().blocks).toBe(0)
   })
 })
 
