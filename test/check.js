@@ -17,7 +17,11 @@ const { env } = process
 const vitest = ['vitest', 'run', '--reporter=dot']
 const tsc = project => ['tsc', '-p', project]
 const library = ['npm', 'run', '--silent', 'build:lib']
-const packages = folder => ['npm', '--prefix', folder, 'ci', '--ignore-scripts', '--silent']
+/** Installs the packages of a folder, whose package.json has exact versions. */
+const packages = folder => [
+  ...['npm', '--prefix', folder, 'install', '--no-package-lock'],
+  ...['--ignore-scripts', '--silent']
+]
 
 /** By name: what it does, its commands, and the variables of their environment. */
 const checks = {

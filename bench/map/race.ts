@@ -53,7 +53,7 @@ export function installMaps(): readonly string[] {
   if (!existsSync(`${FOLDER}/node_modules`)) {
     const npm = (...words: string[]) =>
       execFileSync('npm', ['--prefix', FOLDER, '--silent', ...words], { stdio: 'pipe' })
-    npm('ci', '--ignore-scripts', '--no-audit', '--no-fund')
+    npm('install', '--no-package-lock', '--ignore-scripts', '--no-audit', '--no-fund')
     try {
       // This package downloads or compiles its binary.
       npm('rebuild', 'better-sqlite3')
