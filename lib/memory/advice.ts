@@ -40,7 +40,7 @@ const TOOLS: Readonly<Record<string, string>> = {
 function forPackage({ folders: [root] }: Location, platform: string): string {
   return (
     `Build it, with ${TOOLS[platform] ?? 'a C++ compiler, make and python3'}: npm --prefix ` +
-    `${JSON.stringify(root)} run build:native. ` +
+    `"${root}" run build:native. ` +
     '(npm 12 needs no "allowScripts" for offheap, which has no install script.)'
   )
 }

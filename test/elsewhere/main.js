@@ -27,11 +27,23 @@ import { RUNTIMES } from './runtimes.js'
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const CACHE = join(ROOT, 'node_modules', '.cache', 'elsewhere')
 /** The folders with tests that can run on these runtimes. */
-const ROOMS = ['memory', 'layout', 'placement', 'engine', 'hardened', 'heap', 'trace'].map(
-  room => `test/${room}`
-)
-/** A test file that matches this starts a process or a worker, so it needs Node and Linux. */
-const FOREIGN = /node:child_process|\/compiled\.js|node:worker_threads|\bvi\b.* from 'vitest'/
+const ROOMS = [
+  'memory',
+  'layout',
+  'placement',
+  'engine',
+  'hardened',
+  'heap',
+  'map',
+  'sharing',
+  'trace',
+  'lab'
+].map(room => `test/${room}`)
+/**
+ * A test file that matches this starts a process or a worker, or compiles with esbuild, so it needs
+ * Node and Linux.
+ */
+const FOREIGN = /node:child_process|\/comp(iled|ile)\.js|node:worker_threads|\bvi\b.* from 'vitest'/
 /** The time limit for the tests on one runtime, in milliseconds. Generous, for busy machines. */
 const LIMIT = 60 * 60_000
 
@@ -44,13 +56,14 @@ const chosen = words.some(word => names.includes(word))
 const OUT = join(CACHE, `package-${chosen.map(({ name }) => name).join('-')}`)
 const wanted = words.filter(word => !names.includes(word) && !word.startsWith('--'))
 
-/** The paths of the test files, from the root. */
-function testFiles() {
+/** The paths of the test files for a runtime, from the root. */
+function testFiles({ omitted = /^$/ }) {
   return ROOMS.flatMap(room =>
     readdirSync(join(ROOT, room))
       .filter(name => name.endsWith('.test.ts'))
       .map(name => `${room}/${name}`)
       .filter(path => wanted.length === 0 || wanted.some(word => path.includes(word)))
+      .filter(path => !omitted.test(path))
       .filter(path => !FOREIGN.test(readFileSync(join(ROOT, path), 'utf8')))
   )
 }
@@ -109,8 +122,8 @@ async function compile() {
   }
 }
 
-/** Runs the test files on a runtime. Returns the result, with the number of tests by state. */
-function test(runtime, command, files) {
+/** Runs the tests on a runtime. Returns the result, with the number of tests by state. */
+function test(runtime, command) {
   const report = join(CACHE, `${runtime.name}.jsonl`)
   const log = join(CACHE, `${runtime.name}.log`)
   rmSync(report, { force: true })
@@ -121,7 +134,7 @@ function test(runtime, command, files) {
     ...command.args,
     place(join(OUT, 'run.mjs')),
     place(report),
-    ...files.map(file => place(join(OUT, file.replace(/\.ts$/, '.js'))))
+    ...testFiles(runtime).map(file => place(join(OUT, file.replace(/\.ts$/, '.js'))))
   ]
   const env = { ...process.env, OFFHEAP_RUNS: process.env.OFFHEAP_RUNS ?? '0.1', ...command.env }
   const output = openSync(log, 'w')
@@ -174,7 +187,6 @@ function test(runtime, command, files) {
   }
 }
 
-const files = testFiles()
 await compile()
 let failed = false
 for (const runtime of chosen) {
@@ -184,7 +196,7 @@ for (const runtime of chosen) {
     if (words.includes('--need')) failed = true
     continue
   }
-  const row = test(runtime, command, files)
+  const row = test(runtime, command)
   console.log(
     `${row.isGood ? '✓' : '✗'} ${row.name} (${row.version}): ${row.passed} passed, ` +
       `${row.failed} failed, ${row.known} known to fail, ${row.skipped} skipped, in ` +

@@ -86,9 +86,23 @@ function findNode() {
   }
 }
 
+/** Windows has no heap files and no shared heaps. test/memory/refusal.test.ts tests what it says. */
+const NOT_ON_WINDOWS = /^test\/sharing\/(heap-file|hostile|images|shared)\.test\.ts$/
+
 export const RUNTIMES = [
-  { name: 'node', find: findNode, known: [] },
-  { name: 'wine', find: findWine, placeOf: path => `Z:${path.replaceAll('/', '\\')}`, known: [] },
+  {
+    name: 'node',
+    find: findNode,
+    omitted: process.platform === 'win32' ? NOT_ON_WINDOWS : undefined,
+    known: []
+  },
+  {
+    name: 'wine',
+    find: findWine,
+    placeOf: path => `Z:${path.replaceAll('/', '\\')}`,
+    omitted: NOT_ON_WINDOWS,
+    known: []
+  },
   {
     name: 'bun',
     find: findBun,

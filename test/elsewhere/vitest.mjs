@@ -30,6 +30,9 @@ setState({ assertionCalls: 0, isExpectingAssertions: false }, expect)
 expect.extend = matchers => chai.expect.extend(expect, matchers)
 expect.extend(customMatchers)
 
+/** Types are tested by the compiler. */
+export const expectTypeOf = () => ({ toEqualTypeOf() {} })
+
 const CONFIG = {
   root: process.cwd(),
   setupFiles: [],
