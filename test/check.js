@@ -54,7 +54,7 @@ const checks = {
     commands: [['vitest', 'run', '--config', 'test/package/vitest.config.ts']]
   },
   elsewhere: {
-    about: 'regions, heaps and traces under Wine, on Bun and on Deno',
+    about: 'regions, heaps, maps and traces: elsewhere [wine bun deno arm64] [TEST …]',
     commands: [['node', 'test/elsewhere/main.js']]
   },
   kills: {

@@ -1,8 +1,9 @@
 /**
- * Runs the tests where vitest can't run: on Node for Windows under Wine, on Bun, on Deno. Usage:
- * `node test/check.js elsewhere`, or `node test/check.js elsewhere bun test/heap` to select
- * runtimes and tests. Wine comes from Debian (`apt-get install wine64`), the others from npm. A
- * runtime that can't be installed is reported as skipped; with --need, that is an error.
+ * Runs the tests where vitest can't run: on Node for Windows under Wine, on Bun, on Deno, and, if
+ * it is named, on Node for arm64 under qemu. Usage: `node test/check.js elsewhere`, or `node
+ * test/check.js elsewhere bun test/heap` to select runtimes and tests. Wine and qemu come from
+ * Debian (`apt-get install wine64`), the others from npm. A runtime that can't be installed is
+ * reported as skipped; with --need, that is an error.
  *
  * Library and tests are compiled file by file into a separate folder, in which vitest.mjs replaces
  * vitest. Tests that start other processes are omitted.
@@ -10,6 +11,7 @@
 import { spawnSync } from 'node:child_process'
 import {
   closeSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   openSync,
@@ -51,20 +53,20 @@ const words = process.argv.slice(2)
 const names = RUNTIMES.map(({ name }) => name)
 const chosen = words.some(word => names.includes(word))
   ? RUNTIMES.filter(({ name }) => words.includes(name))
-  : RUNTIMES
+  : RUNTIMES.filter(({ isSlow }) => !isSlow)
 /** Depends on the runtimes, so that parallel runs don't interfere. */
 const OUT = join(CACHE, `package-${chosen.map(({ name }) => name).join('-')}`)
 const wanted = words.filter(word => !names.includes(word) && !word.startsWith('--'))
 
 /** The paths of the test files for a runtime, from the root. */
-function testFiles({ omitted = /^$/ }) {
+function testFiles({ omitted = /^$/, processes = /^$/ }) {
   return ROOMS.flatMap(room =>
     readdirSync(join(ROOT, room))
       .filter(name => name.endsWith('.test.ts'))
       .map(name => `${room}/${name}`)
       .filter(path => wanted.length === 0 || wanted.some(word => path.includes(word)))
       .filter(path => !omitted.test(path))
-      .filter(path => !FOREIGN.test(readFileSync(join(ROOT, path), 'utf8')))
+      .filter(path => processes.test(path) || !FOREIGN.test(readFileSync(join(ROOT, path), 'utf8')))
   )
 }
 
@@ -87,6 +89,33 @@ function withImports(sources, found = new Set()) {
   }
   return found
 }
+
+/** Replaces test/memory/compiled.ts, which compiles the library. */
+const COMPILED = `
+import { spawnSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+const [region, heap, map] = ['memory/region', 'heap/heap', 'map/index'].map(
+  name => new URL(\`../../lib/\${name}.js\`, import.meta.url).href
+)
+const script = fileURLToPath(new URL('script.mjs', import.meta.url))
+export function compile() {
+  return {
+    region,
+    heap,
+    map,
+    run(body, prefix = []) {
+      writeFileSync(
+        script,
+        \`import { Region } from '\${region}'\\nimport { Heap } from '\${heap}'\\n\${body}\\n\`
+      )
+      const [command, ...words] = [...prefix, process.execPath, '--expose-gc', script]
+      return spawnSync(command, words, { encoding: 'utf8' })
+    },
+    remove() {}
+  }
+}
+`
 
 /** Compiles library and tests into OUT, with the layout of the package. */
 async function compile() {
@@ -113,6 +142,10 @@ async function compile() {
     join(OUT, 'package.json'),
     '{ "type": "module", "imports": { "#lib/*": "./lib/*" } }\n'
   )
+  // What tests start in another process: scripts, and the library that is compiled here already.
+  for (const name of readdirSync(join(ROOT, 'test/sharing')).filter(name => name.endsWith('.mjs')))
+    copyFileSync(join(ROOT, 'test/sharing', name), join(OUT, 'test/sharing', name))
+  writeFileSync(join(OUT, 'test/memory/compiled.js'), COMPILED)
   for (const name of ['prebuilds', 'traces'])
     symlinkSync(join(ROOT, name), join(OUT, name), 'junction')
   for (const name of readdirSync(join(ROOT, 'node_modules')).filter(

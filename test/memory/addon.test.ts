@@ -117,7 +117,7 @@ describe('loading', () => {
       const reason = expect.stringContaining(
         `${join(folder, plain)} (not the addon of this version)`
       )
-      expect(() => load(home, () => found)).toThrow(
+      expect(() => load(home, () => found, platform, libc)).toThrow(
         expect.objectContaining({ code: 'ERR_OFFHEAP_NO_ADDON', message: reason })
       )
     }
