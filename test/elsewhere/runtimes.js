@@ -109,7 +109,7 @@ function findNode() {
   }
 }
 
-/** Windows has no heap files and no shared heaps. test/memory/refusal.test.ts tests what it says. */
+/** Windows has no heap files and no shared heaps. test/memory/refusal.test.ts tests the errors. */
 const NOT_ON_WINDOWS = /^test\/sharing\/(heap-file|hostile|images|shared)\.test\.ts$/
 
 export const RUNTIMES = [
