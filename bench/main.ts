@@ -8,15 +8,15 @@ import { guardOutput } from '#lib/cli/output.js'
 import { ALL, contenderOf, FLOORS } from './contenders/contenders.js'
 import { setUp } from './contenders/setup.js'
 import { MAKERS } from './map/contenders.js'
-import { CASES, installMaps, mapGrid, QUICK_CASES, raceMaps } from './map/race.js'
+import { CASES, installMaps, mapGrid, QUICK_CASES, raceMaps, ratioGrid } from './map/race.js'
 import { DOCS, measurePage, writePage } from './page/page.js'
-import { SHIPPED } from './paths.js'
+import { ROOT, SHIPPED } from './paths.js'
 import type { Clock } from './process/entry.js'
 import { compareGrid } from './report/compare.js'
 import { gridOf } from './report/grids.js'
 import { startProgress } from './report/progress.js'
 import { environment, type Results, writeResults } from './report/results.js'
-import { targetTable, textTable } from './report/tables.js'
+import { replaceTable, targetTable, textTable } from './report/tables.js'
 import { compare } from './run/compare.js'
 import { type Part, plan } from './run/plan.js'
 import { countSteps, type PartResult, runPart } from './run/run.js'
@@ -99,7 +99,8 @@ async function runCompare(ids: readonly string[], settings: Settings): Promise<v
   }
 }
 
-function runMaps({ quick = false, rounds = quick ? 1 : 3, node, json }: Options): void {
+/** With `docs`, writes the table of docs/heap-map.md. */
+function runMaps({ quick = false, rounds = quick ? 1 : 3, node, json, docs }: Options): void {
   const absent = installMaps()
   for (const name of absent) console.log(`Without ${name}: it can't be loaded`)
   const names = Object.keys(MAKERS).filter(name => !absent.includes(name))
@@ -118,6 +119,7 @@ function runMaps({ quick = false, rounds = quick ? 1 : 3, node, json }: Options)
       process.exitCode = 1
     }
   }
+  if (docs === true) replaceTable(`${ROOT}docs/heap-map.md`, ratioGrid(measured))
   if (json === undefined) return
   const maps = measured.map(({ results, ...one }) => ({
     ...one,
@@ -258,7 +260,10 @@ Examples:
 const program = new Command('bench')
   .description('Measures offheap against other allocators, each in its own process, alternately.')
   .option('--quick', 'less than a minute: fewer contenders, cases and rounds')
-  .option('--map', 'HeapMap and HeapCache, compared with Map, lru-cache, lmdb and better-sqlite3')
+  .option(
+    '--map',
+    'maps and caches, beside Map, lru-cache, lmdb and better-sqlite3; --docs writes a table'
+  )
   .option('--shared', 'shared heaps: threads, hand-overs, opening files; --docs writes pictures')
   .option('--targets', "only the project's own targets, compared with the measurements")
   .option(

@@ -1,4 +1,5 @@
-/** Tables for the terminal. */
+/** Tables for the terminal and for pages of docs/. */
+import { readFileSync, writeFileSync } from 'node:fs'
 import Table from 'cli-table3'
 import { type TargetRow, verdict } from '../run/targets.js'
 import type { Grid } from './grids.js'
@@ -35,8 +36,21 @@ export function textTable({ title, head, rows, numbers, note }: Grid): string {
   return `${title}\n${table.toString()}\n${note}\n`
 }
 
-export function markdownTable({ title, head, rows, numbers, note }: Grid): string {
+export function markdownTable({ head, rows, numbers, note }: Grid): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
   const rule = head.map((_, i) => (i > 0 && i <= numbers ? '---:' : '---'))
-  return [`### ${title}`, '', line(head), line(rule), ...rows.map(line), '', note, ''].join('\n')
+  return [line(head), line(rule), ...rows.map(line), '', note, ''].join('\n')
+}
+
+const BEGIN = /<!-- table: .* -->\n/
+const END = '<!-- end of table -->'
+
+/** Replaces the table between the markers of a page. Throws if it has none. */
+export function replaceTable(path: string, grid: Grid): void {
+  const text = readFileSync(path, 'utf8')
+  const begin = BEGIN.exec(text)
+  const end = text.indexOf(END)
+  if (begin === null || end < begin.index) throw new Error(`${path} has no markers for a table`)
+  const head = text.slice(0, begin.index + begin[0].length)
+  writeFileSync(path, `${head}\n${markdownTable(grid)}\n${text.slice(end)}`)
 }

@@ -2,11 +2,20 @@
  * The tables of `npm run bench -- --map` and `-- --shared`, and each contender of the former that
  * needs no package.
  */
-import { describe, expect, test } from 'vitest'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
 import { MAKERS } from '../../bench/map/contenders.js'
 import { FIGURES, type Figures } from '../../bench/map/figures.js'
-import { mapGrid } from '../../bench/map/race.js'
+import { mapGrid, ratioGrid } from '../../bench/map/race.js'
+import { replaceTable } from '../../bench/report/tables.js'
 import { sharedGrid, sharedPicture } from '../../bench/shared/race.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'offheap-test-'))
+afterAll(() => {
+  rmSync(folder, { recursive: true })
+})
 
 const figures = (value: number): Figures => ({
   insert: value,
@@ -32,6 +41,29 @@ test('the table has medians, and in brackets the comparison with Map', () => {
   expect(head).toHaveLength(FIGURES.length + 1)
   expect(rows.map(row => row[1])).toEqual(['200', '100 (0.50)', '-'])
   expect(rows.map(row => row[5])).toEqual(['-', '-', '-'])
+})
+
+test('the table of the docs has ratios of medians, and replaces the one before', () => {
+  const results = new Map([
+    ['Map', { figures: [figures(100)] }],
+    ['HeapMap', { figures: [figures(50)] }],
+    ['lru-cache', { figures: [figures(200)] }],
+    ['HeapCache', { figures: [figures(50)] }]
+  ])
+  const grid = ratioGrid([{ entries: 1000, bytes: 10, results }])
+  const page = join(folder, 'page.md')
+  writeFileSync(page, 'before\n<!-- table: a command -->\nold\n<!-- end of table -->\nafter\n')
+  replaceTable(page, grid)
+  const text = readFileSync(page, 'utf8')
+  expect(text).toMatch(
+    /^before\n<!-- table: a command -->\n\n[\s\S]*\n<!-- end of table -->\nafter\n$/
+  )
+  expect(text).toContain('| 1,000 of 10 B | 0.50 | 0.50 | 0.50 | 0.50 | 0.50 | 0.25 | 100 | 50 |')
+  expect(text).not.toContain('old')
+  replaceTable(page, grid)
+  expect(readFileSync(page, 'utf8')).toBe(text)
+  writeFileSync(page, 'no markers')
+  expect(() => replaceTable(page, grid)).toThrow('has no markers for a table')
 })
 
 describe.each(['Map', 'HeapMap', 'HeapCache'])('%s', name => {
