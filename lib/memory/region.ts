@@ -135,9 +135,9 @@ export class Region {
   /**
    * Commits whole pages, and returns whether the system has memory for them. Only Windows needs
    * this: there, a system call that writes to an uncommitted page (`fs.readSync`) fails with
-   * `EFAULT`. An access from JavaScript commits the page, and ends the process if the system has no
-   * memory left; this method returns false instead. On Linux and macOS it does nothing and returns
-   * true. A heap calls it as it grows.
+   * `EFAULT`, or `EACCES` in Node 20. An access from JavaScript commits the page, and ends the
+   * process if the system has no memory left; this method returns false instead. On Linux and macOS
+   * it does nothing and returns true. A heap calls it as it grows.
    * @param offset the first byte, a multiple of `pageSize`
    * @param length the number of bytes, a multiple of `pageSize`; 0 does nothing
    * @throws RangeError `ERR_OUT_OF_RANGE`; OffheapError `ERR_OFFHEAP_CLOSED`
@@ -189,8 +189,8 @@ export class Region {
    *
    * A forbidden access does not end the process. Instead, the page becomes readable and writable
    * again, `faults()` reports the offset of the access, and the access is repeated. A system call
-   * that accesses such a page (`fs.readSync`) fails with `EFAULT` (on Windows, `fs.writeSync` with
-   * `UNKNOWN`), and the page stays protected.
+   * that accesses such a page (`fs.readSync`) fails with `EFAULT`, and the page stays protected. On
+   * Windows, `fs.writeSync` fails with `UNKNOWN`, and in Node 20 `fs.readSync` with `EACCES`.
    *
    * Protecting every other page costs one mapping for each page, and Linux limits the mappings of a
    * process (`vm.max_map_count`). At that limit, a forbidden access lifts the protection of its

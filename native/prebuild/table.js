@@ -11,7 +11,7 @@ import { TARGETS } from './targets.js'
 const WORDS = {
   suite: 'all tests',
   emulated: 'tests under an emulator',
-  loaded: 'loaded',
+  bun: 'tests on Bun',
   built: 'built, not run'
 }
 

@@ -15,7 +15,7 @@ const HERE = fileURLToPath(new URL('.', import.meta.url))
  * same list, and a test compares them. The oldest systems are those of the official Node 20.
  *
  * `zig`: the name of the target for the compiler. `tested`: how the binary was tested. `suite`:
- * with all tests; `emulated`: with some tests on an emulated system; `loaded`: without Node;
+ * with all tests; `emulated`: with some tests on an emulated system; `bun`: with some tests on Bun;
  * `built`: not at all. `runner`: the machine of the CI that runs it.
  */
 export const TARGETS = [
@@ -49,8 +49,8 @@ export const TARGETS = [
     libc: 'musl',
     zig: 'x86_64-linux-musl',
     runner: 'ubuntu-24.04',
-    tested: 'loaded',
-    how: 'an earlier build: the recorder, and the addon loaded without Node'
+    tested: 'bun',
+    how: 'tests of regions, heaps and verified replays, on Bun for musl'
   },
   {
     name: 'linux-arm64-musl',
@@ -91,7 +91,7 @@ export const TARGETS = [
     zig: 'x86_64-windows-gnu',
     runner: 'windows-2025',
     tested: 'emulated',
-    how: 'tests of regions, engines and hardened heaps, under Wine with Node 22'
+    how: 'tests of regions, heaps, maps and verified replays, under Wine with Node 22'
   },
   {
     name: 'win32-arm64',
