@@ -3,7 +3,14 @@
  * would load them anew for every mutant, which takes ten times as long. This works because lib/
  * keeps the state of a heap in the heap's memory.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { INSTRUMENTER_CONSTANTS } from '@stryker-mutator/api/core'
@@ -17,6 +24,8 @@ import {
 import { build } from 'esbuild'
 
 const STAND_IN = 'test/mutation/vitest.js'
+/** In Stryker's copy of the project: how long each test takes. */
+const TIMES_FILE = 'times.json'
 /**
  * Folders whose mutants only their own tests judge; those of all other folders are judged by all
  * other tests.
@@ -30,12 +39,16 @@ const ELSEWHERE = [
   'faults',
   'flips',
   'fuzz',
+  'map',
   'mutation',
   'native',
   'package',
+  'play',
   'report',
+  'sharing',
   'soak',
-  'types'
+  'types',
+  'values'
 ]
 /**
  * They take seconds for each mutant, with gigabytes, or minutes in other processes, which have no
@@ -86,11 +99,16 @@ const NEIGHBOURS = [
   'traces',
   'tsconfig.json'
 ]
+/** Only these mutants are judged by tests that wait for the garbage collector, for seconds. */
+const COLLECTED = /^lib\/(\*\*|heap\/(\*\*|claims\.ts))/
+const COLLECTING =
+  / > (freeing, resizing or resetting an owned block|an owned (and pinned )?block) /
 /**
- * This many statements of the mutated files count as an endless loop. All tests without a mutant
- * execute at most half as many.
+ * A mutant whose tests execute this many times the statements of the mutated files that all tests
+ * execute without a mutant, and this many more, is in an endless loop.
  */
-const STEPS = 4e8
+const TIMES = 4
+const MORE_STEPS = 2e7
 /**
  * The tests that judge mutants of the files that match `patterns`; those of the hardened heap judge
  * its own files only.
@@ -121,7 +139,7 @@ const countSteps = {
         'var c = cov.static;',
         `ns.steps++;
         if (ns.activeMutant !== undefined) {
-          if (ns.steps > ${STEPS}) throw new Error('endless');
+          if (ns.steps > ns.maxSteps) throw new Error('endless');
           return;
         }
         $&`
@@ -190,31 +208,51 @@ class InProcessRunner {
       beginFile(file)
       await load(file)
     }
+    const leftOut = this.patterns.some(pattern => COLLECTED.test(pattern))
+      ? LEFT_OUT_TESTS
+      : [...LEFT_OUT_TESTS, COLLECTING]
     this.tests = tests
-      .filter(({ name }) => !LEFT_OUT_TESTS.some(left => left.test(name)))
+      .filter(({ name }) => !leftOut.some(left => left.test(name)))
       .map((test, i) => ({ ...test, id: String(i) }))
-    // The time of a test file in ms, and how often it ended a run.
-    this.costs = new Map(files.map(file => [file, { time: 0, kills: 0 }]))
+    // By test and by file: the time in ms, and how often it ended a run. A process that replaces
+    // one that did not answer reads the times from a file.
+    const times = existsSync(TIMES_FILE) ? JSON.parse(readFileSync(TIMES_FILE, 'utf8')) : {}
+    Object.assign(this.state, { maxSteps: times.maxSteps })
+    this.costs = new Map(
+      [...this.tests.map(({ id }) => id), ...files].map(key => [
+        key,
+        { time: times[key] ?? 0, kills: 0 }
+      ])
+    )
   }
 
   async dryRun() {
     Object.assign(this.state, { activeMutant: undefined, steps: 0 })
     const tests = await this.run(this.tests, false)
-    for (const { fileName, timeSpentMs } of tests) this.costs.get(fileName).time += timeSpentMs
-    const { steps } = this.state
-    if (steps > STEPS / 2) {
-      return {
-        status: DryRunStatus.Error,
-        errorMessage: `the tests execute ${steps} statements, of ${STEPS / 2} at most`
-      }
+    for (const { id, fileName, timeSpentMs } of tests) {
+      this.costs.get(id).time = timeSpentMs
+      this.costs.get(fileName).time += timeSpentMs
     }
+    this.state.maxSteps = TIMES * this.state.steps + MORE_STEPS
+    const times = [...this.costs].map(([key, { time }]) => [key, time])
+    writeFileSync(
+      TIMES_FILE,
+      JSON.stringify({ ...Object.fromEntries(times), maxSteps: this.state.maxSteps })
+    )
     return { status: DryRunStatus.Complete, tests, mutantCoverage: this.state.mutantCoverage }
   }
 
   async mutantRun({ testFilter, activeMutant, hitLimit }) {
     const wanted = testFilter && new Set(testFilter)
-    // The first failure ends a run: quick files, and those that ended many runs, come first.
-    const rank = ({ file }) => this.costs.get(file).time / (1 + this.costs.get(file).kills)
+    // The first failure ends a run: quick tests, and those that ended many runs, come first. Tests
+    // with hooks of their own stay together.
+    const rank = ({ id, file, group }) => {
+      const ofFile = this.costs.get(file)
+      if (groupsOf({ group }).some(each => each.beforeAll.length > 0))
+        return ofFile.time / (1 + ofFile.kills)
+      const { time, kills } = this.costs.get(id)
+      return time / (1 + 4 * kills + ofFile.kills)
+    }
     const tests = this.tests
       .filter(({ id }) => !wanted || wanted.has(id))
       .sort((a, b) => rank(a) - rank(b))
@@ -223,11 +261,14 @@ class InProcessRunner {
     process.env[INSTRUMENTER_CONSTANTS.ACTIVE_MUTANT_ENV_VARIABLE] = activeMutant.id
     const results = await this.run(tests, true)
     const last = results.at(-1)
-    if (last?.status === TestStatus.Failed) this.costs.get(last.fileName).kills++
+    if (last?.status === TestStatus.Failed) {
+      this.costs.get(last.id).kills++
+      this.costs.get(last.fileName).kills++
+    }
     delete process.env[INSTRUMENTER_CONSTANTS.ACTIVE_MUTANT_ENV_VARIABLE]
     const timeout = determineHitLimitReached(this.state.hitCount, hitLimit)
     const endless =
-      this.state.steps > STEPS
+      this.state.steps > this.state.maxSteps
         ? { status: DryRunStatus.Timeout, reason: 'too many statements' }
         : undefined
     Object.assign(this.state, { activeMutant: undefined, hitCount: undefined, hitLimit: undefined })
