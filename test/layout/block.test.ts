@@ -13,6 +13,7 @@ import {
   wordsFor,
   writeFree
 } from '../../lib/layout/block.js'
+import { chunkGranules, GRANULE_WORDS, mayBeChunk, slabLayout } from '../../lib/layout/slab.js'
 import { scaled } from '../runs.js'
 
 describe('a header', () => {
@@ -84,4 +85,23 @@ test('the payload of a block on an odd word is 8-byte aligned', () => {
     expect(pointerOf(block)).toBe(block * 4 + 4)
     expect(pointerOf(block) % 8).toBe(0)
   }
+})
+
+describe('slabs', () => {
+  test('a chunk is a used block of its size whose payload is aligned to it', () => {
+    const words = 8 * GRANULE_WORDS
+    const used = headerOf(words, USED)
+    expect(mayBeChunk(used, words - 1, words)).toBe(true)
+    expect(mayBeChunk(used | PREVIOUS_USED, 3 * words - 1, words)).toBe(true)
+    expect(mayBeChunk(headerOf(words, PREVIOUS_USED), words - 1, words)).toBe(false)
+    expect(mayBeChunk(headerOf(words + 2, USED), words - 1, words)).toBe(false)
+    expect(mayBeChunk(used, words + 1, words)).toBe(false)
+  })
+
+  test('a heap of less than 64 KiB has no tables', () => {
+    expect(chunkGranules(2 ** 14 - 2)).toBe(0)
+    const nothing = { state: 101, records: 101, descriptors: 101, end: 101 }
+    expect(slabLayout(2 ** 14 - 2, 101)).toEqual(nothing)
+    expect(slabLayout(2 ** 14, 101).end).toBeGreaterThan(101)
+  })
 })

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { NEXT, PREVIOUS } from '../../lib/layout/block.js'
-import { clearList, link, relink, unlink } from '../../lib/layout/free-list.js'
+import { checkLinks, clearList, link, relink, unlink } from '../../lib/layout/free-list.js'
 
 const SENTINEL = 1
 const words = new Int32Array(256)
@@ -53,6 +53,17 @@ describe('the free list', () => {
     expect(members()).toEqual([30])
     unlink(words, 30)
     expect(members()).toEqual([])
+  })
+
+  test('is not linked both ways if a link back leads elsewhere; the error names the byte', () => {
+    for (const block of [10, 20, 30]) append(block)
+    checkLinks(words, SENTINEL, members())
+    words[20 + PREVIOUS] = 30
+    const check = (): void => checkLinks(words, SENTINEL, [10, 20, 30])
+    expect(check).toThrow(/ not linked both ways at byte 80\./)
+    words[20 + PREVIOUS] = 10
+    words[SENTINEL + PREVIOUS] = 20
+    expect(check).toThrow(/ not linked both ways at byte 4\./)
   })
 
   test('replaces a block by another, even if their links overlap', () => {
