@@ -12,6 +12,7 @@ import {
   GRANULE_WORDS,
   INFO,
   KIND_MASK,
+  mayBeChunk,
   SLOT_BYTES,
   STARTS,
   UNIT_BYTES
@@ -58,13 +59,8 @@ export function* eachBlock(words: Int32Array, slabs: Slabs): Generator<BlockInfo
 
 /** Is the block a chunk of slabs? Decides by the descriptor of its first granule. */
 export function isChunk(words: Int32Array, slabs: Slabs, block: number): boolean {
-  const granule = (block + 1) / GRANULE_WORDS
-  return (
-    (words[block] & USED) !== 0 &&
-    sizeOf(words[block]) === slabs.chunkWords &&
-    Number.isInteger(granule) &&
-    words[slabs.descriptorOf(granule) + INFO] !== 0
-  )
+  if (!mayBeChunk(words[block], block, slabs.chunkWords)) return false
+  return words[slabs.descriptorOf((block + 1) / GRANULE_WORDS) + INFO] !== 0
 }
 
 /** Yields the slots of the slabs of a chunk, and its free granules, in address order. */
