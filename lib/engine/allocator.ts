@@ -226,7 +226,7 @@ export class Allocator implements Engine {
   allocateAligned(alignment: number, bytes: number): Pointer {
     if (alignment <= 8) return this.allocate(bytes)
     const { words } = this
-    if (words[PENDING_WORD] !== 0) this.recover()
+    this.recover()
     try {
       const pointer = this.serveAligned(alignment, bytes)
       this.settle()
@@ -244,7 +244,6 @@ export class Allocator implements Engine {
       return this.slots.take(bytes)
     }
     const need = wordsFor(bytes)
-    if (alignment >= this.words.byteLength || need >= this.words.length) return 0
     let block = this.blocks.allocateAligned(alignment / 4, need)
     if (block === 0 && this.slabs.reclaimAll())
       block = this.blocks.allocateAligned(alignment / 4, need)
@@ -452,7 +451,7 @@ export class Allocator implements Engine {
 
   trim(pages: Pages): number {
     const { words } = this
-    if (words[PENDING_WORD] !== 0) this.recover()
+    this.recover()
     try {
       this.slabs.reclaimAll()
       const bytes = trimPages(words, this.blocks.policy, pages)

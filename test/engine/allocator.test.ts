@@ -55,6 +55,32 @@ describe.each([false, true])('an allocator with slabs: %s', slabs => {
     heap.check()
   })
 
+  test('asks its watcher before a block is freed or resized, and reports what was freed', () => {
+    const { heap } = make()
+    let told: string[] = []
+    const during = (call: () => unknown): string[] => {
+      told = []
+      call()
+      return told
+    }
+    heap.watch({
+      mayChange: pointer => void told.push(`may ${pointer} change?`),
+      freed: pointer => void told.push(`${pointer} was freed`)
+    })
+    const [a, b] = [heap.allocate(100), heap.allocate(100)]
+    let moved = 0
+    expect(during(() => (moved = heap.resize(a, 1000)))).toEqual([
+      `may ${a} change?`,
+      `${a} was freed`
+    ])
+    expect(moved).not.toBe(a)
+    expect(during(() => heap.resize(moved, 1000))).toEqual([`may ${moved} change?`])
+    expect(during(() => heap.resize(b, 2 ** 20))).toEqual([`may ${b} change?`])
+    expect(during(() => heap.free(b))).toEqual([`may ${b} change?`, `${b} was freed`])
+    heap.watch(undefined)
+    expect(during(() => heap.free(moved))).toEqual([])
+  })
+
   test('returns 0 for an alignment or a size that is larger than the heap', () => {
     const { words, heap } = make()
     for (const alignment of [2 ** 16, 2 ** 17, 2 ** 40])
@@ -111,6 +137,14 @@ describe('an allocator with slabs', () => {
     heap.reset()
     return { words, heap, grownCount: () => grown }
   }
+
+  test('keeps an empty slab, and allocates one block, while there is memory to grow into', () => {
+    const { heap } = make()
+    heap.free(heap.allocate(100))
+    const { slabs } = heap.stats(0)
+    heap.allocate(500)
+    expect(heap.stats(0)).toMatchObject({ blocks: 1, slabs })
+  })
 
   test('moves a shrinking block into a slot, and a growing slot into a block', () => {
     const { heap } = make()
