@@ -456,7 +456,6 @@ export class Allocator implements Engine {
       this.slabs.reclaimAll()
       const bytes = trimPages(words, this.blocks.policy, pages)
       this.blocks.uncommit()
-      this.settle()
       return bytes
     } catch (error) {
       // No call before this store: the stack may be exhausted.

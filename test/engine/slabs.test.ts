@@ -269,6 +269,19 @@ describe('realloc', () => {
     expect(heap.stats().blocks).toBe(1)
   })
 
+  test('into a full slot changes no byte of the next one', () => {
+    const heap = make()
+    const [to, next] = [heap.malloc(48), heap.malloc(48)]
+    expect(next).toBe(to + 48)
+    heap.free(to)
+    const from = heap.malloc(160)
+    heap.view(from).fill(1)
+    heap.view(next).fill(2)
+    expect(heap.realloc(from, 48)).toBe(to)
+    expect([...new Set(heap.view(to))]).toEqual([1])
+    expect([...new Set(heap.view(next))]).toEqual([2])
+  })
+
   test('to 0 bytes frees the slot', () => {
     const heap = make()
     const pointer = heap.malloc(20)
