@@ -399,8 +399,8 @@ export const wrongs: readonly Wrong[] = [
     change: [['u32[block / 4] = size', 'u32[block] = size']],
     kind: 'access',
     says: pattern(
-      /wrote bytes \d+ to \d+, beyond memory\.high[\s\S]*a byte offset leads that is used as an /,
-      /index/
+      /wrote bytes \d+ to \d+, beyond memory\.high[\s\S]*a byte offset was used as an index /,
+      /without dividing it/
     ),
     in: 'malloc'
   },
@@ -520,7 +520,7 @@ export const wrongs: readonly Wrong[] = [
       ]
     ],
     kind: 'load',
-    says: /reate\(memory\) returned a Promise[\s\S]*Leave out async/
+    says: /reate\(memory\) returned a Promise[\s\S]*Remove async/
   },
   {
     name: 'a syntax error',

@@ -125,7 +125,7 @@ export function attempt(
   return { status: result.status, output: `${result.stdout}${result.stderr}${result.error ?? ''}` }
 }
 
-/** The same, and it must succeed. Returns what was printed. */
+/** Runs a command there, which must succeed. Returns its output. */
 export function run(
   folder: string,
   command: string,

@@ -17,9 +17,9 @@ import { SharedHeap } from './shared-heap.js'
 const MIB = 2 ** 20
 /** The bytes for Node itself, stacks and buffers, besides the heaps and JavaScript objects. */
 const SLACK = 1024 * MIB
-/** Seconds of processor time after which the system ends a process, should the judge fail to. */
+/** Seconds of processor time after which the system ends a process, if the judge fails to. */
 const SECONDS = 3600
-/** Times that a process starts afresh: it maps the heaps each time, and unmaps them at its end. */
+/** How often a process is reset. Each reset maps the heaps again; only its end unmaps them. */
 const MOST_RENEWALS = 100
 
 export class Bench {
@@ -68,8 +68,8 @@ export class Bench {
   }
 
   /**
-   * A process in which nothing of this script has run yet; '' is the built-in heap. It is the one
-   * that sat here before, with nothing left of what it did, unless that has ended.
+   * Returns a process that has not run any of this script yet; '' is the built-in heap. Resets the
+   * current process, unless that has ended.
    */
   sit(script: string): Seat {
     const seat = this.#again(script) ?? this.#start(script)
@@ -79,7 +79,7 @@ export class Bench {
     return seat
   }
 
-  /** Ends the process that sits here, if there is one: the next is new. */
+  /** Ends the current process, if there is one, so that the next one is new. */
   dismiss(): void {
     this.#seat?.end()
     this.#seat = undefined
@@ -122,7 +122,7 @@ export class Bench {
     return new Seat(this.channel, this.#slots, request, this.#post)
   }
 
-  /** Bytes of the heaps' file that are there, although no heap reaches so far. */
+  /** The bytes of the heaps' file that are allocated beyond the end of every heap. */
   excess(): number {
     const used = this.heaps.reduce((sum, heap) => sum + heap.peak, 0)
     return fstatSync(this.#files[1] ?? -1).blocks * 512 - used
@@ -133,7 +133,7 @@ export class Bench {
   }
 }
 
-/** A file in memory where there is such a thing, that no name leads to. */
+/** Creates a file without a name, in memory where the system supports that. */
 function sharedFile(bytes: number): number {
   let folder: string
   try {

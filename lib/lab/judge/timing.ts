@@ -24,8 +24,8 @@ const EXACT_EVERY = 5
 const FEWEST_ROUNDS = 20
 const MOST_ROUNDS = 400
 /**
- * This many best rounds must agree, within this share or so many milliseconds: the system's clock
- * tells no less apart.
+ * This many best rounds must agree, within this share or this number of milliseconds, which is the
+ * resolution of the system's clock.
  */
 const AGREEING = 3
 const SHARE = 0.05
@@ -113,7 +113,7 @@ class Contender {
   }
 }
 
-/** The index of the first of the sorted times that the next ones agree with; -1: there is none. */
+/** The index of the first of the sorted times that agrees with the next ones; -1 for none. */
 function agreed(sorted: readonly number[]): number {
   for (let i = 0; i <= OUTLIERS && i + AGREEING <= sorted.length; i++) {
     if (sorted[i + AGREEING - 1] <= sorted[i] + Math.max(sorted[i] * SHARE, GRAIN)) return i
@@ -195,7 +195,7 @@ function highWaterOf(builtIn: Contender, options: TimingOptions): number {
   return Number(builtIn.bench.channel.text.slice(1))
 }
 
-/** The same as `judged`; what is wrong with a variant is thrown with the variant. */
+/** Does what `judged` does, but throws a fault in a variant together with the variant. */
 function judgedAs(
   own: Contender,
   variant: Variant,

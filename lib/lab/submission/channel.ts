@@ -68,7 +68,7 @@ export const CHECK = 3
 export const DIAGNOSE = 4
 export const GROWTH = 5
 export const CHANGED = 6
-/** Nothing of what the submission has loaded, made or kept is there any more. */
+/** Discards everything that the submission loaded or created. */
 export const AFRESH = 7
 
 export const FINE = 0

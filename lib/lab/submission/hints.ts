@@ -77,13 +77,13 @@ const ELSEWHERE = new Set(
 export const HINTS = {
   missingReturn: 'a path through the function ends without a return',
   async:
-    'the method is async, so it returns a Promise: an allocator must have its answer at ' +
-    'once. Leave out async and await',
+    'the method is async, so it returns a Promise: an allocator must answer at once. ' +
+    'Remove async and await',
   calloc:
     'new bytes from sbrk are zero; those of a block that was used before are not, nor are ' +
     'those that held tags and links',
-  deep: 'a function calls itself without end, or too deep: a list is better walked by a loop',
-  world: 'an allocator has the language and its memory: no modules, no process, no timers',
+  deep: 'a function calls itself endlessly, or too deeply: walk a list with a loop instead',
+  world: 'an allocator has only the language and its memory: no modules, no process, no timers',
   views:
     'use the views that memory has, and no others over their buffer: accesses are watched ' +
     'and counted',
@@ -98,7 +98,7 @@ export const HINTS = {
     'the very same payload was handed out twice: the block was not marked as used, not ' +
     'taken off its free list, or is on the list twice',
   overlapBehind:
-    'the new block reaches into the block behind it: its header claims more than it has. ' +
+    'the new block reaches into the block after it: its header claims more than it has. ' +
     'Check what coalescing adds up, and that a split leaves the right size on both sides',
   overlapInside:
     'the new block begins inside a block in use: a free block was found where there is ' +
@@ -111,22 +111,22 @@ export const HINTS = {
     'realloc must copy min(old payload, new size) bytes; copying the new size reads beyond ' +
     'the end of the old block',
   nullPage:
-    'this is where NULL points: a 0 that ends a list, or a failed search, was followed ' +
-    'like a pointer',
+    'this is where NULL points: a 0 that ends a list, or the result of a failed search, ' +
+    'was used as a pointer',
   badWord:
-    'the index was made from a word that is no size, tag or link. Either nothing was ' +
-    'written there (a forgotten footer?), or the allocator looked at the wrong place, or ' +
-    'it came there by a list that a block in use is still on',
+    'the index was computed from a word that is not a size, tag or link. Either nothing ' +
+    'was written there (a forgotten footer?), or the allocator looked in the wrong place,' +
+    ' or it followed a free list that still contains a block in use',
   farBeyond:
-    'this is where a byte offset leads that is used as an index without dividing it by the ' +
-    'bytes of an element: the word at byte p is u32[p / 4]. Or a size or link that was ' +
-    'read is not one',
+    'perhaps a byte offset was used as an index without dividing it by the element size: ' +
+    'the word at byte p is u32[p / 4]. Or a word was read as a size or link, but is not ' +
+    'one',
   beyond:
-    'check the neighbour on the right only when there is one: the last block has none, ' +
-    'unless an epilogue header stands behind it',
+    'check the right neighbour only if there is one: the last block has none, unless an ' +
+    'epilogue header follows it',
   below:
-    'check the neighbour on the left only when there is one: the first block has none, ' +
-    'unless a prologue block stands in front of it',
+    'check the left neighbour only if there is one: the first block has none, unless a ' +
+    'prologue block precedes it',
   index:
     'pointers count bytes, elements of u32 four bytes: the element of byte p is u32[p / ' +
     '4], and p must be a multiple of 4. JavaScript reads undefined from an element that ' +
@@ -134,11 +134,11 @@ export const HINTS = {
   neverReused: 'blocks that were freed are not found again, or are in pieces that are not merged',
   nullTooEarly: 'sbrk has not failed yet: ask it for more memory',
   endlessMemory:
-    'a search or walk goes in a circle: a block of size 0, or a free list whose links lead ' +
-    'back (a block that was put on it twice, or taken off on one side only)',
+    'a search or walk goes in circles: a block of size 0, or a free list whose links lead' +
+    ' back (a block was put on it twice, or unlinked on one side only)',
   endlessNoMemory: 'the loop does not touch the mapped memory; look at the loop condition',
   topLevel: 'a loop at the top level of the file does not end',
-  slow: 'the allocator gets on, but slowly: every operation walks through too many blocks',
+  slow: 'the allocator makes progress, but slowly: every operation walks through too many blocks',
   runaway: 'keep all state in the mapped memory; a JavaScript array, Map or string grows somewhere',
   shared:
     'keep state in variables inside create(), or better in the mapped memory; variables at ' +
