@@ -44,6 +44,15 @@ function expectNoChange(made: Made, call: () => unknown, message: RegExp): void 
   expectSameWords(made.words, before)
 }
 
+test('nothing is allocated where the wilderness begins before the first block', () => {
+  const made = make()
+  const { words, blocks } = made
+  words[TOP_WORD] = blocks.first - 2
+  const message = /wilderness begins before the first block/
+  expectNoChange(made, () => blocks.extend(4), message)
+  expectNoChange(made, () => blocks.allocateAligned(64, 8), message)
+})
+
 describe('place()', () => {
   test('refuses a block that is outside the heap, used, or too small', () => {
     const made = make()
@@ -70,6 +79,35 @@ describe('place()', () => {
     expectMisled(last, 20)
     words[last] = headerOf(20, USED)
     expect(blocks.place(free, 20)).toBe(free)
+  })
+
+  test('with alignment refuses such blocks too', () => {
+    const made = make()
+    const { words, blocks, row } = made
+    /** The next word that is 4 words before the header of an aligned block. */
+    const beforeAligned = (word: number): number => word + ((11 - (word % 8)) % 8)
+    const top = words[TOP_WORD]
+    blocks.extend(8 + beforeAligned(top) - top)
+    const [used, free, last] = row(24, 24, 24)
+    blocks.free(free)
+    const expectMisled = (block: number, need = 8): void =>
+      expectNoChange(
+        made,
+        () => blocks.placeAligned(block, 8, need),
+        new RegExp(`free blocks lead to byte ${block * 4}, where`)
+      )
+    expectMisled(used)
+    expectMisled(free, 22)
+    const below = beforeAligned(blocks.first - 16)
+    words[below] = headerOf(24, PREVIOUS_USED)
+    expectMisled(below)
+    const beyond = beforeAligned(words[TOP_WORD] + 100)
+    words[beyond] = headerOf(24, PREVIOUS_USED)
+    expectMisled(beyond)
+    words[last] = headerOf(words[TOP_WORD] - last + 2, PREVIOUS_USED)
+    expectMisled(last)
+    words[last] = headerOf(24, USED)
+    expect(blocks.placeAligned(free, 8, 8)).toBe(free + 4)
   })
 
   test('splits off a remainder that is large enough for a block', () => {
