@@ -244,6 +244,8 @@ export class Allocator implements Engine {
       return this.slots.take(bytes)
     }
     const need = wordsFor(bytes)
+    // A closed heap has no words.
+    if (alignment >= this.words.byteLength || need >= this.words.length) return 0
     let block = this.blocks.allocateAligned(alignment / 4, need)
     if (block === 0 && this.slabs.reclaimAll())
       block = this.blocks.allocateAligned(alignment / 4, need)
