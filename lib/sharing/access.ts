@@ -2,7 +2,7 @@
  * Decides which thread may access an arena and its outboxes. The owner of an arena takes no lock
  * (biased locking):
  *
- *     owner:     BUSY = 1; if CALL is 0, work; BUSY = 0               (engine.ts)
+ *     owner:     BUSY = 1; if CALL is 0, work; BUSY = 0               (engine.ts, fast-path.ts)
  *     intruder:  take LOCK; CALL |= REVOKE; barrier; wait until BUSY is 0; work;
  *                CALL &= ~REVOKE; release LOCK
  *

@@ -115,6 +115,36 @@ test('a subscriber that fills the arena does not change the result of the curren
   expect(heap.usableSize(pointer)).toBeGreaterThanOrEqual(MiB + 100)
 })
 
+describe('the fast path of slots', () => {
+  const options = { shared: true, arenas: 1, placement: 'segregated-fit' } as const
+
+  test('is not used for blocks that are pinned', () => {
+    using heap = Heap.map({ ...options, size: 2 * MiB })
+    const pointer = heap.malloc(24)
+    {
+      using _pin = heap.pin(pointer)
+      expectError(() => heap.free(pointer), 'ERR_OFFHEAP_PINNED')
+      expectError(() => heap.realloc(pointer, 24), 'ERR_OFFHEAP_PINNED')
+      expect(heap.owns(pointer)).toBe(true)
+    }
+    heap.free(pointer)
+    expect(heap.owns(pointer)).toBe(false)
+  })
+
+  test('returns the slots of the arena of each heap, and takes back no others', () => {
+    using heap = Heap.map({ ...options, arenas: 2, size: 2 * MiB })
+    using other = Heap.attach(heap.handle())
+    const [mine, its] = [heap, other].map(each => [1, 2, 3].map(() => each.malloc(24)))
+    expect(mine.every(pointer => pointer < MiB)).toBe(true)
+    expect(its.every(pointer => pointer > MiB)).toBe(true)
+    expect(mine.map(pointer => heap.realloc(pointer, 26))).toEqual(mine)
+    for (const pointer of its) heap.free(pointer)
+    for (const pointer of mine) other.free(pointer)
+    expect(heap.stats().blocks).toBe(0)
+    expectError(() => heap.free(mine[0]), 'ERR_OFFHEAP_DOUBLE_FREE')
+  })
+})
+
 describe('heap.handle()', () => {
   test('returns a handle that can be cloned, and opens the heap again while it is open', () => {
     const heap = Heap.map({ size: MiB, shared: true, arenas: 2 })
