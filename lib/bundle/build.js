@@ -39,8 +39,8 @@ function prune() {
     for (const [, path] of code.matchAll(/["'`](\.\.?\/[^"'`$]+\.js)["'`]/g))
       follow(join(dirname(name), path))
   }
-  for (const name of ['index.js', 'map/index.js', 'cli/main.js']) follow(name)
-  const declarations = declarationsFor(dist, ['index.d.ts', 'map/index.d.ts'])
+  for (const name of ['index.js', 'map/index.js', 'cli/main.js']) follow(join(name))
+  const declarations = declarationsFor(dist, ['index.d.ts', join('map/index.d.ts')])
   for (const name of readdirSync(dist, { recursive: true })) {
     const path = join(dist, name)
     const isPage = dirname(name).endsWith('page')
