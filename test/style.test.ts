@@ -13,7 +13,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const FOLDERS = ['lib', 'bench', 'test', 'native', 'docs/recipes']
 
 /** Compiled code, and third-party code. */
-const GENERATED = /^(?:bench|native)\/build\/|\/node_modules\//
+const GENERATED = /^(?:bench|native|test\/fuzz|test\/soak)\/build\/|\/node_modules\//
 
 const files = FOLDERS.flatMap(folder =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
