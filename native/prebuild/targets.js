@@ -39,7 +39,7 @@ export const TARGETS = [
     zig: 'aarch64-linux-gnu.2.28',
     runner: 'ubuntu-24.04-arm',
     tested: 'emulated',
-    how: 'regions, heaps, a shared heap and a verified replay, under qemu with Node 22'
+    how: 'tests of regions, heaps, shared heaps and verified replays, under qemu with Node 22'
   },
   {
     name: 'linux-x64-musl',
