@@ -1,7 +1,8 @@
 /** Sizes and counts: valid ones, the errors for others, and that an error changes nothing. */
 import { describe, expect, test } from 'vitest'
+import { lengthOf } from '../../lib/heap/arguments.js'
 import { Heap } from '../../lib/index.js'
-import { call, expectNull, expectRefusal, newHeap } from './support.js'
+import { call, expectError, expectNull, expectRefusal, newHeap } from './support.js'
 
 const wrongTypes: [string, unknown][] = [
   ['a string', '8'],
@@ -235,6 +236,31 @@ describe('Heap.map and Heap.format', () => {
         )
         expect(() => Reflect.apply(open, Heap, [memory])).toThrow(TypeError)
       }
+    }
+  })
+})
+
+describe('a view', () => {
+  test('has the length that its byteLength says, if that is a number from 0', () => {
+    const view = new Uint8Array(8)
+    expect(lengthOf(view)).toBe(8)
+    for (const [value, length] of [
+      [7.9, 7],
+      [0, 0],
+      [-1, 0],
+      ['8', 0],
+      [undefined, 0]
+    ]) {
+      Object.defineProperty(view, 'byteLength', { value, configurable: true })
+      expect(lengthOf(view)).toBe(length)
+    }
+  })
+
+  test('of another buffer is refused, also if it begins beyond the end of the heap', () => {
+    const heap = newHeap(65536)
+    for (const byte of [0, 255]) {
+      const view = new Uint8Array(new ArrayBuffer(2 ** 17), 2 ** 16 + 8, 8).fill(byte)
+      expectError(() => heap.free(view), 'ERR_OFFHEAP_FOREIGN_VIEW')
     }
   })
 })
