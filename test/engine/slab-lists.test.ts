@@ -236,6 +236,20 @@ describe('memory that grows', () => {
     heap.check()
   })
 
+  test('keeps a slab in use that is alone in its list', () => {
+    const { heap, slabs, many, free, placeOf, state } = make()
+    const granuleOf = (pointer: number): number => Math.floor(pointer / GRANULE_BYTES)
+    const firstSlab = (slots: number[]): number[] =>
+      slots.filter(slot => granuleOf(slot) === granuleOf(slots[0]))
+    const [small, medium, large] = [many(70, 16), many(25, 48), many(8, 160)]
+    free(...firstSlab(small), medium[0], ...firstSlab(large))
+    expect([small[0], medium[0], large[0]].map(placeOf)).toEqual(['listed', 'listed', 'listed'])
+    expect(state(EMPTY_SLABS)).toBe(2)
+    slabs.reclaimAll()
+    expect([small[0], medium[0], large[0]].map(placeOf)).toEqual(['free', 'listed', 'free'])
+    heap.check()
+  })
+
   test('checks at most 256 slabs, and continues after them next time', () => {
     const { heap, many, free, slabs, state } = make(2 ** 20)
     const slots = many(1201)
