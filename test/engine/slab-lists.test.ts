@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { Allocator } from '../../lib/engine/allocator.js'
 import { QUIET } from '../../lib/engine/engine.js'
 import { ordinaryLayout, writeHeader } from '../../lib/engine/format.js'
-import { TOP_WORD, WITH_SLABS } from '../../lib/layout/header.js'
+import { CUT, PENDING_WORD, TOP_WORD, WITH_SLABS } from '../../lib/layout/header.js'
 import {
   CHUNKS,
   CURRENT,
@@ -347,6 +347,10 @@ describe('a chunk', () => {
     while (heap.slots.holds(malloc(160)) === 160);
     expect(words[TOP_WORD]).toBe(words.length - 1)
     heap.check()
+    const { used } = heap.stats(0)
+    words[PENDING_WORD] = CUT
+    expect(heap.stats(0).used).toBe(used)
+    heap.check()
   })
 })
 
@@ -369,13 +373,13 @@ describe('empty slabs', () => {
     heap.check()
   })
 
-  test('make their chunk empty, whatever is in the next one', () => {
+  test('make their chunk empty, whatever is in the others', () => {
     const { heap, many, free, slabs } = make()
-    const slots = many(13)
-    const [first, second] = [slots[0], slots[12]].map(slot => slot / 4 - 1)
-    expect([slabs.isEmpty(first), slabs.isEmpty(second)]).toEqual([false, false])
-    free(...slots.slice(0, 12))
-    expect([slabs.isEmpty(first), slabs.isEmpty(second)]).toEqual([true, false])
+    const slots = many(36)
+    const isEmpty = () => [0, 12, 24].map(i => slabs.isEmpty(slots[i] / 4 - 1))
+    expect(isEmpty()).toEqual([false, false, false])
+    free(...slots.slice(12, 24))
+    expect(isEmpty()).toEqual([false, true, false])
     heap.check()
   })
 })
