@@ -119,6 +119,17 @@ describe('slots', () => {
     heap.check()
   })
 
+  test('that are cleared by calloc leave the next slot as it is', () => {
+    for (const size of SIZES) {
+      const heap = make()
+      const [slot, next] = many(heap, 2, size)
+      heap.view(next).fill(0xee)
+      heap.free(slot)
+      expect(heap.calloc(1, size)).toBe(slot)
+      expect(heap.view(next).every(byte => byte === 0xee)).toBe(true)
+    }
+  })
+
   test('do not exist in heaps of less than 64 KiB', () => {
     const heap = make(64 * KiB - 8)
     const plain = Heap.format(new ArrayBuffer(64 * KiB - 8))
