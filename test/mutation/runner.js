@@ -26,11 +26,19 @@ import { build } from 'esbuild'
 const STAND_IN = 'test/mutation/vitest.js'
 /** In Stryker's copy of the project: how long each test takes. */
 const TIMES_FILE = 'times.json'
-/**
- * Folders whose mutants only their own tests judge; those of all other folders are judged by all
- * other tests.
- */
+/** Folders whose mutants only their own tests judge. */
 const APART = ['trace', 'memory', 'lab']
+/**
+ * Folders whose tests judge only mutants of these folders of `lib/`. Other tests judge the mutants
+ * of all folders that are not apart.
+ */
+const ONLY = new Map([
+  ['layout', ['layout', 'placement']],
+  ['placement', ['layout', 'placement']],
+  ['hardened', ['hardened', 'heap']],
+  ['sharing', ['sharing', 'heap']],
+  ...APART.map(folder => [folder, [folder]])
+])
 /** Folders whose tests judge no mutant of `lib/`. */
 const ELSEWHERE = [
   'bench',
@@ -45,7 +53,6 @@ const ELSEWHERE = [
   'package',
   'play',
   'report',
-  'sharing',
   'soak',
   'types',
   'values'
@@ -60,6 +67,10 @@ const LEFT_OUT = [
   // needs more.
   'heap/node-flags.test.ts',
   'heap/stack.test.ts',
+  'sharing/kills.test.ts',
+  'sharing/processes.test.ts',
+  'sharing/stores.test.ts',
+  'sharing/workers.test.ts',
   'trace/shipped.test.ts',
   'memory/endurance.test.ts',
   'memory/exhaustion.test.ts',
@@ -87,8 +98,6 @@ const LEFT_OUT_TESTS = [
   // The other tests find the same.
   /stays consistent, keeps every byte, and clears memory for calloc$/
 ]
-/** Rooms whose tests judge only mutants of these rooms. */
-const LOW = ['layout', 'placement', '**']
 /** Files that tests read from their folder. */
 const NEIGHBOURS = [
   'build',
@@ -111,23 +120,19 @@ const COLLECTING =
  */
 const TIMES = 4
 const MORE_STEPS = 2e7
-/**
- * The tests that judge mutants of the files that match `patterns`; those of the hardened heap judge
- * its own files only.
- */
+/** The tests that judge mutants of the files that match `patterns`. */
 function testFiles(patterns) {
-  const isHardened = patterns.some(pattern => /^lib\/(\*\*|hardened)/.test(pattern))
-  const rooms = new Set(patterns.map(pattern => pattern.split('/')[1]))
-  const isWanted = room =>
-    APART.includes(room) ? rooms.has(room) : [...rooms].some(each => !APART.includes(each))
+  const folders = new Set(patterns.map(pattern => pattern.split('/')[1]))
+  const isWanted = name =>
+    folders.has('**') ||
+    (ONLY.get(name)?.some(each => folders.has(each)) ??
+      [...folders].some(each => !APART.includes(each)))
   return readdirSync('test', { withFileTypes: true })
     .filter(entry => entry.isDirectory() && !ELSEWHERE.includes(entry.name) && isWanted(entry.name))
-    .flatMap(({ name: room }) => readdirSync(`test/${room}`).map(name => `test/${room}/${name}`))
-    .filter(file => file.endsWith('.test.ts') && !LEFT_OUT.some(name => file.endsWith(name)))
-    .filter(file => isHardened || !file.startsWith('test/hardened/'))
-    .filter(
-      file => !LOW.includes(file.split('/')[1]) || [...rooms].some(room => LOW.includes(room))
+    .flatMap(({ name: folder }) =>
+      readdirSync(`test/${folder}`).map(name => `test/${folder}/${name}`)
     )
+    .filter(file => file.endsWith('.test.ts') && !LEFT_OUT.some(name => file.endsWith(name)))
 }
 
 /**
