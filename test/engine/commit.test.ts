@@ -69,6 +69,21 @@ describe.each(kinds)('%s, slabs %s: a heap that commits memory as it grows', (_,
     expect(heap.allocate(5000)).toBe(top + 4)
   })
 
+  test('commits the wilderness again after trim() returned it to the system', () => {
+    const { heap, system } = make(policy, slabs, BYTES)
+    heap.free(heap.allocate(2 ** 20))
+    heap.trim({
+      pageSize: 4096,
+      decommit: begin => {
+        system.committed = begin
+      }
+    })
+    const { calls } = system
+    const pointer = heap.allocate(5000)
+    expect(system.calls).toBeGreaterThan(calls)
+    expect(system.committed).toBeGreaterThanOrEqual(pointer + 5000)
+  })
+
   test('never writes beyond committed memory', () => {
     const step = fc.record({
       kind: fc.nat(4),
