@@ -62,6 +62,16 @@ describe('trim', () => {
     expect(given).toEqual([])
   })
 
+  test('returns how many bytes it gave back', () => {
+    const { heap, pages, given } = make()
+    const [first, , second] = [20_000, 100, 16_000, 100].map(bytes => heap.allocate(bytes))
+    heap.free(first)
+    heap.free(second)
+    const bytes = heap.trim(pages)
+    expect(given).toHaveLength(2)
+    expect(bytes).toBe(given[0][1] + given[1][1])
+  })
+
   test('clears the free part of a last page that the heap shares, and no used byte of it', () => {
     for (const used of [500, 5000]) {
       // Half a page more than a whole number.

@@ -60,6 +60,9 @@ describe('check() finds in a block header', () => {
       heap.i32[c] = header
       expectCorrupt(names(c))
     }
+    // Only the size is wrong here.
+    heap.i32[a] = (2 << 1) | USED | PREVIOUS_USED
+    expectCorrupt(new RegExp(`byte ${a * 4} says 8 bytes`))
   })
 
   test('a size that ends between blocks', () => {
