@@ -194,3 +194,36 @@ describe('heap.handle()', () => {
     Heap.attach(heap.handle()).close()
   })
 })
+
+describe.each([[false], [true]])('a mutex in a heap with shared: %s', shared => {
+  test('is held while its work runs, and free once that returned or threw', () => {
+    using heap = Heap.map({ size: MiB, shared })
+    const block = heap.calloc(1, 8)
+    const mutex = heap.mutex(block)
+    const result = mutex.run(abandoned => {
+      expectError(() => mutex.run(() => 0), 'ERR_INVALID_STATE', /has the lock already/)
+      expectError(() => heap.mutex(block).run(() => 0), 'ERR_INVALID_STATE')
+      expect(mutex.tryRun(() => {})).toBe(false)
+      return abandoned
+    })
+    expect(result).toBe(false)
+    const fail = (): never => {
+      throw new Error('the work failed')
+    }
+    expect(() => mutex.run(fail)).toThrow('the work failed')
+    expect(() => mutex.tryRun(fail)).toThrow('the work failed')
+    let calls = 0
+    expect(mutex.tryRun(() => void calls++)).toBe(true)
+    expect(calls).toBe(1)
+  })
+
+  test('rejects work that is no function, and a heap that was closed', () => {
+    const heap = Heap.map({ size: MiB, shared })
+    const mutex = heap.mutex(heap.calloc(1, 8))
+    for (const call of [mutex.run, mutex.tryRun])
+      expectError(() => Reflect.apply(call, mutex, [1]), 'ERR_INVALID_ARG_TYPE', /"work"/)
+    heap.close()
+    expectError(() => mutex.run(() => 0), 'ERR_OFFHEAP_CLOSED')
+    expectError(() => mutex.tryRun(() => {}), 'ERR_OFFHEAP_CLOSED')
+  })
+})
