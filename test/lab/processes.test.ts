@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -44,6 +44,28 @@ describe.runIf(process.platform === 'linux')('the processes of a grading', () =>
       expect(signal === 'SIGKILL' ? [] : readdirSync(scratch)).toEqual([])
     }
   )
+
+  it('end with their files when SIGINT comes while the compiler checks types', async () => {
+    const started = join(lab.folder, 'started')
+    const compiler = join(lab.folder, 'types/node_modules/typescript')
+    mkdirSync(join(compiler, 'bin'), { recursive: true })
+    writeFileSync(join(compiler, 'package.json'), '{ "name": "typescript" }')
+    const note = `require('node:fs').writeFileSync('${started}', String(process.pid))`
+    writeFileSync(join(compiler, 'bin/tsc'), `${note}\nsetInterval(() => {}, 1e6)\n`)
+    const submission = join(lab.folder, 'types/allocator.ts')
+    writeFileSync(submission, 'export function create() {\n  for (;;);\n}\n')
+    const scratch = join(lab.folder, 'types/scratch')
+    mkdirSync(scratch)
+    const command = ['lab', 'grade', submission, '-f', labTrace('hello'), '--timeout', '3600']
+    const grader = lab.startIn({ TMPDIR: scratch }, ...command)
+    while (!existsSync(started) || readFileSync(started, 'utf8') === '') await delay(20)
+    expect(readdirSync(scratch).length).toBeGreaterThan(2)
+    grader.kill('SIGINT')
+    await once(grader, 'exit')
+    expect(readdirSync(scratch)).toEqual([])
+    const id = Number(readFileSync(started, 'utf8'))
+    while (seats().length > 0 || existsSync(`/proc/${id}`)) await delay(20)
+  })
 
   it('end with the grading', async () => {
     const { code } = lab.offheap(

@@ -4,8 +4,7 @@
  * imports; nothing else can be imported. esbuild is loaded only here, on first use.
  */
 
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { statSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { BuildFailure, Plugin } from 'esbuild'
@@ -13,6 +12,7 @@ import { OffheapError } from '../../errors.js'
 import { type Fault, faultOf } from '../submission/fault.js'
 import { HINTS } from '../submission/hints.js'
 import { EXPORTS } from '../submission/world.js'
+import { temporaryFolder } from './interrupt.js'
 
 export interface Submission {
   /** The path of the compiled file. */
@@ -81,9 +81,8 @@ export async function compileSubmission(
 ): Promise<Submission | Fault> {
   const { build } = await loadEsbuild()
   const entry = resolve(path)
-  const folder = mkdtempSync(join(tmpdir(), 'offheap-lab-'))
+  const { path: folder, remove } = temporaryFolder()
   const outfile = join(folder, form === 'module' ? 'submission.mjs' : 'submission.js')
-  const remove = () => rmSync(folder, { recursive: true, force: true })
   try {
     const { outputFiles, metafile } = await build({
       entryPoints: [entry],

@@ -11,6 +11,7 @@ import { type TimeLimits, timeLimits } from '../judge/limits.js'
 import { type Fault, faultOf } from '../submission/fault.js'
 import { compileSubmission, type Submission } from './compile.js'
 import type { LabConfig, Step } from './config.js'
+import { onInterrupt } from './interrupt.js'
 import {
   exponentsOf,
   type Measures,
@@ -152,14 +153,7 @@ export async function grade(options: GradeOptions): Promise<Grade> {
     caseOf(options, compiled, reference, traces),
     options.onOutput ?? (() => {})
   )
-  const remove = () => {
-    compiled.remove()
-    reference.remove()
-  }
-  const stayInterruptible = onInterrupt(() => {
-    judge.killAll()
-    remove()
-  })
+  const stayInterruptible = onInterrupt(() => judge.killAll())
   try {
     const results: TraceResult[] = []
     const notes: string[] = []
@@ -209,8 +203,9 @@ export async function grade(options: GradeOptions): Promise<Grade> {
     }
   } finally {
     await judge.close()
-    remove()
     stayInterruptible()
+    compiled.remove()
+    reference.remove()
   }
 }
 
@@ -320,23 +315,4 @@ function pointsOfResults(results: readonly TraceResult[], config: LabConfig): Po
     result.performance === undefined ? [] : [result.performance]
   )
   return pointsOf(valid, results.length, performances, config)
-}
-
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-
-/**
- * Calls `clean` when a signal is about to end this process. Returns a function that removes the
- * handlers.
- */
-export function onInterrupt(clean: () => void): () => void {
-  const drop = () => {
-    for (const signal of SIGNALS) process.off(signal, end)
-  }
-  const end = (signal: NodeJS.Signals) => {
-    drop()
-    clean()
-    process.kill(process.pid, signal)
-  }
-  for (const signal of SIGNALS) process.on(signal, end)
-  return drop
 }

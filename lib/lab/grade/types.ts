@@ -3,12 +3,12 @@
  * offheap. They cost no points: only the behaviour of the allocator counts.
  */
 
-import { execFile } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { type ChildProcess, execFile } from 'node:child_process'
+import { existsSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { labsFolder } from '../../labs-package.js'
+import { onInterrupt, temporaryFolder } from './interrupt.js'
 
 /** The most errors reported. */
 const MOST_ERRORS = 5
@@ -53,9 +53,11 @@ function compilerNear(path: string): string | undefined {
 
 /** Returns the output of the compiler; undefined if it does not end. */
 async function check(compiler: string, files: readonly string[]): Promise<string | undefined> {
-  const folder = mkdtempSync(join(tmpdir(), 'offheap-lab-'))
+  const folder = temporaryFolder()
+  let child: ChildProcess | undefined
+  const drop = onInterrupt(() => child?.kill())
   try {
-    const config = join(folder, 'tsconfig.json')
+    const config = join(folder.path, 'tsconfig.json')
     const starter = resolve(labsFolder, 'starter')
     // A file outside a workspace has neither a memory.ts nor a package.json beside it.
     const compilerOptions = {
@@ -69,11 +71,12 @@ async function check(compiler: string, files: readonly string[]): Promise<string
     )
     return await new Promise(done => {
       const args = [compiler, '--project', config, '--pretty', 'false']
-      execFile(process.execPath, args, { timeout: PATIENCE }, (error, stdout) =>
+      child = execFile(process.execPath, args, { timeout: PATIENCE }, (error, stdout) =>
         done(error?.killed === true ? undefined : stdout)
       )
     })
   } finally {
-    rmSync(folder, { recursive: true, force: true })
+    drop()
+    folder.remove()
   }
 }

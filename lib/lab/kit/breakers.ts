@@ -4,8 +4,7 @@
  * allocator invalid on it.
  */
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { brotliDecompressSync } from 'node:zlib'
 import { OffheapError } from '../../errors.js'
@@ -13,6 +12,7 @@ import { labsFolder } from '../../labs-package.js'
 import { readTrace } from '../../trace/read.js'
 import type { LabConfig } from '../grade/config.js'
 import { grade } from '../grade/grade.js'
+import { temporaryFolder } from '../grade/interrupt.js'
 
 /** The most operations of a test: what counts is the choice of calls, not their number. */
 export const MOST_TEST_OPERATIONS = 200
@@ -51,7 +51,7 @@ export async function breakAll(
       )
   }
   const { right, wrong } = readBroken()
-  const folder = mkdtempSync(join(tmpdir(), 'offheap-lab-'))
+  const { path: folder, remove } = temporaryFolder()
   const submission = join(folder, 'allocator.ts')
   // Don't measure anything, and allow state outside the memory.
   const checked: LabConfig = { ...config, minimumOperations: 2 ** 27, stateOutside: 'note' }
@@ -81,7 +81,7 @@ export async function breakAll(
     }
     return { broken, unfair: [...unfair] }
   } finally {
-    rmSync(folder, { recursive: true, force: true })
+    remove()
   }
 }
 

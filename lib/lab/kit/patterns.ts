@@ -4,10 +4,10 @@
  */
 
 import { createHash } from 'node:crypto'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { temporaryFolder } from '../grade/interrupt.js'
 
 /** Traces with less text, in bytes, are not compressed, so that they can be read. */
 const SHORT = 20_000
@@ -296,11 +296,11 @@ export interface SeededPaths {
  * all traces.
  */
 export function withSeed(paths: readonly string[], seed: string): SeededPaths {
-  const folder = mkdtempSync(join(tmpdir(), 'offheap-lab-'))
+  const { path: folder, remove } = temporaryFolder()
   const made = new Map(writeTraces(folder, seededTraces(seed)).map(path => [traceName(path), path]))
   return {
     paths: paths.map(path => made.get(traceName(path)) ?? path),
-    remove: () => rmSync(folder, { recursive: true, force: true })
+    remove
   }
 }
 
