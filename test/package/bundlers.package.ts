@@ -21,6 +21,11 @@ import {
 const PROGRAM = `
   import { Heap } from 'offheap'
   import { HeapMap } from 'offheap/map'
+  // Node would first print the line of the error: in a bundle it may be longer than a pipe holds.
+  process.on('uncaughtException', error => {
+    console.error(error)
+    process.exitCode = 1
+  })
   const plain = Heap.format(new ArrayBuffer(65536))
   plain.free(plain.malloc(100))
   HeapMap.create(plain).set('key', 'value').destroy()
