@@ -53,8 +53,11 @@ function must(value: string | undefined): void {
 /** The entries of the map on which V8 learns the code that is measured. */
 const WARM_ENTRIES = 20_000
 
-/** Makes each call often, in a growing map, so that V8 has compiled what is measured. */
-function warmUp(subject: Subject): void {
+/**
+ * Makes each call often, in a growing map, so that V8 has compiled what is measured. The map has to
+ * live on: V8 drops code that refers to collected objects.
+ */
+function warmUp(subject: Subject): Subject {
   subject.all(() => {
     for (let i = 0; i < 3 * WARM_ENTRIES; i++) {
       subject.set(keyOf(i % WARM_ENTRIES), valueFor(i))
@@ -63,13 +66,13 @@ function warmUp(subject: Subject): void {
       if (i % 100 === 0) subject.getMany?.([keyOf(0), keyOf(1)])
     }
   })
-  subject.close()
+  return subject
 }
 
 async function measure(): Promise<Figures> {
   const make = MAKERS[name]
   if (make === undefined) throw new Error(`There is no contender ${name}`)
-  warmUp(make(WARM_ENTRIES, bytes))
+  const warm = warmUp(make(WARM_ENTRIES, bytes))
   collect()
   const rssBefore = process.memoryUsage().rss
   const subject = make(entries, bytes)
@@ -119,6 +122,7 @@ async function measure(): Promise<Figures> {
   for (let turn = 0; turn < 5; turn++) await new Promise(resolve => setImmediate(resolve))
   observer.disconnect()
   subject.close()
+  warm.close()
   return { insert, hit, hitKept, miss, many, overwrite, mixed, churn, pause, longest, rss }
 }
 
