@@ -1,4 +1,5 @@
 /** The benchmark's command line: `npm run bench -- --help`. */
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -119,7 +120,10 @@ function runMaps({ quick = false, rounds = quick ? 1 : 3, node, json, docs }: Op
       process.exitCode = 1
     }
   }
-  if (docs === true) replaceTable(`${ROOT}docs/heap-map.md`, ratioGrid(measured))
+  if (docs === true) {
+    replaceTable(`${ROOT}docs/heap-map.md`, ratioGrid(measured))
+    execFileSync('npx', ['biome', 'format', '--write', 'docs/heap-map.md'], { cwd: ROOT })
+  }
   if (json === undefined) return
   const maps = measured.map(({ results, ...one }) => ({
     ...one,
