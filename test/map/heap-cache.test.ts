@@ -33,7 +33,7 @@ function thrown(call: () => unknown): unknown {
 
 describe('a program written for lru-cache', () => {
   test('creates it with `new`, in a heap of its own or in a given one', () => {
-    using cache = new HeapCache<string, number>({ max: 2, ttl: 5, eviction: 'lru' })
+    using cache = new HeapCache<string, number>({ max: 2, ttl: 3_600_000, eviction: 'lru' })
     cache.set('a', 1).set('b', 2).set('c', 3)
     expect([...cache]).toEqual([
       ['c', 3],
