@@ -9,15 +9,16 @@ import { guardOutput } from '#lib/cli/output.js'
 import { ALL, contenderOf, FLOORS } from './contenders/contenders.js'
 import { setUp } from './contenders/setup.js'
 import { MAKERS } from './map/contenders.js'
-import { CASES, installMaps, mapGrid, QUICK_CASES, raceMaps, ratioGrid } from './map/race.js'
+import { CASES, installMaps, mapGrid, QUICK_CASES, raceMaps, ratioTable } from './map/race.js'
 import { DOCS, measurePage, writePage } from './page/page.js'
+import { replaceTable } from './page/table.js'
 import { ROOT, SHIPPED } from './paths.js'
 import type { Clock } from './process/entry.js'
 import { compareGrid } from './report/compare.js'
 import { gridOf } from './report/grids.js'
 import { startProgress } from './report/progress.js'
 import { environment, type Results, writeResults } from './report/results.js'
-import { replaceTable, targetTable, textTable } from './report/tables.js'
+import { targetTable, textTable } from './report/tables.js'
 import { compare } from './run/compare.js'
 import { type Part, plan } from './run/plan.js'
 import { countSteps, type PartResult, runPart } from './run/run.js'
@@ -121,7 +122,7 @@ function runMaps({ quick = false, rounds = quick ? 1 : 3, node, json, docs }: Op
     }
   }
   if (docs === true) {
-    replaceTable(`${ROOT}docs/heap-map.md`, ratioGrid(measured))
+    replaceTable(`${ROOT}docs/heap-map.md`, ratioTable(measured))
     execFileSync('npx', ['biome', 'format', '--write', 'docs/heap-map.md'], { cwd: ROOT })
   }
   if (json === undefined) return

@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { median } from '#lib/bench/statistics.js'
+import type { Table } from '../page/table.js'
 import { ROOT } from '../paths.js'
 import type { Grid } from '../report/grids.js'
 import { FIGURES, type Figure, type Figures, LABELS } from './figures.js'
@@ -108,16 +109,18 @@ export function raceMaps(
   return results
 }
 
+function medianOf(results: ReadonlyMap<string, Rounds>, name: string, figure: Figure): number {
+  return median(results.get(name)?.figures.map(one => one[figure]) ?? [Number.NaN])
+}
+
 /** One row for each contender: medians, and in brackets the comparison with Map. */
 export function mapGrid({ entries, bytes }: MapCase, results: ReadonlyMap<string, Rounds>): Grid {
-  const of = (name: string, figure: Figure): number =>
-    median(results.get(name)?.figures.map(one => one[figure]) ?? [Number.NaN])
   const rows = [...results].map(([name, { error }]) => [
     name,
     ...FIGURES.map(figure => {
-      const value = of(name, figure)
+      const value = medianOf(results, name, figure)
       if (error !== undefined || !Number.isFinite(value)) return '-'
-      const beside = value / of('Map', figure)
+      const beside = value / medianOf(results, 'Map', figure)
       const text = value < 10 ? value.toFixed(1) : value.toFixed(0)
       return name === 'Map' || !Number.isFinite(beside) ? text : `${text} (${beside.toFixed(2)})`
     })
@@ -149,10 +152,9 @@ const RATIOS = [
 ] as const
 
 /** The table of docs/heap-map.md. */
-export function ratioGrid(cases: readonly MeasuredCase[]): Grid {
+export function ratioTable(cases: readonly MeasuredCase[]): Table {
   const rows = cases.map(({ entries, bytes, results }) => {
-    const of = (name: string, figure: Figure): number =>
-      median(results.get(name)?.figures.map(one => one[figure]) ?? [Number.NaN])
+    const of = (name: string, figure: Figure): number => medianOf(results, name, figure)
     const ratios = RATIOS.map(([, figure, one, other]) =>
       (of(one, figure) / of(other, figure)).toFixed(2)
     )
@@ -160,10 +162,8 @@ export function ratioGrid(cases: readonly MeasuredCase[]): Grid {
     return [`${entries.toLocaleString('en')} of ${bytes} B`, ...ratios, ...pauses]
   })
   return {
-    title: 'HeapMap beside Map, HeapCache beside lru-cache',
     head: ['entries', ...RATIOS.map(([label]) => label), 'GC, Map', 'GC, HeapMap'],
     rows,
-    numbers: RATIOS.length + 2,
     note:
       "Times of HeapMap divided by Map's; in the column of caches, HeapCache divided by\n" +
       'lru-cache, with one set in ten calls. Below 1, the heap is faster. Times include making\n' +

@@ -1,5 +1,4 @@
-/** Tables for the terminal and for pages of docs/. */
-import { readFileSync, writeFileSync } from 'node:fs'
+/** Tables for the terminal. */
 import Table from 'cli-table3'
 import { type TargetRow, verdict } from '../run/targets.js'
 import type { Grid } from './grids.js'
@@ -34,23 +33,4 @@ export function textTable({ title, head, rows, numbers, note }: Grid): string {
   const table = new Table({ head: [...head], colAligns, style: { ...PLAIN, compact: true } })
   for (const cells of rows) table.push([...cells])
   return `${title}\n${table.toString()}\n${note}\n`
-}
-
-export function markdownTable({ head, rows, numbers, note }: Grid): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
-  const rule = head.map((_, i) => (i > 0 && i <= numbers ? '---:' : '---'))
-  return [line(head), line(rule), ...rows.map(line), '', note, ''].join('\n')
-}
-
-const BEGIN = /<!-- table: .* -->\n/
-const END = '<!-- end of table -->'
-
-/** Replaces the table between the markers of a page. Throws if it has none. */
-export function replaceTable(path: string, grid: Grid): void {
-  const text = readFileSync(path, 'utf8')
-  const begin = BEGIN.exec(text)
-  const end = text.indexOf(END)
-  if (begin === null || end < begin.index) throw new Error(`${path} has no markers for a table`)
-  const head = text.slice(0, begin.index + begin[0].length)
-  writeFileSync(path, `${head}\n${markdownTable(grid)}\n${text.slice(end)}`)
 }

@@ -179,32 +179,13 @@ export function readCache<K extends MapKey, V>(
   options: CacheOptions<K, V>
 ): { map: MapOptions<V>; behaviour: Partial<CacheBehaviour<K, V>> } {
   const all = readOptions<CacheOptions<K, V>>(call, options, { ...mapOptions, ...behaviourNames })
-  const {
-    size,
-    hugePages,
-    eviction,
-    max,
-    maxSize,
-    maxEntrySize,
-    ttl,
-    hash,
-    crashSafe,
-    ...behaviour
-  } = all
-  const { value } = behaviour
-  const map = Object.fromEntries(
-    Object.entries({
-      size,
-      hugePages,
-      eviction,
-      max,
-      maxSize,
-      maxEntrySize,
-      ttl,
-      hash,
-      crashSafe,
-      value
-    }).filter(([, v]) => v !== undefined)
-  )
-  return { map, behaviour: readBehaviour(call, behaviour) }
+  return {
+    map: selected(all, mapOptions),
+    behaviour: readBehaviour(call, selected(all, behaviourNames))
+  }
+}
+
+/** The options with these names. */
+function selected(options: object, names: object) {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => Object.hasOwn(names, name)))
 }

@@ -59,15 +59,10 @@ export function create(heap: Heap | undefined, options: MapOptions<unknown>): Op
   const records = recordKindOf(options.value)
   if (hash !== 'mixed' && hash !== 'siphash')
     throw outOfRange('options.hash', "'mixed' or 'siphash'", hash)
-  if (heap !== undefined && options.size !== undefined) {
-    throw invalidValue('options.size', 'must be left out when a heap is given', options.size)
-  }
-  if (heap !== undefined && options.hugePages !== undefined) {
-    throw invalidValue(
-      'options.hugePages',
-      'must be left out when a heap is given',
-      options.hugePages
-    )
+  for (const name of ['size', 'hugePages'] as const) {
+    const value = options[name]
+    if (heap !== undefined && value !== undefined)
+      throw invalidValue(`options.${name}`, 'must be left out when a heap is given', value)
   }
   const ownsHeap = heap === undefined
   const home = heap ?? mapHeap(size, options.hugePages)

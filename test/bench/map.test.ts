@@ -8,8 +8,8 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { MAKERS } from '../../bench/map/contenders.js'
 import { FIGURES, type Figures } from '../../bench/map/figures.js'
-import { mapGrid, ratioGrid } from '../../bench/map/race.js'
-import { replaceTable } from '../../bench/report/tables.js'
+import { mapGrid, ratioTable } from '../../bench/map/race.js'
+import { replaceTable } from '../../bench/page/table.js'
 import { sharedGrid, sharedPicture } from '../../bench/shared/race.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'offheap-test-'))
@@ -50,20 +50,20 @@ test('the table of the docs has ratios of medians, and replaces the one before',
     ['lru-cache', { figures: [figures(200)] }],
     ['HeapCache', { figures: [figures(50)] }]
   ])
-  const grid = ratioGrid([{ entries: 1000, bytes: 10, results }])
+  const table = ratioTable([{ entries: 1000, bytes: 10, results }])
   const page = join(folder, 'page.md')
   writeFileSync(page, 'before\n<!-- table: a command -->\nold\n<!-- end of table -->\nafter\n')
-  replaceTable(page, grid)
+  replaceTable(page, table)
   const text = readFileSync(page, 'utf8')
   expect(text).toMatch(
     /^before\n<!-- table: a command -->\n\n[\s\S]*\n<!-- end of table -->\nafter\n$/
   )
   expect(text).toContain('| 1,000 of 10 B | 0.50 | 0.50 | 0.50 | 0.50 | 0.50 | 0.25 | 100 | 50 |')
   expect(text).not.toContain('old')
-  replaceTable(page, grid)
+  replaceTable(page, table)
   expect(readFileSync(page, 'utf8')).toBe(text)
   writeFileSync(page, 'no markers')
-  expect(() => replaceTable(page, grid)).toThrow('has no markers for a table')
+  expect(() => replaceTable(page, table)).toThrow('has no markers for a table')
 })
 
 describe.each(['Map', 'HeapMap', 'HeapCache'])('%s', name => {
