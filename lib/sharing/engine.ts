@@ -92,11 +92,6 @@ export class SharedEngine implements Engine {
   /** The arena that this thread owns, or the one that it shares with other threads. */
   private home: Arena
   private owns = false
-  /**
-   * Whether `slots` and `quick` may be used: the thread owns an arena, needs no fences, and its
-   * last operation was not interrupted.
-   */
-  private ready = false
   private visits = 0
   /** Copies of the fields of this thread's own arena, for the fast path. */
   private base = 0
@@ -181,8 +176,7 @@ export class SharedEngine implements Engine {
     } catch (error) {
       // Don't call anything here: the stack may be exhausted.
       this.own[PENDING_WORD] = CUT
-      this.ready = false
-      this.slots.limit = -1
+      this.slots.ready = false
       head[record + BUSY] = 0
       throw error
     }
@@ -191,13 +185,13 @@ export class SharedEngine implements Engine {
   }
 
   allocate(bytes: number): Pointer {
-    const local = this.ready ? this.quick(ALLOCATE, 0, bytes) : 0
+    const local = this.slots.ready ? this.quick(ALLOCATE, 0, bytes) : 0
     if (local === 0) return this.request(allocator => allocator.allocate(bytes))
     return this.grew ? this.announced(local + this.base) : local + this.base
   }
 
   allocateZeroed(bytes: number): Pointer {
-    const local = this.ready ? this.quick(ALLOCATE_ZEROED, 0, bytes) : 0
+    const local = this.slots.ready ? this.quick(ALLOCATE_ZEROED, 0, bytes) : 0
     if (local === 0) return this.request(allocator => allocator.allocateZeroed(bytes))
     return this.grew ? this.announced(local + this.base) : local + this.base
   }
@@ -214,7 +208,7 @@ export class SharedEngine implements Engine {
   private release(pointer: Pointer): boolean {
     const local = pointer - this.base
     if (!(local > 0 && local < this.bytes)) return this.freeElsewhere(pointer)
-    if (this.ready && this.quick(FREE, local, 0) !== 0) return true
+    if (this.slots.ready && this.quick(FREE, local, 0) !== 0) return true
     return this.freeSlowly(pointer)
   }
 
@@ -229,7 +223,7 @@ export class SharedEngine implements Engine {
 
   private reallocate(pointer: Pointer, bytes: number): Pointer {
     const local = pointer - this.base
-    const isOwn = this.ready && local > 0 && local < this.bytes
+    const isOwn = this.slots.ready && local > 0 && local < this.bytes
     const resized = isOwn ? this.quick(RESIZE, local, bytes) : 0
     if (resized === 0) return this.resizeSlowly(pointer, bytes)
     if (resized < 0) return -1
@@ -268,8 +262,7 @@ export class SharedEngine implements Engine {
         return work(this.home)
       } catch (error) {
         this.own[PENDING_WORD] = CUT
-        this.ready = false
-        this.slots.limit = -1
+        this.slots.ready = false
         throw error
       } finally {
         this.end()
@@ -288,7 +281,7 @@ export class SharedEngine implements Engine {
     if (!this.owns || this.own[PENDING_WORD] === CUT) return false
     Atomics.store(head, record + BUSY, 1)
     if (Atomics.load(head, record + CALL) === 0) {
-      this.makeReady()
+      this.slots.ready = !this.fenced
       return true
     }
     this.end()
@@ -355,14 +348,7 @@ export class SharedEngine implements Engine {
       arena.base
     )
     this.owns = true
-    this.makeReady()
-  }
-
-  /** Turns the fast path on; where the owner needs fences, there is none. */
-  private makeReady(): void {
-    if (this.ready || this.fenced) return
-    this.ready = true
-    this.slots.open()
+    this.slots.ready = !this.fenced
   }
 
   private firstOf(work: (arena: Arena) => Pointer): Pointer {
@@ -686,8 +672,7 @@ export class SharedEngine implements Engine {
 
   private disown(): void {
     this.owns = false
-    this.ready = false
-    this.slots.limit = -1
+    this.slots.ready = false
     this.access.disown(this.record)
   }
 
@@ -695,7 +680,6 @@ export class SharedEngine implements Engine {
     for (const { allocator } of this.arenas) allocator.close()
     this.slots.close()
     this.owns = false
-    this.ready = false
     this.arenas = []
     this.head = new Int32Array(0)
     this.words = this.head
@@ -703,7 +687,7 @@ export class SharedEngine implements Engine {
 
   watch(watch: Watch | undefined): void {
     this.watcher = watch
-    this.slots.setFast(watch === undefined)
+    for (const { allocator } of this.arenas) allocator.slots.setFast(watch === undefined)
   }
 
   leaks(): Leak[] | undefined {

@@ -12,12 +12,10 @@ import { BUSY, CALL } from './control.js'
 
 export class OwnSlots implements FastPath {
   /**
-   * Requests of up to this many bytes are served; -1 while this thread must not use the fast path,
-   * and in a heap without slabs.
+   * Whether this thread may work in its arena without a lock: it owns one, needs no fences, and its
+   * last operation was not interrupted.
    */
-  limit = -1
-  /** Whether `give` and `suits` may be used: no one watches the blocks that are freed. */
-  private frees = true
+  ready = false
   private slots: Slots = noSlots()
   /** The words BUSY and CALL of the arena: a view of them is faster than the whole head. */
   private gate: Int32Array = new Int32Array(2)
@@ -26,7 +24,7 @@ export class OwnSlots implements FastPath {
 
   /**
    * From now on, this thread owns the arena with these slots, whose words BUSY and CALL are in
-   * `gate`. `open` turns the fast path on.
+   * `gate`.
    */
   own(slots: Slots, gate: Int32Array, base: number): void {
     this.slots = slots
@@ -34,23 +32,14 @@ export class OwnSlots implements FastPath {
     this.base = base
   }
 
-  open(): void {
-    this.limit = this.slots.limit
-  }
-
   close(): void {
-    this.limit = -1
+    this.ready = false
     this.slots = noSlots()
     this.gate = new Int32Array(2)
   }
 
-  /** While this is off, every free and realloc takes the slow path. */
-  setFast(isOn: boolean): void {
-    this.frees = isOn
-  }
-
   take(bytes: number): Pointer {
-    if (bytes > this.limit) return 0
+    if (!this.ready || bytes > this.slots.limit) return 0
     const { gate } = this
     try {
       gate[BUSY] = 1
@@ -63,7 +52,7 @@ export class OwnSlots implements FastPath {
   }
 
   takeZeroed(bytes: number): Pointer {
-    if (bytes > this.limit) return 0
+    if (!this.ready || bytes > this.slots.limit) return 0
     const { gate } = this
     try {
       gate[BUSY] = 1
@@ -76,7 +65,7 @@ export class OwnSlots implements FastPath {
   }
 
   give(pointer: Pointer): boolean {
-    if (this.limit < 0 || !this.frees) return false
+    if (!this.ready || this.slots.limit < 0) return false
     const { gate } = this
     try {
       gate[BUSY] = 1
@@ -87,6 +76,6 @@ export class OwnSlots implements FastPath {
   }
 
   suits(pointer: Pointer, bytes: number): boolean {
-    return this.limit >= 0 && this.frees && this.slots.suits(pointer - this.base, bytes)
+    return this.ready && this.slots.suits(pointer - this.base, bytes)
   }
 }
